@@ -1,0 +1,156 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+
+	"github.com/emersion/go-imap/v2"
+
+	"github.com/xoauthd/xoauthd/proxy/wire"
+)
+
+// A Result is how a session went: the word for it in the log and the metrics.
+type Result string
+
+// The results of a session.
+const (
+	OK                 Result = "ok"                  // logged in, and relayed until one side left
+	NoLogin            Result = "no_login"            // the client left without trying
+	BadCredentials     Result = "bad_credentials"     // unknown login, wrong password, disabled account
+	NeedsAuthorization Result = "needs_authorization" // a person must authorize the account
+	ProviderDown       Result = "provider_down"       // no access token for now
+	Misconfigured      Result = "misconfigured"       // the operator must mend something
+	UpstreamDown       Result = "upstream_down"       // the mail server is not there, or not ready
+	UpstreamRefused    Result = "upstream_refused"    // the mail server refused a fresh token
+	TooManySessions    Result = "too_many_sessions"   // of the account, or in all
+	Violation          Result = "violation"           // the client does not speak the protocol
+	TimedOut           Result = "timed_out"           // the client took too long to log in
+	Stopping           Result = "stopping"            // xoauthd stops
+	Internal           Result = "internal"            // a mistake in xoauthd
+)
+
+// An answer is what a result means to everybody.
+type answer struct {
+	imap  imap.ResponseCode // RFC 5530
+	smtp  string            // reply code (RFC 4954) and enhanced code (RFC 3463)
+	text  string            // to the client
+	level slog.Level
+}
+
+// answers says what each result that is not OK means. Nobody else chooses a
+// code, a text or a level. Only the first says that the password is wrong: a
+// mail program that hears so of a passing fault forgets the right one, and an
+// MTA that hears 5xx bounces instead of queueing.
+var answers = map[Result]answer{
+	BadCredentials:     {imap.ResponseCodeAuthenticationFailed, "535 5.7.8", "unknown user name or wrong password", slog.LevelWarn},
+	NeedsAuthorization: {imap.ResponseCodeContactAdmin, "454 4.7.0", "this account must be authorized by a person", slog.LevelError},
+	ProviderDown:       {imap.ResponseCodeUnavailable, "454 4.4.3", "the provider gives no access token for now; try again later", slog.LevelWarn},
+	Misconfigured:      {imap.ResponseCodeContactAdmin, "454 4.3.5", "xoauthd is not configured for this; see its log", slog.LevelError},
+	UpstreamDown:       {imap.ResponseCodeUnavailable, "454 4.4.1", "the mail server cannot be reached or is not ready; try again later", slog.LevelWarn},
+	UpstreamRefused:    {imap.ResponseCodeAuthorizationFailed, "454 4.7.1", "the mail server refuses the access token", slog.LevelError},
+	TooManySessions:    {imap.ResponseCodeLimit, "454 4.3.2", "too many sessions; try again later", slog.LevelWarn},
+	Violation:          {imap.ResponseCodeClientBug, "500 5.5.2", "this is not how to log in here", slog.LevelWarn},
+	TimedOut:           {imap.ResponseCodeUnavailable, "421 4.4.2", "logging in took too long", slog.LevelInfo},
+	Stopping:           {imap.ResponseCodeUnavailable, "421 4.3.2", "xoauthd is stopping; try again in a moment", slog.LevelInfo},
+	Internal:           {imap.ResponseCodeServerBug, "454 4.3.0", "internal error; see the log of xoauthd", slog.LevelError},
+	NoLogin:            {imap.ResponseCodeUnavailable, "421 4.4.2", "good bye", slog.LevelDebug},
+}
+
+// An Error is a failure with its kind. The cause is for the log; the client is
+// told the text of its kind, and Detail.
+type Error struct {
+	Result Result
+	Detail string // for the client: a link, or the upstream's own words
+	Err    error
+}
+
+func (e *Error) Error() string {
+	if e.Err == nil {
+		return e.Detail
+	}
+	return e.Err.Error()
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// Fail returns err as a failure of kind r, of which the client learns nothing
+// but the kind.
+func Fail(r Result, err error) error { return &Error{Result: r, Err: err} }
+
+// failure returns err as an Error: as the one that it is or wraps, or of the
+// kind that a dialogue with a client can end in.
+func failure(err error) *Error {
+	var e *Error
+	var violation wire.Violation
+	var network net.Error
+	switch {
+	case errors.As(err, &e):
+		return e
+	case errors.As(err, &violation):
+		return &Error{Violation, violation.Error(), err}
+	case errors.Is(err, wire.ErrInterrupted):
+		return &Error{Result: Stopping, Err: err}
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return &Error{Result: TimedOut, Err: err}
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed), errors.As(err, &network):
+		return &Error{Result: NoLogin, Err: err}
+	}
+	return &Error{Result: Internal, Err: err}
+}
+
+// maxDetail bounds what a client is told in an upstream's words: with the rest
+// it must fit a reply line of SMTP (RFC 5321 section 4.5.3.1.5).
+const maxDetail = 300
+
+// text is what the client is told.
+func (e *Error) text() string {
+	text := answers[e.Result].text
+	if e.Detail != "" {
+		text += ": " + truncate(oneLine(e.Detail), maxDetail)
+	}
+	return text
+}
+
+// truncate cuts s to n octets, and never within a character.
+func truncate(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "") + "…"
+}
+
+// oneLine replaces control characters: text that came from one peer must not
+// become a line of its own at another, or in a log.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, s)
+}
+
+// level is the level at which a session that ended in r is logged.
+func (r Result) level() slog.Level { return answers[r].level } // OK: Info, the zero level
+
+// results are all of them, for the metrics.
+func results() []Result {
+	all := []Result{OK}
+	for r := range answers {
+		all = append(all, r)
+	}
+	return all
+}
+
+// String names what it is in an error.
+func (r Result) String() string { return string(r) }
+
+// reason is err for the log: its kind is said beside it.
+func reason(err error) string {
+	return truncate(oneLine(fmt.Sprint(err)), 1000)
+}

@@ -1,0 +1,118 @@
+package proxy
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+
+	"github.com/emersion/go-imap/v2"
+	gosasl "github.com/emersion/go-sasl"
+	"github.com/emersion/go-smtp"
+
+	imapdialogue "github.com/xoauthd/xoauthd/proxy/imap"
+	"github.com/xoauthd/xoauthd/proxy/sasl"
+	smtpdialogue "github.com/xoauthd/xoauthd/proxy/smtp"
+	"github.com/xoauthd/xoauthd/proxy/wire"
+)
+
+// A server is one end of a dialogue with a client, up to its login.
+type server interface {
+	Greet()
+	ReadLogin() (sasl.Credentials, error)
+	Accept(welcome []string)
+	Refuse(status, text string)
+	Bye(status, text string)
+}
+
+// A client is one end of a dialogue with an upstream, up to our login there.
+type client interface {
+	Mechanisms() []string
+	Extensions() []string
+	Authenticate(gosasl.Client) (welcome []string, err error)
+	Quit()
+}
+
+// A protocol is what differs between protocols for a session.
+type protocol struct {
+	// server begins the dialogue with a client. extensions returns those of the
+	// upstream; hello is what the client called itself.
+	server func(c *wire.Conn, extensions func(hello string) []string) server
+
+	// client begins the dialogue with an upstream, with STARTTLS if config is
+	// not nil.
+	client func(c *wire.Conn, config *tls.Config, hello string) (client, error)
+
+	// status is how a server says a.
+	status func(a answer) string
+
+	// refused returns the words with which an upstream refused a login, and
+	// whether it may accept the same later. ok is false if err is another error.
+	refused func(err error) (words string, passing, ok bool)
+
+	// open checks that the mailbox of a login is there, where one can.
+	open func(client) error
+
+	// unseen are the extensions of an upstream that was never seen: those that
+	// all providers have.
+	unseen []string
+
+	// early says that the upstream is dialled before the client logs in, so
+	// that the client is told exactly what it can do.
+	early bool
+}
+
+// protocols are those that a Listener may speak.
+var protocols = map[string]*protocol{
+	"imap": {
+		server: func(c *wire.Conn, extensions func(string) []string) server {
+			return imapdialogue.NewServer(c, extensions(""))
+		},
+		client: func(c *wire.Conn, config *tls.Config, _ string) (client, error) {
+			return imapdialogue.NewClient(c, config)
+		},
+		status:  func(a answer) string { return string(a.imap) },
+		refused: refusedIMAP,
+		open:    func(c client) error { return c.(*imapdialogue.Client).Examine() },
+	},
+	"smtp": {
+		server: func(c *wire.Conn, extensions func(string) []string) server {
+			return smtpdialogue.NewServer(c, extensions)
+		},
+		client: func(c *wire.Conn, config *tls.Config, hello string) (client, error) {
+			return smtpdialogue.NewClient(c, config, hello)
+		},
+		status:  func(a answer) string { return a.smtp },
+		refused: refusedSMTP,
+		open:    func(client) error { return nil }, // there is none
+		unseen:  []string{"PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES"},
+		early:   true,
+	},
+}
+
+func refusedIMAP(err error) (words string, passing, ok bool) {
+	var e *imap.Error
+	if !errors.As(err, &e) {
+		return "", false, false
+	}
+	words = string(e.Type) + " "
+	if e.Code != "" {
+		words += "[" + string(e.Code) + "] "
+	}
+	switch e.Code {
+	case imap.ResponseCodeUnavailable, imap.ResponseCodeInUse, imap.ResponseCodeLimit, imap.ResponseCodeServerBug:
+		passing = true
+	}
+	return words + e.Text, passing || e.Type == imap.StatusResponseTypeBye, true
+}
+
+func refusedSMTP(err error) (words string, passing, ok bool) {
+	var e *smtp.SMTPError
+	if !errors.As(err, &e) {
+		return "", false, false
+	}
+	words = fmt.Sprint(e.Code, " ")
+	if e.EnhancedCode != smtp.NoEnhancedCode {
+		words += fmt.Sprintf("%d.%d.%d ", e.EnhancedCode[0], e.EnhancedCode[1], e.EnhancedCode[2])
+	}
+	return words + e.Message, e.Temporary(), true
+}

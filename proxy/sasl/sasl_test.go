@@ -1,0 +1,140 @@
+package sasl
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestChoose(t *testing.T) {
+	for _, test := range []struct {
+		name, wanted string
+		offered      []string
+		want         string
+	}{
+		{"XOAUTH2 where both are", "auto", []string{"OAUTHBEARER", "PLAIN", "XOAUTH2"}, XOAUTH2},
+		{"OAUTHBEARER where only it is", "", []string{"PLAIN", "OAUTHBEARER"}, OAUTHBEARER},
+		{"insisted on", "oauthbearer", []string{"OAUTHBEARER", "XOAUTH2"}, OAUTHBEARER},
+		{"in any case", "auto", []string{"xoauth2"}, XOAUTH2},
+		{"insisted on, but not offered", "oauthbearer", []string{"XOAUTH2"}, ""},
+		{"none", "auto", []string{"PLAIN", "LOGIN"}, ""},
+		{"nothing offered", "auto", nil, ""},
+	} {
+		got, err := Choose(test.wanted, test.offered)
+		if got != test.want || (err == nil) != (test.want != "") {
+			t.Errorf("%s: %q, %v; want %q", test.name, got, err, test.want)
+		}
+	}
+}
+
+func TestTokenClient(t *testing.T) {
+	for _, test := range []struct {
+		mechanism, user, ir, dummy string
+	}{
+		{XOAUTH2, "joe@example.com", "user=joe@example.com\x01auth=Bearer to.ken\x01\x01", ""},
+		{OAUTHBEARER, "joe@example.com",
+			"n,a=joe@example.com,\x01host=mail.example.com\x01port=993\x01auth=Bearer to.ken\x01\x01", "\x01"},
+		{OAUTHBEARER, "a=b,c",
+			"n,a=a=3Db=2Cc,\x01host=mail.example.com\x01port=993\x01auth=Bearer to.ken\x01\x01", "\x01"},
+	} {
+		c, err := NewTokenClient(test.mechanism, test.user, "to.ken", "mail.example.com", 993)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name, ir, err := c.Start()
+		if name != test.mechanism || string(ir) != test.ir || err != nil {
+			t.Errorf("Start = %q, %q, %v; want %q", name, ir, err, test.ir)
+		}
+		answer, err := c.Next([]byte(`{"status":"401"}`))
+		if answer == nil || string(answer) != test.dummy || err != nil {
+			t.Errorf("%s: answer to the refusal is %q, %v; want %q", name, answer, err, test.dummy)
+		}
+		if c.Challenge() != `{"status":"401"}` {
+			t.Errorf("challenge = %q", c.Challenge())
+		}
+		if _, err := c.Next(nil); err == nil {
+			t.Error("a second challenge is answered: an endless dialogue")
+		}
+	}
+}
+
+func TestTokenClientRefuses(t *testing.T) {
+	for _, test := range []struct{ name, user, token string }{
+		{"a field added to the name", "a@b\x01auth=Bearer x", "t-o-k-e-n"},
+		{"a line in the name", "a@b\r\nMAIL", "t-o-k-e-n"},
+		{"NUL in the name", "a@b\x00", "t-o-k-e-n"},
+		{"a field added to the token", "a@b", "token\x01host=x"},
+		{"a line in the token", "a@b", "token\r\n"},
+		{"a space in the token", "a@b", "to ken"},
+		{"no token", "a@b", ""},
+		{"a token beyond measure", "a@b", strings.Repeat("x", maxToken+1)},
+	} {
+		for _, mechanism := range []string{XOAUTH2, OAUTHBEARER} {
+			if _, err := NewTokenClient(mechanism, test.user, test.token, "h", 1); err == nil {
+				t.Errorf("%s: %s takes it", mechanism, test.name)
+			} else if test.token != "" && strings.Contains(err.Error(), test.token) {
+				t.Errorf("%s: the error shows the token: %v", test.name, err)
+			}
+		}
+	}
+}
+
+func TestServe(t *testing.T) {
+	for _, test := range []struct {
+		name, mechanism string
+		ir              string // "none" if there is none
+		answers         []string
+		challenges      []string
+		want            Credentials
+		wrong           ClientError
+	}{
+		{"PLAIN at once", "PLAIN", "AGpvZQBwYXNz", nil, nil, Credentials{"joe", "pass"}, ""},
+		{"PLAIN when asked", "plain", "none", []string{"AGpvZQBwYXNz"}, []string{""}, Credentials{"joe", "pass"}, ""},
+		{"PLAIN as oneself", "PLAIN", "am9lAGpvZQBwYXNz", nil, nil, Credentials{"joe", "pass"}, ""},
+		{"PLAIN as somebody else", "PLAIN", "YW5uAGpvZQBwYXNz", nil, nil, Credentials{}, "authorization identity is not the user"},
+		{"PLAIN of two parts", "PLAIN", "am9lAHBhc3M=", nil, nil, Credentials{}, "sasl: invalid response"},
+		{"PLAIN of nothing", "PLAIN", "=", nil, nil, Credentials{}, "sasl: invalid response"},
+		{"LOGIN", "LOGIN", "none", []string{"am9l", "cGFzcw=="}, []string{"VXNlcm5hbWU6", "UGFzc3dvcmQ6"}, Credentials{"joe", "pass"}, ""},
+		{"LOGIN with the name", "login", "am9l", []string{"cGFzcw=="}, []string{"UGFzc3dvcmQ6"}, Credentials{"joe", "pass"}, ""},
+		{"PLAIN not in base64", "PLAIN", "joe", nil, nil, Credentials{}, "not base64"},
+		{"LOGIN answered not in base64", "LOGIN", "none", []string{"joe!"}, []string{"VXNlcm5hbWU6"}, Credentials{}, "not base64"},
+		{"given up", "LOGIN", "none", []string{"am9l", "*"}, []string{"VXNlcm5hbWU6", "UGFzc3dvcmQ6"}, Credentials{}, "canceled"},
+	} {
+		var got Credentials
+		var challenges []string
+		err := Serve(NewServer(test.mechanism, &got), test.ir, test.ir != "none", func(challenge string) (string, error) {
+			challenges = append(challenges, challenge)
+			answer := test.answers[0]
+			test.answers = test.answers[1:]
+			return answer, nil
+		})
+		var wrong ClientError
+		if errors.As(err, &wrong); wrong != test.wrong || (err == nil) != (wrong == "") {
+			t.Errorf("%s: %v, want %q", test.name, err, test.wrong)
+		}
+		if (err == nil && got != test.want) || !slices.Equal(challenges, test.challenges) {
+			t.Errorf("%s: %v, challenges %q", test.name, got, challenges)
+		}
+	}
+	gone := errors.New("gone")
+	if err := Serve(NewServer("PLAIN", new(Credentials)), "", false, func(string) (string, error) { return "", gone }); err != gone {
+		t.Errorf("the client is gone, but Serve says %v", err)
+	}
+	if NewServer("CRAM-MD5", new(Credentials)) != nil {
+		t.Error("there is a CRAM-MD5")
+	}
+}
+
+func TestDecode(t *testing.T) {
+	for text, want := range map[string]string{"": "", "=": "", "AGpvZQ==": "\x00joe"} {
+		if got, err := Decode(text); got == nil || string(got) != want || err != nil {
+			t.Errorf("%q: %q, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"*", "AGpvZQ", "A B=", "===="} {
+		if got, err := Decode(text); err == nil {
+			t.Errorf("%q is taken for %q", text, got)
+		}
+	}
+}

@@ -1,0 +1,189 @@
+// Package proxy stands between mail clients that log in with a password and
+// upstream servers that want OAuth 2.0: one session from its first byte to its
+// last, what its failures mean to everybody, and what is counted of it.
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/xoauthd/xoauthd/proxy/wire"
+)
+
+// Accounts knows who may log in.
+type Accounts interface {
+	// LogIn returns the account that a local user name and password open. If
+	// provider is not empty, only its accounts are there. The error is an
+	// *Error; it takes as long for an unknown name as for a wrong password.
+	LogIn(ctx context.Context, provider, user, password string) (Account, error)
+}
+
+// An Account can log in to its provider's servers.
+type Account interface {
+	// Name is the account's name, as in the log and the metrics.
+	Name() string
+	// Upstream is the server for protocol, or nil if the provider has none. It
+	// is the same pointer each time.
+	Upstream(protocol string) *Upstream
+	// User is the account's name at the upstream.
+	User() string
+	// Token returns a valid access token other than stale, which may be empty.
+	// The error is an *Error.
+	Token(ctx context.Context, stale string) (string, error)
+}
+
+// A Listener is a place where clients come in.
+type Listener struct {
+	Protocol  string      // "imap" or "smtp"
+	Provider  string      // whose accounts it serves; empty for all
+	Upstreams []*Upstream // those that it can lead to
+}
+
+// Limits bound what sessions may cost. Zero values are no limits, but for Step
+// and LogIn, which must be set.
+type Limits struct {
+	Sessions   int           // at a time, logged in or not
+	PerAccount int           // logged in at a time
+	LogIn      time.Duration // for a client, from its first byte to its login
+	Step       time.Duration // for one step of a dialogue with an upstream
+	Idle       time.Duration // for a relay in which nothing moves
+	Drain      time.Duration // for sessions that are busy when xoauthd stops
+}
+
+// A Server runs sessions.
+type Server struct {
+	Accounts Accounts
+	Limits   Limits
+	Log      *slog.Logger
+	Metrics  *Metrics
+
+	// Dial connects to an upstream; nil is a net.Dialer.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+	memory memory
+	counts counts
+	ids    atomic.Int64
+}
+
+func (s *Server) dialer(ctx context.Context, network, address string) (net.Conn, error) {
+	if s.Dial != nil {
+		return s.Dial(ctx, network, address)
+	}
+	return (&net.Dialer{KeepAliveConfig: wire.KeepAlive}).DialContext(ctx, network, address)
+}
+
+// Serve runs the sessions that come in at ln, which it closes, until ctx is
+// done. It then lets clients know, lets relays that are busy go on for at most
+// Limits.Drain, and returns nil when the last session has ended.
+func (s *Server) Serve(ctx context.Context, ln net.Listener, l *Listener) error {
+	defer context.AfterFunc(ctx, func() { ln.Close() })()
+	defer ln.Close()
+
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	var sessions sync.WaitGroup
+	err := s.accept(ctx, ln, func(c net.Conn) {
+		sessions.Go(func() { s.serve(ctx, life, c, l) })
+	})
+	if s.Limits.Drain > 0 {
+		defer time.AfterFunc(s.Limits.Drain, end).Stop()
+	}
+	sessions.Wait()
+	return err
+}
+
+// accept gives the connections that come in at ln to serve, until ctx is done.
+// Out of descriptors, or of memory, it waits for better times: the sessions
+// that are there go on, and some will end.
+func (s *Server) accept(ctx context.Context, ln net.Listener, serve func(net.Conn)) error {
+	const shortest, longest = 5 * time.Millisecond, time.Second
+	wait := shortest
+	for {
+		c, err := ln.Accept()
+		switch {
+		case err == nil:
+			wait = shortest
+			serve(c)
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, net.ErrClosed):
+			return fmt.Errorf("accept on %s: %w", ln.Addr(), err)
+		default:
+			s.Log.Error("cannot accept a connection; trying again", "address", ln.Addr().String(), "why", err.Error(), "in", wait)
+			select {
+			case <-time.After(wait):
+			case <-ctx.Done():
+			}
+			wait = min(2*wait, longest)
+		}
+	}
+}
+
+// serve runs one session until it ends, or life is done. When stopping is done
+// it is to come to an end. All that is logged or counted of it is so here.
+func (s *Server) serve(stopping, life context.Context, c net.Conn, l *Listener) {
+	life, end := context.WithCancel(life)
+	defer end() // which closes every connection of the session
+	closeWith(life, c)
+
+	x := &session{Server: s, l: l, protocol: protocols[l.Protocol], stopping: stopping}
+	x.record = s.Metrics.begin(l.Protocol, s.ids.Add(1), c.RemoteAddr())
+	x.client = wire.New(c, s.Limits.LogIn)
+	x.client.Trace = x.tracer("client")
+	x.client.SetEnd(x.record.start.Add(s.Limits.LogIn))
+	err := x.recovered(life)
+	s.Metrics.end(x.record, err)
+	if r := x.record.result(err); s.Log.Enabled(life, r.level()) {
+		s.Log.LogAttrs(life, r.level(), "session", x.record.attrs(err)...)
+	}
+}
+
+// recovered runs the session. A panic ends it alone.
+func (x *session) recovered(ctx context.Context) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = Fail(Internal, fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
+		}
+	}()
+	return x.run(ctx)
+}
+
+// closeWith closes c when ctx is done. Whoever reads or writes it then gets an
+// error, so that a dialogue need not look at ctx between its lines.
+func closeWith(ctx context.Context, c net.Conn) {
+	context.AfterFunc(ctx, func() { c.Close() })
+}
+
+// counts are the sessions that are there.
+type counts struct {
+	mu       sync.Mutex
+	accounts map[string]int
+}
+
+// enter counts one more session, of an account or, with an empty name, in all.
+// It returns what ends it, or false if there are most already.
+func (c *counts) enter(account string, most int) (leave func(), ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.accounts == nil {
+		c.accounts = make(map[string]int)
+	}
+	if most > 0 && c.accounts[account] >= most {
+		return nil, false
+	}
+	c.accounts[account]++
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.accounts[account]--; c.accounts[account] == 0 {
+			delete(c.accounts, account)
+		}
+	}, true
+}

@@ -1,0 +1,175 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/xoauthd/xoauthd/proxy/sasl"
+	"github.com/xoauthd/xoauthd/proxy/wire"
+)
+
+// maxAttempts is how often a client may fail to log in on one connection. It is
+// enough for a person at a prompt, and a guesser has to connect again.
+const maxAttempts = 3
+
+// A session is what happens on one connection of a client.
+type session struct {
+	*Server
+	l        *Listener
+	protocol *protocol
+	client   *wire.Conn
+	stopping context.Context // when done, the session is to come to an end
+	record   *record
+
+	hello string // what the client called itself, where it did
+	early *link  // dialled before the client logged in, if any
+}
+
+// run is the session, straight down. Its error is an *Error, or nil if a client
+// was logged in and then relayed.
+func (s *session) run(ctx context.Context) error {
+	// When xoauthd stops, a client that has not logged in is told so.
+	defer context.AfterFunc(s.stopping, s.client.Interrupt)()
+
+	front := s.protocol.server(s.client, func(hello string) []string { return s.extensions(ctx, hello) })
+	leave, ok := s.counts.enter("", s.Limits.Sessions)
+	if !ok {
+		return s.bye(front, Fail(TooManySessions, fmt.Errorf("%d sessions are the most", s.Limits.Sessions)))
+	}
+	defer leave()
+	defer s.dropEarly()
+
+	front.Greet()
+	var refused error // why the client's last attempt failed
+	for range maxAttempts {
+		credentials, err := front.ReadLogin()
+		if err != nil {
+			return s.left(front, err, refused)
+		}
+		k, welcome, release, err := s.logIn(ctx, credentials)
+		if err == nil {
+			defer release()
+			front.Accept(welcome)
+			return s.relay(k)
+		}
+		refused = err
+		e := failure(err)
+		front.Refuse(s.protocol.status(answers[e.Result]), e.text())
+	}
+	return s.bye(front, refused)
+}
+
+// left is how a session ends whose client is not logged in: if it simply left,
+// because of what it was refused before.
+func (s *session) left(front server, err, refused error) error {
+	if e := failure(err); e.Result != NoLogin {
+		return s.bye(front, err)
+	}
+	if refused != nil {
+		return refused
+	}
+	if errors.Is(err, io.EOF) {
+		err = errors.New("client left")
+	}
+	return Fail(NoLogin, err)
+}
+
+// bye tells the client why its session ends.
+func (s *session) bye(front server, err error) error {
+	e := failure(err)
+	front.Bye(s.protocol.status(answers[e.Result]), e.text())
+	return e
+}
+
+// logIn logs the client in upstream. The password opens the account, and the
+// account's token the mailbox. A token that is refused may have been revoked
+// before its time; so another one is tried, once, on a new connection, before
+// the client sees anything. The caller must release what counts the session.
+func (s *session) logIn(ctx context.Context, c sasl.Credentials) (k *link, welcome []string, release func(), err error) {
+	s.record.user = c.User
+	account, err := s.Accounts.LogIn(ctx, s.l.Provider, c.User, c.Password)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	s.record.account = account.Name()
+	upstream := account.Upstream(s.l.Protocol)
+	if upstream == nil {
+		return nil, nil, nil, Fail(Misconfigured, fmt.Errorf("its provider has no %s server", s.l.Protocol))
+	}
+	s.record.upstream = upstream.Address()
+	release, ok := s.counts.enter(account.Name(), s.Limits.PerAccount)
+	if !ok {
+		return nil, nil, nil, Fail(TooManySessions, fmt.Errorf("%d sessions are the most for an account", s.Limits.PerAccount))
+	}
+	k, welcome, err = s.logInUpstream(ctx, account, upstream)
+	if err != nil {
+		release()
+		return nil, nil, nil, err
+	}
+	return k, welcome, release, nil
+}
+
+func (s *session) logInUpstream(ctx context.Context, account Account, upstream *Upstream) (*link, []string, error) {
+	token, err := account.Token(ctx, "")
+	if err != nil {
+		return nil, nil, err
+	}
+	k, welcome, refused := s.connect(ctx, upstream, account.User(), token)
+	if refused == nil || failure(refused).Result != UpstreamRefused {
+		return k, welcome, refused
+	}
+	token, err = account.Token(ctx, token)
+	switch {
+	case err == nil:
+		return s.connect(ctx, upstream, account.User(), token)
+	case failure(err).Result == NeedsAuthorization:
+		return nil, nil, err
+	}
+	return nil, nil, refused // which says more than that there is no other token now
+}
+
+// extensions returns what the client is told before it logs in: those of the
+// upstream where it is known which one that will be, and otherwise what all that
+// it may be have in common.
+func (s *session) extensions(ctx context.Context, hello string) []string {
+	s.hello = hello
+	if s.protocol.early && len(s.l.Upstreams) == 1 {
+		if s.early == nil {
+			k, err := s.dial(ctx, s.protocol, s.l.Upstreams[0], hello, s.tracer("upstream"))
+			if err == nil {
+				s.memory.keep(k)
+				s.early = k
+			}
+			// Otherwise the client will hear of it when it logs in.
+		}
+		if s.early != nil {
+			return s.early.Extensions()
+		}
+	}
+	return s.memory.common(s.l.Upstreams, s.protocol.unseen)
+}
+
+// dropEarly takes leave of an upstream that was dialled for nothing.
+func (s *session) dropEarly() {
+	if s.early != nil {
+		s.early.Quit()
+	}
+}
+
+// tracer returns what traces the dialogue with peer, or nil if nobody wants it.
+func (s *session) tracer(peer string) func(sent bool, line string) {
+	if !s.Log.Enabled(context.Background(), slog.LevelDebug) {
+		return nil
+	}
+	log := s.Log.With("id", s.record.id, "peer", peer)
+	return func(sent bool, line string) {
+		what := "received"
+		if sent {
+			what = "sent"
+		}
+		log.Debug(what, "line", truncate(line, 1000))
+	}
+}

@@ -1,0 +1,201 @@
+package smtp
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	gosasl "github.com/emersion/go-sasl"
+	"github.com/emersion/go-smtp"
+
+	"github.com/xoauthd/xoauthd/proxy/sasl"
+	"github.com/xoauthd/xoauthd/proxy/wire"
+)
+
+// maxInitial is how long the AUTH command may be, its line ending included. A
+// longer one must not carry the initial response (RFC 4954 section 4), and is
+// refused by some servers: "555 5.5.2 Syntax error, command line too long".
+const maxInitial = 512
+
+// A Client is the client's end of a dialogue with an upstream.
+type Client struct {
+	c          *wire.Conn
+	hello      string
+	extensions []string // the lines of the last answer to EHLO, without the first
+}
+
+// NewClient reads the greeting and says EHLO as hello. With a config it begins
+// TLS by STARTTLS and says EHLO again; without, the connection must be inside
+// TLS already. The error is an *smtp.SMTPError if the upstream refused.
+func NewClient(c *wire.Conn, config *tls.Config, hello string) (*Client, error) {
+	k := &Client{c: c, hello: hello}
+	if _, err := k.expect("greeting", 220); err != nil {
+		return nil, err
+	}
+	if err := k.ehlo(); err != nil || config == nil {
+		return k, err
+	}
+	c.Printf("STARTTLS")
+	if _, err := k.expect("STARTTLS", 220); err != nil {
+		return nil, err
+	}
+	if err := c.StartTLS(config); err != nil {
+		return nil, fmt.Errorf("STARTTLS: %w", err)
+	}
+	return k, k.ehlo() // what was said in the clear does not count
+}
+
+func (k *Client) ehlo() error {
+	k.c.Printf("EHLO %s", k.hello)
+	lines, err := k.expect("EHLO", 250)
+	if err != nil {
+		return err
+	}
+	k.extensions = lines[1:]
+	return nil
+}
+
+// Extensions are the upstream's, in its order and words.
+func (k *Client) Extensions() []string { return k.extensions }
+
+// Mechanisms are those that the upstream offers.
+func (k *Client) Mechanisms() []string {
+	var mechanisms []string
+	for _, line := range k.extensions {
+		if keyword(line) == "AUTH" && len(line) > len("AUTH") {
+			mechanisms = append(mechanisms, strings.Fields(line[len("AUTH"):])...)
+		}
+	}
+	return mechanisms
+}
+
+// Authenticate logs in. It returns the reply that the client at the other end
+// is to be told. The error is an *smtp.SMTPError if the upstream refused.
+func (k *Client) Authenticate(mechanism gosasl.Client) (welcome []string, err error) {
+	if !k.c.Secure() {
+		return nil, errors.New("AUTH: not inside TLS")
+	}
+	name, ir, err := mechanism.Start()
+	if err != nil {
+		return nil, fmt.Errorf("AUTH: %w", err)
+	}
+	command := "AUTH " + name
+	initial := command + " " + sasl.Encode(ir)
+	if len(initial)+len("\r\n") <= maxInitial {
+		k.c.PrintSecret(initial, command+" (token)")
+		ir = nil
+	} else {
+		k.c.Printf("%s", command)
+	}
+	for {
+		code, lines, err := k.read()
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("AUTH: %w", err)
+		case code == 235:
+			return format(code, lines), nil
+		case code != 334:
+			return nil, fmt.Errorf("AUTH: %w", refusal(code, lines))
+		case ir != nil:
+			k.c.PrintSecret(sasl.Encode(ir), "(token)")
+			ir = nil
+			continue
+		}
+		challenge, err := sasl.Decode(lines[0])
+		if err != nil {
+			return nil, fmt.Errorf("AUTH: challenge: %w", err)
+		}
+		response, err := mechanism.Next(challenge)
+		if err != nil {
+			return nil, fmt.Errorf("AUTH: %w", err)
+		}
+		k.c.PrintSecret(sasl.Encode(response), "(answer to the refusal)")
+	}
+}
+
+// Quit ends the session as one should. Its answer is of no use.
+func (k *Client) Quit() {
+	k.c.Printf("QUIT")
+	k.c.Flush()
+}
+
+// expect reads a reply, which must have code.
+func (k *Client) expect(step string, code int) ([]string, error) {
+	got, lines, err := k.read()
+	if err == nil && got != code {
+		err = refusal(got, lines)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", step, err)
+	}
+	return lines, nil
+}
+
+// read reads a reply (RFC 5321 section 4.2): its code, and its lines without.
+func (k *Client) read() (code int, lines []string, err error) {
+	for {
+		line, err := k.c.ReadLine()
+		if err != nil {
+			return 0, nil, err
+		}
+		k.c.Heard(line)
+		c, text, more, err := parseReply(line)
+		if err != nil {
+			return 0, nil, err
+		}
+		if lines != nil && c != code {
+			return 0, nil, fmt.Errorf("reply changes from %d to %d", code, c)
+		}
+		code, lines = c, append(lines, text)
+		if !more {
+			return code, lines, nil
+		}
+	}
+}
+
+// parseReply parses one line of a reply; there are more of it to come if more.
+func parseReply(line string) (code int, text string, more bool, err error) {
+	if len(line) < 3 {
+		return 0, "", false, fmt.Errorf("not SMTP: %q", line)
+	}
+	code, err = strconv.Atoi(line[:3])
+	if err != nil || code < 200 || code > 599 || (len(line) > 3 && line[3] != ' ' && line[3] != '-') {
+		return 0, "", false, fmt.Errorf("not SMTP: %.100q", line)
+	}
+	if len(line) > 4 {
+		text = line[4:]
+	}
+	return code, text, len(line) > 3 && line[3] == '-', nil
+}
+
+// refusal is a reply as an error. Its message is the text of all lines, without
+// the enhanced code that each of them may repeat.
+func refusal(code int, lines []string) *smtp.SMTPError {
+	e := &smtp.SMTPError{Code: code, EnhancedCode: smtp.NoEnhancedCode}
+	texts := make([]string, len(lines))
+	for i, line := range lines {
+		first, rest, _ := strings.Cut(line, " ")
+		var enhanced smtp.EnhancedCode
+		if n, err := fmt.Sscanf(first+" ", "%d.%d.%d ", &enhanced[0], &enhanced[1], &enhanced[2]); n == 3 && err == nil {
+			e.EnhancedCode, line = enhanced, rest
+		}
+		texts[i] = line
+	}
+	e.Message = strings.Join(texts, " ")
+	return e
+}
+
+// format writes a reply as its lines.
+func format(code int, lines []string) []string {
+	formatted := make([]string, len(lines))
+	for i, line := range lines {
+		separator := "-"
+		if i == len(lines)-1 {
+			separator = " "
+		}
+		formatted[i] = strconv.Itoa(code) + separator + line
+	}
+	return formatted
+}

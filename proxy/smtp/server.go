@@ -1,0 +1,206 @@
+// Package smtp speaks both ends of mail submission (RFC 6409, RFC 5321) up to
+// login: Server to the client, Client to the upstream. After that there is
+// nothing to speak; bytes are relayed.
+package smtp
+
+import (
+	"errors"
+	"io"
+	"net/netip"
+	"regexp"
+	"strings"
+
+	"github.com/xoauthd/xoauthd/proxy/sasl"
+	"github.com/xoauthd/xoauthd/proxy/wire"
+)
+
+// A Server is the server's end of a dialogue with a client.
+type Server struct {
+	c          *wire.Conn
+	extensions func(hello string) []string
+	hello      string // what the client called itself; empty before EHLO or HELO
+}
+
+// NewServer begins a dialogue. A client does not say EHLO again after AUTH, so
+// it must be told of the extensions of the upstream that it will talk to then:
+// extensions returns them as the upstream wrote them. It is called at EHLO, and
+// HELO, with the client's name.
+func NewServer(c *wire.Conn, extensions func(hello string) []string) *Server {
+	return &Server{c: c, extensions: extensions}
+}
+
+// A reply is one that does not end the session, to a command not carried out.
+type reply string
+
+func (r reply) Error() string { return string(r) }
+
+// Greet writes the greeting, which the first ReadLogin sends.
+func (s *Server) Greet() { s.c.Printf("220 localhost ESMTP xoauthd ready") }
+
+// Hello is what the client called itself, or an address literal if that could
+// not be a name (RFC 5321 section 4.1.3): the upstream is told the same.
+func (s *Server) Hello() string { return helloName(s.hello) }
+
+// ReadLogin answers the client until it logs in, and returns with what. The
+// caller must then Accept or Refuse. The error is io.EOF if the client left.
+func (s *Server) ReadLogin() (sasl.Credentials, error) {
+	for {
+		line, err := s.c.ReadLine()
+		if err != nil {
+			return sasl.Credentials{}, err
+		}
+		credentials, done, err := s.command(line)
+		var r reply
+		switch {
+		case errors.As(err, &r):
+			s.c.Printf("%s", r)
+		case err != nil || done:
+			return credentials, err
+		}
+	}
+}
+
+// command answers one command. It is done at one that logs in.
+func (s *Server) command(line string) (c sasl.Credentials, done bool, err error) {
+	verb, args, _ := strings.Cut(line, " ")
+	verb = strings.ToUpper(verb)
+	if verb == "AUTH" {
+		s.c.Heard("AUTH (credentials)")
+		c, err = s.auth(strings.TrimSpace(args))
+		return c, err == nil, err
+	}
+	if !isVerb(verb) {
+		// It may be a password that got lost.
+		s.c.Heard("(not a command)")
+		return c, false, reply("500 5.5.2 not a command")
+	}
+	s.c.Heard(line)
+	switch verb {
+	case "EHLO", "HELO":
+		return c, false, s.ehlo(verb, strings.TrimSpace(args))
+	case "NOOP", "RSET":
+		s.c.Printf("250 2.0.0 OK")
+	case "HELP":
+		s.c.Printf("214 2.0.0 log in with AUTH %s; then the mail server itself answers", strings.Join(sasl.Mechanisms, " or "))
+	case "VRFY":
+		s.c.Printf("252 2.5.2 cannot say; send it some mail")
+	case "QUIT":
+		s.c.Printf("221 2.0.0 bye")
+		s.c.Flush()
+		return c, false, io.EOF
+	case "STARTTLS":
+		return c, false, reply("502 5.5.1 TLS is not available here")
+	case "MAIL", "RCPT", "DATA", "BDAT", "BURL", "ETRN", "EXPN":
+		return c, false, reply("530 5.7.0 log in first, with AUTH")
+	default:
+		return c, false, reply("500 5.5.1 unknown command")
+	}
+	return c, false, nil
+}
+
+// ehlo answers EHLO and HELO (RFC 5321 section 4.1.1.1).
+func (s *Server) ehlo(verb, name string) error {
+	if name == "" {
+		return reply("501 5.5.4 " + verb + " takes a name")
+	}
+	s.hello = name
+	extensions := offer(s.extensions(s.Hello()))
+	if verb == "HELO" {
+		s.c.Printf("250 localhost")
+		return nil
+	}
+	lines := append([]string{"localhost"}, extensions...)
+	for _, line := range lines[:len(lines)-1] {
+		s.c.Printf("250-%s", line)
+	}
+	s.c.Printf("250 %s", lines[len(lines)-1])
+	return nil
+}
+
+// offer returns the extensions for a client: those of the upstream, but for
+// what concerns the connection to it, and with our own AUTH.
+func offer(upstream []string) []string {
+	var lines []string
+	for _, line := range upstream {
+		switch keyword(line) {
+		// REQUIRETLS must not be offered outside TLS (RFC 8689 section 2).
+		case "STARTTLS", "REQUIRETLS", "AUTH":
+		default:
+			lines = append(lines, line)
+		}
+	}
+	return append(lines, "AUTH "+strings.Join(sasl.Mechanisms, " "))
+}
+
+// keyword is the name of the extension of an EHLO line. "AUTH=LOGIN" is how
+// old servers say it to clients that are older still.
+func keyword(line string) string {
+	word, _, _ := strings.Cut(line, " ")
+	word, _, _ = strings.Cut(word, "=")
+	return strings.ToUpper(word)
+}
+
+// auth runs a mechanism (RFC 4954 section 4).
+func (s *Server) auth(args string) (c sasl.Credentials, err error) {
+	if s.hello == "" {
+		return c, reply("503 5.5.1 say EHLO first")
+	}
+	name, initial, more := strings.Cut(args, " ")
+	mechanism := sasl.NewServer(name, &c)
+	if mechanism == nil {
+		return c, reply("504 5.5.4 mechanisms are " + strings.Join(sasl.Mechanisms, " "))
+	}
+	err = sasl.Serve(mechanism, initial, more, func(challenge string) (string, error) {
+		s.c.Printf("334 %s", challenge)
+		line, err := s.c.ReadLine()
+		s.c.Heard("(response)")
+		return line, err
+	})
+	if wrong := sasl.ClientError(""); errors.As(err, &wrong) {
+		return c, reply("501 5.5.2 AUTH " + strings.ToUpper(name) + ": " + string(wrong))
+	}
+	return c, err
+}
+
+// Accept tells the client that it is logged in, in the upstream's words as
+// Client.Authenticate returns them. What follows is for the relay.
+func (s *Server) Accept(welcome []string) {
+	for _, line := range welcome {
+		s.c.Printf("%s", line)
+	}
+}
+
+// Refuse tells the client that it is not logged in. status is a reply code and
+// an enhanced one (RFC 3463). It may try again.
+func (s *Server) Refuse(status, text string) { s.c.Printf("%s %s", status, text) }
+
+// Bye tells the client that the session ends, and why: 421 may answer any
+// command, and none (RFC 5321 section 3.8). Of status it takes the subject and
+// the detail of the enhanced code.
+func (s *Server) Bye(status, text string) {
+	_, enhanced, _ := strings.Cut(status, ".")
+	s.c.Printf("421 4.%s %s", enhanced, text)
+	s.c.Flush()
+}
+
+// isVerb reports whether s could be the name of a command.
+func isVerb(s string) bool {
+	return s != "" && len(s) <= 12 && strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
+}
+
+// helloName returns name if a server must take it as a domain or an address
+// literal, and otherwise the literal of this machine: printers call themselves
+// what their owners typed.
+func helloName(name string) string {
+	if literal, ok := strings.CutPrefix(name, "["); ok {
+		literal, ok = strings.CutSuffix(strings.TrimPrefix(literal, "IPv6:"), "]")
+		if _, err := netip.ParseAddr(literal); ok && err == nil {
+			return name
+		}
+	} else if domain.MatchString(name) {
+		return name
+	}
+	return "[127.0.0.1]"
+}
+
+var domain = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]{0,253}[A-Za-z0-9])?$`)

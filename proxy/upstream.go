@@ -1,0 +1,167 @@
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/xoauthd/xoauthd/proxy/sasl"
+	"github.com/xoauthd/xoauthd/proxy/wire"
+)
+
+// What logging in upstream may take. A client waits meanwhile, and most give up
+// after 30 or 60 seconds.
+const (
+	dialTime  = 10 * time.Second
+	loginTime = 25 * time.Second // greeting to login
+)
+
+// An Upstream is a provider's mail server for one protocol.
+type Upstream struct {
+	Provider  string // its name, for metrics and memory
+	Host      string
+	Port      int
+	STARTTLS  bool        // TLS begins within the dialogue, not with the connection
+	Mechanism string      // "xoauth2", "oauthbearer"; "auto" or "" is what the server offers
+	TLS       *tls.Config // ServerName and MinVersion set
+}
+
+// Address is host:port.
+func (u *Upstream) Address() string { return net.JoinHostPort(u.Host, strconv.Itoa(u.Port)) }
+
+// A link is a connection to an upstream.
+type link struct {
+	client
+	conn     *wire.Conn
+	protocol *protocol
+	upstream *Upstream
+}
+
+// dial connects to u and begins the dialogue, up to where one can log in.
+// When ctx is done the connection is closed. The error is an *Error.
+func (s *Server) dial(ctx context.Context, p *protocol, u *Upstream, hello string, trace func(bool, string)) (*link, error) {
+	dialling, cancel := context.WithTimeout(ctx, dialTime)
+	defer cancel()
+	nc, err := s.dialer(dialling, "tcp", u.Address())
+	if err != nil {
+		return nil, Fail(UpstreamDown, fmt.Errorf("connecting: %w", err))
+	}
+	closeWith(ctx, nc)
+	k := &link{conn: wire.New(nc, s.Limits.Step), protocol: p, upstream: u}
+	k.conn.Trace = trace
+	k.conn.SetEnd(time.Now().Add(loginTime))
+	if err := k.begin(hello); err != nil {
+		k.conn.Close()
+		return nil, k.down(err)
+	}
+	return k, nil
+}
+
+func (k *link) begin(hello string) (err error) {
+	starttls := k.upstream.TLS
+	if !k.upstream.STARTTLS {
+		if err := k.conn.StartTLS(k.upstream.TLS); err != nil {
+			return fmt.Errorf("TLS: %w", err)
+		}
+		starttls = nil
+	}
+	k.client, err = k.protocol.client(k.conn, starttls, hello)
+	return err
+}
+
+// logIn logs in as user. The error is an *Error: UpstreamRefused if it is the
+// token that the upstream does not want.
+func (k *link) logIn(user, token string) (welcome []string, err error) {
+	k.conn.SetEnd(time.Now().Add(loginTime))
+	mechanism, err := sasl.Choose(k.upstream.Mechanism, k.Mechanisms())
+	if err != nil {
+		return nil, Fail(Misconfigured, fmt.Errorf("AUTHENTICATE: %w", err))
+	}
+	m, err := sasl.NewTokenClient(mechanism, user, token, k.upstream.Host, k.upstream.Port)
+	if err != nil {
+		return nil, Fail(Internal, fmt.Errorf("%s: %w", mechanism, err))
+	}
+	welcome, err = k.Authenticate(m)
+	if err == nil {
+		return welcome, nil
+	}
+	words, passing, ok := k.protocol.refused(err)
+	if !ok || passing {
+		return nil, k.down(err)
+	}
+	if c := m.Challenge(); c != "" {
+		err = fmt.Errorf("%w (%s)", err, c)
+	}
+	return nil, &Error{UpstreamRefused, words, err}
+}
+
+// down is err as a failure of the upstream that has nothing to do with the
+// account. What the upstream says of it may help the client.
+func (k *link) down(err error) *Error {
+	words, _, _ := k.protocol.refused(err)
+	return &Error{UpstreamDown, words, err}
+}
+
+// Try logs in at u as user with an access token, opens the mailbox where the
+// protocol has a way to, and logs out. The error is what a session would fail
+// with.
+func (s *Server) Try(ctx context.Context, protocol string, u *Upstream, user, token string) error {
+	p := protocols[protocol]
+	ctx, cancel := context.WithTimeout(ctx, dialTime+loginTime)
+	defer cancel() // which closes the connection
+	k, err := s.dial(ctx, p, u, "localhost", nil)
+	if err != nil {
+		return err
+	}
+	if _, err := k.logIn(user, token); err != nil {
+		return err
+	}
+	if err := p.open(k.client); err != nil {
+		words, _, _ := p.refused(err)
+		return &Error{UpstreamRefused, words, err}
+	}
+	k.Quit()
+	return nil
+}
+
+// connect returns a link that is logged in as account with token. A link that
+// was begun early is used if it is still good.
+func (s *session) connect(ctx context.Context, u *Upstream, user, token string) (*link, []string, error) {
+	start := time.Now()
+	if k := s.early; k != nil && k.upstream == u {
+		s.early = nil
+		welcome, err := k.logIn(user, token)
+		if err == nil || !isLost(err) {
+			return s.observe(k, start, welcome, err)
+		}
+		k.conn.Close()
+	}
+	k, err := s.dial(ctx, s.protocol, u, s.hello, s.tracer("upstream"))
+	if err != nil {
+		return nil, nil, err
+	}
+	welcome, err := k.logIn(user, token)
+	return s.observe(k, start, welcome, err)
+}
+
+// observe keeps what a login was good for.
+func (s *session) observe(k *link, start time.Time, welcome []string, err error) (*link, []string, error) {
+	if err != nil {
+		k.conn.Close()
+		return nil, nil, err
+	}
+	s.Metrics.upstreamLogin(s.l.Protocol, k.upstream.Provider, time.Since(start))
+	s.memory.keep(k)
+	return k, welcome, nil
+}
+
+// isLost reports whether err is of a connection that broke, rather than of an
+// upstream that said no: an early one may die while the client is thinking.
+func isLost(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Result == UpstreamDown && e.Detail == ""
+}
