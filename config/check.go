@@ -1,0 +1,103 @@
+package config
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+)
+
+// check tells what is wrong or doubtful between the tables, each of which may
+// be right.
+func (f *file) check(c *Config) {
+	f.checkPresence(c)
+	f.checkAddresses()
+	f.checkNames(c.Accounts)
+	for _, l := range c.Listeners {
+		f.checkListener(l, c.Providers)
+	}
+	for _, a := range byLine(c.Accounts) {
+		f.checkAccount(a, c)
+	}
+}
+
+func (f *file) checkPresence(c *Config) {
+	if len(c.Listeners) == 0 {
+		f.fault(0, `there is no listener, so that no client can connect: add a table [[listener]] with protocol = "imap" and address = "127.0.0.1:1143"`)
+	}
+	if len(c.Providers) == 0 && len(c.Accounts) == 0 {
+		f.fault(0, `there is no provider: add a table [provider.google] with preset = "google" and a client_id`)
+	}
+	if len(c.Accounts) == 0 {
+		f.fault(0, `there is no account, so that no client can log in: add a table [account."alice@example.com"] with its provider and a password_hash from "xoauthd hash-password"`)
+	}
+	if c.Web == nil {
+		f.warn(0, `there is no [web], so that no account can be authorized: add one with address = "127.0.0.1:1180"`)
+	}
+}
+
+func (f *file) checkAddresses() {
+	slices.SortFunc(f.listens, func(a, b endpoint) int { return cmp.Compare(a.line, b.line) })
+	for i, e := range f.listens {
+		first := slices.IndexFunc(f.listens[:i], e.clashes)
+		if first >= 0 {
+			f.fault(e.line, "address: %s is taken already, by line %d", e.address, f.listens[first].line)
+		}
+	}
+}
+
+func (f *file) checkNames(accounts map[string]*Account) {
+	first := map[string]*Account{}
+	for _, a := range byLine(accounts) {
+		folded := strings.ToLower(a.Name)
+		if other := first[folded]; other != nil {
+			f.fault(a.Line, "[%s] differs from the account in line %d only in upper and lower case, and logins are matched without regard to that",
+				toml.Key{"account", a.Name}, other.Line)
+			continue
+		}
+		first[folded] = a
+	}
+}
+
+func (f *file) checkListener(l Listener, providers map[string]*Provider) {
+	served := providers
+	if l.Provider != "" {
+		served = map[string]*Provider{l.Provider: providers[l.Provider]}
+	}
+	if l.Protocol == "" || len(served) == 0 {
+		return // told elsewhere
+	}
+	for _, p := range served {
+		if p.Upstream(l.Protocol) != nil {
+			return
+		}
+	}
+	f.fault(l.Line, `[[listener]] is for %s, but no provider that it serves has an %[1]s server: add %[1]s = { host = "%[1]s.example.com" } to [%s]`,
+		l.Protocol, toml.Key{"provider", slices.Min(slices.Collect(maps.Keys(served)))})
+}
+
+func (f *file) checkAccount(a *Account, c *Config) {
+	p := c.Providers[a.Provider]
+	if p == nil || !a.Enabled || len(c.Listeners) == 0 {
+		return
+	}
+	for _, l := range c.Listeners {
+		if (l.Provider == "" || l.Provider == a.Provider) && p.Upstream(l.Protocol) != nil {
+			return
+		}
+	}
+	f.warn(a.Line, "[%s]: no listener serves its provider, %q", toml.Key{"account", a.Name}, a.Provider)
+}
+
+func byLine(accounts map[string]*Account) []*Account {
+	sorted := make([]*Account, 0, len(accounts))
+	for _, a := range accounts {
+		sorted = append(sorted, a)
+	}
+	slices.SortFunc(sorted, func(a, b *Account) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), strings.Compare(a.Name, b.Name))
+	})
+	return sorted
+}

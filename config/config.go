@@ -1,0 +1,122 @@
+// Package config reads xoauthd's configuration file. It is strict: a key that
+// means nothing, a value of the wrong type, a file that is missing are all
+// told at once, each with its line, what is wrong and what would be right.
+// The file is read, never written.
+package config
+
+import (
+	"crypto/x509"
+	"net"
+	"strconv"
+	"time"
+)
+
+// A Config is what a configuration file says, with the defaults filled in.
+// The file example.toml explains every key.
+type Config struct {
+	File           string // as it was given to Load
+	StateDirectory string // where the grants are kept
+	Log            Log
+	Limits         Limits
+	Web            *Web     // nil: no web endpoint
+	Metrics        *Metrics // nil: no metrics endpoint
+	Listeners      []Listener
+	Providers      map[string]*Provider // by name
+	Accounts       map[string]*Account  // by name, as written
+
+	// Warnings are not faults, but are worth saying, sorted by line.
+	Warnings []Fault
+}
+
+// Log says what is logged, and how.
+type Log struct {
+	Level  string // "debug", "info", "warn" or "error"
+	Format string // "text" or "json"
+}
+
+// Limits bound what clients can use up.
+type Limits struct {
+	Sessions           int           // at one time, in all
+	SessionsPerAccount int           // at one time, of one account
+	LoginTimeout       time.Duration // of a client, from connecting to being logged in
+	StepTimeout        time.Duration // of one step of a dialogue with a server
+	IdleTimeout        time.Duration // of a relay in which nothing moves either way
+	DrainTimeout       time.Duration // of the sessions that run when the daemon is stopped
+}
+
+// Web is the endpoint at which a person authorizes an account.
+type Web struct {
+	Address   string // loopback only: its pages have no sign-in
+	PublicURL string // as browsers reach it, without a slash at its end
+}
+
+// Metrics is the endpoint at which Prometheus reads.
+type Metrics struct {
+	Address string
+}
+
+// A Listener is where clients connect.
+type Listener struct {
+	Protocol string // "imap" or "smtp"
+	Address  string // loopback only: passwords come in the clear
+	Provider string // whose accounts alone it serves; empty: every provider's
+	Line     int    // in the file
+}
+
+// A Provider runs the mail servers of some accounts, and has registered
+// xoauthd as an OAuth 2.0 client.
+type Provider struct {
+	Name         string
+	Preset       string // empty: written out in full
+	ClientID     string
+	ClientSecret Secret // empty: a public client (RFC 6749 section 2.1)
+
+	AuthorizationURL string
+	TokenURL         string
+	RevocationURL    string // RFC 7009; empty: the provider has none
+	RedirectURL      string // empty if there is neither a redirect_url nor a [web]
+	Issuer           string // RFC 9207; empty: not checked
+
+	Scopes              []string
+	AuthorizationParams map[string]string // added to the authorization URL
+	AuthStyle           string            // at the token endpoint: "params" or "header"
+	Mechanism           string            // "auto", "xoauth2" or "oauthbearer"
+
+	CAFile  string         // more certificates to trust, in PEM; may be empty
+	RootCAs *x509.CertPool // the system's and CAFile's; nil: the system's
+
+	IMAP, SMTP *Upstream // nil: the provider has none
+}
+
+// Upstream returns the provider's server for a listener's protocol, or nil if
+// there is none.
+func (p *Provider) Upstream(protocol string) *Upstream {
+	switch protocol {
+	case "imap":
+		return p.IMAP
+	case "smtp":
+		return p.SMTP
+	}
+	return nil
+}
+
+// An Upstream is a mail server of a provider. There is none without TLS.
+type Upstream struct {
+	Host string
+	Port int
+	TLS  string // "implicit" or "starttls" (RFC 8314 section 3)
+}
+
+// Address returns host:port, in which an IPv6 address is in brackets.
+func (u Upstream) Address() string {
+	return net.JoinHostPort(u.Host, strconv.Itoa(u.Port))
+}
+
+// An Account is a mailbox, and the password its clients log in with.
+type Account struct {
+	Name         string // the user name, of clients and at the provider
+	Provider     string // a name in Config.Providers
+	PasswordHash string // argon2id, in PHC string format
+	Enabled      bool   // if not, the grant is kept and logins are refused
+	Line         int    // in the file
+}

@@ -1,0 +1,270 @@
+package config
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func load(t *testing.T, name string) *Config {
+	t.Helper()
+	c, err := Load(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestEverythingGiven(t *testing.T) {
+	dir := copyTestdata(t)
+	c := load(t, filepath.Join(dir, "good", "full.toml"))
+	own := c.Providers["own"]
+	if own.RootCAs == nil {
+		t.Error("ca_file gives no certificates")
+	}
+	own.RootCAs = nil
+	want := &Provider{
+		Name:                "own",
+		ClientID:            "id",
+		ClientSecret:        "file secret",
+		AuthorizationURL:    "http://localhost:8080/authorize",
+		TokenURL:            "http://[::1]:8080/token?tenant=1",
+		RevocationURL:       "http://127.0.0.1:8080/revoke",
+		RedirectURL:         "https://mail.example.com/callback",
+		Issuer:              "https://login.example.com",
+		Scopes:              []string{"mail", "offline_access"},
+		AuthorizationParams: map[string]string{"prompt": "consent"},
+		AuthStyle:           "header",
+		Mechanism:           "oauthbearer",
+		CAFile:              filepath.Join(dir, "ca.pem"),
+		IMAP:                &Upstream{"::1", 993, "implicit"},
+		SMTP:                &Upstream{"smtp.example.com", 2525, "starttls"},
+	}
+	if !reflect.DeepEqual(own, want) {
+		t.Errorf("provider:\n%+v\nwant:\n%+v", own, want)
+	}
+	if s := own.ClientSecret.Reveal(); s != "file secret" {
+		t.Errorf("secret %q", s)
+	}
+	c.Providers = nil
+	rest := &Config{
+		File:           filepath.Join(dir, "good", "full.toml"),
+		StateDirectory: filepath.Join(dir, "good", "state"),
+		Log:            Log{"debug", "json"},
+		Limits:         Limits{10, 5, 5 * time.Second, 1500 * time.Millisecond, 24 * time.Hour, 0},
+		Web:            &Web{"[::1]:1180", "https://mail.example.com/oauth"},
+		Metrics:        &Metrics{":9180"},
+		Listeners:      []Listener{{"imap", "127.0.0.2:1143", "own", 23}, {"smtp", "[::1]:1143", "", 28}},
+		Accounts: map[string]*Account{
+			"alice@example.com": {"alice@example.com", "own", hash, false, 70},
+			`bob "the" builder`: {`bob "the" builder`, "outlook", hash, true, 75},
+		},
+	}
+	if !reflect.DeepEqual(c, rest) {
+		t.Errorf("got:\n%+v\nwant:\n%+v", c, rest)
+	}
+}
+
+// hash is that of the files in testdata.
+const hash = "$argon2id$v=19$m=19456,t=2,p=1$pBRIGepKUqjL4LDI51z58w$s+AX+0UaxFBX6QsnhggUN5hqg67TepmNhl0tpWvvZ88"
+
+func TestPresetsAndWhatOverridesThem(t *testing.T) {
+	c := load(t, filepath.Join(copyTestdata(t), "good", "full.toml"))
+	for name, want := range map[string]*Provider{
+		"changed": {
+			Preset:              "google",
+			ClientSecret:        "inline secret",
+			AuthorizationURL:    "https://accounts.google.com/o/oauth2/v2/auth",
+			TokenURL:            "https://token.example.com/",
+			RevocationURL:       "https://oauth2.googleapis.com/revoke",
+			Issuer:              "https://accounts.google.com",
+			Scopes:              []string{"https://mail.google.com/"},
+			AuthorizationParams: map[string]string{"prompt": "select_account"},
+			IMAP:                &Upstream{"imap.example.com", 993, "implicit"},
+			SMTP:                &Upstream{"smtp.gmail.com", 587, "starttls"},
+		},
+		"microsoft": {
+			Preset:           "microsoft",
+			AuthorizationURL: "https://login.microsoftonline.com/example.com/oauth2/v2.0/authorize",
+			TokenURL:         "https://login.microsoftonline.com/example.com/oauth2/v2.0/token",
+			SMTP:             &Upstream{"smtp.office365.com", 587, "starttls"},
+		},
+		"outlook": {
+			Preset:           "outlook",
+			AuthorizationURL: "https://login.microsoftonline.com/consumers/oauth2/v2.0/authorize",
+			TokenURL:         "https://login.microsoftonline.com/consumers/oauth2/v2.0/token",
+			SMTP:             &Upstream{"smtp-mail.outlook.com", 587, "starttls"},
+		},
+	} {
+		want.Name = name
+		want.ClientID = "id"
+		want.RedirectURL = "https://mail.example.com/oauth/callback"
+		want.AuthStyle = "params"
+		want.Mechanism = "auto"
+		if want.Preset != "google" {
+			want.Scopes = []string{
+				"https://outlook.office.com/IMAP.AccessAsUser.All",
+				"https://outlook.office.com/SMTP.Send",
+				"offline_access",
+			}
+			want.AuthorizationParams = map[string]string{}
+			want.IMAP = &Upstream{"outlook.office365.com", 993, "implicit"}
+		}
+		if got := c.Providers[name]; !reflect.DeepEqual(got, want) {
+			t.Errorf("%s:\n%+v\nwant:\n%+v", name, got, want)
+		}
+	}
+	if names := Presets(); !slices.IsSorted(names) || len(names) != 3 {
+		t.Errorf("presets %q", names)
+	}
+	for _, name := range Presets() {
+		if preset(name, "organizations") == nil {
+			t.Errorf("no preset %s", name)
+		}
+	}
+}
+
+func TestUpstreamAddress(t *testing.T) {
+	p := &Provider{IMAP: &Upstream{Host: "::1", Port: 993}, SMTP: &Upstream{Host: "smtp.example.com", Port: 465}}
+	if a := p.Upstream("imap").Address(); a != "[::1]:993" {
+		t.Error(a)
+	}
+	if a := p.Upstream("smtp").Address(); a != "smtp.example.com:465" {
+		t.Error(a)
+	}
+	if u := p.Upstream("pop3"); u != nil {
+		t.Error(u)
+	}
+}
+
+func TestStateDirectory(t *testing.T) {
+	name := filepath.Join(copyTestdata(t), "good", "minimal.toml")
+	for _, row := range []struct{ env, want string }{
+		{"", "/var/lib/xoauthd"},
+		{"/var/lib/one", "/var/lib/one"},
+		{"/var/lib/one:/var/lib/two", "/var/lib/one"},
+	} {
+		t.Setenv("STATE_DIRECTORY", row.env)
+		if got := load(t, name).StateDirectory; got != row.want {
+			t.Errorf("%q: %s, want %s", row.env, got, row.want)
+		}
+	}
+}
+
+// minimal returns a file of good/minimal.toml with lines added to its
+// provider, and the folder it is in.
+func minimal(t *testing.T, lines string, mode fs.FileMode) (name, dir string) {
+	text, err := os.ReadFile("testdata/good/minimal.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir = t.TempDir()
+	name = filepath.Join(dir, "xoauthd.toml")
+	changed := strings.Replace(string(text), "client_id", lines+"\nclient_id", 1)
+	if err := os.WriteFile(name, []byte(changed), mode); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(name, mode); err != nil { // whatever the umask
+		t.Fatal(err)
+	}
+	return name, dir
+}
+
+func TestSecretFromEnvironment(t *testing.T) {
+	name, dir := minimal(t, `client_secret_env = "XOAUTHD_TEST_SECRET"`, 0o600)
+	for _, row := range []struct{ env, secret, fault string }{
+		{"secret", "secret", ""},
+		{"secret\n", "secret", ""},
+		{"", "", "client_secret_env: the secret must not be empty"},
+	} {
+		t.Setenv("XOAUTHD_TEST_SECRET", row.env)
+		checkSecretOf(t, name, row.secret, row.fault)
+	}
+
+	name, _ = minimal(t, `client_secret_credential = "google"`, 0o600)
+	t.Setenv("CREDENTIALS_DIRECTORY", dir)
+	const missing = "client_secret_credential: systemd has given no such credential; the unit needs LoadCredential=google:/path/of/the/secret"
+	checkSecretOf(t, name, "", missing)
+	if err := os.WriteFile(filepath.Join(dir, "google"), []byte("secret\r\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	checkSecretOf(t, name, "secret", "")
+}
+
+func checkSecretOf(t *testing.T, name, secret, fault string) {
+	t.Helper()
+	c, err := Load(name)
+	if fault != "" {
+		if want := name + ":4: " + fault; err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.Providers["google"].ClientSecret.Reveal(); got != secret {
+		t.Errorf("secret %q, want %q", got, secret)
+	}
+}
+
+func TestInlineSecretThatEverybodyCanRead(t *testing.T) {
+	for _, mode := range []fs.FileMode{0o640, 0o644} {
+		name, _ := minimal(t, `client_secret = "hunter"`, mode)
+		want := name + ":4: client_secret: everybody on this machine can read it here; chmod o= " + name
+		got := Faults(load(t, name).Warnings).Error()
+		if warned := strings.Contains(got, want); warned != (mode == 0o644) {
+			t.Errorf("%v: %s", mode, got)
+		}
+	}
+}
+
+func TestSecretIsNeverPrinted(t *testing.T) {
+	const value = "hunter"
+	p := struct{ S Secret }{value}
+	var b strings.Builder
+	slog.New(slog.NewTextHandler(&b, nil)).Info("x", "s", p.S, "p", p)
+	slog.New(slog.NewJSONHandler(&b, nil)).Info("x", "s", p.S, "p", p)
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%T%v"} {
+		fmt.Fprintf(&b, verb+verb, p.S, p)
+	}
+	j, err := json.Marshal(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Write(j)
+	b.WriteString(p.S.String() + p.S.GoString())
+	for _, shown := range []string{value, fmt.Sprintf("%x", value), fmt.Sprintf("%X", value)} {
+		if strings.Contains(b.String(), shown) {
+			t.Errorf("shown as %s: %s", shown, b.String())
+		}
+	}
+}
+
+func TestFileThatCannotBeRead(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "xoauthd.toml")
+	_, err := Load(name)
+	if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "example.toml") {
+		t.Error(err)
+	}
+	if _, err := Load(filepath.Dir(name)); err == nil {
+		t.Error("a folder was read")
+	}
+}
+
+func TestFaultsAreErrors(t *testing.T) {
+	_, err := Load("testdata/bad/empty.toml")
+	var fault Fault
+	if !errors.As(err, &fault) || fault.File != "testdata/bad/empty.toml" || fault.Line != 0 {
+		t.Errorf("%#v", fault)
+	}
+}

@@ -1,0 +1,130 @@
+package config
+
+import (
+	"errors"
+	"maps"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// loadExample loads text as a sysadmin would who has written the secret into
+// the file that example.toml names.
+func loadExample(t *testing.T, text string) *Config {
+	t.Helper()
+	t.Setenv("STATE_DIRECTORY", "")
+	dir := t.TempDir()
+	for name, content := range map[string]string{"xoauthd.toml": text, "google.secret": "secret\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := load(t, filepath.Join(dir, "xoauthd.toml"))
+	c.File = ""
+	for i := range c.Listeners {
+		c.Listeners[i].Line = 0
+	}
+	for _, a := range c.Accounts {
+		a.Line = 0
+	}
+	return c
+}
+
+func readExample(t *testing.T) string {
+	text, err := os.ReadFile("../example.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func TestExampleIsGood(t *testing.T) {
+	c := loadExample(t, readExample(t))
+	if len(c.Warnings) > 0 {
+		t.Error(Faults(c.Warnings))
+	}
+	names := slices.Sorted(maps.Keys(c.Accounts))
+	if want := []string{"alice@example.com", "bob@example.org"}; !slices.Equal(names, want) {
+		t.Errorf("accounts %q", names)
+	}
+}
+
+// TestExampleDefaults takes the # from the lines that show a default, which
+// must change nothing.
+func TestExampleDefaults(t *testing.T) {
+	text := readExample(t)
+	shown := regexp.MustCompile(`(?m)^#([a-z_]+ *=)`)
+	if n := len(shown.FindAllString(text, -1)); n < 10 {
+		t.Fatalf("only %d defaults are shown", n)
+	}
+	got, want := loadExample(t, shown.ReplaceAllString(text, "$1")), loadExample(t, text)
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("with the defaults written out:\n%+v\nwithout:\n%+v", got, want)
+	}
+}
+
+// TestExampleOfAWholeProvider takes the # from the provider without preset, and
+// then its keys whose defaults are told.
+func TestExampleOfAWholeProvider(t *testing.T) {
+	text := readExample(t)
+	block := regexp.MustCompile(`(?m)^# \[provider\.example\]\n(# .*\n)+`).FindString(text)
+	block = regexp.MustCompile(`(?m)^# `).ReplaceAllString(block, "")
+	given := loadExample(t, text+block).Providers["example"]
+	if given == nil || given.IMAP == nil || given.SMTP == nil || given.Issuer == "" {
+		t.Fatalf("%+v", given)
+	}
+	told := regexp.MustCompile(`(?m)^(redirect_url|auth_style|mechanism) .*\n|, tls = "implicit"|, port = \d+`)
+	if n := len(told.FindAllString(block, -1)); n != 6 {
+		t.Fatalf("%d keys with defaults", n)
+	}
+	omitted := loadExample(t, text+told.ReplaceAllString(block, "")).Providers["example"]
+	given.AuthStyle, given.Mechanism = "params", "auto"
+	if !reflect.DeepEqual(omitted, given) {
+		t.Errorf("by default:\n%+v\nwant:\n%+v", omitted, given)
+	}
+}
+
+// TestExampleNamesEveryKey puts a key that is unknown into each table of a file
+// that has them all, and so is told the keys that are known.
+func TestExampleNamesEveryKey(t *testing.T) {
+	text, err := os.ReadFile("testdata/good/full.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const unknown = "zzzzzzzz = 1"
+	bad := regexp.MustCompile(`(?m)^\[.*$`).ReplaceAllString(string(text), "$0\n"+unknown)
+	bad = unknown + "\n" + strings.ReplaceAll(bad, "{ ", "{ "+unknown+", ")
+	name := filepath.Join(t.TempDir(), "bad.toml")
+	if err := os.WriteFile(name, []byte(bad), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err = Load(name)
+	var faults Faults
+	if !errors.As(err, &faults) {
+		t.Fatal(err)
+	}
+	known := map[string]bool{}
+	for _, f := range faults {
+		if _, keys, ok := strings.Cut(f.Message, "the keys there are "); ok {
+			for _, quoted := range regexp.MustCompile(`[a-z_]+`).FindAllString(keys, -1) {
+				known[quoted] = true
+			}
+		}
+	}
+	for _, key := range []string{"listener", "drain_timeout", "tls", "tenant", "client_secret_credential", "enabled"} {
+		if !known[key] {
+			t.Errorf("%s was not told", key)
+		}
+	}
+	example := readExample(t)
+	for key := range known {
+		named := regexp.MustCompile(`(?m)(^|[#{,] *)` + key + ` *=|^\[*` + key + `[\].]`)
+		if !named.MatchString(example) {
+			t.Errorf("%s is not in example.toml", key)
+		}
+	}
+}

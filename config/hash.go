@@ -1,0 +1,48 @@
+package config
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+
+	"github.com/alexedwards/argon2id"
+)
+
+// What a password hash may cost: a check of it takes so much memory, in KiB,
+// and goes over it so many times.
+const (
+	maxMemory     = 1 << 20 // 1 GiB
+	maxIterations = 100
+)
+
+// RFC 9106 section 3.1 allows a key of 4 octets. One that short is guessed, and
+// none at all would match every password.
+const (
+	minSalt, maxSalt = 8, 64
+	minKey, maxKey   = 16, 64
+)
+
+var errNotHash = errors.New(`is not an argon2id hash; make one with "xoauthd hash-password"`)
+
+// checkHash says what is wrong with a password hash without showing it: it may
+// be the password.
+func checkHash(hash string) error {
+	p, salt, key, err := argon2id.DecodeHash(hash)
+	if err != nil {
+		return errNotHash
+	}
+	// DecodeHash passes over what stands before and behind the parameters.
+	encode := base64.RawStdEncoding.EncodeToString
+	again := fmt.Sprintf("$argon2id$v=19$m=%d,t=%d,p=%d$%s$%s",
+		p.Memory, p.Iterations, p.Parallelism, encode(salt), encode(key))
+	switch {
+	case again != hash, p.Iterations == 0, p.Parallelism == 0,
+		len(salt) < minSalt, len(salt) > maxSalt, len(key) < minKey, len(key) > maxKey:
+		return errNotHash
+	case p.Memory > maxMemory:
+		return fmt.Errorf(`each login would take %d KiB of memory (m), and %d is the most; make another with "xoauthd hash-password"`, p.Memory, maxMemory)
+	case p.Iterations > maxIterations:
+		return fmt.Errorf(`each login would take %d iterations (t), and %d is the most; make another with "xoauthd hash-password"`, p.Iterations, maxIterations)
+	}
+	return nil
+}

@@ -1,0 +1,119 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/BurntSushi/toml"
+)
+
+// Load reads the configuration file at path, and the files, environment
+// variables and systemd credentials that it names. Relative paths in it are
+// relative to its folder. The error is Faults, or says why the file cannot be
+// read.
+func Load(path string) (*Config, error) {
+	f := &file{name: path}
+	text, err := f.read()
+	if err != nil {
+		return nil, err
+	}
+	values, err := decode(text)
+	if err != nil {
+		return nil, f.notTOML(err)
+	}
+	c := f.config(&table{file: f, values: values, place: locate(text)})
+	if len(f.faults) > 0 {
+		sortByLine(f.faults)
+		return nil, f.faults
+	}
+	sortByLine(f.warnings)
+	c.Warnings = f.warnings
+	return c, nil
+}
+
+// A file is a configuration file while it is read.
+type file struct {
+	name     string
+	mode     fs.FileMode
+	faults   Faults
+	warnings []Fault
+	listens  []endpoint
+}
+
+func (f *file) fault(line int, format string, args ...any) {
+	f.faults = append(f.faults, Fault{f.name, line, fmt.Sprintf(format, args...)})
+}
+
+func (f *file) warn(line int, format string, args ...any) {
+	f.warnings = append(f.warnings, Fault{f.name, line, fmt.Sprintf(format, args...)})
+}
+
+// path returns p as it is to be opened.
+func (f *file) path(p string) string {
+	if filepath.IsAbs(p) {
+		return p
+	}
+	return filepath.Join(filepath.Dir(f.name), p)
+}
+
+// public reports whether a file of this mode can be read, or worse, written,
+// by users who are neither its owner nor in its group.
+func public(mode fs.FileMode) bool { return mode.Perm()&0o006 != 0 }
+
+func (f *file) read() (string, error) {
+	r, err := os.Open(f.name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", fmt.Errorf("%w: begin with a copy of example.toml there, or name another file with --config", err)
+	case errors.Is(err, fs.ErrPermission):
+		return "", fmt.Errorf("%w: run as the user that owns it, or as root", err)
+	case err != nil:
+		return "", err
+	}
+	defer r.Close()
+	info, err := r.Stat()
+	if err != nil {
+		return "", err
+	}
+	f.mode = info.Mode()
+	text, err := io.ReadAll(r)
+	return string(text), err
+}
+
+// decode returns what toml makes of text. The check of its encoding comes
+// first, for toml lets some of what is not UTF-8 pass.
+func decode(text string) (map[string]any, error) {
+	line := 0
+	for l := range strings.Lines(text) {
+		line++
+		if !utf8.ValidString(l) {
+			return nil, toml.ParseError{Message: "the file must be UTF-8 text", Position: toml.Position{Line: line}}
+		}
+	}
+	var values map[string]any
+	_, err := toml.Decode(text, &values)
+	return values, err
+}
+
+// notTOML makes a fault of an error of decode.
+func (f *file) notTOML(err error) error {
+	var at toml.ParseError
+	if !errors.As(err, &at) {
+		return Faults{{f.name, 0, err.Error()}}
+	}
+	why := strings.TrimSuffix(at.Message, ".")
+	switch {
+	case strings.HasSuffix(at.LastKey, "client_secret"), strings.HasSuffix(at.LastKey, "password_hash"):
+		// toml's own words quote some of the value.
+		why = "the value of this key is not a string: write it 'in quotes'"
+	case strings.Contains(why, "got '@'"):
+		why += `; a name with @ or . in it is written in quotes: [account."alice@example.com"]`
+	}
+	return Faults{{f.name, max(1, at.Position.Line), "not valid TOML: " + why}}
+}

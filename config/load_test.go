@@ -1,0 +1,92 @@
+package config
+
+import (
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write the .want files")
+
+// copyTestdata copies testdata to a folder where files have the modes they
+// should have: git keeps none.
+func copyTestdata(t *testing.T) string {
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS("testdata")); err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "*.*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	configs, err := filepath.Glob(filepath.Join(dir, "*", "*.toml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range append(files, configs...) {
+		mode := os.FileMode(0o600)
+		if filepath.Base(name) == "public.secret" {
+			mode = 0o644
+		}
+		if err := os.Chmod(name, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// TestWords holds what is said of each file in testdata: good ones may have
+// warnings, which are in a file of the same name.
+func TestWords(t *testing.T) {
+	t.Setenv("CREDENTIALS_DIRECTORY", "")
+	dir := copyTestdata(t)
+	for _, kind := range []string{"good", "bad"} {
+		files, err := filepath.Glob(filepath.Join(dir, kind, "*.toml"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("no files: %v", err)
+		}
+		for _, name := range files {
+			t.Run(kind+"/"+filepath.Base(name), func(t *testing.T) {
+				c, err := Load(name)
+				got := err
+				if kind == "good" {
+					if err != nil {
+						t.Fatal(err)
+					}
+					got = Faults(c.Warnings)
+				}
+				var faults Faults
+				if !errors.As(got, &faults) {
+					t.Fatalf("not faults: %v", got)
+				}
+				checkWords(t, filepath.Join("testdata", kind, filepath.Base(name)), strings.ReplaceAll(faults.Error(), dir+"/", ""))
+				if strings.Contains(faults.Error(), "hunter") {
+					t.Error("a secret is shown")
+				}
+			})
+		}
+	}
+}
+
+func checkWords(t *testing.T, name, got string) {
+	name = strings.TrimSuffix(name, ".toml") + ".want"
+	got = strings.ReplaceAll(got, filepath.Base(filepath.Dir(name))+"/", "")
+	if got != "" {
+		got += "\n"
+	}
+	if *update {
+		if err := os.WriteFile(name, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+}

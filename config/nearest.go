@@ -1,0 +1,34 @@
+package config
+
+// nearest returns the word that key is most likely a slip for, or "".
+func nearest(key string, words []string) string {
+	best, least := "", max(1, len(key)/3)+1
+	for _, w := range words {
+		if d := distance(key, w); d < least {
+			best, least = w, d
+		}
+	}
+	return best
+}
+
+// distance returns how many letters must be put in, taken out or changed to
+// make b of a (Levenshtein).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1) // the distances of a[:i] from each b[:j]
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

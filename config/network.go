@@ -1,0 +1,122 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// local returns the address at key, where xoauthd itself listens. If harm
+// says what harm it would do, no other machine may reach the address.
+func (t *table) local(key, harm string) string {
+	address := t.text(key, "")
+	if address == "" {
+		return ""
+	}
+	host, port, err := splitAddress(address)
+	switch {
+	case err != nil:
+		t.fault(key, "%v", err)
+		return ""
+	case harm != "" && !isLoopback(host):
+		t.fault(key, "%s is not of this machine only, and %s; use 127.0.0.1, [::1] or localhost", address, harm)
+		return ""
+	}
+	t.file.listens = append(t.file.listens, endpoint{t.line(key), address, host, port})
+	return address
+}
+
+// splitAddress takes host:port apart. A host that is a name could be one
+// machine today and another tomorrow, so there is only localhost. The port 0
+// lets the system choose.
+func splitAddress(address string) (host string, port uint16, err error) {
+	host, service, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", 0, fmt.Errorf("%q is not host:port, such as 127.0.0.1:1143 or [::1]:1143", address)
+	}
+	n, err := strconv.ParseUint(service, 10, 16)
+	if err != nil {
+		return "", 0, fmt.Errorf("%q is not a port; it is a number up to 65535", service)
+	}
+	host = strings.ToLower(host)
+	if _, err := netip.ParseAddr(host); err != nil && host != "" && host != "localhost" {
+		return "", 0, fmt.Errorf("%q is not an IP address, nor localhost", host)
+	}
+	return host, uint16(n), nil
+}
+
+func isLoopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return strings.EqualFold(host, "localhost") || err == nil && ip.IsLoopback()
+}
+
+// An endpoint is an address that xoauthd listens at.
+type endpoint struct {
+	line    int
+	address string
+	host    string
+	port    uint16
+}
+
+// clashes reports whether one of the two could not be bound after the other.
+func (e endpoint) clashes(o endpoint) bool {
+	if e.port != o.port || e.port == 0 {
+		return false
+	}
+	a, b := e.ip(), o.ip()
+	return a == b || a.IsUnspecified() || b.IsUnspecified()
+}
+
+func (e endpoint) ip() netip.Addr {
+	switch e.host {
+	case "":
+		return netip.IPv6Unspecified()
+	case "localhost":
+		return netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	}
+	ip, _ := netip.ParseAddr(e.host) // splitAddress has seen to it
+	return ip.Unmap()
+}
+
+// url reads a URL that may carry secrets: it is https, or leads to this
+// machine.
+func (t *table) url(key, def string) string {
+	s := t.text(key, "")
+	if s == "" {
+		return def
+	}
+	if err := checkURL(s); err != nil {
+		t.fault(key, "%v", err)
+		return def
+	}
+	return s
+}
+
+// checkURL does not show the URL, which may hold a password.
+func checkURL(s string) error {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || u.Hostname() == "":
+		return errors.New("must be a URL that begins with https:// and a host")
+	case u.User != nil:
+		return errors.New("must hold no user name and password")
+	case strings.Contains(s, "#"):
+		return errors.New("must hold no #")
+	case u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Hostname()):
+		return nil
+	}
+	return errors.New("must begin with https://, for plain http is safe only within this machine")
+}
+
+// host reads the host name, or the IP address, of a server.
+func (t *table) host(key, def string) string {
+	s := t.text(key, def)
+	if _, err := netip.ParseAddr(s); err != nil && strings.ContainsAny(s, ":/@[] ") {
+		t.fault(key, "%q is not a host name; the port has a key of its own", s)
+	}
+	return s
+}

@@ -1,0 +1,154 @@
+package config
+
+import (
+	"cmp"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// config reads the whole file.
+func (f *file) config(top *table) *Config {
+	c := &Config{
+		File:           f.name,
+		StateDirectory: f.path(top.text("state_directory", stateDirectory())),
+		Log:            top.log(),
+		Limits:         top.limits(),
+		Web:            top.web(),
+		Metrics:        top.metrics(),
+	}
+	c.Providers = top.providers(c.Web)
+	c.Listeners = top.listeners(c.Providers)
+	c.Accounts = top.accounts(c.Providers)
+	top.done()
+	f.check(c)
+	return c
+}
+
+// stateDirectory returns the first that systemd has made for the unit, or the
+// one it would make.
+func stateDirectory() string {
+	first, _, _ := strings.Cut(os.Getenv("STATE_DIRECTORY"), ":")
+	return cmp.Or(first, "/var/lib/xoauthd")
+}
+
+func (t *table) log() Log {
+	l, _ := t.table("log")
+	defer l.done()
+	return Log{
+		Level:  l.oneOf("level", "info", "debug", "info", "warn", "error"),
+		Format: l.oneOf("format", "text", "text", "json"),
+	}
+}
+
+func (t *table) limits() Limits {
+	l, _ := t.table("limits")
+	defer l.done()
+	return Limits{
+		Sessions:           l.integer("sessions", 1000, 1, 100_000),
+		SessionsPerAccount: l.integer("sessions_per_account", 100, 1, 100_000),
+		LoginTimeout:       l.duration("login_timeout", time.Minute, 5*time.Second, 10*time.Minute),
+		StepTimeout:        l.duration("step_timeout", 20*time.Second, time.Second, 5*time.Minute),
+		// RFC 9051 section 5.4: an IMAP server must wait 30 minutes at least.
+		IdleTimeout:  l.duration("idle_timeout", 31*time.Minute, 30*time.Minute, 24*time.Hour),
+		DrainTimeout: l.duration("drain_timeout", 10*time.Second, 0, 5*time.Minute),
+	}
+}
+
+func (t *table) web() *Web {
+	w, given := t.table("web")
+	if !given {
+		return nil
+	}
+	defer w.done()
+	w.require("address", `write for example address = "127.0.0.1:1180"`)
+	web := &Web{Address: w.local("address", "whoever reached its pages could authorize accounts")}
+	web.PublicURL = strings.TrimRight(w.url("public_url", ""), "/")
+	if strings.Contains(web.PublicURL, "?") {
+		w.fault("public_url", "must hold no ?")
+	}
+	if web.PublicURL == "" && web.Address != "" {
+		_, port, _ := splitAddress(web.Address)
+		if port == 0 {
+			w.fault("address", "with port 0, browsers cannot be told where it is; give a port")
+		}
+		web.PublicURL = "http://localhost:" + strconv.Itoa(int(port))
+	}
+	return web
+}
+
+func (t *table) metrics() *Metrics {
+	m, given := t.table("metrics")
+	if !given {
+		return nil
+	}
+	defer m.done()
+	m.require("address", `write for example address = "127.0.0.1:9180"`)
+	return &Metrics{Address: m.local("address", "")}
+}
+
+func (t *table) listeners(providers map[string]*Provider) []Listener {
+	var listeners []Listener
+	for _, l := range t.tableList("listener") {
+		l.require("protocol", `write protocol = "imap" or protocol = "smtp"`)
+		l.require("address", `write for example address = "127.0.0.1:1143"`)
+		listeners = append(listeners, Listener{
+			Protocol: l.oneOf("protocol", "", "imap", "smtp"),
+			Address:  l.local("address", "passwords would cross the network in the clear"),
+			Provider: l.providerName(providers),
+			Line:     l.place.at(),
+		})
+		l.done()
+	}
+	return listeners
+}
+
+func (t *table) accounts(providers map[string]*Provider) map[string]*Account {
+	accounts := map[string]*Account{}
+	for _, a := range t.tables("account") {
+		a.require("provider", "name one of the [provider.NAME] tables")
+		a.require("password_hash", `whoever reached the port could log in; make one with "xoauthd hash-password"`)
+		accounts[a.name()] = &Account{
+			Name:         a.name(),
+			Provider:     a.providerName(providers),
+			PasswordHash: a.passwordHash(),
+			Enabled:      a.boolean("enabled", true),
+			Line:         a.place.at(),
+		}
+		a.done()
+	}
+	return accounts
+}
+
+// passwordHash never shows what it reads: it may be a password.
+func (t *table) passwordHash() string {
+	hash, ok := value[string](t, "password_hash")
+	if !ok {
+		return ""
+	}
+	if err := checkHash(hash); err != nil {
+		t.fault("password_hash", "%v", err)
+	}
+	return hash
+}
+
+// providerName reads the name of a provider, which must be there.
+func (t *table) providerName(providers map[string]*Provider) string {
+	name := t.text("provider", "")
+	if name == "" || providers[name] != nil {
+		return name
+	}
+	names := slices.Sorted(maps.Keys(providers))
+	switch near := nearest(name, names); {
+	case near != "":
+		t.fault("provider", "there is no provider %q; did you mean %q?", name, near)
+	case len(names) > 0:
+		t.fault("provider", "there is no provider %q; the providers are %s", name, enumerate(names))
+	default:
+		t.fault("provider", "there is no provider %q; add a table [provider.%[1]s]", name)
+	}
+	return ""
+}
