@@ -1,3 +1,12 @@
+// Package auth keeps the right of accounts to log in at OAuth 2.0 providers:
+// it exchanges codes for grants, refreshes access tokens when a login needs
+// one, keeps the grants in a store that survives a crash at any moment, and
+// checks the local passwords.
+//
+// What it promises above all: no network fault, HTTP error or malformed answer
+// costs a grant, and a refresh token that a provider has put in the place of
+// another is on disk before the access token that came with it is used. Where
+// the disk is at fault, the grant is used all the same, and saved later.
 package auth
 
 import "time"
@@ -15,6 +24,45 @@ type Grant struct {
 	// authorize the account again. It is empty while the grant is good. The
 	// tokens are kept all the same, until a new grant replaces them.
 	Withdrawn string `json:"withdrawn,omitempty"`
+}
+
+const (
+	// early is how long before its end an access token is replaced: some
+	// servers end a session with its token, and some refuse one about to end.
+	early = 5 * time.Minute
+
+	// setBack is by how much the clock may be behind the moment a token was
+	// got. NTP takes back seconds; beyond a minute the expiry means nothing.
+	setBack = time.Minute
+)
+
+// empty reports whether there is nothing to log in with.
+func (g Grant) empty() bool { return g.AccessToken == "" && g.RefreshToken == "" }
+
+// issued is when the access token was got.
+func (g Grant) issued() time.Time {
+	if g.Refreshed.After(g.Obtained) {
+		return g.Refreshed
+	}
+	return g.Obtained
+}
+
+// alive reports whether the access token can be used at all. Round strips the
+// monotonic clock, which stands still while a laptop sleeps.
+func (g Grant) alive(now time.Time) bool {
+	return g.AccessToken != "" && g.Withdrawn == "" &&
+		now.Before(g.Expiry.Round(0)) &&
+		now.After(g.issued().Round(0).Add(-setBack))
+}
+
+// fresh reports whether the access token need not be replaced yet: not before
+// half of its life, and not at all if it cannot be.
+func (g Grant) fresh(now time.Time) bool {
+	margin := min(early, g.Expiry.Sub(g.issued())/2)
+	if g.RefreshToken == "" {
+		margin = 0
+	}
+	return g.alive(now) && g.alive(now.Add(margin))
 }
 
 // A State is where an account stands between the provider and the person.

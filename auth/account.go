@@ -1,0 +1,201 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// ErrNotSaved is what errors.Is finds where a grant is in use but not on disk.
+var ErrNotSaved = errors.New("the grant is in use, but could not be saved")
+
+// An Account is a mailbox at a provider, with the grant to log in to it. Its
+// methods may be called by many at once.
+//
+// Two locks keep it. mu guards every field and is never held while something
+// waits: not for the network, not for the disk. saving is held while a grant
+// goes to disk, so that the last one in memory is the last one there, too;
+// whoever holds saving may take mu, never the other way round.
+type Account struct {
+	name     string
+	provider *Provider
+	store    *Store
+	log      *slog.Logger
+
+	saving sync.Mutex
+
+	mu      sync.Mutex
+	grant   Grant
+	damage  error     // why the store has no grant, though it has a file
+	unsaved error     // why grant is not on disk
+	resave  time.Time // when to try again
+
+	refreshing *refresh      // the one under way
+	failure    *Error        // of the last refresh
+	delay      time.Duration // between passing failures: grows with each
+	retry      time.Time     // no refresh before, while there is a failure
+	forced     time.Time     // the last refresh of a token that had life left
+}
+
+// NewAccount returns the account with the grant that the store has for it. A
+// file that cannot be read is logged and told by Status, and left as it is; the
+// account then fails until a person authorizes it anew. The log may be nil.
+func NewAccount(name string, p *Provider, s *Store, log *slog.Logger) *Account {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	a := &Account{name: name, provider: p, store: s, log: log.With("account", name, "provider", p.Name)}
+	p.Metrics.declare(p.Name)
+	grant, err := s.Load(name)
+	switch {
+	case err == nil:
+		a.grant = grant
+	case !errors.Is(err, fs.ErrNotExist):
+		a.damage = err
+		a.log.Error("the grant cannot be read", "why", oneLine(err.Error()))
+	}
+	return a
+}
+
+// Name is the account's name in the configuration.
+func (a *Account) Name() string { return a.name }
+
+// Provider is where the account is authorized.
+func (a *Account) Provider() *Provider { return a.provider }
+
+// Token returns a valid access token other than stale, which may be empty and
+// otherwise is one that the mail server has refused. It waits for a refresh if
+// need be, for no longer than ctx; the refresh then goes on without it. Errors
+// are of type *Error, or that of ctx.
+func (a *Account) Token(ctx context.Context, stale string) (string, error) {
+	token, r, err := a.tokenOrRefresh(ctx, stale)
+	if r == nil {
+		return token, err
+	}
+	select {
+	case <-r.done:
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+	if r.err == nil && r.token != stale {
+		return r.token, nil
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now := time.Now()
+	if token, ok := a.spare(now, stale); ok {
+		return token, nil
+	}
+	if r.err == nil { // there are providers that send the same token again
+		return "", a.refused(now)
+	}
+	return "", r.err
+}
+
+// tokenOrRefresh returns a token, a refresh to wait for, or why there can be
+// neither. A token that should soon be replaced is good enough for all but the
+// one who begins the refresh.
+func (a *Account) tokenOrRefresh(ctx context.Context, stale string) (string, *refresh, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now := time.Now()
+	if a.unsaved != nil && !now.Before(a.resave) {
+		a.resave = now.Add(resaveAfter)
+		go a.saveAgain()
+	}
+	spare, ok := a.spare(now, stale)
+	if ok && (a.grant.fresh(now) || a.refreshing != nil) {
+		return spare, nil, nil
+	}
+	if a.refreshing != nil {
+		return "", a.refreshing, nil
+	}
+	if err := a.mayRefresh(now, stale); err != nil {
+		if ok {
+			return spare, nil, nil
+		}
+		return "", nil, err
+	}
+	return "", a.begin(ctx, now), nil
+}
+
+// spare is the token at hand, if it can be used and is not the stale one.
+func (a *Account) spare(now time.Time, stale string) (string, bool) {
+	return a.grant.AccessToken, a.grant.alive(now) && a.grant.AccessToken != stale
+}
+
+// Keep puts g, to which a person has just consented, in the place of all that
+// was before it, a refresh under way included: whoever waits for that gets the
+// token of g. The error, if any, is an ErrNotSaved: the grant is in use, but
+// lost if the daemon ends before it could be saved after all.
+func (a *Account) Keep(g Grant) error {
+	a.saving.Lock()
+	defer a.saving.Unlock()
+	g.Withdrawn = ""
+	err := a.save(g)
+
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.grant, a.damage = g, nil
+	a.forced = time.Time{}
+	a.succeeded()
+	if a.refreshing != nil {
+		a.end(g.AccessToken, nil)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrNotSaved, err)
+	}
+	return nil
+}
+
+// Status tells how the account stands at this moment.
+func (a *Account) Status() Status {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	g, alive := a.grant, a.grant.alive(time.Now())
+	s := Status{State: Authorized, Obtained: g.Obtained, Refreshed: g.Refreshed}
+	if g.AccessToken != "" {
+		s.Expiry = g.Expiry
+	}
+	switch {
+	case a.damage != nil:
+		s.State, s.Why = Failing, oneLine(a.damage.Error())
+	case g.empty():
+		s.State, s.Why = NeedsAuthorization, neverAuthorized().Error()
+	case g.Withdrawn != "":
+		s.State, s.Why = NeedsAuthorization, g.Withdrawn
+	case g.RefreshToken == "" && !alive:
+		s.State, s.Why = NeedsAuthorization, noRefreshToken().Error()
+	case a.failure != nil:
+		s.Why = a.failure.Error()
+		if !alive {
+			s.State = Failing
+		}
+	case a.unsaved != nil:
+		s.Why = oneLine(fmt.Sprintf("%v: %v", ErrNotSaved, a.unsaved))
+	}
+	return s
+}
+
+// Wait returns when no refresh is under way and the grant is on disk, or with
+// the reason why it is not. A daemon that ends calls it, for a refresh token
+// may be on its way that has already replaced the one on disk.
+func (a *Account) Wait(ctx context.Context) error {
+	for {
+		a.mu.Lock()
+		r := a.refreshing
+		a.mu.Unlock()
+		if r == nil {
+			return a.saveAgain()
+		}
+		select {
+		case <-r.done:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}

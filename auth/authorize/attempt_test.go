@@ -1,0 +1,88 @@
+package authorize
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestResultIsForItsBrowser(t *testing.T) {
+	a := newAccount("joe@example.com")
+	v := newSite(t, "", a).begin(a.name)
+	to := v.back("code=1").Header().Get("Location")
+	for name, cookie := range map[string]string{"none": "", "another": v.begin(a.name).cookie, "empty": "xoauthd="} {
+		w := v.do("GET", home+to, "Cookie", cookie)
+		if w.Code != http.StatusNotFound || strings.Contains(w.Body.String(), "joe@") {
+			t.Errorf("cookie %s: %d: %s", name, w.Code, w.Body)
+		}
+	}
+}
+
+func TestAttemptsExpire(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAccount("joe@example.com")
+		s := newSite(t, "", a)
+		slow, late := s.begin(a.name), s.begin(a.name)
+		time.Sleep(attemptLife)
+		to := slow.back("code=1").Header().Get("Location")
+		time.Sleep(time.Second)
+		if w := late.back("code=1"); w.Code != http.StatusBadRequest {
+			t.Errorf("after %v: %d, want 400", attemptLife+time.Second, w.Code)
+		}
+		time.Sleep(attemptLife - time.Second)
+		if w := slow.do("GET", home+to, "Cookie", slow.cookie); w.Code != http.StatusOK {
+			t.Errorf("result after %v: %d", attemptLife, w.Code)
+		}
+		time.Sleep(time.Second)
+		if w := slow.do("GET", home+to, "Cookie", slow.cookie); w.Code != http.StatusNotFound {
+			t.Errorf("result after %v: %d", attemptLife+time.Second, w.Code)
+		}
+	})
+}
+
+func TestAttemptsAreBounded(t *testing.T) {
+	var all []Account
+	for i := range maxAttempts/maxAttemptsEach + 2 {
+		all = append(all, newAccount(fmt.Sprintf("a%d@example.com", i)))
+	}
+	s := newSite(t, "", all...)
+	first := s.begin(all[1].Name())
+	flooded := s.begin(all[0].Name())
+	for range maxAttemptsEach {
+		s.begin(all[0].Name())
+	}
+	if w := flooded.back("code=1"); w.Code != http.StatusBadRequest {
+		t.Errorf("oldest of %d for one account: %d, want 400", maxAttemptsEach+1, w.Code)
+	}
+	if w := first.back("code=1"); w.Code != http.StatusSeeOther {
+		t.Errorf("attempt for another account: %d, want 303", w.Code)
+	}
+	begun := s.begin(all[1].Name())
+	for i := range maxAttempts {
+		s.begin(all[2+i%(len(all)-2)].Name())
+	}
+	if w := begun.back("code=1"); w.Code != http.StatusBadRequest {
+		t.Errorf("oldest of %d in all: %d, want 400", maxAttempts+1, w.Code)
+	}
+}
+
+func TestTwoTabs(t *testing.T) {
+	a, b := newAccount("a@example.com"), newAccount("b@example.com")
+	s := newSite(t, "", a, b)
+	one := s.begin(a.name)
+	two := s.begin(b.name, "Cookie", one.cookie)
+	if one.cookie != two.cookie {
+		t.Error("the second tab took the first one's cookie away")
+	}
+	if planted := s.begin(a.name, "Cookie", "xoauthd=planted"); strings.Contains(planted.cookie, "planted") {
+		t.Error("a cookie that was not given out here is taken")
+	}
+	wants(t, two.finish("code=2"), "b@example.com is authorized")
+	wants(t, one.finish("code=1"), "a@example.com is authorized")
+	if len(a.kept) != 1 || len(b.kept) != 1 || a.kept[0].AccessToken != "token-for-1" {
+		t.Errorf("kept %v and %v", a.kept, b.kept)
+	}
+}

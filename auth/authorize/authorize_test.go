@@ -1,0 +1,232 @@
+package authorize
+
+import (
+	"html"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/xoauthd/xoauthd/auth"
+)
+
+func TestNewTellsEveryFault(t *testing.T) {
+	faulty := func(name string, change func(*fakeAccount)) Account {
+		a := newAccount(name)
+		if change != nil {
+			change(a)
+		}
+		return a
+	}
+	_, err := New(Config{ListenAddress: "1180", Accounts: []Account{
+		faulty("", nil),
+		faulty("..", nil),
+		faulty("twice", nil),
+		faulty("twice", nil),
+		faulty("oob", func(a *fakeAccount) { a.redirect = "urn:ietf:wg:oauth:2.0:oob" }),
+		faulty("hostless", func(a *fakeAccount) { a.redirect = "http:///callback" }),
+		faulty("garbled", func(a *fakeAccount) { a.redirect = "http://local host/?secret" }),
+		faulty("collides", func(a *fakeAccount) { a.redirect = "http://localhost/authorize/x" }),
+		faulty("nowhere", func(a *fakeAccount) { a.authURL = "javascript:alert(1)" }),
+	}})
+	if err == nil {
+		t.Fatal("no error")
+	}
+	wants(t, err.Error(),
+		"listen address: ",
+		"account : this name cannot",
+		"account ..: this name cannot",
+		"account twice: is there twice",
+		`account oob: redirect URL: "urn:ietf:wg:oauth:2.0:oob" must begin with`,
+		`account hostless: redirect URL: "http:///callback" names no host`,
+		`account garbled: redirect URL: "http://local host/" is not a URL`,
+		"account collides: redirect URL: the path /authorize/x is that of another page",
+		`account nowhere: authorization URL: "javascript:alert(1)" must`,
+	)
+	if _, err := New(Config{ListenAddress: "127.0.0.1:1180", PublicURL: "mail.example.com"}); err == nil {
+		t.Error("a public URL without a scheme is taken")
+	}
+}
+
+func TestPages(t *testing.T) {
+	never := newAccount("never@example.com")
+	good := newAccount("good@example.com")
+	good.status = auth.Status{State: auth.Authorized, Obtained: time.Now().Add(-50 * time.Hour), Expiry: time.Now().Add(40*time.Minute + time.Second)}
+	failing := newAccount("failing@example.com")
+	failing.status = auth.Status{State: auth.Failing, Why: "token: dial\ntcp: refused", Expiry: time.Now().Add(-3 * time.Hour), Refreshed: time.Now().Add(-4 * time.Hour)}
+	good.scopes = []string{"https://mail.google.com/", "https://example.com/other"}
+	s := newSite(t, "", never, good, failing)
+
+	for _, test := range []struct {
+		name, method, target string
+		status               int
+		page                 []string
+	}{
+		{"the list", "GET", "/", 200, []string{"3 accounts: 1 authorized, 1 to be authorized, 1 failing for now.", `href="/authorize/never@example.com"`, "never authorized", "v1.2.3",
+			"2 days ago", "in 40 minutes", "Token ran out", "3 hours ago", "Token renewed", "token: dial tcp: refused"}},
+		{"an account", "GET", "/authorize/good@example.com", 200, []string{"Sign in there as <strong><bdi>good@example.com</bdi>", "Continue to Example Mail",
+			"<code class=\"copy\">http://127.0.0.1:1180/callback</code>", "read, send and delete mail<br><code>https://mail.google.com/</code>", "<li><code>https://example.com/other"}},
+		{"an account that is not there", "GET", "/authorize/x", 404, []string{"no such account"}},
+		{"beginning for an account that is not there", "POST", "/authorize/x", 404, []string{"no such account"}},
+		{"the style sheet", "GET", "/style.css", 200, []string{"prefers-color-scheme"}},
+		{"the icon", "GET", "/icon.svg", 200, []string{"<svg"}},
+		{"a result that is not there", "GET", "/result/x", 404, []string{"This result is gone"}},
+		{"no page", "GET", "/robots.txt", 404, []string{"no such page", `href="/"`}},
+		{"no page, unclean", "GET", "/a/../b//c", 404, []string{"no such page"}},
+		{"another host's page", "GET", "//evil.example/", 404, []string{"no such page"}},
+		{"a method that the list does not know", "DELETE", "/", 405, []string{"cannot be done here"}},
+		{"a method that the account does not know", "PUT", "/authorize/good@example.com", 405, []string{"cannot be done here"}},
+		{"a method that the callback does not know", "POST", "/callback", 405, []string{"cannot be done here"}},
+		{"HEAD of the list", "HEAD", "/", 200, nil},
+		{"HEAD of an account", "HEAD", "/authorize/good@example.com", 200, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := s.do(test.method, home+test.target)
+			if w.Code != test.status {
+				t.Errorf("status %d, want %d", w.Code, test.status)
+			}
+			wants(t, w.Body.String(), test.page...)
+			if test.status == 405 && w.Header().Get("Allow") == "" {
+				t.Error("no Allow")
+			}
+			for header, want := range map[string]string{
+				"X-Frame-Options":            "DENY",
+				"X-Content-Type-Options":     "nosniff",
+				"Cache-Control":              "no-store",
+				"Cross-Origin-Opener-Policy": "same-origin",
+			} {
+				if got := w.Header().Get(header); got != want {
+					t.Errorf("%s: %q", header, got)
+				}
+			}
+			csp := w.Header().Get("Content-Security-Policy")
+			wants(t, csp, "default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'", "form-action ")
+			if strings.Contains(csp, "unsafe") || strings.Contains(csp, "script-src") {
+				t.Errorf("Content-Security-Policy: %s", csp)
+			}
+			if strings.Contains(w.Body.String(), "<script") {
+				t.Error("there is a script")
+			}
+		})
+	}
+	// The two headers that the page with the form has otherwise.
+	h := s.do("GET", home+"/authorize/good@example.com").Header()
+	wants(t, h.Get("Content-Security-Policy"), "form-action 'self' https:")
+	wants(t, h.Get("Referrer-Policy"), "same-origin")
+	wants(t, s.do("GET", home+"/").Header().Get("Referrer-Policy"), "no-referrer")
+}
+
+// hostileNames are in no way like an address, and all are to have pages.
+var hostileNames = []string{
+	`"><script>alert(1)</script>@example.com`, "a/b@example.com", "a%2fb@example.com", "a//b", "../../result/x", "a?moved#b", "a+b c@example.com",
+	"'onmouseover='alert(1)", "javascript:alert(1)", "{{.Base}}", "üser@пример.example", "\u202emoc.elpmaxe@eoj", "style.css", "a\r\nSet-Cookie: x=y",
+}
+
+func TestHostileNames(t *testing.T) {
+	link := regexp.MustCompile(`<h2><a href="([^"]*)"`)
+	action := regexp.MustCompile(`<form method="post" action="([^"]*)"`)
+	for _, name := range hostileNames {
+		t.Run(name, func(t *testing.T) {
+			a := newAccount(name)
+			a.status.Why, a.scopes = name, []string{name}
+			s := newSite(t, "", newAccount("other@example.com"), a)
+			links := link.FindAllStringSubmatch(s.do("GET", home+"/").Body.String(), -1)
+			if len(links) != 2 {
+				t.Fatalf("links: %q", links)
+			}
+			w := s.do("GET", home+html.UnescapeString(links[1][1]))
+			page := w.Body.String()
+			if w.Code != 200 || !strings.Contains(page, "<bdi>"+escaped(name)+"</bdi>") {
+				t.Fatalf("%s: %d: %s", links[1][1], w.Code, page)
+			}
+			if escaped(name) != name && strings.Contains(page, name) {
+				t.Errorf("not escaped: %s", page)
+			}
+			m := action.FindStringSubmatch(page)
+			if m == nil {
+				t.Fatal("no form")
+			}
+			w = s.do("POST", home+html.UnescapeString(m[1]))
+			if w.Code != http.StatusSeeOther || !strings.HasPrefix(w.Header().Get("Location"), a.authURL+"?") {
+				t.Fatalf("POST: %d to %s", w.Code, w.Header().Get("Location"))
+			}
+			wants(t, s.begin(name).finish("code=1"), "<bdi>"+escaped(name)+" is authorized</bdi>")
+			if strings.Count(s.log.String(), "\n") != 1 {
+				t.Errorf("log: %s", s.log)
+			}
+		})
+	}
+}
+
+// escaped is s as html/template writes it into a text.
+func escaped(s string) string {
+	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&#34;", "'", "&#39;", "+", "&#43;").Replace(s)
+}
+
+func TestBeginBindsTheBrowser(t *testing.T) {
+	for _, test := range []struct{ redirect, want string }{
+		{"http://127.0.0.1:1180/callback", "xoauthd=…; Path=/; Max-Age=1800; HttpOnly; SameSite=Lax"},
+		{"https://mail.example.com/callback", "__Host-xoauthd=…; Path=/; Max-Age=1800; HttpOnly; Secure; SameSite=Lax"},
+	} {
+		a := newAccount("joe@example.com")
+		a.redirect = test.redirect
+		s := newSite(t, "", a)
+		u, _ := url.Parse(test.redirect)
+		w := s.do("POST", "http://"+u.Host+"/authorize/joe@example.com")
+		got := regexp.MustCompile(`=[A-Z2-7]{26};`).ReplaceAllString(w.Header().Get("Set-Cookie"), "=…;")
+		if got != test.want {
+			t.Errorf("Set-Cookie: %s\nwant %s", got, test.want)
+		}
+	}
+}
+
+func TestBeginIsNeverTheSame(t *testing.T) {
+	a := newAccount("joe@example.com")
+	s := newSite(t, "", a)
+	one, two := s.begin(a.name), s.begin(a.name)
+	if one.state == two.state || one.cookie == two.cookie {
+		t.Errorf("%+v %+v", one, two)
+	}
+}
+
+func TestPublicURLWithAPath(t *testing.T) {
+	a := newAccount("joe@example.com")
+	a.redirect = "https://mail.example.com/oauth/callback"
+	s := newSite(t, "https://mail.example.com/oauth/", a)
+	host := "https://mail.example.com"
+	wants(t, s.do("GET", host+"/oauth/").Body.String(), `href="/oauth/authorize/joe@example.com"`, `href="/oauth/style.css"`)
+	w := s.do("POST", host+"/oauth/authorize/joe@example.com")
+	to, err := w.Result().Location()
+	if err != nil {
+		t.Fatal(w.Code, err)
+	}
+	cookie, _, _ := strings.Cut(w.Header().Get("Set-Cookie"), ";")
+	w = s.do("GET", host+"/oauth/callback?code=1&state="+to.Query().Get("state"), "Cookie", cookie)
+	if to := w.Header().Get("Location"); !strings.HasPrefix(to, "/oauth/result/") {
+		t.Errorf("to %q", to)
+	}
+	if w := s.do("GET", host+"/"); w.Code != http.StatusNotFound {
+		t.Errorf("outside the path: %d", w.Code)
+	}
+}
+
+func TestRedirectURLWithoutAPath(t *testing.T) {
+	for _, redirect := range []string{"http://localhost:1180", "http://localhost:1180/"} { // Microsoft's default
+		a := newAccount("joe@example.com")
+		a.redirect = redirect
+		s := newSite(t, "", a)
+		w := s.do("POST", "http://localhost:1180/authorize/joe@example.com")
+		to, err := w.Result().Location()
+		if err != nil {
+			t.Fatal(w.Code, err)
+		}
+		cookie, _, _ := strings.Cut(w.Header().Get("Set-Cookie"), ";")
+		w = s.do("GET", "http://localhost:1180/?code=1&state="+to.Query().Get("state"), "Cookie", cookie)
+		if w.Code != http.StatusSeeOther || len(a.kept) != 1 {
+			t.Errorf("%s: %d, kept %d", redirect, w.Code, len(a.kept))
+		}
+		wants(t, s.do("GET", "http://localhost:1180/").Body.String(), "<h1>Accounts</h1>")
+	}
+}

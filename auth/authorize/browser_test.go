@@ -1,0 +1,134 @@
+package authorize
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"github.com/xoauthd/xoauthd/auth"
+)
+
+// TestBrowser takes a person's way in a real browser, from the list to the
+// result, over three origins.
+func TestBrowser(t *testing.T) {
+	p := newProvider(t)
+	a := newAccount(`"joe/<b>"@example.com`)
+	b := startBrowser(t)
+	site := p.serve(t, a)
+
+	// The list is opened by another name than the redirect URL has.
+	b.do(chromedp.Navigate(strings.Replace(site, "127.0.0.1", "localhost", 1)+"/"),
+		chromedp.Click("ul.accounts a"), chromedp.WaitVisible("button"))
+	b.at(site + "/authorize/%22joe%2F%3Cb%3E%22@example.com?moved")
+	b.do(chromedp.Click("button"), chromedp.WaitVisible("#allow"))
+	b.at(p.signIn.URL)
+	b.do(chromedp.Click("#allow"), chromedp.WaitVisible("ol.steps"))
+	b.at(site + "/result/")
+	b.shows("h1", a.name+" is authorized")
+	b.do(chromedp.Reload(), chromedp.WaitVisible("ol.steps"))
+	b.shows("h1", a.name+" is authorized")
+	if len(a.kept) != 1 {
+		t.Errorf("kept %d grants, want 1", len(a.kept))
+	}
+	if cookies := eval[string](b, "document.cookie"); cookies != "" {
+		t.Errorf("scripts can read the cookie: %s", cookies)
+	}
+
+	// The person says no, then agrees once and for all: the provider sends the
+	// browser straight back, in one chain of redirects from the form.
+	b.do(chromedp.Navigate(site+"/"), chromedp.Click("ul.accounts a"), chromedp.Click("button"),
+		chromedp.WaitVisible("#refuse"), chromedp.Click("#refuse"), chromedp.WaitVisible("ol.steps"))
+	b.shows("li.bad .cause", "access_denied: the user <b>declined</b>")
+	p.consented.Store("yes", true)
+	b.do(chromedp.Click("a.button"), chromedp.Click("button"), chromedp.WaitVisible("ol.steps"))
+	b.shows("h1", a.name+" is authorized")
+
+	for _, entry := range b.history() {
+		if strings.Contains(entry, "code=") {
+			t.Errorf("the history has %s", entry)
+		}
+	}
+	b.clean()
+}
+
+// TestPagesInBrowser looks at all pages, wide and narrow, light and dark. With
+// XOAUTHD_SCREENSHOTS it leaves pictures in that folder.
+func TestPagesInBrowser(t *testing.T) {
+	p := newProvider(t)
+	p.consented.Store("yes", true)
+	accounts := exhibits()
+	b := startBrowser(t)
+	var all []Account
+	for _, a := range accounts {
+		all = append(all, a)
+	}
+	site := p.serve(t, all...)
+	page := func(name string) string { return site + "/authorize/" + url.PathEscape(name) }
+	press := func(a *fakeAccount) []chromedp.Action[chromedp.Void] {
+		return []chromedp.Action[chromedp.Void]{chromedp.Navigate(page(a.name)), chromedp.Click("button"), chromedp.WaitVisible("ol.steps")}
+	}
+	for _, view := range []struct {
+		name  string
+		steps []chromedp.Action[chromedp.Void]
+	}{
+		{"list", []chromedp.Action[chromedp.Void]{chromedp.Navigate(site + "/")}},
+		{"account", []chromedp.Action[chromedp.Void]{chromedp.Navigate(page(accounts[1].name))}},
+		{"account-hostile", []chromedp.Action[chromedp.Void]{chromedp.Navigate(page(accounts[3].name))}},
+		{"result-authorized", press(accounts[0])},
+		{"result-warning", press(accounts[2])},
+		{"result-refused", press(accounts[1])},
+		{"message", []chromedp.Action[chromedp.Void]{chromedp.Navigate(site + "/result/x")}},
+	} {
+		b.do(view.steps...)
+		for _, width := range []int64{1280, 390, 320} {
+			for _, scheme := range []string{"light", "dark"} {
+				name := fmt.Sprintf("%s-%d-%s", view.name, width, scheme)
+				b.look(width, scheme, name)
+				if over := eval[int64](b, "document.documentElement.scrollWidth - window.innerWidth"); over > 0 {
+					t.Errorf("%s is %d pixels too wide", name, over)
+				}
+				if worst := eval[float64](b, contrast); worst < 4.5 {
+					t.Errorf("%s has a text with a contrast of %.2f; WCAG wants 4.5", name, worst)
+				}
+			}
+		}
+	}
+}
+
+// exhibits are accounts in every state, with every result.
+func exhibits() []*fakeAccount {
+	now := time.Now()
+	good, never, failing, hostile := newAccount("alice@example.com"), newAccount("scanner@example.com"), newAccount("billing@example.org"),
+		newAccount(`"><script>alert(1)</script> a/b%2f `+strings.Repeat("verylong", 12)+"@example.com")
+	good.status = auth.Status{State: auth.Authorized, Obtained: now.Add(-9 * 24 * time.Hour), Refreshed: now.Add(-18 * time.Minute), Expiry: now.Add(42 * time.Minute)}
+	good.scopes = []string{"https://mail.google.com/"}
+	never.status = auth.Status{State: auth.NeedsAuthorization, Why: "never authorized"}
+	never.scopes = []string{"https://outlook.office.com/IMAP.AccessAsUser.All", "https://outlook.office.com/SMTP.Send", "offline_access"}
+	never.trials[0].Err = errRefused
+	never.trials[1].Err = errors.New("AUTH XOAUTH2: 535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Tenant")
+	never.trials[1].Hint = "An administrator has to allow SMTP AUTH for this mailbox: Set-CASMailbox -SmtpClientAuthenticationDisabled $false."
+	failing.status = auth.Status{State: auth.Failing, Why: "token: the provider answered 503 Service Unavailable", Obtained: now.Add(-80 * 24 * time.Hour), Expiry: now.Add(-20 * time.Minute)}
+	failing.trials[1] = never.trials[1]
+	return []*fakeAccount{good, never, failing, hostile}
+}
+
+// contrast is a script that finds the least contrast of a text with what is
+// behind it, WCAG 2.2 section 1.4.3.
+const contrast = `(() => {
+	const rgba = c => { const m = c.match(/[\d.]+/g).map(Number); return m.length < 4 ? [...m, 1] : m; };
+	const light = c => c.slice(0, 3).map(v => v / 255).map(v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4)
+		.reduce((sum, v, i) => sum + v * [.2126, .7152, .0722][i], 0);
+	const behind = e => { for (; e; e = e.parentElement) { const c = rgba(getComputedStyle(e).backgroundColor); if (c[3] > 0) return c; } return [255, 255, 255]; };
+	let worst = 21;
+	for (const e of document.querySelectorAll("body *")) {
+		if (![...e.childNodes].some(n => n.nodeType == 3 && n.data.trim())) continue;
+		const a = light(rgba(getComputedStyle(e).color)), b = light(behind(e));
+		worst = Math.min(worst, (Math.max(a, b) + .05) / (Math.min(a, b) + .05));
+	}
+	return worst;
+})()`

@@ -1,0 +1,231 @@
+package authorize
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"github.com/xoauthd/xoauthd/auth"
+)
+
+var errRefused = errors.New("AUTHENTICATE: NO [AUTHENTICATIONFAILED] invalid credentials")
+
+// errDialing is the error of a server that is not there.
+var errDialing = fmt.Errorf("dial: %w", &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")})
+
+func TestCallback(t *testing.T) {
+	imap := Trial{Protocol: "IMAP", Upstream: "imap.example.com:993", Took: 300 * time.Millisecond}
+	failing := func(err error, hint string) Trial {
+		return Trial{Protocol: "SMTP", Upstream: "smtp.example.com:587", Err: err, Took: time.Second, Hint: hint}
+	}
+	invalidGrant := &oauth2.RetrieveError{ErrorCode: "invalid_grant", ErrorDescription: "code expired", Body: []byte("body-of-the-answer")}
+	html := &oauth2.RetrieveError{Response: &http.Response{Status: "502 Bad Gateway"}, Body: []byte("body-of-the-answer")}
+
+	for _, test := range []struct {
+		name   string
+		change func(*fakeAccount)
+		query  string
+		kept   bool // Keep was called
+		log    string
+		page   []string
+	}{
+		{"every mailbox opened", nil, "code=c0de", true, "level=INFO msg=authorization account=joe@example.com result=authorized client=192.0.2.1:1234",
+			[]string{"joe@example.com is authorized", "IMAP login at imap.example.com:993", "ok in 0.3 s", "SMTP login", ">Saving<", "Done<"}},
+		{"one mailbox of two opened", func(a *fakeAccount) { a.trials = []Trial{imap, failing(errRefused, "Ask <the> administrator.")} }, "code=c0de", true,
+			`level=WARN msg=authorization account=joe@example.com result=authorized client=192.0.2.1:1234 why="SMTP login at smtp.example.com:587: AUTHENTICATE: NO`,
+			[]string{"is authorized", "marked below", "invalid credentials", "Ask &lt;the&gt; administrator.", "failed after 1.0 s", "Done in part"}},
+		{"another mailbox was chosen", func(a *fakeAccount) { a.trials = []Trial{failing(errRefused, "")} }, "code=c0de", false,
+			`level=WARN msg=authorization account=joe@example.com result="no mailbox opened"`,
+			[]string{"was not authorized", "another mailbox was chosen there: authorize again and sign in as joe@example.com", "Authorize again"}},
+		{"no mail server is reachable", func(a *fakeAccount) { a.trials = []Trial{failing(errDialing, "")} }, "code=c0de", false, `"no mailbox opened"`,
+			[]string{"No mail server could be reached"}},
+		{"no mail server is configured", func(a *fakeAccount) { a.trials = nil }, "code=c0de", false, `"no mailbox opened"`,
+			[]string{"No mail server is configured"}},
+		{"the grant cannot be saved", func(a *fakeAccount) { a.keepErr = errors.New("write: no space left on device") }, "code=c0de", true, `result="not saved"`,
+			[]string{"was not authorized", "could not be saved", "no space left on device"}},
+		{"it was authorized before", func(a *fakeAccount) { a.status.State, a.trials = auth.Authorized, []Trial{failing(errRefused, "")} }, "code=c0de", false, `"no mailbox opened"`,
+			[]string{"was not authorized", "Its earlier authorization stays in use."}},
+		{"the code came too late", func(a *fakeAccount) { a.exchangeErr = fmt.Errorf("token: %w", invalidGrant) }, "code=c0de", false, `result="no token"`,
+			[]string{"gave no token", "invalid_grant: code expired", "Authorize again."}},
+		{"the token endpoint answers HTML", func(a *fakeAccount) { a.exchangeErr = html }, "code=c0de", false, `result="no token"`,
+			[]string{"the provider answered 502 Bad Gateway"}},
+		{"the token endpoint cannot be reached", func(a *fakeAccount) { a.exchangeErr = errDialing }, "code=c0de", false, `result="no token"`,
+			[]string{"connection refused", "cannot be reached from this machine"}},
+		{"the person refused", nil, "error=access_denied&error_description=The+user+said+%3Cb%3Eno", false, `result="refused by the provider"`,
+			[]string{"Access was refused on the pages of Example Mail", "access_denied: The user said &lt;b&gt;no", "agree to what is asked"}},
+		{"an administrator must consent", nil, "error=access_denied&error_description=AADSTS90094%3A+Admin+consent+is+required.%0d%0aTrace+ID%3A+1", false, "AADSTS90094",
+			[]string{"AADSTS90094: Admin consent is required. Trace ID: 1", "An administrator of the organisation has to consent"}},
+		{"the error is very long", nil, "error=server_error&error_description=" + strings.Repeat("x", 5000), false, "server_error",
+			[]string{strings.Repeat("x", 400), "…"}},
+		{"there is neither code nor error", nil, "", false, `result="refused by the provider"`,
+			[]string{"neither a code nor an error"}},
+		{"the issuer is the right one", func(a *fakeAccount) { a.issuer = "https://id.example" }, "code=c0de&iss=https://id.example", true, "result=authorized", nil},
+		{"the issuer is not given", func(a *fakeAccount) { a.issuer = "https://id.example" }, "code=c0de", true, "result=authorized", nil},
+		{"the issuer is not known", nil, "code=c0de&iss=https://any.example", true, "result=authorized", nil},
+		{"the issuer is another", func(a *fakeAccount) { a.issuer = "https://id.example" }, "code=c0de&iss=https://evil.example", false, `result="answered by another provider"`,
+			[]string{"it comes from https://evil.example, not from https://id.example", "was not authorized"}},
+		{"the issuer is empty", func(a *fakeAccount) { a.issuer = "https://id.example" }, "code=c0de&iss=", false, `result="answered by another provider"`, nil},
+		{"the error is of another issuer", func(a *fakeAccount) { a.issuer = "https://id.example" }, "error=x&iss=https://evil.example", false, `result="answered by another provider"`, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			a := newAccount("joe@example.com")
+			if test.change != nil {
+				test.change(a)
+			}
+			s := newSite(t, "", a)
+			v := s.begin(a.name)
+			page := v.finish(test.query)
+
+			wants(t, page, test.page...)
+			wants(t, s.log.String(), test.log)
+			if got := len(a.kept) == 1; got != test.kept {
+				t.Errorf("kept = %v, want %v", got, test.kept)
+			}
+			if n := strings.Count(s.log.String(), "\n"); n != 1 {
+				t.Errorf("%d lines logged, want 1:\n%s", n, s.log)
+			}
+			secrets := []string{"token-for-", "c0de", v.state, strings.Repeat("x", maxText+1), "body-of-the-answer"}
+			for _, e := range a.exchanges {
+				secrets = append(secrets, strings.Fields(e)[1])
+			}
+			for _, secret := range secrets {
+				if strings.Contains(page+s.log.String(), secret) {
+					t.Errorf("%.20q is shown or logged", secret)
+				}
+			}
+		})
+	}
+}
+
+func TestCallbackExchangesTheCodeWithItsVerifier(t *testing.T) {
+	a := newAccount("joe@example.com")
+	s := newSite(t, "", a)
+	w := s.do("POST", home+"/authorize/joe@example.com")
+	to, _ := w.Result().Location()
+	c := w.Result().Cookies()[0]
+	v := &visit{s, c.Name + "=" + c.Value, to.Query().Get("state")}
+	v.finish("code=abc")
+	if len(a.exchanges) != 1 {
+		t.Fatalf("exchanges = %q", a.exchanges)
+	}
+	code, verifier, _ := strings.Cut(a.exchanges[0], " ")
+	if code != "abc" || challengeOf(verifier) != to.Query().Get("code_challenge") {
+		t.Errorf("exchanged %q, challenge %s", a.exchanges[0], to.Query().Get("code_challenge"))
+	}
+	if len(v.state) < 26 || len(verifier) < 43 {
+		t.Errorf("state %q or verifier %q is too short", v.state, verifier)
+	}
+	if len(a.kept) != 1 || a.kept[0].AccessToken != "token-for-abc" {
+		t.Errorf("kept %v", a.kept)
+	}
+}
+
+// TestCallbackNotFollowed is about answers that nothing may come of.
+func TestCallbackNotFollowed(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		send   func(v *visit) (status int, page string)
+		status int
+		page   string
+	}{
+		{"state unknown", func(v *visit) (int, string) { v.state = "x"; return code(v.back("code=1")) }, 400, "not expected"},
+		{"state missing", func(v *visit) (int, string) { return code(v.do("GET", home+"/callback?code=1", "Cookie", v.cookie)) }, 400, "not expected"},
+		{"error without state", func(v *visit) (int, string) {
+			return code(v.do("GET", home+"/callback?error=x&error_description=PHISH", "Cookie", v.cookie))
+		}, 400, "not expected"},
+		{"no cookie", func(v *visit) (int, string) { v.cookie = ""; return code(v.back("code=1")) }, 403, "not the browser it began in"},
+		{"cookie of another browser", func(v *visit) (int, string) {
+			v.cookie = v.begin("joe@example.com").cookie
+			return code(v.back("code=1"))
+		}, 403, "not the browser it began in"},
+		{"only looked at", func(v *visit) (int, string) {
+			return code(v.do("HEAD", home+"/callback?code=1&state="+v.state, "Cookie", v.cookie))
+		}, 200, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			a := newAccount("joe@example.com")
+			v := newSite(t, "", a).begin(a.name)
+			right := *v
+			status, page := test.send(v)
+			if status != test.status || !strings.Contains(page, test.page) || strings.Contains(page, "PHISH") {
+				t.Errorf("%d, want %d with %q:\n%s", status, test.status, test.page, page)
+			}
+			if len(a.exchanges) != 0 {
+				t.Errorf("exchanged %q", a.exchanges)
+			}
+			wants(t, right.finish("code=1"), "is authorized") // the attempt is not lost by it
+		})
+	}
+}
+
+func TestCallbackTwice(t *testing.T) {
+	a := newAccount("joe@example.com")
+	v := newSite(t, "", a).begin(a.name)
+	to := v.back("code=1").Header().Get("Location")
+	w := v.back("code=1")
+	if w.Code != http.StatusConflict || len(a.exchanges) != 1 {
+		t.Errorf("%d with %d exchanges, want 409 with 1", w.Code, len(a.exchanges))
+	}
+	wants(t, w.Body.String(), "Already done", `href="`+to+`"`)
+	for range 2 { // a reload
+		wants(t, v.do("GET", home+to, "Cookie", v.cookie).Body.String(), "joe@example.com is authorized")
+	}
+}
+
+func TestCallbackWhileExchanging(t *testing.T) {
+	a := newAccount("joe@example.com")
+	v := newSite(t, "", a).begin(a.name)
+	a.during = func() {
+		w := v.back("code=1")
+		if w.Code != http.StatusConflict {
+			t.Errorf("second callback: %d", w.Code)
+		}
+		_, rest, _ := strings.Cut(w.Body.String(), `href="/result/`)
+		id, _, _ := strings.Cut(rest, `"`)
+		page := v.do("GET", home+"/result/"+id, "Cookie", v.cookie).Body.String()
+		wants(t, page, "One moment", `http-equiv="refresh"`)
+	}
+	wants(t, v.finish("code=1"), "is authorized")
+	if len(a.exchanges) != 1 {
+		t.Errorf("%d exchanges, want 1", len(a.exchanges))
+	}
+}
+
+// A patient account tells of the context that it was given.
+type patient struct {
+	*fakeAccount
+	err error
+}
+
+func (p *patient) Try(ctx context.Context, g auth.Grant) []Trial {
+	p.err = ctx.Err()
+	return p.fakeAccount.Try(ctx, g)
+}
+
+func TestCallbackOutlivesTheBrowser(t *testing.T) {
+	a := &patient{fakeAccount: newAccount("joe@example.com")}
+	v := newSite(t, "", a).begin(a.name)
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	r := httptest.NewRequestWithContext(gone, "GET", home+"/callback?code=1&state="+v.state, nil)
+	r.Header.Set("Cookie", v.cookie)
+	v.handler.ServeHTTP(httptest.NewRecorder(), r)
+	if a.err != nil || len(a.kept) != 1 {
+		t.Errorf("context: %v; kept %d grants, want 1", a.err, len(a.kept))
+	}
+}
+
+func TestForwardedAddressIsLogged(t *testing.T) {
+	a := newAccount("joe@example.com")
+	v := newSite(t, "", a).begin(a.name)
+	v.back("code=1", "X-Forwarded-For", "203.0.113.7\t198.51.100.1")
+	wants(t, v.log.String(), `client=192.0.2.1:1234 forwarded_for="203.0.113.7 198.51.100.1"`)
+}

@@ -1,0 +1,230 @@
+package authorize
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/chromedp"
+)
+
+// A provider is a tiny authorization endpoint. Like some large ones, it passes
+// the browser on to another origin to sign in.
+type provider struct {
+	front, signIn *httptest.Server
+	consented     sync.Map
+}
+
+func newProvider(t *testing.T) *provider {
+	p := &provider{}
+	p.signIn = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		q := r.URL.Query()
+		back := q.Get("redirect_uri") + "?state=" + url.QueryEscape(q.Get("state"))
+		if _, ok := p.consented.Load("yes"); ok {
+			http.Redirect(w, r, back+"&code=c0de", http.StatusFound)
+			return
+		}
+		w.Header().Set("Content-Type", "text/html")
+		fmt.Fprintf(w, `<!DOCTYPE html><link rel="icon" href="data:,"><a id=allow href="%s">Allow</a> <a id=refuse href="%s">Refuse</a>`,
+			back+"&code=c0de", back+"&error=access_denied&error_description="+url.QueryEscape("the user <b>declined</b>"))
+	}))
+	t.Cleanup(p.signIn.Close)
+	p.front = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, p.signIn.URL+"/?"+r.URL.RawQuery, http.StatusFound)
+	}))
+	t.Cleanup(p.front.Close)
+	return p
+}
+
+// serve starts an endpoint whose accounts are at p, which is another site for
+// the browser, and returns its URL.
+func (p *provider) serve(t *testing.T, accounts ...Account) string {
+	t.Helper()
+	s := httptest.NewUnstartedServer(nil)
+	address := s.Listener.Addr().String()
+	for _, a := range accounts {
+		a.(*fakeAccount).redirect = "http://" + address + "/callback"
+		a.(*fakeAccount).authURL = strings.Replace(p.front.URL, "127.0.0.1", "localhost", 1) + "/authorize"
+	}
+	var err error
+	s.Config.Handler, err = New(Config{Accounts: accounts, ListenAddress: address, Version: "v1.2.3", Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+// A browser is Chromium with one tab.
+type browser struct {
+	t   *testing.T
+	ctx context.Context
+
+	mu       sync.Mutex
+	console  []string
+	requests []string
+}
+
+// startBrowser skips the test where there is no Chromium, unless it must be
+// there.
+func startBrowser(t *testing.T) *browser {
+	t.Helper()
+	path, err := exec.LookPath("chromium")
+	if err != nil {
+		if os.Getenv("XOAUTHD_E2E") == "required" {
+			t.Fatal("chromium is not installed, and XOAUTHD_E2E=required")
+		}
+		t.Skip("chromium is not installed: the pages are not tried in a browser")
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(t.TempDir()),
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
+		// Nothing but this machine has a name.
+		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND , EXCLUDE localhost , EXCLUDE 127.0.0.1"),
+	)
+	ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewContext(ctx)
+	t.Cleanup(cancel)
+	b := &browser{t: t, ctx: ctx}
+	b.listen()
+	return b
+}
+
+// listen notes what the tab asks for and complains of.
+func (b *browser) listen() {
+	messages := chromedp.Console(b.ctx)
+	go func() {
+		for m, err := range messages {
+			if err != nil {
+				return
+			}
+			b.mu.Lock()
+			b.console = append(b.console, m.String())
+			b.mu.Unlock()
+		}
+	}()
+	err := chromedp.Listen(b.ctx, func(event any) {
+		if e, ok := event.(*network.EventRequestWillBeSent); ok {
+			b.mu.Lock()
+			b.requests = append(b.requests, e.Request.URL)
+			b.mu.Unlock()
+		}
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// do runs steps, which together may take half a minute.
+func (b *browser) do(steps ...chromedp.Action[chromedp.Void]) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, 30*time.Second)
+	defer cancel()
+	for i, step := range steps {
+		if err := chromedp.Do(ctx, step); err != nil {
+			where, _ := chromedp.Run(b.ctx, chromedp.Location())
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			b.t.Fatalf("step %d, at %s: %v; console: %q", i+1, where, err, b.console)
+		}
+	}
+}
+
+// eval gives what a script in the page is worth.
+func eval[T any](b *browser, script string) T {
+	b.t.Helper()
+	v, err := chromedp.Run(b.ctx, chromedp.Evaluate[T](script))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return v
+}
+
+// at fails the test if the page's address does not begin so.
+func (b *browser) at(prefix string) {
+	b.t.Helper()
+	if where := eval[string](b, "location.href"); !strings.HasPrefix(where, prefix) {
+		b.t.Errorf("at %s, want %s", where, prefix)
+	}
+}
+
+// shows fails the test if the element's text is another.
+func (b *browser) shows(selector, want string) {
+	b.t.Helper()
+	got, err := chromedp.Run(b.ctx, chromedp.TextContent(selector))
+	if err != nil || got != want {
+		b.t.Errorf("%s: %q, %v; want %q", selector, got, err, want)
+	}
+}
+
+// history is the addresses that the back button knows.
+func (b *browser) history() []string {
+	b.t.Helper()
+	h, err := chromedp.Run(b.ctx, chromedp.NavigationEntries())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	var all []string
+	for _, e := range h.Entries {
+		all = append(all, e.URL)
+	}
+	return all
+}
+
+// clean fails the test if the browser complained (of the policy, say) or asked
+// for anything beyond this machine.
+func (b *browser) clean() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.console) > 0 {
+		b.t.Errorf("console: %q", b.console)
+	}
+	seen := 0
+	for _, r := range b.requests {
+		switch u, _ := url.Parse(r); {
+		case u.Hostname() == "127.0.0.1", u.Hostname() == "localhost":
+			seen++
+		case u.Scheme != "data":
+			b.t.Errorf("asked for %s", r)
+		}
+	}
+	if seen < 10 {
+		b.t.Errorf("only %d requests were seen", seen)
+	}
+}
+
+// look shows the page at a width and in a colour scheme.
+func (b *browser) look(width int64, scheme, name string) {
+	b.t.Helper()
+	media := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}}
+	if _, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, media); err != nil {
+		b.t.Fatal(err)
+	}
+	b.do(chromedp.EmulateViewport(width, 800))
+	folder := os.Getenv("XOAUTHD_SCREENSHOTS")
+	if folder == "" {
+		return
+	}
+	picture, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(folder, name+".png"), picture, 0o644); err != nil {
+		b.t.Fatal(err)
+	}
+}

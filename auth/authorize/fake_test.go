@@ -1,0 +1,178 @@
+package authorize
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/xoauthd/xoauthd/auth"
+)
+
+// A fakeAccount does as its fields say.
+type fakeAccount struct {
+	name, issuer, redirect, authURL string
+	status                          auth.Status
+	scopes                          []string
+	exchangeErr, keepErr            error
+	trials                          []Trial
+	during                          func() // called within Exchange
+
+	mu        sync.Mutex
+	exchanges []string // code and verifier of each
+	kept      []auth.Grant
+}
+
+func (a *fakeAccount) Name() string        { return a.name }
+func (a *fakeAccount) Provider() string    { return "Example Mail" }
+func (a *fakeAccount) Status() auth.Status { return a.status }
+func (a *fakeAccount) Issuer() string      { return a.issuer }
+func (a *fakeAccount) RedirectURL() string { return a.redirect }
+func (a *fakeAccount) Scopes() []string    { return a.scopes }
+
+func (a *fakeAccount) AuthCodeURL(state, verifier string) string {
+	return a.authURL + "?" + url.Values{
+		"state":          {state},
+		"code_challenge": {challengeOf(verifier)},
+		"redirect_uri":   {a.redirect},
+	}.Encode()
+}
+
+func (a *fakeAccount) Exchange(_ context.Context, code, verifier string) (auth.Grant, error) {
+	if a.during != nil {
+		a.during()
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.exchanges = append(a.exchanges, code+" "+verifier)
+	return auth.Grant{AccessToken: "token-for-" + code}, a.exchangeErr
+}
+
+func (a *fakeAccount) Try(context.Context, auth.Grant) []Trial { return a.trials }
+
+func (a *fakeAccount) Keep(g auth.Grant) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.kept = append(a.kept, g)
+	return a.keepErr
+}
+
+func challengeOf(verifier string) string {
+	sum := sha256.Sum256([]byte(verifier))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// newAccount is one that can be authorized.
+func newAccount(name string) *fakeAccount {
+	return &fakeAccount{
+		name:     name,
+		redirect: "http://127.0.0.1:1180/callback",
+		authURL:  "https://provider.example/authorize",
+		status:   auth.Status{State: auth.NeedsAuthorization, Why: "never authorized"},
+		trials: []Trial{
+			{Protocol: "IMAP", Upstream: "imap.example.com:993", Took: 300 * time.Millisecond},
+			{Protocol: "SMTP", Upstream: "smtp.example.com:587", Took: 400 * time.Millisecond},
+		},
+	}
+}
+
+// A site is an endpoint under test with its log.
+type site struct {
+	t       *testing.T
+	handler http.Handler
+	log     *bytes.Buffer
+}
+
+func newSite(t *testing.T, public string, accounts ...Account) *site {
+	t.Helper()
+	s := &site{t: t, log: new(bytes.Buffer)}
+	var err error
+	s.handler, err = New(Config{
+		Accounts: accounts, ListenAddress: "127.0.0.1:1180", PublicURL: public, Version: "v1.2.3",
+		Log: slog.New(slog.NewTextHandler(s.log, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// do sends one request. The headers are pairs.
+func (s *site) do(method, target string, headers ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, target, nil)
+	for i := 0; i < len(headers); i += 2 {
+		if headers[i] == "Host" {
+			r.Host = headers[i+1]
+			continue
+		}
+		r.Header.Add(headers[i], headers[i+1])
+	}
+	w := httptest.NewRecorder()
+	s.handler.ServeHTTP(w, r)
+	return w
+}
+
+const home = "http://127.0.0.1:1180"
+
+// A visit is one authorization that was begun.
+type visit struct {
+	*site
+	cookie string // as the browser sends it
+	state  string
+}
+
+// begin presses the button of an account's page.
+func (s *site) begin(name string, headers ...string) *visit {
+	s.t.Helper()
+	w := s.do("POST", home+"/authorize/"+url.PathEscape(name), headers...)
+	if w.Code != http.StatusSeeOther || len(w.Result().Cookies()) != 1 {
+		s.t.Fatalf("POST: %d %v", w.Code, w.Header())
+	}
+	to, err := w.Result().Location()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	c := w.Result().Cookies()[0]
+	return &visit{s, c.Name + "=" + c.Value, to.Query().Get("state")}
+}
+
+// back is the provider's redirect, with query after the state.
+func (v *visit) back(query string, headers ...string) *httptest.ResponseRecorder {
+	return v.do("GET", home+"/callback?state="+v.state+"&"+query, append([]string{"Cookie", v.cookie}, headers...)...)
+}
+
+// finish is back, and the page that it leads to.
+func (v *visit) finish(query string) string {
+	v.t.Helper()
+	w := v.back(query)
+	to := w.Header().Get("Location")
+	if w.Code != http.StatusSeeOther || !strings.HasPrefix(to, "/result/") {
+		v.t.Fatalf("callback: %d, to %q: %s", w.Code, to, w.Body)
+	}
+	w = v.do("GET", home+to, "Cookie", v.cookie)
+	if w.Code != http.StatusOK {
+		v.t.Fatalf("result: %d: %s", w.Code, w.Body)
+	}
+	return w.Body.String()
+}
+
+// wants fails the test for every text that is not in got.
+func wants(t *testing.T, got string, texts ...string) {
+	t.Helper()
+	for _, text := range texts {
+		if !strings.Contains(got, text) {
+			t.Errorf("%q is not in:\n%s", text, got)
+		}
+	}
+}
+
+// code is the status and the body of an answer.
+func code(w *httptest.ResponseRecorder) (int, string) { return w.Code, w.Body.String() }

@@ -1,0 +1,77 @@
+package authorize
+
+// A message is a page of words, with at most one link.
+type message struct {
+	Title    string
+	Text     string
+	Link, To string // the link's words, and its path
+}
+
+var (
+	fromElsewhere = message{
+		Title: "Not from this page",
+		Text:  "The request came from another web site, so it was not followed. Open the account's page here and press its button.",
+	}
+	methodNotAllowed = message{
+		Title: "That cannot be done here",
+		Text:  "This page does not know the method of the request.",
+	}
+	notFound = message{
+		Title: "There is no such page",
+		Text:  "The link is incomplete or out of date. The list of accounts is the page to begin with.",
+	}
+)
+
+func notThisHost(host string) message {
+	return message{
+		Title: "Not known by this name",
+		Text:  "The address says “" + oneLine(host) + "”, which is not one of the names of this xoauthd. Open it by the name in its configuration, or, if this one is right, make it the public_url there.",
+	}
+}
+
+func noSuchAccount(index string) message {
+	return message{
+		Title: "There is no such account",
+		Text:  "No account of that name is configured. Names are matched letter for letter.",
+		Link:  "See all accounts", To: index,
+	}
+}
+
+func begunElsewhere(a *account) message {
+	return message{
+		Title: "This is not the browser it began in",
+		Text:  "The authorization of " + a.Name() + " was begun in another browser, or this one keeps no cookies. Nothing was done. Finish it where it was begun, or begin again here.",
+		Link:  "Begin again", To: a.path,
+	}
+}
+
+func usedBefore(result string) message {
+	return message{
+		Title: "Already done",
+		Text:  "This answer of the provider was used already. It counts only once.",
+		Link:  "See what came of it", To: result,
+	}
+}
+
+func notExpected(index string) message {
+	return message{
+		Title: "This answer is not expected",
+		Text:  "It belongs to no authorization that is under way: more than ten minutes may have passed, it may be done already, or xoauthd was started anew. Nothing was done. Begin again.",
+		Link:  "Choose the account", To: index,
+	}
+}
+
+func noResult(index string) message {
+	return message{
+		Title: "This result is gone",
+		Text:  "Results are kept for ten minutes, for the browser that began. How the accounts stand now is on the list.",
+		Link:  "See all accounts", To: index,
+	}
+}
+
+func underWay(a *account) message {
+	return message{
+		Title: "One moment",
+		Text:  "The token for " + a.Name() + " is being fetched and tried at the mail servers. This page looks again by itself.",
+	}
+}

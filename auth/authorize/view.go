@@ -1,0 +1,196 @@
+package authorize
+
+import (
+	"bytes"
+	"embed"
+	"html/template"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/xoauthd/xoauthd/auth"
+)
+
+//go:embed pages
+var files embed.FS
+
+func parseViews() (*template.Template, error) {
+	return template.ParseFS(files, "pages/*.html")
+}
+
+// asset serves one file of this package.
+func asset(name, contentType string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", contentType)
+		http.ServeFileFS(w, r, files, "pages/"+name)
+	}
+}
+
+// A view is what a page is made from; each page uses some of it.
+type view struct {
+	Title    string
+	Base     string
+	Version  string
+	Refresh  bool // look again soon
+	Account  *accountView
+	Accounts []accountView
+	Summary  string
+	Result   *result
+	Message  message
+}
+
+// An accountView is an account as shown.
+type accountView struct {
+	Name, Provider, Path, Action, Redirect string
+	Status                                 auth.Status
+	Class                                  string // of the style sheet, for the state
+	Consented, Token, Renewed              moment
+	Expired                                bool
+	Scopes                                 []scope
+}
+
+type scope struct{ Name, Words string }
+
+// A moment is a time in three forms: for programs, for people, and how long
+// from now.
+type moment struct{ ISO, Text, Ago string }
+
+func momentOf(t, now time.Time) moment {
+	if t.IsZero() {
+		return moment{}
+	}
+	return moment{t.Format(time.RFC3339), t.Local().Format("2 Jan 2006, 15:04 MST"), ago(t, now)}
+}
+
+func viewOf(a *account) *accountView {
+	now, s := time.Now(), a.Status()
+	v := &accountView{
+		Name: a.Name(), Provider: a.Provider(), Path: a.path, Action: a.path, Redirect: a.RedirectURL(),
+		Status:    s,
+		Class:     "bad",
+		Consented: momentOf(s.Obtained, now),
+		Token:     momentOf(s.Expiry, now),
+		Renewed:   momentOf(s.Refreshed, now),
+		Expired:   s.Expiry.Before(now),
+	}
+	switch s.State {
+	case auth.Authorized:
+		v.Class = "good"
+	case auth.Failing:
+		v.Class = "warn"
+	}
+	v.Status.Why = oneLine(s.Why)
+	for _, name := range a.Scopes() {
+		v.Scopes = append(v.Scopes, scope{name, scopeWords(name)})
+	}
+	return v
+}
+
+// render answers with a page.
+func (e *endpoint) render(w http.ResponseWriter, status int, page string, v view) {
+	v.Base, v.Version = e.base, e.version
+	var b bytes.Buffer
+	if err := e.views.ExecuteTemplate(&b, page, v); err != nil {
+		e.log.Error("page", slog.String("page", page), slog.Any("why", err))
+		http.Error(w, "internal error; see the log of xoauthd", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = b.WriteTo(w) // a browser that has left needs no page
+}
+
+// message answers with a page of words.
+func (e *endpoint) message(w http.ResponseWriter, status int, m message) {
+	e.render(w, status, "message.html", view{Title: m.Title, Message: m})
+}
+
+// index lists the accounts.
+func (e *endpoint) index(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Query().Has("state") {
+		e.callback(w, r) // of a redirect URL that has no path
+		return
+	}
+	v := view{Title: "Accounts"}
+	state := map[auth.State]int{}
+	for _, a := range e.accounts {
+		shown := viewOf(a)
+		state[shown.Status.State]++
+		v.Accounts = append(v.Accounts, *shown)
+	}
+	v.Summary = summary(len(e.accounts), state[auth.NeedsAuthorization], state[auth.Failing])
+	e.render(w, http.StatusOK, "index.html", v)
+}
+
+// show is the page of one account, with the button.
+func (e *endpoint) show(w http.ResponseWriter, r *http.Request) {
+	a := e.account(r.PathValue("account"))
+	if a == nil {
+		e.message(w, http.StatusNotFound, noSuchAccount(e.base+"/"))
+		return
+	}
+	if moved(w, r, a, http.StatusTemporaryRedirect) {
+		return
+	}
+	v := viewOf(a)
+	if r.URL.RawQuery == movedMark {
+		v.Action += "?" + movedMark
+	}
+	h := w.Header()
+	h.Set("Content-Security-Policy", policy+a.formAction)
+	// With no-referrer the form's Origin would be null, which is no proof of
+	// where it comes from. Other sites are told nothing by this either.
+	h.Set("Referrer-Policy", "same-origin")
+	e.render(w, http.StatusOK, "account.html", view{Title: a.Name(), Account: v})
+}
+
+// begin sends the browser to the provider.
+func (e *endpoint) begin(w http.ResponseWriter, r *http.Request) {
+	a := e.account(r.PathValue("account"))
+	if a == nil {
+		e.message(w, http.StatusNotFound, noSuchAccount(e.base+"/"))
+		return
+	}
+	if moved(w, r, a, http.StatusSeeOther) {
+		return
+	}
+	t := e.attempts.begin(a, r)
+	http.SetCookie(w, &http.Cookie{
+		Name:     a.cookie,
+		Value:    t.browser,
+		Path:     "/",
+		MaxAge:   int(3 * attemptLife / time.Second), // to begin, to return, to reload
+		HttpOnly: true,
+		Secure:   a.secure,
+		SameSite: http.SameSiteLaxMode,
+	})
+	http.Redirect(w, r, a.AuthCodeURL(t.state, t.verifier), http.StatusSeeOther)
+}
+
+// movedMark is the query of an account's page that the browser was moved to.
+const movedMark = "moved"
+
+// moved sends the browser to where the callback will come, if it is not there:
+// the cookie of 127.0.0.1 is not sent to localhost. It does so once, as a
+// reverse proxy may hide the name that the browser uses.
+func moved(w http.ResponseWriter, r *http.Request, a *account, status int) bool {
+	if canonicalHost(r.Host) == a.host || r.URL.RawQuery == movedMark {
+		return false
+	}
+	http.Redirect(w, r, a.origin+a.path+"?"+movedMark, status)
+	return true
+}
+
+// result is the page that tells what came of an attempt.
+func (e *endpoint) result(w http.ResponseWriter, r *http.Request) {
+	t, res := e.attempts.find(r.PathValue("id"), r)
+	switch {
+	case t == nil:
+		e.message(w, http.StatusNotFound, noResult(e.base+"/"))
+	case res == nil:
+		m := underWay(t.account)
+		e.render(w, http.StatusOK, "message.html", view{Title: m.Title, Message: m, Refresh: true})
+	default:
+		e.render(w, http.StatusOK, "result.html", view{Title: res.Title, Result: res, Account: viewOf(t.account)})
+	}
+}

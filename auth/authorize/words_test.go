@@ -1,0 +1,95 @@
+package authorize
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/oauth2"
+)
+
+func TestOneLine(t *testing.T) {
+	for _, test := range []struct{ name, in, want string }{
+		{"plain", "joe's mail", "joe's mail"},
+		{"lines", "a\r\n b\tc\x00d\u2028e", "a b c d e"},
+		{"direction", "a\u202eb\u2066c", "a b c"},
+		{"not UTF-8", "a\xffb", "a\uFFFDb"},
+		{"long", strings.Repeat("ü", maxText+1), strings.Repeat("ü", maxText) + "…"},
+		{"just not long", strings.Repeat("ü", maxText), strings.Repeat("ü", maxText)},
+	} {
+		if got := oneLine(test.in); got != test.want {
+			t.Errorf("%s: %q, want %q", test.name, got, test.want)
+		}
+	}
+}
+
+func TestHints(t *testing.T) {
+	for _, test := range []struct{ name, hint, want string }{
+		{"Microsoft's code", answerHint("access_denied", "AADSTS65004: declined"), "declined"},
+		{"Microsoft's code that is not known", answerHint("access_denied", "AADSTS99999: x"), "agree to what is asked"},
+		{"longer than a code", microsoftHint("AADSTS500111"), ""},
+		{"no code", microsoftHint("50011"), ""},
+		{"any error", answerHint("x_y", ""), "Try again"},
+		{"wrong secret", exchangeHint(&oauth2.RetrieveError{ErrorCode: "invalid_client"}), "client secret"},
+		{"Microsoft's wrong secret", exchangeHint(fmt.Errorf("token: %w", &oauth2.RetrieveError{ErrorCode: "invalid_client", ErrorDescription: "AADSTS7000215: Invalid"})), "instead of its value"},
+		{"network", exchangeHint(errDialing), "cannot be reached"},
+		{"something else", exchangeHint(errors.New("x")), ""},
+	} {
+		if !strings.Contains(test.hint, test.want) || test.want == "" && test.hint != "" {
+			t.Errorf("%s: %q, want %q", test.name, test.hint, test.want)
+		}
+	}
+}
+
+func TestScopeWords(t *testing.T) {
+	for scope, want := range map[string]string{
+		"https://mail.google.com/":                   "read, send and delete mail",
+		"https://outlook.office365.us/SMTP.Send":     "send mail, by SMTP",
+		"https://www.fastmail.com/dev/protocol-imap": "read and change mail, by IMAP",
+		"mail-w": "read, send and delete mail",
+		"https://www.googleapis.com/auth/userinfo.email":  "",
+		"https://www.googleapis.com/auth/gmail.something": "",
+		"": "",
+	} {
+		if got := scopeWords(scope); got != want {
+			t.Errorf("%s: %q, want %q", scope, got, want)
+		}
+	}
+}
+
+func TestSummary(t *testing.T) {
+	for _, test := range []struct {
+		all, needy, failing int
+		want                string
+	}{
+		{0, 0, 0, "No account is configured."},
+		{1, 0, 0, "1 account, all well."},
+		{3, 0, 0, "3 accounts, all well."},
+		{3, 1, 0, "3 accounts: 2 authorized, 1 to be authorized."},
+		{3, 0, 2, "3 accounts: 1 authorized, 2 failing for now."},
+		{3, 2, 1, "3 accounts: 0 authorized, 2 to be authorized, 1 failing for now."},
+	} {
+		if got := summary(test.all, test.needy, test.failing); got != test.want {
+			t.Errorf("%d, %d, %d: %q, want %q", test.all, test.needy, test.failing, got, test.want)
+		}
+	}
+}
+
+func TestAgo(t *testing.T) {
+	now := time.Now()
+	for d, want := range map[time.Duration]string{
+		0:                 "just now",
+		-59 * time.Second: "just now",
+		-time.Minute:      "1 minute ago",
+		90 * time.Minute:  "in 90 minutes",
+		-2 * time.Hour:    "2 hours ago",
+		47 * time.Hour:    "in 47 hours",
+		-48 * time.Hour:   "2 days ago",
+	} {
+		if got := ago(now.Add(d), now); got != want {
+			t.Errorf("%v: %q, want %q", d, got, want)
+		}
+	}
+}

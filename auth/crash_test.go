@@ -1,0 +1,234 @@
+package auth
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A rotator is a provider that replaces the refresh token at each use. One
+// that was used already ends the whole grant, unless it is forgiving.
+type rotator struct {
+	forgiving bool
+	current   int
+	revoked   bool
+}
+
+func (r *rotator) answer(_ int, form url.Values) (int, string) {
+	n, err := strconv.Atoi(strings.TrimPrefix(form.Get("refresh_token"), "refresh"))
+	if err != nil || n != r.current && !r.forgiving {
+		r.revoked = true
+	}
+	if r.revoked {
+		return 400, withdrawn
+	}
+	r.current++
+	return 200, fmt.Sprintf(`{"access_token":"token%d","refresh_token":"refresh%d"}`, r.current, r.current)
+}
+
+// A witness notes, before each step of saving, what a crash would leave.
+type witness struct {
+	files
+	note func(step string)
+}
+
+func (w witness) create(name string) (file, error) {
+	w.note("create")
+	f, err := w.files.create(name)
+	return witnessed{f, w.note}, err
+}
+
+func (w witness) rename(from, to string) error {
+	w.note("rename")
+	return w.files.rename(from, to)
+}
+
+func (w witness) sync() error {
+	w.note("fsync of the folder")
+	return w.files.sync()
+}
+
+type witnessed struct {
+	file
+	note func(step string)
+}
+
+func (f witnessed) Write(b []byte) (int, error) {
+	f.note("write")
+	n, err := f.file.Write(b[:len(b)/2])
+	if err != nil {
+		return n, err
+	}
+	f.note("middle of write")
+	m, err := f.file.Write(b[len(b)/2:])
+	return n + m, err
+}
+
+func (f witnessed) Sync() error  { f.note("fsync"); return f.file.Sync() }
+func (f witnessed) Close() error { f.note("close"); return f.file.Close() }
+
+func copyPrivate(t *testing.T, to, from string) {
+	t.Helper()
+	if err := os.Mkdir(to, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		writeFile(t, filepath.Join(to, e.Name()), readFile(t, filepath.Join(from, e.Name())), 0o600)
+	}
+}
+
+// A crash leaves the folder and the provider as they are at that moment, and
+// the next daemon goes on from there. Only between the provider's answer and
+// the rename is there nothing that a client of a provider without mercy could
+// do; the grant is then marked, not lost. No token was in use before.
+func TestCrashBetweenAnyTwoSteps(t *testing.T) {
+	for _, forgiving := range []bool{true, false} {
+		type crash struct {
+			step     string
+			dir      string
+			provider rotator
+		}
+		var crashes []crash
+		provider := &rotator{forgiving: forgiving}
+		s := &server{}
+		a := expired(t, s)
+		used := false
+		note := func(step string) {
+			dir := stateDir(t)
+			copyPrivate(t, dir, a.store.dir)
+			if used {
+				t.Errorf("%s: the token is in use already", step)
+			}
+			crashes = append(crashes, crash{step, dir, *provider})
+		}
+		s.answer = func(n int, form url.Values) (int, string) {
+			note("request")
+			status, body := provider.answer(n, form)
+			note("answer")
+			return status, body
+		}
+		a.store.files = witness{a.store.files, note}
+		if token, err := a.Token(t.Context(), ""); token != "token1" || err != nil {
+			t.Fatalf("token = %q, %v", token, err)
+		}
+		used = true
+		if len(crashes) != 9 {
+			t.Fatalf("%d steps: %+v", len(crashes), crashes)
+		}
+		for _, c := range crashes {
+			saved := c.step == "fsync of the folder"
+			after := NewAccount("joe", newProvider(&server{answer: c.provider.answer}), openStore(t, c.dir), nil)
+			if saved != (after.grant.RefreshToken == "refresh1") {
+				t.Errorf("crash at %s: the grant is %+v", c.step, after.grant)
+			}
+			token, err := after.Token(t.Context(), "")
+			if forgiving || saved || c.step == "request" {
+				if token == "" || err != nil {
+					t.Errorf("crash at %s: %v", c.step, err)
+				}
+				continue
+			}
+			if !errors.Is(err, ErrNeedsAuthorization) || onDisk(t, after).RefreshToken != "refresh0" {
+				t.Errorf("crash at %s: token = %q, %v", c.step, token, err)
+			}
+		}
+	}
+}
+
+// childDir names, for the process that TestKill starts, the store to write to.
+const childDir = "XOAUTHD_TEST_STORE"
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(childDir); dir != "" {
+		fmt.Println(saveForever(dir))
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+// saveForever saves one grant after the other, and says so after each.
+func saveForever(dir string) error {
+	s, err := OpenStore(dir)
+	if err != nil {
+		return err
+	}
+	g := granted(0)
+	for i := 1; ; i++ {
+		g.RefreshToken = fmt.Sprintf("refresh%d", i)
+		if err := s.Save("joe", g); err != nil {
+			return err
+		}
+		if _, err := fmt.Println("saved", i); err != nil {
+			return err
+		}
+	}
+}
+
+// However a process is killed, its last grant is there, or the one after.
+func TestKill(t *testing.T) {
+	const kills = 50
+	dir := stateDir(t)
+	for kill := range kills {
+		last := saveAndDie(t, dir, 1+kill%7, time.Duration(kill)*37*time.Microsecond)
+		s := openStore(t, dir) // which it could not if the lock outlived the process
+		g, err := s.Load("joe")
+		if err != nil {
+			t.Fatalf("kill %d: %v", kill, err)
+		}
+		got, err := strconv.Atoi(strings.TrimPrefix(g.RefreshToken, "refresh"))
+		if err != nil || got < last || got > last+1 {
+			t.Fatalf("kill %d: %s is on disk, but %d was saved last", kill, g.RefreshToken, last)
+		}
+		if left, err := filepath.Glob(filepath.Join(dir, "*"+tempSuffix)); err != nil || len(left) > 0 {
+			t.Fatalf("kill %d: left in the folder: %v, %v", kill, left, err)
+		}
+		s.Close()
+	}
+}
+
+// saveAndDie starts the child and kills it some time after it has saved so many
+// grants. It returns the number of the last that it said was saved.
+func saveAndDie(t *testing.T, dir string, grants int, later time.Duration) (last int) {
+	t.Helper()
+	ctx, kill := context.WithCancel(t.Context())
+	defer kill()
+	cmd := exec.CommandContext(ctx, os.Args[0])
+	cmd.Env = append(os.Environ(), childDir+"="+dir)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		n, found := strings.CutPrefix(lines.Text(), "saved ")
+		if !found {
+			t.Fatalf("the child says %q", lines.Text())
+		}
+		if last, err = strconv.Atoi(n); err != nil {
+			t.Fatal(err)
+		}
+		if last == grants {
+			time.AfterFunc(later, kill) // at a moment of no meaning
+		}
+	}
+	io.Copy(io.Discard, out)
+	cmd.Wait() // of course it was killed
+	return last
+}

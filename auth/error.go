@@ -1,0 +1,170 @@
+package auth
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"golang.org/x/oauth2"
+)
+
+// ErrNeedsAuthorization is what errors.Is finds in every error that only a
+// person can mend, by authorizing the account (again).
+var ErrNeedsAuthorization = errors.New("the account must be authorized")
+
+// A Kind is who can mend a failure: nobody has to, a person, or the operator.
+type Kind int
+
+const (
+	// Passing is a fault that may be gone at the next try: network, server,
+	// throttling, an answer that cannot be understood. The grant is good for
+	// all that is known.
+	Passing Kind = iota
+
+	// Consent means that a person must authorize the account (again).
+	Consent
+
+	// Misconfigured means that the provider does not take the registration:
+	// the operator must mend the client id, the secret or the scopes.
+	Misconfigured
+)
+
+// String is the kind's name in logs and metrics.
+func (k Kind) String() string {
+	switch k {
+	case Consent:
+		return "needs_authorization"
+	case Misconfigured:
+		return "misconfigured"
+	}
+	return "passing"
+}
+
+// An Error is why there is no access token.
+type Error struct {
+	Kind        Kind
+	Code        string        // the error code of RFC 6749 section 5.2, if one was sent
+	Description string        // the provider's words for it, made harmless
+	Status      int           // of HTTP; 0 if no answer came or the answer is not at fault
+	RetryAfter  time.Duration // how long the provider asked to be left alone
+	Err         error         // what happened, where no code was sent
+}
+
+// maxText bounds what an error says. Entra's longest descriptions still show
+// their code and first sentence.
+const maxText = 300
+
+// Error is one harmless line that holds no secret.
+func (e *Error) Error() string {
+	text := "token endpoint"
+	switch {
+	case e.Err != nil:
+		text = e.Err.Error()
+	case e.Code != "":
+		text += ": " + e.Code
+		if e.Description != "" {
+			text += ": " + e.Description
+		}
+	default:
+		text += ": HTTP status " + strconv.Itoa(e.Status)
+	}
+	return oneLine(text)
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// Is makes every failure that a person must mend an ErrNeedsAuthorization.
+func (e *Error) Is(target error) bool {
+	return target == ErrNeedsAuthorization && e.Kind == Consent
+}
+
+// oneLine makes text from elsewhere fit for a log, a reply or a page: what
+// cannot be seen becomes a space, and the length is bounded.
+func oneLine(s string) string {
+	if len(s) > maxText {
+		s = strings.ToValidUTF8(s[:maxText-len("…")], "") + "…"
+	}
+	visible := strings.Map(func(r rune) rune {
+		if !unicode.IsGraphic(r) {
+			return ' '
+		}
+		return r
+	}, s)
+	return strings.Join(strings.Fields(visible), " ")
+}
+
+// failure says what err, from a token call, means. The secrets are those of
+// the call: an endpoint may quote in its answer what it was sent.
+func failure(err error, secrets ...string) *Error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	var answer *oauth2.RetrieveError
+	if !errors.As(err, &answer) {
+		return &Error{Kind: Passing, Err: err}
+	}
+	var hide []string
+	for _, s := range secrets {
+		if len(s) >= 8 { // shorter ones are test data, and common words
+			hide = append(hide, s, "(secret)")
+		}
+	}
+	clean := strings.NewReplacer(hide...)
+	e = &Error{
+		Code:        oneLine(clean.Replace(answer.ErrorCode)),
+		Description: oneLine(clean.Replace(answer.ErrorDescription)),
+		Status:      answer.Response.StatusCode,
+		RetryAfter:  retryAfter(answer.Response.Header.Get("Retry-After")),
+	}
+	e.Kind = kind(e.Status, e.Code, e.Description)
+	return e
+}
+
+// kind doubts in favour of the grant: what is not known for certain to need a
+// person or the operator is passing. (RFC 6749 section 5.2; OpenID Connect
+// Core section 3.1.2.6 for the codes of Consent.)
+func kind(status int, code, description string) Kind {
+	if status == http.StatusRequestTimeout || status == http.StatusTooManyRequests || status >= 500 {
+		return Passing
+	}
+	switch code {
+	case "invalid_grant", "interaction_required", "consent_required", "login_required":
+		if throttled(description) {
+			return Passing
+		}
+		return Consent
+	case "invalid_client", "unauthorized_client", "invalid_scope", "unsupported_grant_type", "invalid_request":
+		return Misconfigured
+	}
+	return Passing
+}
+
+// throttled reports whether Entra, by its own code, only wants to be asked
+// later: it says invalid_grant to a client that it throttles, too.
+func throttled(description string) bool {
+	_, after, found := strings.Cut(description, "AADSTS")
+	if !found {
+		return false
+	}
+	digits := len(after) - len(strings.TrimLeft(after, "0123456789"))
+	switch after[:digits] {
+	case "50196", "50033", "50087", "90006", "90024", "90033", "90055":
+		return true
+	}
+	return false
+}
+
+// retryAfter reads the header's two forms (RFC 9110 section 10.2.3).
+func retryAfter(header string) time.Duration {
+	if seconds, err := strconv.ParseUint(header, 10, 31); err == nil {
+		return time.Duration(seconds) * time.Second
+	}
+	if at, err := http.ParseTime(header); err == nil {
+		return max(0, time.Until(at))
+	}
+	return 0
+}

@@ -1,0 +1,84 @@
+package auth
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"syscall"
+)
+
+// files is the folder as a Store uses it. A test has one that fails.
+type files interface {
+	list() ([]string, error)
+	read(name string) ([]byte, fs.FileInfo, error)
+	create(name string) (file, error) // for this user alone; empty
+	rename(from, to string) error
+	remove(name string) error // no error if it is not there
+	sync() error              // makes what rename did survive a loss of power
+	close() error
+}
+
+type file interface {
+	io.WriteCloser
+	Sync() error
+}
+
+// A folder is the real one. Through an os.Root no name leads out of it, not
+// even that of a link.
+type folder struct{ root *os.Root }
+
+// maxFile is far above what a provider's answer of 1 MiB can make of a file.
+const maxFile = 8 << 20
+
+func (d folder) list() ([]string, error) {
+	f, err := d.root.Open(".")
+	if err != nil {
+		return nil, err
+	}
+	names, err := f.Readdirnames(-1)
+	return names, errors.Join(err, f.Close())
+}
+
+func (d folder) read(name string) ([]byte, fs.FileInfo, error) {
+	info, err := d.root.Lstat(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, nil, errors.New("not a regular file")
+	}
+	if info.Size() > maxFile {
+		return nil, nil, errors.New("too long to be a grant")
+	}
+	data, err := d.root.ReadFile(name)
+	return data, info, err
+}
+
+// create removes what is there, so that it opens no link and no pipe.
+func (d folder) create(name string) (file, error) {
+	if err := d.remove(name); err != nil {
+		return nil, err
+	}
+	return d.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o600)
+}
+
+func (d folder) rename(from, to string) error { return d.root.Rename(from, to) }
+
+func (d folder) remove(name string) error {
+	err := d.root.Remove(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+func (d folder) sync() error {
+	f, err := d.root.Open(".")
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+func (d folder) close() error { return d.root.Close() }

@@ -1,0 +1,78 @@
+package auth
+
+import "github.com/prometheus/client_golang/prometheus"
+
+const resultOK = "ok" // of a refresh; the other results are the kinds of failure
+
+// Metrics counts what providers answer. It is a prometheus.Collector, and may
+// be shared by all of them.
+type Metrics struct {
+	refreshes *prometheus.CounterVec
+}
+
+// NewMetrics returns counters that stand at zero.
+func NewMetrics() *Metrics {
+	return &Metrics{prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "xoauthd_token_refreshes_total",
+		Help: "Requests to refresh an access token, by what came of them.",
+	}, []string{"provider", "result"})}
+}
+
+// Describe implements prometheus.Collector.
+func (m *Metrics) Describe(ch chan<- *prometheus.Desc) { m.refreshes.Describe(ch) }
+
+// Collect implements prometheus.Collector.
+func (m *Metrics) Collect(ch chan<- prometheus.Metric) { m.refreshes.Collect(ch) }
+
+// declare shows a provider before its first refresh: a rate needs a zero to
+// begin with.
+func (m *Metrics) declare(provider string) {
+	if m == nil {
+		return
+	}
+	for _, result := range []string{resultOK, Passing.String(), Consent.String(), Misconfigured.String()} {
+		m.refreshes.WithLabelValues(provider, result)
+	}
+}
+
+func (m *Metrics) count(provider, result string) {
+	if m != nil {
+		m.refreshes.WithLabelValues(provider, result).Inc()
+	}
+}
+
+// NewAccountCollector returns a collector of how the accounts stand. It asks
+// for them at each scrape.
+func NewAccountCollector(accounts func() []*Account) prometheus.Collector {
+	return &accountCollector{
+		accounts: accounts,
+		expiry: prometheus.NewDesc("xoauthd_token_expiry_timestamp_seconds",
+			"When the account's access token ends, in seconds since 1970.", []string{"account"}, nil),
+		needs: prometheus.NewDesc("xoauthd_account_needs_authorization",
+			"Whether a person must authorize the account (again): 1 if so.", []string{"account"}, nil),
+	}
+}
+
+type accountCollector struct {
+	accounts      func() []*Account
+	expiry, needs *prometheus.Desc
+}
+
+func (c *accountCollector) Describe(ch chan<- *prometheus.Desc) {
+	ch <- c.expiry
+	ch <- c.needs
+}
+
+func (c *accountCollector) Collect(ch chan<- prometheus.Metric) {
+	for _, a := range c.accounts() {
+		status := a.Status()
+		needs := 0.0
+		if status.State == NeedsAuthorization {
+			needs = 1
+		}
+		ch <- prometheus.MustNewConstMetric(c.needs, prometheus.GaugeValue, needs, a.Name())
+		if !status.Expiry.IsZero() {
+			ch <- prometheus.MustNewConstMetric(c.expiry, prometheus.GaugeValue, float64(status.Expiry.Unix()), a.Name())
+		}
+	}
+}

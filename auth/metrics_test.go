@@ -1,0 +1,61 @@
+package auth
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+)
+
+func TestMetrics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := NewMetrics()
+		var accounts []*Account
+		for name, s := range map[string]*server{
+			"ok":     {answer: numbered},
+			"down":   {answer: always(503, "")},
+			"no":     {answer: always(400, withdrawn)},
+			"secret": {answer: always(401, badClient)},
+		} {
+			p := newProvider(s)
+			p.Metrics = m
+			store := openStore(t, stateDir(t))
+			if name != "down" {
+				if err := store.Save(name, Grant{RefreshToken: "refresh0"}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			a := NewAccount(name, p, store, nil)
+			a.Token(t.Context(), "")
+			accounts = append(accounts, a)
+		}
+		reg := prometheus.NewPedanticRegistry()
+		reg.MustRegister(m, NewAccountCollector(func() []*Account { return accounts }))
+		want := `
+# HELP xoauthd_account_needs_authorization Whether a person must authorize the account (again): 1 if so.
+# TYPE xoauthd_account_needs_authorization gauge
+xoauthd_account_needs_authorization{account="down"} 1
+xoauthd_account_needs_authorization{account="no"} 1
+xoauthd_account_needs_authorization{account="ok"} 0
+xoauthd_account_needs_authorization{account="secret"} 0
+# HELP xoauthd_token_expiry_timestamp_seconds When the account's access token ends, in seconds since 1970.
+# TYPE xoauthd_token_expiry_timestamp_seconds gauge
+xoauthd_token_expiry_timestamp_seconds{account="ok"} 946688400
+# HELP xoauthd_token_refreshes_total Requests to refresh an access token, by what came of them.
+# TYPE xoauthd_token_refreshes_total counter
+xoauthd_token_refreshes_total{provider="example",result="misconfigured"} 1
+xoauthd_token_refreshes_total{provider="example",result="needs_authorization"} 1
+xoauthd_token_refreshes_total{provider="example",result="ok"} 1
+xoauthd_token_refreshes_total{provider="example",result="passing"} 0
+`
+		if err := testutil.GatherAndCompare(reg, strings.NewReader(want)); err != nil {
+			t.Error(err)
+		}
+		problems, err := testutil.GatherAndLint(reg)
+		if err != nil || len(problems) > 0 {
+			t.Errorf("lint: %v, %v", problems, err)
+		}
+	})
+}

@@ -1,0 +1,151 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/oauth2"
+)
+
+// A Provider is a registration at an OAuth 2.0 server. It must not be changed
+// once it is in use.
+type Provider struct {
+	Name   string
+	OAuth  oauth2.Config
+	Params map[string]string // for the authorization URL, beside the usual ones
+
+	Issuer        string // what the server calls itself in iss (RFC 9207), if it does
+	RevocationURL string // where tokens are taken back (RFC 7009); empty if nowhere
+
+	Client  *http.Client // from NewHTTPClient; nil for one with the system's roots
+	Metrics *Metrics     // counts the refreshes; may be nil
+}
+
+// AuthCodeURL is where a person consents. The verifier is that of PKCE
+// (RFC 7636), always by its S256 hash; loginHint is the mailbox that should be
+// offered, and may be empty.
+func (p *Provider) AuthCodeURL(state, verifier, loginHint string) string {
+	var options []oauth2.AuthCodeOption
+	for _, k := range slices.Sorted(maps.Keys(p.Params)) {
+		options = append(options, oauth2.SetAuthURLParam(k, p.Params[k]))
+	}
+	if loginHint != "" {
+		options = append(options, oauth2.SetAuthURLParam("login_hint", loginHint))
+	}
+	// These come last: no parameter of the configuration may replace them.
+	options = append(options, oauth2.SetAuthURLParam("state", state), oauth2.S256ChallengeOption(verifier))
+	return p.config().AuthCodeURL(state, options...)
+}
+
+// Exchange redeems an authorization code (RFC 6749 section 4.1.3). Its errors
+// are of type *Error.
+func (p *Provider) Exchange(ctx context.Context, code, verifier string) (Grant, error) {
+	config := p.config()
+	token, err := config.Exchange(p.withClient(ctx), code, oauth2.VerifierOption(verifier))
+	if err == nil {
+		err = usable(token)
+	}
+	if err != nil {
+		return Grant{}, failure(err, code, verifier, config.ClientSecret)
+	}
+	now := time.Now().Round(0).UTC()
+	return Grant{
+		AccessToken:  token.AccessToken,
+		RefreshToken: token.RefreshToken,
+		Expiry:       expiry(now, token),
+		Obtained:     now,
+	}, nil
+}
+
+// Refresh gets another access token (RFC 6749 section 6). The refresh token of
+// g stays unless the answer has a new one. Its errors are of type *Error; with
+// an error, the grant it returns is still the one to keep: an answer that is
+// of no use may have replaced the refresh token all the same.
+func (p *Provider) Refresh(ctx context.Context, g Grant) (Grant, error) {
+	next, err := p.refresh(ctx, g)
+	if err != nil {
+		e := failure(err, g.RefreshToken, p.OAuth.ClientSecret)
+		p.Metrics.count(p.Name, e.Kind.String())
+		return next, e
+	}
+	p.Metrics.count(p.Name, resultOK)
+	return next, nil
+}
+
+func (p *Provider) refresh(ctx context.Context, g Grant) (Grant, error) {
+	if g.RefreshToken == "" {
+		return g, noRefreshToken()
+	}
+	source := p.config().TokenSource(p.withClient(ctx), &oauth2.Token{RefreshToken: g.RefreshToken})
+	token, err := source.Token()
+	if err != nil {
+		return g, err
+	}
+	g.RefreshToken = token.RefreshToken // the old one, if none came
+	if err := usable(token); err != nil {
+		return g, err
+	}
+	now := time.Now().Round(0).UTC()
+	g.AccessToken, g.Expiry, g.Refreshed, g.Withdrawn = token.AccessToken, expiry(now, token), now, ""
+	return g, nil
+}
+
+// config never lets the library find out by itself how the server wants the
+// client's credentials: it would send a refused request a second time, and a
+// server that rotates refresh tokens may take that for a theft.
+func (p *Provider) config() *oauth2.Config {
+	config := p.OAuth
+	if config.Endpoint.AuthStyle == oauth2.AuthStyleAutoDetect {
+		config.Endpoint.AuthStyle = oauth2.AuthStyleInParams
+	}
+	return &config
+}
+
+func (p *Provider) withClient(ctx context.Context) context.Context {
+	client := p.Client
+	if client == nil {
+		client = NewHTTPClient(nil)
+	}
+	return context.WithValue(ctx, oauth2.HTTPClient, client)
+}
+
+// maxToken is the longest access token taken. Those of Entra, the longest seen,
+// are 4 KiB.
+const maxToken = 16 << 10
+
+// tokenChars are those of a bearer token (RFC 6750 section 2.1), less the
+// padding. None of them can end a field of XOAUTH2 or a line.
+const tokenChars = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/"
+
+// usable reports what is wrong with an answer that says it is a token.
+func usable(token *oauth2.Token) error {
+	unpadded := strings.TrimRight(token.AccessToken, "=")
+	switch {
+	case token.Type() != "Bearer": // Type knows every spelling, and that of none
+		return &Error{Kind: Passing, Err: errors.New("token endpoint: malformed answer: the token is not a bearer token")}
+	case len(token.AccessToken) > maxToken:
+		return &Error{Kind: Passing, Err: errors.New("token endpoint: malformed answer: the access token is longer than 16 KiB")}
+	case unpadded == "" || strings.Trim(unpadded, tokenChars) != "":
+		return &Error{Kind: Passing, Err: errors.New("token endpoint: malformed answer: the access token has characters of no bearer token")}
+	}
+	return nil
+}
+
+const (
+	defaultLife = time.Hour // RFC 6749 section 5.1 lets a server leave it out
+	minLife     = time.Second
+	maxLife     = 24 * time.Hour
+)
+
+// expiry is when token ends, within reason.
+func expiry(now time.Time, token *oauth2.Token) time.Time {
+	if token.Expiry.IsZero() {
+		return now.Add(defaultLife)
+	}
+	return now.Add(min(max(token.Expiry.Sub(now), minLife), maxLife)).Round(0)
+}

@@ -1,0 +1,200 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+)
+
+const (
+	// refreshTime bounds one refresh. The client of the provider gives up
+	// before; this is for one without a time limit.
+	refreshTime = 30 * time.Second
+
+	// After a passing failure the provider is left alone for a while that
+	// doubles with each, or for as long as it asked, within reason.
+	firstDelay    = 2 * time.Second
+	maxDelay      = time.Minute
+	maxRetryAfter = 15 * time.Minute
+
+	// A withdrawn grant seldom comes back by itself, but it does: an
+	// administrator lifts a block, a provider mends a fault of its own.
+	consentDelay = 15 * time.Minute
+
+	// A mended registration should not take long to be noticed.
+	misconfiguredDelay = time.Minute
+
+	// forcedDelay is between refreshes of tokens that should be good, but
+	// that the mail server refuses: more of them would not help.
+	forcedDelay = time.Minute
+
+	// resaveAfter is between tries to save a grant: a full disk stays full.
+	resaveAfter = 10 * time.Second
+)
+
+// A refresh is one call to the provider, for all who wait for it.
+type refresh struct {
+	done  chan struct{} // closed once token and err are set
+	token string
+	err   error
+}
+
+// mayRefresh returns why the provider must not be asked now. Moments to come
+// are compared by the monotonic clock: setting the clock must not prolong them.
+// The caller holds mu.
+func (a *Account) mayRefresh(now time.Time, stale string) error {
+	switch {
+	case a.damage != nil:
+		return &Error{Kind: Misconfigured, Err: a.damage}
+	case a.grant.empty():
+		return neverAuthorized()
+	case a.grant.RefreshToken == "":
+		return noRefreshToken()
+	case a.failure != nil && now.Before(a.retry):
+		return a.failure
+	case stale == "" || stale != a.grant.AccessToken || !a.grant.fresh(now):
+		return nil
+	case !a.forced.IsZero() && now.Before(a.forced.Add(forcedDelay)):
+		return a.refused(now)
+	}
+	return nil
+}
+
+// begin starts a refresh. It goes on when ctx is done: the provider may have
+// put another refresh token in the place of the old one, and it must then not
+// be lost. The caller holds mu.
+func (a *Account) begin(ctx context.Context, now time.Time) *refresh {
+	if a.grant.fresh(now) { // so it is replaced only because it was refused
+		a.forced = now
+	}
+	r := &refresh{done: make(chan struct{})}
+	a.refreshing = r
+	g := a.grant
+	go func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), refreshTime)
+		defer cancel()
+		next, err := a.provider.Refresh(ctx, g)
+		a.finish(r, g, next, err)
+	}()
+	return r
+}
+
+// finish makes what r brought the account's own, unless a person's new grant
+// has ended r before. For the crash that may come at any moment, the grant is
+// saved before the token is used.
+func (a *Account) finish(r *refresh, before, next Grant, err error) {
+	a.saving.Lock()
+	defer a.saving.Unlock()
+	a.mu.Lock()
+	current := a.refreshing == r
+	a.mu.Unlock()
+	if !current {
+		return
+	}
+	var e *Error
+	if err != nil {
+		e = failure(err)
+		switch {
+		case e.Kind == Consent:
+			next.Withdrawn = e.Error()
+		case next.Withdrawn != "": // and stays so, whatever else goes wrong
+			e = &Error{Kind: Consent, Err: errors.New(next.Withdrawn)}
+		}
+	}
+	if next != before {
+		a.save(next) // if that fails the grant is used all the same
+	}
+	wait := a.settle(next, e)
+	switch {
+	case e == nil:
+		a.log.Info("access token refreshed", "expiry", next.Expiry)
+	case e.Kind == Consent:
+		a.log.Error("the account must be authorized again", "why", e.Error())
+	case e.Kind == Misconfigured:
+		a.log.Error("the provider refuses the registration", "why", e.Error())
+	default:
+		a.log.Warn("no access token for now", "why", e.Error(), "retry_seconds", int(wait.Seconds()))
+	}
+}
+
+// settle ends the refresh under way with g, and with e if it failed. It returns
+// how long the provider is left alone then.
+func (a *Account) settle(g Grant, e *Error) (wait time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.grant = g
+	if e == nil {
+		a.succeeded()
+		a.end(g.AccessToken, nil)
+		return 0
+	}
+	switch e.Kind {
+	case Consent:
+		wait = consentDelay
+	case Misconfigured:
+		wait = misconfiguredDelay
+	default:
+		a.delay = min(max(2*a.delay, firstDelay), maxDelay)
+		// A provider that comes back should not meet all accounts at once.
+		wait = max(a.delay+rand.N(a.delay/4), min(e.RetryAfter, maxRetryAfter))
+	}
+	a.failure, a.retry = e, time.Now().Add(wait)
+	a.end("", e)
+	return wait
+}
+
+// end tells those who wait. The caller holds mu.
+func (a *Account) end(token string, err error) {
+	r := a.refreshing
+	a.refreshing = nil
+	r.token, r.err = token, err
+	close(r.done)
+}
+
+// succeeded lifts what failures have brought about. The caller holds mu.
+func (a *Account) succeeded() {
+	a.failure, a.delay, a.retry = nil, 0, time.Time{}
+}
+
+// save writes g to the store and notes how that went. The caller holds saving.
+func (a *Account) save(g Grant) error {
+	err := a.store.Save(a.name, g)
+	if err != nil {
+		a.log.Error(ErrNotSaved.Error(), "why", oneLine(err.Error()))
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.unsaved, a.resave = err, time.Now().Add(resaveAfter)
+	return err
+}
+
+// saveAgain saves a grant that could not be saved before.
+func (a *Account) saveAgain() error {
+	a.saving.Lock()
+	defer a.saving.Unlock()
+	a.mu.Lock()
+	g, unsaved := a.grant, a.unsaved != nil
+	a.mu.Unlock()
+	if !unsaved {
+		return nil
+	}
+	return a.save(g)
+}
+
+// refused is the error for a token that the mail server refuses and that must
+// not be replaced yet. The caller holds mu.
+func (a *Account) refused(now time.Time) error {
+	wait := max(a.forced.Add(forcedDelay).Sub(now), time.Second)
+	return &Error{Kind: Passing, Err: fmt.Errorf(
+		"the mail server refuses the access token; next refresh in %d s", int(wait.Seconds()))}
+}
+
+func neverAuthorized() *Error {
+	return &Error{Kind: Consent, Err: errors.New("the account has never been authorized")}
+}
+
+func noRefreshToken() *Error {
+	return &Error{Kind: Consent, Err: errors.New("the provider gave no refresh token with the last authorization")}
+}

@@ -1,0 +1,241 @@
+package auth
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// A Store keeps grants in a folder, one file for each account, of which no
+// other process and no other user has a part. A file is replaced as a whole or
+// not at all, whatever happens meanwhile.
+type Store struct {
+	dir   string
+	lock  *os.File
+	files files
+}
+
+const (
+	lockName   = "lock"
+	fileSuffix = ".json"
+	tempSuffix = ".tmp" // of a file that is being written
+)
+
+// OpenStore opens the store in dir, which it makes if only the last element of
+// the path is missing. One process at a time can have it open.
+func OpenStore(dir string) (*Store, error) {
+	err := os.Mkdir(dir, 0o700)
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("state directory: %w", err)
+	}
+	if err := privateDir(dir); err != nil {
+		return nil, fmt.Errorf("state directory %s: %w", dir, err)
+	}
+	lock, err := acquire(filepath.Join(dir, lockName))
+	if err != nil {
+		return nil, fmt.Errorf("state directory %s: %w", dir, err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("state directory: %w", err), lock.Close())
+	}
+	s := &Store{dir: dir, lock: lock, files: folder{root}}
+	if err := s.clean(); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func privateDir(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		return errors.New("not a directory")
+	}
+	return private(path, info)
+}
+
+// private refuses what other users could read or replace.
+func private(path string, info fs.FileInfo) error {
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok && int(stat.Uid) != os.Geteuid() {
+		return fmt.Errorf("belongs to another user: chown %d %s", os.Geteuid(), path)
+	}
+	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+		return fmt.Errorf("open to other users (mode %04o): chmod go= %s", mode, path)
+	}
+	return nil
+}
+
+// acquire takes the lock that a process has for as long as it lives; the file
+// says which one that is, and stays.
+func acquire(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		pid, _ := io.ReadAll(io.LimitReader(f, 20))
+		err = fmt.Errorf("in use by another xoauthd (process %s): stop it, or choose another directory", strings.TrimSpace(string(pid)))
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	// The number is a courtesy to whoever comes second. A full disk must not
+	// keep the daemon from its start for it, so errors do not matter.
+	if f.Truncate(0) == nil {
+		fmt.Fprintln(f, os.Getpid())
+	}
+	return f, nil
+}
+
+// clean removes what a process that was killed while it wrote has left.
+func (s *Store) clean() error {
+	names, err := s.files.list()
+	if err != nil {
+		return fmt.Errorf("state directory %s: %w", s.dir, err)
+	}
+	for _, name := range names {
+		if !strings.HasSuffix(name, tempSuffix) {
+			continue
+		}
+		if err := s.files.remove(name); err != nil {
+			return fmt.Errorf("state directory %s: %w", s.dir, err)
+		}
+	}
+	return nil
+}
+
+// Close gives the folder free. Nothing can be loaded or saved afterwards.
+func (s *Store) Close() error {
+	return errors.Join(s.files.close(), s.lock.Close())
+}
+
+// fileVersion is that of the format below. A change that an older daemon would
+// misread must raise it.
+const fileVersion = 1
+
+type grantFile struct {
+	Version int    `json:"version"`
+	Account string `json:"account"`
+	Grant
+}
+
+// Load returns the account's grant. The error is an fs.ErrNotExist if there is
+// none, and otherwise names the file and says what can be done.
+func (s *Store) Load(account string) (Grant, error) {
+	name := fileName(account)
+	g, err := s.load(name, account)
+	if err != nil {
+		return Grant{}, fmt.Errorf("%s: %w", filepath.Join(s.dir, name), err)
+	}
+	return g, nil
+}
+
+func (s *Store) load(name, account string) (Grant, error) {
+	const remedy = "restore it from a backup and restart xoauthd, or authorize the account again"
+	data, info, err := s.files.read(name)
+	if err != nil {
+		return Grant{}, err
+	}
+	if err := private(filepath.Join(s.dir, name), info); err != nil {
+		return Grant{}, err
+	}
+	var f grantFile
+	err = json.Unmarshal(data, &f)
+	switch {
+	case len(data) == 0:
+		return Grant{}, errors.New("the file is empty: " + remedy)
+	case f.Version > fileVersion:
+		return Grant{}, fmt.Errorf("written by a newer xoauthd (format %d): upgrade, or authorize the account again", f.Version)
+	case err != nil: // which may quote the file, so it is not told
+		return Grant{}, errors.New("the file is damaged: " + remedy)
+	case f.Version != fileVersion || f.empty():
+		return Grant{}, errors.New("the file has no grant in it: " + remedy)
+	case f.Account != account:
+		return Grant{}, fmt.Errorf("the file is that of account %q: %s", f.Account, remedy)
+	}
+	return f.Grant, nil
+}
+
+// Save replaces the account's grant. What stood in its place and was not that
+// is put aside under a name that tells when. Without an error, the grant
+// survives a loss of power; with one, either the old or the new is there.
+func (s *Store) Save(account string, g Grant) error {
+	data, err := json.MarshalIndent(grantFile{fileVersion, account, g}, "", "\t")
+	if err != nil {
+		return err
+	}
+	name := fileName(account)
+	if err := s.save(name, account, append(data, '\n')); err != nil {
+		return fmt.Errorf("%s: %w", filepath.Join(s.dir, name), err)
+	}
+	return nil
+}
+
+func (s *Store) save(name, account string, data []byte) error {
+	temp := name + tempSuffix
+	if err := s.write(temp, data); err != nil {
+		return errors.Join(err, s.files.remove(temp))
+	}
+	if _, err := s.load(name, account); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		aside := name + ".damaged-" + time.Now().UTC().Format("20060102T150405Z")
+		if err := s.files.rename(name, aside); err != nil {
+			return errors.Join(err, s.files.remove(temp))
+		}
+	}
+	if err := s.files.rename(temp, name); err != nil {
+		return errors.Join(err, s.files.remove(temp))
+	}
+	return s.files.sync()
+}
+
+func (s *Store) write(name string, data []byte) error {
+	f, err := s.files.create(name)
+	if err != nil {
+		return err
+	}
+	n, err := f.Write(data)
+	if err == nil && n < len(data) {
+		err = io.ErrShortWrite
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+// longName is where a name gives way to a hash: with what is added to it, it
+// must stay within the 255 bytes of a file system.
+const longName = 120
+
+// fileName is unlike that of any other account, and of nothing else in the
+// folder. What might be more than a name to somebody is written as its bytes.
+func fileName(account string) string {
+	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@.+-_"
+	var b strings.Builder
+	for i := range len(account) {
+		if strings.IndexByte(plain, account[i]) >= 0 {
+			b.WriteByte(account[i])
+		} else {
+			fmt.Fprintf(&b, "%%%02X", account[i])
+		}
+	}
+	name := b.String()
+	if len(name) > longName {
+		sum := sha256.Sum256([]byte(account))
+		name = name[:longName] + "~" + hex.EncodeToString(sum[:])
+	}
+	return name + fileSuffix
+}

@@ -1,0 +1,323 @@
+package auth
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func writeFile(t *testing.T, path, content string, mode os.FileMode) {
+	t.Helper()
+	if err := errors.Join(os.WriteFile(path, []byte(content), mode), os.Chmod(path, mode)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func readFile(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func stateDir(t *testing.T) string { return filepath.Join(t.TempDir(), "state") }
+
+func TestStore(t *testing.T) {
+	dir := stateDir(t)
+	s := openStore(t, dir)
+	if _, err := s.Load("joe"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("err = %v, want fs.ErrNotExist", err)
+	}
+	want := granted(0)
+	want.Refreshed = want.Obtained.Add(time.Second)
+	want.Withdrawn = "no more"
+	if err := s.Save("joe", want); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Save("joe", granted(time.Hour)); err == nil {
+		t.Error("a store that is closed saves")
+	}
+	got, err := openStore(t, dir).Load("joe")
+	if err != nil || !got.Expiry.Equal(want.Expiry) || !got.Refreshed.Equal(want.Refreshed) || got.Withdrawn != want.Withdrawn || got.RefreshToken != want.RefreshToken {
+		t.Errorf("loaded %+v, %v, want %+v", got, err, want)
+	}
+	for path, mode := range map[string]os.FileMode{dir: 0o700 | os.ModeDir, filepath.Join(dir, "joe.json"): 0o600, filepath.Join(dir, "lock"): 0o600} {
+		if info, err := os.Stat(path); err != nil || info.Mode() != mode {
+			t.Errorf("%s has mode %v, want %v", path, info.Mode(), mode)
+		}
+	}
+}
+
+func TestOpenStoreRefuses(t *testing.T) {
+	base := t.TempDir()
+	mkdir := func(name string, mode os.FileMode) string {
+		path := filepath.Join(base, name)
+		if err := errors.Join(os.Mkdir(path, 0o700), os.Chmod(path, mode)); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	readable, writable := mkdir("readable", 0o750), mkdir("writable", 0o702)
+	file := filepath.Join(base, "file")
+	writeFile(t, file, "", 0o600)
+	taken := filepath.Join(base, "taken")
+	openStore(t, taken)
+	tests := map[string]string{
+		readable:                      "chmod go= " + readable,
+		writable:                      "chmod go= " + writable,
+		file:                          "not a directory",
+		filepath.Join(base, "a", "b"): "no such file or directory",
+		taken:                         fmt.Sprintf("in use by another xoauthd (process %d)", os.Getpid()),
+	}
+	if os.Geteuid() == 0 {
+		foreign := mkdir("foreign", 0o700)
+		if err := os.Chown(foreign, 12345, -1); err != nil {
+			t.Fatal(err)
+		}
+		tests[foreign] = "belongs to another user: chown 0 " + foreign
+	}
+	for dir, want := range tests {
+		s, err := OpenStore(dir)
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), dir) {
+			t.Errorf("%s: err = %v, want it to say: %s", dir, err, want)
+		}
+		if err == nil {
+			s.Close()
+		}
+	}
+}
+
+func TestOpenStoreCleans(t *testing.T) {
+	dir := stateDir(t)
+	s := openStore(t, dir)
+	if err := s.Save("odd.tmp", granted(0)); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	writeFile(t, filepath.Join(dir, "joe.json.tmp"), "half", 0o600)
+	s = openStore(t, dir)
+	if _, err := os.Lstat(filepath.Join(dir, "joe.json.tmp")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the leftover: %v", err)
+	}
+	if _, err := s.Load("odd.tmp"); err != nil {
+		t.Errorf("an account with an odd name: %v", err)
+	}
+}
+
+func TestLoadRefuses(t *testing.T) {
+	dir := stateDir(t)
+	s := openStore(t, dir)
+	if err := s.Save("joe", granted(0)); err != nil {
+		t.Fatal(err)
+	}
+	good := readFile(t, filepath.Join(dir, "joe.json"))
+	tests := []struct {
+		name, content string
+		mode          os.FileMode
+		want          string
+	}{
+		{"empty", "", 0o600, "the file is empty"},
+		{"truncated", good[:len(good)/2], 0o600, "the file is damaged"},
+		{"followed by something", good + "x", 0o600, "the file is damaged"},
+		{"foreign", strings.Replace(good, `"joe"`, `"ann"`, 1), 0o600, `the file is that of account "ann"`},
+		{"newer", `{"version":2,"account":"joe","grants":[]}`, 0o600, "written by a newer xoauthd (format 2): upgrade"},
+		{"newer, and of other types", `{"version":2,"account":["joe"]}`, 0o600, "written by a newer xoauthd (format 2): upgrade"},
+		{"of something else", `{"hello":"world"}`, 0o600, "no grant in it"},
+		{"without tokens", `{"version":1,"account":"joe"}`, 0o600, "no grant in it"},
+		{"readable by the group", good, 0o640, "chmod go= " + filepath.Join(dir, "joe.json")},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			path := filepath.Join(dir, "joe.json")
+			writeFile(t, path, tt.content, tt.mode)
+			_, err := s.Load("joe")
+			if err == nil || errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), path) {
+				t.Errorf("err = %v, want: %s", err, tt.want)
+			}
+			if err != nil && (strings.Contains(err.Error(), "token0") || strings.Contains(err.Error(), "refresh0")) {
+				t.Errorf("a secret is in %v", err)
+			}
+			if readFile(t, path) != tt.content {
+				t.Error("Load has changed the file")
+			}
+		})
+	}
+}
+
+func TestLinksAreNotFollowed(t *testing.T) {
+	dir := stateDir(t)
+	s := openStore(t, dir)
+	outside := filepath.Join(t.TempDir(), "outside")
+	writeFile(t, outside, "precious", 0o600)
+	for _, name := range []string{"joe.json", "joe.json.tmp"} {
+		if err := os.Symlink(outside, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.Load("joe"); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+		t.Errorf("err = %v", err)
+	}
+	if err := s.Save("joe", granted(0)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Load("joe"); err != nil || readFile(t, outside) != "precious" {
+		t.Errorf("err = %v; the file outside holds %q", err, readFile(t, outside))
+	}
+}
+
+func TestFileName(t *testing.T) {
+	for account, want := range map[string]string{
+		"alice@example.com":  "alice@example.com.json",
+		"Alice+x_y-z@a.b":    "Alice+x_y-z@a.b.json",
+		"../../etc/passwd":   "..%2F..%2Fetc%2Fpasswd.json",
+		"a%2Fb":              "a%252Fb.json",
+		"a b\x00~":           "a%20b%00%7E.json",
+		"":                   ".json",
+		"lock":               "lock.json",
+		"jürgen@example.com": "j%C3%BCrgen@example.com.json",
+	} {
+		if got := fileName(account); got != want {
+			t.Errorf("%q is kept in %s, want %s", account, got, want)
+		}
+	}
+	long := strings.Repeat("ü", 1000)
+	name := fileName(long)
+	if room := len(name) + len(".damaged-20060102T150405Z"); room > 255 || !strings.Contains(name, "~") {
+		t.Errorf("%d bytes: %s", room, name)
+	}
+	for _, other := range []string{long + "a", long[:len(long)-2] + "ä", strings.TrimSuffix(name, fileSuffix)} {
+		if fileName(other) == name {
+			t.Errorf("%q is kept in the same file as another account", other)
+		}
+	}
+}
+
+// A faulty folder fails at one step.
+type faulty struct {
+	files
+	step string
+	err  error
+}
+
+func (f *faulty) fails(step string) error {
+	if f.step == step {
+		return &fs.PathError{Op: step, Path: "x", Err: f.err}
+	}
+	return nil
+}
+
+func (f *faulty) create(name string) (file, error) {
+	if err := f.fails("create"); err != nil {
+		return nil, err
+	}
+	inner, err := f.files.create(name)
+	return &faultyFile{inner, f}, err
+}
+
+func (f *faulty) rename(from, to string) error {
+	if err := f.fails("rename"); err != nil {
+		return err
+	}
+	return f.files.rename(from, to)
+}
+
+func (f *faulty) sync() error { return errors.Join(f.files.sync(), f.fails("fsync of the folder")) }
+
+type faultyFile struct {
+	file
+	of *faulty
+}
+
+func (f *faultyFile) Write(b []byte) (int, error) {
+	if err := f.of.fails("write"); err != nil {
+		n, _ := f.file.Write(b[:len(b)/2])
+		return n, err
+	}
+	if f.of.step == "short write" {
+		return f.file.Write(b[:len(b)/2])
+	}
+	return f.file.Write(b)
+}
+
+func (f *faultyFile) Sync() error  { return errors.Join(f.file.Sync(), f.of.fails("fsync")) }
+func (f *faultyFile) Close() error { return errors.Join(f.file.Close(), f.of.fails("close")) }
+
+var faults = []struct {
+	step string
+	err  error
+}{
+	{"create", syscall.EROFS},
+	{"write", syscall.ENOSPC},
+	{"short write", nil},
+	{"fsync", syscall.EIO},
+	{"close", syscall.EDQUOT},
+	{"rename", syscall.EIO},
+	{"fsync of the folder", syscall.EIO},
+}
+
+// Whatever step fails, the file is the old or the new one, the new token is
+// used, the fault is told, and all is well once there is room again.
+func TestSaveFails(t *testing.T) {
+	for _, tt := range faults {
+		t.Run(tt.step, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a := expired(t, &server{answer: always(200, `{"access_token":"token1","refresh_token":"refresh1"}`)})
+				fault := &faulty{a.store.files, tt.step, tt.err}
+				a.store.files = fault
+
+				if token, err := a.Token(t.Context(), ""); token != "token1" || err != nil {
+					t.Errorf("token = %q, %v", token, err)
+				}
+				if r := onDisk(t, a).RefreshToken; (r == "refresh1") != (tt.step == "fsync of the folder") {
+					t.Errorf("on disk: %s", r)
+				}
+				if s := a.Status(); s.State != Authorized || !strings.HasPrefix(s.Why, ErrNotSaved.Error()) {
+					t.Errorf("status = %+v", s)
+				}
+				names, _ := a.store.files.list()
+				if len(names) != 2 { // the lock and the account
+					t.Errorf("left in the folder: %v", names)
+				}
+				if err := a.Wait(t.Context()); err == nil || tt.err != nil && !errors.Is(err, tt.err) {
+					t.Errorf("Wait: %v", err)
+				}
+
+				fault.step = ""
+				time.Sleep(resaveAfter)
+				a.Token(t.Context(), "")
+				synctest.Wait()
+				if r := onDisk(t, a).RefreshToken; r != "refresh1" || a.Status().Why != "" {
+					t.Errorf("later on disk: %s; status = %+v", r, a.Status())
+				}
+			})
+		})
+	}
+}
+
+func TestKeepCannotSave(t *testing.T) {
+	a := newAccount(t, &server{answer: numbered}, Grant{})
+	fault := &faulty{a.store.files, "write", syscall.ENOSPC}
+	a.store.files = fault
+	if err := a.Keep(granted(0)); !errors.Is(err, ErrNotSaved) || !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("err = %v", err)
+	}
+	if token, err := a.Token(t.Context(), ""); token != "token0" || err != nil {
+		t.Errorf("token = %q, %v", token, err)
+	}
+	fault.step = ""
+	if err := a.Wait(t.Context()); err != nil || onDisk(t, a).AccessToken != "token0" {
+		t.Errorf("at the end of the daemon: %v", err)
+	}
+}
