@@ -1,0 +1,56 @@
+# What is called here is plain Go; the rest is said in test/.
+
+PREFIX   ?= /usr/local
+DESTDIR  ?=
+FUZZTIME ?= 60s
+
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
+
+.PHONY: help build test lint fuzz bench install clean
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' Makefile | expand -t 10
+
+build: ## make ./xoauthd: static, and the same wherever it is built
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o xoauthd ./cmd/xoauthd
+
+test: ## run every test; as root on Debian or Ubuntu, install what they need first
+	@test/install-packages
+	@race=-race; \
+	if [ "$$(go env CGO_ENABLED)" = 0 ]; then \
+		race=; echo 'there is no C compiler: races are not looked for'; \
+	fi; \
+	set -x; go test $$race -timeout 20m ./...
+
+lint: ## read the source with gofmt, vet, staticcheck and govulncheck
+	@unformatted=$$(gofmt -l .); \
+	if [ -n "$$unformatted" ]; then echo "gofmt -w $$unformatted"; exit 1; fi
+	go vet ./...
+	go run $(STATICCHECK) ./...
+	@test/vulnerabilities $(GOVULNCHECK)
+
+fuzz: ## run every fuzz target for FUZZTIME
+	@for package in $$(go list ./...); do \
+		names=$$(go test -list '^Fuzz' $$package) || exit; \
+		for name in $$(echo "$$names" | grep '^Fuzz'); do \
+			(set -x; go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$package) || exit; \
+		done; \
+	done
+
+bench: ## run every benchmark
+	go test -run '^$$' -bench . ./...
+
+install: xoauthd ## put program and units under DESTDIR and PREFIX
+	install -D -m 755 xoauthd '$(DESTDIR)$(PREFIX)/bin/xoauthd'
+	install -D -m 644 systemd/xoauthd.service '$(DESTDIR)$(PREFIX)/lib/systemd/system/xoauthd.service'
+	sed -i 's,/usr/bin/,$(PREFIX)/bin/,' '$(DESTDIR)$(PREFIX)/lib/systemd/system/xoauthd.service'
+	install -D -m 644 systemd/xoauthd.sysusers '$(DESTDIR)$(PREFIX)/lib/sysusers.d/xoauthd.conf'
+	install -D -m 644 systemd/xoauthd.tmpfiles '$(DESTDIR)$(PREFIX)/lib/tmpfiles.d/xoauthd.conf'
+
+# Root, who installs, need not have Go: what was built before is taken.
+xoauthd:
+	$(MAKE) build
+
+clean: ## remove what was built
+	rm -f xoauthd xoauthd-demo

@@ -1,0 +1,171 @@
+package systemd
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// tool finds a program of systemd. A machine may lack it, but not where every
+// test is required.
+func tool(t *testing.T, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err == nil {
+		return path
+	}
+	if os.Getenv("XOAUTHD_E2E") == "required" {
+		t.Fatalf("%s is not installed, and XOAUTHD_E2E=required", name)
+	}
+	t.Skipf("%s is not installed", name)
+	return ""
+}
+
+func read(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// setting returns the value of a key that the unit sets once.
+func setting(t *testing.T, unit, key string) string {
+	t.Helper()
+	all := regexp.MustCompile(`(?m)^`+key+`=(.*)$`).FindAllStringSubmatch(unit, -1)
+	if len(all) != 1 {
+		t.Fatalf("the unit sets %s %d times", key, len(all))
+	}
+	return all[0][1]
+}
+
+func TestUnitVerifies(t *testing.T) {
+	analyze := tool(t, "systemd-analyze")
+	// The program need not be installed for the test, but must exist.
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	unit := strings.ReplaceAll(read(t, "xoauthd.service"), "/usr/bin/xoauthd", program)
+	path := filepath.Join(t.TempDir(), "xoauthd.service")
+	if err := os.WriteFile(path, []byte(unit), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(analyze, "verify", "--man=no", "--recursive-errors=no", path).CombinedOutput()
+	if err != nil || len(out) > 0 {
+		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
+	}
+}
+
+func TestUnitExposure(t *testing.T) {
+	analyze := tool(t, "systemd-analyze")
+	unit := read(t, "xoauthd.service")
+	with := func(lines string) string {
+		return strings.Replace(unit, "[Install]", lines+"\n[Install]", 1)
+	}
+	tests := []struct {
+		name, unit string
+		most       float64
+	}{
+		{"as shipped", unit, 1.3},
+		{"with the drop-in that the unit speaks of", with("PrivateUsers=yes\nProcSubset=pid"), 1.1},
+		{"and with its addresses", with("PrivateUsers=yes\nProcSubset=pid\nIPAddressDeny=any"), 0.9},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "xoauthd.service")
+			if err := os.WriteFile(path, []byte(test.unit), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			out, err := exec.Command(analyze, "security", "--offline=true", "--no-pager", path).CombinedOutput()
+			if err != nil {
+				t.Fatalf("systemd-analyze security: %v\n%s", err, out)
+			}
+			level := regexp.MustCompile(`Overall exposure level for \S+: ([0-9.]+)`).FindSubmatch(out)
+			if level == nil {
+				t.Fatalf("systemd-analyze security tells no level:\n%s", out)
+			}
+			if got, err := strconv.ParseFloat(string(level[1]), 64); err != nil || got > test.most {
+				t.Errorf("exposure is %s, at most %v is allowed\n%s", level[1], test.most, out)
+			}
+		})
+	}
+}
+
+// The collector has to feel the limit before the kernel does.
+func TestUnitMemory(t *testing.T) {
+	unit := read(t, "xoauthd.service")
+	var most, soft float64
+	if _, err := fmt.Sscanf(setting(t, unit, "MemoryMax"), "%fM", &most); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fmt.Sscanf(setting(t, unit, "Environment=GOMEMLIMIT"), "%fMiB", &soft); err != nil {
+		t.Fatal(err)
+	}
+	if soft != 0.8*most {
+		t.Errorf("GOMEMLIMIT is %v MiB, want 0.8 of %v MiB", soft, most)
+	}
+}
+
+// What the unit runs is what may be run, and its user is the one that sysusers
+// makes.
+func TestUnitAgrees(t *testing.T) {
+	unit := read(t, "xoauthd.service")
+	program, _, _ := strings.Cut(setting(t, unit, "ExecStart"), " ")
+	if may := setting(t, unit, "ExecPaths"); may != program {
+		t.Errorf("the unit runs %s but may run %s", program, may)
+	}
+	user := setting(t, unit, "User")
+	if !strings.Contains(read(t, "xoauthd.sysusers"), "\nu "+user+" ") {
+		t.Errorf("xoauthd.sysusers does not make the user %s", user)
+	}
+}
+
+// A person who makes the configuration as root need not think about modes: the
+// daemon's group reads it, and others do not.
+func TestUserAndFolder(t *testing.T) {
+	sysusers, tmpfiles := tool(t, "systemd-sysusers"), tool(t, "systemd-tmpfiles")
+	if os.Getuid() != 0 {
+		t.Skip("only root can give files to another user")
+	}
+	root := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(root, "etc/xoauthd"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	config := filepath.Join(root, "etc/xoauthd/xoauthd.toml")
+	if err := os.WriteFile(config, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{
+		{sysusers, "--root=" + root, abs(t, "xoauthd.sysusers")},
+		{tmpfiles, "--root=" + root, "--create", abs(t, "xoauthd.tmpfiles")},
+	} {
+		if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", filepath.Base(args[0]), err, out)
+		}
+	}
+	group := regexp.MustCompile(`(?m)^xoauthd:x:(\d+):`).FindStringSubmatch(read(t, filepath.Join(root, "etc/group")))
+	if group == nil {
+		t.Fatal("systemd-sysusers made no group")
+	}
+	if out, err := exec.Command("stat", "-c", "%a %u %g", filepath.Dir(config), config).Output(); err != nil {
+		t.Fatal(err)
+	} else if want := fmt.Sprintf("2750 0 %s\n640 0 %[1]s\n", group[1]); string(out) != want {
+		t.Errorf("folder and file are\n%swant\n%s", out, want)
+	}
+}
+
+func abs(t *testing.T, name string) string {
+	t.Helper()
+	path, err := filepath.Abs(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
