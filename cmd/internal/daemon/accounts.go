@@ -1,0 +1,189 @@
+package daemon
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/url"
+	"slices"
+
+	"golang.org/x/oauth2"
+
+	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/config"
+	"github.com/xoauthd/xoauthd/proxy"
+)
+
+// A provider is one of the configuration, as the others need it.
+type provider struct {
+	*auth.Provider
+	upstreams map[string]*proxy.Upstream // by protocol
+}
+
+// An account is one of the configuration. It can log in (proxy.Account).
+type account struct {
+	*auth.Account
+	provider *provider
+	enabled  bool
+	remedy   string // what a person is told who must authorize it
+}
+
+// accounts are all of the configuration (proxy.Accounts).
+type accounts struct {
+	byName    map[string]*account
+	all       []*auth.Account // in the order of their names
+	providers map[string]*provider
+	passwords *auth.Passwords
+	web       *config.Web // nil if there are no pages
+}
+
+// fill makes the accounts from the configuration.
+func (as *accounts) fill(c *config.Config, store *auth.Store, metrics *auth.Metrics, log *slog.Logger) error {
+	as.web = c.Web
+	as.providers = make(map[string]*provider, len(c.Providers))
+	for name, p := range c.Providers {
+		as.providers[name] = newProvider(p, metrics)
+	}
+	as.byName = make(map[string]*account, len(c.Accounts))
+	hashes := make(map[string]string, len(c.Accounts))
+	for _, name := range slices.Sorted(maps.Keys(c.Accounts)) {
+		a := c.Accounts[name]
+		p := as.providers[a.Provider]
+		kept := auth.NewAccount(name, p.Provider, store, log)
+		as.byName[name] = &account{Account: kept, provider: p, enabled: a.Enabled, remedy: as.remedy(name)}
+		as.all = append(as.all, kept)
+		hashes[name] = a.PasswordHash
+	}
+	var err error
+	as.passwords, err = auth.NewPasswords(hashes)
+	return err
+}
+
+func newProvider(c *config.Provider, metrics *auth.Metrics) *provider {
+	style := oauth2.AuthStyleInParams
+	if c.AuthStyle == "header" {
+		style = oauth2.AuthStyleInHeader
+	}
+	p := &provider{
+		Provider: &auth.Provider{
+			Name: c.Name,
+			OAuth: oauth2.Config{
+				ClientID:     c.ClientID,
+				ClientSecret: c.ClientSecret.Reveal(),
+				Endpoint:     oauth2.Endpoint{AuthURL: c.AuthorizationURL, TokenURL: c.TokenURL, AuthStyle: style},
+				RedirectURL:  c.RedirectURL,
+				Scopes:       c.Scopes,
+			},
+			Params:        c.AuthorizationParams,
+			Issuer:        c.Issuer,
+			RevocationURL: c.RevocationURL,
+			Client:        auth.NewHTTPClient(c.RootCAs),
+			Metrics:       metrics,
+		},
+		upstreams: make(map[string]*proxy.Upstream),
+	}
+	for _, protocol := range []string{"imap", "smtp"} {
+		if u := c.Upstream(protocol); u != nil {
+			p.upstreams[protocol] = newUpstream(c, u)
+		}
+	}
+	return p
+}
+
+func newUpstream(c *config.Provider, u *config.Upstream) *proxy.Upstream {
+	return &proxy.Upstream{
+		Provider:  c.Name,
+		Host:      u.Host,
+		Port:      u.Port,
+		STARTTLS:  u.TLS == "starttls",
+		Mechanism: c.Mechanism,
+		TLS: &tls.Config{
+			ServerName: u.Host,
+			RootCAs:    c.RootCAs,
+			MinVersion: tls.VersionTLS12, // RFC 8996
+			// A session that is resumed saves both sides most of a handshake.
+			ClientSessionCache: tls.NewLRUClientSessionCache(8),
+		},
+	}
+}
+
+// list returns all accounts in the order of their names.
+func (as *accounts) list() []*auth.Account { return as.all }
+
+// upstreams returns those that a listener can lead to.
+func (as *accounts) upstreams(protocol, only string) []*proxy.Upstream {
+	var all []*proxy.Upstream
+	for _, name := range slices.Sorted(maps.Keys(as.providers)) {
+		if u := as.providers[name].upstreams[protocol]; u != nil && (only == "" || only == name) {
+			all = append(all, u)
+		}
+	}
+	return all
+}
+
+// remedy tells how the account is authorized.
+func (as *accounts) remedy(name string) string {
+	if as.web == nil {
+		return "add [web] to the configuration of xoauthd, for the page to do so"
+	}
+	return "open " + Link(as.web, name)
+}
+
+// Link is the address of the page where the account is authorized.
+func Link(web *config.Web, account string) string {
+	return web.PublicURL + "/authorize/" + url.PathEscape(account)
+}
+
+// LogIn checks a local password.
+func (as *accounts) LogIn(ctx context.Context, provider, user, password string) (proxy.Account, error) {
+	name, err := as.passwords.Check(ctx, user, password)
+	if err != nil {
+		return nil, refusal(err)
+	}
+	// What is told to the client is the same, whatever is wrong.
+	a := as.byName[name]
+	switch {
+	case !a.enabled:
+		return nil, proxy.Fail(proxy.BadCredentials, fmt.Errorf("account %s is not enabled", name))
+	case provider != "" && a.provider.Name != provider:
+		return nil, proxy.Fail(proxy.BadCredentials,
+			fmt.Errorf("account %s is of provider %s, and this listener serves %s alone", name, a.provider.Name, provider))
+	}
+	return a, nil
+}
+
+// Upstream is the server for protocol, or nil if there is none.
+func (a *account) Upstream(protocol string) *proxy.Upstream { return a.provider.upstreams[protocol] }
+
+// User is the account's name at the upstream.
+func (a *account) User() string { return a.Name() }
+
+// Token returns an access token other than stale.
+func (a *account) Token(ctx context.Context, stale string) (string, error) {
+	token, err := a.Account.Token(ctx, stale)
+	if errors.Is(err, auth.ErrNeedsAuthorization) {
+		return "", &proxy.Error{Result: proxy.NeedsAuthorization, Detail: a.remedy, Err: err}
+	}
+	return token, refusal(err)
+}
+
+// refusal says what an error of auth is to a session.
+func refusal(err error) error {
+	var e *auth.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, auth.ErrPassword):
+		return proxy.Fail(proxy.BadCredentials, err)
+	case errors.As(err, &e) && e.Kind == auth.Misconfigured:
+		return proxy.Fail(proxy.Misconfigured, err)
+	case errors.As(err, &e):
+		return proxy.Fail(proxy.ProviderDown, err)
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return proxy.Fail(proxy.Stopping, err)
+	}
+	return proxy.Fail(proxy.Internal, err)
+}

@@ -1,0 +1,250 @@
+// Package daemon puts the parts together: what the configuration says becomes
+// listeners, accounts, pages and metrics. It is the one place that knows them
+// all, and is used by the program and by the demo.
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/config"
+	"github.com/xoauthd/xoauthd/proxy"
+	"github.com/xoauthd/xoauthd/systemd"
+)
+
+// lastRefresh is how long the end waits for a refresh that is under way: its
+// answer may hold the only refresh token that is still good.
+const lastRefresh = 10 * time.Second
+
+// A Daemon is xoauthd, from its configuration to its end.
+type Daemon struct {
+	config   *config.Config
+	log      *slog.Logger
+	store    *auth.Store
+	accounts accounts
+	proxy    *proxy.Server
+	registry *prometheus.Registry
+	ready    atomic.Bool
+
+	listeners []listener
+	web       *endpoint // nil without [web]
+	metrics   *endpoint // nil without [metrics]
+}
+
+// A listener is a place where mail programs come in.
+type listener struct {
+	net.Listener
+	to *proxy.Listener
+}
+
+// New opens the store and everything that others connect to, so that a fault is
+// told before anything is served. The caller must Run the daemon, or Close it.
+func New(c *config.Config, log *slog.Logger) (*Daemon, error) {
+	store, err := auth.OpenStore(c.StateDirectory)
+	if err != nil {
+		return nil, err
+	}
+	d := &Daemon{config: c, log: log, store: store, registry: prometheus.NewRegistry()}
+	if err := errors.Join(d.assemble(), d.listen()); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
+}
+
+// assemble makes the parts from the configuration.
+func (d *Daemon) assemble() error {
+	metrics := auth.NewMetrics()
+	d.registry.MustRegister(
+		metrics,
+		auth.NewAccountCollector(d.accounts.list),
+		buildInfo(),
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	limits := d.config.Limits
+	d.proxy = &proxy.Server{
+		Accounts: &d.accounts,
+		Limits: proxy.Limits{
+			Sessions:   limits.Sessions,
+			PerAccount: limits.SessionsPerAccount,
+			LogIn:      limits.LoginTimeout,
+			Step:       limits.StepTimeout,
+			Idle:       limits.IdleTimeout,
+			Drain:      limits.DrainTimeout,
+		},
+		Log:     d.log,
+		Metrics: proxy.NewMetrics(d.registry),
+	}
+	return d.accounts.fill(d.config, d.store, metrics, d.log)
+}
+
+// listen opens all that others connect to. Every fault is told at once.
+func (d *Daemon) listen() error {
+	var faults []error
+	for i, l := range d.config.Listeners {
+		ln, err := open(l.Address)
+		if err != nil {
+			faults = append(faults, fmt.Errorf("%s:%d: listener %d: %w", d.config.File, l.Line, i+1, err))
+			continue
+		}
+		d.listeners = append(d.listeners, listener{ln, &proxy.Listener{
+			Protocol:  l.Protocol,
+			Provider:  l.Provider,
+			Upstreams: d.accounts.upstreams(l.Protocol, l.Provider),
+		}})
+	}
+	var err error
+	if d.config.Metrics != nil {
+		if d.metrics, err = d.openMetrics(); err != nil {
+			faults = append(faults, fmt.Errorf("[metrics]: %w", err))
+		}
+	}
+	if d.config.Web != nil {
+		if d.web, err = d.openWeb(); err != nil {
+			faults = append(faults, fmt.Errorf("[web]: %w", err))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// open listens, and says what to do where that fails.
+func open(address string) (net.Listener, error) {
+	ln, err := net.Listen("tcp", address)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("%w: another program has this port; \"ss -ltnp\" shows which", err)
+	case errors.Is(err, syscall.EACCES):
+		return nil, fmt.Errorf("%w: ports below 1024 need AmbientCapabilities=CAP_NET_BIND_SERVICE in the unit", err)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return nil, fmt.Errorf("%w: no interface of this machine has this address", err)
+	}
+	return ln, err
+}
+
+// Run serves until ctx is done, and then ends in order: nobody new comes in,
+// sessions drain, tokens that are on their way are saved.
+func (d *Daemon) Run(ctx context.Context) error {
+	serving, stop := context.WithCancel(ctx)
+	defer stop()
+	failed := make(chan error, len(d.listeners)+2)
+	running := 0
+	run := func(serve func(context.Context) error) {
+		running++
+		go func() {
+			err := serve(serving)
+			if err != nil {
+				stop() // half a daemon is worse than one that is started anew
+			}
+			failed <- err
+		}()
+	}
+	for _, l := range d.listeners {
+		run(func(ctx context.Context) error { return d.proxy.Serve(ctx, l.Listener, l.to) })
+	}
+	for _, e := range []*endpoint{d.web, d.metrics} {
+		if e != nil {
+			run(e.serve)
+		}
+	}
+	d.begun(serving)
+	<-serving.Done()
+	d.ending()
+
+	var faults []error
+	for range running {
+		faults = append(faults, <-failed)
+	}
+	return errors.Join(append(faults, d.Close())...)
+}
+
+// begun tells that the daemon serves.
+func (d *Daemon) begun(ctx context.Context) {
+	d.ready.Store(true)
+	for _, l := range d.listeners {
+		d.log.Info("listening", "protocol", l.to.Protocol, "address", l.Addr().String())
+	}
+	if d.web != nil {
+		d.log.Info("pages for authorizing", "address", d.web.Addr().String(), "url", d.config.Web.PublicURL)
+	}
+	if d.metrics != nil {
+		d.log.Info("metrics", "address", d.metrics.Addr().String())
+	}
+	for _, a := range d.accounts.list() {
+		if s := a.Status(); s.State == auth.NeedsAuthorization {
+			d.log.Warn("account must be authorized", "account", a.Name(), "why", s.Why, "how", d.accounts.remedy(a.Name()))
+		}
+	}
+	if err := systemd.Ready(d.status()); err != nil {
+		d.log.Warn("cannot tell systemd", "why", err)
+	}
+	go func() {
+		if err := systemd.Watchdog(ctx, d.healthy); err != nil {
+			d.log.Error("watchdog", "why", err)
+		}
+	}()
+}
+
+// ending tells that the daemon does not serve any more.
+func (d *Daemon) ending() {
+	d.ready.Store(false)
+	d.log.Info("stopping", "drain", d.config.Limits.DrainTimeout)
+	if err := systemd.Stopping("letting sessions finish"); err != nil {
+		d.log.Warn("cannot tell systemd", "why", err)
+	}
+}
+
+// status is the line that systemctl status shows.
+func (d *Daemon) status() string {
+	waiting := 0
+	for _, a := range d.accounts.list() {
+		if a.Status().State == auth.NeedsAuthorization {
+			waiting++
+		}
+	}
+	return fmt.Sprintf("serving %d accounts at %d listeners; %d to be authorized", len(d.accounts.list()), len(d.listeners), waiting)
+}
+
+// healthy connects to the daemon as a mail program does, and waits for its
+// greeting.
+func (d *Daemon) healthy(ctx context.Context) error {
+	c, err := (&net.Dialer{}).DialContext(ctx, "tcp", d.listeners[0].Addr().String())
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	defer context.AfterFunc(ctx, func() { c.Close() })()
+	_, err = c.Read(make([]byte, 1))
+	return err
+}
+
+// Close waits for tokens that are on their way and closes the store, and what is
+// still open.
+func (d *Daemon) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), lastRefresh)
+	defer cancel()
+	var faults []error
+	for _, a := range d.accounts.list() {
+		if err := a.Wait(ctx); err != nil {
+			faults = append(faults, fmt.Errorf("account %s: %w", a.Name(), err))
+		}
+	}
+	for _, l := range d.listeners {
+		l.Close() // done by now, if it ran
+	}
+	for _, e := range []*endpoint{d.web, d.metrics} {
+		if e != nil {
+			e.Close()
+		}
+	}
+	return errors.Join(append(faults, d.store.Close())...)
+}

@@ -1,0 +1,89 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/auth/authorize"
+)
+
+// openWeb opens the endpoint where a person authorizes accounts.
+func (d *Daemon) openWeb() (*endpoint, error) {
+	ln, err := open(d.config.Web.Address)
+	if err != nil {
+		return nil, err
+	}
+	var pages []authorize.Account
+	for _, a := range d.accounts.list() {
+		pages = append(pages, &page{account: d.accounts.byName[a.Name()], daemon: d})
+	}
+	handler, err := authorize.New(authorize.Config{
+		Accounts:      pages,
+		ListenAddress: ln.Addr().String(),
+		PublicURL:     d.config.Web.PublicURL,
+		Version:       Version(),
+		Log:           d.log,
+	})
+	if err != nil {
+		ln.Close()
+		return nil, err
+	}
+	return newEndpoint(ln, handler, d.log), nil
+}
+
+// A page is an account that a person can authorize (authorize.Account).
+type page struct {
+	*account
+	daemon *Daemon
+}
+
+// Provider is the provider's name.
+func (p *page) Provider() string { return p.provider.Name }
+
+// Issuer is what the provider calls itself.
+func (p *page) Issuer() string { return p.provider.Provider.Issuer }
+
+// RedirectURL is the callback.
+func (p *page) RedirectURL() string { return p.provider.OAuth.RedirectURL }
+
+// Scopes are what is asked for.
+func (p *page) Scopes() []string { return p.provider.OAuth.Scopes }
+
+// AuthCodeURL is where the person consents.
+func (p *page) AuthCodeURL(state, verifier string) string {
+	return p.provider.AuthCodeURL(state, verifier, p.Name())
+}
+
+// Exchange redeems a code.
+func (p *page) Exchange(ctx context.Context, code, verifier string) (auth.Grant, error) {
+	return p.provider.Exchange(ctx, code, verifier)
+}
+
+// Try logs in at every server that a listener leads the account to.
+func (p *page) Try(ctx context.Context, g auth.Grant) []authorize.Trial {
+	var trials []authorize.Trial
+	tried := make(map[string]bool)
+	for _, l := range p.daemon.listeners {
+		u := p.Upstream(l.to.Protocol)
+		if u == nil || tried[l.to.Protocol] || (l.to.Provider != "" && l.to.Provider != u.Provider) {
+			continue
+		}
+		tried[l.to.Protocol] = true
+		start := time.Now()
+		err := p.daemon.proxy.Try(ctx, l.to.Protocol, u, p.User(), g.AccessToken)
+		trials = append(trials, authorize.Trial{
+			Protocol: strings.ToUpper(l.to.Protocol),
+			Upstream: u.Address(),
+			Err:      err,
+			Took:     time.Since(start),
+		})
+	}
+	if len(trials) == 0 {
+		err := fmt.Errorf("no listener of the configuration leads to provider %s", p.Provider())
+		trials = append(trials, authorize.Trial{Protocol: "login", Err: err})
+	}
+	return trials
+}

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/xoauthd/xoauthd/cmd/internal/daemon"
+	"github.com/xoauthd/xoauthd/config"
+)
+
+func authorizeCommand(file *string) *cobra.Command {
+	return &cobra.Command{
+		Use:   "authorize ACCOUNT",
+		Short: "Print the link at which a person authorizes an account",
+		Long: `Print the link of the page at which the owner of the mailbox ACCOUNT lets
+xoauthd use it. The daemon must be running, and the browser must reach it: where
+that is another machine, the command says how.`,
+		Args: cobra.ExactArgs(1),
+		RunE: action(func(cmd *cobra.Command, args []string) error {
+			c, err := load(*file, cmd.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			account, err := find(c, args[0])
+			if err != nil {
+				return err
+			}
+			if c.Web == nil {
+				return fmt.Errorf("%s has no [web]: add one, so that there is a page to authorize at", c.File)
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), daemon.Link(c.Web, account.Name))
+			if tunnel := tunnel(c.Web); tunnel != "" {
+				fmt.Fprintf(cmd.ErrOrStderr(), "Open it in a browser on this machine. From another one, first: %s\n", tunnel)
+			}
+			return nil
+		}),
+	}
+}
+
+// find returns the account of that name, without regard to case.
+func find(c *config.Config, name string) (*config.Account, error) {
+	names := slices.Sorted(maps.Keys(c.Accounts))
+	for _, n := range names {
+		if strings.EqualFold(n, name) {
+			return c.Accounts[n], nil
+		}
+	}
+	return nil, fmt.Errorf("no account %q in %s; there are: %s", name, c.File, strings.Join(names, ", "))
+}
+
+// tunnel is the command that brings the pages to another machine, or empty if
+// its browsers reach them anyway.
+func tunnel(web *config.Web) string {
+	u, err := url.Parse(web.PublicURL)
+	if err != nil || u.Scheme != "http" {
+		return ""
+	}
+	_, port, err := net.SplitHostPort(web.Address)
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf("ssh -L %s:%s THIS-MACHINE", cmp.Or(u.Port(), port), web.Address)
+}

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/xoauthd/xoauthd/config"
+)
+
+func checkCommand(file *string) *cobra.Command {
+	return &cobra.Command{
+		Use:   "check",
+		Short: "Say what is wrong with the configuration",
+		Long: `Read the configuration as serve does, and tell everything that is wrong with
+it, each with its line. Nothing is started. If all is well, it tells what the
+providers must know: the redirect URI to register with each of them.`,
+		Args: cobra.NoArgs,
+		RunE: action(func(cmd *cobra.Command, _ []string) error {
+			c, err := load(*file, cmd.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			summarize(cmd.OutOrStdout(), c)
+			return nil
+		}),
+	}
+}
+
+// summarize says what the configuration comes to.
+func summarize(w io.Writer, c *config.Config) {
+	fmt.Fprintf(w, "%s is right: %s, %s, %s.\n", c.File,
+		count(len(c.Listeners), "listener"), count(len(c.Providers), "provider"), count(len(c.Accounts), "account"))
+	for _, name := range slices.Sorted(maps.Keys(c.Providers)) {
+		if p := c.Providers[name]; p.RedirectURL != "" {
+			fmt.Fprintf(w, "Redirect URI to register with provider %s: %s\n", name, p.RedirectURL)
+		}
+	}
+}
+
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

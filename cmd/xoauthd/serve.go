@@ -1,0 +1,55 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/xoauthd/xoauthd/cmd/internal/daemon"
+	"github.com/xoauthd/xoauthd/config"
+)
+
+func serveCommand(file *string) *cobra.Command {
+	return &cobra.Command{
+		Use:   "serve",
+		Short: "Run the daemon",
+		Long: `Run the daemon in the foreground, as systemd wants it. It logs to standard
+error. SIGTERM and SIGINT let sessions finish; a second one ends it at once.`,
+		Args: cobra.NoArgs,
+		RunE: action(func(cmd *cobra.Command, _ []string) error {
+			c, err := load(*file, cmd.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			log := daemon.NewLog(c.Log, cmd.ErrOrStderr())
+			d, err := daemon.New(c, log)
+			if err != nil {
+				return err
+			}
+			log.Info("starting", "version", daemon.Version(), "config", c.File, "state", c.StateDirectory)
+			if err := d.Run(cmd.Context()); err != nil {
+				return err
+			}
+			log.Info("stopped")
+			return nil
+		}),
+	}
+}
+
+// load reads the configuration, and says what in it is worth a warning.
+func load(file string, stderr io.Writer) (*config.Config, error) {
+	c, err := config.Load(file)
+	if err != nil {
+		var faults config.Faults
+		if errors.As(err, &faults) {
+			return nil, fmt.Errorf("%s is not right:\n%w", file, err)
+		}
+		return nil, err
+	}
+	for _, w := range c.Warnings {
+		fmt.Fprintf(stderr, "warning: %v\n", w)
+	}
+	return c, nil
+}
