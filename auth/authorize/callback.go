@@ -155,7 +155,7 @@ func complete(ctx context.Context, t *attempt, q url.Values) *result {
 	start = time.Now()
 	if err := a.Keep(grant); err != nil {
 		res.step("Saving", time.Since(start), err, "")
-		return res.end(notSaved, "The mailbox opened, but what the provider gave could not be saved, so it is not used. Mend that and authorize again.")
+		return res.end(notSaved, "The mailbox opened, and programs can log in now. But what the provider gave could not be saved, and is lost if xoauthd ends before that is mended. It tries again by itself.")
 	}
 	res.step("Saving", time.Since(start), nil, "")
 	if opened < len(trials) {

@@ -165,7 +165,7 @@ func (a *account) User() string { return a.Name() }
 func (a *account) Token(ctx context.Context, stale string) (string, error) {
 	token, err := a.Account.Token(ctx, stale)
 	if errors.Is(err, auth.ErrNeedsAuthorization) {
-		return "", &proxy.Error{Result: proxy.NeedsAuthorization, Detail: a.remedy, Err: err}
+		return "", &proxy.Error{Result: proxy.NeedsAuthorization, Detail: a.remedy, Err: fmt.Errorf("%w: %s", err, a.remedy)}
 	}
 	return token, refusal(err)
 }

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"text/template"
+	"time"
+
+	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/cmd/internal/daemon"
+	"github.com/xoauthd/xoauthd/config"
+	"github.com/xoauthd/xoauthd/internal/idp"
+)
+
+// The mailboxes at the provider. Only alice's is an account of xoauthd: bob is
+// there to write to, and to be chosen by mistake when authorizing.
+const (
+	alice    = "alice@example.com"
+	bob      = "bob@example.com"
+	password = "demo" // alice's at xoauthd
+)
+
+type options struct {
+	authorized bool
+	level      string
+}
+
+// demonstrate runs the provider and the daemon until ctx is done.
+func demonstrate(ctx context.Context, o options, stdout, stderr io.Writer) (err error) {
+	folder, err := os.MkdirTemp("", "xoauthd-demo-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
+
+	p, err := newPlaces()
+	if err != nil {
+		return err
+	}
+	provider, err := startProvider(p)
+	if err != nil {
+		return err
+	}
+	defer provider.stop()
+	file, err := writeConfig(folder, o, p, provider)
+	if err != nil {
+		return err
+	}
+	c, err := config.Load(file)
+	if err != nil {
+		return err
+	}
+	if o.authorized {
+		if err := authorize(c.StateDirectory, provider); err != nil {
+			return err
+		}
+	}
+	d, err := daemon.New(c, daemon.NewLog(c.Log, stderr))
+	if err != nil {
+		return err
+	}
+	if err := introduction.Execute(stdout, struct {
+		places
+		Account, Bob, Password, File, Link string
+		Authorized                         bool
+	}{*p, alice, bob, password, file, daemon.Link(c.Web, alice), o.authorized}); err != nil {
+		return errors.Join(err, d.Close())
+	}
+	return d.Run(ctx)
+}
+
+// authorize puts a grant into the store, as if alice had consented a moment ago.
+func authorize(state string, p *provider) error {
+	access, refresh, expiry, err := p.idp.Issue(alice)
+	if err != nil {
+		return err
+	}
+	store, err := auth.OpenStore(state)
+	if err != nil {
+		return err
+	}
+	grant := auth.Grant{AccessToken: access, RefreshToken: refresh, Expiry: expiry, Obtained: time.Now()}
+	return errors.Join(store.Save(alice, grant), store.Close())
+}
+
+// writeConfig writes the configuration of the daemon, as a sysadmin would.
+func writeConfig(folder string, o options, p *places, provider *provider) (file string, err error) {
+	hash, err := auth.HashPassword(password)
+	if err != nil {
+		return "", err
+	}
+	file = filepath.Join(folder, "xoauthd.toml")
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return "", err
+	}
+	err = configuration.Execute(f, struct {
+		places
+		Folder, Level, Account, Hash         string
+		ClientID, ClientSecret, Issuer       string
+		AuthorizePath, TokenPath, RevokePath string
+	}{
+		*p,
+		folder, o.level, alice, hash,
+		clientID, provider.secret, "http://" + p.IDP,
+		idp.AuthorizePath, idp.TokenPath, idp.RevokePath,
+	})
+	ca := os.WriteFile(filepath.Join(folder, "ca.pem"), provider.ca.PEM(), 0o600)
+	return file, errors.Join(err, f.Close(), ca)
+}
+
+var configuration = template.Must(template.New("").Parse(`# The configuration of the demo's xoauthd.
+state_directory = "{{.Folder}}/state"
+
+[[listener]]
+protocol = "imap"
+address  = "{{.IMAP}}"
+
+[[listener]]
+protocol = "smtp"
+address  = "{{.SMTP}}"
+
+[web]
+address = "{{.Web}}"
+
+[metrics]
+address = "{{.Metrics}}"
+
+[log]
+level = "{{.Level}}"
+
+[provider.demo]
+client_id         = "{{.ClientID}}"
+client_secret     = "{{.ClientSecret}}"
+authorization_url = "{{.Issuer}}{{.AuthorizePath}}"
+token_url         = "{{.Issuer}}{{.TokenPath}}"
+revocation_url    = "{{.Issuer}}{{.RevokePath}}"
+issuer            = "{{.Issuer}}"
+scopes            = ["mail", "offline_access"]
+ca_file           = "ca.pem"
+imap = { host = "localhost", port = {{.UpstreamIMAP}}, tls = "implicit" }
+smtp = { host = "localhost", port = {{.UpstreamSMTP}}, tls = "starttls" }
+
+[account."{{.Account}}"]
+provider      = "demo"
+password_hash = "{{.Hash}}"
+`))
+
+var introduction = template.Must(template.New("").Parse(`A mail provider that accepts only OAuth 2.0, and xoauthd in front of it: all on
+this machine. A program logs in to xoauthd as {{.Account}} with the
+password "{{.Password}}". In another terminal, try
+{{if not .Authorized}}
+0. what follows as it is: it is refused, with the reason and the remedy;
+
+1. in a browser, to authorize the account:
+
+     {{.Link}}
+{{end}}
+{{if .Authorized}}1{{else}}2{{end}}. to send a mail with a plain password:
+
+     printf 'From: {{.Account}}\nTo: {{.Account}}\nSubject: Hello\n\nIt works.\n' |
+     curl -v --crlf --url smtp://{{.SMTP}} --user {{.Account}}:{{.Password}} \
+       --mail-from {{.Account}} --mail-rcpt {{.Account}} --upload-file -
+
+{{if .Authorized}}2{{else}}3{{end}}. to read it back:
+
+     curl -v --url 'imap://{{.IMAP}}/INBOX;MAILINDEX=1' --user {{.Account}}:{{.Password}}
+
+Beside that: metrics at http://{{.Metrics}}/metrics, the configuration in
+{{.File}}.
+
+Ctrl-C ends it and leaves nothing behind. The log of xoauthd:
+
+`))

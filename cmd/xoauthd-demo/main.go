@@ -1,0 +1,53 @@
+// Xoauthd-demo is the whole thing on this machine, with no account and no
+// network: a mail provider that accepts only OAuth 2.0, and in front of it
+// xoauthd, which programs log in to with a password.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends it at once
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run is main, but for what a test cannot have. Exit statuses are 0, 1 for a
+// demo that failed, and 2 for a command line that was not understood.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("xoauthd-demo", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.Usage = func() {
+		fmt.Fprintf(stderr, `usage: xoauthd-demo [--authorized] [--log LEVEL]
+
+A mail provider that accepts only OAuth 2.0 and, in front of it, xoauthd: both
+on this machine, with no account and no network. It says what to type next.
+
+`)
+		flags.PrintDefaults()
+	}
+	authorized := flags.Bool("authorized", false, "begin with the account authorized")
+	level := flags.String("log", "info", "`level` of xoauthd's log: debug shows the dialogues")
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		return 2
+	case flags.NArg() > 0:
+		flags.Usage()
+		return 2
+	}
+	if err := demonstrate(ctx, options{*authorized, *level}, stdout, stderr); err != nil {
+		fmt.Fprintf(stderr, "xoauthd-demo: %v\n", err)
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,213 @@
+// Package idp is an OAuth 2.0 provider in memory, for the demo and the tests
+// only: it asks nobody for a password, but lets whoever opens its page choose
+// a mailbox. It is built on the OpenID provider of github.com/zitadel/oidc and
+// behaves as the strictest of the mail providers do:
+//
+//   - authorization code with PKCE, S256 only (RFC 7636), and the issuer in
+//     the answer (RFC 9207);
+//   - refresh tokens that rotate, where one that comes a second time ends the
+//     whole grant (RFC 9700 section 4.14.2);
+//   - opaque access tokens, introspection for one resource server (RFC 7662),
+//     revocation (RFC 7009), discovery (RFC 8414).
+package idp
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"html/template"
+	"net/http"
+	"net/mail"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/zitadel/oidc/v3/pkg/oidc"
+	"github.com/zitadel/oidc/v3/pkg/op"
+)
+
+// The endpoints of a provider are its issuer and one of these.
+const (
+	AuthorizePath  = "/authorize"
+	TokenPath      = "/token"
+	IntrospectPath = "/introspect"
+	RevokePath     = "/revoke"
+)
+
+// ScopeMail is the scope that opens a mailbox. A client that wants a refresh
+// token asks for "offline_access" as well.
+const ScopeMail = "mail"
+
+// Config says whom a Server knows.
+type Config struct {
+	// Issuer is the URL of the server, without a path and on this machine.
+	Issuer string
+
+	// ClientID, ClientSecret and RedirectURLs are the registration of the one
+	// client. Without a secret it is a public client, which may use any port
+	// in a redirect URL on loopback (RFC 8252 section 7.3).
+	ClientID, ClientSecret string
+	RedirectURLs           []string
+
+	// Users are the mailboxes that one can choose from.
+	Users []string
+
+	// AccessTokenLife is an hour if it is zero. Clients are told of it in
+	// whole seconds, rounded up.
+	AccessTokenLife time.Duration
+
+	// ServiceID and ServiceSecret are those of the mail server that may
+	// introspect tokens. No one may if they are empty.
+	ServiceID, ServiceSecret string
+}
+
+// A Server is the provider: it serves its endpoints, and the page where a
+// person allows or denies what a client asks for.
+type Server struct {
+	config   Config
+	grants   *grants
+	storage  *storage
+	provider *op.Provider
+	handler  http.Handler
+	page     *template.Template
+	tokens   atomic.Int64 // requests to the token endpoint
+}
+
+// New returns a provider to which nobody has granted anything yet.
+func New(c Config) (*Server, error) {
+	if c.AccessTokenLife == 0 {
+		c.AccessTokenLife = time.Hour
+	}
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	s := &Server{config: c, grants: newGrants(c.AccessTokenLife)}
+	var err error
+	if s.storage, err = newStorage(c, s.grants); err != nil {
+		return nil, err
+	}
+	settings := &op.Config{
+		CodeMethodS256:        true,
+		AuthMethodPost:        true,
+		GrantTypeRefreshToken: true,
+		SupportedScopes:       []string{ScopeMail, oidc.ScopeOpenID, oidc.ScopeEmail, oidc.ScopeOfflineAccess},
+	}
+	rand.Read(settings.CryptoKey[:]) // which never fails
+	s.provider, err = op.NewProvider(settings, s.storage, op.StaticIssuer(c.Issuer),
+		op.WithAllowInsecure(), // http, that is
+		op.WithCORSOptions(nil),
+		op.WithCustomAuthEndpoint(op.NewEndpoint(AuthorizePath)),
+		op.WithCustomTokenEndpoint(op.NewEndpoint(TokenPath)),
+		op.WithCustomIntrospectionEndpoint(op.NewEndpoint(IntrospectPath)),
+		op.WithCustomRevocationEndpoint(op.NewEndpoint(RevokePath)))
+	if err != nil {
+		return nil, fmt.Errorf("provider: %w", err)
+	}
+	if s.page, err = template.ParseFS(pages, "login.html"); err != nil {
+		return nil, fmt.Errorf("login page: %w", err)
+	}
+	s.handler = s.routes()
+	return s, nil
+}
+
+func (c Config) check() error {
+	var faults []error
+	fault := func(format string, args ...any) {
+		faults = append(faults, fmt.Errorf(format, args...))
+	}
+	if u, ok := op.HTTPLoopbackOrLocalhost(c.Issuer); !ok || u.Path != "" {
+		fault("issuer %q: not the URL of a host on this machine, without a path", c.Issuer)
+	}
+	if c.ClientID == "" || len(c.RedirectURLs) == 0 {
+		fault("the client needs an id and a redirect URL")
+	}
+	if (c.ServiceID == "") != (c.ServiceSecret == "") || c.ServiceID != "" && c.ServiceID == c.ClientID {
+		fault("the mail server needs an id of its own and a secret, or neither")
+	}
+	if c.AccessTokenLife < 0 {
+		fault("life of access tokens %v: negative", c.AccessTokenLife)
+	}
+	for _, user := range c.Users {
+		// The library puts a colon between a token and its user.
+		if a, err := mail.ParseAddress(user); err != nil || a.Address != user || strings.Contains(user, ":") {
+			fault("user %q: not a mail address", user)
+		}
+	}
+	return errors.Join(faults...)
+}
+
+func (s *Server) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/", s.provider)
+	mux.HandleFunc(TokenPath, func(w http.ResponseWriter, r *http.Request) {
+		s.tokens.Add(1)
+		s.provider.ServeHTTP(w, r)
+	})
+	mux.HandleFunc("GET "+oidc.DiscoveryEndpoint, s.discovery)
+	mux.HandleFunc("GET /.well-known/oauth-authorization-server", s.discovery)
+	mux.HandleFunc("GET "+loginPath, s.showLogin)
+	mux.HandleFunc("POST "+loginPath, s.answerLogin)
+	mux.HandleFunc("GET "+stylePath, style)
+	return mux
+}
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.handler.ServeHTTP(&issuerWriter{w, s.config.Issuer}, r)
+}
+
+// User returns the mailbox that an access token opens, and whether it opens
+// one: it must be of this server, for ScopeMail, neither expired nor revoked.
+func (s *Server) User(accessToken string) (mailbox string, ok bool) {
+	id, ok := s.tokenID(accessToken)
+	if !ok {
+		return "", false
+	}
+	t, ok := s.grants.access(id)
+	if !ok || !slices.Contains(t.scopes, ScopeMail) {
+		return "", false
+	}
+	return t.grant.mailbox, true
+}
+
+// Issue makes a grant as if a person had allowed one, with a refresh token
+// that works at the token endpoint. The expiry is that of the access token.
+func (s *Server) Issue(mailbox string) (access, refresh string, expiry time.Time, err error) {
+	if !slices.Contains(s.config.Users, mailbox) {
+		return "", "", time.Time{}, fmt.Errorf("%q is not a user of the provider", mailbox)
+	}
+	g := &grant{mailbox: mailbox, client: s.config.ClientID, time: time.Now(), scopes: []string{ScopeMail, oidc.ScopeOfflineAccess}}
+	id, refresh, expiry := s.grants.add(g)
+	access, err = op.CreateBearerToken(id, mailbox, s.provider.Crypto())
+	return access, refresh, expiry, err
+}
+
+// RevokeAccess withdraws one access token. The grant stays good.
+func (s *Server) RevokeAccess(token string) {
+	if id, ok := s.tokenID(token); ok {
+		s.grants.revoke(id)
+	}
+}
+
+// RevokeAll withdraws all grants of a mailbox, with their access tokens: the
+// next refresh is answered by invalid_grant.
+func (s *Server) RevokeAll(mailbox string) {
+	s.grants.revokeAll(mailbox)
+}
+
+// TokenRequests returns how many requests, good or bad, have come to the token
+// endpoint.
+func (s *Server) TokenRequests() int {
+	return int(s.tokens.Load())
+}
+
+// tokenID returns what the library has put into an access token.
+func (s *Server) tokenID(accessToken string) (id string, ok bool) {
+	text, err := s.provider.Crypto().Decrypt(accessToken)
+	if err != nil {
+		return "", false
+	}
+	id, _, ok = strings.Cut(text, ":")
+	return id, ok
+}

@@ -1,0 +1,84 @@
+package mailhost
+
+import (
+	"log/slog"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapserver"
+	"github.com/emersion/go-imap/v2/imapserver/imapmemserver"
+	"github.com/emersion/go-sasl"
+)
+
+// inbox is the folder that mail is delivered into.
+const inbox = "INBOX"
+
+func (h *Host) newIMAP() *imapserver.Server {
+	return imapserver.New(&imapserver.Options{
+		NewSession: func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+			return &imapSession{host: h}, nil, nil
+		},
+		// Without LITERAL+ imapserver would take the text of a large literal
+		// that a client sends unasked for commands.
+		Caps: imap.CapSet{
+			imap.CapIMAP4rev1:   {},
+			imap.CapIMAP4rev2:   {},
+			imap.CapLiteralPlus: {},
+		},
+		Logger: slog.NewLogLogger(h.log.Handler(), slog.LevelDebug),
+	})
+}
+
+// An imapSession is a session of the user that has logged in; before that, the
+// UserSession is nil.
+type imapSession struct {
+	*imapmemserver.UserSession
+	host *Host
+}
+
+// The session lacks no method of what the capabilities promise, which
+// imapserver would not forgive.
+var (
+	_ imapserver.SessionIMAP4rev2 = (*imapSession)(nil)
+	_ imapserver.SessionSASL      = (*imapSession)(nil)
+)
+
+// Login implements imapserver.Session. It refuses every password.
+func (s *imapSession) Login(string, string) error {
+	return &imap.Error{
+		Type: imap.StatusResponseTypeNo,
+		Code: imap.ResponseCodeAuthenticationFailed,
+		Text: "Passwords are not accepted: use XOAUTH2 or OAUTHBEARER",
+	}
+}
+
+// AuthenticateMechanisms implements imapserver.SessionSASL.
+func (s *imapSession) AuthenticateMechanisms() []string {
+	return mechanismNames()
+}
+
+// Authenticate implements imapserver.SessionSASL.
+func (s *imapSession) Authenticate(mechanism string) (sasl.Server, error) {
+	logIn := func(name, token string) bool {
+		mailbox, user, ok := s.host.logIn(name, token)
+		s.host.log.Info("login", "protocol", "imap", "mechanism", mechanism, "user", name, "mailbox", mailbox, "ok", ok)
+		if ok {
+			s.UserSession = imapmemserver.NewUserSession(user)
+		}
+		return ok
+	}
+	server := newServer(mechanism, logIn, &imap.Error{
+		Type: imap.StatusResponseTypeNo,
+		Code: imap.ResponseCodeAuthenticationFailed,
+		Text: "Invalid credentials",
+	}, &imap.Error{
+		Type: imap.StatusResponseTypeBad,
+		Text: "Malformed SASL message",
+	})
+	if server == nil {
+		return nil, &imap.Error{
+			Type: imap.StatusResponseTypeNo,
+			Text: "Unknown mechanism: use XOAUTH2 or OAUTHBEARER",
+		}
+	}
+	return server, nil
+}
