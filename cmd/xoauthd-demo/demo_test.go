@@ -1,0 +1,213 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"github.com/xoauthd/xoauthd/internal/browser"
+)
+
+// A running demo, of which the test sees what a person sees.
+type running struct {
+	t    *testing.T
+	mu   sync.Mutex
+	text bytes.Buffer // all that it has written
+	done chan int
+}
+
+func (r *running) Write(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.text.Write(p)
+}
+
+func (r *running) output() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.text.String()
+}
+
+// start runs the demo until the test has ended, and then looks at what is left.
+func start(t *testing.T, args ...string) *running {
+	t.Helper()
+	temp := t.TempDir()
+	t.Setenv("TMPDIR", temp)
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &running{t: t, done: make(chan int, 1)}
+	go func() { r.done <- run(ctx, args, r, r) }()
+	t.Cleanup(func() {
+		cancel()
+		select {
+		case status := <-r.done:
+			if status != 0 {
+				t.Errorf("exit status %d; output:\n%s", status, r.output())
+			}
+		case <-time.After(30 * time.Second):
+			t.Error("the demo does not end")
+		}
+		if left, _ := filepath.Glob(filepath.Join(temp, "xoauthd-demo-*")); len(left) > 0 {
+			t.Errorf("it leaves behind %v", left)
+		}
+	})
+	deadline := time.After(30 * time.Second)
+	for !strings.Contains(r.output(), "msg=metrics") {
+		select {
+		case status := <-r.done:
+			t.Fatalf("exit status %d; output:\n%s", status, r.output())
+		case <-deadline:
+			t.Fatalf("it does not start:\n%s", r.output())
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	return r
+}
+
+// commands are the shell commands that the demo printed, ready to paste.
+func (r *running) commands() (send, read string) {
+	r.t.Helper()
+	printed := regexp.MustCompile(`(?m)^     (printf (?:.*[\\|]\n     *)*.*|curl .*)$`).FindAllString(r.output(), -1)
+	if len(printed) != 2 {
+		r.t.Fatalf("%d commands in:\n%s", len(printed), r.output())
+	}
+	return printed[0], printed[1]
+}
+
+// sh runs what a person would paste, and returns all that it shows.
+func (r *running) sh(command string) (string, error) {
+	r.t.Helper()
+	if _, err := exec.LookPath("curl"); err != nil {
+		if os.Getenv("XOAUTHD_E2E") == "required" {
+			r.t.Fatal("curl is not installed, and XOAUTHD_E2E=required")
+		}
+		r.t.Skip("curl is not installed: what the demo prints is not tried")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	shown, err := exec.CommandContext(ctx, "sh", "-c", command).CombinedOutput()
+	return string(shown), err
+}
+
+func TestAuthorized(t *testing.T) {
+	r := start(t, "--authorized")
+	send, read := r.commands()
+	if shown, err := r.sh(send); err != nil {
+		t.Fatalf("%s\n%v\n%s", send, err, shown)
+	}
+	shown, err := r.sh(read)
+	if err != nil || !strings.Contains(shown, "It works.") {
+		t.Fatalf("%s\n%v\n%s", read, err, shown)
+	}
+}
+
+// TestPerson goes the whole way: refused, authorized in a browser with the wrong
+// mailbox and then with the right one, served.
+func TestPerson(t *testing.T) {
+	r := start(t)
+	send, read := r.commands()
+	link := regexp.MustCompile(`http://localhost:\d+/authorize/\S+`).FindString(r.output())
+	for _, command := range []string{send, read} {
+		if shown, err := r.sh(command); err == nil || !strings.Contains(shown, "open "+link) {
+			t.Errorf("before authorization, %s\n%v\n%s", command, err, shown)
+		}
+	}
+
+	ctx, cancel := context.WithTimeout(browser.Start(t), time.Minute)
+	defer cancel()
+	verdict := func(mailbox string) string {
+		t.Helper()
+		for _, step := range []chromedp.Action[chromedp.Void]{
+			chromedp.Navigate(link),
+			chromedp.Click("form button"),
+			chromedp.Click(`input[value="` + mailbox + `"]`),
+			chromedp.Click(`button[value="allow"]`),
+			chromedp.WaitVisible("h1"),
+		} {
+			if err := chromedp.Do(ctx, step); err != nil {
+				t.Fatal(err)
+			}
+		}
+		text, err := chromedp.Run(ctx, chromedp.Text("main"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.picture(ctx, "demo-"+mailbox)
+		return text
+	}
+	if text := verdict(bob); !strings.Contains(text, "was not authorized") {
+		t.Errorf("with the wrong mailbox: %s", text)
+	}
+	if shown, err := r.sh(send); err == nil {
+		t.Errorf("a grant for the wrong mailbox was kept: %s", shown)
+	}
+	if text := verdict(alice); !strings.Contains(text, "is authorized") {
+		t.Errorf("with the right mailbox: %s", text)
+	}
+	if shown, err := r.sh(send); err != nil {
+		t.Errorf("after authorization, %s\n%v\n%s", send, err, shown)
+	}
+	if shown, err := r.sh(read); err != nil || !strings.Contains(shown, "It works.") {
+		t.Errorf("after authorization, %s\n%v\n%s", read, err, shown)
+	}
+}
+
+// picture takes one of the page, for whoever wants to look.
+func (r *running) picture(ctx context.Context, name string) {
+	folder := os.Getenv("XOAUTHD_SCREENSHOTS")
+	if folder == "" {
+		return
+	}
+	picture, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(folder, name+".png"), picture, 0o644); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// TestTwo runs two demos at once: the second finds other ports.
+func TestTwo(t *testing.T) {
+	first, second := start(t), start(t)
+	for _, r := range []*running{first, second} {
+		metrics := regexp.MustCompile(`http://\S+/metrics`).FindString(r.output())
+		answer, err := http.Get(metrics)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(answer.Body)
+		answer.Body.Close()
+		if err != nil || !bytes.Contains(body, []byte("xoauthd_build_info")) {
+			t.Errorf("%s: %v\n%s", metrics, err, body)
+		}
+	}
+}
+
+func TestUsage(t *testing.T) {
+	for _, test := range []struct {
+		args   []string
+		status int
+		want   string
+	}{
+		{[]string{"--help"}, 0, "usage: xoauthd-demo"},
+		{[]string{"--nonsense"}, 2, "usage: xoauthd-demo"},
+		{[]string{"nonsense"}, 2, "usage: xoauthd-demo"},
+		{[]string{"--log", "loud"}, 1, `"loud" is not one of`},
+	} {
+		var out bytes.Buffer
+		if status := run(t.Context(), test.args, &out, &out); status != test.status || !strings.Contains(out.String(), test.want) {
+			t.Errorf("%q: exit status %d, %s", test.args, status, &out)
+		}
+	}
+}
