@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/xoauthd/xoauthd/cmd/internal/daemon"
+	"github.com/xoauthd/xoauthd/config"
 )
 
 // defaultConfig is where the configuration is, unless --config says otherwise.
@@ -25,11 +26,19 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
+// Exit statuses, beside 0.
+const (
+	exitFailed = 1  // the command failed
+	exitUsage  = 2  // the command line was not understood
+	exitConfig = 78 // the configuration is not right: EX_CONFIG of sysexits.h, as systemd knows it
+)
+
 // A failed error is of a command that was understood and did not succeed.
 type failed struct{ error }
 
-// run is main, but for what a test cannot have. Exit statuses are 0, 1 for a
-// command that failed, and 2 for one that was not understood.
+func (f failed) Unwrap() error { return f.error }
+
+// run is main, but for what a test cannot have.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root := command()
 	root.SetArgs(args)
@@ -37,16 +46,19 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
-	var f failed
-	switch {
-	case err == nil:
+	if err == nil {
 		return 0
-	case errors.As(err, &f):
-		fmt.Fprintf(stderr, "xoauthd: %v\n", f.error)
-		return 1
 	}
-	fmt.Fprintf(stderr, "xoauthd: %v\nTry \"xoauthd --help\".\n", err)
-	return 2
+	if f := (failed{}); !errors.As(err, &f) {
+		fmt.Fprintf(stderr, "xoauthd: %v\nTry \"xoauthd --help\".\n", err)
+		return exitUsage
+	}
+	fmt.Fprintf(stderr, "xoauthd: %v\n", err)
+	var faults config.Faults
+	if errors.As(err, &faults) {
+		return exitConfig
+	}
+	return exitFailed
 }
 
 // command is the program's command line.
@@ -60,14 +72,13 @@ logs in upstream with tokens that it obtains, keeps and refreshes itself.`,
 		Version:       daemon.Version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
 	}
 	root.SetVersionTemplate("xoauthd {{.Version}}\n")
-	config := root.PersistentFlags().StringP("config", "c", defaultConfig, "configuration `file`")
+	file := root.PersistentFlags().StringP("config", "c", defaultConfig, "configuration `file`")
 	root.AddCommand(
-		serveCommand(config),
-		checkCommand(config),
-		authorizeCommand(config),
+		serveCommand(file),
+		checkCommand(file),
+		authorizeCommand(file),
 		hashPasswordCommand(),
 	)
 	return root
