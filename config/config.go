@@ -68,6 +68,7 @@ type Listener struct {
 type Provider struct {
 	Name         string
 	Preset       string // empty: written out in full
+	Title        string // what people call it; empty without a preset
 	ClientID     string
 	ClientSecret Secret // empty: a public client (RFC 6749 section 2.1)
 

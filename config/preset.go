@@ -11,6 +11,7 @@ func preset(name, tenant string) *Provider {
 	switch name {
 	case "":
 	case "google":
+		p.Title = "Google"
 		p.AuthorizationURL = "https://accounts.google.com/o/oauth2/v2/auth"
 		p.TokenURL = "https://oauth2.googleapis.com/token"
 		p.RevocationURL = "https://oauth2.googleapis.com/revoke"
@@ -22,9 +23,11 @@ func preset(name, tenant string) *Provider {
 		p.IMAP = &Upstream{Host: "imap.gmail.com", TLS: "implicit"}
 		p.SMTP = &Upstream{Host: "smtp.gmail.com", TLS: "implicit"}
 	case "microsoft":
+		p.Title = "Microsoft 365"
 		p.microsoft(tenant)
 		p.SMTP = &Upstream{Host: "smtp.office365.com", TLS: "starttls"}
 	case "outlook":
+		p.Title = "Outlook.com"
 		p.microsoft("consumers")
 		p.SMTP = &Upstream{Host: "smtp-mail.outlook.com", TLS: "starttls"}
 	default:

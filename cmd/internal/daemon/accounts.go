@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -20,6 +21,7 @@ import (
 // A provider is one of the configuration, as the others need it.
 type provider struct {
 	*auth.Provider
+	title     string                     // as people know it
 	upstreams map[string]*proxy.Upstream // by protocol
 }
 
@@ -83,6 +85,7 @@ func newProvider(c *config.Provider, metrics *auth.Metrics) *provider {
 			Client:        auth.NewHTTPClient(c.RootCAs),
 			Metrics:       metrics,
 		},
+		title:     cmp.Or(c.Title, c.Name),
 		upstreams: make(map[string]*proxy.Upstream),
 	}
 	for _, protocol := range []string{"imap", "smtp"} {

@@ -184,7 +184,7 @@ func (d *Daemon) begun(ctx context.Context) {
 			d.log.Warn("account must be authorized", "account", a.Name(), "why", s.Why, "how", d.accounts.remedy(a.Name()))
 		}
 	}
-	if err := systemd.Ready(d.status()); err != nil {
+	if err := systemd.Ready(fmt.Sprintf("accounts: %d, listeners: %d", len(d.accounts.list()), len(d.listeners))); err != nil {
 		d.log.Warn("cannot tell systemd", "why", err)
 	}
 	go func() {
@@ -201,17 +201,6 @@ func (d *Daemon) ending() {
 	if err := systemd.Stopping("letting sessions finish"); err != nil {
 		d.log.Warn("cannot tell systemd", "why", err)
 	}
-}
-
-// status is the line that systemctl status shows.
-func (d *Daemon) status() string {
-	waiting := 0
-	for _, a := range d.accounts.list() {
-		if a.Status().State == auth.NeedsAuthorization {
-			waiting++
-		}
-	}
-	return fmt.Sprintf("serving %d accounts at %d listeners; %d to be authorized", len(d.accounts.list()), len(d.listeners), waiting)
 }
 
 // healthy connects to the daemon as a mail program does, and waits for its

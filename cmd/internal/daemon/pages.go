@@ -40,8 +40,8 @@ type page struct {
 	daemon *Daemon
 }
 
-// Provider is the provider's name.
-func (p *page) Provider() string { return p.provider.Name }
+// Provider is what people call the provider.
+func (p *page) Provider() string { return p.provider.title }
 
 // Issuer is what the provider calls itself.
 func (p *page) Issuer() string { return p.provider.Provider.Issuer }

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/cobra"
+
+	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/proxy"
+)
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	b, err := os.ReadFile("../../" + file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// TestManual holds the manual to the commands and options that there are.
+func TestManual(t *testing.T) {
+	manual := strings.ReplaceAll(read(t, "man/xoauthd.8"), `\-`, "-")
+	for _, c := range command().Commands() {
+		if c.Name() == "help" {
+			continue
+		}
+		if !strings.Contains(manual, "\n.It Cm "+c.Name()) {
+			t.Errorf("command %s is not in the manual", c.Name())
+		}
+		if c.Name() != "completion" {
+			flagsIn(t, c, manual)
+		}
+	}
+	flagsIn(t, command(), manual)
+}
+
+func flagsIn(t *testing.T, c *cobra.Command, manual string) {
+	t.Helper()
+	for _, option := range regexp.MustCompile(`--[a-z-]+`).FindAllString(c.UsageString(), -1) {
+		if !strings.Contains(manual, option[1:]) {
+			t.Errorf("option %s of %s is not in the manual", option, c.Name())
+		}
+	}
+}
+
+// TestMetricsDocumented holds manual and README to the metrics that there are,
+// and these to them.
+func TestMetricsDocumented(t *testing.T) {
+	r := prometheus.NewRegistry()
+	proxy.NewMetrics(r)
+	there := map[string]bool{"xoauthd_build_info": true}
+	described := make(chan *prometheus.Desc, 100)
+	auth.NewMetrics().Describe(described)
+	auth.NewAccountCollector(nil).Describe(described)
+	r.Describe(described)
+	close(described)
+	name := regexp.MustCompile(`fqName: "(\w+)"`)
+	for d := range described {
+		there[name.FindStringSubmatch(d.String())[1]] = true
+	}
+	if len(there) != 8 {
+		t.Errorf("there are %d metrics", len(there))
+	}
+	for _, file := range []string{"man/xoauthd.8", "README.md"} {
+		text := read(t, file)
+		for metric := range there {
+			if !strings.Contains(text, metric) {
+				t.Errorf("%s does not mention %s", file, metric)
+			}
+		}
+		for _, mentioned := range regexp.MustCompile(`xoauthd_\w+`).FindAllString(text, -1) {
+			if !there[mentioned] {
+				t.Errorf("%s mentions %s, which is not there", file, mentioned)
+			}
+		}
+	}
+}
