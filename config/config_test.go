@@ -82,6 +82,7 @@ func TestPresetsAndWhatOverridesThem(t *testing.T) {
 	for name, want := range map[string]*Provider{
 		"changed": {
 			Preset:              "google",
+			Title:               "Google",
 			ClientSecret:        "inline secret",
 			AuthorizationURL:    "https://accounts.google.com/o/oauth2/v2/auth",
 			TokenURL:            "https://token.example.com/",
@@ -94,12 +95,14 @@ func TestPresetsAndWhatOverridesThem(t *testing.T) {
 		},
 		"microsoft": {
 			Preset:           "microsoft",
+			Title:            "Microsoft 365",
 			AuthorizationURL: "https://login.microsoftonline.com/example.com/oauth2/v2.0/authorize",
 			TokenURL:         "https://login.microsoftonline.com/example.com/oauth2/v2.0/token",
 			SMTP:             &Upstream{"smtp.office365.com", 587, "starttls"},
 		},
 		"outlook": {
 			Preset:           "outlook",
+			Title:            "Outlook.com",
 			AuthorizationURL: "https://login.microsoftonline.com/consumers/oauth2/v2.0/authorize",
 			TokenURL:         "https://login.microsoftonline.com/consumers/oauth2/v2.0/token",
 			SMTP:             &Upstream{"smtp-mail.outlook.com", 587, "starttls"},
