@@ -41,12 +41,14 @@ fuzz: ## run every fuzz target for FUZZTIME
 bench: ## run every benchmark
 	go test -run '^$$' -bench . ./...
 
-install: xoauthd ## put program and units under DESTDIR and PREFIX
+install: xoauthd ## put program, units and manual under DESTDIR and PREFIX
 	install -D -m 755 xoauthd '$(DESTDIR)$(PREFIX)/bin/xoauthd'
 	install -D -m 644 systemd/xoauthd.service '$(DESTDIR)$(PREFIX)/lib/systemd/system/xoauthd.service'
 	sed -i 's,/usr/bin/,$(PREFIX)/bin/,' '$(DESTDIR)$(PREFIX)/lib/systemd/system/xoauthd.service'
 	install -D -m 644 systemd/xoauthd.sysusers '$(DESTDIR)$(PREFIX)/lib/sysusers.d/xoauthd.conf'
 	install -D -m 644 systemd/xoauthd.tmpfiles '$(DESTDIR)$(PREFIX)/lib/tmpfiles.d/xoauthd.conf'
+	install -D -m 644 man/xoauthd.8 '$(DESTDIR)$(PREFIX)/share/man/man8/xoauthd.8'
+	install -D -m 644 example.toml '$(DESTDIR)$(PREFIX)/share/doc/xoauthd/example.toml'
 
 # Root, who installs, need not have Go: what was built before is taken.
 xoauthd:
