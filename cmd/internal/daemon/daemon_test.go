@@ -315,3 +315,20 @@ func TestLog(t *testing.T) {
 		}
 	}
 }
+
+// TestLogUnderJournal: journald knows the time, and is told the priority.
+func TestLogUnderJournal(t *testing.T) {
+	var out bytes.Buffer
+	log := newLog(config.Log{Level: "info", Format: "text"}, &out, true).With("account", "alice@example.com")
+	log.Debug("d")
+	log.Info("i")
+	log.Warn("w", "why", "because")
+	log.WithGroup("g").Error("e", "k", "v")
+	want := `<6>level=INFO msg=i account=alice@example.com
+<4>level=WARN msg=w account=alice@example.com why=because
+<3>level=ERROR msg=e account=alice@example.com g.k=v
+`
+	if out.String() != want {
+		t.Errorf("got:\n%s\nwant:\n%s", &out, want)
+	}
+}

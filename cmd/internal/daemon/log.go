@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"io"
 	"log/slog"
 
@@ -8,22 +9,36 @@ import (
 	"github.com/xoauthd/xoauthd/systemd"
 )
 
-// NewLog returns the log that the configuration wants. journald gives each line
-// a time of its own, and so it gets none from us.
+// NewLog returns the log that the configuration wants. Under journald its lines
+// have no time, since they get one there, but a priority, by which journalctl -p
+// can choose.
 func NewLog(c config.Log, w io.Writer) *slog.Logger {
+	return newLog(c, w, systemd.UnderJournal())
+}
+
+func newLog(c config.Log, w io.Writer, journal bool) *slog.Logger {
 	options := &slog.HandlerOptions{Level: level(c.Level)}
-	if systemd.UnderJournal() {
-		options.ReplaceAttr = func(groups []string, a slog.Attr) slog.Attr {
-			if len(groups) == 0 && a.Key == slog.TimeKey {
-				return slog.Attr{}
-			}
-			return a
+	format := func(w io.Writer) slog.Handler {
+		if c.Format == "json" {
+			return slog.NewJSONHandler(w, options)
 		}
+		return slog.NewTextHandler(w, options)
 	}
-	if c.Format == "json" {
-		return slog.New(slog.NewJSONHandler(w, options))
+	if !journal {
+		return slog.New(format(w))
 	}
-	return slog.New(slog.NewTextHandler(w, options))
+	options.ReplaceAttr = func(groups []string, a slog.Attr) slog.Attr {
+		if len(groups) == 0 && a.Key == slog.TimeKey {
+			return slog.Attr{}
+		}
+		return a
+	}
+	return slog.New(prioritized{
+		slog.LevelDebug: format(priority{w, "<7>"}),
+		slog.LevelInfo:  format(priority{w, "<6>"}),
+		slog.LevelWarn:  format(priority{w, "<4>"}),
+		slog.LevelError: format(priority{w, "<3>"}),
+	})
 }
 
 // level is one of the four that config allows.
@@ -37,4 +52,45 @@ func level(name string) slog.Level {
 		return slog.LevelError
 	}
 	return slog.LevelInfo
+}
+
+// A priority writes lines that begin with a priority, as sd-daemon(3) has it.
+// A handler writes each line at once.
+type priority struct {
+	w      io.Writer
+	prefix string
+}
+
+func (p priority) Write(line []byte) (int, error) {
+	n, err := p.w.Write(append([]byte(p.prefix), line...))
+	return max(0, n-len(p.prefix)), err
+}
+
+// prioritized are handlers by the level of what they handle.
+type prioritized map[slog.Level]slog.Handler
+
+// The methods of slog.Handler.
+
+func (p prioritized) Enabled(ctx context.Context, l slog.Level) bool {
+	return p[l] != nil && p[l].Enabled(ctx, l)
+}
+
+func (p prioritized) Handle(ctx context.Context, r slog.Record) error {
+	return p[r.Level].Handle(ctx, r)
+}
+
+func (p prioritized) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return p.with(func(h slog.Handler) slog.Handler { return h.WithAttrs(attrs) })
+}
+
+func (p prioritized) WithGroup(name string) slog.Handler {
+	return p.with(func(h slog.Handler) slog.Handler { return h.WithGroup(name) })
+}
+
+func (p prioritized) with(change func(slog.Handler) slog.Handler) slog.Handler {
+	changed := make(prioritized, len(p))
+	for l, h := range p {
+		changed[l] = change(h)
+	}
+	return changed
 }
