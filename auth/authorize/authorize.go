@@ -39,7 +39,8 @@ type Account interface {
 	// AuthCodeURL is where the browser is sent, with the S256 challenge of
 	// verifier.
 	AuthCodeURL(state, verifier string) string
-	// Exchange redeems the code of a callback.
+	// Exchange redeems the code of a callback. What the provider answered is
+	// an *auth.Error.
 	Exchange(ctx context.Context, code, verifier string) (auth.Grant, error)
 	// Try logs in upstream with g as the account, on every protocol that is
 	// configured for it.

@@ -12,8 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/oauth2"
-
 	"github.com/xoauthd/xoauthd/auth"
 )
 
@@ -71,7 +69,7 @@ func (res *result) step(text string, took time.Duration, err error, hint string)
 		s.Took = fmt.Sprintf("%.1f s", took.Seconds())
 	}
 	if err != nil {
-		s.Cause, s.Hint = cause(err), hint
+		s.Cause, s.Hint = oneLine(err.Error()), hint
 	}
 	res.Steps = append(res.Steps, s)
 }
@@ -169,7 +167,7 @@ func denied(res *result, code, description string) *result {
 	a := res.account
 	err := errors.New("it has neither a code nor an error")
 	if code != "" {
-		err = &oauth2.RetrieveError{ErrorCode: code, ErrorDescription: description}
+		err = errors.New(strings.TrimSuffix(code+": "+description, ": "))
 	}
 	res.step("Answer of "+a.Provider(), 0, err, answerHint(code, description))
 	lead := a.Provider() + " did not agree. Nothing was changed."

@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/oauth2"
-
 	"github.com/xoauthd/xoauthd/auth"
 )
 
@@ -26,8 +24,8 @@ func TestCallback(t *testing.T) {
 	failing := func(err error, hint string) Trial {
 		return Trial{Protocol: "SMTP", Upstream: "smtp.example.com:587", Err: err, Took: time.Second, Hint: hint}
 	}
-	invalidGrant := &oauth2.RetrieveError{ErrorCode: "invalid_grant", ErrorDescription: "code expired", Body: []byte("body-of-the-answer")}
-	html := &oauth2.RetrieveError{Response: &http.Response{Status: "502 Bad Gateway"}, Body: []byte("body-of-the-answer")}
+	invalidGrant := &auth.Error{Kind: auth.Consent, Code: "invalid_grant", Description: "code expired"}
+	html := &auth.Error{Status: http.StatusBadGateway}
 
 	for _, test := range []struct {
 		name   string
@@ -56,7 +54,7 @@ func TestCallback(t *testing.T) {
 		{"the code came too late", func(a *fakeAccount) { a.exchangeErr = fmt.Errorf("token: %w", invalidGrant) }, "code=c0de", false, `result="no token"`,
 			[]string{"gave no token", "invalid_grant: code expired", "Authorize again."}},
 		{"the token endpoint answers HTML", func(a *fakeAccount) { a.exchangeErr = html }, "code=c0de", false, `result="no token"`,
-			[]string{"the provider answered 502 Bad Gateway"}},
+			[]string{"HTTP status 502"}},
 		{"the token endpoint cannot be reached", func(a *fakeAccount) { a.exchangeErr = errDialing }, "code=c0de", false, `result="no token"`,
 			[]string{"connection refused", "cannot be reached from this machine"}},
 		{"the person refused", nil, "error=access_denied&error_description=The+user+said+%3Cb%3Eno", false, `result="refused by the provider"`,

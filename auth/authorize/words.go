@@ -8,7 +8,7 @@ import (
 	"time"
 	"unicode"
 
-	"golang.org/x/oauth2"
+	"github.com/xoauthd/xoauthd/auth"
 )
 
 // maxText is how much of a foreign text is shown or logged, in characters.
@@ -30,21 +30,6 @@ func oneLine(s string) string {
 		s = string(runes[:maxText]) + "…"
 	}
 	return s
-}
-
-// cause is err in one line. Of an answer of the provider it has what RFC 6749
-// section 5.2 defines, never the body.
-func cause(err error) string {
-	var answer *oauth2.RetrieveError
-	switch {
-	case !errors.As(err, &answer):
-		return oneLine(err.Error())
-	case answer.ErrorCode == "" && answer.Response != nil:
-		return oneLine("the provider answered " + answer.Response.Status)
-	case answer.ErrorDescription == "":
-		return oneLine(answer.ErrorCode)
-	}
-	return oneLine(answer.ErrorCode + ": " + answer.ErrorDescription)
 }
 
 var aadsts = regexp.MustCompile(`\bAADSTS([0-9]{5,8})\b`)
@@ -120,14 +105,16 @@ func exchangeHint(err error) string {
 	if h := microsoftHint(err.Error()); h != "" {
 		return h
 	}
-	var answer *oauth2.RetrieveError
-	if !errors.As(err, &answer) {
-		if unreachable(err) {
-			return "The provider's token endpoint cannot be reached from this machine. Try again once it can."
-		}
+	var answer *auth.Error
+	switch {
+	case unreachable(err):
+		return "The provider's token endpoint cannot be reached from this machine. Try again once it can."
+	case !errors.As(err, &answer):
 		return ""
+	case answer.Code == "":
+		return "The provider has a fault of its own. Try again in a few minutes."
 	}
-	switch answer.ErrorCode {
+	switch answer.Code {
 	case "invalid_client", "unauthorized_client":
 		return "Check client_id and the client secret in the configuration."
 	case "invalid_grant":

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/oauth2"
+	"github.com/xoauthd/xoauthd/auth"
 )
 
 func TestOneLine(t *testing.T) {
@@ -32,8 +32,8 @@ func TestHints(t *testing.T) {
 		{"longer than a code", microsoftHint("AADSTS500111"), ""},
 		{"no code", microsoftHint("50011"), ""},
 		{"any error", answerHint("x_y", ""), "Try again"},
-		{"wrong secret", exchangeHint(&oauth2.RetrieveError{ErrorCode: "invalid_client"}), "client secret"},
-		{"Microsoft's wrong secret", exchangeHint(fmt.Errorf("token: %w", &oauth2.RetrieveError{ErrorCode: "invalid_client", ErrorDescription: "AADSTS7000215: Invalid"})), "instead of its value"},
+		{"wrong secret", exchangeHint(&auth.Error{Code: "invalid_client"}), "client secret"},
+		{"Microsoft's wrong secret", exchangeHint(fmt.Errorf("token: %w", &auth.Error{Code: "invalid_client", Description: "AADSTS7000215: Invalid"})), "instead of its value"},
 		{"network", exchangeHint(errDialing), "cannot be reached"},
 		{"something else", exchangeHint(errors.New("x")), ""},
 	} {
