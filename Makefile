@@ -13,7 +13,7 @@ help: ## show this list
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' Makefile | expand -t 10
 
 build: ## make ./xoauthd: static, and the same wherever it is built
-	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o xoauthd ./cmd/xoauthd
+	CGO_ENABLED=0 go build -buildvcs=auto -trimpath -ldflags '-s -w' -o xoauthd ./cmd/xoauthd
 
 test: ## run every test; as root on Debian or Ubuntu, install what they need first
 	@test/install-packages
