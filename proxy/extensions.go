@@ -15,14 +15,14 @@ type memory struct {
 	extensions map[*Upstream][]string
 }
 
-// keep remembers the extensions of a link.
-func (m *memory) keep(k *link) {
+// keep remembers the extensions of u.
+func (m *memory) keep(u *Upstream, extensions []string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.extensions == nil {
 		m.extensions = make(map[*Upstream][]string)
 	}
-	m.extensions[k.upstream] = slices.Clone(k.Extensions())
+	m.extensions[u] = slices.Clone(extensions)
 }
 
 // common returns the extensions that all of upstreams have, in the first one's

@@ -82,6 +82,24 @@ func (e *Error) Unwrap() error { return e.Err }
 // but the kind.
 func Fail(r Result, err error) error { return &Error{Result: r, Err: err} }
 
+// panicked is a panic as an error.
+type panicked struct {
+	value any
+	stack []byte
+}
+
+func (p *panicked) Error() string { return fmt.Sprintf("panic: %v", p.value) }
+
+// where is the stack, from the function that panicked on.
+func (p *panicked) where() string {
+	stack := string(p.stack)
+	if _, below, ok := strings.Cut(stack, "\npanic("); ok {
+		_, stack, _ = strings.Cut(below, "\n")
+		_, stack, _ = strings.Cut(stack, "\n")
+	}
+	return truncate(stack, 4000)
+}
+
 // failure returns err as an Error: as the one that it is or wraps, or of the
 // kind that a dialogue with a client can end in.
 func failure(err error) *Error {
@@ -97,7 +115,8 @@ func failure(err error) *Error {
 		return &Error{Result: Stopping, Err: err}
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return &Error{Result: TimedOut, Err: err}
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed), errors.As(err, &network):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.ErrClosedPipe),
+		errors.Is(err, net.ErrClosed), errors.As(err, &network):
 		return &Error{Result: NoLogin, Err: err}
 	}
 	return &Error{Result: Internal, Err: err}

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/emersion/go-imap/v2"
 	gosasl "github.com/emersion/go-sasl"
@@ -98,7 +99,7 @@ func refusedIMAP(err error) (words string, passing, ok bool) {
 	if e.Code != "" {
 		words += "[" + string(e.Code) + "] "
 	}
-	switch e.Code {
+	switch imap.ResponseCode(strings.ToUpper(string(e.Code))) {
 	case imap.ResponseCodeUnavailable, imap.ResponseCodeInUse, imap.ResponseCodeLimit, imap.ResponseCodeServerBug:
 		passing = true
 	}
@@ -107,8 +108,8 @@ func refusedIMAP(err error) (words string, passing, ok bool) {
 
 func refusedSMTP(err error) (words string, passing, ok bool) {
 	var e *smtp.SMTPError
-	if !errors.As(err, &e) {
-		return "", false, false
+	if !errors.As(err, &e) || e.Code < 400 {
+		return "", false, false // or an answer that makes no sense
 	}
 	words = fmt.Sprint(e.Code, " ")
 	if e.EnhancedCode != smtp.NoEnhancedCode {

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"log/slog"
 	"net"
 	"sync/atomic"
@@ -68,6 +69,9 @@ func (r *record) attrs(err error) []slog.Attr {
 	text("ended", r.ended)
 	if err != nil {
 		text("why", reason(err))
+	}
+	if p := (*panicked)(nil); errors.As(err, &p) {
+		text("stack", p.where())
 	}
 	return append(attrs,
 		slog.Int64("up", r.up.Load()),

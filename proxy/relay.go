@@ -25,77 +25,111 @@ func (s *session) relay(k *link) error {
 	if err != nil {
 		return k.down(err)
 	}
-	s.record.ended = relay(client, upstream, relayed{
+	r := relay{
+		client:   client,
+		upstream: upstream,
 		idle:     s.Limits.Idle,
 		stopping: s.stopping,
 		sent:     s.record.sent,
 		received: s.record.received,
-	})
-	return nil
-}
-
-// relayed is what a relay is to heed and to tell.
-type relayed struct {
-	idle           time.Duration   // without movement, until it ends; 0 is for ever
-	stopping       context.Context // when done, it is to end at a good moment
-	sent, received func(n int)     // octets to the upstream, and to the client
-}
-
-// relay runs two pumps and returns, in words, what ended them. A client that
-// hangs up half-closes the upstream, which may finish while it still talks; an
-// upstream that hangs up ends the session, once the client has got all of it.
-func relay(client, upstream *wire.Stream, r relayed) (ended string) {
-	abort := func() {
-		client.Abort()
-		upstream.Abort()
 	}
-	t := newTide(r.idle, abort)
-	defer t.stop()
-	defer context.AfterFunc(r.stopping, t.ebb)()
+	s.record.ended, err = r.run()
+	return err
+}
 
-	sent := make(chan struct{})
+// A relay is two pumps.
+type relay struct {
+	client, upstream *wire.Stream
+	idle             time.Duration   // without movement, until it ends; 0 is for ever
+	stopping         context.Context // when done, it is to end at a good moment
+	sent, received   func(n int)     // told of octets to the upstream, and to the client
+
+	tide *tide
+}
+
+// run returns, in words, what ended the relay. A client that hangs up half-closes
+// the upstream, which may finish while it still talks; an upstream that hangs up
+// ends the session, once the client has got all of it. The error is a panic.
+func (r *relay) run() (ended string, err error) {
+	r.tide = newTide(r.idle, r.abort)
+	defer context.AfterFunc(r.stopping, r.tide.ebb)()
+
+	sent := make(chan error, 1)
 	go func() {
-		defer close(sent)
-		err := pump(upstream, client, func(n int) { t.moved(true); r.sent(n) })
-		if err == io.EOF {
-			t.because("client left")
-			upstream.CloseWrite()
-			t.bound(linger)
-			return
+		err := guard(r.send)
+		if err != nil {
+			r.abort()
 		}
-		t.because("upstream gone: " + reason(err))
+		sent <- err
+	}()
+	if r.receive() {
+		defer time.AfterFunc(linger, r.abort).Stop()
+	} else {
+		r.abort()
+	}
+	err = <-sent
+	return r.tide.stop(), err
+}
+
+// abort makes both pumps end.
+func (r *relay) abort() {
+	r.client.Abort()
+	r.upstream.Abort()
+}
+
+// send pumps to the upstream until that is over.
+func (r *relay) send() error {
+	read, write := r.pump(r.upstream, r.client, r.sent)
+	switch {
+	case write != nil:
+		r.tide.because("upstream gone", write)
 		// What the client still sends must be read: data that nobody reads makes
 		// the system reset the connection, and the client would lose the end of
 		// what it was sent.
-		discard(client)
-	}()
-
-	err := pump(client, upstream, func(n int) { t.moved(false); r.received(n) })
-	if err == io.EOF {
-		t.because("upstream left")
-		client.CloseWrite()
-		defer time.AfterFunc(linger, abort).Stop()
-	} else {
-		t.because("client gone: " + reason(err))
-		abort()
+		discard(r.client)
+	case read == io.EOF:
+		r.tide.because("client left", nil)
+		r.upstream.CloseWrite()
+		r.tide.bound(linger)
+	default:
+		r.tide.because("client gone", read)
+		r.abort()
 	}
-	<-sent
-	return t.why
+	return nil
 }
 
-// pump copies from src to dst until one of them ends. The error is io.EOF if
-// that was src, in peace. It owns a buffer only while it has something in it.
-func pump(dst, src *wire.Stream, moved func(n int)) error {
+// receive pumps to the client until that is over. It reports whether the client
+// is still there.
+func (r *relay) receive() bool {
+	read, write := r.pump(r.client, r.upstream, r.received)
+	switch {
+	case write != nil:
+		r.tide.because("client gone", write)
+		return false
+	case read == io.EOF:
+		r.tide.because("upstream left", nil)
+	default:
+		r.tide.because("upstream gone", read)
+	}
+	r.client.CloseWrite()
+	return true
+}
+
+// pump copies from src to dst until it cannot read the one, or not write the
+// other. It owns a buffer only while that has something in it.
+func (r *relay) pump(dst, src *wire.Stream, count func(n int)) (read, write error) {
 	for {
 		b, err := src.Receive()
 		if err != nil {
-			return err
+			return err, nil
 		}
+		r.tide.taken(src == r.client)
 		n, err := dst.Write(b.Octets())
 		b.Return()
-		moved(n)
+		r.tide.given()
+		count(n)
 		if err != nil {
-			return err
+			return nil, err
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"runtime/debug"
@@ -46,15 +47,15 @@ type Listener struct {
 	Upstreams []*Upstream // those that it can lead to
 }
 
-// Limits bound what sessions may cost. Zero values are no limits, but for Step
-// and LogIn, which must be set.
+// Limits bound what sessions may cost. Zero values are no limits, but for LogIn
+// and Step, which must be set, and Drain.
 type Limits struct {
 	Sessions   int           // at a time, logged in or not
 	PerAccount int           // logged in at a time
 	LogIn      time.Duration // for a client, from its first byte to its login
 	Step       time.Duration // for one step of a dialogue with an upstream
 	Idle       time.Duration // for a relay in which nothing moves
-	Drain      time.Duration // for sessions that are busy when xoauthd stops
+	Drain      time.Duration // for sessions that are busy when xoauthd stops; 0 ends them at once
 }
 
 // A Server runs sessions.
@@ -83,8 +84,11 @@ func (s *Server) dialer(ctx context.Context, network, address string) (net.Conn,
 // done. It then lets clients know, lets relays that are busy go on for at most
 // Limits.Drain, and returns nil when the last session has ended.
 func (s *Server) Serve(ctx context.Context, ln net.Listener, l *Listener) error {
-	defer context.AfterFunc(ctx, func() { ln.Close() })()
+	defer closeWith(ctx, ln)()
 	defer ln.Close()
+	if protocols[l.Protocol] == nil {
+		return fmt.Errorf("there is no protocol %q", l.Protocol)
+	}
 
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
@@ -92,9 +96,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, l *Listener) error 
 	err := s.accept(ctx, ln, func(c net.Conn) {
 		sessions.Go(func() { s.serve(ctx, life, c, l) })
 	})
-	if s.Limits.Drain > 0 {
-		defer time.AfterFunc(s.Limits.Drain, end).Stop()
-	}
+	defer time.AfterFunc(s.Limits.Drain, end).Stop()
 	sessions.Wait()
 	return err
 }
@@ -129,36 +131,36 @@ func (s *Server) accept(ctx context.Context, ln net.Listener, serve func(net.Con
 // serve runs one session until it ends, or life is done. When stopping is done
 // it is to come to an end. All that is logged or counted of it is so here.
 func (s *Server) serve(stopping, life context.Context, c net.Conn, l *Listener) {
-	life, end := context.WithCancel(life)
-	defer end() // which closes every connection of the session
-	closeWith(life, c)
+	defer c.Close()
+	defer closeWith(life, c)()
 
 	x := &session{Server: s, l: l, protocol: protocols[l.Protocol], stopping: stopping}
 	x.record = s.Metrics.begin(l.Protocol, s.ids.Add(1), c.RemoteAddr())
 	x.client = wire.New(c, s.Limits.LogIn)
 	x.client.Trace = x.tracer("client")
 	x.client.SetEnd(x.record.start.Add(s.Limits.LogIn))
-	err := x.recovered(life)
+	err := guard(func() error { return x.run(life) })
 	s.Metrics.end(x.record, err)
 	if r := x.record.result(err); s.Log.Enabled(life, r.level()) {
 		s.Log.LogAttrs(life, r.level(), "session", x.record.attrs(err)...)
 	}
 }
 
-// recovered runs the session. A panic ends it alone.
-func (x *session) recovered(ctx context.Context) (err error) {
+// guard runs f, and makes an error of a panic in it: that ends its session alone.
+func guard(f func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = Fail(Internal, fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
+			err = Fail(Internal, &panicked{p, debug.Stack()})
 		}
 	}()
-	return x.run(ctx)
+	return f()
 }
 
 // closeWith closes c when ctx is done. Whoever reads or writes it then gets an
-// error, so that a dialogue need not look at ctx between its lines.
-func closeWith(ctx context.Context, c net.Conn) {
-	context.AfterFunc(ctx, func() { c.Close() })
+// error, so that a dialogue need not look at ctx between its lines. The caller
+// may stop it from doing so, as with context.AfterFunc.
+func closeWith(ctx context.Context, c io.Closer) (stop func() bool) {
+	return context.AfterFunc(ctx, func() { c.Close() })
 }
 
 // counts are the sessions that are there.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"time"
 
 	"github.com/xoauthd/xoauthd/proxy/sasl"
 	"github.com/xoauthd/xoauthd/proxy/wire"
@@ -24,8 +25,9 @@ type session struct {
 	stopping context.Context // when done, the session is to come to an end
 	record   *record
 
-	hello string // what the client called itself, where it did
-	early *link  // dialled before the client logged in, if any
+	hello   string // what the client called itself, where it did
+	early   *link  // dialled before the client logged in, if any
+	dialled bool   // so it was, or could not be
 }
 
 // run is the session, straight down. Its error is an *Error, or nil if a client
@@ -52,6 +54,7 @@ func (s *session) run(ctx context.Context) error {
 		k, welcome, release, err := s.logIn(ctx, credentials)
 		if err == nil {
 			defer release()
+			defer k.close()
 			front.Accept(welcome)
 			return s.relay(k)
 		}
@@ -59,14 +62,14 @@ func (s *session) run(ctx context.Context) error {
 		e := failure(err)
 		front.Refuse(s.protocol.status(answers[e.Result]), e.text())
 	}
-	return s.bye(front, refused)
+	return s.part(front, refused)
 }
 
 // left is how a session ends whose client is not logged in: if it simply left,
 // because of what it was refused before.
 func (s *session) left(front server, err, refused error) error {
 	if e := failure(err); e.Result != NoLogin {
-		return s.bye(front, err)
+		return s.part(front, err)
 	}
 	if refused != nil {
 		return refused
@@ -82,6 +85,12 @@ func (s *session) bye(front server, err error) error {
 	e := failure(err)
 	front.Bye(s.protocol.status(answers[e.Result]), e.text())
 	return e
+}
+
+// part is bye to a client that may still be sending.
+func (s *session) part(front server, err error) error {
+	defer s.client.Linger()
+	return s.bye(front, err)
 }
 
 // logIn logs the client in upstream. The password opens the account, and the
@@ -104,15 +113,21 @@ func (s *session) logIn(ctx context.Context, c sasl.Credentials) (k *link, welco
 	if !ok {
 		return nil, nil, nil, Fail(TooManySessions, fmt.Errorf("%d sessions are the most for an account", s.Limits.PerAccount))
 	}
+	defer func() {
+		if k == nil {
+			release() // also when something panics
+		}
+	}()
 	k, welcome, err = s.logInUpstream(ctx, account, upstream)
-	if err != nil {
-		release()
-		return nil, nil, nil, err
+	if err != nil && s.stopping.Err() != nil {
+		err = Fail(Stopping, err)
 	}
-	return k, welcome, release, nil
+	return k, welcome, release, err
 }
 
 func (s *session) logInUpstream(ctx context.Context, account Account, upstream *Upstream) (*link, []string, error) {
+	ctx, cancel := s.within(ctx, answerTime)
+	defer cancel()
 	token, err := account.Token(ctx, "")
 	if err != nil {
 		return nil, nil, err
@@ -136,18 +151,19 @@ func (s *session) logInUpstream(ctx context.Context, account Account, upstream *
 // it may be have in common.
 func (s *session) extensions(ctx context.Context, hello string) []string {
 	s.hello = hello
-	if s.protocol.early && len(s.l.Upstreams) == 1 {
-		if s.early == nil {
-			k, err := s.dial(ctx, s.protocol, s.l.Upstreams[0], hello, s.tracer("upstream"))
-			if err == nil {
-				s.memory.keep(k)
-				s.early = k
-			}
-			// Otherwise the client will hear of it when it logs in.
+	if s.protocol.early && len(s.l.Upstreams) == 1 && !s.dialled {
+		s.dialled = true
+		ctx, cancel := s.within(ctx, loginTime)
+		defer cancel()
+		k, err := s.dial(ctx, s.protocol, s.l.Upstreams[0], hello, s.tracer("upstream"))
+		if err == nil {
+			s.memory.keep(k.upstream, k.Extensions())
+			s.early = k
 		}
-		if s.early != nil {
-			return s.early.Extensions()
-		}
+		// Otherwise the client will hear of it when it logs in.
+	}
+	if s.early != nil {
+		return s.early.Extensions()
 	}
 	return s.memory.common(s.l.Upstreams, s.protocol.unseen)
 }
@@ -156,7 +172,16 @@ func (s *session) extensions(ctx context.Context, hello string) []string {
 func (s *session) dropEarly() {
 	if s.early != nil {
 		s.early.Quit()
+		s.early.close()
 	}
+}
+
+// within returns ctx with d for what a client waits for. It is done as well when
+// xoauthd stops.
+func (s *session) within(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	stop := context.AfterFunc(s.stopping, cancel)
+	return ctx, func() { stop(); cancel() }
 }
 
 // tracer returns what traces the dialogue with peer, or nil if nobody wants it.

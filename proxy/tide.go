@@ -1,8 +1,10 @@
 package proxy
 
 import (
+	"errors"
 	"fmt"
 	"math"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,9 +18,10 @@ const quiet = time.Second
 // it is time to end because nothing does. One clock serves both directions: a
 // download of an hour is no silence of the client's.
 type tide struct {
-	begun      time.Time
-	last       atomic.Int64 // when something moved, in nanoseconds since begun
-	toUpstream atomic.Bool  // it moved to the upstream, which may owe an answer
+	begun time.Time
+	last  atomic.Int64 // when something moved, in nanoseconds since begun
+	owed  atomic.Bool  // what came last came from the client: the upstream may owe an answer
+	held  atomic.Int32 // pumps that hold something which they could not yet pass on
 
 	mu     sync.Mutex // for all below
 	most   time.Duration
@@ -39,18 +42,28 @@ func newTide(idle time.Duration, expire func()) *tide {
 	return t
 }
 
-// moved says that something moved, to the upstream or to the client.
-func (t *tide) moved(toUpstream bool) {
-	t.toUpstream.Store(toUpstream)
-	t.last.Store(int64(time.Since(t.begun)))
+// taken says that something came, from the client or from the upstream. It is
+// said before that is given to the other, who may answer at once.
+func (t *tide) taken(fromClient bool) {
+	t.held.Add(1)
+	t.owed.Store(fromClient)
+	t.moved()
 }
+
+// given says that what was taken has been passed on.
+func (t *tide) given() {
+	t.held.Add(-1)
+	t.moved()
+}
+
+func (t *tide) moved() { t.last.Store(int64(time.Since(t.begun))) }
 
 // bound makes d the longest time without movement, from now on.
 func (t *tide) bound(d time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.most = min(t.most, d)
-	t.last.Store(int64(time.Since(t.begun)))
+	t.moved()
 	t.timer.Reset(t.most)
 }
 
@@ -73,7 +86,7 @@ func (t *tide) check() {
 	case next <= 0:
 		t.end(fmt.Sprintf("nothing moved for %v", t.most))
 		return
-	case t.ebbing && still >= quiet && !t.toUpstream.Load():
+	case t.ebbing && still >= quiet && !t.owed.Load() && t.held.Load() == 0:
 		t.end("xoauthd stops")
 		return
 	case t.ebbing:
@@ -89,13 +102,26 @@ func (t *tide) end(why string) {
 	t.expire()
 }
 
-// because keeps why as the reason for the end, unless there is one already.
-func (t *tide) because(why string) {
+// because keeps the reason for the end, unless there is one already: what
+// happened, and the error by which it was seen, if any.
+func (t *tide) because(what string, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.why == "" {
-		t.why = why
+	switch {
+	case t.why != "":
+	case err == nil:
+		t.why = what
+	case errors.Is(err, net.ErrClosed): // which only the end of the session does
+		t.why = "xoauthd did not wait any longer"
+	default:
+		t.why = what + ": " + reason(err)
 	}
 }
 
-func (t *tide) stop() { t.timer.Stop() }
+// stop returns the reason for the end.
+func (t *tide) stop() string {
+	t.timer.Stop()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.why
+}

@@ -3,10 +3,10 @@ package proxy
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/xoauthd/xoauthd/proxy/sasl"
@@ -16,8 +16,9 @@ import (
 // What logging in upstream may take. A client waits meanwhile, and most give up
 // after 30 or 60 seconds.
 const (
-	dialTime  = 10 * time.Second
-	loginTime = 25 * time.Second // greeting to login
+	dialTime   = 10 * time.Second
+	loginTime  = 20 * time.Second // with that
+	answerTime = 28 * time.Second // with the tokens, and a second attempt
 )
 
 // An Upstream is a provider's mail server for one protocol.
@@ -41,8 +42,19 @@ type link struct {
 	upstream *Upstream
 }
 
-// dial connects to u and begins the dialogue, up to where one can log in.
-// When ctx is done the connection is closed. The error is an *Error.
+func (k *link) close() { k.conn.Close() }
+
+// within bounds what is done with the link by ctx. The dialogue gives up a
+// second earlier than ctx, which could not say in which step it was.
+func (k *link) within(ctx context.Context) (stop func() bool) {
+	if end, ok := ctx.Deadline(); ok {
+		k.conn.SetEnd(end.Add(-time.Second))
+	}
+	return closeWith(ctx, k.conn)
+}
+
+// dial connects to u and begins the dialogue, up to where one can log in. All
+// that has time until ctx is done. The error is an *Error.
 func (s *Server) dial(ctx context.Context, p *protocol, u *Upstream, hello string, trace func(bool, string)) (*link, error) {
 	dialling, cancel := context.WithTimeout(ctx, dialTime)
 	defer cancel()
@@ -50,12 +62,11 @@ func (s *Server) dial(ctx context.Context, p *protocol, u *Upstream, hello strin
 	if err != nil {
 		return nil, Fail(UpstreamDown, fmt.Errorf("connecting: %w", err))
 	}
-	closeWith(ctx, nc)
 	k := &link{conn: wire.New(nc, s.Limits.Step), protocol: p, upstream: u}
 	k.conn.Trace = trace
-	k.conn.SetEnd(time.Now().Add(loginTime))
+	defer k.within(ctx)()
 	if err := k.begin(hello); err != nil {
-		k.conn.Close()
+		k.close()
 		return nil, k.down(err)
 	}
 	return k, nil
@@ -75,28 +86,38 @@ func (k *link) begin(hello string) (err error) {
 
 // logIn logs in as user. The error is an *Error: UpstreamRefused if it is the
 // token that the upstream does not want.
-func (k *link) logIn(user, token string) (welcome []string, err error) {
-	k.conn.SetEnd(time.Now().Add(loginTime))
+func (k *link) logIn(ctx context.Context, user, token string) (welcome []string, err error) {
+	stop := k.within(ctx)
+	defer stop()
 	mechanism, err := sasl.Choose(k.upstream.Mechanism, k.Mechanisms())
 	if err != nil {
-		return nil, Fail(Misconfigured, fmt.Errorf("AUTHENTICATE: %w", err))
+		return nil, Fail(Misconfigured, fmt.Errorf("mechanism: %w", err))
 	}
 	m, err := sasl.NewTokenClient(mechanism, user, token, k.upstream.Host, k.upstream.Port)
 	if err != nil {
 		return nil, Fail(Internal, fmt.Errorf("%s: %w", mechanism, err))
 	}
+	k.conn.Hide(token)
 	welcome, err = k.Authenticate(m)
-	if err == nil {
+	switch {
+	case err == nil && stop():
 		return welcome, nil
-	}
-	words, passing, ok := k.protocol.refused(err)
-	if !ok || passing {
-		return nil, k.down(err)
+	case err == nil: // but ctx has just closed the connection
+		return nil, k.down(context.Cause(ctx))
 	}
 	if c := m.Challenge(); c != "" {
-		err = fmt.Errorf("%w (%s)", err, c)
+		err = fmt.Errorf("%w (%s)", err, strings.ReplaceAll(c, token, "(hidden)"))
 	}
-	return nil, &Error{UpstreamRefused, words, err}
+	return nil, k.failed(err)
+}
+
+// failed is err as a failure of the upstream to give what a token is for.
+func (k *link) failed(err error) *Error {
+	words, passing, ok := k.protocol.refused(err)
+	if !ok || passing {
+		return k.down(err)
+	}
+	return &Error{UpstreamRefused, words, err}
 }
 
 // down is err as a failure of the upstream that has nothing to do with the
@@ -111,18 +132,22 @@ func (k *link) down(err error) *Error {
 // with.
 func (s *Server) Try(ctx context.Context, protocol string, u *Upstream, user, token string) error {
 	p := protocols[protocol]
-	ctx, cancel := context.WithTimeout(ctx, dialTime+loginTime)
-	defer cancel() // which closes the connection
+	if p == nil {
+		return Fail(Misconfigured, fmt.Errorf("there is no protocol %q", protocol))
+	}
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
 	k, err := s.dial(ctx, p, u, "localhost", nil)
 	if err != nil {
 		return err
 	}
-	if _, err := k.logIn(user, token); err != nil {
+	defer k.close()
+	if _, err := k.logIn(ctx, user, token); err != nil {
 		return err
 	}
+	defer k.within(ctx)()
 	if err := p.open(k.client); err != nil {
-		words, _, _ := p.refused(err)
-		return &Error{UpstreamRefused, words, err}
+		return k.failed(err)
 	}
 	k.Quit()
 	return nil
@@ -132,36 +157,39 @@ func (s *Server) Try(ctx context.Context, protocol string, u *Upstream, user, to
 // was begun early is used if it is still good.
 func (s *session) connect(ctx context.Context, u *Upstream, user, token string) (*link, []string, error) {
 	start := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, loginTime)
+	defer cancel()
 	if k := s.early; k != nil && k.upstream == u {
 		s.early = nil
-		welcome, err := k.logIn(user, token)
+		welcome, err := k.logIn(ctx, user, token)
 		if err == nil || !isLost(err) {
 			return s.observe(k, start, welcome, err)
 		}
-		k.conn.Close()
+		k.close()
 	}
 	k, err := s.dial(ctx, s.protocol, u, s.hello, s.tracer("upstream"))
 	if err != nil {
 		return nil, nil, err
 	}
-	welcome, err := k.logIn(user, token)
+	welcome, err := k.logIn(ctx, user, token)
 	return s.observe(k, start, welcome, err)
 }
 
 // observe keeps what a login was good for.
 func (s *session) observe(k *link, start time.Time, welcome []string, err error) (*link, []string, error) {
 	if err != nil {
-		k.conn.Close()
+		k.close()
 		return nil, nil, err
 	}
 	s.Metrics.upstreamLogin(s.l.Protocol, k.upstream.Provider, time.Since(start))
-	s.memory.keep(k)
+	s.memory.keep(k.upstream, k.Extensions())
 	return k, welcome, nil
 }
 
-// isLost reports whether err is of a connection that broke, rather than of an
-// upstream that said no: an early one may die while the client is thinking.
+// isLost reports whether err is of a connection that ended, rather than of an
+// upstream that said no: an early one may die while the client is thinking. Some
+// servers say 421 before they hang up (RFC 5321 section 3.8).
 func isLost(err error) bool {
-	var e *Error
-	return errors.As(err, &e) && e.Result == UpstreamDown && e.Detail == ""
+	e := failure(err)
+	return e.Result == UpstreamDown && (failure(e.Err).Result == NoLogin || strings.HasPrefix(e.Detail, "421 "))
 }

@@ -112,9 +112,15 @@ func (k *Client) Authenticate(mechanism gosasl.Client) (welcome []string, err er
 	if err != nil {
 		return nil, fmt.Errorf("AUTHENTICATE: %w", err)
 	}
+	return k.authenticate(name, ir, mechanism)
+}
+
+func (k *Client) authenticate(name string, ir []byte, mechanism gosasl.Client) (welcome []string, err error) {
 	command := "AUTHENTICATE " + name
 	tag := k.tag()
-	initial := tag + " " + command + " " + sasl.Encode(ir)
+	encoded := sasl.Encode(ir)
+	k.c.Hide(encoded)
+	initial := tag + " " + command + " " + encoded
 	if k.set().Has(imap.CapSASLIR) && len(initial)+len("\r\n") <= maxInitial {
 		k.c.PrintSecret(initial, tag+" "+command+" (token)")
 		ir = nil
@@ -124,7 +130,7 @@ func (k *Client) Authenticate(mechanism gosasl.Client) (welcome []string, err er
 	k.caps = "" // they may be others after login
 	ok, err := k.finish(tag, func(challenge string) error {
 		if ir != nil {
-			k.c.PrintSecret(sasl.Encode(ir), "(token)")
+			k.c.PrintSecret(encoded, "(token)")
 			ir = nil
 			return nil
 		}
@@ -145,8 +151,11 @@ func (k *Client) Authenticate(mechanism gosasl.Client) (welcome []string, err er
 	welcome = k.untagged
 	// A client reads the capabilities in the tagged response, or asks for them;
 	// it asks in vain what the upstream has if it knows ours from before.
-	if err := k.capability(); err != nil {
-		return nil, err
+	if k.caps == "" {
+		if err := k.capability(); err != nil {
+			return nil, err
+		}
+		welcome = append(welcome, k.untagged...) // there may be an alert
 	}
 	return append(welcome, k.withCapabilities(ok)...), nil
 }
@@ -155,12 +164,10 @@ func (k *Client) Authenticate(mechanism gosasl.Client) (welcome []string, err er
 // in it or, where another code stands in their place, before it.
 func (k *Client) withCapabilities(ok *imap.StatusResponse) []string {
 	code := "CAPABILITY " + k.caps
-	switch {
-	case ok.Code == "" || strings.HasPrefix(strings.ToUpper(string(ok.Code)), "CAPABILITY "):
+	if name, _, _ := strings.Cut(string(ok.Code), " "); name == "" || strings.EqualFold(name, "CAPABILITY") {
 		return []string{"OK [" + code + "] " + ok.Text}
-	default:
-		return []string{"* " + code, "OK [" + string(ok.Code) + "] " + ok.Text}
 	}
+	return []string{"* " + code, "OK [" + string(ok.Code) + "] " + ok.Text}
 }
 
 // Examine opens the mailbox INBOX, read-only. A server may take a token and
@@ -243,10 +250,15 @@ func (k *Client) learnUntagged(text string) {
 
 func (k *Client) read() (string, error) {
 	line, err := k.c.ReadLine()
-	if err == nil {
+	switch {
+	case err != nil:
+		return "", err
+	case strings.HasPrefix(line, "+"):
+		k.c.Heard("+ (challenge)") // which may repeat the token, encoded
+	default:
 		k.c.Heard(line)
 	}
-	return line, err
+	return line, nil
 }
 
 // tag returns a new tag: A1, A2 and so on.

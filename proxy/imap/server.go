@@ -77,6 +77,9 @@ func (s *Server) ReadLogin() (sasl.Credentials, error) {
 	}
 }
 
+// commands are those before login (RFC 9051 section 6, RFC 2971).
+var commands = []string{"CAPABILITY", "NOOP", "LOGOUT", "ID", "LOGIN", "AUTHENTICATE", "STARTTLS"}
+
 // command answers one command. It is done at one that logs in.
 func (s *Server) command(line string) (c sasl.Credentials, done bool, err error) {
 	tag, rest, _ := strings.Cut(line, " ")
@@ -89,6 +92,10 @@ func (s *Server) command(line string) (c sasl.Credentials, done bool, err error)
 		return c, false, s.refused(line, "a command is a tag, a space and a name")
 	}
 	s.tag = tag
+	if !slices.Contains(commands, verb) {
+		s.c.Heard("(not a command before login)") // which may be so too
+		return c, false, s.refused(args, "log in first: this is not a command before login")
+	}
 	s.c.Heard(tag + " " + verb)
 
 	switch verb {
@@ -111,8 +118,6 @@ func (s *Server) command(line string) (c sasl.Credentials, done bool, err error)
 		return c, err == nil, err
 	case "STARTTLS":
 		return c, false, s.refused(args, "TLS is not available here")
-	default:
-		return c, false, s.refused(args, "log in first: this is not a command before login")
 	}
 	return c, false, nil
 }

@@ -132,7 +132,7 @@ func TestDecode(t *testing.T) {
 			t.Errorf("%q: %q, %v", text, got, err)
 		}
 	}
-	for _, text := range []string{"*", "AGpvZQ", "A B=", "===="} {
+	for _, text := range []string{"*", "AGpvZQ", "A B=", "====", "AG\rpvZQ=="} {
 		if got, err := Decode(text); err == nil {
 			t.Errorf("%q is taken for %q", text, got)
 		}

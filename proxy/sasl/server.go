@@ -104,7 +104,7 @@ func Decode(text string) ([]byte, error) {
 		return []byte{}, nil
 	}
 	b, err := base64.StdEncoding.DecodeString(text)
-	if err != nil {
+	if err != nil || strings.ContainsAny(text, "\r\n") { // which base64 skips
 		return nil, errors.New("not base64")
 	}
 	return b, nil

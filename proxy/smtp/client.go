@@ -65,7 +65,7 @@ func (k *Client) Mechanisms() []string {
 	var mechanisms []string
 	for _, line := range k.extensions {
 		if keyword(line) == "AUTH" && len(line) > len("AUTH") {
-			mechanisms = append(mechanisms, strings.Fields(line[len("AUTH"):])...)
+			mechanisms = append(mechanisms, strings.Fields(strings.TrimPrefix(line[len("AUTH"):], "="))...)
 		}
 	}
 	return mechanisms
@@ -81,8 +81,14 @@ func (k *Client) Authenticate(mechanism gosasl.Client) (welcome []string, err er
 	if err != nil {
 		return nil, fmt.Errorf("AUTH: %w", err)
 	}
+	return k.authenticate(name, ir, mechanism)
+}
+
+func (k *Client) authenticate(name string, ir []byte, mechanism gosasl.Client) (welcome []string, err error) {
 	command := "AUTH " + name
-	initial := command + " " + sasl.Encode(ir)
+	encoded := sasl.Encode(ir)
+	k.c.Hide(encoded)
+	initial := command + " " + encoded
 	if len(initial)+len("\r\n") <= maxInitial {
 		k.c.PrintSecret(initial, command+" (token)")
 		ir = nil
@@ -99,7 +105,7 @@ func (k *Client) Authenticate(mechanism gosasl.Client) (welcome []string, err er
 		case code != 334:
 			return nil, fmt.Errorf("AUTH: %w", refusal(code, lines))
 		case ir != nil:
-			k.c.PrintSecret(sasl.Encode(ir), "(token)")
+			k.c.PrintSecret(encoded, "(token)")
 			ir = nil
 			continue
 		}
@@ -140,8 +146,11 @@ func (k *Client) read() (code int, lines []string, err error) {
 		if err != nil {
 			return 0, nil, err
 		}
-		k.c.Heard(line)
 		c, text, more, err := parseReply(line)
+		if c == 334 {
+			line = "334 (challenge)" // which may repeat the token, encoded
+		}
+		k.c.Heard(line)
 		if err != nil {
 			return 0, nil, err
 		}

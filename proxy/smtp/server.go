@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/xoauthd/xoauthd/proxy/sasl"
@@ -33,6 +34,19 @@ func NewServer(c *wire.Conn, extensions func(hello string) []string) *Server {
 type reply string
 
 func (r reply) Error() string { return string(r) }
+
+// commands are those that may be given before AUTH, if only to be refused.
+var commands = []string{
+	"EHLO", "HELO", "NOOP", "RSET", "HELP", "VRFY", "QUIT", "STARTTLS",
+	"MAIL", "RCPT", "DATA", "BDAT", "BURL", "ETRN", "EXPN",
+}
+
+// errLogIn is what a client gets for a command that needs a login.
+const errLogIn = reply("530 5.7.0 log in first, with AUTH")
+
+// errData is how BDAT ends before login: its octets are on their way, unasked
+// (RFC 3030 section 2), and must not be taken for commands.
+const errData = wire.Violation("message sent before login")
 
 // Greet writes the greeting, which the first ReadLogin sends.
 func (s *Server) Greet() { s.c.Printf("220 localhost ESMTP xoauthd ready") }
@@ -69,10 +83,9 @@ func (s *Server) command(line string) (c sasl.Credentials, done bool, err error)
 		c, err = s.auth(strings.TrimSpace(args))
 		return c, err == nil, err
 	}
-	if !isVerb(verb) {
-		// It may be a password that got lost.
-		s.c.Heard("(not a command)")
-		return c, false, reply("500 5.5.2 not a command")
+	if !slices.Contains(commands, verb) {
+		s.c.Heard("(not a command)") // but maybe a password that got lost
+		return c, false, reply("500 5.5.1 not a command before login")
 	}
 	s.c.Heard(line)
 	switch verb {
@@ -90,10 +103,11 @@ func (s *Server) command(line string) (c sasl.Credentials, done bool, err error)
 		return c, false, io.EOF
 	case "STARTTLS":
 		return c, false, reply("502 5.5.1 TLS is not available here")
-	case "MAIL", "RCPT", "DATA", "BDAT", "BURL", "ETRN", "EXPN":
-		return c, false, reply("530 5.7.0 log in first, with AUTH")
+	case "BDAT":
+		s.c.Printf("%s", errLogIn)
+		return c, false, errData
 	default:
-		return c, false, reply("500 5.5.1 unknown command")
+		return c, false, errLogIn
 	}
 	return c, false, nil
 }
@@ -183,24 +197,25 @@ func (s *Server) Bye(status, text string) {
 	s.c.Flush()
 }
 
-// isVerb reports whether s could be the name of a command.
-func isVerb(s string) bool {
-	return s != "" && len(s) <= 12 && strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
-}
-
 // helloName returns name if a server must take it as a domain or an address
 // literal, and otherwise the literal of this machine: printers call themselves
 // what their owners typed.
 func helloName(name string) string {
-	if literal, ok := strings.CutPrefix(name, "["); ok {
-		literal, ok = strings.CutSuffix(strings.TrimPrefix(literal, "IPv6:"), "]")
-		if _, err := netip.ParseAddr(literal); ok && err == nil {
+	if literal.MatchString(name) {
+		text, v6 := strings.CutPrefix(name[1:len(name)-1], "IPv6:")
+		if a, err := netip.ParseAddr(text); err == nil && a.Is6() == v6 {
 			return name
 		}
-	} else if domain.MatchString(name) {
+	}
+	if len(name) <= maxDomain && domain.MatchString(name) {
 		return name
 	}
 	return "[127.0.0.1]"
 }
 
-var domain = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]{0,253}[A-Za-z0-9])?$`)
+const maxDomain = 255 // RFC 5321 section 4.5.3.1.2
+
+var (
+	literal = regexp.MustCompile(`^\[(IPv6:)?[0-9A-Fa-f.:]+\]$`)
+	domain  = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$`)
+)

@@ -11,7 +11,7 @@ import (
 	"io"
 	"net"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"time"
 )
 
@@ -53,6 +53,15 @@ var ErrInterrupted = errors.New("interrupted")
 // all that a stranger's silent connection costs.
 const readAhead = 2 << 10
 
+// What a peer is given after the end of its dialogue.
+const (
+	// lastWord is how long it may take to take what is written.
+	lastWord = 5 * time.Second
+
+	// linger is how long what it still sends is read. See Linger.
+	linger = time.Second
+)
+
 // recordHandshake is the first octet of a TLS connection (RFC 8446 section 5.1).
 const recordHandshake = 0x16
 
@@ -73,8 +82,12 @@ type Conn struct {
 	step time.Duration // for one line to come, or for what is written to go
 	end  time.Time     // of the whole dialogue; zero if only steps are bounded
 
-	lines, octets int // read so far
-	interrupted   atomic.Bool
+	lines, octets int      // read so far
+	hidden        []string // what ReadLine does not tell
+
+	mu          sync.Mutex // for both below, as Interrupt may come at any time
+	interrupted bool
+	over        bool // Interrupt comes too late
 }
 
 // New returns c as a connection of lines. Each line must come, and what is
@@ -95,10 +108,30 @@ func (c *Conn) RemoteAddr() net.Addr { return c.conn.RemoteAddr() }
 func (c *Conn) Close() error { return c.socket.Close() }
 
 // Interrupt makes the read that is under way, and all later ones, return
-// ErrInterrupted. Writes go on, so that the peer can be told why.
+// ErrInterrupted. Writes go on, so that the peer can be told why. When the
+// dialogue is over it does nothing.
 func (c *Conn) Interrupt() {
-	c.interrupted.Store(true)
-	c.socket.SetReadDeadline(time.Unix(1, 0))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.over {
+		c.interrupted = true
+		c.socket.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+func (c *Conn) isInterrupted() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.interrupted
+}
+
+// setOver ends the dialogue: Interrupt does nothing any more, and what was for
+// it alone is let go.
+func (c *Conn) setOver() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.over = true
+	c.hidden = nil
 }
 
 // ReadLine sends what was written and returns the next line without its line
@@ -138,8 +171,16 @@ func (c *Conn) ReadLine() (string, error) {
 	if !ok {
 		return "", ErrBareLF
 	}
+	for _, secret := range c.hidden {
+		text = strings.ReplaceAll(text, secret, "(hidden)")
+	}
 	return text, nil
 }
+
+// Hide keeps secret, which must not be empty, out of the lines that ReadLine
+// returns from now on. Servers like to repeat what they did not understand, and
+// that ends in a log.
+func (c *Conn) Hide(secret string) { c.hidden = append(c.hidden, secret) }
 
 // isHTTP reports whether line is the first of an HTTP request (RFC 9112
 // section 3).
@@ -172,73 +213,24 @@ func (c *Conn) await() error {
 	if !c.end.IsZero() && c.end.Before(until) {
 		until = c.end
 	}
-	if err := c.socket.SetReadDeadline(until); err != nil {
-		return err
-	}
-	// An Interrupt between here and the read has set its deadline after ours.
-	if c.interrupted.Load() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.interrupted {
 		return ErrInterrupted
 	}
-	return nil
+	return c.socket.SetReadDeadline(until) // a later Interrupt's deadline stands
 }
 
 // readError is err as the dialogue should see it, which got n octets of what it
 // wanted: an end within a line is not the end of a dialogue.
 func (c *Conn) readError(err error, n int) error {
-	if c.interrupted.Load() {
+	if c.isInterrupted() {
 		return ErrInterrupted
 	}
 	if err == io.EOF && n > 0 {
 		return io.ErrUnexpectedEOF
 	}
 	return err
-}
-
-// Printf writes one line. Line breaks within it become spaces: text that came
-// from one peer must not become a line of its own at the other.
-func (c *Conn) Printf(format string, args ...any) {
-	line := fmt.Sprintf(format, args...)
-	c.trace(true, line)
-	c.print(line)
-}
-
-// PrintSecret writes one line of which the trace says only shown.
-func (c *Conn) PrintSecret(line, shown string) {
-	c.trace(true, shown)
-	c.print(line)
-}
-
-func (c *Conn) print(line string) {
-	c.out = append(c.out, oneLine.Replace(line)...)
-	c.out = append(c.out, "\r\n"...)
-}
-
-var oneLine = strings.NewReplacer("\r", " ", "\n", " ", "\x00", " ")
-
-// Heard tells the trace what a line of the peer's was, in the words of a
-// dialogue that knows which part of it is secret.
-func (c *Conn) Heard(shown string) { c.trace(false, shown) }
-
-func (c *Conn) trace(sent bool, line string) {
-	if c.Trace != nil {
-		c.Trace(sent, line)
-	}
-}
-
-// Flush sends what was written.
-func (c *Conn) Flush() error {
-	if c.err != nil || len(c.out) == 0 {
-		return c.err
-	}
-	// On TLS a write deadline that passes is the end of the connection. That is
-	// what it is for here.
-	if err := c.socket.SetWriteDeadline(time.Now().Add(c.step)); err != nil {
-		c.err = err
-	} else if _, err := c.conn.Write(c.out); err != nil {
-		c.err = err
-	}
-	c.out = nil
-	return c.err
 }
 
 // Secure reports whether the connection is inside TLS.
@@ -253,7 +245,7 @@ func (c *Conn) StartTLS(config *tls.Config) error {
 	if c.in.Buffered() > 0 {
 		return errors.New("server sent more than its answer to STARTTLS")
 	}
-	if err := c.socket.SetWriteDeadline(time.Now().Add(c.step)); err != nil {
+	if err := c.awaitSent(); err != nil {
 		return err
 	}
 	t := tls.Client(c.socket, config)

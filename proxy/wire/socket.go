@@ -41,10 +41,21 @@ func newSocket(c net.Conn) *socket {
 	if sc, ok := c.(syscall.Conn); ok {
 		if raw, err := sc.SyscallConn(); err == nil {
 			s.raw = raw
-			setUserTimeout(raw, unacknowledged)
+			// The system counts a peer that does not read as one that does not
+			// answer. A mail program on this machine may be doing just that, at
+			// a prompt, and its system cannot vanish without ours.
+			if !isLoopback(c.RemoteAddr()) {
+				setUserTimeout(raw, unacknowledged)
+			}
 		}
 	}
 	return s
+}
+
+// isLoopback reports whether a is of this machine.
+func isLoopback(a net.Addr) bool {
+	t, ok := a.(*net.TCPAddr)
+	return ok && t.IP.IsLoopback()
 }
 
 // Read reads from the network. During a dialogue it asks the system to

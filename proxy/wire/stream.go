@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"crypto/tls"
 	"io"
 	"net"
 	"sync"
@@ -39,6 +38,7 @@ type Stream struct {
 	conn   net.Conn
 	socket *socket
 	lazy   bool
+	busy   bool   // the last read, if not lazy, left more to read
 	ahead  []byte // what the peer sent before the dialogue was over
 	err    error  // what ended the last receive, after octets that came with it
 }
@@ -50,6 +50,7 @@ func (c *Conn) Stream() (*Stream, error) {
 	if err := c.Flush(); err != nil {
 		return nil, err
 	}
+	c.setOver() // or an Interrupt would set a deadline after this
 	if err := c.socket.SetDeadline(time.Time{}); err != nil {
 		return nil, err
 	}
@@ -113,35 +114,35 @@ func (s *Stream) receiveTLS() (*Buffer, error) {
 }
 
 // receiveHolding waits in a read, as must be where the system can't be asked
-// what is there; the buffer it holds meanwhile is a small one.
+// what is there. The buffer it holds meanwhile is a small one, but where the
+// last one was filled: then more is on its way.
 func (s *Stream) receiveHolding() (*Buffer, error) {
-	var small [512]byte
-	n, err := s.conn.Read(small[:])
-	s.err = err
-	if n == 0 {
-		return nil, err
+	const little = 512
+	for s.err == nil {
+		var b *Buffer
+		if s.busy {
+			b = borrow()
+			b.n, s.err = s.conn.Read(b.space[:])
+		} else {
+			small := make([]byte, little)
+			n, err := s.conn.Read(small)
+			b, s.err = borrow(), err
+			b.n = copy(b.space[:], small[:n])
+		}
+		s.busy = b.n >= little
+		if b.n > 0 {
+			return b, nil
+		}
+		b.Return()
 	}
-	b := borrow()
-	b.n = copy(b.space[:], small[:n])
-	return b, nil
+	return nil, s.err
 }
 
 // Write sends p.
 func (s *Stream) Write(p []byte) (int, error) { return s.conn.Write(p) }
 
 // CloseWrite tells the peer that nothing more is sent. It may go on sending.
-func (s *Stream) CloseWrite() error {
-	if t, ok := s.conn.(*tls.Conn); ok {
-		// The alert alone would do for TLS, but not every server reads it.
-		if err := t.CloseWrite(); err != nil {
-			return err
-		}
-	}
-	if h, ok := s.socket.Conn.(interface{ CloseWrite() error }); ok {
-		return h.CloseWrite()
-	}
-	return nil
-}
+func (s *Stream) CloseWrite() error { return hangUp(s.conn, s.socket) }
 
 // Abort makes whatever waits on the stream return an error.
 func (s *Stream) Abort() { s.socket.SetDeadline(time.Unix(1, 0)) }

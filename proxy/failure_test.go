@@ -1,0 +1,117 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/xoauthd/xoauthd/proxy/wire"
+)
+
+// constants returns the values of the constants of type Result.
+func constants(t *testing.T) (all []Result) {
+	file, err := parser.ParseFile(token.NewFileSet(), "failure.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ast.Inspect(file, func(n ast.Node) bool {
+		spec, ok := n.(*ast.ValueSpec)
+		if !ok {
+			return true
+		}
+		if name, ok := spec.Type.(*ast.Ident); ok && name.Name == "Result" {
+			value, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, Result(value))
+		}
+		return true
+	})
+	return all
+}
+
+// Every result has its answer, and the kinds that a client must tell apart have
+// codes of their own.
+func TestAnswers(t *testing.T) {
+	all := constants(t)
+	if len(all) != len(answers)+1 {
+		t.Errorf("%d results, %d answers and OK", len(all), len(answers))
+	}
+	for _, r := range all {
+		a, ok := answers[r]
+		if r == OK {
+			continue
+		}
+		if !ok || a.imap == "" || a.text == "" {
+			t.Errorf("%s: %+v", r, a)
+		}
+		code, enhanced, _ := strings.Cut(a.smtp, " ")
+		if len(code) != 3 || !strings.HasPrefix(enhanced, code[:1]+".") {
+			t.Errorf("%s: %q is not a code and an enhanced one of the same class", r, a.smtp)
+		}
+		if permanent := code[0] == '5'; permanent != (r == BadCredentials || r == Violation) {
+			t.Errorf("%s: an MTA would do the wrong thing at %s", r, a.smtp)
+		}
+		if wrong := a.imap == "AUTHENTICATIONFAILED"; wrong != (r == BadCredentials) {
+			t.Errorf("%s: a mail program would forget the password at %s, or not", r, a.imap)
+		}
+	}
+	imap, smtp := map[string]Result{}, map[string]Result{}
+	for _, r := range []Result{BadCredentials, NeedsAuthorization, ProviderDown, UpstreamRefused, TooManySessions} {
+		if other, ok := imap[string(answers[r].imap)]; ok {
+			t.Errorf("%s and %s are the same in IMAP", r, other)
+		}
+		if other, ok := smtp[answers[r].smtp]; ok {
+			t.Errorf("%s and %s are the same in SMTP", r, other)
+		}
+		imap[string(answers[r].imap)], smtp[answers[r].smtp] = r, r
+	}
+}
+
+func TestFailure(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		err  error
+		want Result
+	}{
+		{"as it is", Fail(UpstreamDown, io.EOF), UpstreamDown},
+		{"as it is wrapped", fmt.Errorf("x: %w", Fail(ProviderDown, io.EOF)), ProviderDown},
+		{"the outer of two", Fail(Stopping, Fail(UpstreamDown, io.EOF)), Stopping},
+		{"not the protocol", fmt.Errorf("x: %w", wire.ErrLineTooLong), Violation},
+		{"interrupted", wire.ErrInterrupted, Stopping},
+		{"too slow", &net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}, TimedOut},
+		{"left", io.EOF, NoLogin},
+		{"left within a line", io.ErrUnexpectedEOF, NoLogin},
+		{"vanished", &net.OpError{Op: "read", Err: os.NewSyscallError("read", syscall.ECONNRESET)}, NoLogin},
+		{"closed", &net.OpError{Op: "read", Err: net.ErrClosed}, NoLogin},
+		{"something else", errors.New("x"), Internal},
+	} {
+		if got := failure(test.err); got.Result != test.want {
+			t.Errorf("%s: %s", test.name, got.Result)
+		}
+	}
+}
+
+func TestErrorWords(t *testing.T) {
+	long := &Error{UpstreamRefused, strings.Repeat("ü", 400), io.EOF}
+	if text := long.text(); len(text) > 400 || !utf8.ValidString(text) || !strings.HasSuffix(text, "…") {
+		t.Errorf("%q", text)
+	}
+	if text := (&Error{UpstreamDown, "a\r\nb\x00c", nil}).text(); !strings.HasSuffix(text, "try again later: a  b c") {
+		t.Errorf("%q", text)
+	}
+	if e := (&Error{Result: UpstreamDown, Detail: "busy"}); e.Error() != "busy" {
+		t.Errorf("%q", e)
+	}
+}

@@ -1,0 +1,311 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/xoauthd/xoauthd/internal/ca"
+)
+
+// A player plays one dialogue.
+type player struct {
+	t        *testing.T
+	server   *Server
+	listener *Listener
+	log      *bytes.Buffer // of the server, JSON
+	account  *scriptedAccount
+
+	authority *ca.CA
+	names     []string // in the upstream's certificate
+	spoil     func(*x509.Certificate)
+	dials     chan net.Conn
+	refuse    bool // dials fail
+
+	c, u    *peer
+	stop    context.CancelFunc
+	stopped context.Context
+	done    chan struct{} // the session has ended
+	counted int           // sessions that are there without this one
+	judged  bool
+}
+
+func newPlayer(t *testing.T, protocol string, level slog.Level) *player {
+	authority, err := ca.New() // in virtual time, as all that is of this dialogue
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &player{
+		t: t, authority: authority,
+		names: []string{"mail.example.com"},
+		spoil: func(*x509.Certificate) {},
+		log:   new(bytes.Buffer),
+		dials: make(chan net.Conn, 10),
+	}
+	upstream := &Upstream{
+		Provider: "example", Host: "mail.example.com", Port: 993,
+		TLS: &tls.Config{ServerName: "mail.example.com", RootCAs: authority.Pool(), MinVersion: tls.VersionTLS12},
+	}
+	p.listener = &Listener{Protocol: protocol, Upstreams: []*Upstream{upstream}}
+	p.account = &scriptedAccount{upstream: upstream, user: "joe@example.com", password: "s3cret", tokens: []string{"t0ken"}}
+	p.server = &Server{
+		Accounts: p.account,
+		Limits: Limits{
+			Sessions: 10, PerAccount: 5,
+			LogIn: time.Minute, Step: 20 * time.Second, Idle: 31 * time.Minute, Drain: 10 * time.Second,
+		},
+		Log:     slog.New(slog.NewJSONHandler(p.log, &slog.HandlerOptions{Level: level})),
+		Metrics: NewMetrics(prometheus.NewRegistry()),
+		Dial:    p.dial,
+	}
+	p.stopped, p.stop = context.WithCancel(context.Background())
+	return p
+}
+
+func (p *player) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	if p.refuse {
+		return nil, &net.OpError{Op: "dial", Net: network, Err: errors.New("connection refused")}
+	}
+	a, b := net.Pipe()
+	p.dials <- b
+	return a, nil
+}
+
+// begin starts the session, at the first line that is not a setting.
+func (p *player) begin() {
+	if p.c != nil {
+		return
+	}
+	a, b := net.Pipe()
+	p.c = newPeer(a)
+	p.done = make(chan struct{})
+	go func() {
+		defer close(p.done)
+		p.server.serve(p.stopped, context.Background(), b, p.listener)
+	}()
+}
+
+func (p *player) end() {
+	p.begin()
+	p.c.close()
+	if p.u != nil {
+		p.u.close()
+	}
+	<-p.done
+	close(p.dials)
+	for c := range p.dials {
+		c.Close()
+	}
+	p.stop()
+}
+
+// set changes what is there before the session begins.
+func (p *player) set(words []string) error {
+	switch upstream := p.account.upstream; words[0] {
+	case "starttls":
+		upstream.STARTTLS = true
+	case "mechanism":
+		upstream.Mechanism = words[1]
+	case "certificate": // of the upstream: expired, early, purpose, or for other names
+		if p.spoil = spoilers[words[1]]; p.spoil == nil {
+			p.spoil, p.names = func(*x509.Certificate) {}, words[1:]
+		}
+	case "stranger": // signs the upstream's certificate
+		var err error
+		p.authority, err = ca.New()
+		return err
+	case "unreachable":
+		p.refuse = true
+	case "user": // the account's name at the upstream
+		p.account.user = octets.Replace(words[1])
+	case "password": // quoted as in Go
+		var err error
+		p.account.password, err = strconv.Unquote(strings.Join(words[1:], " "))
+		return err
+	case "tokens": // as the account gives them, when the one before was refused
+		p.account.tokens = words[1:]
+	case "fails": // a token cannot be had: result, and what the client is told
+		p.account.fails = &Error{Result(words[1]), strings.Join(words[2:], " "), errors.New("scripted")}
+	case "slow": // so is the provider: no token comes in time
+		p.account.slow = true
+	case "upstreams": // two: it is not known before login which it will be
+		p.listener.Upstreams = append(p.listener.Upstreams, &Upstream{Provider: "other"})
+	case "none": // the account's provider has no server for the protocol
+		p.account.upstream = nil
+	case "full":
+		p.server.Limits.Sessions = 1
+		p.server.counts.enter("", 1)
+		p.counted = 1
+	case "account-full":
+		p.server.Limits.PerAccount = 1
+		p.server.counts.enter("joe@example.com", 1)
+		p.counted = 1
+	case "remembered": // from an earlier session: extensions, separated by commas
+		p.server.memory.keep(upstream, strings.Split(strings.Join(words[1:], " "), ","))
+	case "other-remembered": // so for the second upstream
+		p.server.memory.keep(p.listener.Upstreams[1], strings.Split(strings.Join(words[1:], " "), ","))
+	default:
+		return errors.New("no such setting")
+	}
+	return nil
+}
+
+var spoilers = map[string]func(*x509.Certificate){
+	"expired": ca.Expired,
+	"early":   ca.NotYetValid,
+	"purpose": ca.WrongPurpose,
+}
+
+func (p *player) pass(text string) error {
+	if text == "stop" {
+		p.stop()
+		synctest.Wait()
+		return nil
+	}
+	d, err := time.ParseDuration(text)
+	time.Sleep(d)
+	synctest.Wait()
+	return err
+}
+
+// connected waits until the upstream is dialled.
+func (p *player) connected() error {
+	synctest.Wait()
+	select {
+	case c := <-p.dials:
+		if p.u != nil {
+			p.u.close()
+		}
+		p.u = newPeer(c)
+	default:
+		return errors.New("nobody connects")
+	}
+	if p.account.upstream.STARTTLS {
+		return nil
+	}
+	return p.u.startTLS(p.certificate())
+}
+
+func (p *player) certificate() *tls.Config {
+	certificate, err := p.authority.IssueWith(p.spoil, p.names...)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	// Without tickets nobody writes what the other does not expect: a pipe has
+	// no buffer.
+	return &tls.Config{Certificates: []tls.Certificate{certificate}, SessionTicketsDisabled: true}
+}
+
+// judge waits for the end of the session and looks at what was logged and
+// counted of it.
+func (p *player) judge(text string) error {
+	p.judged = true
+	select {
+	case <-p.done:
+	case <-time.After(time.Hour):
+		return errors.New("the session does not end")
+	}
+	if len(p.dials) > 0 {
+		return errors.New("the upstream is connected to once more")
+	}
+	result, more, _ := strings.Cut(text, " ")
+	if n := testutil.ToFloat64(p.server.Metrics.sessions.WithLabelValues(p.listener.Protocol, result)); n != 1 {
+		return fmt.Errorf("counted %v times", n)
+	}
+	if n := testutil.ToFloat64(p.server.Metrics.active.WithLabelValues(p.listener.Protocol)); n != 0 {
+		return fmt.Errorf("%v sessions are active", n)
+	}
+	if n := len(p.server.counts.accounts); n != p.counted {
+		return fmt.Errorf("sessions are counted that are not there: %v", p.server.counts.accounts)
+	}
+	for _, secret := range p.secrets() {
+		if strings.Contains(p.log.String(), secret) {
+			return fmt.Errorf("a secret is in the log: %s", secret)
+		}
+	}
+	return p.judgeLog(result, more)
+}
+
+func (p *player) judgeLog(result, more string) error {
+	lines := strings.Split(strings.TrimSpace(p.log.String()), "\n")
+	last := lines[len(lines)-1]
+	if result == string(NoLogin) && last == "" {
+		return nil // it is logged for debugging only
+	}
+	var session struct{ Msg, Result string }
+	if err := json.Unmarshal([]byte(last), &session); err != nil {
+		return err
+	}
+	if session.Msg != "session" || session.Result != result || !strings.Contains(last, more) {
+		return errors.New("it went otherwise")
+	}
+	return nil
+}
+
+// secrets are the password and the tokens, and what can be seen of them in
+// base64, wherever in it they begin.
+func (p *player) secrets() (all []string) {
+	for _, secret := range append(p.account.tokens, p.account.password) {
+		if len(secret) < 4 {
+			continue // it would be everywhere
+		}
+		all = append(all, secret)
+		for before, shared := range []int{0, 2, 3} { // octets before it, and digits that depend on them
+			text := base64.StdEncoding.EncodeToString([]byte("xx"[:before] + secret))
+			all = append(all, text[shared:(before+len(secret))*8/6])
+		}
+	}
+	return all
+}
+
+// A scriptedAccount is joe@example.com.
+type scriptedAccount struct {
+	upstream *Upstream
+	user     string
+	password string
+	tokens   []string
+	fails    error
+	slow     bool
+}
+
+func (a *scriptedAccount) LogIn(_ context.Context, provider, user, given string) (Account, error) {
+	if user != "joe@example.com" || given != a.password {
+		return nil, Fail(BadCredentials, errors.New("no such login"))
+	}
+	return a, nil
+}
+
+func (a *scriptedAccount) Name() string              { return "joe@example.com" }
+func (a *scriptedAccount) User() string              { return a.user }
+func (a *scriptedAccount) Upstream(string) *Upstream { return a.upstream }
+
+func (a *scriptedAccount) Token(ctx context.Context, stale string) (string, error) {
+	if a.slow {
+		<-ctx.Done()
+		return "", Fail(ProviderDown, ctx.Err())
+	}
+	for _, token := range a.tokens {
+		if token != stale {
+			return token, nil
+		}
+	}
+	if a.fails != nil {
+		return "", a.fails
+	}
+	return "", Fail(ProviderDown, errors.New("there is no other token"))
+}

@@ -1,0 +1,56 @@
+package sasl
+
+import (
+	"errors"
+	"io"
+	"strings"
+	"testing"
+)
+
+// FuzzServe: whatever a client answers, a mechanism ends after three answers at
+// most, with credentials or with a fault of the client.
+func FuzzServe(f *testing.F) {
+	f.Add("PLAIN", "AGpvZQBwYXNz", true, "")
+	f.Add("PLAIN", "", false, "AGpvZQBwYXNz")
+	f.Add("LOGIN", "", false, "am9l\ncGFzcw==")
+	f.Add("LOGIN", "=", true, "=")
+	f.Add("LOGIN", "am9l", true, "*")
+	f.Fuzz(func(t *testing.T, name, response string, initial bool, answers string) {
+		var c Credentials
+		mechanism := NewServer(name, &c)
+		if mechanism == nil {
+			return
+		}
+		left := strings.Split(answers, "\n")
+		asked := 0
+		err := Serve(mechanism, response, initial, func(challenge string) (string, error) {
+			if _, err := Decode(challenge); err != nil {
+				t.Errorf("challenge %q", challenge)
+			}
+			if asked++; len(left) == 0 {
+				return "", io.EOF
+			}
+			answer := left[0]
+			left = left[1:]
+			return answer, nil
+		})
+		var wrong ClientError
+		if asked > 3 || (err != nil && err != io.EOF && !errors.As(err, &wrong)) {
+			t.Errorf("asked %d times, %v", asked, err)
+		}
+	})
+}
+
+// FuzzDecode: what is decoded has no other octets than those of base64, and the
+// length that they make. Bits that are left over may be set.
+func FuzzDecode(f *testing.F) {
+	for _, text := range []string{"", "=", "*", "AGpvZQBwYXNz", "AA==", "AB==", "A\r\nA=="} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		b, err := Decode(text)
+		if err == nil && (b == nil || (text != "=" && len(Encode(b)) != len(text))) {
+			t.Errorf("%q is taken for %q, which is %q", text, b, Encode(b))
+		}
+	})
+}

@@ -1,0 +1,270 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// A scriptedListener gives what is put into it: connections, or errors.
+type scriptedListener struct {
+	next   chan any
+	closed chan struct{}
+	once   sync.Once
+}
+
+func newScriptedListener() *scriptedListener {
+	return &scriptedListener{next: make(chan any, 100), closed: make(chan struct{})}
+}
+
+func (l *scriptedListener) Accept() (net.Conn, error) {
+	select {
+	case next := <-l.next:
+		if err, ok := next.(error); ok {
+			return nil, err
+		}
+		return next.(net.Conn), nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *scriptedListener) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return nil
+}
+
+func (l *scriptedListener) Addr() net.Addr {
+	return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 143}
+}
+
+// newTestServer returns a server with an account that is scripted, and its log.
+func newTestServer(account *scriptedAccount) (*Server, *bytes.Buffer) {
+	log := new(bytes.Buffer)
+	return &Server{
+		Accounts: account,
+		Limits:   Limits{LogIn: time.Minute, Step: 20 * time.Second, Drain: 10 * time.Second},
+		Log:      slog.New(slog.NewTextHandler(log, nil)),
+		Metrics:  NewMetrics(prometheus.NewRegistry()),
+	}, log
+}
+
+func TestAcceptErrors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, log := newTestServer(&scriptedAccount{})
+		ln := newScriptedListener()
+		ctx, cancel := context.WithCancel(t.Context())
+		served := make(chan error)
+		go func() { served <- s.Serve(ctx, ln, &Listener{Protocol: "imap"}) }()
+		start := time.Now()
+		for range 10 {
+			ln.next <- &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", syscall.EMFILE)}
+		}
+		c, theirs := net.Pipe()
+		ln.next <- theirs
+		greeting := make([]byte, 4)
+		if _, err := io.ReadFull(c, greeting); string(greeting) != "* OK" || err != nil {
+			t.Errorf("%q, %v", greeting, err)
+		}
+		// 5, 10, 20, 40, 80, 160, 320, 640, 1000, 1000 milliseconds
+		if d := time.Since(start); d != 3275*time.Millisecond {
+			t.Errorf("accepted after %v", d)
+		}
+		c.Close()
+		synctest.Wait()
+		if n := strings.Count(log.String(), "too many open files"); n != 10 {
+			t.Errorf("told %d times:\n%s", n, log)
+		}
+
+		// It begins anew after each connection that comes.
+		ln.next <- syscall.EMFILE
+		time.Sleep(5 * time.Millisecond)
+		synctest.Wait()
+		if len(ln.next) != 0 || !strings.HasSuffix(strings.TrimSpace(log.String()), "in=5ms") {
+			t.Error(log)
+		}
+		ln.next <- syscall.EMFILE // stopped while it waits
+		synctest.Wait()
+		cancel()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestServeFails(t *testing.T) {
+	s, _ := newTestServer(&scriptedAccount{})
+	ln := newScriptedListener()
+	ln.Close()
+	if err := s.Serve(t.Context(), ln, &Listener{Protocol: "imap"}); !errors.Is(err, net.ErrClosed) {
+		t.Error(err)
+	}
+	ln = newScriptedListener()
+	if err := s.Serve(t.Context(), ln, &Listener{Protocol: "gopher"}); err == nil || !strings.Contains(err.Error(), "gopher") {
+		t.Error(err)
+	}
+	<-ln.closed
+}
+
+// A house is a server with a client that is logged in.
+type house struct {
+	*Server
+	log              *bytes.Buffer
+	client, upstream net.Conn
+	stop             context.CancelFunc
+	served           chan error
+	start            time.Time // when it was stopped
+}
+
+// settle returns a house whose client's session is relayed.
+func settle(t *testing.T, drain time.Duration) *house {
+	p := newPlayer(t, "imap", slog.LevelInfo)
+	p.server.Limits.Drain = drain
+	ctx, stop := context.WithCancel(t.Context())
+	ln := newScriptedListener()
+	h := &house{Server: p.server, log: p.log, served: make(chan error, 1)}
+	h.stop = func() { h.start = time.Now(); stop() }
+	go func() { h.served <- p.server.Serve(ctx, ln, p.listener) }()
+	a, b := net.Pipe()
+	ln.next <- &socket{Conn: b}
+	p.c, p.done = newPeer(a), make(chan struct{})
+	for _, line := range []string{
+		"C< * OK ...",
+		"C> a1 LOGIN joe@example.com s3cret",
+		"U+",
+		"U> * OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2] hello",
+		"U< A1 AUTHENTICATE ...",
+		"U> A1 OK [CAPABILITY IMAP4rev1] logged in",
+		"C< a1 OK ...",
+	} {
+		if err := p.play(line); err != nil {
+			t.Fatal(line, err)
+		}
+	}
+	h.client, h.upstream = p.c.conn, p.u.conn
+	for _, c := range []net.Conn{h.client, h.upstream} {
+		c.SetDeadline(time.Time{})
+	}
+	t.Cleanup(func() { p.c.conn.Close(); p.u.conn.Close() })
+	close(p.c.out)
+	close(p.u.out)
+	return h
+}
+
+func TestServeStops(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		drain time.Duration
+		owes  bool // the upstream owes an answer
+		took  time.Duration
+		ended string
+	}{
+		{"quiet", 10 * time.Second, false, 0, "xoauthd stops"},
+		{"an answer is owed", 10 * time.Second, true, 10 * time.Second, "xoauthd did not wait any longer"},
+		{"nothing is waited for", 0, true, 0, "xoauthd did not wait any longer"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := settle(t, test.drain)
+				if test.owes {
+					pass(t, h.client, h.upstream, "a2 APPEND\r\n")
+				}
+				time.Sleep(time.Minute)
+				h.stop()
+				if err := <-h.served; err != nil {
+					t.Error(err)
+				}
+				if d := time.Since(h.start); d != test.took {
+					t.Errorf("took %v", d)
+				}
+				if !strings.Contains(h.log.String(), test.ended) {
+					t.Error(h.log)
+				}
+				for _, c := range []net.Conn{h.client, h.upstream} {
+					if _, err := c.Read(make([]byte, 1)); err != io.EOF {
+						t.Errorf("is left open: %v", err)
+					}
+				}
+			})
+		})
+	}
+}
+
+// A panickingAccount is a mistake in xoauthd.
+type panickingAccount struct{ scriptedAccount }
+
+func (a *panickingAccount) LogIn(ctx context.Context, provider, user, given string) (Account, error) {
+	if _, err := a.scriptedAccount.LogIn(ctx, provider, user, given); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+func (a *panickingAccount) Token(context.Context, string) (string, error) {
+	var none []string
+	return none[len(a.tokens)], nil
+}
+
+// A panic ends its session alone, and tells where it was.
+func TestPanic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		account := &panickingAccount{scriptedAccount{user: "joe@example.com", password: "s3cret", upstream: &Upstream{}}}
+		s, log := newTestServer(nil)
+		s.Accounts = account
+		ln := newScriptedListener()
+		ctx, cancel := context.WithCancel(t.Context())
+		served := make(chan error)
+		go func() { served <- s.Serve(ctx, ln, &Listener{Protocol: "imap"}) }()
+
+		var clients []*peer
+		for range 2 {
+			a, b := net.Pipe()
+			ln.next <- b
+			c := newPeer(a)
+			if err := c.expect("* OK ..."); err != nil {
+				t.Fatal(err)
+			}
+			clients = append(clients, c)
+		}
+		clients[0].send("a1 LOGIN joe@example.com s3cret\r\n")
+		if err := clients[0].expectEnd(); err != nil {
+			t.Error(err)
+		}
+		clients[1].send("a1 NOOP\r\n")
+		if err := clients[1].expect("a1 OK ..."); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		if n := s.counts.accounts; len(n) != 1 || n[""] != 1 {
+			t.Errorf("counted are %v", n)
+		}
+		for _, want := range []string{"result=internal", `why="panic: runtime error: index out of range [0] with length 0"`,
+			"(*panickingAccount).Token(", "(*session).logIn("} {
+			if !strings.Contains(log.String(), want) {
+				t.Errorf("no %s in\n%s", want, log)
+			}
+		}
+		for _, c := range clients {
+			c.close()
+		}
+		cancel()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -1,0 +1,142 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+// descriptors counts the files that are open.
+func descriptors(t *testing.T) int {
+	files, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Skip("descriptors cannot be counted here:", err)
+	}
+	return len(files)
+}
+
+// After sessions of all kinds, over TCP, no descriptor and no goroutine is left.
+func TestNothingIsLeft(t *testing.T) {
+	runSessions(t, "") // what the system needs stays open
+	before := descriptors(t)
+	log := runSessions(t, "", "a LOGOUT\r\n", "a LOGIN joe@example.com wrong\r\n", "GET / HTTP/1.1\r\n\r\n",
+		"a LOGIN {9999+}\r\nx", "a LOGIN joe@example.com s3cret\r\nb NOOP\r\n", "a LOGIN joe@example.com s3cret\r\nb LOGOUT\r\n")
+	if after := descriptors(t); after != before {
+		t.Errorf("%d descriptors, then %d", before, after)
+	}
+	goleak.VerifyNone(t)
+	if n := strings.Count(log, "result=ok"); n != 10 {
+		t.Errorf("%d sessions were logged in:\n%s", n, log)
+	}
+}
+
+// runSessions runs a server on loopback until five clients have said each of
+// said, and returns its log.
+func runSessions(t *testing.T, said ...string) string {
+	mail := newMailServer(t)
+	defer mail.close()
+	s, log := newTestServer(mail.account())
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error)
+	go func() { served <- s.Serve(ctx, ln, &Listener{Protocol: "imap"}) }()
+	for _, text := range slices.Repeat(said, 5) {
+		c, err := net.Dial("tcp", ln.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.SetDeadline(time.Now().Add(10 * time.Second))
+		io.WriteString(c, text)
+		c.(*net.TCPConn).CloseWrite()
+		io.Copy(io.Discard, c)
+		c.Close()
+	}
+	cancel()
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+	if n := len(s.counts.accounts); n != 0 {
+		t.Errorf("%d sessions are counted", n)
+	}
+	return log.String()
+}
+
+// What a client costs that sends as much of a line as it may, and no end of it.
+func TestHostileClientsCostLittle(t *testing.T) {
+	s, _ := newTestServer(&scriptedAccount{})
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error)
+	go func() { served <- s.Serve(ctx, ln, &Listener{Protocol: "smtp"}) }()
+	heap := func() int64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc + m.StackInuse)
+	}
+	before := heap()
+	const n = 100
+	line := bytes.Repeat([]byte("x"), 16<<10)
+	for range n {
+		c, err := net.Dial("tcp", ln.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		io.ReadFull(c, make([]byte, 4)) // the session has begun
+		if _, err := c.Write(line); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if each := (heap() - before) / n; each > 64<<10 {
+		t.Errorf("%d KiB for a hostile client", each>>10)
+	}
+	cancel()
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+}
+
+// A client that is still sending when its session ends in a word reads the word.
+func TestLastWords(t *testing.T) {
+	s, _ := newTestServer(&scriptedAccount{})
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error)
+	go func() { served <- s.Serve(ctx, ln, &Listener{Protocol: "imap"}) }()
+	c, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.WriteString(c, "a1 APPEND INBOX {8388608+}\r\n")
+	if _, err := c.Write(make([]byte, 8<<20)); err != nil {
+		t.Errorf("sending: %v", err)
+	}
+	said, err := io.ReadAll(c)
+	if !strings.Contains(string(said), "* BYE [CLIENTBUG]") || err != nil {
+		t.Errorf("%q, %v", said, err)
+	}
+	c.Close()
+	cancel()
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+}

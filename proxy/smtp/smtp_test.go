@@ -1,0 +1,86 @@
+package smtp
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/emersion/go-smtp"
+)
+
+func TestParseReply(t *testing.T) {
+	for _, test := range []struct {
+		line string
+		code int // 0 if it is no reply
+		text string
+		more bool
+	}{
+		{"250 OK", 250, "OK", false},
+		{"250-OK", 250, "OK", true},
+		{"250", 250, "", false},
+		{"250 ", 250, "", false},
+		{"250-", 250, "", true},
+		{"599 x", 599, "x", false},
+		{"199 x", 0, "", false},
+		{"600 x", 0, "", false},
+		{"250_x", 0, "", false},
+		{"+25 x", 0, "", false},
+		{"-25 x", 0, "", false},
+		{"25", 0, "", false},
+		{"", 0, "", false},
+		{"* OK", 0, "", false},
+	} {
+		code, text, more, err := parseReply(test.line)
+		if code != test.code && err == nil || (err == nil) != (test.code != 0) || text != test.text || more != test.more {
+			t.Errorf("%q: %d %q %v, %v", test.line, code, text, more, err)
+		}
+	}
+}
+
+func TestRefusal(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		lines []string
+		want  smtp.SMTPError
+	}{
+		{"with an enhanced code", []string{"5.7.8 no"}, smtp.SMTPError{Code: 535, EnhancedCode: smtp.EnhancedCode{5, 7, 8}, Message: "no"}},
+		{"that each line repeats", []string{"5.7.8 no", "5.7.8 and no"}, smtp.SMTPError{Code: 535, EnhancedCode: smtp.EnhancedCode{5, 7, 8}, Message: "no and no"}},
+		{"without", []string{"no"}, smtp.SMTPError{Code: 535, EnhancedCode: smtp.NoEnhancedCode, Message: "no"}},
+		{"nothing but a code", []string{"5.7.139"}, smtp.SMTPError{Code: 535, EnhancedCode: smtp.EnhancedCode{5, 7, 139}}},
+		{"nearly a code", []string{"5.7.8.9 no"}, smtp.SMTPError{Code: 535, EnhancedCode: smtp.NoEnhancedCode, Message: "5.7.8.9 no"}},
+		{"nothing", []string{""}, smtp.SMTPError{Code: 535, EnhancedCode: smtp.NoEnhancedCode}},
+	} {
+		if got := refusal(535, test.lines); *got != test.want {
+			t.Errorf("%s: %+v", test.name, *got)
+		}
+	}
+}
+
+func TestOffer(t *testing.T) {
+	got := offer([]string{"SIZE 1", "starttls", "AUTH=LOGIN PLAIN", "auth login", "REQUIRETLS", "DSN"})
+	if want := []string{"SIZE 1", "DSN", "AUTH PLAIN LOGIN"}; !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestMechanisms(t *testing.T) {
+	k := &Client{extensions: []string{"SIZE", "AUTH", "AUTH=LOGIN", "auth PLAIN XOAUTH2", "AUTHENTIC X"}}
+	if got := strings.Join(k.Mechanisms(), " "); got != "LOGIN PLAIN XOAUTH2" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestHelloName(t *testing.T) {
+	long := strings.Repeat("a.", 127) + "a"
+	for _, name := range []string{"scanner", "a.example.com", "x-1", "[127.0.0.1]", "[IPv6:::1]", "1", long} {
+		if got := helloName(name); got != name {
+			t.Errorf("%q is announced as %q", name, got)
+		}
+	}
+	for _, name := range []string{"", "-a", "a-", "a..b", ".a", "a.", "a_b", "ü", "a b", "[::1]", "[IPv6:127.0.0.1]", "[127.0.0.1",
+		"[]", "[IPv6:]", "[IPv6:fe80::1%eth0]", "[a.b]", long + "a"} {
+		if got := helloName(name); got != "[127.0.0.1]" {
+			t.Errorf("%q is announced as %q", name, got)
+		}
+	}
+}

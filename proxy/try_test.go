@@ -1,0 +1,70 @@
+package proxy
+
+import (
+	"log/slog"
+	"net"
+	"testing"
+	"testing/synctest"
+)
+
+// Try is a login without a client, for a token that is not yet trusted.
+func TestTry(t *testing.T) {
+	const hello = "U> * OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2] hello"
+	const auth = "U< A1 AUTHENTICATE XOAUTH2 b64(user=joe@example.com^Aauth=Bearer t0ken^A^A)"
+	const accepted = "U> A1 OK [CAPABILITY IMAP4rev1] logged in"
+	for _, test := range []struct {
+		name, protocol string
+		script         []string
+		want           Result
+		words          string
+	}{
+		{"the mailbox opens", "imap", []string{hello, auth, accepted, "U< A2 EXAMINE INBOX",
+			"U> * 3 EXISTS", "U> A2 OK [READ-ONLY] done", "U< A3 LOGOUT", "U$"}, "", ""},
+		{"the token is refused", "imap", []string{hello, auth, "U> A1 NO no", "U$"}, UpstreamRefused, "NO no"},
+		{"the mailbox does not open", "imap", []string{hello, auth, accepted, "U< A2 EXAMINE INBOX",
+			"U> A2 BAD User is authenticated but not connected.", "U$"}, UpstreamRefused, "BAD User is authenticated but not connected."},
+		{"the mailbox does not open now", "imap", []string{hello, auth, accepted, "U< A2 EXAMINE INBOX",
+			"U> A2 NO [INUSE] somebody else", "U$"}, UpstreamDown, "NO [INUSE] somebody else"},
+		{"hangs up", "imap", []string{hello, auth, accepted, "U< A2 EXAMINE INBOX", "U-"}, UpstreamDown, ""},
+		{"stalls", "imap", []string{hello, auth, accepted, "U< A2 EXAMINE INBOX", "~ 28s", "U$"}, UpstreamDown, ""},
+		{"submission has no mailbox", "smtp", []string{"U> 220 hello", "U< EHLO localhost", "U> 250-x",
+			"U> 250 AUTH XOAUTH2", "U< AUTH XOAUTH2 ...", "U> 235 2.7.0 yes", "U< QUIT", "U$"}, "", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newPlayer(t, test.protocol, slog.LevelInfo)
+				p.c, p.done = newPeer(nobody{}), make(chan struct{})
+				close(p.done)
+				defer p.end()
+				tried := make(chan error, 1)
+				go func() {
+					tried <- p.server.Try(t.Context(), test.protocol, p.account.upstream, "joe@example.com", "t0ken")
+				}()
+				for _, line := range append([]string{"U+"}, test.script...) {
+					if err := p.play(line); err != nil {
+						t.Fatal(line, err)
+					}
+				}
+				err := <-tried
+				if test.want == "" {
+					if err != nil {
+						t.Error(err)
+					}
+					return
+				}
+				if e := failure(err); e.Result != test.want || e.Detail != test.words {
+					t.Errorf("%s: %s, %v", e.Result, e.Detail, err)
+				}
+			})
+		})
+	}
+	s, _ := newTestServer(nil)
+	if e := failure(s.Try(t.Context(), "gopher", nil, "", "")); e.Result != Misconfigured {
+		t.Error(e)
+	}
+}
+
+// nobody is a client that is not there.
+type nobody struct{ net.Conn }
+
+func (nobody) Close() error { return nil }

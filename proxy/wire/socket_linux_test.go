@@ -1,0 +1,36 @@
+package wire
+
+import (
+	"net"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// userTimeout asks the system for what setUserTimeout sets.
+func userTimeout(t *testing.T, s *socket) (ms int) {
+	t.Helper()
+	var err error
+	s.raw.Control(func(fd uintptr) { ms, err = unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ms
+}
+
+// A program on this machine may pause for as long as it likes within a message.
+func TestUserTimeout(t *testing.T) {
+	ours, _ := tcp(t)
+	s := newSocket(ours)
+	if ms := userTimeout(t, s); ms != 0 {
+		t.Errorf("a client on this machine that does not read has %d ms", ms)
+	}
+	setUserTimeout(s.raw, time.Minute)
+	if ms := userTimeout(t, s); ms != 60_000 {
+		t.Errorf("another would have %d ms", ms)
+	}
+	if isLoopback(&net.TCPAddr{IP: net.IPv4(192, 0, 2, 1)}) || !isLoopback(&net.TCPAddr{IP: net.IPv6loopback}) {
+		t.Error("whose address is it?")
+	}
+}
