@@ -115,3 +115,31 @@ func TestErrorWords(t *testing.T) {
 		t.Errorf("%q", e)
 	}
 }
+
+// TestAnswersDocumented holds README and manual to the codes that there are.
+func TestAnswersDocumented(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	manual, err := os.ReadFile("../man/xoauthd.8")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for r, a := range answers {
+		entry := ".It Li " + string(r) + "\n"
+		if _, text, ok := strings.Cut(string(manual), entry); !ok {
+			t.Errorf("the manual does not have %s", r)
+		} else if text, _, _ = strings.Cut(text, "\n.It"); r != NoLogin && !strings.Contains(text, ".Bq "+string(a.imap)+" ,\n") {
+			t.Errorf("the manual says of %s: %s", r, text)
+		} else if _, enhanced, _ := strings.Cut(a.smtp, "."); r != NoLogin && !strings.Contains(text, enhanced+".") {
+			t.Errorf("the manual says of %s: %s", r, text)
+		}
+		for line := range strings.Lines(string(readme)) {
+			if strings.HasPrefix(line, "| ") && strings.Contains(line, "| `"+string(r)+"` |") &&
+				!strings.HasSuffix(line, fmt.Sprintf("| `[%s]` | %s |\n", a.imap, a.smtp)) {
+				t.Errorf("README.md says of %s: %s", r, line)
+			}
+		}
+	}
+}

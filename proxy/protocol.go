@@ -3,12 +3,10 @@ package proxy
 import (
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/emersion/go-imap/v2"
 	gosasl "github.com/emersion/go-sasl"
-	"github.com/emersion/go-smtp"
 
 	imapdialogue "github.com/xoauthd/xoauthd/proxy/imap"
 	"github.com/xoauthd/xoauthd/proxy/sasl"
@@ -107,13 +105,9 @@ func refusedIMAP(err error) (words string, passing, ok bool) {
 }
 
 func refusedSMTP(err error) (words string, passing, ok bool) {
-	var e *smtp.SMTPError
-	if !errors.As(err, &e) || e.Code < 400 {
-		return "", false, false // or an answer that makes no sense
+	var r *smtpdialogue.Refusal
+	if !errors.As(err, &r) {
+		return "", false, false
 	}
-	words = fmt.Sprint(e.Code, " ")
-	if e.EnhancedCode != smtp.NoEnhancedCode {
-		words += fmt.Sprintf("%d.%d.%d ", e.EnhancedCode[0], e.EnhancedCode[1], e.EnhancedCode[2])
-	}
-	return words + e.Message, e.Temporary(), true
+	return r.Error(), r.Temporary(), true
 }

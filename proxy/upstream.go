@@ -40,6 +40,7 @@ type link struct {
 	conn     *wire.Conn
 	protocol *protocol
 	upstream *Upstream
+	took     time.Duration // to dial and begin
 }
 
 func (k *link) close() { k.conn.Close() }
@@ -56,6 +57,7 @@ func (k *link) within(ctx context.Context) (stop func() bool) {
 // dial connects to u and begins the dialogue, up to where one can log in. All
 // that has time until ctx is done. The error is an *Error.
 func (s *Server) dial(ctx context.Context, p *protocol, u *Upstream, hello string, trace func(bool, string)) (*link, error) {
+	start := time.Now()
 	dialling, cancel := context.WithTimeout(ctx, dialTime)
 	defer cancel()
 	nc, err := s.dialer(dialling, "tcp", u.Address())
@@ -69,6 +71,7 @@ func (s *Server) dial(ctx context.Context, p *protocol, u *Upstream, hello strin
 		k.close()
 		return nil, k.down(err)
 	}
+	k.took = time.Since(start)
 	return k, nil
 }
 
@@ -163,7 +166,7 @@ func (s *session) connect(ctx context.Context, u *Upstream, user, token string) 
 		s.early = nil
 		welcome, err := k.logIn(ctx, user, token)
 		if err == nil || !isLost(err) {
-			return s.observe(k, start, welcome, err)
+			return s.observe(k, start.Add(-k.took), welcome, err)
 		}
 		k.close()
 	}

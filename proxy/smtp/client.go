@@ -28,7 +28,7 @@ type Client struct {
 
 // NewClient reads the greeting and says EHLO as hello. With a config it begins
 // TLS by STARTTLS and says EHLO again; without, the connection must be inside
-// TLS already. The error is an *smtp.SMTPError if the upstream refused.
+// TLS already. The error is a *Refusal if the upstream refused.
 func NewClient(c *wire.Conn, config *tls.Config, hello string) (*Client, error) {
 	k := &Client{c: c, hello: hello}
 	if _, err := k.expect("greeting", 220); err != nil {
@@ -72,7 +72,7 @@ func (k *Client) Mechanisms() []string {
 }
 
 // Authenticate logs in. It returns the reply that the client at the other end
-// is to be told. The error is an *smtp.SMTPError if the upstream refused.
+// is to be told. The error is a *Refusal if the upstream refused.
 func (k *Client) Authenticate(mechanism gosasl.Client) (welcome []string, err error) {
 	if !k.c.Secure() {
 		return nil, errors.New("AUTH: not inside TLS")
@@ -103,7 +103,7 @@ func (k *Client) authenticate(name string, ir []byte, mechanism gosasl.Client) (
 		case code == 235:
 			return format(code, lines), nil
 		case code != 334:
-			return nil, fmt.Errorf("AUTH: %w", refusal(code, lines))
+			return nil, fmt.Errorf("AUTH: %w", unwanted(code, lines))
 		case ir != nil:
 			k.c.PrintSecret(encoded, "(token)")
 			ir = nil
@@ -131,7 +131,7 @@ func (k *Client) Quit() {
 func (k *Client) expect(step string, code int) ([]string, error) {
 	got, lines, err := k.read()
 	if err == nil && got != code {
-		err = refusal(got, lines)
+		err = unwanted(got, lines)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", step, err)
@@ -179,21 +179,42 @@ func parseReply(line string) (code int, text string, more bool, err error) {
 	return code, text, len(line) > 3 && line[3] == '-', nil
 }
 
+// unwanted is a reply other than the one that was hoped for as an error: a
+// *Refusal, unless it makes no sense there.
+func unwanted(code int, lines []string) error {
+	if code < 400 {
+		return fmt.Errorf("unexpected reply %d", code)
+	}
+	return refusal(code, lines)
+}
+
+// A Refusal is a reply that says no. Unlike an SMTPError it tells the enhanced
+// code: the text beside it is often the same whatever the matter is.
+type Refusal struct{ smtp.SMTPError }
+
+func (r *Refusal) Error() string {
+	text := strconv.Itoa(r.Code)
+	if e := r.EnhancedCode; e != smtp.NoEnhancedCode {
+		text += fmt.Sprintf(" %d.%d.%d", e[0], e[1], e[2])
+	}
+	return strings.TrimSuffix(text+" "+r.Message, " ")
+}
+
 // refusal is a reply as an error. Its message is the text of all lines, without
 // the enhanced code that each of them may repeat.
-func refusal(code int, lines []string) *smtp.SMTPError {
-	e := &smtp.SMTPError{Code: code, EnhancedCode: smtp.NoEnhancedCode}
+func refusal(code int, lines []string) *Refusal {
+	r := &Refusal{smtp.SMTPError{Code: code, EnhancedCode: smtp.NoEnhancedCode}}
 	texts := make([]string, len(lines))
 	for i, line := range lines {
 		first, rest, _ := strings.Cut(line, " ")
 		var enhanced smtp.EnhancedCode
 		if n, err := fmt.Sscanf(first+" ", "%d.%d.%d ", &enhanced[0], &enhanced[1], &enhanced[2]); n == 3 && err == nil {
-			e.EnhancedCode, line = enhanced, rest
+			r.EnhancedCode, line = enhanced, rest
 		}
 		texts[i] = line
 	}
-	e.Message = strings.Join(texts, " ")
-	return e
+	r.Message = strings.Join(texts, " ")
+	return r
 }
 
 // format writes a reply as its lines.

@@ -42,16 +42,17 @@ func TestRefusal(t *testing.T) {
 		name  string
 		lines []string
 		want  smtp.SMTPError
+		text  string
 	}{
-		{"with an enhanced code", []string{"5.7.8 no"}, smtp.SMTPError{Code: 535, EnhancedCode: smtp.EnhancedCode{5, 7, 8}, Message: "no"}},
-		{"that each line repeats", []string{"5.7.8 no", "5.7.8 and no"}, smtp.SMTPError{Code: 535, EnhancedCode: smtp.EnhancedCode{5, 7, 8}, Message: "no and no"}},
-		{"without", []string{"no"}, smtp.SMTPError{Code: 535, EnhancedCode: smtp.NoEnhancedCode, Message: "no"}},
-		{"nothing but a code", []string{"5.7.139"}, smtp.SMTPError{Code: 535, EnhancedCode: smtp.EnhancedCode{5, 7, 139}}},
-		{"nearly a code", []string{"5.7.8.9 no"}, smtp.SMTPError{Code: 535, EnhancedCode: smtp.NoEnhancedCode, Message: "5.7.8.9 no"}},
-		{"nothing", []string{""}, smtp.SMTPError{Code: 535, EnhancedCode: smtp.NoEnhancedCode}},
+		{"with an enhanced code", []string{"5.7.8 no"}, smtp.SMTPError{Code: 535, EnhancedCode: smtp.EnhancedCode{5, 7, 8}, Message: "no"}, "535 5.7.8 no"},
+		{"that each line repeats", []string{"5.7.8 no", "5.7.8 and no"}, smtp.SMTPError{Code: 535, EnhancedCode: smtp.EnhancedCode{5, 7, 8}, Message: "no and no"}, "535 5.7.8 no and no"},
+		{"without", []string{"no"}, smtp.SMTPError{Code: 535, EnhancedCode: smtp.NoEnhancedCode, Message: "no"}, "535 no"},
+		{"nothing but a code", []string{"5.7.139"}, smtp.SMTPError{Code: 535, EnhancedCode: smtp.EnhancedCode{5, 7, 139}}, "535 5.7.139"},
+		{"nearly a code", []string{"5.7.8.9 no"}, smtp.SMTPError{Code: 535, EnhancedCode: smtp.NoEnhancedCode, Message: "5.7.8.9 no"}, "535 5.7.8.9 no"},
+		{"nothing", []string{""}, smtp.SMTPError{Code: 535, EnhancedCode: smtp.NoEnhancedCode}, "535"},
 	} {
-		if got := refusal(535, test.lines); *got != test.want {
-			t.Errorf("%s: %+v", test.name, *got)
+		if got := refusal(535, test.lines); got.SMTPError != test.want || got.Error() != test.text {
+			t.Errorf("%s: %+v", test.name, got)
 		}
 	}
 }
