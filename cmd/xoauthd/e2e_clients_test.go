@@ -1,0 +1,209 @@
+package main_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A command is what a program is given beside its arguments.
+type command struct {
+	stdin string
+	env   []string // beside that of the test
+}
+
+// A result is what came of a program.
+type result struct {
+	status         int
+	stdout, stderr string
+}
+
+// clientTime is how long a client may take: for the message of 50 MB, on a slow
+// machine.
+const clientTime = 2 * time.Minute
+
+// try runs a program to its end. Its exit status is -1 if it did not come to one
+// of its own.
+func (d *daemon) try(t *testing.T, c command, name string, args ...string) result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), clientTime)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, name, args...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(c.stdin), &stdout, &stderr
+	// What a user has in the home directory must not matter.
+	cmd.Env = append(os.Environ(), append(c.env, "HOME="+d.dir)...)
+	if err := cmd.Run(); err != nil {
+		fmt.Fprintf(&stderr, "%s: %v\n", name, err)
+	}
+	return result{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
+}
+
+// run runs a program that succeeds, and returns what it printed.
+func (d *daemon) run(t *testing.T, c command, name string, args ...string) string {
+	t.Helper()
+	r := d.try(t, c, name, args...)
+	if r.status != 0 {
+		t.Fatalf("%s: exit status %d\n%s", name, r.status, shorten(r.stderr))
+	}
+	return r.stdout
+}
+
+// A client is a mail program that a person might use.
+type client struct {
+	name string
+	try  func(t *testing.T, d *daemon, message string) result
+	fail int // exit status when the login is refused
+}
+
+// senders submit a message to the user of the daemon.
+func senders() []client {
+	return []client{
+		{"curl to SMTP", curlSend, 67},
+		{"msmtp with PLAIN", msmtpSend("plain"), 77}, // EX_NOPERM
+		{"msmtp with LOGIN", msmtpSend("login"), 77},
+		{"smtplib", smtplibSend, 1},
+	}
+}
+
+// readers print the messages of the inbox, each as a line of base64.
+func readers() []client {
+	return []client{
+		{"curl to IMAP", curlRead, 67},
+		{"mbsync", mbsyncRead, 1},
+		{"imaplib", imaplibRead, 1},
+	}
+}
+
+func curlSend(t *testing.T, d *daemon, message string) result {
+	return d.try(t, command{stdin: message}, "curl", "--silent", "--verbose",
+		"--url", "smtp://"+address(d.smtp), "--user", d.user+":"+d.password,
+		"--mail-from", d.user, "--mail-rcpt", d.user, "--upload-file", "-")
+}
+
+// msmtp takes lines as this system ends them.
+func msmtpSend(mechanism string) func(*testing.T, *daemon, string) result {
+	return func(t *testing.T, d *daemon, message string) result {
+		file := filepath.Join(d.dir, "msmtprc")
+		d.write(t, "msmtprc", file, 0o600, map[string]any{
+			"Port": d.smtp, "User": d.user, "PasswordFile": d.passwordFile(), "Auth": mechanism,
+		})
+		stdin := strings.ReplaceAll(message, "\r\n", "\n")
+		return d.try(t, command{stdin: stdin}, "msmtp", "-C", file, d.user)
+	}
+}
+
+func smtplibSend(t *testing.T, d *daemon, message string) result {
+	return d.try(t, command{stdin: message, env: []string{"PASSWORD=" + d.password}},
+		"python3", "testdata/e2e/smtp.py", strconv.Itoa(d.smtp), d.user, d.user)
+}
+
+// curlRead reads one message after the other until there are no more.
+func curlRead(t *testing.T, d *daemon, _ string) result {
+	var lines strings.Builder
+	for i := 1; ; i++ {
+		r := d.try(t, command{}, "curl", "--silent", "--verbose", "--user", d.user+":"+d.password,
+			"--url", fmt.Sprintf("imap://%s/INBOX;MAILINDEX=%d", address(d.imap), i))
+		// 78 is that there is no such message.
+		if r.status != 0 && (r.status != 78 || i == 1) {
+			return r
+		} else if r.status != 0 {
+			return result{stdout: lines.String()}
+		}
+		fmt.Fprintln(&lines, base64.StdEncoding.EncodeToString([]byte(r.stdout)))
+	}
+}
+
+// mbsyncRead copies the inbox into a folder, where lines end as on this system.
+func mbsyncRead(t *testing.T, d *daemon, _ string) result {
+	folder, err := os.MkdirTemp(d.dir, "mbsync-")
+	must(t, err)
+	file := filepath.Join(folder, "mbsyncrc")
+	d.write(t, "mbsyncrc", file, 0o600, map[string]any{
+		"Port": d.imap, "User": d.user, "PasswordFile": d.passwordFile(), "Folder": folder,
+	})
+	r := d.try(t, command{}, "mbsync", "-c", file, "-a")
+	if r.status != 0 {
+		return r
+	}
+	files, err := filepath.Glob(filepath.Join(folder, "INBOX", "[nc][eu][wr]", "*"))
+	must(t, err)
+	var lines strings.Builder
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		must(t, err)
+		b = bytes.ReplaceAll(b, []byte("\n"), []byte("\r\n"))
+		fmt.Fprintln(&lines, base64.StdEncoding.EncodeToString(b))
+	}
+	return result{stdout: lines.String()}
+}
+
+func imaplibRead(t *testing.T, d *daemon, _ string) result {
+	return d.try(t, command{env: []string{"PASSWORD=" + d.password}},
+		"python3", "testdata/e2e/imap.py", strconv.Itoa(d.imap), d.user)
+}
+
+// send submits a message with the quickest of the senders.
+func (d *daemon) send(t *testing.T, message string) {
+	t.Helper()
+	if r := curlSend(t, d, message); r.status != 0 {
+		t.Fatalf("curl: exit status %d\n%s", r.status, r.stderr)
+	}
+}
+
+// worksEverywhere checks that every client can log in.
+func (d *daemon) worksEverywhere(t *testing.T) {
+	t.Helper()
+	before := len(d.mail(t, d.user))
+	clients := senders()
+	for _, c := range clients {
+		if r := c.try(t, d, greeting); r.status != 0 {
+			t.Errorf("%s: exit status %d\n%s", c.name, r.status, shorten(r.stderr))
+		}
+	}
+	d.delivered(t, d.user, before+len(clients))
+	for _, c := range readers() {
+		if r := c.try(t, d, ""); r.status != 0 {
+			t.Errorf("%s: exit status %d\n%s", c.name, r.status, shorten(r.stderr))
+		}
+	}
+}
+
+// greeting is a message like any other.
+const greeting = "Subject: Hello\r\n\r\nIt works.\r\n"
+
+// refusedEverywhere checks that no client can log in, that each of them says so
+// by its exit status, and that it shows what the server said.
+func (d *daemon) refusedEverywhere(t *testing.T, smtp, imap []string) {
+	t.Helper()
+	before := len(d.mail(t, d.user))
+	check := func(clients []client, said []string) {
+		t.Helper()
+		for _, c := range clients {
+			r := c.try(t, d, greeting)
+			if r.status != c.fail {
+				t.Errorf("%s: exit status %d, want %d\n%s", c.name, r.status, c.fail, shorten(r.stderr))
+			}
+			// msmtp breaks the reply after its code.
+			text := strings.ReplaceAll(r.stdout+r.stderr, "\n", " ")
+			for _, part := range said {
+				if !strings.Contains(text, part) {
+					t.Errorf("%s: no %q in %s", c.name, part, shorten(text))
+				}
+			}
+		}
+	}
+	check(senders(), smtp)
+	check(readers(), imap)
+	if n := len(d.mail(t, d.user)); n != before {
+		t.Errorf("%d messages were delivered", n-before)
+	}
+}

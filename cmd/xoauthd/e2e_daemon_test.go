@@ -1,0 +1,213 @@
+package main_test
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A daemon is xoauthd with one account.
+type daemon struct {
+	*world
+	user, password string
+	dir, file, log string
+	state          string // directory
+	cmd            *exec.Cmd
+}
+
+// daemonConfig is what xoauthd.toml is filled in with.
+type daemonConfig struct {
+	State                      string
+	IMAP, SMTP, Web, Metrics   int
+	ClientID, ClientSecret     string
+	Issuer, CA, Mechanism      string
+	UpstreamIMAP, UpstreamSMTP int
+	User, PasswordHash         string
+}
+
+// newDaemon starts a daemon whose account is not authorized yet.
+func (w *world) newDaemon(t *testing.T) *daemon {
+	t.Helper()
+	return w.newDaemonWith(t, func(*daemonConfig) {})
+}
+
+// authorized starts a daemon whose account a person has authorized.
+func (w *world) authorized(t *testing.T) *daemon {
+	t.Helper()
+	d := w.newDaemon(t)
+	d.authorize(t)
+	return d
+}
+
+// newDaemonWith is newDaemon with a configuration that change may alter. It
+// ends with the test.
+func (w *world) newDaemonWith(t *testing.T, change func(*daemonConfig)) *daemon {
+	t.Helper()
+	dir, err := os.MkdirTemp(w.dir, "daemon-")
+	must(t, err)
+	d := &daemon{
+		world: w,
+		user:  w.mailboxes[0],
+		dir:   dir,
+		file:  filepath.Join(dir, "xoauthd.toml"),
+		log:   filepath.Join(dir, "log"),
+		state: filepath.Join(dir, "state"),
+	}
+	w.mailboxes = w.mailboxes[1:]
+	d.usePassword(t, newPassword())
+	w.write(t, "xoauthd.toml", d.file, 0o600, d.config(t, change))
+	for _, file := range []string{w.dovecot.Log, w.postfix.Log, d.log} {
+		showing(t, file)
+	}
+	t.Cleanup(func() { d.finish(t) })
+	d.start(t)
+	return d
+}
+
+func (d *daemon) config(t *testing.T, change func(*daemonConfig)) daemonConfig {
+	hash := d.run(t, command{stdin: d.password + "\n"}, d.program, "hash-password")
+	c := daemonConfig{
+		State: d.state,
+		IMAP:  d.imap, SMTP: d.smtp, Web: d.web, Metrics: d.metrics,
+		ClientID: d.provider.config.ClientID, ClientSecret: d.provider.config.ClientSecret,
+		Issuer: d.provider.issuer, CA: d.path("ca.pem"), Mechanism: "auto",
+		UpstreamIMAP: d.dovecot.Port, UpstreamSMTP: d.postfix.Port,
+		User: d.user, PasswordHash: hash,
+	}
+	change(&c)
+	return c
+}
+
+// newPassword makes one that clients must quote.
+func newPassword() string { return rand.Text() + awkwardEnd }
+
+const awkwardEnd = ` "\%{`
+
+// usePassword lets clients use a password.
+func (d *daemon) usePassword(t *testing.T, password string) {
+	t.Helper()
+	d.password = password
+	must(t, os.WriteFile(d.passwordFile(), []byte(password+"\n"), 0o600))
+	d.secrets.add("password", strings.TrimSuffix(password, awkwardEnd))
+}
+
+func (d *daemon) passwordFile() string { return filepath.Join(d.dir, "password") }
+
+// start starts it, and waits until it is ready.
+func (d *daemon) start(t *testing.T) {
+	t.Helper()
+	log, err := os.OpenFile(d.log, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	must(t, err)
+	defer log.Close()
+	d.cmd = exec.Command(d.program, "serve", "--config", d.file)
+	d.cmd.Stderr = log
+	must(t, d.cmd.Start())
+	listening(t, d.metrics)
+	poll(t, "/readyz", func() bool {
+		status, _ := d.get(t, d.metrics, "/readyz")
+		return status == 200
+	})
+}
+
+// stop ends it as systemd does.
+func (d *daemon) stop(t *testing.T) {
+	t.Helper()
+	must(t, d.cmd.Process.Signal(syscall.SIGTERM))
+	if err := end(d.cmd); err != nil {
+		t.Errorf("the daemon ended: %v", err)
+	}
+	d.cmd = nil
+}
+
+// kill ends it as a loss of power does.
+func (d *daemon) kill(t *testing.T) {
+	t.Helper()
+	must(t, d.cmd.Process.Kill())
+	d.cmd.Wait() // which tells that it was killed
+	d.cmd = nil
+}
+
+// finish ends it, if it runs, and keeps what it said.
+func (d *daemon) finish(t *testing.T) {
+	if d.cmd != nil {
+		if !t.Failed() { // it may be ending
+			d.keep(t, d.metrics, "/metrics")
+			d.keep(t, d.web, "/")
+			d.keep(t, d.web, "/authorize/"+d.user)
+		}
+		d.stop(t)
+	}
+	b, err := os.ReadFile(d.log)
+	must(t, err)
+	d.said[d.log] += string(b)
+	for _, bad := range []string{"DATA RACE", "panic:"} {
+		if bytes.Contains(b, []byte(bad)) {
+			t.Errorf("%s in the log", bad)
+		}
+	}
+}
+
+// keep keeps a page that the daemon shows.
+func (d *daemon) keep(t *testing.T, port int, path string) {
+	t.Helper()
+	status, page := d.get(t, port, path)
+	if status != 200 {
+		t.Errorf("%s: status %d", path, status)
+	}
+	d.said[d.dir+" "+path] += page
+}
+
+// metric returns the value of a metric, given its name and labels as they are
+// shown.
+func (d *daemon) metric(t *testing.T, name string) float64 {
+	t.Helper()
+	_, page := d.get(t, d.metrics, "/metrics")
+	_, rest, found := strings.Cut(page, "\n"+name+" ")
+	if !found {
+		t.Fatalf("there is no metric %s", name)
+	}
+	value, _, _ := strings.Cut(rest, "\n")
+	number, err := strconv.ParseFloat(value, 64)
+	must(t, err)
+	return number
+}
+
+// expire sets the end of the access token, as the daemon knows it, into the
+// past. The daemon is started anew.
+func (d *daemon) expire(t *testing.T) {
+	t.Helper()
+	d.stop(t)
+	file := filepath.Join(d.state, d.user+".json")
+	b, err := os.ReadFile(file)
+	must(t, err)
+	var grant map[string]any
+	must(t, json.Unmarshal(b, &grant))
+	if _, ok := grant["expiry"]; !ok {
+		t.Fatalf("%s has no expiry", file)
+	}
+	grant["expiry"] = time.Now().Add(-time.Minute)
+	b, err = json.Marshal(grant)
+	must(t, err)
+	must(t, os.WriteFile(file, b, 0o600))
+	d.start(t)
+}
+
+// accessToken is the one that the daemon has saved.
+func (d *daemon) accessToken(t *testing.T) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(d.state, d.user+".json"))
+	must(t, err)
+	var grant struct {
+		Token string `json:"access_token"`
+	}
+	must(t, json.Unmarshal(b, &grant))
+	return grant.Token
+}

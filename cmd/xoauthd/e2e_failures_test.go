@@ -1,0 +1,134 @@
+package main_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+)
+
+func testWrongPassword(t *testing.T, w *world) {
+	d := w.authorized(t)
+	right := d.password
+	d.usePassword(t, newPassword())
+	d.refusedEverywhere(t, []string{"535 5.7.8"}, []string{"[AUTHENTICATIONFAILED]"})
+	d.usePassword(t, right)
+	d.worksEverywhere(t)
+}
+
+func testNotAuthorized(t *testing.T, w *world) {
+	d := w.newDaemon(t)
+	link := d.link(t)
+	d.refusedEverywhere(t, []string{"454 4.7.0", link}, []string{"[CONTACTADMIN]", link})
+	if needs := d.metric(t, needsAuthorization(d.user)); needs != 1 {
+		t.Errorf("needs authorization: %v", needs)
+	}
+	d.authorize(t)
+	d.worksEverywhere(t)
+}
+
+// outage stops a server. It is there again when it is over, or the test.
+func outage(t *testing.T, server interface {
+	start(t *testing.T)
+	stop(t *testing.T)
+}) (over func()) {
+	t.Helper()
+	server.stop(t)
+	over = sync.OnceFunc(func() { server.start(t) })
+	t.Cleanup(over)
+	return over
+}
+
+func testProviderDown(t *testing.T, w *world) {
+	d := w.authorized(t)
+	d.expire(t)
+	over := outage(t, w.provider)
+	d.refusedEverywhere(t, []string{"454 4.4.3"}, []string{"[UNAVAILABLE]"})
+	if needs := d.metric(t, needsAuthorization(d.user)); needs != 0 {
+		t.Errorf("needs authorization: %v", needs)
+	}
+	over()
+	poll(t, "the daemon to ask again", func() bool { return curlSend(t, d, greeting).status == 0 })
+	d.delivered(t, d.user, 1)
+	d.worksEverywhere(t)
+}
+
+func testUpstreamDown(t *testing.T, w *world) {
+	d := w.authorized(t)
+	imapOver, smtpOver := outage(t, w.dovecot), outage(t, w.postfix)
+	d.refusedEverywhere(t, []string{"454 4.4.1"}, []string{"[UNAVAILABLE]"})
+	imapOver()
+	smtpOver()
+	d.worksEverywhere(t)
+}
+
+// testSmarthost gives a mail server of the old kind xoauthd for its smarthost.
+// It must keep the mail during any outage, and deliver it afterwards unchanged.
+func testSmarthost(t *testing.T, w *world) {
+	d := w.authorized(t)
+	p := d.smarthost(t)
+	body := awkward() + "\r\n"
+	subjects := make(map[string]string)
+	submit := func(subject string) {
+		t.Helper()
+		message := "Subject: " + subject + "\r\nContent-Type: text/plain; charset=unknown-8bit" +
+			"\r\nContent-Transfer-Encoding: 8bit\r\n\r\n" + body
+		d.run(t, command{stdin: message}, "curl", "--silent", "--show-error", "--url", "smtp://"+address(p.Port),
+			"--mail-from", d.user, "--mail-rcpt", d.user, "--upload-file", "-")
+		subjects[subject] = body
+	}
+	deferred := func(code string) {
+		t.Helper()
+		poll(t, "a message that waits for "+code, func() bool {
+			for line := range strings.Lines(p.log(t)) {
+				if strings.Contains(line, "status=deferred") && strings.Contains(line, code) {
+					return true
+				}
+			}
+			return false
+		})
+	}
+
+	submit("no outage")
+	d.delivered(t, d.user, 1)
+
+	d.expire(t)
+	over := outage(t, w.provider)
+	submit("no provider")
+	deferred("454 4.4.3")
+	over()
+	d.delivered(t, d.user, 2)
+
+	over = outage(t, w.postfix)
+	submit("no mail server")
+	deferred("454 4.4.1")
+	over()
+	d.delivered(t, d.user, 3)
+
+	w.provider.idp.Load().RevokeAll(d.user)
+	submit("no grant")
+	deferred("454 4.7.0")
+	d.authorize(t)
+	d.delivered(t, d.user, 4)
+
+	if strings.Contains(p.log(t), "status=bounced") {
+		t.Error("mail was bounced")
+	}
+	got := bodies(t, imaplibRead(t, d, "").stdout)
+	for subject, want := range subjects {
+		compare(t, subject, got[subject], want)
+	}
+}
+
+// smarthost starts a mail server that relays to the daemon.
+func (d *daemon) smarthost(t *testing.T) *postfix {
+	t.Helper()
+	p := newPostfix(t, d.world, "relay", mailServer{Smarthost: d.smtp})
+	showing(t, p.Log)
+	passwords := fmt.Sprintf("[%s]:%d %s:%s\n", "127.0.0.1", d.smtp, d.user, d.password)
+	must(t, os.WriteFile(filepath.Join(p.Dir, "passwords"), []byte(passwords), 0o600))
+	p.start(t)
+	return p
+}

@@ -1,0 +1,92 @@
+package main_test
+
+import (
+	"encoding/base64"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+)
+
+// A step of a dialogue: what the client says, and how the line begins that it
+// then waits for.
+type step struct{ say, want string }
+
+// testWaysToLogIn uses all ways to say a password, and some that are none: what
+// the daemon says of them is looked at in the end.
+func testWaysToLogIn(t *testing.T, w *world) {
+	d := w.authorized(t)
+	b64 := func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
+	user, password := b64(d.user), b64(d.password)
+	plain := b64("\x00" + d.user + "\x00" + d.password)
+	for name, steps := range map[string][]step{
+		"LOGIN with a quoted string": {{"a LOGIN " + d.user + " " + quote(d.password), "a OK "}},
+		"LOGIN with literals": {
+			{fmt.Sprintf("a LOGIN {%d}", len(d.user)), "+ "},
+			{fmt.Sprintf("%s {%d}", d.user, len(d.password)), "+ "},
+			{d.password, "a OK "},
+		},
+		"LOGIN with literals unasked": {
+			{fmt.Sprintf("a LOGIN {%d+}\r\n%s {%d+}\r\n%s", len(d.user), d.user, len(d.password), d.password), "a OK "},
+		},
+		"LOGIN after mistakes": {
+			{d.password, "* BAD "},
+			{"a " + d.password, "* BAD "},
+			{"a LOGIN " + d.user + " " + quote(d.password) + " " + quote(d.password), "a BAD "},
+			{"a SELECT " + quote(d.password), "a BAD "},
+			{"b LOGIN " + d.user + " " + quote(d.password), "b OK "},
+		},
+		"AUTHENTICATE PLAIN":                          {{"a AUTHENTICATE PLAIN", "+ "}, {plain, "a OK "}},
+		"AUTHENTICATE PLAIN with an initial response": {{"a AUTHENTICATE PLAIN " + plain, "a OK "}},
+		"AUTHENTICATE LOGIN":                          {{"a AUTHENTICATE LOGIN", "+ "}, {user, "+ "}, {password, "a OK "}},
+		"AUTHENTICATE after one that was cancelled": {
+			{"a AUTHENTICATE LOGIN", "+ "}, {user, "+ "}, {"*", "a BAD "},
+			{"b AUTHENTICATE PLAIN", "+ "}, {plain, "b OK "},
+		},
+	} {
+		t.Run(name, func(t *testing.T) { d.dialIMAP(t).play(steps) })
+	}
+	hello := step{"EHLO client.example.com", "250 "}
+	for name, steps := range map[string][]step{
+		"AUTH PLAIN":                          {hello, {"AUTH PLAIN", "334 "}, {plain, "235 "}},
+		"AUTH PLAIN with an initial response": {hello, {"AUTH PLAIN " + plain, "235 "}},
+		"AUTH LOGIN":                          {hello, {"AUTH LOGIN", "334 "}, {user, "334 "}, {password, "235 "}},
+		"AUTH LOGIN with an initial response": {hello, {"AUTH LOGIN " + user, "334 "}, {password, "235 "}},
+		"AUTH after mistakes": {
+			hello, {d.password, "500 "}, {"AUTH " + plain, "504 "},
+			{"AUTH LOGIN", "334 "}, {user, "334 "}, {"*", "501 "},
+			{"AUTH PLAIN", "334 "}, {plain, "235 "},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := d.dial(t, d.smtp)
+			c.until("220 ")
+			c.play(append(steps, step{"QUIT", "221 "}))
+		})
+	}
+}
+
+// play says what is to be said, and checks what is answered.
+func (c *conversation) play(steps []step) {
+	c.t.Helper()
+	for _, s := range steps {
+		c.say("%s\r\n", s.say)
+		line := c.line()
+		for !strings.HasPrefix(line, s.want) && (strings.HasPrefix(line, "* ") || strings.HasPrefix(line, "250-")) {
+			line = c.line()
+		}
+		if !strings.HasPrefix(line, s.want) {
+			c.t.Fatalf("%q, want %q", line, s.want)
+		}
+	}
+}
+
+// testOAUTHBEARER uses the mechanism that "auto" does not choose here.
+func testOAUTHBEARER(t *testing.T, w *world) {
+	d := w.newDaemonWith(t, func(c *daemonConfig) { c.Mechanism = "oauthbearer" })
+	d.authorize(t)
+	d.worksEverywhere(t)
+	log, err := os.ReadFile(d.log)
+	must(t, err)
+	contains(t, "log", string(log), "AUTHENTICATE OAUTHBEARER", "AUTH OAUTHBEARER")
+}

@@ -1,0 +1,148 @@
+package main_test
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/xoauthd/xoauthd/internal/idp"
+)
+
+// A provider is the OAuth 2.0 server. All that it gives away is a secret from
+// then on.
+type provider struct {
+	issuer  string
+	config  idp.Config
+	secrets *secrets
+	idp     atomic.Pointer[idp.Server]
+	server  *http.Server
+}
+
+// startProvider starts the server. It ends with the test.
+func startProvider(t *testing.T, w *world) *provider {
+	issuer := fmt.Sprintf("http://127.0.0.1:%d", w.freePort(t))
+	p := &provider{
+		issuer:  issuer,
+		secrets: &w.secrets,
+		config: idp.Config{
+			Issuer:        issuer,
+			ClientID:      "xoauthd",
+			ClientSecret:  rand.Text(),
+			RedirectURLs:  []string{fmt.Sprintf("http://localhost:%d/callback", w.web)},
+			Users:         w.mailboxes,
+			ServiceID:     "mail",
+			ServiceSecret: rand.Text(),
+		},
+	}
+	w.secrets.add("client secret", p.config.ClientSecret)
+	p.renew(t, time.Hour)
+	p.start(t)
+	t.Cleanup(func() { p.stop(t) })
+	return p
+}
+
+// renew puts a server that knows of no grants in the place of the one before.
+func (p *provider) renew(t *testing.T, life time.Duration) {
+	t.Helper()
+	p.config.AccessTokenLife = life
+	s, err := idp.New(p.config)
+	must(t, err)
+	p.idp.Store(s)
+}
+
+// start lets it be reached, at the address where it always is.
+func (p *provider) start(t *testing.T) {
+	t.Helper()
+	ln, err := net.Listen("tcp", p.issuer[len("http://"):])
+	must(t, err)
+	p.server = &http.Server{Handler: p}
+	go p.server.Serve(ln)
+}
+
+// stop makes it refuse connections. It forgets nothing.
+func (p *provider) stop(t *testing.T) {
+	t.Helper()
+	must(t, p.server.Close())
+}
+
+// ServeHTTP implements http.Handler.
+func (p *provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	server := p.idp.Load()
+	if r.URL.Path != idp.TokenPath {
+		server.ServeHTTP(w, r)
+		return
+	}
+	p.secrets.add("authorization code", r.FormValue("code"))
+	p.secrets.add("PKCE verifier", r.FormValue("code_verifier"))
+	answer := &copied{ResponseWriter: w}
+	server.ServeHTTP(answer, r)
+	var tokens struct {
+		Access  string `json:"access_token"`
+		Refresh string `json:"refresh_token"`
+	}
+	if json.Unmarshal(answer.body.Bytes(), &tokens) != nil {
+		return
+	}
+	p.secrets.add("access token", tokens.Access)
+	p.secrets.add("refresh token", tokens.Refresh)
+}
+
+// copied is a ResponseWriter that keeps the body.
+type copied struct {
+	http.ResponseWriter
+	body bytes.Buffer
+}
+
+func (c *copied) Write(b []byte) (int, error) {
+	c.body.Write(b)
+	return c.ResponseWriter.Write(b)
+}
+
+// secrets are what must not be said anywhere, with what each of them is.
+type secrets struct {
+	mu  sync.Mutex
+	all map[string]string
+}
+
+// add adds a secret, also as it looks within something that is encoded. Nothing
+// is no secret.
+func (s *secrets) add(what, secret string) {
+	if secret == "" {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.all == nil {
+		s.all = make(map[string]string)
+	}
+	s.all[secret] = what
+	for _, encoded := range withinBase64(secret) {
+		s.all[encoded] = what + " in base64"
+	}
+}
+
+// withinBase64 returns what of text is always seen when it is part of something
+// in base64, with any number of octets before it and after.
+func withinBase64(text string) (all []string) {
+	for before := range 3 {
+		n := before + len(text)
+		encoded := base64.RawStdEncoding.EncodeToString(append(make([]byte, before), text...))
+		all = append(all, encoded[(before*8+5)/6:n*8/6])
+	}
+	return all
+}
+
+func (s *secrets) list() map[string]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.all)
+}

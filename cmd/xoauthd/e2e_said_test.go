@@ -1,0 +1,68 @@
+package main_test
+
+import (
+	"html"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// testMetricNames compares the names with testdata/e2e/metrics.txt: whoever has
+// made a dashboard of them must not be surprised. Those of Go and of the process
+// are not ours to keep.
+func testMetricNames(t *testing.T, w *world) {
+	d := w.authorized(t)
+	d.worksEverywhere(t)
+	_, page := d.get(t, d.metrics, "/metrics")
+	var got []string
+	for line := range strings.Lines(page) {
+		name, ok := strings.CutPrefix(line, "# TYPE ")
+		if ok && !strings.HasPrefix(name, "go_") && !strings.HasPrefix(name, "process_") {
+			got = append(got, strings.Join(strings.Fields(name), " "))
+		}
+	}
+	slices.Sort(got)
+	b, err := os.ReadFile("testdata/e2e/metrics.txt")
+	must(t, err)
+	want := strings.Split(strings.TrimSpace(string(b)), "\n")
+	if !slices.Equal(got, want) {
+		t.Errorf("the metrics are\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	contains(t, "metrics", page, "\n# TYPE go_goroutines gauge\n", "\n# TYPE process_open_fds gauge\n")
+}
+
+// testSecrets looks for each secret in all that the daemons of the tests before
+// have said, at the level at which they say most.
+func testSecrets(t *testing.T, w *world) {
+	t.Run("by one more daemon", func(t *testing.T) { w.authorized(t).worksEverywhere(t) })
+	all := w.secrets.list()
+	for where, text := range w.said {
+		text = html.UnescapeString(text) // of pages; a log stays as it is
+		for secret, what := range all {
+			if strings.Contains(text, secret) {
+				t.Errorf("%s: %s", where, what) // and not the secret
+			}
+		}
+	}
+	count := make(map[string]int)
+	for _, what := range all {
+		count[what]++
+	}
+	t.Logf("secrets: %v; places: %d", count, len(w.said))
+
+	// Without these, nothing was looked for, or nowhere.
+	for _, what := range []string{
+		"client secret", "password", "authorization code", "PKCE verifier", "access token", "refresh token",
+	} {
+		if count[what] == 0 {
+			t.Errorf("no %s is known", what)
+		}
+	}
+	var everything strings.Builder
+	for _, text := range w.said {
+		everything.WriteString(text)
+	}
+	contains(t, "what was said", everything.String(), "level=DEBUG", "peer=upstream", "peer=client",
+		"xoauthd_sessions_total", "What happened")
+}

@@ -1,0 +1,195 @@
+package main_test
+
+import (
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/xoauthd/xoauthd/internal/ca"
+)
+
+// mailServer is what the templates of the servers are filled in with.
+type mailServer struct {
+	Dir, Log         string
+	Port             int
+	Certificate, Key string // files
+	Mail             string // the folder of the mailboxes
+	UID, GID         string // of their owner
+	SASL             string // the socket where Postfix asks Dovecot
+	Introspection    string // Dovecot's URL at the provider
+
+	// Of Postfix.
+	Name       string
+	Submission bool
+	Smarthost  int // port
+}
+
+// startServers starts the provider's mail servers.
+func (w *world) startServers(t *testing.T) {
+	certificate, err := w.ca.Issue("localhost", "127.0.0.1")
+	must(t, err)
+	cert, key, err := ca.Encode(certificate)
+	must(t, err)
+	must(t, os.WriteFile(w.path("cert.pem"), cert, 0o644))
+	must(t, os.WriteFile(w.path("key.pem"), key, 0o600))
+
+	owner, err := user.Lookup("nobody")
+	must(t, err)
+	must(t, os.Mkdir(w.mailDir, 0o755))
+	chown(t, w.mailDir, owner)
+
+	introspection, err := url.Parse(w.provider.issuer + "/introspect")
+	must(t, err)
+	introspection.User = url.UserPassword(w.provider.config.ServiceID, w.provider.config.ServiceSecret)
+	shared := mailServer{
+		Certificate:   w.path("cert.pem"),
+		Key:           w.path("key.pem"),
+		Mail:          w.mailDir,
+		UID:           owner.Uid,
+		GID:           owner.Gid,
+		SASL:          w.path("sasl"),
+		Introspection: introspection.String(),
+	}
+	w.dovecot = newDovecot(t, w, shared)
+	shared.Submission = true
+	w.postfix = newPostfix(t, w, "submission", shared)
+	started := false
+	t.Cleanup(func() { // later, each test shows what the servers logged during it
+		if !started {
+			show(t, w.dovecot.Log, 0)
+			show(t, w.postfix.Log, 0)
+		}
+	})
+	w.dovecot.start(t)
+	w.postfix.start(t)
+	started = true
+}
+
+func chown(t *testing.T, path string, owner *user.User) {
+	t.Helper()
+	uid, err := strconv.Atoi(owner.Uid)
+	must(t, err)
+	gid, err := strconv.Atoi(owner.Gid)
+	must(t, err)
+	must(t, os.Chown(path, uid, gid))
+}
+
+// dovecot is the IMAP server, and decides who may submit.
+type dovecot struct {
+	mailServer
+	file string
+	cmd  *exec.Cmd
+}
+
+func newDovecot(t *testing.T, w *world, s mailServer) *dovecot {
+	s.Dir, s.Log, s.Port = w.path("dovecot"), w.path("dovecot.log"), w.freePort(t)
+	must(t, os.Mkdir(s.Dir, 0o755))
+	d := &dovecot{mailServer: s, file: filepath.Join(s.Dir, "dovecot.conf")}
+	w.write(t, "dovecot.conf", d.file, 0o644, s)
+	w.write(t, "oauth2.conf", filepath.Join(s.Dir, "oauth2.conf"), 0o600, s)
+	t.Cleanup(func() { d.stop(t) })
+	return d
+}
+
+// start starts it, and waits until it listens.
+func (d *dovecot) start(t *testing.T) {
+	t.Helper()
+	log, err := os.OpenFile(d.Log, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	must(t, err)
+	defer log.Close()
+	d.cmd = exec.Command("dovecot", "-F", "-c", d.file)
+	d.cmd.Stderr = log // until it has read where to log
+	must(t, d.cmd.Start())
+	listening(t, d.Port)
+}
+
+// stop ends it, if it runs.
+func (d *dovecot) stop(t *testing.T) {
+	t.Helper()
+	if d.cmd == nil {
+		return
+	}
+	cmd := d.cmd
+	d.cmd = nil
+	must(t, cmd.Process.Signal(syscall.SIGTERM))
+	must(t, end(cmd))
+}
+
+// end waits until a process that was told to end has done so, and makes it do so
+// if it does not.
+func end(cmd *exec.Cmd) error {
+	defer time.AfterFunc(patience, func() { cmd.Process.Kill() }).Stop()
+	return cmd.Wait()
+}
+
+// postfix is an instance of it: the submission server, or one that relays to a
+// smarthost.
+type postfix struct {
+	mailServer
+	running bool
+}
+
+func newPostfix(t *testing.T, w *world, name string, s mailServer) *postfix {
+	s.Dir, s.Port, s.Name = w.path(name), w.freePort(t), name+".example.com"
+	s.Log = filepath.Join(s.Dir, "log")
+	owner, err := user.Lookup("postfix")
+	must(t, err)
+	p := &postfix{mailServer: s}
+	for _, dir := range []string{s.Dir, p.config(), filepath.Join(s.Dir, "queue"), filepath.Join(s.Dir, "data")} {
+		must(t, os.Mkdir(dir, 0o755))
+	}
+	chown(t, filepath.Join(s.Dir, "data"), owner)
+	var boxes strings.Builder
+	for _, mailbox := range w.mailboxes {
+		local, _, _ := strings.Cut(mailbox, "@")
+		fmt.Fprintf(&boxes, "%s %s/\n", mailbox, local)
+	}
+	must(t, os.WriteFile(filepath.Join(s.Dir, "mailboxes"), []byte(boxes.String()), 0o644))
+	w.write(t, "main.cf", filepath.Join(p.config(), "main.cf"), 0o644, s)
+	w.write(t, "master.cf", filepath.Join(p.config(), "master.cf"), 0o644, s)
+	t.Cleanup(func() { p.stop(t) })
+	return p
+}
+
+// config is the directory of its configuration, and of nothing else.
+func (p *postfix) config() string { return filepath.Join(p.Dir, "etc") }
+
+// start starts it, and waits until it listens.
+func (p *postfix) start(t *testing.T) {
+	t.Helper()
+	p.command(t, "start")
+	p.running = true
+	listening(t, p.Port)
+}
+
+// stop ends it, if it runs.
+func (p *postfix) stop(t *testing.T) {
+	t.Helper()
+	if p.running {
+		p.running = false
+		p.command(t, "stop")
+	}
+}
+
+func (p *postfix) command(t *testing.T, verb string) {
+	t.Helper()
+	if out, err := exec.Command("postfix", "-c", p.config(), verb).CombinedOutput(); err != nil {
+		t.Fatalf("postfix %s: %v\n%s", verb, err, out)
+	}
+}
+
+// log returns what it has logged.
+func (p *postfix) log(t *testing.T) string {
+	t.Helper()
+	b, err := os.ReadFile(p.Log)
+	must(t, err)
+	return string(b)
+}

@@ -1,0 +1,126 @@
+package main_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestEndToEnd proves the program itself, as it is built and run: real clients
+// with passwords in front, Dovecot and Postfix that want OAuth 2.0 behind, and
+// a provider where a person authorizes. Each test has a mailbox and a daemon of
+// its own; the servers, which take a while to start, are there for all of them.
+// The last test looks back at what all the daemons have said.
+func TestEndToEnd(t *testing.T) {
+	requireAll(t)
+	w := newWorld(t)
+	for _, test := range []struct {
+		name string
+		run  func(*testing.T, *world)
+	}{
+		{"mail arrives byte for byte", testMail},
+		{"a message of 50 MB goes up and down", testLargeMessage},
+		{"what is appended comes back byte for byte", testAppend},
+		{"pipelined commands are answered in order", testPipelining},
+		{"IDLE wakes up when mail arrives", testIdle},
+		{"COMPRESS is negotiated and works", testCompress},
+		{"ENABLE and CONDSTORE work", testCondstore},
+		{"every way to log in works", testWaysToLogIn},
+		{"OAUTHBEARER works as XOAUTH2 does", testOAUTHBEARER},
+		{"a hundred logins cause one refresh", testManyLogins},
+		{"a token that ends is replaced", testShortTokens},
+
+		{"a wrong password is told as such", testWrongPassword},
+		{"before authorization the reply names the link", testNotAuthorized},
+		{"a provider that is down is a passing fault", testProviderDown},
+		{"mail servers that are down are a passing fault", testUpstreamDown},
+		{"a revoked token is replaced unnoticed", testTokenRevoked},
+		{"a withdrawn grant is authorized again", testGrantWithdrawn},
+		{"a grant of another mailbox is not kept", testOtherMailbox},
+		{"a mail server in front queues during an outage", testSmarthost},
+
+		{"a stopping daemon finishes what runs", testDrain},
+		{"a second daemon on the same state refuses", testSecondDaemon},
+		{"a killed daemon keeps its grant", testKill},
+
+		{"the metrics are those that are listed", testMetricNames},
+		{"nothing that was said holds a secret", testSecrets},
+	} {
+		t.Run(test.name, func(t *testing.T) { test.run(t, w) })
+	}
+}
+
+// requireAll ends the test where something is missing that it needs: it is
+// skipped, unless XOAUTHD_E2E=required says that it must not be.
+func requireAll(t *testing.T) {
+	t.Helper()
+	give := t.Skipf
+	if os.Getenv("XOAUTHD_E2E") == "required" {
+		give = t.Fatalf
+	} else if testing.Short() {
+		t.Skip("real servers and clients take minutes")
+	}
+	if os.Getuid() != 0 {
+		give("the real servers are not tested: Postfix can be started by root only")
+	}
+	// Servers live where the PATH of most people does not lead.
+	t.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin")
+	var missing []string
+	if !exists("/usr/lib/sasl2/libplain.so", "/usr/lib64/sasl2/libplain.so", "/usr/lib/*/sasl2/libplain.so") {
+		missing = append(missing, "libplain.so for Postfix to log in with")
+	}
+	for _, program := range []string{"dovecot", "postfix", "curl", "msmtp", "mbsync", "python3"} {
+		if _, err := exec.LookPath(program); err != nil {
+			missing = append(missing, program)
+		}
+	}
+	if len(missing) > 0 {
+		give("the real servers are not tested: there is no %s; test/install-packages installs what is missing",
+			strings.Join(missing, ", no "))
+	}
+	version, err := exec.Command("dovecot", "--version").Output()
+	must(t, err)
+	if !strings.HasPrefix(string(version), "2.3.") {
+		give("the real servers are not tested: their configuration is for Dovecot 2.3, and this is %s", version)
+	}
+}
+
+// exists reports whether there is a file of one of the patterns.
+func exists(patterns ...string) bool {
+	for _, pattern := range patterns {
+		if files, err := filepath.Glob(pattern); err == nil && len(files) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// must ends the test if err is not nil.
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// contains ends the test unless text holds each of parts.
+func contains(t *testing.T, what, text string, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		if !strings.Contains(text, part) {
+			t.Fatalf("%s: no %q in %s", what, part, shorten(text))
+		}
+	}
+}
+
+// shorten cuts text, which may be a message of 50 MB, for reading.
+func shorten(text string) string {
+	const most = 8 << 10
+	if len(text) > most {
+		return fmt.Sprintf("%q... (%d octets)", text[:most], len(text))
+	}
+	return fmt.Sprintf("%q", text)
+}
