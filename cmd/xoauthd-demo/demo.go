@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"syscall"
 	"text/template"
 	"time"
 
@@ -36,6 +37,19 @@ func demonstrate(ctx context.Context, o options, stdout, stderr io.Writer) (err 
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
 
+	// Between finding a port and opening it, another program may take it.
+	const attempts = 3
+	for range attempts {
+		err = start(ctx, o, folder, stdout, stderr)
+		if !errors.Is(err, syscall.EADDRINUSE) {
+			return err
+		}
+	}
+	return err
+}
+
+// start finds places for all that listens, and runs it there.
+func start(ctx context.Context, o options, folder string, stdout, stderr io.Writer) error {
 	p, err := newPlaces()
 	if err != nil {
 		return err
@@ -93,7 +107,7 @@ func writeConfig(folder string, o options, p *places, provider *provider) (file 
 		return "", err
 	}
 	file = filepath.Join(folder, "xoauthd.toml")
-	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return "", err
 	}

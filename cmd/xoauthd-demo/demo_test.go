@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -39,8 +40,8 @@ func (r *running) output() string {
 	return r.text.String()
 }
 
-// start runs the demo until the test has ended, and then looks at what is left.
-func start(t *testing.T, args ...string) *running {
+// begin runs the demo until the test has ended, and then looks at what is left.
+func begin(t *testing.T, args ...string) *running {
 	t.Helper()
 	temp := t.TempDir()
 	t.Setenv("TMPDIR", temp)
@@ -100,7 +101,7 @@ func (r *running) sh(command string) (string, error) {
 }
 
 func TestAuthorized(t *testing.T) {
-	r := start(t, "--authorized")
+	r := begin(t, "--authorized")
 	send, read := r.commands()
 	if shown, err := r.sh(send); err != nil {
 		t.Fatalf("%s\n%v\n%s", send, err, shown)
@@ -114,7 +115,7 @@ func TestAuthorized(t *testing.T) {
 // TestPerson goes the whole way: refused, authorized in a browser with the wrong
 // mailbox and then with the right one, served.
 func TestPerson(t *testing.T) {
-	r := start(t)
+	r := begin(t)
 	send, read := r.commands()
 	link := regexp.MustCompile(`http://localhost:\d+/authorize/\S+`).FindString(r.output())
 	for _, command := range []string{send, read} {
@@ -127,21 +128,13 @@ func TestPerson(t *testing.T) {
 	defer cancel()
 	verdict := func(mailbox string) string {
 		t.Helper()
-		for _, step := range []chromedp.Action[chromedp.Void]{
-			chromedp.Navigate(link),
-			chromedp.Click("form button"),
-			chromedp.Click(`input[value="` + mailbox + `"]`),
-			chromedp.Click(`button[value="allow"]`),
-			chromedp.WaitVisible("h1"),
-		} {
-			if err := chromedp.Do(ctx, step); err != nil {
-				t.Fatal(err)
-			}
-		}
-		text, err := chromedp.Run(ctx, chromedp.Text("main"))
-		if err != nil {
+		if err := chromedp.Do(ctx, chromedp.Navigate(link)); err != nil {
 			t.Fatal(err)
 		}
+		r.click(ctx, "form button")
+		r.click(ctx, `input[value="`+mailbox+`"]`)
+		r.click(ctx, `button[value="allow"]`)
+		text := r.eval(ctx, `document.querySelector(".verdict") && document.querySelector("main").innerText`)
 		r.picture(ctx, "demo-"+mailbox)
 		return text
 	}
@@ -162,6 +155,29 @@ func TestPerson(t *testing.T) {
 	}
 }
 
+// click clicks as soon as there is something to click on.
+func (r *running) click(ctx context.Context, selector string) {
+	r.t.Helper()
+	r.eval(ctx, fmt.Sprintf(`(e => e && (e.click(), "clicked"))(document.querySelector(%q))`, selector))
+}
+
+// eval gives what a script in the page is worth, once that is some text. Until
+// then the page may be another one, or none.
+func (r *running) eval(ctx context.Context, script string) string {
+	r.t.Helper()
+	for {
+		text, err := chromedp.Run(ctx, chromedp.Evaluate[string](script+` || ""`))
+		if err == nil && text != "" {
+			return text
+		}
+		select {
+		case <-ctx.Done():
+			r.t.Fatalf("%s: %q, %v", script, text, err)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
 // picture takes one of the page, for whoever wants to look.
 func (r *running) picture(ctx context.Context, name string) {
 	folder := os.Getenv("XOAUTHD_SCREENSHOTS")
@@ -179,7 +195,7 @@ func (r *running) picture(ctx context.Context, name string) {
 
 // TestTwo runs two demos at once: the second finds other ports.
 func TestTwo(t *testing.T) {
-	first, second := start(t), start(t)
+	first, second := begin(t), begin(t)
 	for _, r := range []*running{first, second} {
 		metrics := regexp.MustCompile(`http://\S+/metrics`).FindString(r.output())
 		answer, err := http.Get(metrics)

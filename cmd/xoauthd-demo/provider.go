@@ -55,13 +55,16 @@ func newPlaces() (*places, error) {
 	return p, nil
 }
 
-// listen listens on this machine only, at port if nobody else does.
+// listen listens on this machine only: at port if nobody else does, or 10,000
+// above, where the system does not take ports from for other programs.
 func listen(port int) (net.Listener, error) {
-	ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-	if err != nil {
-		return net.Listen("tcp", "127.0.0.1:0")
+	const step, last = 10_000, 30_000
+	for p := port; p < last; p += step {
+		if ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", p)); err == nil {
+			return ln, nil
+		}
 	}
-	return ln, nil
+	return net.Listen("tcp", "127.0.0.1:0")
 }
 
 // A provider is what one has an account at.
