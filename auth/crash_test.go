@@ -162,7 +162,7 @@ func TestMain(m *testing.M) {
 
 // saveForever saves one grant after the other, and says so after each.
 func saveForever(dir string) error {
-	s, err := OpenStore(dir)
+	s, err := OpenStore(dir, Encryption{})
 	if err != nil {
 		return err
 	}

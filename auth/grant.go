@@ -1,7 +1,7 @@
 // Package auth keeps the right of accounts to log in at OAuth 2.0 providers:
 // it exchanges codes for grants, refreshes access tokens when a login needs
-// one, keeps the grants in a store that survives a crash at any moment, and
-// checks the local passwords.
+// one, keeps the grants in a store that encrypts them and survives a crash at any
+// moment, and checks the local passwords.
 //
 // What it promises above all: no network fault, HTTP error or malformed answer
 // costs a grant, and a refresh token that a provider has put in the place of

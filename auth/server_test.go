@@ -105,7 +105,7 @@ func newProvider(s *server) *Provider {
 
 func openStore(t *testing.T, dir string) *Store {
 	t.Helper()
-	s, err := OpenStore(dir)
+	s, err := OpenStore(dir, Encryption{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package auth
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,13 +14,15 @@ import (
 	"time"
 )
 
-// A Store keeps grants in a folder, one file for each account, of which no
-// other process and no other user has a part. A file is replaced as a whole or
-// not at all, whatever happens meanwhile.
+// A Store keeps grants in a folder, one encrypted file for each account, of
+// which no other process and no other user has a part. A file is replaced as a
+// whole or not at all, whatever happens meanwhile.
 type Store struct {
 	dir   string
 	lock  *os.File
 	files files
+	keys  []Key // the first encrypts
+	plain bool  // none does
 }
 
 const (
@@ -32,7 +33,7 @@ const (
 
 // OpenStore opens the store in dir, which it makes if only the last element of
 // the path is missing. One process at a time can have it open.
-func OpenStore(dir string) (*Store, error) {
+func OpenStore(dir string, e Encryption) (*Store, error) {
 	err := os.Mkdir(dir, 0o700)
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, fmt.Errorf("state directory: %w", err)
@@ -50,6 +51,9 @@ func OpenStore(dir string) (*Store, error) {
 	}
 	s := &Store{dir: dir, lock: lock, files: folder{root}}
 	if err := s.clean(); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	if err := s.prepare(e); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
@@ -122,16 +126,6 @@ func (s *Store) Close() error {
 	return errors.Join(s.files.close(), s.lock.Close())
 }
 
-// fileVersion is that of the format below. A change that an older daemon would
-// misread must raise it.
-const fileVersion = 1
-
-type grantFile struct {
-	Version int    `json:"version"`
-	Account string `json:"account"`
-	Grant
-}
-
 // Load returns the account's grant. The error is an fs.ErrNotExist if there is
 // none, and otherwise names the file and says what can be done.
 func (s *Store) Load(account string) (Grant, error) {
@@ -144,7 +138,6 @@ func (s *Store) Load(account string) (Grant, error) {
 }
 
 func (s *Store) load(name, account string) (Grant, error) {
-	const remedy = "restore it from a backup and restart xoauthd, or authorize the account again"
 	data, info, err := s.files.read(name)
 	if err != nil {
 		return Grant{}, err
@@ -152,49 +145,54 @@ func (s *Store) load(name, account string) (Grant, error) {
 	if err := private(filepath.Join(s.dir, name), info); err != nil {
 		return Grant{}, err
 	}
-	var f grantFile
-	err = json.Unmarshal(data, &f)
-	switch {
-	case len(data) == 0:
-		return Grant{}, errors.New("the file is empty: " + remedy)
-	case f.Version > fileVersion:
-		return Grant{}, fmt.Errorf("written by a newer xoauthd (format %d): upgrade, or authorize the account again", f.Version)
-	case err != nil: // which may quote the file, so it is not told
-		return Grant{}, errors.New("the file is damaged: " + remedy)
-	case f.Version != fileVersion || f.empty():
-		return Grant{}, errors.New("the file has no grant in it: " + remedy)
-	case f.Account != account:
-		return Grant{}, fmt.Errorf("the file is that of account %q: %s", f.Account, remedy)
-	}
-	return f.Grant, nil
+	return s.decode(data, account)
 }
 
 // Save replaces the account's grant. What stood in its place and was not that
 // is put aside under a name that tells when. Without an error, the grant
 // survives a loss of power; with one, either the old or the new is there.
 func (s *Store) Save(account string, g Grant) error {
-	data, err := json.MarshalIndent(grantFile{fileVersion, account, g}, "", "\t")
+	data, err := s.encode(account, g)
 	if err != nil {
 		return err
 	}
 	name := fileName(account)
-	if err := s.save(name, account, append(data, '\n')); err != nil {
+	if err := s.save(name, account, data); err != nil {
 		return fmt.Errorf("%s: %w", filepath.Join(s.dir, name), err)
 	}
 	return nil
 }
 
 func (s *Store) save(name, account string, data []byte) error {
+	if err := s.stage(name, data); err != nil {
+		return err
+	}
+	if err := s.putAside(name, account); err != nil {
+		return errors.Join(err, s.files.remove(name+tempSuffix))
+	}
+	return s.commit(name)
+}
+
+// putAside makes room for the account's grant where there is none, but a file
+// that cannot be read: what is damaged now may be mended, and a key be found.
+func (s *Store) putAside(name, account string) error {
+	if _, err := s.load(name, account); err == nil || errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return s.files.rename(name, name+".damaged-"+time.Now().UTC().Format("20060102T150405Z"))
+}
+
+// stage writes a file so that commit can put it in its place.
+func (s *Store) stage(name string, data []byte) error {
 	temp := name + tempSuffix
 	if err := s.write(temp, data); err != nil {
 		return errors.Join(err, s.files.remove(temp))
 	}
-	if _, err := s.load(name, account); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		aside := name + ".damaged-" + time.Now().UTC().Format("20060102T150405Z")
-		if err := s.files.rename(name, aside); err != nil {
-			return errors.Join(err, s.files.remove(temp))
-		}
-	}
+	return nil
+}
+
+func (s *Store) commit(name string) error {
+	temp := name + tempSuffix
 	if err := s.files.rename(temp, name); err != nil {
 		return errors.Join(err, s.files.remove(temp))
 	}

@@ -53,7 +53,7 @@ func TestStore(t *testing.T) {
 	if err != nil || !got.Expiry.Equal(want.Expiry) || !got.Refreshed.Equal(want.Refreshed) || got.Withdrawn != want.Withdrawn || got.RefreshToken != want.RefreshToken {
 		t.Errorf("loaded %+v, %v, want %+v", got, err, want)
 	}
-	for path, mode := range map[string]os.FileMode{dir: 0o700 | os.ModeDir, filepath.Join(dir, "joe.json"): 0o600, filepath.Join(dir, "lock"): 0o600} {
+	for path, mode := range map[string]os.FileMode{dir: 0o700 | os.ModeDir, filepath.Join(dir, "joe.json"): 0o600, filepath.Join(dir, "lock"): 0o600, filepath.Join(dir, "key"): 0o600} {
 		if info, err := os.Stat(path); err != nil || info.Mode() != mode {
 			t.Errorf("%s has mode %v, want %v", path, info.Mode(), mode)
 		}
@@ -89,7 +89,7 @@ func TestOpenStoreRefuses(t *testing.T) {
 		tests[foreign] = "belongs to another user: chown 0 " + foreign
 	}
 	for dir, want := range tests {
-		s, err := OpenStore(dir)
+		s, err := OpenStore(dir, Encryption{})
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), dir) {
 			t.Errorf("%s: err = %v, want it to say: %s", dir, err, want)
 		}
@@ -132,8 +132,8 @@ func TestLoadRefuses(t *testing.T) {
 		{"truncated", good[:len(good)/2], 0o600, "the file is damaged"},
 		{"followed by something", good + "x", 0o600, "the file is damaged"},
 		{"foreign", strings.Replace(good, `"joe"`, `"ann"`, 1), 0o600, `the file is that of account "ann"`},
-		{"newer", `{"version":2,"account":"joe","grants":[]}`, 0o600, "written by a newer xoauthd (format 2): upgrade"},
-		{"newer, and of other types", `{"version":2,"account":["joe"]}`, 0o600, "written by a newer xoauthd (format 2): upgrade"},
+		{"newer", `{"version":3,"account":"joe","grants":[]}`, 0o600, "written by a newer xoauthd (format 3): upgrade"},
+		{"newer, and of other types", `{"version":3,"account":["joe"]}`, 0o600, "written by a newer xoauthd (format 3): upgrade"},
 		{"of something else", `{"hello":"world"}`, 0o600, "no grant in it"},
 		{"without tokens", `{"version":1,"account":"joe"}`, 0o600, "no grant in it"},
 		{"readable by the group", good, 0o640, "chmod go= " + filepath.Join(dir, "joe.json")},
@@ -287,7 +287,7 @@ func TestSaveFails(t *testing.T) {
 					t.Errorf("status = %+v", s)
 				}
 				names, _ := a.store.files.list()
-				if len(names) != 2 { // the lock and the account
+				if len(names) != 3 { // the lock, the key and the account
 					t.Errorf("left in the folder: %v", names)
 				}
 				if err := a.Wait(t.Context()); err == nil || tt.err != nil && !errors.Is(err, tt.err) {

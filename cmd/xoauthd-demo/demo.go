@@ -92,7 +92,7 @@ func authorize(state string, p *provider) error {
 	if err != nil {
 		return err
 	}
-	store, err := auth.OpenStore(state)
+	store, err := auth.OpenStore(state, auth.Encryption{})
 	if err != nil {
 		return err
 	}

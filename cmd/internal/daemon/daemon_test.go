@@ -278,7 +278,7 @@ func TestNeedsAuthorization(t *testing.T) {
 		{"without", "", "add [web]"},
 	} {
 		c := load(t, listeners+test.web)
-		store, err := auth.OpenStore(c.StateDirectory)
+		store, err := auth.OpenStore(c.StateDirectory, auth.Encryption{})
 		if err != nil {
 			t.Fatal(err)
 		}

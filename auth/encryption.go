@@ -1,0 +1,116 @@
+package auth
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+)
+
+// Encryption says how a Store writes grants, and what else it can read. The
+// zero value is the default.
+type Encryption struct {
+	// Keys decrypt; the first encrypts. Those in the file "key" of the folder
+	// come after them. If there is none at all, it is made.
+	Keys []Key
+
+	// Plain means that grants are written in the clear. No key is made then;
+	// those that are there decrypt what was encrypted before.
+	Plain bool
+}
+
+// keyName is the file of the keys that nobody configured.
+const keyName = "key"
+
+// prepare gets the keys, and makes one where grants need it.
+func (s *Store) prepare(e Encryption) error {
+	own, err := s.ownKeys()
+	if err != nil {
+		return fmt.Errorf("%s: %w", filepath.Join(s.dir, keyName), err)
+	}
+	s.plain, s.keys = e.Plain, slices.Concat(e.Keys, own)
+	if s.plain || len(s.keys) > 0 {
+		return nil
+	}
+	if err := s.mayMakeKey(); err != nil {
+		return fmt.Errorf("state directory %s: %w", s.dir, err)
+	}
+	if s.keys, err = s.makeKey(); err != nil {
+		return fmt.Errorf("%s: %w", filepath.Join(s.dir, keyName), err)
+	}
+	return nil
+}
+
+// makeKey makes the key of the folder. It is on disk before it encrypts.
+func (s *Store) makeKey() ([]Key, error) {
+	text := NewKey() + "\n"
+	if err := s.stage(keyName, []byte(text)); err != nil {
+		return nil, err
+	}
+	if err := s.commit(keyName); err != nil {
+		return nil, err
+	}
+	return ParseKeys(text)
+}
+
+// ownKeys are those in the folder, if any.
+func (s *Store) ownKeys() ([]Key, error) {
+	data, info, err := s.files.read(keyName)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := private(filepath.Join(s.dir, keyName), info); err != nil {
+		return nil, err
+	}
+	return ParseKeys(string(data))
+}
+
+// mayMakeKey refuses where grants are encrypted already, as after a restore of
+// half a backup: a second key of the same name would stand in the way of the
+// first, and what is encrypted with it would be lost when that comes back.
+func (s *Store) mayMakeKey() error {
+	headers, err := s.headers()
+	if err != nil {
+		return err
+	}
+	for _, h := range headers {
+		if h.Key != "" {
+			return fmt.Errorf("%s is encrypted with key %s, and the file %q is missing: restore that from a backup; if it is lost, move all %s files away, start xoauthd and authorize the accounts again",
+				fileName(h.Account), h.Key, keyName, fileSuffix)
+		}
+	}
+	return nil
+}
+
+// Rekey writes anew what is not as Save would write it: files under another key
+// than the first, and those in the clear. It returns how many it wrote. An
+// error names the files that could not be written; each is as it was, and good
+// for as long as its key is there. What cannot be read is passed over, for its
+// account tells.
+func (s *Store) Rekey() (int, error) {
+	headers, err := s.headers()
+	if err != nil {
+		return 0, fmt.Errorf("state directory %s: %w", s.dir, err)
+	}
+	written := 0
+	var faults []error
+	for _, h := range headers {
+		if h == s.header(h.Account) {
+			continue
+		}
+		g, err := s.Load(h.Account)
+		if err != nil {
+			continue
+		}
+		if err := s.Save(h.Account, g); err != nil {
+			faults = append(faults, err)
+			continue
+		}
+		written++
+	}
+	return written, errors.Join(faults...)
+}

@@ -1,0 +1,143 @@
+package auth
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// The formats of an account's file. A change that an older daemon would misread
+// must be a new one.
+const (
+	formatPlain  = 1 // the grant in the clear
+	formatSealed = 2 // the grant encrypted
+)
+
+// A header is what a file says of itself before it is decrypted.
+type header struct {
+	Version int    `json:"version"`
+	Account string `json:"account"`
+	Key     string `json:"key,omitempty"` // its ID, if the file is encrypted
+}
+
+// A grantFile is an account's file: with a grant, or with one that is sealed.
+type grantFile struct {
+	header
+	Sealed []byte `json:"sealed,omitempty"` // nonce and ciphertext of a Grant in JSON
+	*Grant
+}
+
+// context is what the ciphertext is bound to: no file can be passed off as that
+// of another account, key or format. The ID has a fixed length, so no two
+// headers have the same context.
+func (h header) context() []byte {
+	return fmt.Appendf(nil, "xoauthd grant %d\x00%s\x00%s", h.Version, h.Key, h.Account)
+}
+
+// header is that of the files that the store writes now.
+func (s *Store) header(account string) header {
+	if s.plain {
+		return header{Version: formatPlain, Account: account}
+	}
+	return header{formatSealed, account, s.keys[0].id}
+}
+
+// encode returns the file of a grant.
+func (s *Store) encode(account string, g Grant) ([]byte, error) {
+	f := grantFile{header: s.header(account)}
+	if s.plain {
+		f.Grant = &g
+	} else {
+		data, err := json.Marshal(g)
+		if err != nil {
+			return nil, err
+		}
+		f.Sealed = s.keys[0].seal(data, f.context())
+	}
+	data, err := json.MarshalIndent(f, "", "\t")
+	return append(data, '\n'), err
+}
+
+// remedy is for files of which nothing can be made.
+const remedy = "restore it from a backup and restart xoauthd, or authorize the account again"
+
+// decode returns the grant of a file. Errors say what can be done.
+func (s *Store) decode(data []byte, account string) (Grant, error) {
+	var f grantFile
+	err := json.Unmarshal(data, &f)
+	switch {
+	case len(data) == 0:
+		return Grant{}, errors.New("the file is empty: " + remedy)
+	case f.Version > formatSealed:
+		return Grant{}, fmt.Errorf("written by a newer xoauthd (format %d): upgrade, or authorize the account again", f.Version)
+	case err != nil: // which may quote the file, so it is not told
+		return Grant{}, errors.New("the file is damaged: " + remedy)
+	case f.Version < formatPlain:
+		return Grant{}, errors.New("the file has no grant in it: " + remedy)
+	case f.Account != account:
+		return Grant{}, fmt.Errorf("the file is that of account %q: %s", f.Account, remedy)
+	case f.Version == formatSealed:
+		if f.Grant, err = s.unseal(f); err != nil {
+			return Grant{}, err
+		}
+	}
+	if f.Grant == nil || f.empty() {
+		return Grant{}, errors.New("the file has no grant in it: " + remedy)
+	}
+	return *f.Grant, nil
+}
+
+// unseal tells a key that is missing apart from a file that is damaged: the one
+// can be mended without a person at the provider.
+func (s *Store) unseal(f grantFile) (*Grant, error) {
+	i := slices.IndexFunc(s.keys, func(k Key) bool { return k.id == f.Key })
+	if i < 0 {
+		return nil, fmt.Errorf("encrypted with key %s, and xoauthd has %s: add that key and restart xoauthd, or authorize the account again", f.Key, s.keyIDs())
+	}
+	data, err := s.keys[i].open(f.Sealed, f.context())
+	if err != nil {
+		return nil, errors.New("the file is damaged, or not as xoauthd wrote it: " + remedy)
+	}
+	g := new(Grant)
+	if err := json.Unmarshal(data, g); err != nil {
+		return nil, errors.New("the file has no grant in it: " + remedy)
+	}
+	return g, nil
+}
+
+func (s *Store) keyIDs() string {
+	if len(s.keys) == 0 {
+		return "none"
+	}
+	ids := make([]string, len(s.keys))
+	for i, k := range s.keys {
+		ids[i] = k.id
+	}
+	return "only " + strings.Join(ids, ", ")
+}
+
+// headers are those of the accounts' files that can be read.
+func (s *Store) headers() ([]header, error) {
+	names, err := s.files.list()
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(names)
+	var all []header
+	for _, name := range names {
+		if !strings.HasSuffix(name, fileSuffix) {
+			continue
+		}
+		data, _, err := s.files.read(name)
+		if err != nil {
+			continue
+		}
+		var f grantFile
+		if json.Unmarshal(data, &f) == nil && fileName(f.Account) == name {
+			all = append(all, f.header)
+		}
+	}
+	return all, nil
+}
