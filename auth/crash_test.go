@@ -1,19 +1,14 @@
 package auth
 
 import (
-	"bufio"
-	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 )
 
 // A rotator is a provider that replaces the refresh token at each use. One
@@ -147,88 +142,4 @@ func TestCrashBetweenAnyTwoSteps(t *testing.T) {
 			}
 		}
 	}
-}
-
-// childDir names, for the process that TestKill starts, the store to write to.
-const childDir = "XOAUTHD_TEST_STORE"
-
-func TestMain(m *testing.M) {
-	if dir := os.Getenv(childDir); dir != "" {
-		fmt.Println(saveForever(dir))
-		os.Exit(1)
-	}
-	os.Exit(m.Run())
-}
-
-// saveForever saves one grant after the other, and says so after each.
-func saveForever(dir string) error {
-	s, err := OpenStore(dir, Encryption{})
-	if err != nil {
-		return err
-	}
-	g := granted(0)
-	for i := 1; ; i++ {
-		g.RefreshToken = fmt.Sprintf("refresh%d", i)
-		if err := s.Save("joe", g); err != nil {
-			return err
-		}
-		if _, err := fmt.Println("saved", i); err != nil {
-			return err
-		}
-	}
-}
-
-// However a process is killed, its last grant is there, or the one after.
-func TestKill(t *testing.T) {
-	const kills = 50
-	dir := stateDir(t)
-	for kill := range kills {
-		last := saveAndDie(t, dir, 1+kill%7, time.Duration(kill)*37*time.Microsecond)
-		s := openStore(t, dir) // which it could not if the lock outlived the process
-		g, err := s.Load("joe")
-		if err != nil {
-			t.Fatalf("kill %d: %v", kill, err)
-		}
-		got, err := strconv.Atoi(strings.TrimPrefix(g.RefreshToken, "refresh"))
-		if err != nil || got < last || got > last+1 {
-			t.Fatalf("kill %d: %s is on disk, but %d was saved last", kill, g.RefreshToken, last)
-		}
-		if left, err := filepath.Glob(filepath.Join(dir, "*"+tempSuffix)); err != nil || len(left) > 0 {
-			t.Fatalf("kill %d: left in the folder: %v, %v", kill, left, err)
-		}
-		s.Close()
-	}
-}
-
-// saveAndDie starts the child and kills it some time after it has saved so many
-// grants. It returns the number of the last that it said was saved.
-func saveAndDie(t *testing.T, dir string, grants int, later time.Duration) (last int) {
-	t.Helper()
-	ctx, kill := context.WithCancel(t.Context())
-	defer kill()
-	cmd := exec.CommandContext(ctx, os.Args[0])
-	cmd.Env = append(os.Environ(), childDir+"="+dir)
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	lines := bufio.NewScanner(out)
-	for lines.Scan() {
-		n, found := strings.CutPrefix(lines.Text(), "saved ")
-		if !found {
-			t.Fatalf("the child says %q", lines.Text())
-		}
-		if last, err = strconv.Atoi(n); err != nil {
-			t.Fatal(err)
-		}
-		if last == grants {
-			time.AfterFunc(later, kill) // at a moment of no meaning
-		}
-	}
-	io.Copy(io.Discard, out)
-	cmd.Wait() // of course it was killed
-	return last
 }
