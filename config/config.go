@@ -16,6 +16,7 @@ import (
 type Config struct {
 	File           string // as it was given to Load
 	StateDirectory string // where the grants are kept
+	Store          Store
 	Log            Log
 	Limits         Limits
 	Web            *Web     // nil: no web endpoint
@@ -26,6 +27,16 @@ type Config struct {
 
 	// Warnings are not faults, but are worth saying, sorted by line.
 	Warnings []Fault
+}
+
+// Store says how the grants are kept in the state directory.
+type Store struct {
+	Encrypt bool // if not, they are in the clear, and keys only decrypt
+
+	// Keys are those of "xoauthd make-key", one a line, between blank lines and
+	// comments: the first encrypts, all decrypt. If there are none, the state
+	// directory has one of its own.
+	Keys Secret
 }
 
 // Log says what is logged, and how.

@@ -59,6 +59,7 @@ func TestEverythingGiven(t *testing.T) {
 	rest := &Config{
 		File:           filepath.Join(dir, "good", "full.toml"),
 		StateDirectory: filepath.Join(dir, "good", "state"),
+		Store:          Store{false, Secret(testdata(t, "store.key"))},
 		Log:            Log{"debug", "json"},
 		Limits:         Limits{10, 5, 5 * time.Second, 1500 * time.Millisecond, 24 * time.Hour, 0},
 		Web:            &Web{"[::1]:1180", "https://mail.example.com/oauth"},

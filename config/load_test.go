@@ -28,7 +28,7 @@ func copyTestdata(t *testing.T) string {
 	}
 	for _, name := range append(files, configs...) {
 		mode := os.FileMode(0o600)
-		if filepath.Base(name) == "public.secret" {
+		if filepath.Base(name) == "public.secret" || filepath.Base(name) == "public.key" {
 			mode = 0o644
 		}
 		if err := os.Chmod(name, mode); err != nil {

@@ -15,6 +15,7 @@ func (f *file) config(top *table) *Config {
 	c := &Config{
 		File:           f.name,
 		StateDirectory: f.path(top.text("state_directory", stateDirectory())),
+		Store:          top.store(),
 		Log:            top.log(),
 		Limits:         top.limits(),
 		Web:            top.web(),
@@ -33,6 +34,19 @@ func (f *file) config(top *table) *Config {
 func stateDirectory() string {
 	first, _, _ := strings.Cut(os.Getenv("STATE_DIRECTORY"), ":")
 	return cmp.Or(first, "/var/lib/xoauthd")
+}
+
+func (t *table) store() Store {
+	s, _ := t.table("store")
+	defer s.done()
+	return Store{
+		Encrypt: s.boolean("encrypt", true),
+		Keys: s.secret("key", checkKeys,
+			source{"key_file", s.fileSecret},
+			source{"key_env", envSecret},
+			source{"key_credential", credentialSecret},
+		),
+	}
 }
 
 func (t *table) log() Log {

@@ -10,18 +10,26 @@ import (
 	"strings"
 )
 
+// A source is a key of a table that says where a secret is.
+type source struct {
+	key  string
+	read func(string) (string, error)
+}
+
 // clientSecret reads the one of its keys that gives a provider's client
 // secret, or none of them.
 func (t *table) clientSecret() Secret {
-	sources := []struct {
-		key  string
-		read func(string) (string, error)
-	}{
-		{"client_secret", t.inlineSecret},
-		{"client_secret_file", t.fileSecret},
-		{"client_secret_env", envSecret},
-		{"client_secret_credential", credentialSecret},
-	}
+	return t.secret("secret", checkSecret,
+		source{"client_secret", t.inlineSecret},
+		source{"client_secret_file", t.fileSecret},
+		source{"client_secret_env", envSecret},
+		source{"client_secret_credential", credentialSecret},
+	)
+}
+
+// secret reads what one of the sources gives, or none of them. The noun is what
+// it is called where two do.
+func (t *table) secret(noun string, check func(string) error, sources ...source) Secret {
 	var given []string
 	var secret string
 	for _, source := range sources {
@@ -35,7 +43,7 @@ func (t *table) clientSecret() Secret {
 		s, err := source.read(arg)
 		if err == nil {
 			s = strings.TrimRight(s, "\r\n")
-			err = checkSecret(s)
+			err = check(s)
 		}
 		if err != nil {
 			t.fault(source.key, "%v", err)
@@ -44,7 +52,7 @@ func (t *table) clientSecret() Secret {
 	}
 	slices.SortStableFunc(given, func(a, b string) int { return t.line(a) - t.line(b) })
 	for i := 1; i < len(given); i++ {
-		t.fault(given[i], "there is a secret already, by %s in line %d; keep one of the two", given[0], t.line(given[0]))
+		t.fault(given[i], "there is a %s already, by %s in line %d; keep one of the two", noun, given[0], t.line(given[0]))
 	}
 	return Secret(secret)
 }

@@ -1,0 +1,37 @@
+package config
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// What "xoauthd make-key" makes: so many bytes in base64 behind a prefix.
+const (
+	keyPrefix = "xoauthd-key-"
+	keyLength = 32
+)
+
+// checkKeys says what is wrong with the keys of a store without showing them.
+func checkKeys(text string) error {
+	number, keys := 0, 0
+	for line := range strings.Lines(text) {
+		number++
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		for _, word := range strings.Fields(line) {
+			encoded, found := strings.CutPrefix(word, keyPrefix)
+			key, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
+			if !found || err != nil || len(key) != keyLength {
+				return fmt.Errorf(`what is in line %d of it is not a key; make one with "xoauthd make-key"`, number)
+			}
+			keys++
+		}
+	}
+	if keys == 0 {
+		return errors.New(`there is no key in it; make one with "xoauthd make-key"`)
+	}
+	return nil
+}

@@ -1,0 +1,81 @@
+package config
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// testdata returns a file without the end of its last line.
+func testdata(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimRight(string(b), "\n")
+}
+
+// withStore returns a file of good/minimal.toml with lines in a table [store].
+func withStore(t *testing.T, lines string) (name, dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	name = filepath.Join(dir, "xoauthd.toml")
+	text := testdata(t, "good/minimal.toml") + "\n[store]\n" + lines + "\n"
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name, dir
+}
+
+func TestStoreByDefault(t *testing.T) {
+	name, _ := withStore(t, "")
+	for _, name := range []string{name, "testdata/good/minimal.toml"} {
+		if c := load(t, name); !c.Store.Encrypt || c.Store.Keys != "" {
+			t.Errorf("%+v", c.Store)
+		}
+	}
+}
+
+func TestKeys(t *testing.T) {
+	keys := testdata(t, "store.key")
+	key := strings.Split(keys, "\n")[1]
+	for _, row := range []struct{ name, text, fault string }{
+		{"one", key, ""},
+		{"several, with comments", keys, ""},
+		{"on one line", key + " " + key, ""},
+		{"nothing", "", "there is no key in it"},
+		{"blank lines", "\n \n", "there is no key in it"},
+		{"a password", "hunter2", "what is in line 1 of it is not a key"},
+		{"two that stick together", key + key, "what is in line 1 of it is not a key"},
+		{"one that was cut", "\n" + key[:40], "what is in line 2 of it is not a key"},
+		{"one with a letter more", "#\n#\n" + key + "A", "what is in line 3 of it is not a key"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Setenv("XOAUTHD_TEST_KEY", row.text)
+			fromEnv, dir := withStore(t, `key_env = "XOAUTHD_TEST_KEY"`)
+			t.Setenv("CREDENTIALS_DIRECTORY", dir)
+			if err := os.WriteFile(filepath.Join(dir, "store.key"), []byte(row.text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			fromCredential, _ := withStore(t, `key_credential = "store.key"`)
+			for _, name := range []string{fromEnv, fromCredential} {
+				c, err := Load(name)
+				var faults Faults
+				switch {
+				case row.fault == "" && err != nil:
+					t.Error(err)
+				case row.fault == "" && c.Store.Keys.Reveal() != row.text:
+					t.Errorf("keys %q", c.Store.Keys.Reveal())
+				case row.fault != "" && (!errors.As(err, &faults) || len(faults) != 1 || faults[0].Line != 9 || !strings.Contains(err.Error(), row.fault)):
+					t.Errorf("err = %v, want one in line 9: %s", err, row.fault)
+				}
+				if err != nil && (strings.Contains(err.Error(), "hunter") || strings.Contains(err.Error(), key[:20])) {
+					t.Errorf("a key is shown: %v", err)
+				}
+			}
+		})
+	}
+}
