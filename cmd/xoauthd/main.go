@@ -80,6 +80,7 @@ logs in upstream with tokens that it obtains, keeps and refreshes itself.`,
 		checkCommand(file),
 		authorizeCommand(file),
 		hashPasswordCommand(),
+		makeKeyCommand(),
 	)
 	return root
 }

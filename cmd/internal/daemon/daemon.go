@@ -50,7 +50,7 @@ type listener struct {
 // New opens the store and everything that others connect to, so that a fault is
 // told before anything is served. The caller must Run the daemon, or Close it.
 func New(c *config.Config, log *slog.Logger) (*Daemon, error) {
-	store, err := auth.OpenStore(c.StateDirectory, auth.Encryption{})
+	store, err := openStore(c, log)
 	if err != nil {
 		return nil, err
 	}

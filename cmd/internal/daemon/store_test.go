@@ -1,0 +1,68 @@
+package daemon
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/xoauthd/xoauthd/auth"
+)
+
+// TestKeysOfTheConfiguration starts with one key after the other. The grant goes
+// with them, and no key is ever told.
+func TestKeysOfTheConfiguration(t *testing.T) {
+	one, two := auth.NewKey(), auth.NewKey()
+	c := load(t, "[store]\nencrypt = false\n"+listeners)
+	path := filepath.Join(c.StateDirectory, "alice@example.com.json")
+	plain, err := auth.OpenStore(c.StateDirectory, auth.Encryption{Plain: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	grant := auth.Grant{AccessToken: "access", RefreshToken: "refresh", Obtained: time.Now()}
+	if err := plain.Save("alice@example.com", grant); err != nil {
+		t.Fatal(err)
+	}
+	plain.Close()
+	for _, step := range []struct {
+		name, table string
+		keys        string
+		in          string // the file, in the end
+		says        string // the log
+	}{
+		{"plain", "encrypt = false", "", `"refresh"`, ""},
+		{"encrypted", "", one, `"key"`, "grants written anew\" files=1 encrypted=true"},
+		{"again", "", one, `"key"`, ""},
+		{"with a new key", "", two + "\n" + one, `"key"`, "grants written anew"},
+		{"without the old one", "", two, `"key"`, ""},
+		{"plain again", "encrypt = false", two, `"refresh"`, "grants written anew\" files=1 encrypted=false"},
+	} {
+		t.Setenv("XOAUTHD_TEST_KEY", step.keys)
+		table := "[store]\n" + step.table + "\n"
+		if step.keys != "" {
+			table += "key_env = \"XOAUTHD_TEST_KEY\"\n"
+		}
+		next := load(t, table+listeners)
+		next.StateDirectory = c.StateDirectory
+		var log strings.Builder
+		d, err := New(next, slog.New(slog.NewTextHandler(&log, nil)))
+		if err != nil {
+			t.Fatalf("%s: %v", step.name, err)
+		}
+		if s := d.accounts.byName["alice@example.com"].Status(); !s.Obtained.Equal(grant.Obtained) {
+			t.Errorf("%s: the grant is gone: %+v", step.name, s)
+		}
+		if err := d.Close(); err != nil {
+			t.Errorf("%s: %v", step.name, err)
+		}
+		b, err := os.ReadFile(path)
+		if err != nil || !strings.Contains(string(b), step.in) {
+			t.Errorf("%s: the file holds %s, %v", step.name, b, err)
+		}
+		if said := log.String(); !strings.Contains(said, step.says) || (said == "") != (step.says == "") || strings.Contains(said, "xoauthd-key-") {
+			t.Errorf("%s: the log says %s", step.name, said)
+		}
+	}
+}
