@@ -25,6 +25,10 @@ type Config struct {
 	Providers      map[string]*Provider // by name
 	Accounts       map[string]*Account  // by name, as written
 
+	// Withheld tells of the systemd credentials that this process was not given.
+	// Commands can do without; a daemon cannot, and must not start.
+	Withheld Faults
+
 	// Warnings are not faults, but are worth saying, sorted by line.
 	Warnings []Fault
 }

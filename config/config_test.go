@@ -195,6 +195,11 @@ func TestSecretFromEnvironment(t *testing.T) {
 	}
 
 	name, _ = minimal(t, `client_secret_credential = "google"`, 0o600)
+	t.Setenv("CREDENTIALS_DIRECTORY", "")
+	const withheld = ":4: client_secret_credential: systemd has given no credentials; the unit needs LoadCredential=google:/path/of/the/secret"
+	if got := load(t, name).Withheld.Error(); got != name+withheld {
+		t.Errorf("got %s, want %s", got, name+withheld)
+	}
 	t.Setenv("CREDENTIALS_DIRECTORY", dir)
 	const missing = "client_secret_credential: systemd has given no such credential; the unit needs LoadCredential=google:/path/of/the/secret"
 	checkSecretOf(t, name, "", missing)

@@ -34,6 +34,8 @@ func Load(path string) (*Config, error) {
 	}
 	sortByLine(f.warnings)
 	c.Warnings = f.warnings
+	sortByLine(f.withheld)
+	c.Withheld = f.withheld
 	return c, nil
 }
 
@@ -43,6 +45,7 @@ type file struct {
 	mode     fs.FileMode
 	faults   Faults
 	warnings []Fault
+	withheld Faults
 	listens  []endpoint
 }
 

@@ -45,7 +45,11 @@ func (t *table) secret(noun string, check func(string) error, sources ...source)
 			s = strings.TrimRight(s, "\r\n")
 			err = check(s)
 		}
-		if err != nil {
+		var w withheld
+		switch {
+		case errors.As(err, &w):
+			t.file.withheld = append(t.file.withheld, Fault{t.file.name, t.line(source.key), source.key + ": " + w.Error()})
+		case err != nil:
 			t.fault(source.key, "%v", err)
 		}
 		secret = s
@@ -91,13 +95,21 @@ func envSecret(name string) (string, error) {
 	return secret, nil
 }
 
+// A withheld credential, known by its name, is for the unit alone. The person who
+// asks for a link, or checks the file, is no part of that.
+type withheld string
+
+func (w withheld) Error() string {
+	return fmt.Sprintf("systemd has given no credentials; the unit needs LoadCredential=%s:/path/of/the/secret", string(w))
+}
+
 func credentialSecret(name string) (string, error) {
 	folder := os.Getenv("CREDENTIALS_DIRECTORY")
 	switch {
 	case filepath.Base(name) != name || !filepath.IsLocal(name):
 		return "", errors.New("must be the name of a systemd credential, not a path")
 	case folder == "":
-		return "", fmt.Errorf("systemd has given no credentials; the unit needs LoadCredential=%s:/path/of/the/secret", name)
+		return "", withheld(name)
 	}
 	secret, err := os.ReadFile(filepath.Join(folder, name))
 	if err != nil {

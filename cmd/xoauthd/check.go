@@ -24,6 +24,9 @@ providers must know: the redirect URI to register with each of them.`,
 			if err != nil {
 				return err
 			}
+			for _, w := range c.Withheld {
+				fmt.Fprintf(cmd.ErrOrStderr(), "warning: %v\n", w)
+			}
 			summarize(cmd.OutOrStdout(), c)
 			return nil
 		}),

@@ -50,6 +50,9 @@ type listener struct {
 // New opens the store and everything that others connect to, so that a fault is
 // told before anything is served. The caller must Run the daemon, or Close it.
 func New(c *config.Config, log *slog.Logger) (*Daemon, error) {
+	if len(c.Withheld) > 0 {
+		return nil, c.Withheld
+	}
 	store, err := openStore(c, log)
 	if err != nil {
 		return nil, err
