@@ -3,7 +3,6 @@ package main_test
 import (
 	"bytes"
 	"crypto/rand"
-	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/xoauthd/xoauthd/auth"
 )
 
 // A daemon is xoauthd with one account.
@@ -185,29 +186,26 @@ func (d *daemon) metric(t *testing.T, name string) float64 {
 func (d *daemon) expire(t *testing.T) {
 	t.Helper()
 	d.stop(t)
-	file := filepath.Join(d.state, d.user+".json")
-	b, err := os.ReadFile(file)
+	store, err := auth.OpenStore(d.state, auth.Encryption{})
 	must(t, err)
-	var grant map[string]any
-	must(t, json.Unmarshal(b, &grant))
-	if _, ok := grant["expiry"]; !ok {
-		t.Fatalf("%s has no expiry", file)
-	}
-	grant["expiry"] = time.Now().Add(-time.Minute)
-	b, err = json.Marshal(grant)
+	grant, err := store.Load(d.user)
 	must(t, err)
-	must(t, os.WriteFile(file, b, 0o600))
+	grant.Expiry = time.Now().Add(-time.Minute)
+	must(t, store.Save(d.user, grant))
+	must(t, store.Close())
 	d.start(t)
 }
 
-// accessToken is the one that the daemon has saved.
+// accessToken is the one that the daemon has saved. It has its store locked, so
+// a copy is read.
 func (d *daemon) accessToken(t *testing.T) string {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join(d.state, d.user+".json"))
+	copied := filepath.Join(t.TempDir(), "state")
+	must(t, exec.Command("cp", "-a", d.state, copied).Run()) // with its modes
+	store, err := auth.OpenStore(copied, auth.Encryption{})
 	must(t, err)
-	var grant struct {
-		Token string `json:"access_token"`
-	}
-	must(t, json.Unmarshal(b, &grant))
-	return grant.Token
+	grant, err := store.Load(d.user)
+	must(t, err)
+	must(t, store.Close())
+	return grant.AccessToken
 }
