@@ -93,6 +93,18 @@ func TestToken(t *testing.T) {
 	}
 }
 
+// A person consented while the clock was ahead: one refresh makes up for it.
+func TestClockWasAhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAccount(t, &server{answer: numbered}, granted(-400*24*time.Hour))
+		for range 3 {
+			if token, err := a.Token(t.Context(), ""); token != "token1" || err != nil {
+				t.Errorf("token = %q, %v", token, err)
+			}
+		}
+	})
+}
+
 // expired is an account that cannot log in without a refresh.
 func expired(t *testing.T, s *server) *Account { return newAccount(t, s, granted(time.Hour)) }
 

@@ -92,6 +92,9 @@ func (p *Provider) refresh(ctx context.Context, g Grant) (Grant, error) {
 	}
 	now := time.Now().Round(0).UTC()
 	g.AccessToken, g.Expiry, g.Refreshed, g.Withdrawn = token.AccessToken, expiry(now, token), now, ""
+	if g.Obtained.After(now) { // by a clock that was ahead; what was got now must count as later
+		g.Obtained = now
+	}
 	return g, nil
 }
 
