@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"time"
 )
@@ -34,11 +35,15 @@ type Account struct {
 	unsaved error     // why grant is not on disk
 	resave  time.Time // when to try again
 
-	refreshing *refresh      // the one under way
-	failure    *Error        // of the last refresh
-	delay      time.Duration // between passing failures: grows with each
-	retry      time.Time     // no refresh before, while there is a failure
-	forced     time.Time     // the last refresh of a token that had life left
+	refreshing *refresh  // the one under way
+	failure    *Error    // of the last refresh
+	delay      backoff   // between passing failures
+	retry      time.Time // no refresh before, while there is a failure
+	forced     time.Time // the last refresh of a token that had life left
+
+	used   time.Time // when a login last asked for a token
+	asked  time.Time // when the provider was last asked for one
+	jitter float64   // from 0 to 1, another after each refresh
 }
 
 // NewAccount returns the account with the grant that the store has for it. A
@@ -48,7 +53,13 @@ func NewAccount(name string, p *Provider, s *Store, log *slog.Logger) *Account {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	a := &Account{name: name, provider: p, store: s, log: log.With("account", name, "provider", p.Name)}
+	now := time.Now()
+	a := &Account{
+		name: name, provider: p, store: s, log: log.With("account", name, "provider", p.Name),
+		used:   now,                       // for all that is known
+		asked:  now.Add(-rand.N(idleAge)), // so that restarts do not ask a withdrawn grant each time
+		jitter: rand.Float64(),
+	}
 	p.Metrics.declare(p.Name)
 	grant, err := s.Load(name)
 	switch {
@@ -103,10 +114,8 @@ func (a *Account) tokenOrRefresh(ctx context.Context, stale string) (string, *re
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := time.Now()
-	if a.unsaved != nil && !now.Before(a.resave) {
-		a.resave = now.Add(resaveAfter)
-		go a.saveAgain()
-	}
+	a.used = now
+	a.saveIfDue(now)
 	spare, ok := a.spare(now, stale)
 	if ok && (a.grant.fresh(now) || a.refreshing != nil) {
 		return spare, nil, nil
@@ -119,6 +128,9 @@ func (a *Account) tokenOrRefresh(ctx context.Context, stale string) (string, *re
 			return spare, nil, nil
 		}
 		return "", nil, err
+	}
+	if a.grant.fresh(now) { // so it is replaced only because it was refused
+		a.forced = now
 	}
 	return "", a.begin(ctx, now), nil
 }
@@ -141,6 +153,7 @@ func (a *Account) Keep(g Grant) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.grant, a.damage = g, nil
+	a.used = time.Now() // whoever authorizes an account is about to use it
 	a.forced = time.Time{}
 	a.succeeded()
 	if a.refreshing != nil {

@@ -123,7 +123,7 @@ func TestManyCallersOneRefresh(t *testing.T) {
 				s := &server{answer: tt.answer, latency: time.Second}
 				a := expired(t, s)
 				var all sync.WaitGroup
-				for range 100 {
+				for range 1000 {
 					all.Go(func() {
 						token, err := a.Token(t.Context(), "")
 						var e *Error

@@ -1,5 +1,5 @@
 // Package auth keeps the right of accounts to log in at OAuth 2.0 providers:
-// it exchanges codes for grants, refreshes access tokens when a login needs
+// it exchanges codes for grants, refreshes access tokens before a login needs
 // one, keeps the grants in a store that encrypts them and survives a crash at any
 // moment, and checks the local passwords.
 //

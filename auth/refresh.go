@@ -34,6 +34,17 @@ const (
 	resaveAfter = 10 * time.Second
 )
 
+// A backoff is how long a provider is left alone after passing failures.
+type backoff time.Duration
+
+// grow returns how long that is after e, one more of them. A provider that comes
+// back should not meet all at once, so it is a little longer each time.
+func (b *backoff) grow(e *Error) time.Duration {
+	d := min(max(2*time.Duration(*b), firstDelay), maxDelay)
+	*b = backoff(d)
+	return max(d+rand.N(d/4), min(e.RetryAfter, maxRetryAfter))
+}
+
 // A refresh is one call to the provider, for all who wait for it.
 type refresh struct {
 	done  chan struct{} // closed once token and err are set
@@ -66,11 +77,8 @@ func (a *Account) mayRefresh(now time.Time, stale string) error {
 // put another refresh token in the place of the old one, and it must then not
 // be lost. The caller holds mu.
 func (a *Account) begin(ctx context.Context, now time.Time) *refresh {
-	if a.grant.fresh(now) { // so it is replaced only because it was refused
-		a.forced = now
-	}
 	r := &refresh{done: make(chan struct{})}
-	a.refreshing = r
+	a.refreshing, a.asked = r, now
 	g := a.grant
 	go func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), refreshTime)
@@ -115,7 +123,7 @@ func (a *Account) finish(r *refresh, before, next Grant, err error) {
 	case e.Kind == Misconfigured:
 		a.log.Error("the provider refuses the registration", "why", e.Error())
 	default:
-		a.log.Warn("no access token for now", "why", e.Error(), "retry_seconds", int(wait.Seconds()))
+		a.log.Warn("access token not refreshed", "why", e.Error(), "retry_seconds", int(wait.Seconds()))
 	}
 }
 
@@ -124,7 +132,7 @@ func (a *Account) finish(r *refresh, before, next Grant, err error) {
 func (a *Account) settle(g Grant, e *Error) (wait time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.grant = g
+	a.grant, a.jitter = g, rand.Float64()
 	if e == nil {
 		a.succeeded()
 		a.end(g.AccessToken, nil)
@@ -136,9 +144,7 @@ func (a *Account) settle(g Grant, e *Error) (wait time.Duration) {
 	case Misconfigured:
 		wait = misconfiguredDelay
 	default:
-		a.delay = min(max(2*a.delay, firstDelay), maxDelay)
-		// A provider that comes back should not meet all accounts at once.
-		wait = max(a.delay+rand.N(a.delay/4), min(e.RetryAfter, maxRetryAfter))
+		wait = a.delay.grow(e)
 	}
 	a.failure, a.retry = e, time.Now().Add(wait)
 	a.end("", e)
@@ -168,6 +174,15 @@ func (a *Account) save(g Grant) error {
 	defer a.mu.Unlock()
 	a.unsaved, a.resave = err, time.Now().Add(resaveAfter)
 	return err
+}
+
+// saveIfDue saves, without waiting for it, a grant that could not be saved some
+// time ago. The caller holds mu.
+func (a *Account) saveIfDue(now time.Time) {
+	if a.unsaved != nil && !now.Before(a.resave) {
+		a.resave = now.Add(resaveAfter)
+		go a.saveAgain()
+	}
 }
 
 // saveAgain saves a grant that could not be saved before.

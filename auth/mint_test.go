@@ -1,0 +1,88 @@
+package auth
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+)
+
+// lapse is after how long a mint ends a grant that is not used: less than any
+// provider, and more than an outage or two.
+const lapse = 14 * 24 * time.Hour
+
+// A mint is a provider of many accounts that replaces each refresh token at its
+// use. It ends a grant for every reason it can: the operator's, a replay, or
+// that it was not used.
+type mint struct {
+	mu      sync.Mutex
+	down    bool
+	serial  int
+	current map[string]string    // refresh tokens by account
+	ended   map[string]bool      // grants, by account
+	used    map[string]time.Time // when, by account
+	ends    map[string]time.Time // when, by access token
+}
+
+func newMint() *mint {
+	return &mint{
+		current: make(map[string]string),
+		ended:   make(map[string]bool),
+		used:    make(map[string]time.Time),
+		ends:    make(map[string]time.Time),
+	}
+}
+
+// fail begins an outage, or ends it.
+func (m *mint) fail(down bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.down = down
+}
+
+// grant is what a person's consent brings.
+func (m *mint) grant(account string) Grant {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.ended[account] = false
+	access := m.issue(account)
+	return Grant{AccessToken: access, RefreshToken: m.current[account], Expiry: m.ends[access], Obtained: time.Now().Round(0)}
+}
+
+// issue replaces both tokens. The caller holds mu.
+func (m *mint) issue(account string) (access string) {
+	m.serial++
+	access = fmt.Sprintf("token%d", m.serial)
+	m.current[account] = fmt.Sprintf("%s/%d", account, m.serial)
+	m.used[account] = time.Now()
+	m.ends[access] = time.Now().Add(life(account))
+	return access
+}
+
+// life is that of the account's access tokens: providers differ.
+func life(account string) time.Duration {
+	if strings.HasSuffix(account, "1") {
+		return time.Hour
+	}
+	return 4 * time.Hour
+}
+
+func (m *mint) answer(_ int, form url.Values) (int, string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.down {
+		return []int{0, 503, 429, 200}[m.serial%4], "<html>maintenance</html>"
+	}
+	refresh := form.Get("refresh_token")
+	account, _, _ := strings.Cut(refresh, "/")
+	if refresh != m.current[account] || time.Since(m.used[account]) > lapse {
+		m.ended[account] = true
+	}
+	if m.ended[account] {
+		return 400, withdrawn
+	}
+	access := m.issue(account)
+	return 200, fmt.Sprintf(`{"access_token":%q,"refresh_token":%q,"token_type":"Bearer","expires_in":%d}`,
+		access, m.current[account], int(life(account).Seconds()))
+}

@@ -1,0 +1,189 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestDueIn(t *testing.T) {
+	const never = -1
+	idle := 20 * time.Hour
+	tests := []struct {
+		name   string
+		change func(a *Account, now time.Time)
+		least  time.Duration // with the least jitter
+		most   time.Duration // with the most
+	}{
+		{"in use", func(*Account, time.Time) {}, 30 * time.Minute, 36 * time.Minute},
+		{"in use, half of its life later", func(a *Account, now time.Time) { a.grant = granted(30 * time.Minute) }, 0, 6 * time.Minute},
+		{"in use, ended", func(a *Account, now time.Time) { a.grant = granted(2 * time.Hour) }, -90 * time.Minute, -84 * time.Minute},
+		{"in use once a day", func(a *Account, now time.Time) { a.used = now.Add(-25 * time.Hour) }, 30 * time.Minute, 36 * time.Minute},
+		{"in use, of a long life", func(a *Account, now time.Time) { a.grant.Expiry = now.Add(24 * time.Hour) }, 12 * time.Hour, 12*time.Hour + 144*time.Minute},
+		{"in use, of a short life", func(a *Account, now time.Time) { a.grant.Expiry = now.Add(10 * time.Minute) }, idle, 24 * time.Hour},
+		{"not in use", func(a *Account, now time.Time) { a.used = now.Add(-27 * time.Hour) }, idle, 24 * time.Hour},
+		{"refreshed since", func(a *Account, now time.Time) {
+			a.grant = granted(2 * time.Hour)
+			a.grant.Refreshed, a.grant.Expiry = now.Add(-time.Minute), now.Add(59*time.Minute)
+		}, 29 * time.Minute, 35 * time.Minute},
+		{"only a refresh token", func(a *Account, now time.Time) { a.grant.AccessToken, a.grant.Expiry = "", time.Time{} }, 0, 0},
+		{"from a clock that was ahead", func(a *Account, now time.Time) { a.grant = granted(-time.Hour) }, 0, 0},
+		{"from a clock that was a little ahead", func(a *Account, now time.Time) { a.grant = granted(-30 * time.Second) }, 30*time.Minute + 30*time.Second, 36*time.Minute + 30*time.Second},
+		{"failed, half of its life later", func(a *Account, now time.Time) {
+			a.grant = granted(40 * time.Minute)
+			a.failure, a.retry = &Error{Kind: Passing}, now.Add(time.Minute)
+		}, time.Minute, time.Minute},
+		{"failed before half of its life", func(a *Account, now time.Time) {
+			a.failure, a.retry = &Error{Kind: Passing}, now.Add(time.Minute)
+		}, 30 * time.Minute, 36 * time.Minute},
+		{"of a registration that is refused", func(a *Account, now time.Time) {
+			a.grant = granted(2 * time.Hour)
+			a.asked, a.failure, a.retry = now, &Error{Kind: Misconfigured}, now.Add(time.Minute)
+		}, time.Hour, time.Hour},
+		{"withdrawn", func(a *Account, now time.Time) {
+			a.grant = granted(2 * time.Hour)
+			a.grant.Withdrawn = "no more"
+			a.asked, a.failure, a.retry = now, &Error{Kind: Consent}, now.Add(15*time.Minute)
+		}, idle, 24 * time.Hour},
+		{"withdrawn before the start", func(a *Account, now time.Time) {
+			a.grant.Withdrawn = "no more"
+			a.asked = now.Add(-time.Hour)
+		}, 19 * time.Hour, 23 * time.Hour},
+		{"never authorized", func(a *Account, _ time.Time) { a.grant = Grant{} }, never, never},
+		{"without refresh token", func(a *Account, _ time.Time) { a.grant.RefreshToken = "" }, never, never},
+		{"damaged", func(a *Account, _ time.Time) { a.damage = errors.New("damaged") }, never, never},
+		{"being refreshed", func(a *Account, _ time.Time) { a.refreshing = &refresh{} }, never, never},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				for jitter, want := range map[float64]time.Duration{0: tt.least, 1: tt.most} {
+					now := time.Now()
+					a := &Account{grant: granted(0), used: now, jitter: jitter}
+					tt.change(a, now)
+					d, ok := a.dueIn(now)
+					if !ok {
+						d = never
+					}
+					if d != want {
+						t.Errorf("with jitter %v due in %v, want %v", jitter, d, want)
+					}
+				}
+			})
+		})
+	}
+}
+
+// renewing has the accounts renewed; end returns once that has ended.
+func renewing(t *testing.T, accounts ...*Account) (end func()) {
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		Renew(ctx, accounts)
+		close(ended)
+	}()
+	return func() {
+		cancel()
+		<-ended
+	}
+}
+
+// What a renewal brings may be refused by the mail server at once: the refresh
+// that follows is the first that is forced.
+func TestRefusedAfterRenewal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAccount(t, &server{answer: numbered}, granted(50*time.Minute))
+		defer renewing(t, a)()
+		synctest.Wait()
+		for _, tt := range []struct{ stale, want string }{{"token0", "token1"}, {"token1", "token2"}} {
+			if token, err := a.Token(t.Context(), tt.stale); token != tt.want || err != nil {
+				t.Errorf("refused %s: token = %q, %v; want %s", tt.stale, token, err, tt.want)
+			}
+		}
+	})
+}
+
+func TestRenewals(t *testing.T) {
+	const day = 24 * time.Hour
+	for _, tt := range []struct {
+		name        string
+		change      func(*Grant)
+		answer      func(int, url.Values) (int, string)
+		least, most int // requests, in the last two of four days
+		state       State
+	}{
+		{"not in use", nil, numbered, 1, 3, Authorized},
+		{"withdrawn", nil, always(400, withdrawn), 1, 3, NeedsAuthorization},
+		{"withdrawn, and granted again", nil, in(2, always(400, withdrawn), numbered), 1, 3, Authorized},
+		{"registration refused", nil, always(401, badClient), 40, 49, Failing},
+		{"provider down", nil, always(0, ""), 2200, 2880, Failing},
+		{"never authorized", func(g *Grant) { *g = Grant{} }, numbered, 0, 0, NeedsAuthorization},
+		{"without refresh token", func(g *Grant) { g.RefreshToken = "" }, numbered, 0, 0, NeedsAuthorization},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &server{answer: tt.answer}
+				g := granted(time.Hour)
+				if tt.change != nil {
+					tt.change(&g)
+				}
+				a := newAccount(t, s, g)
+				defer renewing(t, a)()
+				time.Sleep(2 * day)
+				before := s.count()
+				time.Sleep(2 * day)
+				if n := s.count() - before; n < tt.least || n > tt.most {
+					t.Errorf("%d requests in two days", n)
+				}
+				if st := a.Status(); st.State != tt.state {
+					t.Errorf("status = %+v", st)
+				}
+			})
+		})
+	}
+}
+
+func TestRenewEnds(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	synctest.Test(t, func(t *testing.T) {
+		a := newAccount(t, &server{latency: 5 * time.Second, answer: always(200, `{"access_token":"token1","refresh_token":"refresh1"}`)}, granted(40*time.Minute))
+		end := renewing(t, a)
+		time.Sleep(time.Second) // amid the refresh
+		start := time.Now()
+		end()
+		if d := time.Since(start); d != 0 {
+			t.Errorf("Renew ended after %v", d)
+		}
+		if err := a.Wait(t.Context()); err != nil || onDisk(t, a).RefreshToken != "refresh1" {
+			t.Errorf("on disk: %+v, %v", onDisk(t, a), err)
+		}
+	})
+}
+
+// A grant that could not be saved is saved even if nobody logs in.
+func TestRenewSavesAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAccount(t, &server{answer: always(200, `{"access_token":"token1","refresh_token":"refresh1"}`)}, granted(time.Hour))
+		fault := &faulty{a.store.files, "write", syscall.ENOSPC}
+		a.store.files = fault
+		defer renewing(t, a)()
+		synctest.Wait()
+		if g := onDisk(t, a); g.RefreshToken != "refresh0" {
+			t.Fatalf("saved, though the disk is full: %+v", g)
+		}
+		a.saving.Lock()
+		fault.step = ""
+		a.saving.Unlock()
+		time.Sleep(2 * wakeUp)
+		synctest.Wait()
+		if g := onDisk(t, a); g.RefreshToken != "refresh1" {
+			t.Errorf("on disk: %+v", g)
+		}
+	})
+}
