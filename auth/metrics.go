@@ -1,6 +1,10 @@
 package auth
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 const resultOK = "ok" // of a refresh; the other results are the kinds of failure
 
@@ -48,18 +52,21 @@ func NewAccountCollector(accounts func() []*Account) prometheus.Collector {
 		accounts: accounts,
 		expiry: prometheus.NewDesc("xoauthd_token_expiry_timestamp_seconds",
 			"When the account's access token ends, in seconds since 1970.", []string{"account"}, nil),
+		refreshed: prometheus.NewDesc("xoauthd_last_refresh_timestamp_seconds",
+			"When the account's access token was last refreshed, in seconds since 1970.", []string{"account"}, nil),
 		needs: prometheus.NewDesc("xoauthd_account_needs_authorization",
 			"Whether a person must authorize the account (again): 1 if so.", []string{"account"}, nil),
 	}
 }
 
 type accountCollector struct {
-	accounts      func() []*Account
-	expiry, needs *prometheus.Desc
+	accounts                 func() []*Account
+	expiry, refreshed, needs *prometheus.Desc
 }
 
 func (c *accountCollector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- c.expiry
+	ch <- c.refreshed
 	ch <- c.needs
 }
 
@@ -71,8 +78,10 @@ func (c *accountCollector) Collect(ch chan<- prometheus.Metric) {
 			needs = 1
 		}
 		ch <- prometheus.MustNewConstMetric(c.needs, prometheus.GaugeValue, needs, a.Name())
-		if !status.Expiry.IsZero() {
-			ch <- prometheus.MustNewConstMetric(c.expiry, prometheus.GaugeValue, float64(status.Expiry.Unix()), a.Name())
+		for desc, at := range map[*prometheus.Desc]time.Time{c.expiry: status.Expiry, c.refreshed: status.Refreshed} {
+			if !at.IsZero() {
+				ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(at.Unix()), a.Name())
+			}
 		}
 	}
 }

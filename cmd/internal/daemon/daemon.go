@@ -139,7 +139,7 @@ func open(address string) (net.Listener, error) {
 func (d *Daemon) Run(ctx context.Context) error {
 	serving, stop := context.WithCancel(ctx)
 	defer stop()
-	failed := make(chan error, len(d.listeners)+2)
+	failed := make(chan error, len(d.listeners)+3)
 	running := 0
 	run := func(serve func(context.Context) error) {
 		running++
@@ -159,6 +159,10 @@ func (d *Daemon) Run(ctx context.Context) error {
 			run(e.serve)
 		}
 	}
+	run(func(ctx context.Context) error {
+		auth.Renew(ctx, d.accounts.list())
+		return nil
+	})
 	d.begun(serving)
 	<-serving.Done()
 	d.ending()
