@@ -52,21 +52,21 @@ func NewAccountCollector(accounts func() []*Account) prometheus.Collector {
 		accounts: accounts,
 		expiry: prometheus.NewDesc("xoauthd_token_expiry_timestamp_seconds",
 			"When the account's access token ends, in seconds since 1970.", []string{"account"}, nil),
-		refreshed: prometheus.NewDesc("xoauthd_last_refresh_timestamp_seconds",
-			"When the account's access token was last refreshed, in seconds since 1970.", []string{"account"}, nil),
+		issued: prometheus.NewDesc("xoauthd_token_issued_timestamp_seconds",
+			"When the account's access token was got, in seconds since 1970.", []string{"account"}, nil),
 		needs: prometheus.NewDesc("xoauthd_account_needs_authorization",
 			"Whether a person must authorize the account (again): 1 if so.", []string{"account"}, nil),
 	}
 }
 
 type accountCollector struct {
-	accounts                 func() []*Account
-	expiry, refreshed, needs *prometheus.Desc
+	accounts              func() []*Account
+	expiry, issued, needs *prometheus.Desc
 }
 
 func (c *accountCollector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- c.expiry
-	ch <- c.refreshed
+	ch <- c.issued
 	ch <- c.needs
 }
 
@@ -78,7 +78,11 @@ func (c *accountCollector) Collect(ch chan<- prometheus.Metric) {
 			needs = 1
 		}
 		ch <- prometheus.MustNewConstMetric(c.needs, prometheus.GaugeValue, needs, a.Name())
-		for desc, at := range map[*prometheus.Desc]time.Time{c.expiry: status.Expiry, c.refreshed: status.Refreshed} {
+		issued := status.Obtained
+		if status.Refreshed.After(issued) {
+			issued = status.Refreshed
+		}
+		for desc, at := range map[*prometheus.Desc]time.Time{c.expiry: status.Expiry, c.issued: issued} {
 			if !at.IsZero() {
 				ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(at.Unix()), a.Name())
 			}

@@ -40,9 +40,9 @@ xoauthd_account_needs_authorization{account="down"} 1
 xoauthd_account_needs_authorization{account="no"} 1
 xoauthd_account_needs_authorization{account="ok"} 0
 xoauthd_account_needs_authorization{account="secret"} 0
-# HELP xoauthd_last_refresh_timestamp_seconds When the account's access token was last refreshed, in seconds since 1970.
-# TYPE xoauthd_last_refresh_timestamp_seconds gauge
-xoauthd_last_refresh_timestamp_seconds{account="ok"} 946684800
+# HELP xoauthd_token_issued_timestamp_seconds When the account's access token was got, in seconds since 1970.
+# TYPE xoauthd_token_issued_timestamp_seconds gauge
+xoauthd_token_issued_timestamp_seconds{account="ok"} 946684800
 # HELP xoauthd_token_expiry_timestamp_seconds When the account's access token ends, in seconds since 1970.
 # TYPE xoauthd_token_expiry_timestamp_seconds gauge
 xoauthd_token_expiry_timestamp_seconds{account="ok"} 946688400

@@ -28,7 +28,7 @@ func TestRenews(t *testing.T) {
 	grant := auth.Grant{AccessToken: "token0", RefreshToken: "refresh0", Obtained: then, Expiry: then.Add(time.Hour)}
 	withStore := func(do func(*auth.Store) error) {
 		t.Helper()
-		store, err := auth.OpenStore(c.StateDirectory)
+		store, err := auth.OpenStore(c.StateDirectory, auth.Encryption{})
 		if err != nil {
 			t.Fatal(err)
 		}
