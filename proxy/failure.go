@@ -126,13 +126,19 @@ func failure(err error) *Error {
 // it must fit a reply line of SMTP (RFC 5321 section 4.5.3.1.5).
 const maxDetail = 300
 
-// text is what the client is told.
+// text is what the client is told, in ASCII: neither a reply of SMTP nor a
+// response text of IMAP may be anything else.
 func (e *Error) text() string {
 	text := answers[e.Result].text
 	if e.Detail != "" {
-		text += ": " + truncate(oneLine(e.Detail), maxDetail)
+		text += ": " + strings.ReplaceAll(truncate(oneLine(e.Detail), maxDetail), "…", "...")
 	}
-	return text
+	return strings.Map(func(r rune) rune {
+		if r > '~' {
+			return '?'
+		}
+		return r
+	}, text)
 }
 
 // truncate cuts s to n octets, and never within a character.

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"unicode/utf8"
+	"unicode"
 
 	"github.com/xoauthd/xoauthd/proxy/wire"
 )
@@ -105,7 +105,7 @@ func TestFailure(t *testing.T) {
 
 func TestErrorWords(t *testing.T) {
 	long := &Error{UpstreamRefused, strings.Repeat("ü", 400), io.EOF}
-	if text := long.text(); len(text) > 400 || !utf8.ValidString(text) || !strings.HasSuffix(text, "…") {
+	if text := long.text(); len(text) > 400 || strings.ContainsFunc(text, func(r rune) bool { return r > unicode.MaxASCII }) || !strings.HasSuffix(text, "?...") {
 		t.Errorf("%q", text)
 	}
 	if text := (&Error{UpstreamDown, "a\r\nb\x00c", nil}).text(); !strings.HasSuffix(text, "try again later: a  b c") {

@@ -45,8 +45,10 @@ type protocol struct {
 	status func(a answer) string
 
 	// refused returns the words with which an upstream refused a login, and
-	// whether it may accept the same later. ok is false if err is another error.
-	refused func(err error) (words string, passing, ok bool)
+	// whether it may accept the same later; if it is certain that the token, or
+	// what that may do, is the matter, some words that may mean both mean no. ok
+	// is false if err is another error.
+	refused func(err error, certain bool) (words string, passing, ok bool)
 
 	// open checks that the mailbox of a login is there, where one can.
 	open func(client) error
@@ -88,7 +90,7 @@ var protocols = map[string]*protocol{
 	},
 }
 
-func refusedIMAP(err error) (words string, passing, ok bool) {
+func refusedIMAP(err error, certain bool) (words string, passing, ok bool) {
 	var e *imap.Error
 	if !errors.As(err, &e) {
 		return "", false, false
@@ -100,11 +102,22 @@ func refusedIMAP(err error) (words string, passing, ok bool) {
 	switch imap.ResponseCode(strings.ToUpper(string(e.Code))) {
 	case imap.ResponseCodeUnavailable, imap.ResponseCodeInUse, imap.ResponseCodeLimit, imap.ResponseCodeServerBug:
 		passing = true
+	case imap.ResponseCodeAlert:
+		// Gmail's "too many simultaneous connections", among others.
+		passing = !certain
 	}
-	return words + e.Text, passing || e.Type == imap.StatusResponseTypeBye, true
+	switch e.Type {
+	case imap.StatusResponseTypeBye:
+		passing = true
+	case imap.StatusResponseTypeBad:
+		// Microsoft's "request is throttled"; or it does not know the command,
+		// and then another token would not help either.
+		passing = !certain
+	}
+	return words + e.Text, passing, true
 }
 
-func refusedSMTP(err error) (words string, passing, ok bool) {
+func refusedSMTP(err error, _ bool) (words string, passing, ok bool) {
 	var r *smtpdialogue.Refusal
 	if !errors.As(err, &r) {
 		return "", false, false

@@ -21,6 +21,7 @@ type record struct {
 	account  string // which its password opened
 	upstream string
 	ended    string // what ended the relay
+	refused  int    // logins that were refused
 
 	up, down             atomic.Int64 // octets relayed to the upstream, and to the client
 	toUpstream, toClient prometheus.Counter
@@ -64,6 +65,9 @@ func (r *record) attrs(err error) []slog.Attr {
 		text("account", r.account)
 	} else {
 		text("user", truncate(oneLine(r.user), 100))
+	}
+	if r.refused > 0 {
+		attrs = append(attrs, slog.Int("refused", r.refused))
 	}
 	text("upstream", r.upstream)
 	text("ended", r.ended)

@@ -9,14 +9,9 @@ import (
 	"github.com/xoauthd/xoauthd/proxy/wire"
 )
 
-// linger is how long, after one side has hung up, the other may take: the client
-// until it does so too, the upstream from one sign of life to the next. An
-// answer to QUIT may be on its way.
-const linger = 10 * time.Second
-
 // relay copies octets between the client and the upstream, unread and unchanged,
 // until one side leaves. From here on xoauthd has nothing to say to either.
-func (s *session) relay(k *link) error {
+func (s *session) relay(ctx context.Context, k *link) error {
 	client, err := s.client.Stream()
 	if err != nil {
 		return Fail(NoLogin, fmt.Errorf("telling of the login: %w", err))
@@ -33,7 +28,7 @@ func (s *session) relay(k *link) error {
 		sent:     s.record.sent,
 		received: s.record.received,
 	}
-	s.record.ended, err = r.run()
+	s.record.ended, err = r.run(ctx)
 	return err
 }
 
@@ -49,9 +44,11 @@ type relay struct {
 
 // run returns, in words, what ended the relay. A client that hangs up half-closes
 // the upstream, which may finish while it still talks; an upstream that hangs up
-// ends the session, once the client has got all of it. The error is a panic.
-func (r *relay) run() (ended string, err error) {
+// ends the session, once the client has got all of it. When ctx is done, it ends
+// at once, even in the middle of a write. The error is a panic.
+func (r *relay) run(ctx context.Context) (ended string, err error) {
 	r.tide = newTide(r.idle, r.abort)
+	defer context.AfterFunc(ctx, r.abort)()
 	defer context.AfterFunc(r.stopping, r.tide.ebb)()
 
 	sent := make(chan error, 1)
@@ -90,7 +87,7 @@ func (r *relay) send() error {
 	case read == io.EOF:
 		r.tide.because("client left", nil)
 		r.upstream.CloseWrite()
-		r.tide.bound(linger)
+		r.tide.leave()
 	default:
 		r.tide.because("client gone", read)
 		r.abort()
@@ -126,7 +123,7 @@ func (r *relay) pump(dst, src *wire.Stream, count func(n int)) (read, write erro
 		r.tide.taken(src == r.client)
 		n, err := dst.Write(b.Octets())
 		b.Return()
-		r.tide.given()
+		r.tide.given(src == r.client)
 		count(n)
 		if err != nil {
 			return nil, err

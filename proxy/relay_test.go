@@ -29,9 +29,10 @@ func startPiped(t *testing.T, idle time.Duration) *pipedRelay {
 	u1, u2 := net.Pipe()
 	stopping, stop := context.WithCancel(t.Context())
 	client, upstream := &socket{Conn: c2}, &socket{Conn: u2}
+	life, kill := context.WithCancel(context.Background())
 	p := &pipedRelay{
 		client: c1, upstream: u1, stop: stop, hangUp: client.hangUp,
-		kill:  func() { client.Close(); upstream.Close() },
+		kill:  kill,
 		ended: make(chan string, 1),
 	}
 	r := &relay{
@@ -40,12 +41,14 @@ func startPiped(t *testing.T, idle time.Duration) *pipedRelay {
 	}
 	start := time.Now()
 	go func() {
-		why, err := r.run()
+		why, err := r.run(life)
 		if err != nil {
 			t.Error(err)
 		}
 		p.took = time.Since(start)
-		p.kill()
+		kill()
+		client.Close()
+		upstream.Close()
 		p.ended <- why
 	}()
 	t.Cleanup(func() { stop(); c1.Close(); u1.Close() })
@@ -171,6 +174,43 @@ func TestRelayLinger(t *testing.T) {
 	})
 }
 
+// The client has half-closed and is owed an answer: that may take its time, and
+// then there is not much more to wait for.
+func TestRelayOwed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := startPiped(t, 31*time.Minute)
+		pass(t, p.client, p.upstream, "message\r\n.\r\nQUIT\r\n")
+		synctest.Wait()
+		p.hangUp()
+		time.Sleep(9 * time.Minute)
+		pass(t, p.upstream, p.client, "250 taken\r\n221 bye\r\n")
+		p.wants(t, "client left", 9*time.Minute+linger)
+	})
+	synctest.Test(t, func(t *testing.T) {
+		p := startPiped(t, 31*time.Minute)
+		pass(t, p.client, p.upstream, "message\r\n.\r\nQUIT\r\n")
+		synctest.Wait()
+		p.hangUp()
+		p.wants(t, "client left", owing)
+	})
+}
+
+// An upstream that takes nothing more ends the relay, and the end of the session
+// does so at once: neither the client nor a drain waits for a write for ever.
+func TestRelayStuck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := startPiped(t, 31*time.Minute)
+		go io.WriteString(p.client, "nobody takes this")
+		p.wants(t, "upstream took nothing for 5m0s", stall)
+	})
+	synctest.Test(t, func(t *testing.T) {
+		p := startPiped(t, 31*time.Minute)
+		go io.WriteString(p.client, "nobody takes this")
+		time.AfterFunc(10*time.Second, p.kill)
+		p.wants(t, "xoauthd did not wait any longer", 10*time.Second)
+	})
+}
+
 // The upstream hangs up, and the client does not: it gets some time to.
 func TestRelayUpstreamLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -236,7 +276,7 @@ func TestRelayPanics(t *testing.T) {
 			r := &relay{client: stream(t, c2), upstream: stream(t, u2), stopping: t.Context(), sent: mistake, received: mistake}
 			ended := make(chan error)
 			go func() {
-				err := guard(func() error { _, err := r.run(); return err })
+				err := guard(func() error { _, err := r.run(t.Context()); return err })
 				c2.Close()
 				u2.Close()
 				ended <- err

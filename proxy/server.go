@@ -52,7 +52,7 @@ type Listener struct {
 type Limits struct {
 	Sessions   int           // at a time, logged in or not
 	PerAccount int           // logged in at a time
-	LogIn      time.Duration // for a client, from its first byte to its login
+	LogIn      time.Duration // for a client, until it has said who it is
 	Step       time.Duration // for one step of a dialogue with an upstream
 	Idle       time.Duration // for a relay in which nothing moves
 	Drain      time.Duration // for sessions that are busy when xoauthd stops; 0 ends them at once
@@ -161,31 +161,4 @@ func guard(f func() error) (err error) {
 // may stop it from doing so, as with context.AfterFunc.
 func closeWith(ctx context.Context, c io.Closer) (stop func() bool) {
 	return context.AfterFunc(ctx, func() { c.Close() })
-}
-
-// counts are the sessions that are there.
-type counts struct {
-	mu       sync.Mutex
-	accounts map[string]int
-}
-
-// enter counts one more session, of an account or, with an empty name, in all.
-// It returns what ends it, or false if there are most already.
-func (c *counts) enter(account string, most int) (leave func(), ok bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.accounts == nil {
-		c.accounts = make(map[string]int)
-	}
-	if most > 0 && c.accounts[account] >= most {
-		return nil, false
-	}
-	c.accounts[account]++
-	return func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if c.accounts[account]--; c.accounts[account] == 0 {
-			delete(c.accounts, account)
-		}
-	}, true
 }

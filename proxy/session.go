@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/xoauthd/xoauthd/proxy/sasl"
@@ -28,6 +29,8 @@ type session struct {
 	hello   string // what the client called itself, where it did
 	early   *link  // dialled before the client logged in, if any
 	dialled bool   // so it was, or could not be
+
+	displaced atomic.Bool // it had to go for another: see counts.admit
 }
 
 // run is the session, straight down. Its error is an *Error, or nil if a client
@@ -37,9 +40,9 @@ func (s *session) run(ctx context.Context) error {
 	defer context.AfterFunc(s.stopping, s.client.Interrupt)()
 
 	front := s.protocol.server(s.client, func(hello string) []string { return s.extensions(ctx, hello) })
-	leave, ok := s.counts.enter("", s.Limits.Sessions)
+	leave, ok := s.counts.admit(s, s.Limits.Sessions)
 	if !ok {
-		return s.bye(front, Fail(TooManySessions, fmt.Errorf("%d sessions are the most", s.Limits.Sessions)))
+		return s.bye(front, s.tooMany())
 	}
 	defer leave()
 	defer s.dropEarly()
@@ -56,28 +59,40 @@ func (s *session) run(ctx context.Context) error {
 			defer release()
 			defer k.close()
 			front.Accept(welcome)
-			return s.relay(k)
+			return s.relay(ctx, k)
 		}
 		refused = err
+		s.record.refused++
 		e := failure(err)
 		front.Refuse(s.protocol.status(answers[e.Result]), e.text())
 	}
 	return s.part(front, refused)
 }
 
-// left is how a session ends whose client is not logged in: if it simply left,
-// because of what it was refused before.
+// left is how a session ends whose client is not logged in. What that was
+// refused before says more of it than how it went on from there.
 func (s *session) left(front server, err, refused error) error {
-	if e := failure(err); e.Result != NoLogin {
+	e := failure(err)
+	switch {
+	case s.displaced.Load():
+		return s.part(front, s.tooMany())
+	case e.Result == Stopping:
 		return s.part(front, err)
+	case e.Result != NoLogin:
+		err = s.part(front, err)
+	case errors.Is(err, io.EOF):
+		err = Fail(NoLogin, errors.New("client left"))
+	default:
+		err = e
 	}
 	if refused != nil {
 		return refused
 	}
-	if errors.Is(err, io.EOF) {
-		err = errors.New("client left")
-	}
-	return Fail(NoLogin, err)
+	return err
+}
+
+func (s *session) tooMany() error {
+	return Fail(TooManySessions, fmt.Errorf("%d sessions are the most", s.Limits.Sessions))
 }
 
 // bye tells the client why its session ends.
@@ -99,11 +114,14 @@ func (s *session) part(front server, err error) error {
 // the client sees anything. The caller must release what counts the session.
 func (s *session) logIn(ctx context.Context, c sasl.Credentials) (k *link, welcome []string, release func(), err error) {
 	s.record.user = c.User
-	account, err := s.Accounts.LogIn(ctx, s.l.Provider, c.User, c.Password)
+	account, err := s.password(ctx, c)
 	if err != nil {
 		return nil, nil, nil, err
 	}
 	s.record.account = account.Name()
+	if !s.counts.known(s) {
+		return nil, nil, nil, s.tooMany()
+	}
 	upstream := account.Upstream(s.l.Protocol)
 	if upstream == nil {
 		return nil, nil, nil, Fail(Misconfigured, fmt.Errorf("its provider has no %s server", s.l.Protocol))
@@ -123,6 +141,14 @@ func (s *session) logIn(ctx context.Context, c sasl.Credentials) (k *link, welco
 		err = Fail(Stopping, err)
 	}
 	return k, welcome, release, err
+}
+
+// password returns the account that the password opens. To find that out takes a
+// slow hash, and there may be a queue for it.
+func (s *session) password(ctx context.Context, c sasl.Credentials) (Account, error) {
+	ctx, cancel := s.within(ctx, answerTime)
+	defer cancel()
+	return s.Accounts.LogIn(ctx, s.l.Provider, c.User, c.Password)
 }
 
 func (s *session) logInUpstream(ctx context.Context, account Account, upstream *Upstream) (*link, []string, error) {

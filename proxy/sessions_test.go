@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"io"
@@ -71,6 +72,67 @@ func runSessions(t *testing.T, said ...string) string {
 		t.Errorf("%d sessions are counted", n)
 	}
 	return log.String()
+}
+
+// Who only connects does not keep out who knows a password: the oldest of them
+// has to go, and is told why. Sessions that are logged in stay.
+func TestStrangersGiveWay(t *testing.T) {
+	mail := newMailServer(t)
+	defer mail.close()
+	s, _ := newTestServer(mail.account())
+	s.Limits.Sessions = 3
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error)
+	go func() { served <- s.Serve(ctx, ln, &Listener{Protocol: "imap"}) }()
+	connect := func() (net.Conn, *bufio.Reader) {
+		c, err := net.Dial("tcp", ln.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		c.SetDeadline(time.Now().Add(10 * time.Second))
+		return c, bufio.NewReader(c)
+	}
+	hear := func(r *bufio.Reader, want string) {
+		t.Helper()
+		if line, err := r.ReadString('\n'); err != nil || !strings.HasPrefix(line, want) {
+			t.Errorf("%q, %v; want %s", line, err, want)
+		}
+	}
+	var in []*bufio.Reader
+	var conns []net.Conn
+	for range 2 { // as many as there is place for, while three are silent
+		var silent []*bufio.Reader
+		for range 3 {
+			_, r := connect()
+			hear(r, "* OK")
+			silent = append(silent, r)
+		}
+		c, r := connect()
+		hear(r, "* OK")
+		hear(silent[0], "* BYE [LIMIT]")
+		io.WriteString(c, "a LOGIN joe@example.com s3cret\r\n")
+		hear(r, "a OK")
+		in, conns = append(in, r), append(conns, c)
+	}
+	for i, r := range in {
+		io.WriteString(conns[i], "b NOOP\r\n")
+		hear(r, "b OK")
+	}
+	for _, c := range conns {
+		c.Close()
+	}
+	cancel()
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+	if len(s.counts.accounts) != 0 || len(s.counts.strangers) != 0 {
+		t.Errorf("left: %v, %v", s.counts.accounts, s.counts.strangers)
+	}
 }
 
 // What a client costs that sends as much of a line as it may, and no end of it.

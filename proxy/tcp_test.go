@@ -53,7 +53,7 @@ func newTCP(t testing.TB, version uint16, wrap func(net.Conn) net.Conn) *tcpRela
 			client: clientStream, upstream: upstreamStream, idle: time.Minute, stopping: context.Background(),
 			sent: func(int) {}, received: func(int) { r.writes.Add(1) },
 		}
-		why, err := x.run()
+		why, err := x.run(context.Background())
 		if err != nil {
 			t.Error(err)
 		}

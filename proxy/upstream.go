@@ -108,15 +108,17 @@ func (k *link) logIn(ctx context.Context, user, token string) (welcome []string,
 	case err == nil: // but ctx has just closed the connection
 		return nil, k.down(context.Cause(ctx))
 	}
-	if c := m.Challenge(); c != "" {
-		err = fmt.Errorf("%w (%s)", err, strings.ReplaceAll(c, token, "(hidden)"))
+	c := m.Challenge()
+	if c != "" {
+		err = fmt.Errorf("%w (%s)", err, c)
 	}
-	return nil, k.failed(err)
+	return nil, k.failed(err, c != "")
 }
 
-// failed is err as a failure of the upstream to give what a token is for.
-func (k *link) failed(err error) *Error {
-	words, passing, ok := k.protocol.refused(err)
+// failed is err as a failure of the upstream to give what a token is for. It is
+// certain if the upstream has shown that it is about that, and nothing else.
+func (k *link) failed(err error, certain bool) *Error {
+	words, passing, ok := k.protocol.refused(err, certain)
 	if !ok || passing {
 		return k.down(err)
 	}
@@ -126,7 +128,7 @@ func (k *link) failed(err error) *Error {
 // down is err as a failure of the upstream that has nothing to do with the
 // account. What the upstream says of it may help the client.
 func (k *link) down(err error) *Error {
-	words, _, _ := k.protocol.refused(err)
+	words, _, _ := k.protocol.refused(err, false)
 	return &Error{UpstreamDown, words, err}
 }
 
@@ -150,7 +152,7 @@ func (s *Server) Try(ctx context.Context, protocol string, u *Upstream, user, to
 	}
 	defer k.within(ctx)()
 	if err := p.open(k.client); err != nil {
-		return k.failed(err)
+		return k.failed(err, true)
 	}
 	k.Quit()
 	return nil

@@ -26,8 +26,8 @@ type TokenClient interface {
 	sasl.Client
 
 	// Challenge is what the server said of the reason when it refused the
-	// token: a JSON object with a status, in the words of the server. It is
-	// empty if the server did not say.
+	// token: a JSON object with a status, in the words of the server, but for
+	// the token. It is empty if the server did not say.
 	Challenge() string
 }
 
@@ -63,13 +63,15 @@ func NewTokenClient(mechanism, user, token, host string, port int) (TokenClient,
 		ir := "n,a=" + saslname.Replace(user) + ",\x01host=" + host + "\x01port=" + strconv.Itoa(port) +
 			"\x01auth=Bearer " + token + "\x01\x01"
 		// RFC 7628 section 3.2.3: a refusal is answered with a single ^A.
-		return &tokenClient{mechanism: OAUTHBEARER, ir: ir, dummy: "\x01"}, nil
+		return &tokenClient{mechanism: OAUTHBEARER, token: token, ir: ir, dummy: "\x01"}, nil
 	}
-	return &tokenClient{mechanism: XOAUTH2, ir: "user=" + user + "\x01auth=Bearer " + token + "\x01\x01"}, nil
+	ir := "user=" + user + "\x01auth=Bearer " + token + "\x01\x01"
+	return &tokenClient{mechanism: XOAUTH2, token: token, ir: ir}, nil
 }
 
-// maxToken is more than any provider's: Microsoft's are of 4 KiB at the most,
-// and the line that carries one must not exceed RFC 4954's 12288 octets much.
+// maxToken is far more than any provider's: Microsoft's are of 4 KiB at the most.
+// RFC 4954 section 4 has servers take a line of 12288 octets, base64 included;
+// what one makes of a longer one is its own matter.
 const maxToken = 16 << 10
 
 // bearer is the form of RFC 6750 section 2.1.
@@ -80,10 +82,11 @@ var saslname = strings.NewReplacer("=", "=3D", ",", "=2C")
 
 // tokenClient is a mechanism that says all in its initial response.
 type tokenClient struct {
-	mechanism, ir string
-	dummy         string // what answers the server's refusal, so that it goes on to say so
-	challenge     string
-	refused       bool
+	mechanism, token, ir string
+
+	dummy     string // what answers the server's refusal, so that it goes on to say so
+	challenge string
+	refused   bool
 }
 
 func (t *tokenClient) Start() (mechanism string, ir []byte, err error) {
@@ -96,7 +99,9 @@ func (t *tokenClient) Next(challenge []byte) (response []byte, err error) {
 		return nil, errors.New("server goes on after it refused the token")
 	}
 	t.refused = true
-	t.challenge = string(challenge)
+	// Servers like to repeat what they did not understand.
+	hide := strings.NewReplacer(Encode([]byte(t.ir)), "(hidden)", t.token, "(hidden)")
+	t.challenge = hide.Replace(string(challenge))
 	return []byte(t.dummy), nil
 }
 
