@@ -65,7 +65,8 @@ func (t *table) limits() Limits {
 		Sessions:           l.integer("sessions", 1000, 1, 100_000),
 		SessionsPerAccount: l.integer("sessions_per_account", 100, 1, 100_000),
 		LoginTimeout:       l.duration("login_timeout", time.Minute, 5*time.Second, 10*time.Minute),
-		StepTimeout:        l.duration("step_timeout", 20*time.Second, time.Second, 5*time.Minute),
+		// All steps of a login upstream have 20 seconds together.
+		StepTimeout: l.duration("step_timeout", 15*time.Second, time.Second, 20*time.Second),
 		// RFC 9051 section 5.4: an IMAP server must wait 30 minutes at least.
 		IdleTimeout:  l.duration("idle_timeout", 31*time.Minute, 30*time.Minute, 24*time.Hour),
 		DrainTimeout: l.duration("drain_timeout", 10*time.Second, 0, 5*time.Minute),
