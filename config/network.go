@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"path"
 	"strconv"
 	"strings"
 )
@@ -92,6 +93,21 @@ func (t *table) url(key, def string) string {
 	if err := checkURL(s); err != nil {
 		t.fault(key, "%v", err)
 		return def
+	}
+	return s
+}
+
+// pageURL reads the URL at which browsers find a page of ours.
+func (t *table) pageURL(key, def string) string {
+	s := t.url(key, def)
+	u, err := url.Parse(s)
+	switch {
+	case s == def || err != nil:
+		return s
+	case strings.Contains(s, "?"):
+		t.fault(key, "must hold no ?")
+	case u.Path != "" && strings.TrimSuffix(u.Path, "/") != strings.TrimSuffix(path.Clean(u.Path), "/"):
+		t.fault(key, "the path must be plain; write %s", path.Clean(u.Path))
 	}
 	return s
 }

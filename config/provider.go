@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"crypto/x509"
 	"maps"
+	"net/url"
 	"os"
 	"regexp"
 	"slices"
+	"strings"
 )
 
 func (t *table) providers(web *Web) map[string]*Provider {
@@ -29,7 +31,7 @@ func (t *table) provider(web *Web) *Provider {
 	if web != nil {
 		p.RedirectURL = web.PublicURL + "/callback"
 	}
-	p.RedirectURL = t.url("redirect_url", p.RedirectURL)
+	p.RedirectURL = t.redirectURL(p.RedirectURL)
 	p.Issuer = t.url("issuer", p.Issuer)
 	p.Scopes = t.texts("scopes", p.Scopes)
 	p.AuthorizationParams = t.params(p.AuthorizationParams)
@@ -158,4 +160,20 @@ func (t *table) upstream(protocol string, preset *Upstream) *Upstream {
 		}
 	}
 	return u
+}
+
+// redirectURL reads where browsers come back from the provider. The pages that
+// a person reads are elsewhere.
+func (t *table) redirectURL(def string) string {
+	s := t.pageURL("redirect_url", def)
+	u, err := url.Parse(s)
+	if s == def || err != nil {
+		return s
+	}
+	for _, taken := range []string{"/authorize/", "/result/", "/style.css", "/icon.svg"} {
+		if strings.HasPrefix(u.Path, taken) {
+			t.fault("redirect_url", "the path %s is that of another page; use for example /callback", u.Path)
+		}
+	}
+	return s
 }

@@ -81,10 +81,7 @@ func (t *table) web() *Web {
 	defer w.done()
 	w.require("address", `write for example address = "127.0.0.1:1180"`)
 	web := &Web{Address: w.local("address", "whoever reached its pages could authorize accounts")}
-	web.PublicURL = strings.TrimRight(w.url("public_url", ""), "/")
-	if strings.Contains(web.PublicURL, "?") {
-		w.fault("public_url", "must hold no ?")
-	}
+	web.PublicURL = strings.TrimRight(w.pageURL("public_url", ""), "/")
 	if web.PublicURL == "" && web.Address != "" {
 		_, port, _ := splitAddress(web.Address)
 		if port == 0 {
@@ -126,6 +123,9 @@ func (t *table) accounts(providers map[string]*Provider) map[string]*Account {
 	for _, a := range t.tables("account") {
 		a.require("provider", "name one of the [provider.NAME] tables")
 		a.require("password_hash", `whoever reached the port could log in; make one with "xoauthd hash-password"`)
+		if a.name() == "." || a.name() == ".." {
+			t.file.fault(a.place.at(), "%s: the name cannot be that of a page; write the mailbox's address", a.header())
+		}
 		accounts[a.name()] = &Account{
 			Name:         a.name(),
 			Provider:     a.providerName(providers),
