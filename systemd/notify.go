@@ -23,11 +23,6 @@ func Stopping(status string) error {
 	return notify(daemon.SdNotifyStopping, statusLine(status))
 }
 
-// Status replaces the line that systemctl status shows.
-func Status(status string) error {
-	return notify(statusLine(status))
-}
-
 // statusLine is the assignment of a status. What follows a line break would be
 // an assignment of its own.
 func statusLine(status string) string {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -53,7 +54,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		fmt.Fprintf(stderr, "xoauthd: %v\nTry \"xoauthd --help\".\n", err)
 		return exitUsage
 	}
-	fmt.Fprintf(stderr, "xoauthd: %v\n", err)
+	daemon.Say(stderr, slog.LevelError, "xoauthd: "+err.Error())
 	var faults config.Faults
 	if errors.As(err, &faults) {
 		return exitConfig

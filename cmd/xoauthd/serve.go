@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 
 	"github.com/spf13/cobra"
 
@@ -49,7 +50,7 @@ func load(file string, stderr io.Writer) (*config.Config, error) {
 		return nil, err
 	}
 	for _, w := range c.Warnings {
-		fmt.Fprintf(stderr, "warning: %v\n", w)
+		daemon.Say(stderr, slog.LevelWarn, fmt.Sprintf("warning: %v", w))
 	}
 	return c, nil
 }

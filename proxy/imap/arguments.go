@@ -29,7 +29,7 @@ func (a *arguments) astring() (string, error) {
 		n++
 	}
 	if n == 0 {
-		return "", a.s.refused(a.line, "LOGIN takes a user name and a password")
+		return "", a.wrong()
 	}
 	atom := a.line[:n]
 	a.line = a.line[n:]
@@ -88,7 +88,7 @@ func (a *arguments) literal() (string, error) {
 
 func (a *arguments) space() error {
 	if !strings.HasPrefix(a.line, " ") {
-		return a.s.refused(a.line, "LOGIN takes a user name and a password")
+		return a.wrong()
 	}
 	a.line = a.line[1:]
 	return nil
@@ -96,9 +96,18 @@ func (a *arguments) space() error {
 
 func (a *arguments) end() error {
 	if a.line != "" {
-		return a.s.refused(a.line, "LOGIN takes a user name and a password, and no more")
+		return a.wrong()
 	}
 	return nil
+}
+
+// wrong is the error for arguments that are not as they should be.
+func (a *arguments) wrong() error {
+	why := "LOGIN takes a user name and a password, and no more"
+	if a.line != "" && !isAstringChar(a.line[0]) {
+		why += `; in quotes if there is a space in it, or one of (){%*"\`
+	}
+	return a.s.refused(a.line, why)
 }
 
 // A literalHead announces a literal (RFC 9051 section 4.3).

@@ -25,7 +25,8 @@ type Server struct {
 // NewServer begins a dialogue. A client does not say EHLO again after AUTH, so
 // it must be told of the extensions of the upstream that it will talk to then:
 // extensions returns them as the upstream wrote them. It is called at EHLO, and
-// HELO, with the client's name.
+// HELO, with the client's name, or an address literal if what the client said
+// could not be one (RFC 5321 section 4.1.3): the upstream is told the same.
 func NewServer(c *wire.Conn, extensions func(hello string) []string) *Server {
 	return &Server{c: c, extensions: extensions}
 }
@@ -50,10 +51,6 @@ const errData = wire.Violation("message sent before login")
 
 // Greet writes the greeting, which the first ReadLogin sends.
 func (s *Server) Greet() { s.c.Printf("220 localhost ESMTP xoauthd ready") }
-
-// Hello is what the client called itself, or an address literal if that could
-// not be a name (RFC 5321 section 4.1.3): the upstream is told the same.
-func (s *Server) Hello() string { return helloName(s.hello) }
 
 // ReadLogin answers the client until it logs in, and returns with what. The
 // caller must then Accept or Refuse. The error is io.EOF if the client left.
@@ -118,7 +115,7 @@ func (s *Server) ehlo(verb, name string) error {
 		return reply("501 5.5.4 " + verb + " takes a name")
 	}
 	s.hello = name
-	extensions := offer(s.extensions(s.Hello()))
+	extensions := offer(s.extensions(helloName(s.hello)))
 	if verb == "HELO" {
 		s.c.Printf("250 localhost")
 		return nil

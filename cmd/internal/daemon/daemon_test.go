@@ -332,3 +332,12 @@ func TestLogUnderJournal(t *testing.T) {
 		t.Errorf("got:\n%s\nwant:\n%s", &out, want)
 	}
 }
+
+func TestSay(t *testing.T) {
+	var out bytes.Buffer
+	say(&out, slog.LevelError, "a\nb", true)
+	say(&out, slog.LevelError, "c\n", false)
+	if want := "<3>a\n<3>b\nc\n"; out.String() != want {
+		t.Errorf("got %q, want %q", &out, want)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"strings"
 
 	"github.com/xoauthd/xoauthd/config"
 	"github.com/xoauthd/xoauthd/systemd"
@@ -33,12 +34,34 @@ func newLog(c config.Log, w io.Writer, journal bool) *slog.Logger {
 		}
 		return a
 	}
-	return slog.New(prioritized{
-		slog.LevelDebug: format(priority{w, "<7>"}),
-		slog.LevelInfo:  format(priority{w, "<6>"}),
-		slog.LevelWarn:  format(priority{w, "<4>"}),
-		slog.LevelError: format(priority{w, "<3>"}),
-	})
+	handlers := make(prioritized, len(priorities))
+	for level, prefix := range priorities {
+		handlers[level] = format(priority{w, prefix})
+	}
+	return slog.New(handlers)
+}
+
+// priorities are how sd-daemon(3) writes the levels.
+var priorities = map[slog.Level]string{
+	slog.LevelDebug: "<7>",
+	slog.LevelInfo:  "<6>",
+	slog.LevelWarn:  "<4>",
+	slog.LevelError: "<3>",
+}
+
+// Say writes lines for a person, such as why the daemon does not start. Under
+// journald they have a priority, as the log's have.
+func Say(w io.Writer, level slog.Level, text string) {
+	say(w, level, text, systemd.UnderJournal())
+}
+
+func say(w io.Writer, level slog.Level, text string, journal bool) {
+	for line := range strings.Lines(text) {
+		if journal {
+			line = priorities[level] + line
+		}
+		io.WriteString(w, strings.TrimSuffix(line, "\n")+"\n")
+	}
 }
 
 // level is one of the four that config allows.
@@ -54,7 +77,7 @@ func level(name string) slog.Level {
 	return slog.LevelInfo
 }
 
-// A priority writes lines that begin with a priority, as sd-daemon(3) has it.
+// A priority writes lines that begin with a priority.
 // A handler writes each line at once.
 type priority struct {
 	w      io.Writer
