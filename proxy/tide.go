@@ -67,10 +67,10 @@ func newTide(idle time.Duration, expire func()) *tide {
 func (t *tide) taken(fromClient bool) {
 	t.held.Add(1)
 	t.owed.Store(fromClient)
+	t.moved() // before it can be called stuck
 	if fromClient {
 		t.stuck.Store(true)
 	}
-	t.moved()
 }
 
 // given says that what was taken has been passed on.
