@@ -14,6 +14,10 @@ import (
 // ErrNotSaved is what errors.Is finds where a grant is in use but not on disk.
 var ErrNotSaved = errors.New("the grant is in use, but could not be saved")
 
+// ErrEarlierKept is what errors.Is finds where a new grant, which would end
+// with its access token, was not put in the place of one that can be refreshed.
+var ErrEarlierKept = errors.New("the new grant has no refresh token, so the earlier one, which has, was kept")
+
 // An Account is a mailbox at a provider, with the grant to log in to it. Its
 // methods may be called by many at once.
 //
@@ -143,10 +147,17 @@ func (a *Account) spare(now time.Time, stale string) (string, bool) {
 // Keep puts g, to which a person has just consented, in the place of all that
 // was before it, a refresh under way included: whoever waits for that gets the
 // token of g. The error, if any, is an ErrNotSaved: the grant is in use, but
-// lost if the daemon ends before it could be saved after all.
+// lost if the daemon ends before it could be saved after all. Or it is
+// ErrEarlierKept, and nothing has changed.
 func (a *Account) Keep(g Grant) error {
 	a.saving.Lock()
 	defer a.saving.Unlock()
+	a.mu.Lock()
+	earlier := a.grant
+	a.mu.Unlock()
+	if g.RefreshToken == "" && earlier.RefreshToken != "" && earlier.Withdrawn == "" {
+		return ErrEarlierKept
+	}
 	g.Withdrawn = ""
 	err := a.save(g)
 

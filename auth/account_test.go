@@ -261,6 +261,39 @@ func TestKeepLiftsEverything(t *testing.T) {
 	}
 }
 
+// A provider that was not asked for a refresh token, or that gave one before,
+// gives a grant of an hour.
+func TestKeepWithoutRefreshToken(t *testing.T) {
+	short := granted(0)
+	short.AccessToken, short.RefreshToken = "short", ""
+	ended, marked := granted(time.Hour), granted(time.Hour)
+	marked.Withdrawn = "no more"
+	for _, tt := range []struct {
+		name    string
+		earlier Grant
+		want    string // the access token on disk
+		err     error
+	}{
+		{"before one that can be refreshed", ended, "token0", ErrEarlierKept},
+		{"after one that was withdrawn", marked, "short", nil},
+		{"after another without one", short, "short", nil},
+		{"as the first", Grant{}, "short", nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			a := newAccount(t, &server{answer: numbered}, tt.earlier)
+			if err := a.Keep(short); !errors.Is(err, tt.err) {
+				t.Errorf("err = %v, want %v", err, tt.err)
+			}
+			if g := onDisk(t, a); g.AccessToken != tt.want || (g.RefreshToken != "") != (tt.err != nil) {
+				t.Errorf("on disk: %+v, want %s", g, tt.want)
+			}
+			if token, err := a.Token(t.Context(), ""); err != nil || (token == "short") != (tt.err == nil) {
+				t.Errorf("token = %q, %v", token, err)
+			}
+		})
+	}
+}
+
 func TestStatus(t *testing.T) {
 	marked := granted(0)
 	marked.Withdrawn = "no more"

@@ -45,8 +45,8 @@ type Account interface {
 	// Try logs in upstream with g as the account, on every protocol that is
 	// configured for it.
 	Try(ctx context.Context, g auth.Grant) []Trial
-	// Keep saves g and puts it to use. After an error it is in use, but lost when
-	// the daemon ends.
+	// Keep saves g and puts it to use. After an auth.ErrNotSaved it is in use,
+	// but lost when the daemon ends; after an auth.ErrEarlierKept it is not.
 	Keep(g auth.Grant) error
 }
 

@@ -26,6 +26,7 @@ const (
 	wrongIssuer  = "answered by another provider"
 	noToken      = "no token"
 	noMailbox    = "no mailbox opened"
+	noRefresh    = "no refresh token"
 	notSaved     = "not saved"
 	otherBrowser = "another browser"
 )
@@ -150,13 +151,29 @@ func complete(ctx context.Context, t *attempt, q url.Values) *result {
 	if opened == 0 {
 		return res.end(noMailbox, whyNoMailbox(a, trials))
 	}
-	start = time.Now()
-	if err := a.Keep(grant); err != nil {
+	return keep(res, grant, opened == len(trials))
+}
+
+// keep puts grant to use, and tells for how long it is good. all says that every
+// mailbox opened.
+func keep(res *result, grant auth.Grant, all bool) *result {
+	a := res.account
+	if grant.RefreshToken == "" {
+		res.step("Refresh token", 0, errors.New("none came with the access token, which cannot be renewed without"), refreshTokenHint(a))
+	}
+	start := time.Now()
+	switch err := a.Keep(grant); {
+	case errors.Is(err, auth.ErrEarlierKept):
+		return res.end(noRefresh, "The mailbox opened, but what "+a.Provider()+" gave ends "+at(grant.Expiry)+", without a way to renew it. So it was not put in the place of the earlier authorization, which can be renewed.")
+	case err != nil:
 		res.step("Saving", time.Since(start), err, "")
 		return res.end(notSaved, "The mailbox opened, and programs can log in now. But what the provider gave could not be saved, and is lost if xoauthd ends before that is mended. It tries again by itself.")
 	}
 	res.step("Saving", time.Since(start), nil, "")
-	if opened < len(trials) {
+	switch {
+	case grant.RefreshToken == "":
+		return res.end(authorized, "Programs can log in now, but not for long: "+a.Provider()+" gave no refresh token, so all ends "+at(grant.Expiry)+". What to do about it is told below.")
+	case !all:
 		return res.end(authorized, "What opened works now. What did not open is marked below, with its cause.")
 	}
 	return res.end(authorized, "Programs that were refused can try again now. You may close this page.")

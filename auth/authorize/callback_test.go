@@ -49,6 +49,12 @@ func TestCallback(t *testing.T) {
 			[]string{"No mail server is configured"}},
 		{"the grant cannot be saved", func(a *fakeAccount) { a.keepErr = errors.New("write: no space left on device") }, "code=c0de", true, `result="not saved"`,
 			[]string{"was not authorized", "could not be saved", "no space left on device"}},
+		{"no refresh token came", func(a *fakeAccount) { a.short = true }, "code=c0de", true, `result=authorized client=192.0.2.1:1234 why="Refresh token: none came`,
+			[]string{"is authorized in part", "all ends on 6 May 2030, 07:08", "offline_access", "Done in part"}},
+		{"no refresh token came, but one is there", func(a *fakeAccount) {
+			a.short, a.status.State, a.keepErr = true, auth.Authorized, auth.ErrEarlierKept
+		}, "code=c0de", true, `level=WARN msg=authorization account=joe@example.com result="no refresh token"`,
+			[]string{"was not authorized", "Not done", "ends on 6 May 2030, 07:08", "which can be renewed. Its earlier authorization stays in use.", "access_type = &#34;offline&#34;", "take back the access of this app on the security page of the account at Example Mail"}},
 		{"it was authorized before", func(a *fakeAccount) { a.status.State, a.trials = auth.Authorized, []Trial{failing(errRefused, "")} }, "code=c0de", false, `"no mailbox opened"`,
 			[]string{"was not authorized", "Its earlier authorization stays in use."}},
 		{"the code came too late", func(a *fakeAccount) { a.exchangeErr = fmt.Errorf("token: %w", invalidGrant) }, "code=c0de", false, `result="no token"`,
@@ -90,7 +96,7 @@ func TestCallback(t *testing.T) {
 			if n := strings.Count(s.log.String(), "\n"); n != 1 {
 				t.Errorf("%d lines logged, want 1:\n%s", n, s.log)
 			}
-			secrets := []string{"token-for-", "c0de", v.state, strings.Repeat("x", maxText+1), "body-of-the-answer"}
+			secrets := []string{"token-for-", "refresh-for-", "c0de", v.state, strings.Repeat("x", maxText+1), "body-of-the-answer"}
 			for _, e := range a.exchanges {
 				secrets = append(secrets, strings.Fields(e)[1])
 			}

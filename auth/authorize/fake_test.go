@@ -25,11 +25,15 @@ type fakeAccount struct {
 	exchangeErr, keepErr            error
 	trials                          []Trial
 	during                          func() // called within Exchange
+	short                           bool   // no refresh token is given
 
 	mu        sync.Mutex
 	exchanges []string // code and verifier of each
 	kept      []auth.Grant
 }
+
+// ends is when all access tokens of a fakeAccount end.
+var ends = time.Date(2030, 5, 6, 7, 8, 0, 0, time.Local)
 
 func (a *fakeAccount) Name() string        { return a.name }
 func (a *fakeAccount) Provider() string    { return "Example Mail" }
@@ -53,7 +57,11 @@ func (a *fakeAccount) Exchange(_ context.Context, code, verifier string) (auth.G
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.exchanges = append(a.exchanges, code+" "+verifier)
-	return auth.Grant{AccessToken: "token-for-" + code}, a.exchangeErr
+	g := auth.Grant{AccessToken: "token-for-" + code, RefreshToken: "refresh-for-" + code, Expiry: ends}
+	if a.short {
+		g.RefreshToken = ""
+	}
+	return g, a.exchangeErr
 }
 
 func (a *fakeAccount) Try(context.Context, auth.Grant) []Trial { return a.trials }

@@ -59,8 +59,13 @@ func momentOf(t, now time.Time) moment {
 	if t.IsZero() {
 		return moment{}
 	}
-	return moment{t.Format(time.RFC3339), t.Local().Format("2 Jan 2006, 15:04 MST"), ago(t, now)}
+	return moment{t.Format(time.RFC3339), t.Local().Format(dateForm), ago(t, now)}
 }
+
+const dateForm = "2 Jan 2006, 15:04 MST"
+
+// at is when t is, within a sentence.
+func at(t time.Time) string { return "on " + t.Local().Format(dateForm) }
 
 func viewOf(a *account) *accountView {
 	now, s := time.Now(), a.Status()

@@ -125,6 +125,12 @@ func exchangeHint(err error) string {
 	return "Try again. If it stays, check the provider's section of the configuration."
 }
 
+// refreshTokenHint tells how to get a refresh token. Some providers give one
+// only to who asks for it, and some only with the first consent.
+func refreshTokenHint(a *account) string {
+	return "Ask for one in the provider's section of the configuration: the scope offline_access (Microsoft, OpenID Connect), or access_type = \"offline\" and prompt = \"consent\" in authorization_params (Google). If it asks already, take back the access of this app on the security page of the account at " + a.Provider() + ". Then authorize again."
+}
+
 // scopeWords says in plain words what a scope lets the program do, or nothing.
 func scopeWords(scope string) string {
 	for _, known := range []struct{ end, words string }{
