@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -81,9 +82,11 @@ func (p *Provider) refresh(ctx context.Context, g Grant) (Grant, error) {
 	if g.RefreshToken == "" {
 		return g, noRefreshToken()
 	}
-	source := p.config().TokenSource(p.withClient(ctx), &oauth2.Token{RefreshToken: g.RefreshToken})
+	ctx, rotated := withRotation(p.withClient(ctx))
+	source := p.config().TokenSource(ctx, &oauth2.Token{RefreshToken: g.RefreshToken})
 	token, err := source.Token()
 	if err != nil {
+		g.RefreshToken = cmp.Or(*rotated, g.RefreshToken)
 		return g, err
 	}
 	g.RefreshToken = token.RefreshToken // the old one, if none came

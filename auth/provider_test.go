@@ -102,21 +102,34 @@ func TestRefreshAnswers(t *testing.T) {
 		{"null", `null`, 0},
 		{"a page", `<!DOCTYPE html><title>Sign in</title>`, 0},
 		{"longer than 1 MiB", ok + `}` + strings.Repeat(" ", 1<<20), 0},
+		{"token missing, rotated", `{"refresh_token":"refresh1","token_type":"Bearer"}`, 0},
+		{"token of another type, rotated", `{"access_token":7,"refresh_token":"refresh1"}`, 0},
+		{"token empty, rotated", `{"access_token":"","refresh_token":"refresh1"}`, 0},
+		{"token with a line break, rotated", `{"access_token":"a\r\nb","refresh_token":"refresh1"}`, 0},
+		{"another token type, rotated", `{"access_token":"at","token_type":"mac","refresh_token":"refresh1"}`, 0},
+		{"an error, rotated", `{"error":"server_error","refresh_token":"refresh1"}`, 0},
+		{"usable, rotated", ok + `,"refresh_token":"refresh1"}`, time.Hour},
+		{"refresh token of another type", `{"access_token":"","refresh_token":7}`, 0},
 	}
 	for _, contentType := range []string{"application/json", "text/plain; charset=utf-8"} {
 		for _, tt := range tests {
 			t.Run(tt.name+" as "+contentType, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					s := &server{answer: always(200, tt.body), header: http.Header{"Content-Type": {contentType}}}
-					old := granted(2 * time.Hour)
+					old, refresh := granted(2*time.Hour), "refresh0"
+					if strings.HasSuffix(tt.name, "rotated") {
+						refresh = "refresh1"
+					}
 					g, err := newProvider(s).Refresh(t.Context(), old)
 					if tt.life == 0 {
 						var e *Error
 						if !errors.As(err, &e) || e.Kind != Passing {
 							t.Errorf("err = %v, want a passing one", err)
 						}
-						if g != old {
-							t.Errorf("the grant has become %+v", g)
+						want := old
+						want.RefreshToken = refresh
+						if g != want {
+							t.Errorf("the grant has become %+v, want %+v", g, want)
 						}
 						return
 					}
@@ -129,7 +142,7 @@ func TestRefreshAnswers(t *testing.T) {
 					if strings.Contains(g.Expiry.String(), "m=") {
 						t.Error("the expiry has a monotonic clock, which stands still in sleep")
 					}
-					if g.RefreshToken != "refresh0" || g.Obtained != old.Obtained || !g.Refreshed.Equal(time.Now().Round(0)) {
+					if g.RefreshToken != refresh || g.Obtained != old.Obtained || !g.Refreshed.Equal(time.Now().Round(0)) {
 						t.Errorf("grant = %+v", g)
 					}
 				})
@@ -163,16 +176,33 @@ func TestRefreshTokenRotates(t *testing.T) {
 	tests := []struct{ name, body, want string }{
 		{"with the answer", `{"access_token":"at","refresh_token":"refresh1"}`, "refresh1"},
 		{"with an answer that is of no other use", `{"access_token":"a b","refresh_token":"refresh1"}`, "refresh1"},
+		{"not with a failure that repeats the request", `{"error":"server_error","refresh_token":"***"}`, "refresh0"},
 		{"not, if none came", `{"access_token":"at"}`, "refresh0"},
 		{"not, if an empty one came", `{"access_token":"at","refresh_token":""}`, "refresh0"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			g, _ := newProvider(&server{answer: always(200, tt.body)}).Refresh(t.Context(), granted(0))
+			status := 200
+			if strings.Contains(tt.body, "error") {
+				status = 500
+			}
+			g, _ := newProvider(&server{answer: always(status, tt.body)}).Refresh(t.Context(), granted(0))
 			if g.RefreshToken != tt.want {
 				t.Errorf("refresh token = %q, want %q", g.RefreshToken, tt.want)
 			}
 		})
+	}
+}
+
+// A form may have a refresh token and nothing else of use, too.
+func TestRefreshTokenRotatesInForm(t *testing.T) {
+	s := &server{
+		answer: always(200, "access_token=&refresh_token=refresh1"),
+		header: http.Header{"Content-Type": {"application/x-www-form-urlencoded"}},
+	}
+	g, err := newProvider(s).Refresh(t.Context(), granted(0))
+	if err == nil || g.RefreshToken != "refresh1" {
+		t.Errorf("refresh token = %q, %v", g.RefreshToken, err)
 	}
 }
 
