@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -16,9 +17,10 @@ func (d *Daemon) openWeb() (*endpoint, error) {
 	if err != nil {
 		return nil, err
 	}
+	late, hurry := context.WithCancel(context.Background())
 	var pages []authorize.Account
 	for _, a := range d.accounts.list() {
-		pages = append(pages, &page{account: d.accounts.byName[a.Name()], daemon: d})
+		pages = append(pages, &page{account: d.accounts.byName[a.Name()], daemon: d, late: late})
 	}
 	handler, err := authorize.New(authorize.Config{
 		Accounts:      pages,
@@ -28,17 +30,28 @@ func (d *Daemon) openWeb() (*endpoint, error) {
 		Log:           d.log,
 	})
 	if err != nil {
+		hurry()
 		ln.Close()
 		return nil, err
 	}
-	return newEndpoint(ln, handler, d.log), nil
+	return newEndpoint(ln, handler, hurry, d.log), nil
 }
 
 // A page is an account that a person can authorize (authorize.Account).
 type page struct {
 	*account
 	daemon *Daemon
+	late   context.Context // done when there is no time left to wait for anybody
 }
+
+// hurried returns ctx with late as another end.
+func (p *page) hurried(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(p.late, func() { cancel(errStopping) })
+	return ctx, func() { stop(); cancel(nil) }
+}
+
+var errStopping = errors.New("xoauthd is stopping")
 
 // Provider is what people call the provider.
 func (p *page) Provider() string { return p.provider.title }
@@ -59,11 +72,15 @@ func (p *page) AuthCodeURL(state, verifier string) string {
 
 // Exchange redeems a code.
 func (p *page) Exchange(ctx context.Context, code, verifier string) (auth.Grant, error) {
+	ctx, cancel := p.hurried(ctx)
+	defer cancel()
 	return p.provider.Exchange(ctx, code, verifier)
 }
 
 // Try logs in at every server that a listener leads the account to.
 func (p *page) Try(ctx context.Context, g auth.Grant) []authorize.Trial {
+	ctx, cancel := p.hurried(ctx)
+	defer cancel()
 	var trials []authorize.Trial
 	tried := make(map[string]bool)
 	for _, l := range p.daemon.listeners {
