@@ -187,3 +187,27 @@ func TestRenewSavesAgain(t *testing.T) {
 		}
 	})
 }
+
+// So is one that is never due: nobody logs in, and it cannot be refreshed.
+func TestRenewSavesWhatIsNotDue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAccount(t, &server{answer: numbered}, Grant{})
+		fault := &faulty{a.store.files, "write", syscall.ENOSPC}
+		a.store.files = fault
+		g := granted(0)
+		g.RefreshToken = ""
+		if err := a.Keep(g); !errors.Is(err, ErrNotSaved) {
+			t.Fatalf("err = %v", err)
+		}
+		defer renewing(t, a)()
+		synctest.Wait()
+		a.saving.Lock()
+		fault.step = ""
+		a.saving.Unlock()
+		time.Sleep(2 * wakeUp)
+		synctest.Wait()
+		if onDisk(t, a).AccessToken != "token0" || a.Status().Why != "" {
+			t.Errorf("on disk: %+v; status = %+v", onDisk(t, a), a.Status())
+		}
+	})
+}

@@ -40,10 +40,10 @@ type result struct {
 	Steps   []step
 }
 
-// OK reports whether the grant was kept.
-func (res *result) OK() bool { return res.Outcome == authorized }
+// OK reports whether the grant is in use.
+func (res *result) OK() bool { return res.Outcome == authorized || res.Outcome == notSaved }
 
-// Partly reports whether it was kept although not every login worked.
+// Partly reports whether it is in use although not every step worked.
 func (res *result) Partly() bool { return res.OK() && res.causes() != "" }
 
 // end sets how it ended, and returns res.
@@ -167,7 +167,7 @@ func keep(res *result, grant auth.Grant, all bool) *result {
 		return res.end(noRefresh, "The mailbox opened, but what "+a.Provider()+" gave ends "+at(grant.Expiry)+", without a way to renew it. So it was not put in the place of the earlier authorization, which can be renewed.")
 	case err != nil:
 		res.step("Saving", time.Since(start), err, "")
-		return res.end(notSaved, "The mailbox opened, and programs can log in now. But what the provider gave could not be saved, and is lost if xoauthd ends before that is mended. It tries again by itself.")
+		return res.end(notSaved, "Programs can log in now. But what the provider gave could not be saved, and is lost if xoauthd ends before that is mended. It tries again by itself.")
 	}
 	res.step("Saving", time.Since(start), nil, "")
 	switch {

@@ -47,8 +47,8 @@ func TestCallback(t *testing.T) {
 			[]string{"No mail server could be reached"}},
 		{"no mail server is configured", func(a *fakeAccount) { a.trials = nil }, "code=c0de", false, `"no mailbox opened"`,
 			[]string{"No mail server is configured"}},
-		{"the grant cannot be saved", func(a *fakeAccount) { a.keepErr = errors.New("write: no space left on device") }, "code=c0de", true, `result="not saved"`,
-			[]string{"was not authorized", "could not be saved", "no space left on device"}},
+		{"the grant cannot be saved", func(a *fakeAccount) { a.keepErr = fmt.Errorf("%w: no space left on device", auth.ErrNotSaved) }, "code=c0de", true, `level=WARN msg=authorization account=joe@example.com result="not saved"`,
+			[]string{"is authorized in part", "Done in part", "Programs can log in now", "could not be saved", "no space left on device", ">Authorize again<"}},
 		{"no refresh token came", func(a *fakeAccount) { a.short = true }, "code=c0de", true, `result=authorized client=192.0.2.1:1234 why="Refresh token: none came`,
 			[]string{"is authorized in part", "all ends on 6 May 2030, 07:08", "offline_access", "Done in part"}},
 		{"no refresh token came, but one is there", func(a *fakeAccount) {
@@ -90,6 +90,9 @@ func TestCallback(t *testing.T) {
 
 			wants(t, page, test.page...)
 			wants(t, s.log.String(), test.log)
+			if strings.Contains(page, "is authorized") == strings.Contains(page, "Its earlier") && a.status.State == auth.Authorized {
+				t.Errorf("the page says which authorization is in use, and the other, or neither:\n%s", page)
+			}
 			if got := len(a.kept) == 1; got != test.kept {
 				t.Errorf("kept = %v, want %v", got, test.kept)
 			}

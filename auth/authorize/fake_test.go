@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -35,9 +36,15 @@ type fakeAccount struct {
 // ends is when all access tokens of a fakeAccount end.
 var ends = time.Date(2030, 5, 6, 7, 8, 0, 0, time.Local)
 
-func (a *fakeAccount) Name() string        { return a.name }
-func (a *fakeAccount) Provider() string    { return "Example Mail" }
-func (a *fakeAccount) Status() auth.Status { return a.status }
+func (a *fakeAccount) Name() string     { return a.name }
+func (a *fakeAccount) Provider() string { return "Example Mail" }
+
+func (a *fakeAccount) Status() auth.Status {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.status
+}
+
 func (a *fakeAccount) Issuer() string      { return a.issuer }
 func (a *fakeAccount) RedirectURL() string { return a.redirect }
 func (a *fakeAccount) Scopes() []string    { return a.scopes }
@@ -70,6 +77,9 @@ func (a *fakeAccount) Keep(g auth.Grant) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.kept = append(a.kept, g)
+	if a.keepErr == nil || errors.Is(a.keepErr, auth.ErrNotSaved) { // it is in use
+		a.status.State, a.status.Why = auth.Authorized, ""
+	}
 	return a.keepErr
 }
 
