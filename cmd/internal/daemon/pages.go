@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/xoauthd/xoauthd/auth"
@@ -77,30 +79,44 @@ func (p *page) Exchange(ctx context.Context, code, verifier string) (auth.Grant,
 	return p.provider.Exchange(ctx, code, verifier)
 }
 
-// Try logs in at every server that a listener leads the account to.
+// Try logs in at every server that a listener leads the account to, at all of
+// them at once: a person waits.
 func (p *page) Try(ctx context.Context, g auth.Grant) []authorize.Trial {
 	ctx, cancel := p.hurried(ctx)
 	defer cancel()
-	var trials []authorize.Trial
-	tried := make(map[string]bool)
+	protocols := p.protocols()
+	if len(protocols) == 0 {
+		err := fmt.Errorf("no listener of the configuration leads to provider %s", p.Provider())
+		return []authorize.Trial{{Protocol: "login", Err: err}}
+	}
+	trials := make([]authorize.Trial, len(protocols))
+	var all sync.WaitGroup
+	for i, protocol := range protocols {
+		all.Go(func() { trials[i] = p.try(ctx, protocol, g.AccessToken) })
+	}
+	all.Wait()
+	return trials
+}
+
+// protocols are those that listeners lead the account by, in their order.
+func (p *page) protocols() []string {
+	var all []string
 	for _, l := range p.daemon.listeners {
 		u := p.Upstream(l.to.Protocol)
-		if u == nil || tried[l.to.Protocol] || (l.to.Provider != "" && l.to.Provider != u.Provider) {
-			continue
+		if u != nil && !slices.Contains(all, l.to.Protocol) && (l.to.Provider == "" || l.to.Provider == u.Provider) {
+			all = append(all, l.to.Protocol)
 		}
-		tried[l.to.Protocol] = true
-		start := time.Now()
-		err := p.daemon.proxy.Try(ctx, l.to.Protocol, u, p.User(), g.AccessToken)
-		trials = append(trials, authorize.Trial{
-			Protocol: strings.ToUpper(l.to.Protocol),
-			Upstream: u.Address(),
-			Err:      err,
-			Took:     time.Since(start),
-		})
 	}
-	if len(trials) == 0 {
-		err := fmt.Errorf("no listener of the configuration leads to provider %s", p.Provider())
-		trials = append(trials, authorize.Trial{Protocol: "login", Err: err})
+	return all
+}
+
+func (p *page) try(ctx context.Context, protocol, token string) authorize.Trial {
+	u, start := p.Upstream(protocol), time.Now()
+	err := p.daemon.proxy.Try(ctx, protocol, u, p.User(), token)
+	return authorize.Trial{
+		Protocol: strings.ToUpper(protocol),
+		Upstream: u.Address(),
+		Err:      err,
+		Took:     time.Since(start),
 	}
-	return trials
 }
