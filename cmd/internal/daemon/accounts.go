@@ -185,7 +185,9 @@ func refusal(err error) error {
 		return proxy.Fail(proxy.Misconfigured, err)
 	case errors.As(err, &e):
 		return proxy.Fail(proxy.ProviderDown, err)
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.DeadlineExceeded): // the token is slow to come
+		return proxy.Fail(proxy.ProviderDown, err)
+	case errors.Is(err, context.Canceled):
 		return proxy.Fail(proxy.Stopping, err)
 	}
 	return proxy.Fail(proxy.Internal, err)

@@ -262,6 +262,7 @@ func TestRefusal(t *testing.T) {
 		{&auth.Error{Kind: auth.Passing}, proxy.ProviderDown},
 		{&auth.Error{Kind: auth.Misconfigured, Code: "invalid_client"}, proxy.Misconfigured},
 		{context.Canceled, proxy.Stopping},
+		{context.DeadlineExceeded, proxy.ProviderDown},
 		{errors.New("what is this"), proxy.Internal},
 	} {
 		var e *proxy.Error
