@@ -14,8 +14,9 @@ type files interface {
 	read(name string) ([]byte, fs.FileInfo, error)
 	create(name string) (file, error) // for this user alone; empty
 	rename(from, to string) error
-	remove(name string) error // no error if it is not there
-	sync() error              // makes what rename did survive a loss of power
+	link(from, to string) error // gives the file a second name
+	remove(name string) error   // no error if it is not there
+	sync() error                // makes what rename did survive a loss of power
 	close() error
 }
 
@@ -64,6 +65,8 @@ func (d folder) create(name string) (file, error) {
 }
 
 func (d folder) rename(from, to string) error { return d.root.Rename(from, to) }
+
+func (d folder) link(from, to string) error { return d.root.Link(from, to) }
 
 func (d folder) remove(name string) error {
 	err := d.root.Remove(name)

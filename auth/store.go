@@ -173,13 +173,22 @@ func (s *Store) save(name, account string, data []byte) error {
 	return s.commit(name)
 }
 
-// putAside makes room for the account's grant where there is none, but a file
-// that cannot be read: what is damaged now may be mended, and a key be found.
+// putAside keeps a file that is about to be replaced and is not the account's
+// grant: what is damaged now may be mended, and a key be found. It gives it a
+// second name, so that at every moment the old file or the new one stands under
+// the first. A file that the system does not read out says nothing of itself; it
+// is most likely the grant that the new one follows, and is let go.
 func (s *Store) putAside(name, account string) error {
-	if _, err := s.load(name, account); err == nil || errors.Is(err, fs.ErrNotExist) {
+	_, err := s.load(name, account)
+	var unread *fs.PathError
+	if err == nil || errors.As(err, &unread) {
 		return nil
 	}
-	return s.files.rename(name, name+".damaged-"+time.Now().UTC().Format("20060102T150405Z"))
+	err = s.files.link(name, name+".damaged-"+time.Now().UTC().Format("20060102T150405Z"))
+	if errors.Is(err, fs.ErrExist) { // from a try within this second
+		return nil
+	}
+	return err
 }
 
 // stage writes a file so that commit can put it in its place.

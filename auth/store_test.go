@@ -218,6 +218,20 @@ func (f *faulty) fails(step string) error {
 	return nil
 }
 
+func (f *faulty) read(name string) ([]byte, fs.FileInfo, error) {
+	if err := f.fails("read"); err != nil {
+		return nil, nil, err
+	}
+	return f.files.read(name)
+}
+
+func (f *faulty) link(from, to string) error {
+	if err := f.fails("link"); err != nil {
+		return err
+	}
+	return f.files.link(from, to)
+}
+
 func (f *faulty) create(name string) (file, error) {
 	if err := f.fails("create"); err != nil {
 		return nil, err
@@ -303,6 +317,47 @@ func TestSaveFails(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// A file that is damaged is replaced as carefully as a good one: until the new
+// one is there it stays under its name, and afterwards under another.
+func TestSaveOverDamageFails(t *testing.T) {
+	for _, step := range []string{"create", "write", "fsync", "close", "link", "rename"} {
+		a := newAccount(t, &server{answer: numbered}, granted(0))
+		path := filepath.Join(a.store.dir, "joe.json")
+		writeFile(t, path, "{", 0o600)
+		fault := &faulty{a.store.files, step, syscall.EIO}
+		a.store.files = fault
+		if err := a.store.Save("joe", granted(0)); !errors.Is(err, syscall.EIO) || readFile(t, path) != "{" {
+			t.Errorf("%s fails: %v; under its name is %q", step, err, readFile(t, path))
+		}
+		fault.step = ""
+		if err := a.store.Save("joe", granted(0)); err != nil {
+			t.Errorf("after a failing %s: %v", step, err)
+		}
+		aside, err := filepath.Glob(path + ".damaged-*")
+		if err != nil || len(aside) == 0 || readFile(t, aside[0]) != "{" || onDisk(t, a).AccessToken != "token0" {
+			t.Errorf("after a failing %s: put aside %q, %v", step, aside, err)
+		}
+	}
+}
+
+// Too many open files, or a bad sector, do not make a good file a damaged one.
+func TestSaveOverWhatCannotBeRead(t *testing.T) {
+	for _, cause := range []error{syscall.EMFILE, syscall.EIO} {
+		a := newAccount(t, &server{answer: numbered}, granted(0))
+		fault := &faulty{a.store.files, "read", cause}
+		a.store.files = fault
+		g := granted(0)
+		g.AccessToken = "token1"
+		if err := a.store.Save("joe", g); err != nil {
+			t.Errorf("%v: %v", cause, err)
+		}
+		fault.step = ""
+		if names, err := a.store.files.list(); err != nil || len(names) != 3 || onDisk(t, a).AccessToken != "token1" {
+			t.Errorf("%v: %v in the folder; %v", cause, names, err)
+		}
 	}
 }
 
