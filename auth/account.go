@@ -187,7 +187,7 @@ func (a *Account) Status() Status {
 	}
 	switch {
 	case a.damage != nil:
-		s.State, s.Why = Failing, oneLine(a.damage.Error())
+		s.State, s.Why = NeedsAuthorization, oneLine(a.damage.Error())
 	case g.empty():
 		s.State, s.Why = NeedsAuthorization, neverAuthorized().Error()
 	case g.Withdrawn != "":

@@ -350,10 +350,10 @@ func TestDamagedFile(t *testing.T) {
 	writeFile(t, path, "{", 0o600)
 	a = NewAccount("joe", a.provider, a.store, nil)
 
-	if _, err := a.Token(t.Context(), ""); err == nil || err.(*Error).Kind != Misconfigured || !strings.Contains(err.Error(), path) {
+	if _, err := a.Token(t.Context(), ""); err == nil || !errors.Is(err, ErrNeedsAuthorization) || !strings.Contains(err.Error(), path) {
 		t.Errorf("err = %v, want one that names the file", err)
 	}
-	if st := a.Status(); st.State != Failing || !strings.Contains(st.Why, path) {
+	if st := a.Status(); st.State != NeedsAuthorization || !strings.Contains(st.Why, path) {
 		t.Errorf("status = %+v", st)
 	}
 	if readFile(t, path) != "{" || s.count() != 0 {

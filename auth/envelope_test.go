@@ -2,6 +2,7 @@ package auth
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -165,10 +166,10 @@ func TestWrongKey(t *testing.T) {
 	a := NewAccount("joe", newProvider(s), wrong, nil)
 	want := path + ": encrypted with key " + keys[0].ID() + ", and xoauthd has only " + keys[1].ID() +
 		": add that key and restart xoauthd, or authorize the account again"
-	if st := a.Status(); st.State != Failing || st.Why != oneLine(want) {
+	if st := a.Status(); st.State != NeedsAuthorization || st.Why != oneLine(want) {
 		t.Errorf("status = %+v, want %s", st, want)
 	}
-	if _, err := a.Token(t.Context(), ""); err == nil || err.(*Error).Kind != Misconfigured {
+	if _, err := a.Token(t.Context(), ""); err == nil || !errors.Is(err, ErrNeedsAuthorization) {
 		t.Errorf("err = %v", err)
 	}
 	if err := a.Wait(t.Context()); err != nil || readFile(t, path) != before || s.count() != 0 {

@@ -70,7 +70,7 @@ type State string
 
 const (
 	Authorized         State = "authorized"          // a token is there, or can be had
-	NeedsAuthorization State = "needs authorization" // never authorized, or withdrawn
+	NeedsAuthorization State = "needs authorization" // never authorized, withdrawn, or not to be read
 	Failing            State = "failing"             // authorized, but the provider gives no token now
 )
 

@@ -58,7 +58,7 @@ type refresh struct {
 func (a *Account) mayRefresh(now time.Time, stale string) error {
 	switch {
 	case a.damage != nil:
-		return &Error{Kind: Misconfigured, Err: a.damage}
+		return &Error{Kind: Consent, Err: a.damage} // or who restores the file
 	case a.grant.empty():
 		return neverAuthorized()
 	case a.grant.RefreshToken == "":
