@@ -19,7 +19,7 @@ import (
 
 // ErrPassword says that name and password do not go together, and not which of
 // them is at fault.
-var ErrPassword = errors.New("unknown account or wrong password")
+var ErrPassword = errors.New("unknown login or wrong password")
 
 // maxPassword bounds what is hashed for anybody who can connect, in bytes.
 const maxPassword = 1 << 10
@@ -44,7 +44,8 @@ func HashPassword(password string) (string, error) {
 // Passwords are the local passwords of the accounts. A right password that
 // comes again costs a MAC instead of the slow hash, so that a program that logs
 // in every minute burns no CPU; the key of the MAC lives and dies with the
-// process. Nothing is faster for an unknown name than for a wrong password.
+// process. An unknown name takes as long as a wrong password for an account whose
+// hash has the parameters of most; where they differ, the time tells names apart.
 type Passwords struct {
 	entries map[string]entry // by name in lower case
 	nobody  string           // the hash that an unknown name is compared with

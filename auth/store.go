@@ -35,7 +35,10 @@ const (
 // the path is missing. One process at a time can have it open.
 func OpenStore(dir string, e Encryption) (*Store, error) {
 	err := os.Mkdir(dir, 0o700)
-	if err != nil && !errors.Is(err, fs.ErrExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("state directory: %w: make %s for the user that xoauthd runs as, or set state_directory", err, filepath.Dir(dir))
+	case err != nil && !errors.Is(err, fs.ErrExist):
 		return nil, fmt.Errorf("state directory: %w", err)
 	}
 	if err := privateDir(dir); err != nil {

@@ -78,7 +78,7 @@ func TestOpenStoreRefuses(t *testing.T) {
 		readable:                      "chmod go= " + readable,
 		writable:                      "chmod go= " + writable,
 		file:                          "not a directory",
-		filepath.Join(base, "a", "b"): "no such file or directory",
+		filepath.Join(base, "a", "b"): "no such file or directory: make " + filepath.Join(base, "a") + " for the user",
 		taken:                         fmt.Sprintf("in use by another xoauthd (process %d)", os.Getpid()),
 	}
 	if os.Geteuid() == 0 {
