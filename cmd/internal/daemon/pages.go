@@ -118,5 +118,6 @@ func (p *page) try(ctx context.Context, protocol, token string) authorize.Trial 
 		Upstream: u.Address(),
 		Err:      err,
 		Took:     time.Since(start),
+		Hint:     hint(err),
 	}
 }
