@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"sync"
 
 	"github.com/alexedwards/argon2id"
+	"golang.org/x/crypto/argon2"
 )
 
 // ErrPassword says that name and password do not go together, and not which of
@@ -94,9 +96,20 @@ func NewPasswords(hashes map[string]string) (*Passwords, error) {
 	if len(faults) > 0 {
 		return nil, errors.Join(faults...)
 	}
-	var err error
-	p.nobody, err = argon2id.CreateHash(rand.Text(), &common)
-	return p, err
+	p.nobody = noPassword(common)
+	return p, nil
+}
+
+// noPassword is a hash that no password has, as costly as those of params. It is
+// not computed, so that a daemon which is at rest need not have had the memory.
+func noPassword(params argon2id.Params) string {
+	random := func(n uint32) string {
+		b := make([]byte, n)
+		rand.Read(b)
+		return base64.RawStdEncoding.EncodeToString(b)
+	}
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version,
+		params.Memory, params.Iterations, params.Parallelism, random(params.SaltLength), random(params.KeyLength))
 }
 
 // parseHash refuses hashes that are none, or that anybody could use to wear the

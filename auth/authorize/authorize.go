@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"path"
 	"strings"
 	"time"
 
@@ -163,6 +164,9 @@ func (e *endpoint) add(a Account) error {
 	}
 	if n.callback == "" {
 		n.callback = "/" // as browsers ask for it
+	}
+	if strings.TrimSuffix(path.Clean(n.callback), "/") != strings.TrimSuffix(n.callback, "/") {
+		return fmt.Errorf("redirect URL: the path %s is not plain", n.callback)
 	}
 	for _, taken := range []string{"/authorize/", "/result/", "/style.css", "/icon.svg"} {
 		if strings.HasPrefix(n.callback, e.base+taken) {

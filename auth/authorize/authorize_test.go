@@ -29,6 +29,7 @@ func TestNewTellsEveryFault(t *testing.T) {
 		faulty("hostless", func(a *fakeAccount) { a.redirect = "http:///callback" }),
 		faulty("garbled", func(a *fakeAccount) { a.redirect = "http://local host/?secret" }),
 		faulty("collides", func(a *fakeAccount) { a.redirect = "http://localhost/authorize/x" }),
+		faulty("unclean", func(a *fakeAccount) { a.redirect = "http://localhost/a/../callback" }),
 		faulty("nowhere", func(a *fakeAccount) { a.authURL = "javascript:alert(1)" }),
 	}})
 	if err == nil {
@@ -43,6 +44,7 @@ func TestNewTellsEveryFault(t *testing.T) {
 		`account hostless: redirect URL: "http:///callback" names no host`,
 		`account garbled: redirect URL: "http://local host/" is not a URL`,
 		"account collides: redirect URL: the path /authorize/x is that of another page",
+		"account unclean: redirect URL: the path /a/../callback is not plain",
 		`account nowhere: authorization URL: "javascript:alert(1)" must`,
 	)
 	if _, err := New(Config{ListenAddress: "127.0.0.1:1180", PublicURL: "mail.example.com"}); err == nil {

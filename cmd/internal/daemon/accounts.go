@@ -143,7 +143,10 @@ func Link(web *config.Web, account string) string {
 // LogIn checks a local password.
 func (as *accounts) LogIn(ctx context.Context, provider, user, password string) (proxy.Account, error) {
 	name, err := as.passwords.Check(ctx, user, password)
-	if err != nil {
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return nil, proxy.Fail(proxy.TooManySessions, errors.New("too many passwords to check at once"))
+	case err != nil:
 		return nil, refusal(err)
 	}
 	// What is told to the client is the same, whatever is wrong.

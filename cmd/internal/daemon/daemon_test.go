@@ -253,6 +253,24 @@ func TestLogIn(t *testing.T) {
 	}
 }
 
+// TestLogInQueue: who waits too long for others' hashes was not wrong.
+func TestLogInQueue(t *testing.T) {
+	d, _ := start(t, load(t, listeners))
+	ctx, cancel := context.WithTimeout(t.Context(), 0)
+	defer cancel()
+	for range 100 { // a free turn and a context that is done are both ready
+		_, err := d.accounts.LogIn(ctx, "", "nobody@example.com", "secret")
+		var e *proxy.Error
+		if !errors.As(err, &e) {
+			t.Fatal(err)
+		}
+		if e.Result == proxy.TooManySessions {
+			return
+		}
+	}
+	t.Error("a deadline is never heeded")
+}
+
 func TestRefusal(t *testing.T) {
 	for _, test := range []struct {
 		err  error
