@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/alexedwards/argon2id"
 )
@@ -29,13 +30,15 @@ var errNotHash = errors.New(`is not an argon2id hash; make one with "xoauthd has
 func checkHash(hash string) error {
 	p, salt, key, err := argon2id.DecodeHash(hash)
 	if err != nil {
-		return errNotHash
+		return whatElse(hash)
 	}
 	// DecodeHash passes over what stands before and behind the parameters.
 	encode := base64.RawStdEncoding.EncodeToString
 	again := fmt.Sprintf("$argon2id$v=19$m=%d,t=%d,p=%d$%s$%s",
 		p.Memory, p.Iterations, p.Parallelism, encode(salt), encode(key))
 	switch {
+	case again == hash && len(key)%8 != 0:
+		return errors.New(`is cut short; copy the whole line that "xoauthd hash-password" has printed`)
 	case again != hash, p.Iterations == 0, p.Parallelism == 0,
 		len(salt) < minSalt, len(salt) > maxSalt, len(key) < minKey, len(key) > maxKey:
 		return errNotHash
@@ -45,4 +48,17 @@ func checkHash(hash string) error {
 		return fmt.Errorf(`each login would take %d iterations (t), and %d is the most; make another with "xoauthd hash-password"`, p.Iterations, maxIterations)
 	}
 	return nil
+}
+
+// whatElse guesses what a hash is that is none.
+func whatElse(hash string) error {
+	switch {
+	case strings.HasPrefix(hash, "$argon2id$"):
+		return errors.New(`is cut short, or not whole; copy the whole line that "xoauthd hash-password" has printed`)
+	case strings.HasPrefix(hash, "$"):
+		return errors.New(`is a hash of another kind than argon2id; make one with "xoauthd hash-password"`)
+	case strings.Contains(hash, ",t="):
+		return errors.New("has lost its $ parts to the shell; write it in single quotes there, or paste it with an editor")
+	}
+	return errNotHash
 }

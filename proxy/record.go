@@ -84,4 +84,4 @@ func (r *record) attrs(err error) []slog.Attr {
 }
 
 // seconds rounds d to milliseconds, for reading.
-func seconds(d time.Duration) float64 { return d.Round(time.Millisecond).Seconds() }
+func seconds(d time.Duration) float64 { return float64(d.Milliseconds()) / 1000 }

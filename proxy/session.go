@@ -78,6 +78,8 @@ func (s *session) left(front server, err, refused error) error {
 		return s.part(front, s.tooMany())
 	case e.Result == Stopping:
 		return s.part(front, err)
+	case e.Result == TimedOut:
+		err = s.part(front, Fail(TimedOut, fmt.Errorf("no login within %v", s.Limits.LogIn)))
 	case e.Result != NoLogin:
 		err = s.part(front, err)
 	case errors.Is(err, io.EOF):
@@ -92,7 +94,7 @@ func (s *session) left(front server, err, refused error) error {
 }
 
 func (s *session) tooMany() error {
-	return Fail(TooManySessions, fmt.Errorf("%d sessions are the most", s.Limits.Sessions))
+	return Fail(TooManySessions, fmt.Errorf("%d sessions are the most (limits.sessions)", s.Limits.Sessions))
 }
 
 // bye tells the client why its session ends.
@@ -129,7 +131,7 @@ func (s *session) logIn(ctx context.Context, c sasl.Credentials) (k *link, welco
 	s.record.upstream = upstream.Address()
 	release, ok := s.counts.enter(account.Name(), s.Limits.PerAccount)
 	if !ok {
-		return nil, nil, nil, Fail(TooManySessions, fmt.Errorf("%d sessions are the most for an account", s.Limits.PerAccount))
+		return nil, nil, nil, Fail(TooManySessions, fmt.Errorf("%d sessions are the most for an account (limits.sessions_per_account)", s.Limits.PerAccount))
 	}
 	defer func() {
 		if k == nil {

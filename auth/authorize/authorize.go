@@ -185,7 +185,7 @@ func (e *endpoint) add(a Account) error {
 // account returns the account of that name, or nil.
 func (e *endpoint) account(name string) *account {
 	for _, a := range e.accounts {
-		if a.Name() == name {
+		if strings.EqualFold(a.Name(), name) { // as logins are matched
 			return a
 		}
 	}

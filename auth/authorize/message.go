@@ -32,7 +32,7 @@ func notThisHost(host string) message {
 func noSuchAccount(index string) message {
 	return message{
 		Title: "There is no such account",
-		Text:  "No account of that name is configured. Names are matched letter for letter.",
+		Text:  "No account of that name is in the configuration that xoauthd runs with. If it was added just now, restart xoauthd.",
 		Link:  "See all accounts", To: index,
 	}
 }

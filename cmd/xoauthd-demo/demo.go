@@ -181,7 +181,7 @@ password "{{.Password}}". In another terminal, try
 
 {{if .Authorized}}2{{else}}3{{end}}. to read it back:
 
-     curl -v --url 'imap://{{.IMAP}}/INBOX;MAILINDEX=1' --user {{.Account}}:{{.Password}}
+     curl -v --url 'imap://{{.IMAP}}/INBOX;MAILINDEX=*' --user {{.Account}}:{{.Password}}
 
 Beside that: metrics at http://{{.Metrics}}/metrics, the configuration in
 {{.File}}.

@@ -219,7 +219,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"--help"}, 0, "usage: xoauthd-demo"},
 		{[]string{"--nonsense"}, 2, "usage: xoauthd-demo"},
 		{[]string{"nonsense"}, 2, "usage: xoauthd-demo"},
-		{[]string{"--log", "loud"}, 1, `"loud" is not one of`},
+		{[]string{"--log", "loud"}, 2, `--log "loud" is not one of`},
 	} {
 		var out bytes.Buffer
 		if status := run(t.Context(), test.args, &out, &out); status != test.status || !strings.Contains(out.String(), test.want) {

@@ -9,13 +9,18 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	// The provider's library logs what it refuses to the default log. It is not
+	// what this is about.
+	slog.SetDefault(slog.New(slog.DiscardHandler))
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	context.AfterFunc(ctx, stop) // a second signal ends it at once
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
@@ -43,6 +48,10 @@ on this machine, with no account and no network. It says what to type next.
 		return 2
 	case flags.NArg() > 0:
 		flags.Usage()
+		return 2
+	}
+	if !slices.Contains([]string{"debug", "info", "warn", "error"}, *level) {
+		fmt.Fprintf(stderr, "xoauthd-demo: --log %q is not one of debug, info, warn, error\n", *level)
 		return 2
 	}
 	if err := demonstrate(ctx, options{*authorized, *level}, stdout, stderr); err != nil {

@@ -2,12 +2,16 @@ package main
 
 import (
 	"cmp"
+	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -22,7 +26,12 @@ func authorizeCommand(file *string) *cobra.Command {
 		Long: `Print the link of the page at which the owner of the mailbox ACCOUNT lets
 xoauthd use it. The daemon must be running, and the browser must reach it: where
 that is another machine, the command says how.`,
-		Args: cobra.ExactArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return errors.New("name one account: xoauthd authorize alice@example.com")
+			}
+			return nil
+		},
 		RunE: action(func(cmd *cobra.Command, args []string) error {
 			c, err := load(*file, cmd.ErrOrStderr())
 			if err != nil {
@@ -34,6 +43,9 @@ that is another machine, the command says how.`,
 			}
 			if c.Web == nil {
 				return fmt.Errorf("%s has no [web]: add one, so that there is a page to authorize at", c.File)
+			}
+			if err := answers(cmd.Context(), c.Web, account.Name); err != nil {
+				return err
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), daemon.Link(c.Web, account.Name))
 			if tunnel := tunnel(c.Web); tunnel != "" {
@@ -53,6 +65,34 @@ func find(c *config.Config, name string) (*config.Account, error) {
 		}
 	}
 	return nil, fmt.Errorf("no account %q in %s; there are: %s", name, c.File, strings.Join(names, ", "))
+}
+
+// answers asks the daemon for the page, which a link to nowhere would not be.
+func answers(ctx context.Context, web *config.Web, account string) error {
+	link, err := url.Parse(daemon.Link(web, account))
+	if err != nil {
+		return err
+	}
+	// Directly, whatever stands between the public URL and the daemon.
+	request, err := http.NewRequestWithContext(ctx, http.MethodHead, "http://"+web.Address+link.EscapedPath(), nil)
+	if err != nil {
+		return err
+	}
+	request.Host = link.Host
+	client := &http.Client{
+		Timeout:       10 * time.Second,
+		Transport:     &http.Transport{}, // without a proxy: it is this machine
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	answer, err := client.Do(request)
+	if err != nil {
+		return fmt.Errorf("nobody answers at %s: start the daemon first (%w)", web.Address, err)
+	}
+	answer.Body.Close()
+	if answer.StatusCode == http.StatusNotFound {
+		return fmt.Errorf("the daemon at %s does not know %s: restart it, so that it reads the configuration anew", web.Address, account)
+	}
+	return nil
 }
 
 // tunnel is the command that brings the pages to another machine, or empty if

@@ -5,6 +5,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -18,7 +19,7 @@ func checkCommand(file *string) *cobra.Command {
 		Long: `Read the configuration as serve does, and tell everything that is wrong with
 it, each with its line. Nothing is started. If all is well, it tells what the
 providers must know: the redirect URI to register with each of them.`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: action(func(cmd *cobra.Command, _ []string) error {
 			c, err := load(*file, cmd.ErrOrStderr())
 			if err != nil {
@@ -38,8 +39,13 @@ func summarize(w io.Writer, c *config.Config) {
 	fmt.Fprintf(w, "%s is right: %s, %s, %s.\n", c.File,
 		count(len(c.Listeners), "listener"), count(len(c.Providers), "provider"), count(len(c.Accounts), "account"))
 	for _, name := range slices.Sorted(maps.Keys(c.Providers)) {
-		if p := c.Providers[name]; p.RedirectURL != "" {
-			fmt.Fprintf(w, "Redirect URI to register with provider %s: %s\n", name, p.RedirectURL)
+		p := c.Providers[name]
+		if p.RedirectURL == "" {
+			continue
+		}
+		fmt.Fprintf(w, "Redirect URI to register with provider %s: %s\n", name, p.RedirectURL)
+		if strings.HasPrefix(p.RedirectURL, "http://localhost:") && (p.Preset == "microsoft" || p.Preset == "outlook") {
+			fmt.Fprintln(w, "  (Microsoft ignores the port of localhost, and wants it registered without)")
 		}
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -23,12 +24,12 @@ func hashPasswordCommand() *cobra.Command {
 		Long: `Make the password_hash of an account, from a password that it asks for or, if
 standard input is not a terminal, from the first line of that. The password is
 for the mail program and this machine alone: it is not that of the mailbox.`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: action(func(cmd *cobra.Command, _ []string) error {
 			password := rand.Text()
 			if !generate {
 				var err error
-				if password, err = askPassword(cmd.InOrStdin(), cmd.ErrOrStderr()); err != nil {
+				if password, err = askPassword(cmd.Context(), cmd.InOrStdin(), cmd.ErrOrStderr()); err != nil {
 					return err
 				}
 			}
@@ -37,40 +38,66 @@ for the mail program and this machine alone: it is not that of the mailbox.`,
 				return err
 			}
 			if generate {
-				fmt.Fprintf(cmd.OutOrStdout(), "# for the mail program: %s\n", password)
+				fmt.Fprintf(cmd.ErrOrStderr(), "For the mail program: %s\n", password)
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "password_hash = \"%s\"\n", hash)
 			return nil
 		}),
 	}
-	c.Flags().BoolVar(&generate, "generate", false, "make a random password too, and print it")
+	c.Flags().BoolVar(&generate, "generate", false, "make a random password too, and print it to standard error")
 	return c
 }
 
+// errNothing is of somebody who would rather not.
+var errNothing = errors.New("nothing was made")
+
 // askPassword reads a password: twice, unseen, from a terminal; once from
 // anything else.
-func askPassword(in io.Reader, prompts io.Writer) (string, error) {
-	if f, ok := in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		first, err := askUnseen(f, prompts, "Password: ")
-		if err != nil {
+func askPassword(ctx context.Context, in io.Reader, prompts io.Writer) (string, error) {
+	f, ok := in.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		line, err := bufio.NewReader(in).ReadString('\n')
+		if err != nil && err != io.EOF {
 			return "", err
 		}
-		second, err := askUnseen(f, prompts, "Again: ")
-		if err == nil && first != second {
-			err = errors.New("the two are not the same; nothing was made")
-		}
-		return first, err
+		return strings.TrimRight(line, "\r\n"), nil
 	}
-	line, err := bufio.NewReader(in).ReadString('\n')
-	if err != nil && err != io.EOF {
+	first, err := askUnseen(ctx, f, prompts, "Password: ")
+	if err != nil {
 		return "", err
 	}
-	return strings.TrimRight(line, "\r\n"), nil
+	second, err := askUnseen(ctx, f, prompts, "Again: ")
+	if err == nil && first != second {
+		err = errors.New("the two are not the same; nothing was made")
+	}
+	return first, err
 }
 
-func askUnseen(f *os.File, prompts io.Writer, prompt string) (string, error) {
+// askUnseen reads a line that the terminal does not show. When ctx is done, by
+// Ctrl-C, the terminal is made to show again what is typed.
+func askUnseen(ctx context.Context, f *os.File, prompts io.Writer, prompt string) (string, error) {
+	before, err := term.GetState(int(f.Fd()))
+	if err != nil {
+		return "", err
+	}
 	fmt.Fprint(prompts, prompt)
 	defer fmt.Fprintln(prompts)
-	b, err := term.ReadPassword(int(f.Fd()))
-	return string(b), err
+	type answer struct {
+		password []byte
+		err      error
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		password, err := term.ReadPassword(int(f.Fd()))
+		answers <- answer{password, err}
+	}()
+	select {
+	case a := <-answers:
+		if a.err == io.EOF {
+			a.err = errNothing
+		}
+		return string(a.password), a.err
+	case <-ctx.Done():
+		return "", errors.Join(errNothing, term.Restore(int(f.Fd()), before))
+	}
 }

@@ -86,6 +86,14 @@ logs in upstream with tokens that it obtains, keeps and refreshes itself.`,
 	return root
 }
 
+// noArguments refuses arguments, such as a file without --config.
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("%s takes no arguments; a configuration file is named by --config", cmd.Name())
+	}
+	return nil
+}
+
 // action makes a command's function one whose errors are of the command, not of
 // the command line.
 func action(f func(cmd *cobra.Command, args []string) error) func(*cobra.Command, []string) error {

@@ -15,7 +15,7 @@ func makeKeyCommand() *cobra.Command {
 		Long: `Make a random key for key_file, key_env or key_credential of [store], and print
 it on one line. Its id, by which logs and messages name it, goes to standard
 error.`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: action(func(cmd *cobra.Command, _ []string) error {
 			text := auth.NewKey()
 			keys, err := auth.ParseKeys(text)

@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -18,7 +21,7 @@ func serveCommand(file *string) *cobra.Command {
 		Short: "Run the daemon",
 		Long: `Run the daemon in the foreground, as systemd wants it. It logs to standard
 error. SIGTERM and SIGINT let sessions finish; a second one ends it at once.`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: action(func(cmd *cobra.Command, _ []string) error {
 			c, err := load(*file, cmd.ErrOrStderr())
 			if err != nil {
@@ -29,6 +32,7 @@ error. SIGTERM and SIGINT let sessions finish; a second one ends it at once.`,
 			if err != nil {
 				return err
 			}
+			defer ignoreHangUp(log)()
 			log.Info("starting", "version", daemon.Version(), "config", c.File, "state", c.StateDirectory)
 			if err := d.Run(cmd.Context()); err != nil {
 				return err
@@ -36,6 +40,23 @@ error. SIGTERM and SIGINT let sessions finish; a second one ends it at once.`,
 			log.Info("stopped")
 			return nil
 		}),
+	}
+}
+
+// ignoreHangUp makes nothing of SIGHUP, which others take for the word to read
+// their configuration anew, but a line in the log. By default it would end the
+// daemon there and then.
+func ignoreHangUp(log *slog.Logger) (stop func()) {
+	hangUps := make(chan os.Signal, 1)
+	signal.Notify(hangUps, syscall.SIGHUP)
+	go func() {
+		for range hangUps {
+			log.Warn("SIGHUP does nothing: restart xoauthd to read the configuration anew")
+		}
+	}()
+	return func() {
+		signal.Stop(hangUps)
+		close(hangUps)
 	}
 }
 

@@ -116,6 +116,18 @@ func newUpstream(c *config.Provider, u *config.Upstream) *proxy.Upstream {
 // list returns all accounts in the order of their names.
 func (as *accounts) list() []*auth.Account { return as.all }
 
+// watched are the accounts that matter to whoever is on call: those that are
+// enabled.
+func (as *accounts) watched() []*auth.Account {
+	var enabled []*auth.Account
+	for _, a := range as.all {
+		if as.byName[a.Name()].enabled {
+			enabled = append(enabled, a)
+		}
+	}
+	return enabled
+}
+
 // upstreams returns those that a listener can lead to.
 func (as *accounts) upstreams(protocol, only string) []*proxy.Upstream {
 	var all []*proxy.Upstream

@@ -69,7 +69,7 @@ func (d *Daemon) assemble() error {
 	metrics := auth.NewMetrics()
 	d.registry.MustRegister(
 		metrics,
-		auth.NewAccountCollector(d.accounts.list),
+		auth.NewAccountCollector(d.accounts.watched),
 		buildInfo(),
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
@@ -186,7 +186,7 @@ func (d *Daemon) begun(ctx context.Context) {
 	if d.metrics != nil {
 		d.log.Info("metrics", "address", d.metrics.Addr().String())
 	}
-	for _, a := range d.accounts.list() {
+	for _, a := range d.accounts.watched() {
 		if s := a.Status(); s.State == auth.NeedsAuthorization {
 			d.log.Warn("account must be authorized", "account", a.Name(), "why", s.Why, "how", d.accounts.remedy(a.Name()))
 		}
@@ -204,7 +204,7 @@ func (d *Daemon) begun(ctx context.Context) {
 // ending tells that the daemon does not serve any more.
 func (d *Daemon) ending() {
 	d.ready.Store(false)
-	d.log.Info("stopping", "drain", d.config.Limits.DrainTimeout)
+	d.log.Info("stopping", "drain", d.config.Limits.DrainTimeout.String())
 	if err := systemd.Stopping("letting sessions finish"); err != nil {
 		d.log.Warn("cannot tell systemd", "why", err)
 	}
