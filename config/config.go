@@ -53,7 +53,7 @@ type Log struct {
 type Limits struct {
 	Sessions           int           // at one time, in all
 	SessionsPerAccount int           // at one time, of one account
-	LoginTimeout       time.Duration // of a client, from connecting to being logged in
+	LoginTimeout       time.Duration // of a client, from connecting to having said who it is
 	StepTimeout        time.Duration // of one step of a dialogue with a server
 	IdleTimeout        time.Duration // of a relay in which nothing moves either way
 	DrainTimeout       time.Duration // of the sessions that run when the daemon is stopped

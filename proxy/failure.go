@@ -172,9 +172,6 @@ func results() []Result {
 	return all
 }
 
-// String names what it is in an error.
-func (r Result) String() string { return string(r) }
-
 // reason is err for the log: its kind is said beside it.
 func reason(err error) string {
 	return truncate(oneLine(fmt.Sprint(err)), 1000)

@@ -25,6 +25,34 @@ func descriptors(t *testing.T) int {
 	return len(files)
 }
 
+// serveLoopback serves protocol until stop, which waits for the last session. A
+// client dials.
+func serveLoopback(t *testing.T, s *Server, protocol string) (dial func() net.Conn, stop func()) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error)
+	go func() { served <- s.Serve(ctx, ln, &Listener{Protocol: protocol}) }()
+	dial = func() net.Conn {
+		t.Helper()
+		c, err := net.Dial("tcp", ln.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	return dial, func() {
+		t.Helper()
+		cancel()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // After sessions of all kinds, over TCP, no descriptor and no goroutine is left.
 func TestNothingIsLeft(t *testing.T) {
 	runSessions(t, "") // what the system needs stays open
@@ -46,28 +74,16 @@ func runSessions(t *testing.T, said ...string) string {
 	mail := newMailServer(t)
 	defer mail.close()
 	s, log := newTestServer(mail.account())
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	served := make(chan error)
-	go func() { served <- s.Serve(ctx, ln, &Listener{Protocol: "imap"}) }()
+	dial, stop := serveLoopback(t, s, "imap")
 	for _, text := range slices.Repeat(said, 5) {
-		c, err := net.Dial("tcp", ln.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
+		c := dial()
 		c.SetDeadline(time.Now().Add(10 * time.Second))
 		io.WriteString(c, text)
 		c.(*net.TCPConn).CloseWrite()
 		io.Copy(io.Discard, c)
 		c.Close()
 	}
-	cancel()
-	if err := <-served; err != nil {
-		t.Error(err)
-	}
+	stop()
 	if n := len(s.counts.accounts); n != 0 {
 		t.Errorf("%d sessions are counted", n)
 	}
@@ -81,18 +97,9 @@ func TestStrangersGiveWay(t *testing.T) {
 	defer mail.close()
 	s, _ := newTestServer(mail.account())
 	s.Limits.Sessions = 3
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	served := make(chan error)
-	go func() { served <- s.Serve(ctx, ln, &Listener{Protocol: "imap"}) }()
-	connect := func() (net.Conn, *bufio.Reader) {
-		c, err := net.Dial("tcp", ln.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
+	dial, stop := serveLoopback(t, s, "imap")
+	client := func() (net.Conn, *bufio.Reader) {
+		c := dial()
 		t.Cleanup(func() { c.Close() })
 		c.SetDeadline(time.Now().Add(10 * time.Second))
 		return c, bufio.NewReader(c)
@@ -108,11 +115,11 @@ func TestStrangersGiveWay(t *testing.T) {
 	for range 2 { // as many as there is place for, while three are silent
 		var silent []*bufio.Reader
 		for range 3 {
-			_, r := connect()
+			_, r := client()
 			hear(r, "* OK")
 			silent = append(silent, r)
 		}
-		c, r := connect()
+		c, r := client()
 		hear(r, "* OK")
 		hear(silent[0], "* BYE [LIMIT]")
 		io.WriteString(c, "a LOGIN joe@example.com s3cret\r\n")
@@ -126,10 +133,7 @@ func TestStrangersGiveWay(t *testing.T) {
 	for _, c := range conns {
 		c.Close()
 	}
-	cancel()
-	if err := <-served; err != nil {
-		t.Error(err)
-	}
+	stop()
 	if len(s.counts.accounts) != 0 || len(s.counts.strangers) != 0 {
 		t.Errorf("left: %v, %v", s.counts.accounts, s.counts.strangers)
 	}
@@ -138,13 +142,7 @@ func TestStrangersGiveWay(t *testing.T) {
 // What a client costs that sends as much of a line as it may, and no end of it.
 func TestHostileClientsCostLittle(t *testing.T) {
 	s, _ := newTestServer(&scriptedAccount{})
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	served := make(chan error)
-	go func() { served <- s.Serve(ctx, ln, &Listener{Protocol: "smtp"}) }()
+	dial, stop := serveLoopback(t, s, "smtp")
 	heap := func() int64 {
 		runtime.GC()
 		var m runtime.MemStats
@@ -155,10 +153,7 @@ func TestHostileClientsCostLittle(t *testing.T) {
 	const n = 100
 	line := bytes.Repeat([]byte("x"), 16<<10)
 	for range n {
-		c, err := net.Dial("tcp", ln.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
+		c := dial()
 		defer c.Close()
 		io.ReadFull(c, make([]byte, 4)) // the session has begun
 		if _, err := c.Write(line); err != nil {
@@ -168,26 +163,14 @@ func TestHostileClientsCostLittle(t *testing.T) {
 	if each := (heap() - before) / n; each > 64<<10 {
 		t.Errorf("%d KiB for a hostile client", each>>10)
 	}
-	cancel()
-	if err := <-served; err != nil {
-		t.Error(err)
-	}
+	stop()
 }
 
 // A client that is still sending when its session ends in a word reads the word.
 func TestLastWords(t *testing.T) {
 	s, _ := newTestServer(&scriptedAccount{})
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	served := make(chan error)
-	go func() { served <- s.Serve(ctx, ln, &Listener{Protocol: "imap"}) }()
-	c, err := net.Dial("tcp", ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	dial, stop := serveLoopback(t, s, "imap")
+	c := dial()
 	io.WriteString(c, "a1 APPEND INBOX {8388608+}\r\n")
 	if _, err := c.Write(make([]byte, 8<<20)); err != nil {
 		t.Errorf("sending: %v", err)
@@ -197,8 +180,5 @@ func TestLastWords(t *testing.T) {
 		t.Errorf("%q, %v", said, err)
 	}
 	c.Close()
-	cancel()
-	if err := <-served; err != nil {
-		t.Error(err)
-	}
+	stop()
 }

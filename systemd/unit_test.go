@@ -19,11 +19,17 @@ func tool(t *testing.T, name string) string {
 	if err == nil {
 		return path
 	}
-	if os.Getenv("XOAUTHD_E2E") == "required" {
-		t.Fatalf("%s is not installed, and XOAUTHD_E2E=required", name)
-	}
-	t.Skipf("%s is not installed", name)
+	lacking(t, name+" is not installed")
 	return ""
+}
+
+// lacking skips the test, and says why, unless no test may be skipped.
+func lacking(t *testing.T, what string) {
+	t.Helper()
+	if os.Getenv("XOAUTHD_E2E") == "required" {
+		t.Fatalf("%s, and XOAUTHD_E2E=required", what)
+	}
+	t.Skip(what)
 }
 
 func read(t *testing.T, name string) string {
@@ -132,7 +138,7 @@ func TestUnitAgrees(t *testing.T) {
 func TestUserAndFolder(t *testing.T) {
 	sysusers, tmpfiles := tool(t, "systemd-sysusers"), tool(t, "systemd-tmpfiles")
 	if os.Getuid() != 0 {
-		t.Skip("only root can give files to another user")
+		lacking(t, "only root can give files to another user")
 	}
 	root := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(root, "etc/xoauthd"), 0o755); err != nil {

@@ -6,12 +6,9 @@ import (
 	"time"
 )
 
-// How long the network may stay silent before it is taken for dead.
-const (
-	// unacknowledged is how long data may stay without an answer from the
-	// peer's system: a mail server that lost power sends no FIN.
-	unacknowledged = 60 * time.Second
-)
+// unacknowledged is how long data may stay without an answer from the peer's
+// system: a mail server that lost power sends no FIN.
+const unacknowledged = 60 * time.Second
 
 // KeepAlive finds out within two minutes that the peer of a silent connection
 // is gone. NAT gateways forget connections after a few minutes of silence, and
