@@ -28,6 +28,7 @@ var ErrEarlierKept = errors.New("the new grant has no refresh token, so the earl
 type Account struct {
 	name     string
 	provider *Provider
+	flow     Flow // nil: a person consents
 	store    *Store
 	log      *slog.Logger
 
@@ -50,19 +51,23 @@ type Account struct {
 	jitter float64   // from 0 to 1, another after each refresh
 }
 
-// NewAccount returns the account with the grant that the store has for it. A
-// file that cannot be read is logged and told by Status, and left as it is; the
-// account then fails until a person authorizes it anew. The log may be nil.
-func NewAccount(name string, p *Provider, s *Store, log *slog.Logger) *Account {
+// NewAccount returns the account with the grant that the store has for it. The
+// flow is nil if a person has to consent. A file that cannot be read is logged
+// and left as it is; an account that needs a person tells so by its Status, and
+// fails until it is authorized anew. The log may be nil.
+func NewAccount(name string, p *Provider, f Flow, s *Store, log *slog.Logger) *Account {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
 	now := time.Now()
 	a := &Account{
-		name: name, provider: p, store: s, log: log.With("account", name, "provider", p.Name),
+		name: name, provider: p, flow: f, store: s, log: log.With("account", name, "provider", p.Name),
 		used:   now,                       // for all that is known
 		asked:  now.Add(-rand.N(idleAge)), // so that restarts do not ask a withdrawn grant each time
 		jitter: rand.Float64(),
+	}
+	if _, ok := f.(AppPassword); ok {
+		return a
 	}
 	p.Metrics.declare(p.Name)
 	grant, err := s.Load(name)
@@ -70,8 +75,16 @@ func NewAccount(name string, p *Provider, s *Store, log *slog.Logger) *Account {
 	case err == nil:
 		a.grant = grant
 	case !errors.Is(err, fs.ErrNotExist):
-		a.damage = err
 		a.log.Error("the grant cannot be read", "why", oneLine(err.Error()))
+		if f == nil {
+			a.damage = err
+		}
+	}
+	if f != nil && a.grant.empty() {
+		a.used = time.Time{} // and nothing is asked for it before it is
+	}
+	if f != nil {
+		a.grant.Withdrawn = "" // of a consent that is not needed any more
 	}
 	return a
 }
@@ -82,11 +95,18 @@ func (a *Account) Name() string { return a.name }
 // Provider is where the account is authorized.
 func (a *Account) Provider() *Provider { return a.provider }
 
+// Attended reports whether a person authorizes the account.
+func (a *Account) Attended() bool { return a.flow == nil }
+
 // Token returns a valid access token other than stale, which may be empty and
 // otherwise is one that the mail server has refused. It waits for a refresh if
-// need be, for no longer than ctx; the refresh then goes on without it. Errors
-// are of type *Error, or that of ctx.
+// need be, for no longer than ctx; the refresh then goes on without it. Where
+// there is an AppPassword, that is what it returns. Errors are of type *Error,
+// or that of ctx.
 func (a *Account) Token(ctx context.Context, stale string) (string, error) {
+	if password, ok := a.flow.(AppPassword); ok {
+		return password.insteadOf(stale)
+	}
 	token, r, err := a.tokenOrRefresh(ctx, stale)
 	if r == nil {
 		return token, err
@@ -121,7 +141,7 @@ func (a *Account) tokenOrRefresh(ctx context.Context, stale string) (string, *re
 	a.used = now
 	a.saveIfDue(now)
 	spare, ok := a.spare(now, stale)
-	if ok && (a.grant.fresh(now) || a.refreshing != nil) {
+	if ok && (a.fresh(now) || a.refreshing != nil) {
 		return spare, nil, nil
 	}
 	if a.refreshing != nil {
@@ -133,7 +153,7 @@ func (a *Account) tokenOrRefresh(ctx context.Context, stale string) (string, *re
 		}
 		return "", nil, err
 	}
-	if a.grant.fresh(now) { // so it is replaced only because it was refused
+	if a.fresh(now) { // so it is replaced only because it was refused
 		a.forced = now
 	}
 	return "", a.begin(ctx, now), nil
@@ -181,18 +201,18 @@ func (a *Account) Status() Status {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	g, alive := a.grant, a.grant.alive(time.Now())
-	s := Status{State: Authorized, Obtained: g.Obtained, Refreshed: g.Refreshed}
+	s := Status{State: Authorized, Obtained: g.Obtained, Refreshed: g.Refreshed, Identity: g.Identity}
 	if g.AccessToken != "" {
 		s.Expiry = g.Expiry
 	}
 	switch {
 	case a.damage != nil:
 		s.State, s.Why = NeedsAuthorization, oneLine(a.damage.Error())
-	case g.empty():
+	case g.empty() && a.flow == nil:
 		s.State, s.Why = NeedsAuthorization, neverAuthorized().Error()
 	case g.Withdrawn != "":
 		s.State, s.Why = NeedsAuthorization, g.Withdrawn
-	case g.RefreshToken == "" && !alive:
+	case g.RefreshToken == "" && a.flow == nil && !alive:
 		s.State, s.Why = NeedsAuthorization, noRefreshToken().Error()
 	case a.failure != nil:
 		s.Why = a.failure.Error()

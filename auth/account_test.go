@@ -348,7 +348,7 @@ func TestDamagedFile(t *testing.T) {
 	a := newAccount(t, s, granted(time.Hour))
 	path := filepath.Join(a.store.dir, "joe.json")
 	writeFile(t, path, "{", 0o600)
-	a = NewAccount("joe", a.provider, a.store, nil)
+	a = NewAccount("joe", a.provider, nil, a.store, nil)
 
 	if _, err := a.Token(t.Context(), ""); err == nil || !errors.Is(err, ErrNeedsAuthorization) || !strings.Contains(err.Error(), path) {
 		t.Errorf("err = %v, want one that names the file", err)

@@ -126,7 +126,7 @@ func TestCrashBetweenAnyTwoSteps(t *testing.T) {
 		}
 		for _, c := range crashes {
 			saved := c.step == "fsync of the folder"
-			after := NewAccount("joe", newProvider(&server{answer: c.provider.answer}), openStore(t, c.dir), nil)
+			after := NewAccount("joe", newProvider(&server{answer: c.provider.answer}), nil, openStore(t, c.dir), nil)
 			if saved != (after.grant.RefreshToken == "refresh1") {
 				t.Errorf("crash at %s: the grant is %+v", c.step, after.grant)
 			}

@@ -20,6 +20,10 @@ type Grant struct {
 	Obtained     time.Time `json:"obtained"` // when a person last consented
 	Refreshed    time.Time `json:"refreshed,omitzero"`
 
+	// Identity is the address of who consented, as an id_token told; empty if
+	// none came. It may be another's than the mailbox's: a delegate's, an alias.
+	Identity string `json:"identity,omitempty"`
+
 	// Withdrawn is the provider's word, in one line, that a person must
 	// authorize the account again. It is empty while the grant is good. The
 	// tokens are kept all the same, until a new grant replaces them.
@@ -56,10 +60,10 @@ func (g Grant) alive(now time.Time) bool {
 }
 
 // fresh reports whether the access token need not be replaced yet: not before
-// half of its life, and not at all if it cannot be.
-func (g Grant) fresh(now time.Time) bool {
+// half of its life, and not at all if it is not renewable.
+func (g Grant) fresh(now time.Time, renewable bool) bool {
 	margin := min(early, g.Expiry.Sub(g.issued())/2)
-	if g.RefreshToken == "" {
+	if !renewable {
 		margin = 0
 	}
 	return g.alive(now) && g.alive(now.Add(margin))
@@ -81,4 +85,5 @@ type Status struct {
 	Expiry    time.Time // of the access token; zero if there is none
 	Obtained  time.Time // when a person last consented; zero if never
 	Refreshed time.Time // when a token was last got by refresh; zero if never
+	Identity  string    // the address of who consented; empty if it is not known
 }

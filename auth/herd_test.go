@@ -68,7 +68,7 @@ func TestNoHerd(t *testing.T) {
 			if err := store.Save(name, g); err != nil {
 				t.Fatal(err)
 			}
-			accounts = append(accounts, NewAccount(name, provider, store, nil))
+			accounts = append(accounts, NewAccount(name, provider, nil, store, nil))
 		}
 		end := renewing(t, accounts...)
 
@@ -115,7 +115,7 @@ func TestLoginsFirst(t *testing.T) {
 			if err := store.Save(name, granted(8*time.Hour)); err != nil {
 				t.Fatal(err)
 			}
-			accounts = append(accounts, NewAccount(name, provider, store, nil))
+			accounts = append(accounts, NewAccount(name, provider, nil, store, nil))
 		}
 		defer renewing(t, accounts...)()
 		synctest.Wait()

@@ -47,7 +47,7 @@ func refreshForever(dir, endpoint string) error {
 	p := remote(endpoint)
 	stale := ""
 	for {
-		token, err := NewAccount("joe", p, s, nil).Token(context.Background(), stale)
+		token, err := NewAccount("joe", p, nil, s, nil).Token(context.Background(), stale)
 		if err != nil {
 			return err
 		}
@@ -193,7 +193,7 @@ func (k *killing) others(t *testing.T, s *Store) {
 // only way.
 func (k *killing) goOn(t *testing.T, s *Store, g Grant, newest bool) {
 	t.Helper()
-	a := NewAccount("joe", newProvider(&server{answer: k.answer}), s, nil)
+	a := NewAccount("joe", newProvider(&server{answer: k.answer}), nil, s, nil)
 	_, err := a.Token(t.Context(), g.AccessToken)
 	if err == nil {
 		return

@@ -27,7 +27,7 @@ func TestMetrics(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			a := NewAccount(name, p, store, nil)
+			a := NewAccount(name, p, nil, store, nil)
 			a.Token(t.Context(), "")
 			accounts = append(accounts, a)
 		}

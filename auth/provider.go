@@ -54,13 +54,18 @@ func (p *Provider) Exchange(ctx context.Context, code, verifier string) (Grant, 
 	if err != nil {
 		return Grant{}, failure(err, code, verifier, config.ClientSecret)
 	}
+	return grantOf(token), nil
+}
+
+// grantOf is the grant that a person has just consented to.
+func grantOf(token *oauth2.Token) Grant {
 	now := time.Now().Round(0).UTC()
 	return Grant{
 		AccessToken:  token.AccessToken,
 		RefreshToken: token.RefreshToken,
 		Expiry:       expiry(now, token),
 		Obtained:     now,
-	}, nil
+	}
 }
 
 // Refresh gets another access token (RFC 6749 section 6). The refresh token of
@@ -99,6 +104,40 @@ func (p *Provider) refresh(ctx context.Context, g Grant) (Grant, error) {
 		g.Obtained = now
 	}
 	return g, nil
+}
+
+// renew gets another access token for an account: by its flow, or by the
+// refresh token of g if it has none. Its errors are of type *Error, and the
+// grant is as that of Refresh.
+func (p *Provider) renew(ctx context.Context, f Flow, g Grant) (Grant, error) {
+	if f == nil {
+		return p.Refresh(ctx, g)
+	}
+	token, err := f.token(p.withClient(ctx), p)
+	if err == nil {
+		err = usable(token)
+	}
+	if err != nil {
+		e := unattended(failure(err, append(f.secrets(), p.OAuth.ClientSecret)...))
+		p.Metrics.count(p.Name, e.Kind.String())
+		return g, e
+	}
+	p.Metrics.count(p.Name, resultOK)
+	now := time.Now().Round(0).UTC()
+	if g.Obtained.IsZero() || g.Obtained.After(now) {
+		g.Obtained = now
+	}
+	g.AccessToken, g.Expiry, g.Refreshed, g.Withdrawn = token.AccessToken, expiry(now, token), now, ""
+	return g, nil
+}
+
+// unattended makes of a failure that a person could mend by consenting one that
+// the operator has to, where there is no such person.
+func unattended(e *Error) *Error {
+	if e.Kind == Consent {
+		e.Kind = Misconfigured
+	}
+	return e
 }
 
 // config never lets the library find out by itself how the server wants the

@@ -59,19 +59,27 @@ func (a *Account) mayRefresh(now time.Time, stale string) error {
 	switch {
 	case a.damage != nil:
 		return &Error{Kind: Consent, Err: a.damage} // or who restores the file
-	case a.grant.empty():
+	case a.grant.empty() && a.flow == nil:
 		return neverAuthorized()
-	case a.grant.RefreshToken == "":
+	case !a.renewable():
 		return noRefreshToken()
 	case a.failure != nil && now.Before(a.retry):
 		return a.failure
-	case stale == "" || stale != a.grant.AccessToken || !a.grant.fresh(now):
+	case stale == "" || stale != a.grant.AccessToken || !a.fresh(now):
 		return nil
 	case !a.forced.IsZero() && now.Before(a.forced.Add(forcedDelay)):
 		return a.refused(now)
 	}
 	return nil
 }
+
+// renewable reports whether another access token can be had without a person.
+// The caller holds mu.
+func (a *Account) renewable() bool { return a.flow != nil || a.grant.RefreshToken != "" }
+
+// fresh reports whether the access token need not be replaced yet. The caller
+// holds mu.
+func (a *Account) fresh(now time.Time) bool { return a.grant.fresh(now, a.renewable()) }
 
 // begin starts a refresh. It goes on when ctx is done: the provider may have
 // put another refresh token in the place of the old one, and it must then not
@@ -83,7 +91,7 @@ func (a *Account) begin(ctx context.Context, now time.Time) *refresh {
 	go func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), refreshTime)
 		defer cancel()
-		next, err := a.provider.Refresh(ctx, g)
+		next, err := a.provider.renew(ctx, a.flow, g)
 		a.finish(r, g, next, err)
 	}()
 	return r

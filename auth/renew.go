@@ -126,7 +126,10 @@ func (a *Account) renew(ctx context.Context) *refresh {
 // The caller holds mu.
 func (a *Account) dueIn(now time.Time) (d time.Duration, ok bool) {
 	g, issued := a.grant, a.grant.issued().Round(0)
-	if a.damage != nil || g.RefreshToken == "" || a.refreshing != nil {
+	if a.damage != nil || !a.renewable() || a.refreshing != nil {
+		return 0, false
+	}
+	if a.flow != nil && now.Sub(a.used) >= inUse { // which lapses without harm
 		return 0, false
 	}
 	switch life := g.Expiry.Sub(issued); {

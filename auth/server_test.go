@@ -122,7 +122,7 @@ func newAccount(t *testing.T, s *server, g Grant) *Account {
 			t.Fatal(err)
 		}
 	}
-	return NewAccount("joe", newProvider(s), store, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	return NewAccount("joe", newProvider(s), nil, store, slog.New(slog.NewTextHandler(t.Output(), nil)))
 }
 
 // granted is a grant that has had its access token for age, of an hour.

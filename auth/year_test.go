@@ -62,7 +62,7 @@ func (y *year) start() {
 	provider := newProvider(&server{answer: y.mint.answer, latency: time.Second})
 	y.accounts = nil
 	for _, name := range yearAccounts {
-		y.accounts = append(y.accounts, NewAccount(name, provider, y.store, nil))
+		y.accounts = append(y.accounts, NewAccount(name, provider, nil, y.store, nil))
 	}
 	y.end = renewing(y.T, y.accounts...)
 }

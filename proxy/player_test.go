@@ -291,7 +291,7 @@ func (a *scriptedAccount) LogIn(_ context.Context, provider, user, given string)
 }
 
 func (a *scriptedAccount) Name() string              { return "joe@example.com" }
-func (a *scriptedAccount) User() string              { return a.user }
+func (a *scriptedAccount) User(string) string        { return a.user }
 func (a *scriptedAccount) Upstream(string) *Upstream { return a.upstream }
 
 func (a *scriptedAccount) Token(ctx context.Context, stale string) (string, error) {

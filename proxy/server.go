@@ -33,8 +33,9 @@ type Account interface {
 	// Upstream is the server for protocol, or nil if the provider has none. It
 	// is the same pointer each time.
 	Upstream(protocol string) *Upstream
-	// User is the account's name at the upstream.
-	User() string
+	// User is who the account is at its upstream for protocol: its own name, but
+	// for mailboxes that several share.
+	User(protocol string) string
 	// Token returns a valid access token other than stale, which may be empty.
 	// The error is an *Error.
 	Token(ctx context.Context, stale string) (string, error)

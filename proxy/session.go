@@ -160,14 +160,14 @@ func (s *session) logInUpstream(ctx context.Context, account Account, upstream *
 	if err != nil {
 		return nil, nil, err
 	}
-	k, welcome, refused := s.connect(ctx, upstream, account.User(), token)
+	k, welcome, refused := s.connect(ctx, upstream, account.User(s.l.Protocol), token)
 	if refused == nil || failure(refused).Result != UpstreamRefused {
 		return k, welcome, refused
 	}
 	token, err = account.Token(ctx, token)
 	switch {
 	case err == nil:
-		return s.connect(ctx, upstream, account.User(), token)
+		return s.connect(ctx, upstream, account.User(s.l.Protocol), token)
 	case failure(err).Result == NeedsAuthorization:
 		return nil, nil, err
 	}

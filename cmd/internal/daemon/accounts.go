@@ -54,7 +54,7 @@ func (as *accounts) fill(c *config.Config, store *auth.Store, metrics *auth.Metr
 	for _, name := range slices.Sorted(maps.Keys(c.Accounts)) {
 		a := c.Accounts[name]
 		p := as.providers[a.Provider]
-		kept := auth.NewAccount(name, p.Provider, store, log)
+		kept := auth.NewAccount(name, p.Provider, nil, store, log)
 		as.byName[name] = &account{Account: kept, provider: p, enabled: a.Enabled, remedy: as.remedy(name)}
 		as.all = append(as.all, kept)
 		hashes[name] = a.PasswordHash
@@ -176,8 +176,8 @@ func (as *accounts) LogIn(ctx context.Context, provider, user, password string) 
 // Upstream is the server for protocol, or nil if there is none.
 func (a *account) Upstream(protocol string) *proxy.Upstream { return a.provider.upstreams[protocol] }
 
-// User is the account's name at the upstream.
-func (a *account) User() string { return a.Name() }
+// User is who the account is at the upstream of protocol.
+func (a *account) User(string) string { return a.Name() }
 
 // Token returns an access token other than stale.
 func (a *account) Token(ctx context.Context, stale string) (string, error) {

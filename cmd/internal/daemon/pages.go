@@ -112,7 +112,7 @@ func (p *page) protocols() []string {
 
 func (p *page) try(ctx context.Context, protocol, token string) authorize.Trial {
 	u, start := p.Upstream(protocol), time.Now()
-	err := p.daemon.proxy.Try(ctx, protocol, u, p.User(), token)
+	err := p.daemon.proxy.Try(ctx, protocol, u, p.User(protocol), token)
 	return authorize.Trial{
 		Protocol: strings.ToUpper(protocol),
 		Upstream: u.Address(),

@@ -34,7 +34,7 @@ func TestTry(t *testing.T) {
 		}
 		p := &page{
 			account: &account{
-				Account:  auth.NewAccount("joe@example.com", &auth.Provider{}, emptyStore(t), nil),
+				Account:  auth.NewAccount("joe@example.com", &auth.Provider{}, nil, emptyStore(t), nil),
 				provider: &provider{Provider: &auth.Provider{}, upstreams: upstreams},
 			},
 			daemon: d,
