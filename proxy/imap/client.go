@@ -59,7 +59,7 @@ func (k *Client) greeting() error {
 	case !ok || !strings.HasPrefix(line, "* "):
 		return fmt.Errorf("not IMAP: %.100q", line)
 	case status.Type == imap.StatusResponseTypeBye:
-		return (*imap.Error)(status)
+		return k.refusal(status)
 	case status.Type != imap.StatusResponseTypeOK:
 		return fmt.Errorf("unexpected %s", status.Type)
 	}
@@ -163,11 +163,11 @@ func (k *Client) authenticate(name string, ir []byte, mechanism gosasl.Client) (
 // withCapabilities returns the tagged OK without its tag, with the capabilities
 // in it or, where another code stands in their place, before it.
 func (k *Client) withCapabilities(ok *imap.StatusResponse) []string {
-	code := "CAPABILITY " + k.caps
+	code, text := "CAPABILITY "+k.caps, k.c.Redact(ok.Text)
 	if name, _, _ := strings.Cut(string(ok.Code), " "); name == "" || strings.EqualFold(name, "CAPABILITY") {
-		return []string{"OK [" + code + "] " + ok.Text}
+		return []string{"OK [" + code + "] " + text}
 	}
-	return []string{"* " + code, "OK [" + string(ok.Code) + "] " + ok.Text}
+	return []string{"* " + code, "OK [" + k.c.Redact(string(ok.Code)) + "] " + text}
 }
 
 // Examine opens the mailbox INBOX, read-only. A server may take a token and
@@ -210,11 +210,13 @@ func (k *Client) finish(tag string, answer func(challenge string) error) (*imap.
 		case "*":
 			if status, ok := parseStatus(rest); ok {
 				if status.Type == imap.StatusResponseTypeBye {
-					return nil, (*imap.Error)(status)
+					return nil, k.refusal(status)
 				}
 				k.learn(status)
 			}
-			k.learnUntagged(rest)
+			if !k.learnUntagged(rest) {
+				line = k.c.Redact(line)
+			}
 			k.untagged = append(k.untagged, line)
 		case "+":
 			if err := answer(rest); err != nil {
@@ -223,17 +225,24 @@ func (k *Client) finish(tag string, answer func(challenge string) error) (*imap.
 		case tag:
 			status, ok := parseStatus(rest)
 			if !ok {
-				return nil, fmt.Errorf("not a response: %.100q", line)
+				return nil, fmt.Errorf("not a response: %.100q", k.c.Redact(line))
 			}
 			if status.Type != imap.StatusResponseTypeOK {
-				return nil, (*imap.Error)(status)
+				return nil, k.refusal(status)
 			}
 			k.learn(status)
 			return status, nil
 		default:
-			return nil, fmt.Errorf("not a response: %.100q", line)
+			return nil, fmt.Errorf("not a response: %.100q", k.c.Redact(line))
 		}
 	}
+}
+
+// refusal is a status that says no as an error.
+func (k *Client) refusal(status *imap.StatusResponse) error {
+	status.Code = imap.ResponseCode(k.c.Redact(string(status.Code)))
+	status.Text = k.c.Redact(status.Text)
+	return (*imap.Error)(status)
 }
 
 // learn keeps the capabilities that a response code tells.
@@ -241,11 +250,15 @@ func (k *Client) learn(status *imap.StatusResponse) {
 	k.learnUntagged(string(status.Code))
 }
 
-// learnUntagged keeps the capabilities that an untagged response tells.
-func (k *Client) learnUntagged(text string) {
-	if name, list, ok := strings.Cut(text, " "); ok && strings.EqualFold(name, "CAPABILITY") {
-		k.caps = strings.TrimSpace(list)
+// learnUntagged keeps the capabilities that an untagged response tells, and
+// reports whether it tells any.
+func (k *Client) learnUntagged(text string) bool {
+	name, list, ok := strings.Cut(text, " ")
+	if !ok || !strings.EqualFold(name, "CAPABILITY") {
+		return false
 	}
+	k.caps = strings.TrimSpace(list)
+	return true
 }
 
 func (k *Client) read() (string, error) {

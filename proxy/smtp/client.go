@@ -146,13 +146,15 @@ func (k *Client) read() (code int, lines []string, err error) {
 		if err != nil {
 			return 0, nil, err
 		}
-		c, text, more, err := parseReply(line)
+		c, text, more, ok := parseReply(line)
 		if c == 334 {
 			line = "334 (challenge)" // which may repeat the token, encoded
+		} else {
+			text = k.c.Redact(text)
 		}
 		k.c.Heard(line)
-		if err != nil {
-			return 0, nil, err
+		if !ok {
+			return 0, nil, fmt.Errorf("not SMTP: %.100q", k.c.Redact(line))
 		}
 		if lines != nil && c != code {
 			return 0, nil, fmt.Errorf("reply changes from %d to %d", code, c)
@@ -165,18 +167,18 @@ func (k *Client) read() (code int, lines []string, err error) {
 }
 
 // parseReply parses one line of a reply; there are more of it to come if more.
-func parseReply(line string) (code int, text string, more bool, err error) {
+func parseReply(line string) (code int, text string, more, ok bool) {
 	if len(line) < 3 {
-		return 0, "", false, fmt.Errorf("not SMTP: %q", line)
+		return 0, "", false, false
 	}
-	code, err = strconv.Atoi(line[:3])
+	code, err := strconv.Atoi(line[:3])
 	if err != nil || code < 200 || code > 599 || (len(line) > 3 && line[3] != ' ' && line[3] != '-') {
-		return 0, "", false, fmt.Errorf("not SMTP: %.100q", line)
+		return 0, "", false, false
 	}
 	if len(line) > 4 {
 		text = line[4:]
 	}
-	return code, text, len(line) > 3 && line[3] == '-', nil
+	return code, text, len(line) > 3 && line[3] == '-', true
 }
 
 // unwanted is a reply other than the one that was hoped for as an error: a

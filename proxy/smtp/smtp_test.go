@@ -30,9 +30,9 @@ func TestParseReply(t *testing.T) {
 		{"", 0, "", false},
 		{"* OK", 0, "", false},
 	} {
-		code, text, more, err := parseReply(test.line)
-		if code != test.code && err == nil || (err == nil) != (test.code != 0) || text != test.text || more != test.more {
-			t.Errorf("%q: %d %q %v, %v", test.line, code, text, more, err)
+		code, text, more, ok := parseReply(test.line)
+		if code != test.code || ok != (test.code != 0) || text != test.text || more != test.more {
+			t.Errorf("%q: %d %q %v, %v", test.line, code, text, more, ok)
 		}
 	}
 }

@@ -83,7 +83,7 @@ type Conn struct {
 	end  time.Time     // of the whole dialogue; zero if only steps are bounded
 
 	lines, octets int      // read so far
-	hidden        []string // what ReadLine does not tell
+	hidden        []string // what is not told of what the peer says
 
 	mu          sync.Mutex // for both below, as Interrupt may come at any time
 	interrupted bool
@@ -171,16 +171,27 @@ func (c *Conn) ReadLine() (string, error) {
 	if !ok {
 		return "", ErrBareLF
 	}
-	for _, secret := range c.hidden {
-		text = strings.ReplaceAll(text, secret, "(hidden)")
-	}
 	return text, nil
 }
 
-// Hide keeps secret, which must not be empty, out of the lines that ReadLine
-// returns from now on. Servers like to repeat what they did not understand, and
-// that ends in a log.
-func (c *Conn) Hide(secret string) { c.hidden = append(c.hidden, secret) }
+// Hide keeps secret out of the trace, and of what Redact returns. One of less
+// than four octets is in so many words that to hide it there would show it.
+func (c *Conn) Hide(secret string) {
+	if len(secret) >= 4 {
+		c.hidden = append(c.hidden, secret)
+	}
+}
+
+// Redact returns text without what is to be hidden. Servers like to repeat what
+// they did not understand, so whatever a dialogue tells in their words has to
+// pass here first. What it goes by itself must not: a password may be a word of
+// the protocol.
+func (c *Conn) Redact(text string) string {
+	for _, secret := range c.hidden {
+		text = strings.ReplaceAll(text, secret, "(hidden)")
+	}
+	return text
+}
 
 // isHTTP reports whether line is the first of an HTTP request (RFC 9112
 // section 3).

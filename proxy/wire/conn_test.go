@@ -108,11 +108,19 @@ func TestPrintf(t *testing.T) {
 }
 
 func TestHide(t *testing.T) {
-	c, _ := pipe(t, "500 what is s3cret, and c2VjcmV0?\r\n")
-	c.Hide("s3cret")
-	c.Hide("c2VjcmV0")
-	if line, err := c.ReadLine(); line != "500 what is (hidden), and (hidden)?" || err != nil {
-		t.Errorf("%q, %v", line, err)
+	const said, shown = "A1 OK what is s3cret, and c2VjcmV0?", "A1 OK what is (hidden), and (hidden)?"
+	c, _ := pipe(t, said+"\r\n")
+	var traced string
+	c.Trace = func(_ bool, line string) { traced = line }
+	for _, secret := range []string{"s3cret", "c2VjcmV0", "OK", ""} {
+		c.Hide(secret)
+	}
+	line, err := c.ReadLine()
+	if line != said || err != nil {
+		t.Errorf("read %q, %v", line, err)
+	}
+	if c.Heard(line); traced != shown || c.Redact(line) != shown {
+		t.Errorf("traced as %q, told as %q", traced, c.Redact(line))
 	}
 }
 

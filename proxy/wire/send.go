@@ -29,7 +29,7 @@ var oneLine = strings.NewReplacer("\r", " ", "\n", " ", "\x00", " ")
 
 // Heard tells the trace what a line of the peer's was, in the words of a
 // dialogue that knows which part of it is secret.
-func (c *Conn) Heard(shown string) { c.trace(false, shown) }
+func (c *Conn) Heard(shown string) { c.trace(false, c.Redact(shown)) }
 
 func (c *Conn) trace(sent bool, line string) {
 	if c.Trace != nil {
