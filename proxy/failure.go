@@ -26,7 +26,7 @@ const (
 	ProviderDown       Result = "provider_down"       // no access token for now
 	Misconfigured      Result = "misconfigured"       // the operator must mend something
 	UpstreamDown       Result = "upstream_down"       // the mail server is not there, or not ready
-	UpstreamRefused    Result = "upstream_refused"    // the mail server refused a fresh token
+	UpstreamRefused    Result = "upstream_refused"    // the mail server does not let the account in
 	TooManySessions    Result = "too_many_sessions"   // of the account, or in all
 	Violation          Result = "violation"           // the client does not speak the protocol
 	TimedOut           Result = "timed_out"           // the client took too long to log in
@@ -52,7 +52,7 @@ var answers = map[Result]answer{
 	ProviderDown:       {imap.ResponseCodeUnavailable, "454 4.4.3", "the provider gives no access token for now; try again later", slog.LevelWarn},
 	Misconfigured:      {imap.ResponseCodeContactAdmin, "454 4.3.5", "xoauthd is not configured for this; see its log", slog.LevelError},
 	UpstreamDown:       {imap.ResponseCodeUnavailable, "454 4.4.1", "the mail server cannot be reached or is not ready; try again later", slog.LevelWarn},
-	UpstreamRefused:    {imap.ResponseCodeAuthorizationFailed, "454 4.7.1", "the mail server refuses the access token", slog.LevelError},
+	UpstreamRefused:    {imap.ResponseCodeAuthorizationFailed, "454 4.7.1", "the mail server does not let the account in", slog.LevelError},
 	TooManySessions:    {imap.ResponseCodeLimit, "454 4.3.2", "too many sessions; try again later", slog.LevelWarn},
 	Violation:          {imap.ResponseCodeClientBug, "500 5.5.2", "this is not how to log in here", slog.LevelWarn},
 	TimedOut:           {imap.ResponseCodeUnavailable, "421 4.4.2", "logging in took too long", slog.LevelInfo},

@@ -139,6 +139,10 @@ func (p *player) set(words []string) error {
 		return err
 	case "tokens": // as the account gives them, when the one before was refused
 		p.account.tokens = words[1:]
+	case "secret": // the one that the account gives, quoted as in Go
+		secret, err := strconv.Unquote(strings.Join(words[1:], " "))
+		p.account.tokens = []string{secret}
+		return err
 	case "fails": // a token cannot be had: result, and what the client is told
 		p.account.fails = &Error{Result(words[1]), strings.Join(words[2:], " "), errors.New("scripted")}
 	case "slow": // so is the provider: no token comes in time

@@ -45,7 +45,7 @@ type protocol struct {
 	status func(a answer) string
 
 	// refused returns the words with which an upstream refused a login, and
-	// whether it may accept the same later; if it is certain that the token, or
+	// whether it may accept the same later; if it is certain that the secret, or
 	// what that may do, is the matter, some words that may mean both mean no. ok
 	// is false if err is another error.
 	refused func(err error, certain bool) (words string, passing, ok bool)
@@ -111,7 +111,7 @@ func refusedIMAP(err error, certain bool) (words string, passing, ok bool) {
 		passing = true
 	case imap.StatusResponseTypeBad:
 		// Microsoft's "request is throttled"; or it does not know the command,
-		// and then another token would not help either.
+		// and then another secret would not help either.
 		passing = !certain
 	}
 	return words + e.Text, passing, true

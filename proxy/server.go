@@ -1,5 +1,5 @@
 // Package proxy stands between mail clients that log in with a password and
-// upstream servers that want OAuth 2.0: one session from its first byte to its
+// upstream servers that want OAuth 2.0, or another password: one session from its first byte to its
 // last, what its failures mean to everybody, and what is counted of it.
 package proxy
 
@@ -36,8 +36,10 @@ type Account interface {
 	// User is who the account is at its upstream for protocol: its own name, but
 	// for mailboxes that several share.
 	User(protocol string) string
-	// Token returns a valid access token other than stale, which may be empty.
-	// The error is an *Error.
+	// Token returns a valid access token or, where the mechanism of the account's
+	// upstreams is for one, the password there. It is other than stale, which was
+	// refused, or is empty: for a refused password there is only an error. The
+	// error is an *Error.
 	Token(ctx context.Context, stale string) (string, error)
 }
 

@@ -111,9 +111,9 @@ func (s *session) part(front server, err error) error {
 }
 
 // logIn logs the client in upstream. The password opens the account, and the
-// account's token the mailbox. A token that is refused may have been revoked
-// before its time; so another one is tried, once, on a new connection, before
-// the client sees anything. The caller must release what counts the session.
+// account's token, or its own password there, the mailbox. A token that is
+// refused may have been revoked before its time; so another one is tried, once,
+// on a new connection, before the client sees anything. The caller must release what counts the session.
 func (s *session) logIn(ctx context.Context, c sasl.Credentials) (k *link, welcome []string, release func(), err error) {
 	s.record.user = c.User
 	account, err := s.password(ctx, c)

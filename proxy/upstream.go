@@ -23,12 +23,16 @@ const (
 
 // An Upstream is a provider's mail server for one protocol.
 type Upstream struct {
-	Provider  string // its name, for metrics and memory
-	Host      string
-	Port      int
-	STARTTLS  bool        // TLS begins within the dialogue, not with the connection
-	Mechanism string      // "xoauth2", "oauthbearer"; "auto" or "" is what the server offers
-	TLS       *tls.Config // ServerName and MinVersion set
+	Provider string // its name, for metrics and memory
+	Host     string
+	Port     int
+	STARTTLS bool        // TLS begins within the dialogue, not with the connection
+	TLS      *tls.Config // ServerName and MinVersion set
+
+	// Mechanism is what logs in: "xoauth2" or "oauthbearer" with an access token,
+	// "plain" or "login" with a password; "auto" or "" is what the server offers
+	// for an access token, "password" what it offers for a password.
+	Mechanism string
 }
 
 // Address is host:port.
@@ -87,20 +91,21 @@ func (k *link) begin(hello string) (err error) {
 	return err
 }
 
-// logIn logs in as user. The error is an *Error: UpstreamRefused if it is the
-// token that the upstream does not want.
-func (k *link) logIn(ctx context.Context, user, token string) (welcome []string, err error) {
+// logIn logs in as user with an access token or a password, as the upstream's
+// mechanism has it. The error is an *Error: UpstreamRefused if it is that secret
+// that the upstream does not want.
+func (k *link) logIn(ctx context.Context, user, secret string) (welcome []string, err error) {
 	stop := k.within(ctx)
 	defer stop()
 	mechanism, err := sasl.Choose(k.upstream.Mechanism, k.Mechanisms())
 	if err != nil {
 		return nil, Fail(Misconfigured, fmt.Errorf("mechanism: %w", err))
 	}
-	m, err := sasl.NewTokenClient(mechanism, user, token, k.upstream.Host, k.upstream.Port)
+	m, err := sasl.NewClient(mechanism, user, secret, k.upstream.Host, k.upstream.Port)
 	if err != nil {
-		return nil, Fail(Internal, fmt.Errorf("%s: %w", mechanism, err))
+		return nil, Fail(Misconfigured, fmt.Errorf("%s: %w", mechanism, err))
 	}
-	k.conn.Hide(token)
+	k.conn.Hide(secret)
 	welcome, err = k.Authenticate(m)
 	switch {
 	case err == nil && stop():
@@ -115,7 +120,7 @@ func (k *link) logIn(ctx context.Context, user, token string) (welcome []string,
 	return nil, k.failed(err, c != "")
 }
 
-// failed is err as a failure of the upstream to give what a token is for. It is
+// failed is err as a failure of the upstream to give what a login is for. It is
 // certain if the upstream has shown that it is about that, and nothing else.
 func (k *link) failed(err error, certain bool) *Error {
 	words, passing, ok := k.protocol.refused(err, certain)
@@ -132,10 +137,10 @@ func (k *link) down(err error) *Error {
 	return &Error{UpstreamDown, words, err}
 }
 
-// Try logs in at u as user with an access token, opens the mailbox where the
-// protocol has a way to, and logs out. The error is what a session would fail
-// with.
-func (s *Server) Try(ctx context.Context, protocol string, u *Upstream, user, token string) error {
+// Try logs in at u as user with an access token or, where the mechanism of u is
+// for one, a password; opens the mailbox where the protocol has a way to; and
+// logs out. The error is what a session would fail with.
+func (s *Server) Try(ctx context.Context, protocol string, u *Upstream, user, secret string) error {
 	p := protocols[protocol]
 	if p == nil {
 		return Fail(Misconfigured, fmt.Errorf("there is no protocol %q", protocol))
@@ -147,7 +152,7 @@ func (s *Server) Try(ctx context.Context, protocol string, u *Upstream, user, to
 		return err
 	}
 	defer k.close()
-	if _, err := k.logIn(ctx, user, token); err != nil {
+	if _, err := k.logIn(ctx, user, secret); err != nil {
 		return err
 	}
 	defer k.within(ctx)()
@@ -158,15 +163,15 @@ func (s *Server) Try(ctx context.Context, protocol string, u *Upstream, user, to
 	return nil
 }
 
-// connect returns a link that is logged in as account with token. A link that
+// connect returns a link that is logged in as user with secret. A link that
 // was begun early is used if it is still good.
-func (s *session) connect(ctx context.Context, u *Upstream, user, token string) (*link, []string, error) {
+func (s *session) connect(ctx context.Context, u *Upstream, user, secret string) (*link, []string, error) {
 	start := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, loginTime)
 	defer cancel()
 	if k := s.early; k != nil && k.upstream == u {
 		s.early = nil
-		welcome, err := k.logIn(ctx, user, token)
+		welcome, err := k.logIn(ctx, user, secret)
 		if err == nil || !isLost(err) {
 			return s.observe(k, start.Add(-k.took), welcome, err)
 		}
@@ -176,7 +181,7 @@ func (s *session) connect(ctx context.Context, u *Upstream, user, token string) 
 	if err != nil {
 		return nil, nil, err
 	}
-	welcome, err := k.logIn(ctx, user, token)
+	welcome, err := k.logIn(ctx, user, secret)
 	return s.observe(k, start, welcome, err)
 }
 

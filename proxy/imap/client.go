@@ -8,15 +8,10 @@ import (
 	"strings"
 
 	"github.com/emersion/go-imap/v2"
-	gosasl "github.com/emersion/go-sasl"
 
 	"github.com/xoauthd/xoauthd/proxy/sasl"
 	"github.com/xoauthd/xoauthd/proxy/wire"
 )
-
-// maxInitial is how long a command with an initial response may be. A server
-// need not take more than 8192 octets in a line (RFC 7162 section 4).
-const maxInitial = 8 << 10
 
 // A Client is the client's end of a dialogue with an upstream.
 type Client struct {
@@ -81,9 +76,14 @@ func (k *Client) capability() error {
 	return nil
 }
 
-// Mechanisms are those that the upstream offers.
+// Mechanisms are those that the upstream offers. LOGIN is one wherever there is
+// the command of that name.
 func (k *Client) Mechanisms() []string {
-	mechanisms := k.set().AuthMechanisms()
+	set := k.set()
+	mechanisms := set.AuthMechanisms()
+	if !set.Has(imap.AuthCap(sasl.LOGIN)) && !set.Has(imap.CapLoginDisabled) {
+		mechanisms = append(mechanisms, sasl.LOGIN)
+	}
 	slices.Sort(mechanisms)
 	return mechanisms
 }
@@ -100,78 +100,8 @@ func (k *Client) set() imap.CapSet {
 	return set
 }
 
-// Authenticate logs in. It returns what the client at the other end is to be
-// told: the untagged responses that came with it, then the tagged one, without
-// its tag but with the capabilities. The error is an *imap.Error if the
-// upstream refused.
-func (k *Client) Authenticate(mechanism gosasl.Client) (welcome []string, err error) {
-	if !k.c.Secure() {
-		return nil, errors.New("AUTHENTICATE: not inside TLS")
-	}
-	name, ir, err := mechanism.Start()
-	if err != nil {
-		return nil, fmt.Errorf("AUTHENTICATE: %w", err)
-	}
-	return k.authenticate(name, ir, mechanism)
-}
-
-func (k *Client) authenticate(name string, ir []byte, mechanism gosasl.Client) (welcome []string, err error) {
-	command := "AUTHENTICATE " + name
-	tag := k.tag()
-	encoded := sasl.Encode(ir)
-	k.c.Hide(encoded)
-	initial := tag + " " + command + " " + encoded
-	if k.set().Has(imap.CapSASLIR) && len(initial)+len("\r\n") <= maxInitial {
-		k.c.PrintSecret(initial, tag+" "+command+" (token)")
-		ir = nil
-	} else {
-		k.c.Printf("%s %s", tag, command)
-	}
-	k.caps = "" // they may be others after login
-	ok, err := k.finish(tag, func(challenge string) error {
-		if ir != nil {
-			k.c.PrintSecret(encoded, "(token)")
-			ir = nil
-			return nil
-		}
-		c, err := sasl.Decode(challenge)
-		if err != nil {
-			return fmt.Errorf("challenge: %w", err)
-		}
-		response, err := mechanism.Next(c)
-		if err != nil {
-			return err
-		}
-		k.c.PrintSecret(sasl.Encode(response), "(answer to the refusal)")
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("AUTHENTICATE: %w", err)
-	}
-	welcome = k.untagged
-	// A client reads the capabilities in the tagged response, or asks for them;
-	// it asks in vain what the upstream has if it knows ours from before.
-	if k.caps == "" {
-		if err := k.capability(); err != nil {
-			return nil, err
-		}
-		welcome = append(welcome, k.untagged...) // there may be an alert
-	}
-	return append(welcome, k.withCapabilities(ok)...), nil
-}
-
-// withCapabilities returns the tagged OK without its tag, with the capabilities
-// in it or, where another code stands in their place, before it.
-func (k *Client) withCapabilities(ok *imap.StatusResponse) []string {
-	code, text := "CAPABILITY "+k.caps, k.c.Redact(ok.Text)
-	if name, _, _ := strings.Cut(string(ok.Code), " "); name == "" || strings.EqualFold(name, "CAPABILITY") {
-		return []string{"OK [" + code + "] " + text}
-	}
-	return []string{"* " + code, "OK [" + k.c.Redact(string(ok.Code)) + "] " + text}
-}
-
-// Examine opens the mailbox INBOX, read-only. A server may take a token and
-// only here say that it is not for this account's mail.
+// Examine opens the mailbox INBOX, read-only. A server may take a login
+// and only here say that it is not for this account's mail.
 func (k *Client) Examine() error {
 	_, err := k.run("EXAMINE INBOX")
 	return err
@@ -267,7 +197,7 @@ func (k *Client) read() (string, error) {
 	case err != nil:
 		return "", err
 	case strings.HasPrefix(line, "+"):
-		k.c.Heard("+ (challenge)") // which may repeat the token, encoded
+		k.c.Heard("+ (challenge)") // which may repeat a secret, encoded
 	default:
 		k.c.Heard(line)
 	}

@@ -117,39 +117,47 @@ func FuzzLiteral(f *testing.F) {
 // the other end would be told are as many lines as they are meant to be.
 func FuzzClient(f *testing.F) {
 	seeds(f, "U")
+	f.Add("* OK [CAPABILITY X]\r\n+\r\n+\r\nA1 OK [CAPABILITY X] x\r\nA2 OK\r\n")
 	f.Add("* OK\r\n* CAPABILITY SASL-IR\r\nA1 OK\r\nA2 OK [CAPABILITY] x\r\n* CAPABILITY X\r\nA3 OK\r\nA4 OK\r\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		_, conn := play(text)
-		k, err := NewClient(conn, nil)
-		if err != nil {
-			return
+		for _, mechanism := range []string{sasl.XOAUTH2, sasl.PLAIN, sasl.LOGIN} {
+			logIn(t, text, mechanism)
 		}
-		k.Mechanisms()
-		m, err := sasl.NewTokenClient(sasl.XOAUTH2, "joe@example.com", "t0ken", "mail.example.com", 993)
-		if err != nil {
-			t.Fatal(err)
-		}
-		name, ir, err := m.Start()
-		if err != nil {
-			t.Fatal(err)
-		}
-		welcome, err := k.authenticate(name, ir, m)
-		if err != nil {
-			return
-		}
-		if len(welcome) == 0 || !strings.HasPrefix(welcome[len(welcome)-1], "OK [") || len(k.Extensions()) == 0 {
-			t.Errorf("welcome %q, extensions %q", welcome, k.Extensions())
-		}
-		c, conn := play("")
-		s := NewServer(conn, k.Extensions())
-		s.tag = "a1"
-		s.Accept(welcome)
-		conn.Flush()
-		lines := strings.SplitAfter(c.sent.String(), "\r\n")
-		if len(lines) != len(welcome)+1 || slices.ContainsFunc(lines, func(l string) bool { return strings.Count(l, "\r")+strings.Count(l, "\n") > 2 }) {
-			t.Errorf("%q was said as %q", welcome, lines)
-		}
-		k.Examine()
-		k.Quit()
 	})
+}
+
+// logIn logs in by mechanism to an upstream that says text.
+func logIn(t *testing.T, text, mechanism string) {
+	_, conn := play(text)
+	k, err := NewClient(conn, nil)
+	if err != nil {
+		return
+	}
+	k.Mechanisms()
+	m, err := sasl.NewClient(mechanism, "jörg", "t0ken", "mail.example.com", 993)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, ir, err := m.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	welcome, err := k.authenticate(name, ir, m)
+	if err != nil {
+		return
+	}
+	if len(welcome) == 0 || !strings.HasPrefix(welcome[len(welcome)-1], "OK [") || len(k.Extensions()) == 0 {
+		t.Errorf("welcome %q, extensions %q", welcome, k.Extensions())
+	}
+	c, conn := play("")
+	s := NewServer(conn, k.Extensions())
+	s.tag = "a1"
+	s.Accept(welcome)
+	conn.Flush()
+	lines := strings.SplitAfter(c.sent.String(), "\r\n")
+	if len(lines) != len(welcome)+1 || slices.ContainsFunc(lines, func(l string) bool { return strings.Count(l, "\r")+strings.Count(l, "\n") > 2 }) {
+		t.Errorf("%q was said as %q", welcome, lines)
+	}
+	k.Examine()
+	k.Quit()
 }

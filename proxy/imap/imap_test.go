@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/emersion/go-imap/v2"
+
+	"github.com/xoauthd/xoauthd/proxy/sasl"
 )
 
 func TestLiteral(t *testing.T) {
@@ -68,5 +70,60 @@ func TestOffer(t *testing.T) {
 	}
 	if !slices.Equal(upstream, kept) {
 		t.Errorf("what others remember became %q", upstream)
+	}
+}
+
+// A password may be a word of the protocol: it is hidden in what is told of the
+// upstream's words, and not in what they mean.
+func TestPasswordIsWord(t *testing.T) {
+	_, conn := play("* OK [CAPABILITY IMAP4rev1 IDLE] hello\r\n* OK IDLE it is\r\nA1 OK [CAPABILITY IMAP4rev1 IDLE] no longer IDLE\r\n")
+	k, err := NewClient(conn, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := sasl.NewClient(sasl.LOGIN, "joe", "IDLE", "mail.example.com", 993)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Hide("IDLE")
+	welcome, err := k.authenticate(sasl.LOGIN, nil, m)
+	want := []string{"* OK (hidden) it is", "OK [CAPABILITY IMAP4rev1 IDLE] no longer (hidden)"}
+	if !slices.Equal(welcome, want) || err != nil {
+		t.Errorf("%q, %v", welcome, err)
+	}
+	if !slices.Equal(k.Extensions(), []string{"IMAP4rev1", "IDLE"}) {
+		t.Errorf("extensions %q", k.Extensions())
+	}
+}
+
+func TestQuote(t *testing.T) {
+	for text, want := range map[string]string{
+		"":          `""`,
+		"joe":       `"joe"`,
+		`a "b" \c`:  `"a \"b\" \\c"`,
+		"pässw0rd":  "",
+		"\x00":      "",
+		"a\r\nb":    "",
+		"\x7f":      "",
+		"tab\tstop": "",
+	} {
+		if got, ok := quote(text); got != want || ok != (want != "") {
+			t.Errorf("%q: %s, %v", text, got, ok)
+		}
+	}
+}
+
+func TestMechanisms(t *testing.T) {
+	for caps, want := range map[string][]string{
+		"IMAP4rev1":                                     {"LOGIN"},
+		"IMAP4rev1 AUTH=PLAIN":                          {"LOGIN", "PLAIN"},
+		"IMAP4rev1 auth=login":                          {"LOGIN"},
+		"IMAP4rev1 LOGINDISABLED AUTH=XOAUTH2":          {"XOAUTH2"},
+		"IMAP4rev1 LOGINDISABLED AUTH=LOGIN AUTH=PLAIN": {"LOGIN", "PLAIN"},
+	} {
+		k := &Client{caps: caps}
+		if got := k.Mechanisms(); !slices.Equal(got, want) {
+			t.Errorf("%s: %q", caps, got)
+		}
 	}
 }

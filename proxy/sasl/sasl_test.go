@@ -19,11 +19,26 @@ func TestChoose(t *testing.T) {
 		{"in any case", "auto", []string{"xoauth2"}, XOAUTH2},
 		{"insisted on, but not offered", "oauthbearer", []string{"XOAUTH2"}, ""},
 		{"none", "auto", []string{"PLAIN", "LOGIN"}, ""},
+		{"PLAIN where both are", "password", []string{"LOGIN", "PLAIN", "XOAUTH2"}, PLAIN},
+		{"LOGIN where only it is", "password", []string{"login", "CRAM-MD5"}, LOGIN},
+		{"LOGIN insisted on", "login", []string{"LOGIN", "PLAIN"}, LOGIN},
+		{"a password for tokens only", "password", []string{"XOAUTH2"}, ""},
 		{"nothing offered", "auto", nil, ""},
 	} {
 		got, err := Choose(test.wanted, test.offered)
 		if got != test.want || (err == nil) != (test.want != "") {
 			t.Errorf("%s: %q, %v; want %q", test.name, got, err, test.want)
+		}
+		if takes := got == PLAIN || got == LOGIN; got != "" && TakesPassword(test.wanted) != takes {
+			t.Errorf("%s: TakesPassword is %v", test.name, !takes)
+		}
+	}
+	for want, offered := range map[string][]string{
+		"server does not offer PLAIN or LOGIN, but XOAUTH2 OAUTHBEARER": {"XOAUTH2", "OAUTHBEARER"},
+		"server does not offer PLAIN or LOGIN, but none at all":         nil,
+	} {
+		if _, err := Choose("password", offered); err == nil || err.Error() != want {
+			t.Errorf("%v, want %s", err, want)
 		}
 	}
 }
@@ -38,7 +53,7 @@ func TestTokenClient(t *testing.T) {
 		{OAUTHBEARER, "a=b,c",
 			"n,a=a=3Db=2Cc,\x01host=mail.example.com\x01port=993\x01auth=Bearer to.ken\x01\x01", "\x01"},
 	} {
-		c, err := NewTokenClient(test.mechanism, test.user, "to.ken", "mail.example.com", 993)
+		c, err := NewClient(test.mechanism, test.user, "to.ken", "mail.example.com", 993)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -71,7 +86,7 @@ func TestTokenClientRefuses(t *testing.T) {
 		{"a token beyond measure", "a@b", strings.Repeat("x", maxToken+1)},
 	} {
 		for _, mechanism := range []string{XOAUTH2, OAUTHBEARER} {
-			if _, err := NewTokenClient(mechanism, test.user, test.token, "h", 1); err == nil {
+			if _, err := NewClient(mechanism, test.user, test.token, "h", 1); err == nil {
 				t.Errorf("%s: %s takes it", mechanism, test.name)
 			} else if test.token != "" && strings.Contains(err.Error(), test.token) {
 				t.Errorf("%s: the error shows the token: %v", test.name, err)

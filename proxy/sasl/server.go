@@ -10,7 +10,7 @@ import (
 
 // Mechanisms are those that a client may log in with, best first. Its password
 // crosses nothing but this machine, or TLS.
-var Mechanisms = []string{sasl.Plain, sasl.Login}
+var Mechanisms = []string{PLAIN, LOGIN}
 
 // Credentials are what a client logs in with.
 type Credentials struct {
@@ -21,7 +21,7 @@ type Credentials struct {
 // client says. It is nil if there is no such mechanism.
 func NewServer(mechanism string, c *Credentials) sasl.Server {
 	switch strings.ToUpper(mechanism) {
-	case sasl.Plain:
+	case PLAIN:
 		return sasl.NewPlainServer(func(identity, user, password string) error {
 			if identity != "" && identity != user {
 				return errors.New("authorization identity is not the user")
@@ -29,7 +29,7 @@ func NewServer(mechanism string, c *Credentials) sasl.Server {
 			*c = Credentials{user, password}
 			return nil
 		})
-	case sasl.Login:
+	case LOGIN:
 		return &loginServer{c: c}
 	}
 	return nil

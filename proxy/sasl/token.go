@@ -1,62 +1,15 @@
-// Package sasl has the mechanisms that go-sasl lacks, as implementations of its
-// interfaces: the client's end of XOAUTH2, and of an OAUTHBEARER that escapes
-// names and answers refusals; the server's end of LOGIN. With them comes what
-// every protocol does with mechanisms: choosing one, and running one.
 package sasl
 
 import (
 	"errors"
-	"fmt"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/emersion/go-sasl"
 )
 
-// The mechanisms that log in with an access token.
-const (
-	XOAUTH2     = "XOAUTH2"
-	OAUTHBEARER = sasl.OAuthBearer
-)
-
-// A TokenClient logs in with an access token.
-type TokenClient interface {
-	sasl.Client
-
-	// Challenge is what the server said of the reason when it refused the
-	// token: a JSON object with a status, in the words of the server, but for
-	// the token. It is empty if the server did not say.
-	Challenge() string
-}
-
-// Choose returns the mechanism to use with a server that offers those of
-// offered. The configuration may insist on one by naming it in wanted; "auto"
-// and "" leave it to the server. Where it has both, XOAUTH2 is the one that
-// every program uses, and so the one that works.
-func Choose(wanted string, offered []string) (string, error) {
-	usable := []string{XOAUTH2, OAUTHBEARER}
-	if wanted != "" && wanted != "auto" {
-		usable = []string{strings.ToUpper(wanted)}
-	}
-	for _, name := range usable {
-		if slices.ContainsFunc(offered, func(o string) bool { return strings.EqualFold(o, name) }) {
-			return name, nil
-		}
-	}
-	return "", fmt.Errorf("server offers neither of %s, only %s",
-		strings.Join(usable, ", "), strings.Join(offered, " "))
-}
-
-// NewTokenClient returns the client's end of mechanism, one of Choose's, for
-// user with an access token at the server host:port.
-func NewTokenClient(mechanism, user, token, host string, port int) (TokenClient, error) {
-	switch {
-	case strings.ContainsAny(user, "\x00\x01\r\n"):
-		// ^A separates fields: whoever chooses the name could add some.
-		return nil, errors.New("user name holds control characters")
-	case len(token) > maxToken || !bearer.MatchString(token):
+// newTokenClient returns the client's end of XOAUTH2 or OAUTHBEARER (RFC 7628).
+func newTokenClient(mechanism, user, token, host string, port int) (Client, error) {
+	if len(token) > maxToken || !bearer.MatchString(token) {
 		return nil, errors.New("access token is not of the form of RFC 6750")
 	}
 	if mechanism == OAUTHBEARER {

@@ -89,8 +89,8 @@ func (k *Client) authenticate(name string, ir []byte, mechanism gosasl.Client) (
 	encoded := sasl.Encode(ir)
 	k.c.Hide(encoded)
 	initial := command + " " + encoded
-	if len(initial)+len("\r\n") <= maxInitial {
-		k.c.PrintSecret(initial, command+" (token)")
+	if ir != nil && len(initial)+len("\r\n") <= maxInitial {
+		k.c.PrintSecret(initial, command+" (response)")
 		ir = nil
 	} else {
 		k.c.Printf("%s", command)
@@ -105,7 +105,7 @@ func (k *Client) authenticate(name string, ir []byte, mechanism gosasl.Client) (
 		case code != 334:
 			return nil, fmt.Errorf("AUTH: %w", unwanted(code, lines))
 		case ir != nil:
-			k.c.PrintSecret(encoded, "(token)")
+			k.answer(ir)
 			ir = nil
 			continue
 		}
@@ -117,8 +117,15 @@ func (k *Client) authenticate(name string, ir []byte, mechanism gosasl.Client) (
 		if err != nil {
 			return nil, fmt.Errorf("AUTH: %w", err)
 		}
-		k.c.PrintSecret(sasl.Encode(response), "(answer to the refusal)")
+		k.answer(response)
 	}
+}
+
+// answer answers a challenge. The response may be a password.
+func (k *Client) answer(response []byte) {
+	encoded := sasl.Encode(response)
+	k.c.Hide(encoded)
+	k.c.PrintSecret(encoded, "(response)")
 }
 
 // Quit ends the session as one should. Its answer is of no use.
@@ -148,7 +155,7 @@ func (k *Client) read() (code int, lines []string, err error) {
 		}
 		c, text, more, ok := parseReply(line)
 		if c == 334 {
-			line = "334 (challenge)" // which may repeat the token, encoded
+			line = "334 (challenge)" // which may repeat a secret, encoded
 		} else {
 			text = k.c.Redact(text)
 		}

@@ -90,37 +90,44 @@ func FuzzServer(f *testing.F) {
 func FuzzClient(f *testing.F) {
 	seeds(f, "U")
 	f.Fuzz(func(t *testing.T, text string) {
-		_, conn := play(text)
-		k, err := NewClient(conn, nil, "localhost")
-		if err != nil {
-			return
-		}
-		k.Mechanisms()
-		m, err := sasl.NewTokenClient(sasl.XOAUTH2, "joe@example.com", "t0ken", "mail.example.com", 587)
-		if err != nil {
-			t.Fatal(err)
-		}
-		name, ir, err := m.Start()
-		if err != nil {
-			t.Fatal(err)
-		}
-		welcome, err := k.authenticate(name, ir, m)
-		if err != nil {
-			return
-		}
-		c, conn := play("")
-		NewServer(conn, nil).Accept(welcome)
-		conn.Flush()
-		lines := strings.SplitAfter(c.sent.String(), "\r\n")
-		if len(lines) != len(welcome)+1 || slices.ContainsFunc(lines, func(l string) bool { return strings.Count(l, "\r")+strings.Count(l, "\n") > 2 }) {
-			t.Errorf("%q was said as %q", welcome, lines)
-		}
-		for i, line := range welcome {
-			if code, _, more, ok := parseReply(line); code != 235 || more != (i < len(welcome)-1) || !ok {
-				t.Errorf("%q is no reply", welcome)
-			}
+		for _, mechanism := range []string{sasl.XOAUTH2, sasl.PLAIN, sasl.LOGIN} {
+			logIn(t, text, mechanism)
 		}
 	})
+}
+
+// logIn logs in by mechanism to an upstream that says text.
+func logIn(t *testing.T, text, mechanism string) {
+	_, conn := play(text)
+	k, err := NewClient(conn, nil, "localhost")
+	if err != nil {
+		return
+	}
+	k.Mechanisms()
+	m, err := sasl.NewClient(mechanism, "jörg", "t0ken", "mail.example.com", 587)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, ir, err := m.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	welcome, err := k.authenticate(name, ir, m)
+	if err != nil {
+		return
+	}
+	c, conn := play("")
+	NewServer(conn, nil).Accept(welcome)
+	conn.Flush()
+	lines := strings.SplitAfter(c.sent.String(), "\r\n")
+	if len(lines) != len(welcome)+1 || slices.ContainsFunc(lines, func(l string) bool { return strings.Count(l, "\r")+strings.Count(l, "\n") > 2 }) {
+		t.Errorf("%q was said as %q", welcome, lines)
+	}
+	for i, line := range welcome {
+		if code, _, more, ok := parseReply(line); code != 235 || more != (i < len(welcome)-1) || !ok {
+			t.Errorf("%q is no reply", welcome)
+		}
+	}
 }
 
 // FuzzHelloName: what is announced is a domain or an address literal.

@@ -1,0 +1,144 @@
+package imap
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/emersion/go-imap/v2"
+	gosasl "github.com/emersion/go-sasl"
+
+	"github.com/xoauthd/xoauthd/proxy/sasl"
+)
+
+// maxInitial is how long a command with an initial response may be. A server
+// need not take more than 8192 octets in a line (RFC 7162 section 4).
+const maxInitial = 8 << 10
+
+// Authenticate logs in, by the command LOGIN where the upstream has no mechanism
+// of that name. It returns what the client at the other end is to be told: the
+// untagged responses that came with it, then the tagged one, without its tag but
+// with the capabilities. The error is an *imap.Error if the upstream refused.
+func (k *Client) Authenticate(mechanism gosasl.Client) (welcome []string, err error) {
+	if !k.c.Secure() {
+		return nil, errors.New("AUTHENTICATE: not inside TLS")
+	}
+	name, ir, err := mechanism.Start()
+	if err != nil {
+		return nil, fmt.Errorf("AUTHENTICATE: %w", err)
+	}
+	return k.authenticate(name, ir, mechanism)
+}
+
+func (k *Client) authenticate(name string, ir []byte, mechanism gosasl.Client) (welcome []string, err error) {
+	if name == sasl.LOGIN && !k.set().Has(imap.AuthCap(name)) {
+		return k.login(mechanism)
+	}
+	command := "AUTHENTICATE " + name
+	tag := k.tag()
+	encoded := sasl.Encode(ir)
+	k.c.Hide(encoded)
+	initial := tag + " " + command + " " + encoded
+	if ir != nil && k.set().Has(imap.CapSASLIR) && len(initial)+len("\r\n") <= maxInitial {
+		k.c.PrintSecret(initial, tag+" "+command+" (response)")
+		ir = nil
+	} else {
+		k.c.Printf("%s %s", tag, command)
+	}
+	return k.enter("AUTHENTICATE", tag, func(challenge string) error {
+		if ir != nil {
+			k.answer(ir)
+			ir = nil
+			return nil
+		}
+		c, err := sasl.Decode(challenge)
+		if err != nil {
+			return fmt.Errorf("challenge: %w", err)
+		}
+		response, err := mechanism.Next(c)
+		if err != nil {
+			return err
+		}
+		k.answer(response)
+		return nil
+	})
+}
+
+// answer answers a challenge. The response may be a password.
+func (k *Client) answer(response []byte) {
+	encoded := sasl.Encode(response)
+	k.c.Hide(encoded)
+	k.c.PrintSecret(encoded, "(response)")
+}
+
+// login logs in by the command LOGIN (RFC 9051 section 6.2.3), with what the
+// mechanism LOGIN answers when it is asked for the name and for the password.
+func (k *Client) login(mechanism gosasl.Client) (welcome []string, err error) {
+	tag := k.tag()
+	lines := []string{tag + " LOGIN"} // the command, which goes on in a new line after a literal
+	for range 2 {
+		text, err := mechanism.Next(nil)
+		if err != nil {
+			return nil, fmt.Errorf("LOGIN: %w", err)
+		}
+		last := len(lines) - 1
+		if quoted, ok := quote(string(text)); ok {
+			k.c.Hide(quoted)
+			lines[last] += " " + quoted
+		} else {
+			lines[last] += fmt.Sprintf(" {%d}", len(text))
+			lines = append(lines, string(text))
+		}
+	}
+	k.c.PrintSecret(lines[0], tag+" LOGIN (user name and password)")
+	return k.enter("LOGIN", tag, func(string) error {
+		if lines = lines[1:]; len(lines) == 0 {
+			return errors.New("unexpected continuation")
+		}
+		k.c.PrintSecret(lines[0], "(literal and what follows)")
+		return nil
+	})
+}
+
+// quote returns text as a quoted string, or false if it takes a literal: servers
+// need not take other octets than those of ASCII in quotes.
+func quote(text string) (string, bool) {
+	for i := range len(text) {
+		if text[i] < ' ' || text[i] > '~' {
+			return "", false
+		}
+	}
+	return `"` + escaped.Replace(text) + `"`, true
+}
+
+var escaped = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
+
+// enter reads until the response with tag, by which verb logs in. Challenges are
+// for answer. What it returns is as Authenticate says.
+func (k *Client) enter(verb, tag string, answer func(challenge string) error) (welcome []string, err error) {
+	k.caps = "" // they may be others after login
+	ok, err := k.finish(tag, answer)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", verb, err)
+	}
+	welcome = k.untagged
+	// A client reads the capabilities in the tagged response, or asks for them;
+	// it asks in vain what the upstream has if it knows ours from before.
+	if k.caps == "" {
+		if err := k.capability(); err != nil {
+			return nil, err
+		}
+		welcome = append(welcome, k.untagged...) // there may be an alert
+	}
+	return append(welcome, k.withCapabilities(ok)...), nil
+}
+
+// withCapabilities returns the tagged OK without its tag, with the capabilities
+// in it or, where another code stands in their place, before it.
+func (k *Client) withCapabilities(ok *imap.StatusResponse) []string {
+	code, text := "CAPABILITY "+k.caps, k.c.Redact(ok.Text)
+	if name, _, _ := strings.Cut(string(ok.Code), " "); name == "" || strings.EqualFold(name, "CAPABILITY") {
+		return []string{"OK [" + code + "] " + text}
+	}
+	return []string{"* " + code, "OK [" + k.c.Redact(string(ok.Code)) + "] " + text}
+}
