@@ -17,11 +17,12 @@ type record struct {
 	client   net.Addr
 	start    time.Time
 
-	user     string // what the client last tried to log in as
-	account  string // which its password opened
-	upstream string
-	ended    string // what ended the relay
-	refused  int    // logins that were refused
+	user         string // what the client last tried to log in as
+	account      string // which its password opened
+	upstream     string
+	upstreamUser string // who the account is there, unless its name says so
+	ended        string // what ended the relay
+	refused      int    // logins that were refused
 
 	up, down             atomic.Int64 // octets relayed to the upstream, and to the client
 	toUpstream, toClient prometheus.Counter
@@ -70,6 +71,7 @@ func (r *record) attrs(err error) []slog.Attr {
 		attrs = append(attrs, slog.Int("refused", r.refused))
 	}
 	text("upstream", r.upstream)
+	text("upstream_user", r.upstreamUser)
 	text("ended", r.ended)
 	if err != nil {
 		text("why", reason(err))

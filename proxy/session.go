@@ -129,6 +129,9 @@ func (s *session) logIn(ctx context.Context, c sasl.Credentials) (k *link, welco
 		return nil, nil, nil, Fail(Misconfigured, fmt.Errorf("its provider has no %s server", s.l.Protocol))
 	}
 	s.record.upstream = upstream.Address()
+	if user := account.User(s.l.Protocol); user != account.Name() {
+		s.record.upstreamUser = user
+	}
 	release, ok := s.counts.enter(account.Name(), s.Limits.PerAccount)
 	if !ok {
 		return nil, nil, nil, Fail(TooManySessions, fmt.Errorf("%d sessions are the most for an account (limits.sessions_per_account)", s.Limits.PerAccount))
