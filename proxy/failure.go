@@ -67,6 +67,8 @@ type Error struct {
 	Result Result
 	Detail string // for the client: a link, or the upstream's own words
 	Err    error
+
+	upstream *Upstream // which it is about, if any
 }
 
 func (e *Error) Error() string {
@@ -110,7 +112,7 @@ func failure(err error) *Error {
 	case errors.As(err, &e):
 		return e
 	case errors.As(err, &violation):
-		return &Error{Violation, violation.Error(), err}
+		return &Error{Result: Violation, Detail: violation.Error(), Err: err}
 	case errors.Is(err, wire.ErrInterrupted):
 		return &Error{Result: Stopping, Err: err}
 	case errors.Is(err, os.ErrDeadlineExceeded):

@@ -104,11 +104,11 @@ func TestFailure(t *testing.T) {
 }
 
 func TestErrorWords(t *testing.T) {
-	long := &Error{UpstreamRefused, strings.Repeat("ü", 400), io.EOF}
+	long := &Error{Result: UpstreamRefused, Detail: strings.Repeat("ü", 400), Err: io.EOF}
 	if text := long.text(); len(text) > 400 || strings.ContainsFunc(text, func(r rune) bool { return r > unicode.MaxASCII }) || !strings.HasSuffix(text, "?...") {
 		t.Errorf("%q", text)
 	}
-	if text := (&Error{UpstreamDown, "a\r\nb\x00c", nil}).text(); !strings.HasSuffix(text, "try again later: a  b c") {
+	if text := (&Error{Result: UpstreamDown, Detail: "a\r\nb\x00c"}).text(); !strings.HasSuffix(text, "try again later: a  b c") {
 		t.Errorf("%q", text)
 	}
 	if e := (&Error{Result: UpstreamDown, Detail: "busy"}); e.Error() != "busy" {

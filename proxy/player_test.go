@@ -144,7 +144,7 @@ func (p *player) set(words []string) error {
 		p.account.tokens = []string{secret}
 		return err
 	case "fails": // a token cannot be had: result, and what the client is told
-		p.account.fails = &Error{Result(words[1]), strings.Join(words[2:], " "), errors.New("scripted")}
+		p.account.fails = &Error{Result: Result(words[1]), Detail: strings.Join(words[2:], " "), Err: errors.New("scripted")}
 	case "slow": // so is the provider: no token comes in time
 		p.account.slow = true
 	case "upstreams": // two: it is not known before login which it will be

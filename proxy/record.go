@@ -75,6 +75,7 @@ func (r *record) attrs(err error) []slog.Attr {
 	text("ended", r.ended)
 	if err != nil {
 		text("why", reason(err))
+		text("hint", Hint(err))
 	}
 	if p := (*panicked)(nil); errors.As(err, &p) {
 		text("stack", p.where())

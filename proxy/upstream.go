@@ -35,6 +35,9 @@ type Upstream struct {
 	Mechanism string
 }
 
+// takesPassword reports whether one logs in with a password.
+func (u *Upstream) takesPassword() bool { return u != nil && sasl.TakesPassword(u.Mechanism) }
+
 // Address is host:port.
 func (u *Upstream) Address() string { return net.JoinHostPort(u.Host, strconv.Itoa(u.Port)) }
 
@@ -127,14 +130,14 @@ func (k *link) failed(err error, certain bool) *Error {
 	if !ok || passing {
 		return k.down(err)
 	}
-	return &Error{UpstreamRefused, words, err}
+	return &Error{UpstreamRefused, words, err, k.upstream}
 }
 
 // down is err as a failure of the upstream that has nothing to do with the
 // account. What the upstream says of it may help the client.
 func (k *link) down(err error) *Error {
 	words, _, _ := k.protocol.refused(err, false)
-	return &Error{UpstreamDown, words, err}
+	return &Error{UpstreamDown, words, err, k.upstream}
 }
 
 // Try logs in at u as user with an access token or, where the mechanism of u is

@@ -11,6 +11,7 @@ import (
 
 	"github.com/xoauthd/xoauthd/auth"
 	"github.com/xoauthd/xoauthd/auth/authorize"
+	"github.com/xoauthd/xoauthd/proxy"
 )
 
 // openWeb opens the endpoint where a person authorizes accounts.
@@ -118,6 +119,6 @@ func (p *page) try(ctx context.Context, protocol, token string) authorize.Trial 
 		Upstream: u.Address(),
 		Err:      err,
 		Took:     time.Since(start),
-		Hint:     hint(err),
+		Hint:     proxy.Hint(err),
 	}
 }

@@ -1,0 +1,128 @@
+package proxy
+
+import (
+	"cmp"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+	"os"
+	"strings"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/xoauthd/xoauthd/proxy/sasl"
+	smtpdialogue "github.com/xoauthd/xoauthd/proxy/smtp"
+)
+
+// Hint tells in a line or two what is behind err and what a person can do about
+// it, or nothing. It knows the errors of sessions and of Try, as far as they are
+// about an upstream, and those of go-imap and go-smtp. Types and codes decide;
+// words do where a server gives neither.
+func Hint(err error) string {
+	var e *Error
+	var network *net.OpError
+	var mechanism *sasl.NotOffered
+	switch words := said(err); {
+	case errors.As(err, &mechanism):
+		return mechanismHint(mechanism)
+	case errors.As(err, &e) && e.Result != UpstreamDown && e.Result != UpstreamRefused:
+		return "" // it is about the client, or about the provider
+	case words != "":
+		return refusalHint(e, words)
+	case errors.As(err, &network) && network.Op == "dial":
+		return dialHint(err)
+	case e != nil && e.upstream != nil && e.upstream.STARTTLS && errors.Is(err, os.ErrDeadlineExceeded):
+		return `The server did not answer in time. One that wants TLS from the first octet on never does: if it stays so, set tls = "implicit" for this server, or check its port.`
+	}
+	return tlsHint(err)
+}
+
+// said are the words in which a server said no, with its codes before them.
+func said(err error) string {
+	var e *Error
+	var reply *smtp.SMTPError
+	switch {
+	case errors.As(err, &e):
+		return e.Detail
+	case errors.As(err, &reply):
+		return (&smtpdialogue.Refusal{SMTPError: *reply}).Error()
+	}
+	words, _, _ := refusedIMAP(err, false)
+	return words
+}
+
+func dialHint(err error) string {
+	var dns *net.DNSError
+	if errors.As(err, &dns) {
+		return "The server's name is not known from here: check host in the provider's section of the configuration, and this machine's DNS."
+	}
+	return "The server cannot be reached from this machine: check host and port, and whether a firewall lets mail out."
+}
+
+func tlsHint(err error) string {
+	var certificate *tls.CertificateVerificationError
+	var record tls.RecordHeaderError
+	var invalid x509.CertificateInvalidError
+	var name x509.HostnameError
+	switch {
+	case errors.As(err, &record):
+		return `The server does not speak TLS from the first octet on: set tls = "starttls" for this server, or check its port.`
+	case errors.As(err, &name):
+		return "The certificate is for another server: check host in the provider's section of the configuration."
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "The certificate is not valid at this time: check this machine's clock. If it is right, the server's certificate has to be renewed."
+	case errors.As(err, &certificate):
+		return "The certificate is of an authority that is not trusted here: check host, or make ca_file that authority's certificate."
+	}
+	return ""
+}
+
+// mechanismHint tells whether the server has others that could be used.
+func mechanismHint(e *sasl.NotOffered) string {
+	offers := func(wanted string) bool {
+		_, err := sasl.Choose(wanted, e.Offered)
+		return err == nil
+	}
+	password := sasl.TakesPassword(e.Wanted[0])
+	switch {
+	case password && offers("password"):
+		return `The server has another way to take a password: set mechanism = "password" in the provider's section, which leaves it to the server.`
+	case !password && offers("auto"):
+		return `The server has another way to take an access token: set mechanism = "auto" in the provider's section, which leaves it to the server.`
+	case password && offers("auto"):
+		return "This server takes an access token and no password: the provider needs OAuth instead of a mechanism for passwords."
+	case !password && offers("password"):
+		return `This server takes a password and no access token: set mechanism = "password" in the provider's section, or check host.`
+	}
+	return "This server lets nobody log in here: check host, port and tls in the provider's section of the configuration."
+}
+
+// refusalHint goes by what a server said. What may pass has no hint unless the
+// words are known; what is refused for good always has one.
+func refusalHint(e *Error, words string) string {
+	hint := find(sayings, words)
+	switch {
+	case hint != "" || e != nil && e.Result == UpstreamDown:
+		return hint
+	case e == nil:
+		return find(tokenSayings, words)
+	case !e.upstream.takesPassword():
+		return cmp.Or(find(tokenSayings, words), otherMailbox)
+	case strings.HasSuffix(e.upstream.Host, ".mail.me.com"):
+		return appleMailbox
+	}
+	return cmp.Or(find(passwordSayings, words), appPassword)
+}
+
+// find returns the hint of the first saying that words are.
+func find(sayings []saying, words string) string {
+	words = strings.ToLower(words)
+	code := append(strings.Fields(words), "", "")[1]
+	for _, s := range sayings {
+		if (s.code == "" || s.code == code) && strings.Contains(words, s.words) {
+			return s.hint
+		}
+	}
+	return ""
+}

@@ -1,0 +1,151 @@
+package proxy
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-smtp"
+
+	"github.com/xoauthd/xoauthd/proxy/sasl"
+)
+
+func TestHint(t *testing.T) {
+	down := func(err error) error { return Fail(UpstreamDown, fmt.Errorf("connecting: %w", err)) }
+	untrusted := func(err error) error { return down(&tls.CertificateVerificationError{Err: err}) }
+	dial := func(err error) error { return down(&net.OpError{Op: "dial", Err: err}) }
+	slow := func(u *Upstream) error { return &Error{Result: UpstreamDown, Err: os.ErrDeadlineExceeded, upstream: u} }
+	mechanism := func(wanted string, offered ...string) error {
+		_, err := sasl.Choose(wanted, offered)
+		return Fail(Misconfigured, fmt.Errorf("mechanism: %w", err))
+	}
+	for _, test := range []struct {
+		name string
+		err  error
+		want string // a part; none if empty
+	}{
+		{"nothing", nil, ""},
+		{"unknown", down(errors.New("what is this")), ""},
+		{"wrong name", untrusted(x509.HostnameError{Host: "x", Certificate: &x509.Certificate{}}), "check host"},
+		{"unknown authority", untrusted(x509.UnknownAuthorityError{}), "ca_file"},
+		{"expired", untrusted(x509.CertificateInvalidError{Reason: x509.Expired}), "clock"},
+		{"no TLS there", down(tls.RecordHeaderError{}), `tls = "starttls"`},
+		{"TLS expected there", slow(&Upstream{STARTTLS: true}), `tls = "implicit"`},
+		{"slow", slow(&Upstream{}), ""},
+		{"no such host", dial(&net.DNSError{Name: "x"}), "DNS"},
+		{"no server", dial(errors.New("refused")), "firewall"},
+		{"no server, as dialled by others", &net.OpError{Op: "dial", Err: errors.New("refused")}, "firewall"},
+		{"connection lost", down(&net.OpError{Op: "read", Err: errors.New("reset")}), ""},
+		{"the client's connection", failure(&net.OpError{Op: "dial", Err: errors.New("reset")}), ""},
+		{"the provider's name", Fail(ProviderDown, &net.OpError{Op: "dial", Err: &net.DNSError{Name: "x"}}), ""},
+		{"a person's matter", &Error{Result: NeedsAuthorization, Detail: "5.7.3", Err: io.EOF}, ""},
+		{"token for a server of passwords", mechanism("auto", "PLAIN", "LOGIN"), `mechanism = "password"`},
+		{"password for a server of tokens", mechanism("password", "XOAUTH2"), "needs OAuth"},
+		{"the other token mechanism", mechanism("oauthbearer", "XOAUTH2", "PLAIN"), `mechanism = "auto"`},
+		{"the other password mechanism", mechanism("plain", "LOGIN", "XOAUTH2"), `mechanism = "password"`},
+		{"no mechanism", mechanism("auto"), "port and tls"},
+		{"go-smtp's error", &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 2, 252}, Message: "SendAsDenied"}, "Add-RecipientPermission"},
+		{"go-smtp's refusal of a login", &smtp.SMTPError{Code: 535, EnhancedCode: smtp.EnhancedCode{5, 7, 3}, Message: "Authentication unsuccessful"}, "SMTP.SendAsApp"},
+		{"go-imap's error that is no refusal", &imap.Error{Type: "NO", Text: "no such mailbox"}, ""},
+		{"go-imap's error", &imap.Error{Type: "BAD", Text: "User is authenticated but not connected."}, "ImapEnabled"},
+	} {
+		if got := Hint(test.err); !strings.Contains(got, test.want) || (got == "") != (test.want == "") {
+			t.Errorf("%s: %q, want %q", test.name, got, test.want)
+		}
+	}
+}
+
+// What providers reply, to the letter, is understood by what was refused.
+func TestSayings(t *testing.T) {
+	const other, password = "another mailbox was chosen", "must be an app password"
+	for _, test := range []struct {
+		words           string
+		token, password string // a part of each hint
+	}{
+		{"535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Tenant. Visit https://aka.ms/smtp_auth_disabled for more information. [AM6P193CA0063.EURP193.PROD.OUTLOOK.COM]", "Set-TransportConfig", "Set-TransportConfig"},
+		{"535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Mailbox. Visit https://aka.ms/smtp_auth_disabled for more information.", "this mailbox: an administrator of Microsoft 365 runs Set-CASMailbox", "Set-CASMailbox"},
+		{"535 5.7.139 Authentication unsuccessful, user is locked by your organization's security defaults policy. Contact your administrator.", "security defaults", "security defaults"},
+		{"535 5.7.139 Authentication unsuccessful, the request did not meet the criteria to be authenticated successfully. Contact your administrator.", "sign-in log", "sign-in log"},
+		{"535 5.7.139 Authentication unsuccessful, basic authentication is disabled.", "presets microsoft", "presets microsoft"},
+		{"535 5.7.139 Authentication unsuccessful", "Set-CASMailbox", "Set-CASMailbox"},
+		{"535 5.7.3 Authentication unsuccessful [SJ0PR03CA0123.namprd03.prod.outlook.com]", "SMTP.SendAsApp", "presets microsoft"},
+		{"530 5.7.57 Client not authenticated to send mail.", "log in before it sends", "log in before it sends"},
+		{"550 5.7.30 Basic authentication is not supported for Client Submission.", "presets microsoft", "presets microsoft"},
+		{"554 5.2.252 SendAsDenied; joe@example.com not allowed to send as ann@example.com", "-AccessRights SendAs", "-AccessRights SendAs"},
+		{"550 5.7.60 SMTP; Client does not have permissions to send as this sender", "-AccessRights SendAs", "-AccessRights SendAs"},
+		{"430 4.2.0 STOREDRV; mailbox logon failure", "Add-MailboxPermission", "Add-MailboxPermission"},
+		{"501 5.5.127 Invalid XOAUTH2 auth data - Token will expire soon", "ten minutes", "ten minutes"},
+		{"432 4.3.2 Concurrent connections limit exceeded. Visit https://aka.ms/concurrent_sending for more information.", "three submissions", "three submissions"},
+		{"432 4.3.2 STOREDRV.ClientSubmit; sender thread limit exceeded", "three submissions", "three submissions"},
+		{"BAD Request is throttled. Suggested Backoff Time: 299962 milliseconds", "less often", "less often"},
+		{"BAD User is authenticated but not connected.", "Add-MailboxPermission", "ImapEnabled"},
+		{"NO AUTHENTICATE failed.", "New-ServicePrincipal", "presets microsoft"},
+		{"NO LOGIN failed.", other, "presets microsoft"},
+		{"535 5.7.8 Username and Password not accepted. For more information, go to https://support.google.com/mail/?p=BadCredentials x - gsmtp", "https://mail.google.com/", password},
+		{"NO [AUTHENTICATIONFAILED] Invalid credentials (Failure)", "https://mail.google.com/", password},
+		{"534 5.7.9 Application-specific password required. For more information, go to https://support.google.com/mail/?p=InvalidSecondFactor x - gsmtp", "apppasswords", "apppasswords"},
+		{"NO [ALERT] Application-specific password required: https://support.google.com/accounts/answer/185833 (Failure)", "apppasswords", "apppasswords"},
+		{"NO [WEBALERT https://accounts.google.com/signin/continue?x] Web login required.", "confirm there", "confirm there"},
+		{"534 5.7.14 <https://accounts.google.com/signin/continue?x> Please log in via your web browser and then try again.", "confirm there", "confirm there"},
+		{"NO [ALERT] Too many simultaneous connections. (Failure)", "15 IMAP connections", "15 IMAP connections"},
+		{"NO [ALERT] Account exceeded command or bandwidth limits. (Failure)", "24 hours", "24 hours"},
+		{"550 5.4.5 Daily user sending limit exceeded.", "24 hours", "24 hours"},
+		{"NO [ALERT] Your account is not enabled for IMAP use. Please visit your Gmail settings page and enable your account for IMAP access. (Failure)", "Have IMAP enabled", "Have IMAP enabled"},
+		{"NO [ALERT] IMAP access is disabled for your domain. Please contact your domain administrator for questions about this feature. (Failure)", "Have IMAP enabled", "Have IMAP enabled"},
+		{"535 5.7.0 (#AUTH005) Too many bad auth attempts.", "wait an hour", "wait an hour"},
+		{"NO [AUTHENTICATIONFAILED] AUTHENTICATE Invalid credentials", "mail-w", password},
+		{"NO [LIMIT] LOGIN Rate limit hit.", "less often", "less often"},
+		{"NO [INUSE] locked", "let go", "let go"},
+		{"NO [EXPIRED] That password isn't the correct one.", other, "expired"},
+		{"NO [AUTHENTICATIONFAILED] Authentication failed", other, password},
+		{"535", other, password},
+	} {
+		for mechanism, want := range map[string]string{"auto": test.token, "password": test.password} {
+			err := &Error{UpstreamRefused, test.words, errors.New(test.words), &Upstream{Mechanism: mechanism}}
+			if got := Hint(err); !strings.Contains(got, want) {
+				t.Errorf("%s, %s: %q, want %q", test.words, mechanism, got, want)
+			}
+		}
+	}
+	icloud := &Error{UpstreamRefused, "NO [AUTHENTICATIONFAILED] Authentication failed", io.EOF, &Upstream{Mechanism: "password", Host: "imap.mail.me.com"}}
+	if got := Hint(icloud); !strings.Contains(got, "account.apple.com") {
+		t.Error(got)
+	}
+	// What passes is no refusal of a token or a password.
+	passing := &Error{Result: UpstreamDown, Detail: "454 4.7.0 Temporary authentication failure"}
+	if got := Hint(passing); got != "" {
+		t.Error(got)
+	}
+	passing.Detail = "NO [ALERT] Too many simultaneous connections. (Failure)"
+	if got := Hint(passing); !strings.Contains(got, "15 IMAP") {
+		t.Error(got)
+	}
+}
+
+// A saying that is not in lower case, or that stands behind one that has all of
+// its replies, is never found.
+func TestSayingsFound(t *testing.T) {
+	for _, all := range [][]saying{sayings, tokenSayings, passwordSayings} {
+		for i, s := range all {
+			if s.code+s.words != strings.ToLower(s.code+s.words) {
+				t.Errorf("%+v is not in lower case", s)
+			}
+			if slices.ContainsFunc(all[:i], func(before saying) bool {
+				return (before.code == "" || before.code == s.code) && strings.Contains(s.words, before.words)
+			}) {
+				t.Errorf("%+v is never found", s)
+			}
+			if !strings.HasSuffix(s.hint, ".") || len(s.hint) > 350 {
+				t.Errorf("%+v is no sentence, or too many", s)
+			}
+		}
+	}
+}
