@@ -87,13 +87,13 @@ func mechanismHint(e *sasl.NotOffered) string {
 	password := sasl.TakesPassword(e.Wanted[0])
 	switch {
 	case password && offers("password"):
-		return `The server has another way to take a password: set mechanism = "password" in the provider's section, which leaves it to the server.`
+		return `The server has another way to take a password: take mechanism out of the provider's section, which leaves it to the server.`
 	case !password && offers("auto"):
-		return `The server has another way to take an access token: set mechanism = "auto" in the provider's section, which leaves it to the server.`
+		return `The server has another way to take an access token: take mechanism out of the provider's section, which leaves it to the server.`
 	case password && offers("auto"):
-		return "This server takes an access token and no password: the provider needs OAuth instead of a mechanism for passwords."
+		return `This server takes an access token and no password: the provider needs a flow of OAuth instead of "app_password".`
 	case !password && offers("password"):
-		return `This server takes a password and no access token: set mechanism = "password" in the provider's section, or check host.`
+		return `This server takes a password and no access token: set flow = "app_password" in the provider's section, or check host.`
 	}
 	return "This server lets nobody log in here: check host, port and tls in the provider's section of the configuration."
 }

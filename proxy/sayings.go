@@ -9,7 +9,7 @@ type saying struct {
 
 const (
 	smtpDisabled = "SMTP is switched off for this mailbox: an administrator of Microsoft 365 runs Set-CASMailbox <mailbox> -SmtpClientAuthenticationDisabled $false."
-	noPasswords  = "Microsoft takes no passwords from mail programs any more: the provider needs OAuth, as in the presets microsoft and outlook, instead of a mechanism for passwords."
+	noPasswords  = "Microsoft takes no passwords from mail programs any more: the provider needs OAuth, as in the presets microsoft and outlook, instead of app passwords."
 	noSendAs     = "Whoever logged in may not send as this From address: use its own, or an administrator runs Add-RecipientPermission <From address> -Trustee <user> -AccessRights SendAs."
 	submissions  = "Exchange takes three submissions of a mailbox at a time: let programs send one after another, or bound their sessions with limits.sessions_per_account."
 	webLogin     = "Google holds this login for unusual: sign in as its user in a web browser once, and confirm there that it was you."
