@@ -1,0 +1,89 @@
+package doctor
+
+import (
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+// Whatever a server says, it is one line, of bounded length, without the secret.
+func TestCleaned(t *testing.T) {
+	var v veil
+	v.hide("correct-horse-battery-staple")
+	for _, test := range []struct{ name, said, want string }{
+		{"nothing of it", "NO Invalid credentials (Failure)", "NO Invalid credentials (Failure)"},
+		{"as it is", "bad token <correct-horse-battery-staple>", "bad token <(hidden)>"},
+		{"as it is, within a word", "xcorrect-horse-battery-stapley", "x(hidden)y"},
+		{"its beginning", "what is correct-horse-ba", "what is (hidden)"},
+		{"its end", "what is se-battery-staple?", "what is (hidden)"},
+		{"in base64", "line dXNlcj14AWF1dGg9QmVhcmVyIGNvcnJlY3QtaG9yc2UtYmF0dGVyeS1zdGFwbGUBAQ==", "line (hidden)"},
+		{"in base64, cut", "line dXNlcj14AWF1dGg9QmVhcmVyIGNvcnJlY3QtaG9yc2U", "line (hidden)"},
+		{"in hexadecimal", "636F72726563742D686F7273652D62617474657279", "(hidden)"},
+		{"control characters", "a\x1b]0;x\x07\r\nok \u009b2J\u202eb\xff", "a ]0;x ok 2J b\uFFFD"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := v.cleaned(Step{Detail: test.said, Facts: map[string]any{"one": test.said, "list": []string{test.said}, "n": int64(1)}})
+			if s.Detail != test.want || s.Facts["one"] != test.want || s.Facts["list"].([]string)[0] != test.want {
+				t.Errorf("%q, %q, want %q", s.Detail, s.Facts, test.want)
+			}
+		})
+	}
+	long := v.cleaned(Step{Detail: strings.Repeat("ä", 5000), Facts: map[string]any{"list": make([]string, 5000)}})
+	if n := utf8.RuneCountInString(long.Detail); n != maxText+1 || !strings.HasSuffix(long.Detail, "…") || len(long.Facts["list"].([]string)) != maxList {
+		t.Errorf("%d characters, %d entries", n, len(long.Facts["list"].([]string)))
+	}
+	var none veil
+	if s := none.cleaned(Step{Detail: "all of it"}); s.Detail != "all of it" {
+		t.Errorf("%q", s.Detail)
+	}
+}
+
+func TestPrintWidth(t *testing.T) {
+	var b strings.Builder
+	words := strings.Repeat("word ", 60)
+	s := Step{Name: "IMAP login at outlook.office365.com:993", Outcome: Failed, Seconds: 12.345, Detail: words, Cause: words, Remedy: words}
+	if err := Print(&b, s); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(b.String()) {
+		if len(strings.TrimSuffix(line, "\n")) > width {
+			t.Errorf("too wide: %q", line)
+		}
+	}
+	if got := strings.Count(b.String(), "word"); got != 180 {
+		t.Errorf("%d words, want 180", got)
+	}
+	if err := Print(full{}, s); !errors.Is(err, io.ErrShortWrite) {
+		t.Errorf("Print: %v", err)
+	}
+}
+
+// full is a disk without room.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, io.ErrShortWrite }
+
+func TestVerdict(t *testing.T) {
+	for _, test := range []struct {
+		outcomes []Outcome
+		ok       bool
+		want     string
+	}{
+		{nil, true, "a: all is well."},
+		{[]Outcome{OK, OK}, true, "a: all is well."},
+		{[]Outcome{OK, Warning}, true, "a: all works, with 1 warning."},
+		{[]Outcome{OK, Skipped}, false, "a: not examined to the end."},
+		{[]Outcome{Warning, Failed, Skipped}, false, "a: 1 step failed: b."},
+		{[]Outcome{Failed, Failed}, false, "a: 2 steps failed, the first: a."},
+	} {
+		r := NewReport("a")
+		for i, o := range test.outcomes {
+			r.Add(Step{Name: string(rune('a' + i)), Outcome: o})
+		}
+		if got := r.Verdict(); got != test.want || r.OK != test.ok {
+			t.Errorf("%v: %q, %v", test.outcomes, got, r.OK)
+		}
+	}
+}
