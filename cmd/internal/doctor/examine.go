@@ -1,0 +1,176 @@
+package doctor
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/proxy"
+)
+
+// What an examination may take. A person waits, and so may a monitoring system,
+// most of which give a check a minute.
+const (
+	wholeTime    = time.Minute
+	lookupTime   = 5 * time.Second // also for what needs no network
+	connectTime  = 10 * time.Second
+	tokenTime    = 20 * time.Second
+	loginTime    = 15 * time.Second
+	listenerTime = 3 * time.Second
+)
+
+var (
+	errLate  = errors.New("no time left: the whole has taken a minute")
+	errProxy = errors.New("the environment names an HTTP proxy that cannot be understood")
+)
+
+// An examination is one that is under way.
+type examination struct {
+	*Subject
+	report func(Step)
+	sound  bool
+	veil   veil
+}
+
+// Examine examines s. It reports each step as soon as it is done, and returns
+// whether all of them went well. It takes a minute at the most, and ends early,
+// with what is left skipped, when ctx is done.
+func Examine(ctx context.Context, s Subject, report func(Step)) (ok bool) {
+	ctx, cancel := context.WithTimeoutCause(ctx, wholeTime, errLate)
+	defer cancel()
+	x := &examination{Subject: &s, report: report, sound: true}
+	if !x.configuration(ctx) {
+		return false
+	}
+	unknown := x.names(ctx)
+	links := x.connections(ctx, unknown)
+	defer func() {
+		for _, k := range links {
+			k.close()
+		}
+	}()
+	x.tokenEndpoint(ctx, unknown)
+	token := x.token(ctx)
+	for _, k := range links {
+		x.login(ctx, k, token)
+	}
+	x.listeners(ctx)
+	return x.sound
+}
+
+// step takes one step, within limit. An error is a failure, with its hint for a
+// remedy unless the step knows a better one.
+func (x *examination) step(ctx context.Context, name string, limit time.Duration, take func(context.Context, *Step) error) bool {
+	if ctx.Err() != nil {
+		x.skip(name, context.Cause(ctx).Error())
+		return false
+	}
+	s := Step{Name: name, Outcome: OK}
+	start := time.Now()
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer within %v", limit))
+	defer cancel()
+	if err := take(ctx, &s); err != nil {
+		remedy := ""
+		if s.Remedy == "" {
+			remedy = x.hint(err)
+		}
+		s.find(Failed, err.Error(), remedy)
+	}
+	s.Seconds = math.Round(time.Since(start).Seconds()*1000) / 1000 // the rest is noise
+	return x.done(s)
+}
+
+// skip tells that a step is not taken.
+func (x *examination) skip(name, why string) { x.done(Step{Name: name, Outcome: Skipped, Detail: why}) }
+
+// done reports a step, and whether it went well. All that is told goes through
+// here.
+func (x *examination) done(s Step) bool {
+	x.report(x.veil.cleaned(s))
+	x.sound = x.sound && s.sound()
+	return s.sound()
+}
+
+// named says in which part of a step err came about. Where there was no time
+// left, it says so instead of how the connection ended then.
+func named(ctx context.Context, part string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil && !isRefusal(err) {
+		err = proxy.Fail(proxy.UpstreamDown, context.Cause(ctx))
+	}
+	return fmt.Errorf("%s: %w", part, err)
+}
+
+// configuration says how the account stands. Where a person has to authorize it
+// first, there is no use in going on, and it returns false.
+func (x *examination) configuration(ctx context.Context) bool {
+	authorized := true
+	x.step(ctx, "configuration", lookupTime, func(_ context.Context, s *Step) error {
+		x.describe(s)
+		if !x.Enabled {
+			s.find(Failed, "the account is not enabled", `Remove "enabled = false" from it in the configuration.`)
+		}
+		if len(x.Listeners) == 0 {
+			s.find(Failed, "no listener leads to the account",
+				"Add a [[listener]] for a protocol of provider "+x.Provider.Name+" to the configuration.")
+		}
+		if x.Password {
+			return nil
+		}
+		switch status := x.Status(); {
+		case status.State == auth.NeedsAuthorization:
+			authorized = false
+			s.find(Failed, cmp.Or(status.Why, "the account must be authorized"), x.Remedy)
+		case status.Why != "":
+			s.find(Warning, status.Why, "")
+		}
+		return nil
+	})
+	return authorized
+}
+
+// describe says what is configured, and since when it works.
+func (x *examination) describe(s *Step) {
+	s.Detail = "provider " + x.Provider.Name
+	if x.Provider.Title != "" && x.Provider.Title != x.Provider.Name {
+		s.Detail += " (" + x.Provider.Title + ")"
+	}
+	if x.Pattern != "" && x.Pattern != x.Account {
+		s.Detail = "account " + x.Pattern + ", " + s.Detail
+		s.fact("pattern", x.Pattern)
+	}
+	var listeners []string
+	for _, l := range x.Listeners {
+		listeners = append(listeners, strings.ToUpper(l.Protocol)+" at "+l.Address)
+	}
+	s.Detail = join(s.Detail, ", flow ", x.Flow)
+	s.Detail = join(s.Detail, "; ", strings.Join(listeners, ", "))
+	s.fact("provider", x.Provider.Name)
+	s.fact("flow", x.Flow)
+	s.fact("listeners", listeners)
+	if x.Password {
+		return
+	}
+	status, now := x.Status(), time.Now().Round(0)
+	if !status.Obtained.IsZero() {
+		s.Detail += "; authorized " + span(now.Sub(status.Obtained)) + " ago"
+		if status.Identity != "" && !strings.EqualFold(status.Identity, x.Account) {
+			s.Detail += " by " + status.Identity
+		}
+	}
+	if !status.Refreshed.IsZero() {
+		s.Detail += ", refreshed " + span(now.Sub(status.Refreshed)) + " ago"
+	}
+	s.fact("state", string(status.State))
+	s.fact("identity", status.Identity)
+	s.fact("obtained", status.Obtained)
+	s.fact("refreshed", status.Refreshed)
+	s.fact("scopes", x.Provider.Scopes)
+}

@@ -1,0 +1,492 @@
+package doctor
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"flag"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapserver"
+	"github.com/emersion/go-imap/v2/imapserver/imapmemserver"
+
+	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/internal/ca"
+	"github.com/xoauthd/xoauthd/proxy"
+)
+
+var update = flag.Bool("update", false, "write testdata/*.want anew")
+
+// compare compares what is told with a file.
+func compare(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name+".want")
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("%s is not what is told now:\n%s", file, got)
+	}
+}
+
+// The whole of it, as a person and as a program read it.
+func TestTold(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		change func(w *world)
+	}{
+		{"well", func(*world) {}},
+		{"never-authorized", func(w *world) {
+			w.status = auth.Status{State: auth.NeedsAuthorization, Why: "never authorized"}
+		}},
+		{"no-network", func(w *world) { w.addresses = nil }},
+		{"no-token", func(w *world) {
+			w.subject.Token = func(context.Context) (string, error) {
+				return "", &auth.Error{Kind: auth.Misconfigured, Code: "invalid_client", Description: "AADSTS7000222: the secret has expired"}
+			}
+			w.subject.Hint = nil
+		}},
+		{"faults", func(w *world) {
+			delete(w.servers, "192.0.2.3:443")
+			w.servers["192.0.2.1:993"] = secure(w.certificate("imap.example.com", ca.Expired), says("* OK\r\n"))
+			w.servers["192.0.2.2:587"] = says("") // and never more
+			w.servers["127.0.0.1:1143"] = says("* BYE too many sessions\r\n")
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, opaque)
+				test.change(w)
+				r, text, object := w.examine()
+				for _, s := range r.Steps {
+					if cipher, ok := s.Facts["cipher"].(string); ok { // is the machine's choice
+						object = strings.ReplaceAll(object, cipher, "TLS_CIPHER")
+					}
+				}
+				compare(t, test.name+".txt", text)
+				compare(t, test.name+".json", object+"\n")
+				if r.OK != (test.name == "well") {
+					t.Errorf("ok is %v", r.OK)
+				}
+			})
+		})
+	}
+}
+
+const (
+	imapGreeting = "* OK [CAPABILITY IMAP4rev1 AUTH=XOAUTH2 SASL-IR] The Microsoft Exchange IMAP4 service is ready."
+	disabled     = "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Tenant. Visit https://aka.ms/smtp_auth_disabled for more information."
+)
+
+// What a server says goes to who can do something about it.
+func TestRefusals(t *testing.T) {
+	const imapLogin, smtpLogin = "IMAP login at imap.example.com:993", "SMTP login at smtp.example.com:465"
+	const capability = "* CAPABILITY IMAP4rev1 AUTH=XOAUTH2 SASL-IR\r\nTAG OK done"
+	for _, test := range []struct {
+		name, step    string
+		server        func(net.Conn)
+		cause, remedy string
+	}{
+		{"Microsoft refuses the token", imapLogin,
+			script(imapGreeting, "CAPABILITY", capability, "AUTHENTICATE", "TAG NO AUTHENTICATE failed."),
+			"XOAUTH2: NO AUTHENTICATE failed.", "Hint: upstream_refused."},
+		{"Microsoft has no rights for it", imapLogin,
+			script(imapGreeting, "CAPABILITY", capability, "AUTHENTICATE", "TAG OK done", "LIST", "TAG BAD User is authenticated but not connected."),
+			"LIST: BAD User is authenticated but not connected.", "Hint: upstream_refused."},
+		{"Google refuses the token", imapLogin,
+			script(imapGreeting, "CAPABILITY", capability, "AUTHENTICATE", "+ eyJzdGF0dXMiOiI0MDAifQ==",
+				"", "T2 NO [AUTHENTICATIONFAILED] Invalid credentials (Failure)"),
+			`XOAUTH2: NO [AUTHENTICATIONFAILED] Invalid credentials (Failure) ({"status":"400"})`, "Hint: upstream_refused."},
+		{"too many connections", imapLogin,
+			script(imapGreeting, "CAPABILITY", capability, "AUTHENTICATE", "TAG NO [LIMIT] Too many"),
+			"XOAUTH2: NO [LIMIT] Too many", "Hint: upstream_down."},
+		{"the server hangs up", imapLogin,
+			script(imapGreeting, "CAPABILITY", capability, "AUTHENTICATE", "* BYE go away\r\nTAG BYE"),
+			"XOAUTH2: in resp-cond-state: expected OK, NO or BAD status condition, but got BYE", "Hint: upstream_down."},
+		{"the server repeats what it was sent", imapLogin,
+			script(imapGreeting, "CAPABILITY", capability, "AUTHENTICATE", "TAG BAD what is LINE\x1b[31m\u202e?"),
+			"XOAUTH2: BAD what is T2 AUTHENTICATE XOAUTH2 (hidden) [31m ?", "Hint: upstream_refused."},
+		{"it never answers", imapLogin,
+			script(imapGreeting, "CAPABILITY", capability), "XOAUTH2: no answer within 15s", "Hint: upstream_down."},
+		{"it offers no mechanism", imapLogin,
+			script("* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] hi", "CAPABILITY", "* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\nTAG OK done"),
+			"mechanism: server does not offer XOAUTH2 or OAUTHBEARER, but PLAIN LOGIN", "Hint: misconfigured."},
+		{"SMTP AUTH is disabled", smtpLogin,
+			script("220 hi", "EHLO", "250-x\r\n250 AUTH LOGIN XOAUTH2", "AUTH", disabled, "*", "500 what"),
+			"XOAUTH2: " + disabled, "Hint: upstream_refused."},
+		{"submission throttles", smtpLogin,
+			script("220 hi", "EHLO", "250-x\r\n250 AUTH XOAUTH2", "AUTH", "432 4.3.2 Concurrent connections limit exceeded", "*", "500 what"),
+			"XOAUTH2: 432 4.3.2 Concurrent connections limit exceeded", "Hint: upstream_down."},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, opaque)
+				address, name, u := "192.0.2.1:993", "imap.example.com", 0
+				if test.step == smtpLogin {
+					address, name, u = "192.0.2.2:465", "smtp.example.com", 1
+					w.subject.Upstreams[u].Upstream = w.upstream(name, 465, false)
+				}
+				if strings.Contains(test.cause, "status") {
+					w.subject.Upstreams[u].Mechanism = "xoauth2"
+				}
+				w.servers[address] = secure(w.certificate(name, right), test.server)
+				r, _, _ := w.examine()
+				s := step(t, r, test.step)
+				if s.Outcome != Failed || !strings.HasPrefix(s.Cause, test.cause) || s.Remedy != test.remedy {
+					t.Errorf("%s: cause %q, remedy %q; want %q, %q", s.Outcome, s.Cause, s.Remedy, test.cause, test.remedy)
+				}
+				for _, other := range r.Steps { // what does not depend on it goes on
+					if other.Name != test.step && other.Outcome != OK {
+						t.Errorf("%s: %s, %s", other.Name, other.Outcome, other.Cause)
+					}
+				}
+			})
+		})
+	}
+}
+
+// A server that is strict about what answers its challenge says what it means.
+func TestRefusedAfterChallenge(t *testing.T) {
+	for mechanism, status := range map[string]string{"xoauth2": "401", "oauthbearer": "invalid_token"} {
+		t.Run(mechanism, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, opaque)
+				w.secret += "other" // than what is sent
+				for _, u := range w.subject.Upstreams {
+					u.Mechanism = mechanism
+				}
+				r, _, _ := w.examine()
+				said := ` ({"status":"` + status + `","schemes":"bearer","scope":"mail"})`
+				for name, want := range map[string]string{
+					"IMAP login at imap.example.com:993": "NO [AUTHENTICATIONFAILED] Invalid credentials",
+					"SMTP login at smtp.example.com:587": "535 5.7.8 Username and token not accepted",
+				} {
+					if s := step(t, r, name); s.Cause != strings.ToUpper(mechanism)+": "+want+said {
+						t.Errorf("%s: %s", name, s.Cause)
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestConnections(t *testing.T) {
+	const at, login = "connection to imap.example.com:993", "IMAP login at imap.example.com:993"
+	for _, test := range []struct {
+		name           string
+		change         func(w *world)
+		cause, remedy  string
+		subject, state string
+	}{
+		{"the certificate is another's", func(w *world) {
+			w.servers["192.0.2.1:993"] = secure(w.certificate("other.example.com", right), says(""))
+		}, "TLS: tls: failed to verify certificate: x509: certificate is valid for other.example.com, not imap.example.com",
+			"Hint: certificate.", "CN=other.example.com", "failed"},
+		{"the certificate is about to end", func(w *world) {
+			c := w.certificate("imap.example.com", func(c *x509.Certificate) { c.NotAfter = time.Now().Add(9*24*time.Hour + time.Minute) })
+			w.servers["192.0.2.1:993"] = secure(c, script(imapGreeting))
+		}, "the server's certificate ends in 9 days, on 2000-01-10", "Whoever runs the server has to renew it before.",
+			"CN=imap.example.com", "warning"},
+		{"nobody listens", func(w *world) { delete(w.servers, "192.0.2.1:993") },
+			"connecting: dial tcp 192.0.2.1:993: connect: connection refused", "Hint: network.", "", "failed"},
+		{"nobody speaks", func(w *world) {
+			w.servers["192.0.2.1:993"] = secure(w.certificate("imap.example.com", right), says(""))
+		},
+			"greeting: no answer within 10s", "Hint: upstream_down.", "", "failed"},
+		{"nobody begins TLS", func(w *world) { w.servers["192.0.2.1:993"] = says("") },
+			"TLS: no answer within 10s", "Hint: upstream_down.", "", "failed"},
+		{"it refuses all", func(w *world) {
+			w.servers["192.0.2.1:993"] = secure(w.certificate("imap.example.com", right), script("* BYE not today"))
+		}, "greeting: BYE not today", "Hint: upstream_down.", "", "failed"},
+		{"STARTTLS is not there", func(w *world) {
+			w.subject.Upstreams[0].Upstream = w.upstream("imap.example.com", 993, true)
+			w.servers["192.0.2.1:993"] = script("* OK hi", "STARTTLS", "TAG BAD what")
+		}, "STARTTLS: BAD what", "Hint: upstream_down.", "", "failed"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, opaque)
+				test.change(w)
+				r, _, _ := w.examine()
+				s := step(t, r, at)
+				subject, _ := s.Facts["subject"].(string)
+				if string(s.Outcome) != test.state || s.Cause != test.cause || s.Remedy != test.remedy || subject != test.subject {
+					t.Errorf("%s: cause %q, remedy %q, subject %q", s.Outcome, s.Cause, s.Remedy, subject)
+				}
+				if l := step(t, r, login); s.Outcome == Failed && (l.Outcome != Skipped || l.Detail != "there is no connection") {
+					t.Errorf("login: %+v", l)
+				}
+			})
+		})
+	}
+}
+
+// Not even one that sends without end keeps an examination, or its memory.
+func TestEndless(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, opaque)
+		w.servers["192.0.2.1:993"] = secure(w.certificate("imap.example.com", right), func(c net.Conn) {
+			_, _ = io.WriteString(c, "* OK ")
+			for line := make([]byte, 64<<10); ; {
+				if _, err := c.Write(line); err != nil {
+					return
+				}
+			}
+		})
+		r, _, _ := w.examine()
+		s := step(t, r, "connection to imap.example.com:993")
+		if s.Outcome != Failed || !strings.Contains(s.Cause, "sends without end") {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+// What is not given is that of the machine.
+func TestDefaults(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := ln.Addr().(*net.TCPAddr).Port
+	ln.Close()
+	closed := ln.Addr().String()
+	r := NewReport(alice)
+	Examine(t.Context(), Subject{
+		Account: alice, Enabled: true, Password: true,
+		Listeners: []Listener{{"imap", closed}},
+		Upstreams: []Upstream{{&proxy.Upstream{Host: "127.0.0.1", Port: port, TLS: &tls.Config{}}, "imap", alice}},
+		Token:     func(context.Context) (string, error) { return "secret", nil },
+	}, r.Add)
+	for _, name := range []string{"connection to " + closed, "IMAP listener at " + closed} {
+		if s := step(t, r, name); !strings.Contains(s.Cause, "connection refused") {
+			t.Errorf("%+v", s)
+		}
+	}
+	s := Subject{Provider: Provider{TokenURL: "https://login.example.com/token"}}
+	if u, _, err := s.endpoint(); err != nil || authority(u) != "login.example.com:443" {
+		t.Errorf("endpoint %v, %v", u, err)
+	}
+	if found, err := s.lookup(t.Context(), "127.0.0.1"); err != nil || len(found) != 1 {
+		t.Errorf("lookup: %v, %v", found, err)
+	}
+}
+
+// An app password needs no token endpoint, and is told as little as a token.
+func TestPassword(t *testing.T) {
+	for _, test := range []struct{ offers, command, mechanism string }{
+		{"PLAIN LOGIN", "AUTH PLAIN", "PLAIN"},
+		{"XOAUTH2 LOGIN", "AUTH LOGIN", "LOGIN"},
+	} {
+		t.Run(test.mechanism, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, "abcd-efgh-ijkl-mnop")
+				w.subject.Password = true
+				w.subject.Upstreams = w.subject.Upstreams[1:]
+				w.subject.Upstreams[0].Upstream = w.upstream("smtp.example.com", 465, false)
+				w.subject.Upstreams[0].Mechanism = "password"
+				w.servers["192.0.2.2:465"] = secure(w.certificate("smtp.example.com", right), script("220 hi",
+					"EHLO", "250-x\r\n250-SIZE 1000\r\n250 AUTH "+test.offers, "AUTH PLAIN", "235 2.7.0 LINE",
+					"AUTH LOGIN", "334 VXNlcm5hbWU6", "YWxpY2VAZXhhbXBsZS5jb20=", "334 UGFzc3dvcmQ6", "YWJjZC1lZmdo", "235 2.7.0 LINE", "RSET", "250 LINE", "NOOP", "250 x", "QUIT", "221 x"))
+				r, text, _ := w.examine()
+				if s := step(t, r, "SMTP login at smtp.example.com:465"); !r.OK || s.Detail != test.mechanism+" as "+alice+"; SIZE 1000" {
+					t.Errorf("%s", text)
+				}
+				if strings.Contains(text, "token") {
+					t.Errorf("there is no token:\n%s", text)
+				}
+			})
+		})
+	}
+}
+
+// Few servers want STARTTLS for IMAP, and go-imap goes another way there.
+func TestIMAPSTARTTLS(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "abcd-efgh-ijkl-mnop")
+		users := imapmemserver.New()
+		user := imapmemserver.NewUser(alice, w.secret)
+		if err := user.Create("INBOX", &imap.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		users.AddUser(user)
+		server := imapserver.New(&imapserver.Options{
+			NewSession: func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+				return users.NewSession(), nil, nil
+			},
+			Caps:      imap.CapSet{imap.CapIMAP4rev1: {}},
+			TLSConfig: &tls.Config{Certificates: []tls.Certificate{w.certificate("imap.example.com", right)}},
+			Logger:    log.New(io.Discard, "", 0),
+		})
+		ln := newListener()
+		w.serving.Go(func() { _ = server.Serve(ln) })
+		t.Cleanup(func() { server.Close() })
+		w.servers["192.0.2.1:143"] = func(c net.Conn) { ln.conns <- c }
+		w.subject.Password = true
+		w.subject.Upstreams = []Upstream{{w.upstream("imap.example.com", 143, true), "imap", alice}}
+		w.subject.Upstreams[0].Mechanism = "password"
+		r, text, _ := w.examine()
+		if s := step(t, r, "IMAP login at imap.example.com:143"); !r.OK || !strings.HasPrefix(s.Detail, "PLAIN as "+alice+"; 1 mailbox, INBOX 0 messages") {
+			t.Error(text)
+		}
+
+		w.secret = "qrst-uvwx-yzab-cdef"
+		w.subject.Token = func(context.Context) (string, error) { return w.secret, nil }
+		r, _, _ = w.examine()
+		if s := step(t, r, "IMAP login at imap.example.com:143"); s.Cause != "PLAIN: NO [AUTHENTICATIONFAILED] Authentication failed" {
+			t.Errorf("cause: %s", s.Cause)
+		}
+	})
+}
+
+// A token that does not fit in a command line is sent when it is asked for.
+func TestLongToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, strings.Repeat("0123456789abcdef", 256))
+		w.subject.Upstreams[1].Upstream = w.upstream("smtp.example.com", 465, false)
+		w.servers["192.0.2.2:465"] = secure(w.certificate("smtp.example.com", right), script("220 hi",
+			"EHLO", "250-x\r\n250 AUTH XOAUTH2", "AUTH XOAUTH2 ", "500 5.5.2 Line too long", "AUTH XOAUTH2", "334 ",
+			"dXNlcj", "235 2.7.0 yes", "RSET", "250 x", "NOOP", "250 x", "QUIT", "221 x"))
+		if r, text, _ := w.examine(); !r.OK {
+			t.Error(text)
+		}
+	})
+}
+
+func TestHTTPProxy(t *testing.T) {
+	for _, test := range []struct {
+		name, cause string
+		proxy       func(*http.Request) (*url.URL, error)
+	}{
+		{"it is there", "", func(*http.Request) (*url.URL, error) {
+			return url.Parse("http://user:" + opaque + "@proxy.example.com:3128")
+		}},
+		{"it is not there", "HTTP: dial tcp: connection refused", func(*http.Request) (*url.URL, error) {
+			return url.Parse("http://user:" + opaque + "@192.0.2.9:3128")
+		}},
+		{"it is nonsense", "the environment names an HTTP proxy that cannot be understood", func(*http.Request) (*url.URL, error) {
+			return nil, errors.New("invalid proxy address " + opaque)
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, opaque)
+				w.subject.Provider.Proxy = test.proxy
+				w.addresses["proxy.example.com"] = "192.0.2.8"
+				delete(w.addresses, "login.example.com") // which only the proxy knows
+				w.servers["192.0.2.8:3128"] = func(c net.Conn) {
+					for line := range lines(c) {
+						if line == "" {
+							break
+						}
+					}
+					if _, err := c.Write([]byte("HTTP/1.1 200 OK\r\n\r\n")); err == nil {
+						w.endpoint(c)
+					}
+				}
+				r, text, _ := w.examine()
+				s := step(t, r, "token endpoint at login.example.com:443")
+				switch {
+				case test.cause == "" && (!r.OK || !strings.Contains(s.Detail, "(HTTP proxy proxy.example.com:3128), TLS 1.3")):
+					t.Error(text)
+				case test.cause != "" && s.Outcome != Failed:
+					t.Error(text)
+				}
+			})
+		})
+	}
+}
+
+// However slow all of them are, a minute is enough, and who leaves is not kept.
+func TestTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, opaque)
+		for address := range w.servers {
+			w.servers[address] = says("")
+		}
+		w.subject.Listeners = slices.Repeat(w.subject.Listeners, 3)
+		w.subject.Token = func(ctx context.Context) (string, error) {
+			<-ctx.Done()
+			return "", ctx.Err()
+		}
+		start := time.Now()
+		r, text, _ := w.examine()
+		if took := time.Since(start); took > time.Minute {
+			t.Errorf("it took %v:\n%s", took, text)
+		}
+		if s := step(t, r, "access token"); s.Cause != "no answer within 20s" {
+			t.Error(s.Cause)
+		}
+		if last := r.Steps[len(r.Steps)-1]; last.Outcome != Skipped || last.Detail != errLate.Error() {
+			t.Errorf("last: %+v", last)
+		}
+
+		ctx, cancel := context.WithCancel(t.Context())
+		var reported []Step
+		ok := Examine(ctx, w.subject, func(s Step) {
+			reported = append(reported, s)
+			cancel()
+		})
+		if ok || len(reported) < 2 || reported[1].Outcome != Skipped {
+			t.Errorf("canceled: %+v", reported)
+		}
+	})
+}
+
+func TestConfiguration(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		change  func(w *world)
+		outcome Outcome
+		cause   string
+		goesOn  bool
+	}{
+		{"not enabled", func(w *world) { w.subject.Enabled = false }, Failed, "the account is not enabled", true},
+		{"no listener", func(w *world) { w.subject.Listeners, w.subject.Upstreams = nil, nil }, Failed, "no listener leads to the account", true},
+		{"withdrawn", func(w *world) {
+			w.status.State, w.status.Why = auth.NeedsAuthorization, "token endpoint: invalid_grant"
+		}, Failed, "token endpoint: invalid_grant", false},
+		{"failing for now", func(w *world) {
+			w.status.State, w.status.Why = auth.Failing, "token endpoint: HTTP status 503"
+		}, Warning, "token endpoint: HTTP status 503", true},
+		{"an account of a pattern", func(w *world) { w.subject.Pattern = "*@example.com" }, OK, "", true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, opaque)
+				test.change(w)
+				r, _, _ := w.examine()
+				s := r.Steps[0]
+				if s.Outcome != test.outcome || s.Cause != test.cause {
+					t.Errorf("%s: %q", s.Outcome, s.Cause)
+				}
+				if test.goesOn != (len(r.Steps) > 1) {
+					t.Errorf("%d steps", len(r.Steps))
+				}
+				for _, other := range r.Steps[1:] {
+					if other.Outcome != OK {
+						t.Errorf("%+v", other)
+					}
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,147 @@
+package doctor
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapclient"
+
+	"github.com/xoauthd/xoauthd/proxy/sasl"
+)
+
+// An imapClient is go-imap's.
+type imapClient struct {
+	c       *imapclient.Client
+	command bool // LOGIN is the command of that name, and no mechanism
+}
+
+func newIMAP(conn net.Conn, starttls *tls.Config) (client, error) {
+	if starttls != nil {
+		c, err := imapclient.NewStartTLS(conn, &imapclient.Options{TLSConfig: starttls})
+		if err != nil {
+			return nil, err
+		}
+		return &imapClient{c: c}, nil
+	}
+	c := imapclient.New(emptyLine{conn}, nil)
+	if err := greeting(c); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return &imapClient{c: c}, nil
+}
+
+// greeting waits for the server's. Where the connection ends right after it,
+// go-imap tells of the one or the other at random, so it is asked again.
+func greeting(c *imapclient.Client) (err error) {
+	for range 32 {
+		var bye *imap.Error
+		if err = c.WaitGreeting(); err == nil || errors.As(err, &bye) {
+			break
+		}
+	}
+	return err
+}
+
+// An emptyLine is a connection on which a refusal by XOAUTH2 is answered as it
+// has to be, by an empty line: go-imap would send "=" for it, and a server that
+// takes that for a mistake tells of the mistake. Within STARTTLS it cannot be
+// helped; the server's challenge, which comes before, is told in any case.
+type emptyLine struct{ net.Conn }
+
+func (e emptyLine) Write(p []byte) (int, error) {
+	if string(p) != "=\r\n" {
+		return e.Conn.Write(p)
+	}
+	if _, err := e.Conn.Write([]byte("\r\n")); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// mechanisms asks each time: Caps of go-imap may wait for half a minute.
+func (i *imapClient) mechanisms() ([]string, error) {
+	caps, err := i.c.Capability().Wait()
+	all := caps.AuthMechanisms()
+	if !slices.Contains(all, sasl.LOGIN) && !caps.Has(imap.CapLoginDisabled) {
+		i.command = true
+		all = append(all, sasl.LOGIN)
+	}
+	return all, err
+}
+
+func (i *imapClient) authenticate(l login) error {
+	if i.command && l.mechanism == sasl.LOGIN {
+		return i.c.Login(l.user, l.secret).Wait()
+	}
+	return i.c.Authenticate(l)
+}
+
+func (i *imapClient) look(ctx context.Context, s *Step) error {
+	caps, err := i.c.Capability().Wait()
+	if err != nil {
+		return named(ctx, "CAPABILITY", refusal(err))
+	}
+	var names []string
+	for _, c := range slices.Sorted(maps.Keys(caps)) {
+		names = append(names, string(c))
+	}
+	s.fact("capabilities", names)
+
+	var mailboxes int64
+	list := i.c.List("", "*", nil)
+	for list.Next() != nil { // to the end: go-imap would wait for whoever stops
+		mailboxes++
+	}
+	if err := list.Close(); err != nil {
+		return named(ctx, "LIST", refusal(err))
+	}
+	status, err := i.c.Status("INBOX", &imap.StatusOptions{NumMessages: true, NumUnseen: true}).Wait()
+	if err != nil {
+		return named(ctx, "STATUS INBOX", refusal(err))
+	}
+	s.fact("mailboxes", mailboxes)
+	s.Detail += "; " + plural(mailboxes, "mailbox", "mailboxes")
+	if status.NumMessages != nil {
+		s.fact("messages", int64(*status.NumMessages))
+		s.Detail += ", INBOX " + count(int64(*status.NumMessages), "message")
+	}
+	if status.NumUnseen != nil {
+		s.fact("unseen", int64(*status.NumUnseen))
+		s.Detail += fmt.Sprintf(", %d unseen", *status.NumUnseen)
+	}
+	return i.leave(ctx, caps.Has(imap.CapNamespace), s)
+}
+
+// leave does what is left, and logs out.
+func (i *imapClient) leave(ctx context.Context, hasNamespace bool, s *Step) error {
+	if hasNamespace {
+		namespace, err := i.c.Namespace().Wait()
+		if err != nil {
+			return named(ctx, "NAMESPACE", refusal(err))
+		}
+		var personal []string
+		for _, n := range namespace.Personal {
+			personal = append(personal, fmt.Sprintf("%q %q", n.Prefix, string(n.Delim)))
+		}
+		s.fact("namespace", personal)
+	}
+	if err := i.c.Noop().Wait(); err != nil {
+		return named(ctx, "NOOP", refusal(err))
+	}
+	_ = i.c.Logout().Wait() // all is known by now
+	return nil
+}
+
+func plural(n int64, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}

@@ -1,0 +1,228 @@
+package doctor
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// soon is how long before its end a certificate is worth a warning: by then, a
+// server that renews by itself should have done so.
+const soon = 14 * 24 * time.Hour
+
+// shownAddresses is how many of a host's are told in the text.
+const shownAddresses = 3
+
+// names looks up all hosts on the way, and returns those that are not known.
+func (x *examination) names(ctx context.Context) (unknown map[string]bool) {
+	var hosts []string
+	if endpoint, through, err := x.endpoint(); err == nil && endpoint != nil {
+		host := endpoint.Hostname()
+		if through != nil { // which looks up the endpoint itself
+			host = through.Hostname()
+		}
+		hosts = append(hosts, host)
+	}
+	for _, u := range x.Upstreams {
+		hosts = append(hosts, u.Host)
+	}
+	unknown = make(map[string]bool)
+	for i, host := range hosts {
+		if _, err := netip.ParseAddr(host); err == nil || slices.Contains(hosts[:i], host) {
+			continue
+		}
+		unknown[host] = !x.step(ctx, "DNS of "+host, lookupTime, func(ctx context.Context, s *Step) error {
+			return x.name(ctx, host, s)
+		})
+	}
+	return unknown
+}
+
+func (x *examination) name(ctx context.Context, host string, s *Step) error {
+	found, err := x.lookup(ctx, host)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return fmt.Errorf("%w (%w)", context.Cause(ctx), err)
+	case err != nil:
+		return err
+	case len(found) == 0:
+		return &net.DNSError{Err: "no addresses", Name: host, IsNotFound: true}
+	}
+	var addresses []string
+	for _, a := range found {
+		addresses = append(addresses, a.Unmap().String())
+	}
+	s.fact("addresses", addresses)
+	shown := addresses[:min(shownAddresses, len(addresses))]
+	s.Detail = strings.Join(shown, ", ")
+	if more := len(addresses) - len(shown); more > 0 {
+		s.Detail += fmt.Sprintf(" and %d more", more)
+	}
+	return nil
+}
+
+// connections connects to every upstream, in turn. What it returns is open where
+// that succeeded.
+func (x *examination) connections(ctx context.Context, unknown map[string]bool) []*link {
+	var links []*link
+	for _, u := range x.Upstreams {
+		k := &link{Upstream: u}
+		links = append(links, k)
+		name := "connection to " + u.Address()
+		if unknown[u.Host] {
+			x.skip(name, "its address is not known")
+			continue
+		}
+		x.step(ctx, name, connectTime, func(ctx context.Context, s *Step) error {
+			return k.open(ctx, x.dial, s)
+		})
+	}
+	return links
+}
+
+// tokenEndpoint asks the token endpoint for nothing, by HEAD, the way that a
+// refresh would go.
+func (x *examination) tokenEndpoint(ctx context.Context, unknown map[string]bool) {
+	endpoint, through, err := x.endpoint()
+	if endpoint == nil && err == nil {
+		return
+	}
+	name := "token endpoint"
+	if endpoint != nil {
+		name += " at " + authority(endpoint)
+		if through == nil && unknown[endpoint.Hostname()] || through != nil && unknown[through.Hostname()] {
+			x.skip(name, "its address is not known")
+			return
+		}
+	}
+	x.step(ctx, name, connectTime, func(ctx context.Context, s *Step) error {
+		if err != nil {
+			s.Remedy = "Check token_url, and HTTPS_PROXY in the environment of the daemon."
+			return err
+		}
+		err := x.head(ctx, endpoint, through, s)
+		if err != nil && unverified(err) == nil {
+			s.Remedy = "Check token_url, and whether a firewall or an HTTP proxy (HTTPS_PROXY) is in the way."
+		}
+		return err
+	})
+}
+
+// head asks endpoint for nothing, through an HTTP proxy if that is not nil.
+func (x *examination) head(ctx context.Context, endpoint, through *url.URL, s *Step) error {
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) {
+		s.fact("address", c.Conn.RemoteAddr().String())
+		s.Detail = c.Conn.RemoteAddr().String()
+	}})
+	transport := &http.Transport{
+		Proxy:                  http.ProxyURL(through),
+		DialContext:            x.dial,
+		TLSClientConfig:        &tls.Config{RootCAs: x.Provider.RootCAs, MinVersion: tls.VersionTLS12},
+		ForceAttemptHTTP2:      true,
+		DisableKeepAlives:      true,
+		MaxResponseHeaderBytes: 64 << 10,
+	}
+	defer transport.CloseIdleConnections()
+	if through != nil {
+		s.fact("http_proxy", authority(through))
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodHead, endpoint.String(), nil)
+	if err != nil {
+		return err
+	}
+	answer, err := transport.RoundTrip(request)
+	if err != nil {
+		describeCertificate(s, unverified(err))
+		return named(ctx, "HTTP", err)
+	}
+	answer.Body.Close()
+	if through != nil {
+		s.Detail = join(s.Detail, " ", "(HTTP proxy "+authority(through)+")")
+	}
+	describeTLS(s, answer.TLS)
+	return nil
+}
+
+// describeTLS says how a connection is secured, and warns of a certificate that
+// is about to end. The state may be nil.
+func describeTLS(s *Step, state *tls.ConnectionState) {
+	if state == nil {
+		s.Detail = join(s.Detail, ", ", "no TLS")
+		return
+	}
+	s.Detail = join(s.Detail, ", ", tls.VersionName(state.Version))
+	s.fact("tls_version", tls.VersionName(state.Version))
+	s.fact("cipher", tls.CipherSuiteName(state.CipherSuite))
+	s.fact("alpn", state.NegotiatedProtocol)
+	c := state.PeerCertificates[0] // verified, so it is there
+	describeCertificate(s, c)
+	s.Detail += "; certificate of " + called(c.Subject.CommonName, c.DNSNames) + " by " + called(c.Issuer.CommonName, c.Issuer.Organization)
+	life := time.Until(c.NotAfter)
+	s.Detail += ", good for " + span(life)
+	if life < soon {
+		s.find(Warning, fmt.Sprintf("the server's certificate ends in %s, on %s", span(life), c.NotAfter.UTC().Format(time.DateOnly)),
+			"Whoever runs the server has to renew it before.")
+	}
+}
+
+func describeCertificate(s *Step, c *x509.Certificate) {
+	if c != nil {
+		s.fact("subject", called(c.Subject.String(), c.DNSNames))
+		s.fact("issuer", c.Issuer.String())
+		s.fact("not_after", c.NotAfter)
+	}
+}
+
+// unverified is the certificate that err is about, if it is about one.
+func unverified(err error) *x509.Certificate {
+	var e *tls.CertificateVerificationError
+	if errors.As(err, &e) && len(e.UnverifiedCertificates) > 0 {
+		return e.UnverifiedCertificates[0]
+	}
+	return nil
+}
+
+// called is a name, or the first of others where there is none: a certificate
+// need not have a common name.
+func called(name string, others []string) string {
+	if name == "" && len(others) > 0 {
+		return others[0]
+	}
+	return name
+}
+
+// listeners hears whether xoauthd itself greets mail programs.
+func (x *examination) listeners(ctx context.Context) {
+	for _, l := range x.Listeners {
+		name := strings.ToUpper(l.Protocol) + " listener at " + l.Address
+		x.step(ctx, name, listenerTime, func(ctx context.Context, s *Step) error {
+			s.Remedy = "Check that the daemon runs, with the configuration as it is now, and what its log says."
+			conn, err := x.dial(ctx, "tcp", l.Address)
+			if err != nil {
+				return err
+			}
+			defer closeWith(ctx, conn)()
+			defer conn.Close()
+			greeting, err := bufio.NewReaderSize(bounded(conn), 1<<10).ReadSlice('\n')
+			if err != nil {
+				return named(ctx, "greeting", err)
+			}
+			if text := string(greeting); !strings.HasPrefix(text, "* OK") && !strings.HasPrefix(text, "220") && !strings.HasPrefix(text, "+OK") {
+				return errors.New("greeting: " + text)
+			}
+			s.Remedy, s.Detail = "", "it greets"
+			return nil
+		})
+	}
+}

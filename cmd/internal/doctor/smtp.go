@@ -1,0 +1,90 @@
+package doctor
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"net"
+	"strings"
+
+	gosasl "github.com/emersion/go-sasl"
+	"github.com/emersion/go-smtp"
+)
+
+// extensions are those that are told of, in this order: go-smtp finds one by its
+// name, and has no list of them.
+var extensions = []string{
+	"SIZE", "8BITMIME", "PIPELINING", "ENHANCEDSTATUSCODES", "CHUNKING", "BINARYMIME", "SMTPUTF8", "DSN",
+	"DELIVERBY", "FUTURERELEASE", "MT-PRIORITY", "REQUIRETLS", "LIMITS",
+}
+
+// An smtpClient is go-smtp's.
+type smtpClient struct{ c *smtp.Client }
+
+func newSMTP(conn net.Conn, starttls *tls.Config) (client, error) {
+	c := smtp.NewClient(conn)
+	if starttls != nil {
+		var err error
+		if c, err = smtp.NewClientStartTLS(conn, starttls); err != nil {
+			return nil, err
+		}
+	}
+	return smtpClient{c}, c.Hello("localhost") // which is what makes TLS begin, too
+}
+
+func (c smtpClient) mechanisms() ([]string, error) {
+	_, offered := c.c.Extension("AUTH")
+	return strings.Fields(offered), nil
+}
+
+// authenticate gives go-smtp's own error, though go-smtp then cancels what the
+// server has already refused, and waits for the answer to that.
+func (c smtpClient) authenticate(l login) error { return c.c.Auth(&shortAuth{Client: l}) }
+
+// maxCommand is how long a command line may be, its line ending included
+// (RFC 5321 section 4.5.3.1.4).
+const maxCommand = 512
+
+// A shortAuth keeps an initial response that does not fit in the command until
+// the server asks for it (RFC 4954 section 4), which go-smtp does not.
+type shortAuth struct {
+	gosasl.Client
+	kept []byte
+}
+
+func (a *shortAuth) Start() (mechanism string, ir []byte, err error) {
+	mechanism, ir, err = a.Client.Start()
+	if len("AUTH "+mechanism+" \r\n")+base64.StdEncoding.EncodedLen(len(ir)) > maxCommand {
+		a.kept, ir = ir, nil
+	}
+	return mechanism, ir, err
+}
+
+func (a *shortAuth) Next(challenge []byte) ([]byte, error) {
+	if ir := a.kept; ir != nil {
+		a.kept = nil
+		return ir, nil
+	}
+	return a.Client.Next(challenge)
+}
+
+// look sends nothing. After RSET, go-smtp says EHLO again: what a server takes
+// may be another once it knows from whom.
+func (c smtpClient) look(ctx context.Context, s *Step) error {
+	if err := c.c.Reset(); err != nil {
+		return named(ctx, "RSET", refusal(err))
+	}
+	if err := c.c.Noop(); err != nil {
+		return named(ctx, "EHLO, NOOP", refusal(err))
+	}
+	var found []string
+	for _, name := range extensions {
+		if ok, value := c.c.Extension(name); ok {
+			found = append(found, strings.TrimSpace(name+" "+value))
+		}
+	}
+	s.fact("extensions", found)
+	s.Detail = join(s.Detail, "; ", strings.Join(found, ", "))
+	_ = c.c.Quit() // all is known by now
+	return nil
+}
