@@ -28,6 +28,11 @@ func (x *examination) token(ctx context.Context) string {
 		x.describeToken(s, before)
 		return nil
 	})
+	if token == "" {
+		x.skip("claims of the token", "there is no token")
+		return ""
+	}
+	x.claims(ctx, token)
 	return token
 }
 

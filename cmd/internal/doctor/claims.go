@@ -1,0 +1,191 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+)
+
+// claims are what a token says of itself, by the names of RFC 9068 and Entra's.
+type claims struct {
+	jwt.Claims
+	Tenant            string   `json:"tid"`
+	AppID             string   `json:"appid"`
+	AuthorizedParty   string   `json:"azp"`
+	Roles             []string `json:"roles"`
+	Scopes            string   `json:"scp"`
+	UPN               string   `json:"upn"`
+	PreferredUsername string   `json:"preferred_username"`
+}
+
+// signatures are all that a token may be signed by. None is verified: the token
+// is for the mail server, and only that knows the key.
+var signatures = []jose.SignatureAlgorithm{
+	jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512,
+	jose.ES256, jose.ES384, jose.ES512, jose.EdDSA, jose.HS256, jose.HS384, jose.HS512,
+}
+
+// skew is by how much clocks may differ.
+const skew = 5 * time.Minute
+
+// claims reads the token, where it is a JWT. Where it is not, the provider could
+// be asked about it, but a token goes to nobody but the mail server.
+func (x *examination) claims(ctx context.Context, token string) {
+	x.step(ctx, "claims of the token", lookupTime, func(_ context.Context, s *Step) error {
+		parsed, err := jwt.ParseSigned(token, signatures)
+		if err != nil {
+			s.Detail = "opaque: only the provider can read it"
+			return nil
+		}
+		var c claims
+		if err := parsed.UnsafeClaimsWithoutVerification(&c); err != nil {
+			s.Detail = "opaque: a JWT, but not with claims as others have them"
+			return nil
+		}
+		c.describe(s)
+		c.checkTime(s)
+		if c.ofEntra() {
+			x.checkEntra(s, &c)
+		}
+		return nil
+	})
+}
+
+func (c *claims) describe(s *Step) {
+	s.fact("aud", []string(c.Audience))
+	s.fact("iss", c.Issuer)
+	s.fact("tid", c.Tenant)
+	s.fact("appid", c.AppID)
+	s.fact("azp", c.AuthorizedParty)
+	s.fact("roles", c.Roles)
+	s.fact("scp", strings.Fields(c.Scopes))
+	s.fact("upn", c.UPN)
+	s.fact("preferred_username", c.PreferredUsername)
+	if c.IssuedAt != nil {
+		s.fact("iat", c.IssuedAt.Time())
+	}
+	if c.Expiry != nil {
+		s.fact("exp", c.Expiry.Time())
+	}
+	part := func(name, value string) {
+		if value != "" {
+			s.Detail = join(s.Detail, ", ", name+" "+value)
+		}
+	}
+	part("for", strings.Join(c.Audience, " "))
+	part("by", c.Issuer)
+	part("of", c.user())
+	part("scopes", c.Scopes)
+	part("roles", strings.Join(c.Roles, " "))
+}
+
+// user is whose token it is, if it is a person's.
+func (c *claims) user() string {
+	if c.UPN != "" {
+		return c.UPN
+	}
+	return c.PreferredUsername
+}
+
+func (c *claims) checkTime(s *Step) {
+	const clock = "Check the clock of this machine."
+	now := time.Now().Round(0)
+	if c.Expiry != nil && now.After(c.Expiry.Time()) {
+		s.find(Failed, "the token ended "+span(now.Sub(c.Expiry.Time()))+" ago", clock)
+	}
+	if c.IssuedAt != nil && c.IssuedAt.Time().After(now.Add(skew)) {
+		s.find(Warning, "the token was issued "+span(c.IssuedAt.Time().Sub(now))+" from now", clock)
+	}
+}
+
+// ofEntra reports whether Microsoft issued the token: others put other things
+// into these claims.
+func (c *claims) ofEntra() bool {
+	u, err := url.Parse(c.Issuer)
+	return err == nil && c.Tenant != "" && slices.Contains([]string{
+		"sts.windows.net", "login.microsoftonline.com", "login.microsoftonline.us",
+		"sts.chinacloudapi.cn", "login.partner.microsoftonline.cn", "login.chinacloudapi.cn",
+	}, u.Hostname())
+}
+
+// exchange are the names by which Exchange Online, in each of Microsoft's
+// clouds, is the audience of a token: the last is its application id.
+var exchange = []string{
+	"outlook.office.com", "outlook.office365.com", "ps.outlook.com", "outlook.office365.us",
+	"outlook-dod.office365.us", "partner.outlook.cn", "00000002-0000-0ff1-ce00-000000000000",
+}
+
+// A permission is what Exchange Online wants of a token for a protocol: in scp
+// of a person's, in roles of an application's own.
+type permission struct{ delegated, application string }
+
+var permissions = map[string]permission{
+	"imap": {"IMAP.AccessAsUser.All", "IMAP.AccessAsApp"},
+	"pop3": {"POP.AccessAsUser.All", "POP.AccessAsApp"},
+	"smtp": {"SMTP.Send", "SMTP.SendAsApp"},
+}
+
+// checkEntra checks what Exchange Online refuses a token for, without saying so.
+func (x *examination) checkEntra(s *Step, c *claims) {
+	if len(c.Audience) > 0 && !slices.ContainsFunc(c.Audience, func(aud string) bool {
+		u, err := url.Parse(aud)
+		return err == nil && slices.Contains(exchange, strings.ToLower(u.Hostname()+u.Opaque)) ||
+			slices.Contains(exchange, strings.ToLower(aud))
+	}) {
+		s.find(Failed, "the token is for "+strings.Join(c.Audience, " ")+", not for the mail servers",
+			"The scopes are of the wrong resource: let all of them begin with https://outlook.office.com/ (app-only: https://outlook.office365.com/.default), and authorize again.")
+	}
+	if tenant := tenantOf(x.Provider.TokenURL); tenant != "" && !strings.EqualFold(tenant, c.Tenant) {
+		s.find(Warning, "the token is of tenant "+c.Tenant+", and "+tenant+" is configured",
+			"Check the tenant in the section of provider "+x.Provider.Name+".")
+	}
+	for _, u := range x.Upstreams {
+		x.checkPermission(s, c, u.Protocol)
+	}
+	for i, u := range x.Upstreams {
+		said := slices.ContainsFunc(x.Upstreams[:i], func(earlier Upstream) bool { return earlier.User == u.User })
+		if user := c.user(); user != "" && !said && !strings.EqualFold(user, u.User) {
+			s.find(Warning, "the token is of "+user+", and logs in as "+u.User,
+				"That is right if the first may use the mailbox of the second. Otherwise authorize again, signed in as "+u.User+".")
+		}
+	}
+}
+
+func (x *examination) checkPermission(s *Step, c *claims, protocol string) {
+	p, known := permissions[protocol]
+	has := func(all []string, name string) bool {
+		return slices.ContainsFunc(all, func(a string) bool { return strings.EqualFold(a, name) })
+	}
+	switch {
+	case !known:
+	case c.Scopes != "" && !has(strings.Fields(c.Scopes), p.delegated):
+		s.find(Failed, fmt.Sprintf("scp has no %s, which %s needs", p.delegated, strings.ToUpper(protocol)),
+			"Add https://outlook.office.com/"+p.delegated+" to the scopes of provider "+x.Provider.Name+" and authorize again.")
+	case c.Scopes == "" && !has(c.Roles, p.application):
+		s.find(Failed, fmt.Sprintf("roles has no %s, which %s needs", p.application, strings.ToUpper(protocol)),
+			"In Microsoft Entra, give the app the application permission "+p.application+" of Office 365 Exchange Online, with the consent of an administrator.")
+	}
+}
+
+var guid = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+
+// tenantOf is the tenant's id in a token endpoint of Entra, or nothing where
+// that has none: "common", a domain.
+func tenantOf(endpoint string) string {
+	u, err := url.Parse(endpoint)
+	if err != nil {
+		return ""
+	}
+	first, _, _ := strings.Cut(strings.TrimPrefix(u.Path, "/"), "/")
+	if !guid.MatchString(first) {
+		return ""
+	}
+	return first
+}
