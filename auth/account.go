@@ -62,7 +62,6 @@ func NewAccount(name string, p *Provider, f Flow, s *Store, log *slog.Logger) *A
 	now := time.Now()
 	a := &Account{
 		name: name, provider: p, flow: f, store: s, log: log.With("account", name, "provider", p.Name),
-		used:   now,                       // for all that is known
 		asked:  now.Add(-rand.N(idleAge)), // so that restarts do not ask a withdrawn grant each time
 		jitter: rand.Float64(),
 	}
@@ -76,15 +75,14 @@ func NewAccount(name string, p *Provider, f Flow, s *Store, log *slog.Logger) *A
 		a.grant = grant
 	case !errors.Is(err, fs.ErrNotExist):
 		a.log.Error("the grant cannot be read", "why", oneLine(err.Error()))
-		if f == nil {
-			a.damage = err
-		}
-	}
-	if f != nil && a.grant.empty() {
-		a.used = time.Time{} // and nothing is asked for it before it is
 	}
 	if f != nil {
 		a.grant.Withdrawn = "" // of a consent that is not needed any more
+		return a               // with nothing to be asked for before a login asks
+	}
+	a.used = now // for all that is known
+	if !errors.Is(err, fs.ErrNotExist) {
+		a.damage = err
 	}
 	return a
 }

@@ -6,11 +6,13 @@ import (
 	"errors"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
 
 	"golang.org/x/oauth2"
+	"golang.org/x/oauth2/clientcredentials"
 )
 
 // A Provider is a registration at an OAuth 2.0 server. It must not be changed
@@ -98,12 +100,17 @@ func (p *Provider) refresh(ctx context.Context, g Grant) (Grant, error) {
 	if err := usable(token); err != nil {
 		return g, err
 	}
+	return renewed(g, token), nil
+}
+
+// renewed is g with another access token.
+func renewed(g Grant, token *oauth2.Token) Grant {
 	now := time.Now().Round(0).UTC()
 	g.AccessToken, g.Expiry, g.Refreshed, g.Withdrawn = token.AccessToken, expiry(now, token), now, ""
 	if g.Obtained.After(now) { // by a clock that was ahead; what was got now must count as later
 		g.Obtained = now
 	}
-	return g, nil
+	return g
 }
 
 // renew gets another access token for an account: by its flow, or by the
@@ -113,31 +120,36 @@ func (p *Provider) renew(ctx context.Context, f Flow, g Grant) (Grant, error) {
 	if f == nil {
 		return p.Refresh(ctx, g)
 	}
-	token, err := f.token(p.withClient(ctx), p)
+	token, err := f.token(ctx, p)
 	if err == nil {
 		err = usable(token)
 	}
 	if err != nil {
-		e := unattended(failure(err, append(f.secrets(), p.OAuth.ClientSecret)...))
+		e := unattended(failure(err))
 		p.Metrics.count(p.Name, e.Kind.String())
 		return g, e
 	}
 	p.Metrics.count(p.Name, resultOK)
-	now := time.Now().Round(0).UTC()
-	if g.Obtained.IsZero() || g.Obtained.After(now) {
-		g.Obtained = now
-	}
-	g.AccessToken, g.Expiry, g.Refreshed, g.Withdrawn = token.AccessToken, expiry(now, token), now, ""
-	return g, nil
+	return renewed(g, token), nil
 }
 
-// unattended makes of a failure that a person could mend by consenting one that
-// the operator has to, where there is no such person.
-func unattended(e *Error) *Error {
-	if e.Kind == Consent {
-		e.Kind = Misconfigured
+// call asks the token endpoint for a token by other than a code or a refresh
+// token: by params, which name the type of grant unless it is that of the client
+// itself. Its errors are of type *Error.
+func (p *Provider) call(ctx context.Context, params url.Values) (*oauth2.Token, error) {
+	c := p.config()
+	token, err := (&clientcredentials.Config{
+		ClientID:       c.ClientID,
+		ClientSecret:   c.ClientSecret,
+		TokenURL:       c.Endpoint.TokenURL,
+		AuthStyle:      c.Endpoint.AuthStyle,
+		Scopes:         c.Scopes,
+		EndpointParams: params,
+	}).Token(p.withClient(ctx))
+	if err != nil {
+		return nil, failure(err, c.ClientSecret, params.Get("password"))
 	}
-	return e
+	return token, nil
 }
 
 // config never lets the library find out by itself how the server wants the
@@ -151,6 +163,7 @@ func (p *Provider) config() *oauth2.Config {
 	return &config
 }
 
+// withClient returns a context with the HTTP client for p's requests.
 func (p *Provider) withClient(ctx context.Context) context.Context {
 	client := p.Client
 	if client == nil {
@@ -167,15 +180,20 @@ const maxToken = 16 << 10
 // padding. None of them can end a field of XOAUTH2 or a line.
 const tokenChars = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/"
 
+// isBearer reports whether s has the form of a bearer token.
+func isBearer(s string) bool {
+	unpadded := strings.TrimRight(s, "=")
+	return unpadded != "" && strings.Trim(unpadded, tokenChars) == ""
+}
+
 // usable reports what is wrong with an answer that says it is a token.
 func usable(token *oauth2.Token) error {
-	unpadded := strings.TrimRight(token.AccessToken, "=")
 	switch {
 	case token.Type() != "Bearer": // Type knows every spelling, and that of none
 		return &Error{Kind: Passing, Err: errors.New("token endpoint: malformed answer: the token is not a bearer token")}
 	case len(token.AccessToken) > maxToken:
 		return &Error{Kind: Passing, Err: errors.New("token endpoint: malformed answer: the access token is longer than 16 KiB")}
-	case unpadded == "" || strings.Trim(unpadded, tokenChars) != "":
+	case !isBearer(token.AccessToken):
 		return &Error{Kind: Passing, Err: errors.New("token endpoint: malformed answer: the access token has characters of no bearer token")}
 	}
 	return nil

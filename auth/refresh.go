@@ -20,7 +20,8 @@ const (
 	maxRetryAfter = 15 * time.Minute
 
 	// A withdrawn grant seldom comes back by itself, but it does: an
-	// administrator lifts a block, a provider mends a fault of its own.
+	// administrator lifts a block, a provider mends a fault of its own. A wrong
+	// password sent more often would lock out whose it is.
 	consentDelay = 15 * time.Minute
 
 	// A mended registration should not take long to be noticed.
@@ -43,6 +44,13 @@ func (b *backoff) grow(e *Error) time.Duration {
 	d := min(max(2*time.Duration(*b), firstDelay), maxDelay)
 	*b = backoff(d)
 	return max(d+rand.N(d/4), min(e.RetryAfter, maxRetryAfter))
+}
+
+// ofAccount reports whether the provider refuses this one account, and would
+// take another with the same registration: its grant has ended, there is no such
+// mailbox, or its password is wrong.
+func (e *Error) ofAccount() bool {
+	return e.Kind == Consent || e.Kind == Misconfigured && e.Code == "invalid_grant"
 }
 
 // A refresh is one call to the provider, for all who wait for it.
@@ -129,7 +137,7 @@ func (a *Account) finish(r *refresh, before, next Grant, err error) {
 	case e.Kind == Consent:
 		a.log.Error("the account must be authorized again", "why", e.Error())
 	case e.Kind == Misconfigured:
-		a.log.Error("the provider refuses the registration", "why", e.Error())
+		a.log.Error("no access token before the configuration is mended, here or at the provider", "why", e.Error())
 	default:
 		a.log.Warn("access token not refreshed", "why", e.Error(), "retry_seconds", int(wait.Seconds()))
 	}
@@ -146,10 +154,10 @@ func (a *Account) settle(g Grant, e *Error) (wait time.Duration) {
 		a.end(g.AccessToken, nil)
 		return 0
 	}
-	switch e.Kind {
-	case Consent:
+	switch {
+	case e.ofAccount():
 		wait = consentDelay
-	case Misconfigured:
+	case e.Kind == Misconfigured:
 		wait = misconfiguredDelay
 	default:
 		wait = a.delay.grow(e)

@@ -102,7 +102,7 @@ func mostUrgent(accounts []*Account, now time.Time) (first *Account, in time.Dur
 // with err.
 func pauseAfter(err error, trouble *backoff) time.Duration {
 	var e *Error
-	if !errors.As(err, &e) || e.Kind == Consent { // which is of one account alone
+	if !errors.As(err, &e) || e.ofAccount() {
 		*trouble = 0
 		return pace
 	}
