@@ -25,6 +25,8 @@ type Provider struct {
 	Issuer        string // what the server calls itself in iss (RFC 9207), if it does
 	RevocationURL string // where tokens are taken back (RFC 7009); empty if nowhere
 
+	Assertion ClientAssertion // in the place of the client's secret; may be nil
+
 	Client  *http.Client // from NewHTTPClient; nil for one with the system's roots
 	Metrics *Metrics     // counts the refreshes; may be nil
 }
@@ -154,20 +156,30 @@ func (p *Provider) call(ctx context.Context, params url.Values) (*oauth2.Token, 
 
 // config never lets the library find out by itself how the server wants the
 // client's credentials: it would send a refused request a second time, and a
-// server that rotates refresh tokens may take that for a theft.
+// server that rotates refresh tokens may take that for a theft. An assertion
+// goes without any other credentials (RFC 6749 section 2.3); withClient adds it.
 func (p *Provider) config() *oauth2.Config {
 	config := p.OAuth
+	if p.Assertion != nil {
+		config.ClientSecret, config.Endpoint.AuthStyle = "", oauth2.AuthStyleInParams
+	}
 	if config.Endpoint.AuthStyle == oauth2.AuthStyleAutoDetect {
 		config.Endpoint.AuthStyle = oauth2.AuthStyleInParams
 	}
 	return &config
 }
 
-// withClient returns a context with the HTTP client for p's requests.
+// withClient returns a context with the HTTP client for p's requests, each of
+// which posts a form.
 func (p *Provider) withClient(ctx context.Context) context.Context {
 	client := p.Client
 	if client == nil {
 		client = NewHTTPClient(nil)
+	}
+	if p.Assertion != nil {
+		c := *client
+		c.Transport = asserting{client.Transport, p}
+		client = &c
 	}
 	return context.WithValue(ctx, oauth2.HTTPClient, client)
 }
