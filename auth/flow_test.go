@@ -228,9 +228,11 @@ func TestAppPassword(t *testing.T) {
 
 // An endpoint may quote what it was sent.
 func TestFlowErrorsHoldNoSecret(t *testing.T) {
+	key := rsaKey(t)
 	for name, f := range map[string]Flow{
 		"client credentials": ClientCredentials{},
 		"resource owner":     ResourceOwner{"joe", "correct horse"},
+		"service account":    ServiceAccount{"robot@example.com", "key1", key, "joe@example.com"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var sent []string

@@ -149,7 +149,7 @@ func (p *Provider) call(ctx context.Context, params url.Values) (*oauth2.Token, 
 		EndpointParams: params,
 	}).Token(p.withClient(ctx))
 	if err != nil {
-		return nil, failure(err, c.ClientSecret, params.Get("password"))
+		return nil, failure(err, c.ClientSecret, params.Get("password"), params.Get("assertion"))
 	}
 	return token, nil
 }
