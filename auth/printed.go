@@ -1,0 +1,94 @@
+package auth
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-jose/go-jose/v4/jwt"
+	"golang.org/x/oauth2"
+)
+
+// unknownLife is for a printed token of which nothing tells when it ends. A
+// helper keeps its tokens, and gives the same one until shortly before it ends,
+// with so little left of its life; to ask for it again costs next to nothing.
+const unknownLife = time.Minute
+
+// readPrinted finds the token in what a command has printed: in a JSON object, or
+// as the first line that is one.
+func readPrinted(text string) (*oauth2.Token, error) {
+	token, end := readPrintedJSON(text)
+	for line := range strings.Lines(text) {
+		line = strings.Trim(line, " \t\r\n\"") // az quotes what it is asked for alone
+		if token == "" && isBearer(line) && line != "null" {
+			token = line // and not what jq prints where there is none
+		}
+	}
+	if !isBearer(token) || len(token) > maxToken {
+		return nil, errors.New("has printed no token")
+	}
+	if exp := expOf(token); end.IsZero() || !exp.IsZero() && exp.Before(end) {
+		end = exp
+	}
+	if end.IsZero() {
+		end = time.Now().Add(unknownLife)
+	}
+	return &oauth2.Token{AccessToken: token, Expiry: end}, nil
+}
+
+// readPrintedJSON returns nothing if text is no object. Its fields are those of
+// RFC 6749 section 5.1, or named after the language that the helper is written
+// in.
+func readPrintedJSON(text string) (token string, end time.Time) {
+	var fields map[string]any
+	if json.Unmarshal([]byte(text), &fields) != nil {
+		return "", time.Time{}
+	}
+	for _, name := range []string{"access_token", "accessToken", "token"} {
+		if s, ok := fields[name].(string); ok && token == "" {
+			token = s
+		}
+	}
+	if life, ok := seconds(fields["expires_in"]); ok {
+		return token, time.Now().Add(time.Duration(min(life, maxLife.Seconds())) * time.Second)
+	}
+	if since1970, ok := seconds(fields["expires_on"]); ok {
+		return token, time.Unix(int64(since1970), 0)
+	}
+	for _, name := range []string{"expiry", "expiresOn"} { // the latter may be local time, which says too little
+		s, _ := fields[name].(string)
+		if t, err := time.Parse(time.RFC3339, s); err == nil {
+			return token, t
+		}
+	}
+	return token, time.Time{}
+}
+
+// seconds reads a number of them, which some put in quotes.
+func seconds(field any) (n float64, ok bool) {
+	switch v := field.(type) {
+	case float64:
+		n = v
+	case string:
+		n, _ = strconv.ParseFloat(v, 64)
+	}
+	return n, n > 0 && n < 1<<40
+}
+
+// expOf is when token ends, if it is a JWT that tells. Nobody need verify it for
+// that: whoever could forge it prints the token.
+func expOf(token string) time.Time {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return time.Time{}
+	}
+	var claims jwt.Claims
+	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil || json.Unmarshal(payload, &claims) != nil {
+		return time.Time{}
+	}
+	return claims.Expiry.Time()
+}
