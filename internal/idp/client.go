@@ -30,18 +30,25 @@ func (c client) IDTokenUserinfoClaimsAssertion() bool { return true }
 func (c client) ClockSkew() time.Duration             { return 0 }
 
 func (c client) GrantTypes() []oidc.GrantType {
-	return []oidc.GrantType{oidc.GrantTypeCode, oidc.GrantTypeRefreshToken}
+	types := []oidc.GrantType{oidc.GrantTypeCode, oidc.GrantTypeRefreshToken}
+	if c.ClientMailbox != "" {
+		types = append(types, oidc.GrantTypeClientCredentials)
+	}
+	return types
 }
 
 func (c client) ApplicationType() op.ApplicationType {
-	if c.ClientSecret == "" {
+	if c.AuthMethod() == oidc.AuthMethodNone {
 		return op.ApplicationTypeNative
 	}
 	return op.ApplicationTypeWeb
 }
 
 func (c client) AuthMethod() oidc.AuthMethod {
-	if c.ClientSecret == "" {
+	switch {
+	case c.ClientKey != nil:
+		return oidc.AuthMethodPrivateKeyJWT
+	case c.ClientSecret == "":
 		return oidc.AuthMethodNone
 	}
 	return oidc.AuthMethodBasic

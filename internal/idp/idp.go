@@ -7,12 +7,15 @@
 //     the answer (RFC 9207);
 //   - refresh tokens that rotate, where one that comes a second time ends the
 //     whole grant (RFC 9700 section 4.14.2);
+//   - where somebody asks for that, tokens without a person: client credentials,
+//     and assertions of the client or of a service account (RFC 7523);
 //   - opaque access tokens, introspection for one resource server (RFC 7662),
 //     revocation (RFC 7009), discovery (RFC 8414).
 package idp
 
 import (
 	"crypto/rand"
+	"crypto/rsa"
 	"errors"
 	"fmt"
 	"html/template"
@@ -49,6 +52,20 @@ type Config struct {
 	// in a redirect URL on loopback (RFC 8252 section 7.3).
 	ClientID, ClientSecret string
 	RedirectURLs           []string
+
+	// ClientKey is that of the client's certificate. If it is not nil, the client
+	// proves itself by assertions (RFC 7523 section 2.2) and has no secret.
+	ClientKey *rsa.PublicKey
+
+	// ClientMailbox is what the client opens by credentials of its own (RFC 6749
+	// section 4.4). It opens none if this is empty.
+	ClientMailbox string
+
+	// ServiceAccount may open every mailbox by assertions (RFC 7523 section 2.1)
+	// that are signed with the other half of ServiceAccountKey. There is none if
+	// it is empty.
+	ServiceAccount    string
+	ServiceAccountKey *rsa.PublicKey
 
 	// Users are the mailboxes that one can choose from.
 	Users []string
@@ -88,10 +105,11 @@ func New(c Config) (*Server, error) {
 		return nil, err
 	}
 	settings := &op.Config{
-		CodeMethodS256:        true,
-		AuthMethodPost:        true,
-		GrantTypeRefreshToken: true,
-		SupportedScopes:       []string{ScopeMail, oidc.ScopeOpenID, oidc.ScopeEmail, oidc.ScopeOfflineAccess},
+		CodeMethodS256:          true,
+		AuthMethodPost:          true,
+		AuthMethodPrivateKeyJWT: c.ClientKey != nil,
+		GrantTypeRefreshToken:   true,
+		SupportedScopes:         []string{ScopeMail, oidc.ScopeOpenID, oidc.ScopeEmail, oidc.ScopeOfflineAccess},
 	}
 	rand.Read(settings.CryptoKey[:]) // which never fails
 	s.provider, err = op.NewProvider(settings, s.storage, op.StaticIssuer(c.Issuer),
@@ -122,6 +140,15 @@ func (c Config) check() error {
 	if c.ClientID == "" || len(c.RedirectURLs) == 0 {
 		fault("the client needs an id and a redirect URL")
 	}
+	if c.ClientKey != nil && c.ClientSecret != "" {
+		fault("the client has a key or a secret, not both")
+	}
+	if c.ClientMailbox != "" && !slices.Contains(c.Users, c.ClientMailbox) {
+		fault("the client's mailbox %q is not a user's", c.ClientMailbox)
+	}
+	if (c.ServiceAccount == "") != (c.ServiceAccountKey == nil) || c.ServiceAccount != "" && c.ServiceAccount == c.ClientID {
+		fault("the service account needs a name of its own and a key, or neither")
+	}
 	if (c.ServiceID == "") != (c.ServiceSecret == "") || c.ServiceID != "" && c.ServiceID == c.ClientID {
 		fault("the mail server needs an id of its own and a secret, or neither")
 	}
@@ -140,10 +167,7 @@ func (c Config) check() error {
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", s.provider)
-	mux.HandleFunc(TokenPath, func(w http.ResponseWriter, r *http.Request) {
-		s.tokens.Add(1)
-		s.provider.ServeHTTP(w, r)
-	})
+	mux.HandleFunc(TokenPath, s.token)
 	mux.HandleFunc("GET "+oidc.DiscoveryEndpoint, s.discovery)
 	mux.HandleFunc("GET /.well-known/oauth-authorization-server", s.discovery)
 	mux.HandleFunc("GET "+loginPath, s.showLogin)

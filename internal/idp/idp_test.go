@@ -1,6 +1,7 @@
 package idp
 
 import (
+	"crypto/rsa"
 	"encoding/json"
 	"reflect"
 	"strings"
@@ -60,6 +61,10 @@ func TestConfig(t *testing.T) {
 		{"no redirect URL", func(c *Config) { c.RedirectURLs = nil }, "the client needs an id"},
 		{"a mail server without a secret", func(c *Config) { c.ServiceID = "s" }, "the mail server needs"},
 		{"a mail server that is the client", func(c *Config) { c.ServiceID, c.ServiceSecret = "c", "s" }, "the mail server needs"},
+		{"a client with a key and a secret", func(c *Config) { c.ClientKey, c.ClientSecret = new(rsa.PublicKey), "s" }, "not both"},
+		{"a client with a mailbox of nobody", func(c *Config) { c.ClientMailbox = "eve@example.com" }, "not a user's"},
+		{"a service account without a key", func(c *Config) { c.ServiceAccount = "s" }, "the service account needs"},
+		{"a service account that is the client", func(c *Config) { c.ServiceAccount, c.ServiceAccountKey = "c", new(rsa.PublicKey) }, "the service account needs"},
 		{"life before birth", func(c *Config) { c.AccessTokenLife = -1 }, "negative"},
 		{"a user with a name", func(c *Config) { c.Users = []string{"Alice <alice@example.com>"} }, "not a mail address"},
 		{"a user with a colon", func(c *Config) { c.Users = []string{`"a:b"@example.com`} }, "not a mail address"},

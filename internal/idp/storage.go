@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
 	"github.com/zitadel/oidc/v3/pkg/oidc"
 	"github.com/zitadel/oidc/v3/pkg/op"
 )
@@ -38,25 +37,32 @@ func newStorage(c Config, gs *grants) (*storage, error) {
 	}, nil
 }
 
-// CreateAccessToken implements op.AuthStorage, for a code without
-// offline_access.
+// CreateAccessToken implements op.AuthStorage, for what has no refresh token: a
+// code without offline_access, and all that needs no person.
 func (s *storage) CreateAccessToken(ctx context.Context, r op.TokenRequest) (id string, expiry time.Time, err error) {
 	id, _, expiry, err = s.CreateAccessAndRefreshTokens(ctx, r, "")
 	return id, expiry, err
 }
 
-// CreateAccessAndRefreshTokens implements op.AuthStorage. Without a current
-// token r is a code's.
+// CreateAccessAndRefreshTokens implements op.AuthStorage. With a current token
+// r is a refresh.
 func (s *storage) CreateAccessAndRefreshTokens(_ context.Context, r op.TokenRequest, current string) (id, refresh string, expiry time.Time, err error) {
 	if current != "" {
 		id, refresh, expiry, err = s.grants.renew(current, r.GetScopes())
 		return id, refresh, roundUp(expiry), err
 	}
-	c, ok := r.(consent)
-	if !ok {
+	g := &grant{time: time.Now(), mailbox: r.GetSubject(), scopes: r.GetScopes()}
+	switch r := r.(type) {
+	case consent:
+		g.client, g.time = r.GetClientID(), r.time
+	case byItself:
+		g.client = s.config.ClientID
+	case *oidc.JWTTokenRequest:
+		g.client = r.Issuer
+	default:
 		return "", "", time.Time{}, oidc.ErrUnsupportedGrantType()
 	}
-	id, refresh, expiry = s.grants.add(&grant{mailbox: c.mailbox, client: c.GetClientID(), time: c.time, scopes: c.GetScopes()})
+	id, refresh, expiry = s.grants.add(g)
 	return id, refresh, roundUp(expiry), nil
 }
 
@@ -182,16 +188,6 @@ func describe(info *oidc.UserInfo, user string) {
 // are JWTs; none are.
 func (s *storage) GetPrivateClaimsFromScopes(context.Context, string, string, []string) (map[string]any, error) {
 	return nil, nil
-}
-
-// GetKeyByIDAndClientID implements op.OPStorage: no client has a key.
-func (s *storage) GetKeyByIDAndClientID(context.Context, string, string) (*jose.JSONWebKey, error) {
-	return nil, oidc.ErrInvalidClient().WithDescription("the client has no key")
-}
-
-// ValidateJWTProfileScopes implements op.OPStorage: no client has a key.
-func (s *storage) ValidateJWTProfileScopes(context.Context, string, []string) ([]string, error) {
-	return nil, oidc.ErrUnauthorizedClient()
 }
 
 // Health implements op.Storage.
