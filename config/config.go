@@ -15,6 +15,7 @@ import (
 // The file example.toml explains every key.
 type Config struct {
 	File           string // as it was given to Load
+	Fingerprint    string // of its text: two that differ have different ones
 	StateDirectory string // where the grants are kept
 	Store          Store
 	Log            Log

@@ -58,6 +58,7 @@ func TestEverythingGiven(t *testing.T) {
 	c.Providers = nil
 	rest := &Config{
 		File:           filepath.Join(dir, "good", "full.toml"),
+		Fingerprint:    c.Fingerprint,
 		StateDirectory: filepath.Join(dir, "good", "state"),
 		Store:          Store{false, Secret(testdata(t, "store.key"))},
 		Log:            Log{"debug", "json"},
@@ -275,5 +276,14 @@ func TestFaultsAreErrors(t *testing.T) {
 	var fault Fault
 	if !errors.As(err, &fault) || fault.File != "testdata/bad/empty.toml" || fault.Line != 0 {
 		t.Errorf("%#v", fault)
+	}
+}
+
+func TestFingerprint(t *testing.T) {
+	one, _ := minimal(t, "", 0o600)
+	other, _ := minimal(t, "# a comment", 0o600)
+	a, b, again := load(t, one).Fingerprint, load(t, other).Fingerprint, load(t, one).Fingerprint
+	if len(a) != 16 || a == b || a != again {
+		t.Errorf("%q, %q, %q", a, b, again)
 	}
 }

@@ -24,7 +24,7 @@ func loadExample(t *testing.T, text string) *Config {
 		}
 	}
 	c := load(t, filepath.Join(dir, "xoauthd.toml"))
-	c.File = ""
+	c.File, c.Fingerprint = "", ""
 	for i := range c.Listeners {
 		c.Listeners[i].Line = 0
 	}

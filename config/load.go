@@ -1,6 +1,8 @@
 package config
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -36,6 +38,8 @@ func Load(path string) (*Config, error) {
 	c.Warnings = f.warnings
 	sortByLine(f.withheld)
 	c.Withheld = f.withheld
+	sum := sha256.Sum256([]byte(text))
+	c.Fingerprint = hex.EncodeToString(sum[:8])
 	return c, nil
 }
 
