@@ -33,7 +33,11 @@ func (f *file) checkPresence(c *Config) {
 	if len(c.Accounts) == 0 {
 		f.fault(0, `there is no account, so that no client can log in: add a table [account."alice@example.com"] with its provider and a password_hash from "xoauthd hash-password"`)
 	}
-	if c.Web == nil {
+	needsConsent := func(a *Account) bool {
+		p := c.Providers[a.Provider]
+		return p != nil && p.NeedsConsent()
+	}
+	if c.Web == nil && slices.ContainsFunc(byLine(c.Accounts), needsConsent) {
 		f.warn(0, `there is no [web], so that no account can be authorized: add one with address = "127.0.0.1:1180"`)
 	}
 }

@@ -5,6 +5,8 @@
 package config
 
 import (
+	"cmp"
+	"crypto/tls"
 	"crypto/x509"
 	"net"
 	"strconv"
@@ -79,30 +81,54 @@ type Listener struct {
 	Line     int    // in the file
 }
 
-// A Provider runs the mail servers of some accounts, and has registered
-// xoauthd as an OAuth 2.0 client.
+// A Provider runs the mail servers of some accounts, and lets xoauthd have
+// tokens for them. What its flow has no use for is empty.
 type Provider struct {
-	Name         string
-	Preset       string // empty: written out in full
-	Title        string // what people call it; empty without a preset
-	ClientID     string
-	ClientSecret Secret // empty: a public client (RFC 6749 section 2.1)
+	Name   string
+	Preset string // empty: written out in full
+	Title  string // what people call it; empty without a preset
 
-	AuthorizationURL string
-	TokenURL         string
-	RevocationURL    string // RFC 7009; empty: the provider has none
-	RedirectURL      string // empty if there is neither a redirect_url nor a [web]
-	Issuer           string // RFC 9207; empty: not checked
+	// Flow is how its accounts get what they log in with: "authorization_code"
+	// (RFC 6749 section 4.1), "device_code" (RFC 8628), "client_credentials" and
+	// "password" (RFC 6749 sections 4.4 and 4.3), "service_account" (RFC 7523
+	// section 2.1), "command", or, with no token at all, "app_password".
+	Flow string
+
+	// The client, who shows that it is one by a secret, by a certificate, by an
+	// assertion (RFC 7523 section 2.2), or is public (RFC 6749 section 2.1).
+	ClientID                   string
+	ClientSecret               Secret
+	ClientSecretExpires        time.Time        // zero: not known
+	ClientCertificate          *tls.Certificate // with Leaf, and an RSA key; nil: none
+	ClientCertificateAlgorithm string           // "PS256" or "RS256" (RFC 7518 section 3.1)
+	ClientAssertionFile        string           // read for each token, and perhaps not there yet; empty: none
+	AuthStyle                  string           // of the secret at the token endpoint: "params" or "header"
+
+	ServiceAccount      *ServiceAccount // nil unless the flow is "service_account"
+	TokenCommand        []string        // a program and its arguments, in which {account} is to be replaced
+	TokenCommandTimeout time.Duration
+
+	AuthorizationURL       string
+	DeviceAuthorizationURL string // RFC 8628 section 3.1
+	TokenURL               string
+	RevocationURL          string // RFC 7009; empty: the provider has none
+	RedirectURL            string // empty if there is neither a redirect_url nor a [web]
+	Issuer                 string // RFC 9207; empty: not checked
 
 	Scopes              []string
 	AuthorizationParams map[string]string // added to the authorization URL
-	AuthStyle           string            // at the token endpoint: "params" or "header"
-	Mechanism           string            // "auto", "xoauth2" or "oauthbearer"
+	Mechanism           string            // "auto", "xoauth2" or "oauthbearer"; for an app password "auto", "plain" or "login"
 
 	CAFile  string         // more certificates to trust, in PEM; may be empty
 	RootCAs *x509.CertPool // the system's and CAFile's; nil: the system's
 
 	IMAP, SMTP *Upstream // nil: the provider has none
+}
+
+// NeedsConsent reports whether a person must authorize each account.
+func (p *Provider) NeedsConsent() bool {
+	f := flowNamed(p.Flow)
+	return f != nil && f.consent
 }
 
 // Upstream returns the provider's server for a listener's protocol, or nil if
@@ -136,4 +162,21 @@ type Account struct {
 	PasswordHash string // argon2id, in PHC string format
 	Enabled      bool   // if not, the grant is kept and logins are refused
 	Line         int    // in the file
+
+	UpstreamPassword Secret // for the flows "password" and "app_password"
+	IMAPUser         string // at the upstream; empty: the name
+	SMTPUser         string
+	LoginHint        string // who signs in at the provider: the name, or a delegate of the mailbox
+}
+
+// User returns who the account is at the upstream of a protocol. A shared
+// mailbox can be read under its own name, but sends as one of its delegates.
+func (a *Account) User(protocol string) string {
+	switch protocol {
+	case "imap":
+		return cmp.Or(a.IMAPUser, a.Name)
+	case "smtp":
+		return cmp.Or(a.SMTPUser, a.Name)
+	}
+	return a.Name
 }

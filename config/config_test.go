@@ -17,7 +17,7 @@ import (
 
 func load(t *testing.T, name string) *Config {
 	t.Helper()
-	c, err := Load(name)
+	c, err := loadAt(name, today)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,6 +35,7 @@ func TestEverythingGiven(t *testing.T) {
 	want := &Provider{
 		Name:                "own",
 		ClientID:            "id",
+		Flow:                "authorization_code",
 		ClientSecret:        "file secret",
 		AuthorizationURL:    "http://localhost:8080/authorize",
 		TokenURL:            "http://[::1]:8080/token?tenant=1",
@@ -44,10 +45,12 @@ func TestEverythingGiven(t *testing.T) {
 		Scopes:              []string{"mail", "offline_access"},
 		AuthorizationParams: map[string]string{"prompt": "consent"},
 		AuthStyle:           "header",
-		Mechanism:           "oauthbearer",
-		CAFile:              filepath.Join(dir, "ca.pem"),
-		IMAP:                &Upstream{"::1", 993, "implicit"},
-		SMTP:                &Upstream{"smtp.example.com", 2525, "starttls"},
+
+		ClientCertificateAlgorithm: "PS256",
+		Mechanism:                  "oauthbearer",
+		CAFile:                     filepath.Join(dir, "ca.pem"),
+		IMAP:                       &Upstream{"::1", 993, "implicit"},
+		SMTP:                       &Upstream{"smtp.example.com", 2525, "starttls"},
 	}
 	if !reflect.DeepEqual(own, want) {
 		t.Errorf("provider:\n%+v\nwant:\n%+v", own, want)
@@ -67,8 +70,11 @@ func TestEverythingGiven(t *testing.T) {
 		Metrics:        &Metrics{":9180"},
 		Listeners:      []Listener{{"imap", "127.0.0.2:1143", "own", 23}, {"smtp", "[::1]:1143", "", 28}},
 		Accounts: map[string]*Account{
-			"alice@example.com": {"alice@example.com", "own", hash, false, 70},
-			`bob "the" builder`: {`bob "the" builder`, "outlook", hash, true, 75},
+			"alice@example.com": {
+				Name: "alice@example.com", Provider: "own", PasswordHash: hash, Line: 70,
+				IMAPUser: "shared@example.com", SMTPUser: "delegate@example.com", LoginHint: "delegate@example.com",
+			},
+			`bob "the" builder`: {Name: `bob "the" builder`, Provider: "outlook", PasswordHash: hash, Enabled: true, Line: 78, LoginHint: `bob "the" builder`},
 		},
 	}
 	if !reflect.DeepEqual(c, rest) {
@@ -90,7 +96,7 @@ func TestPresetsAndWhatOverridesThem(t *testing.T) {
 			TokenURL:            "https://token.example.com/",
 			RevocationURL:       "https://oauth2.googleapis.com/revoke",
 			Issuer:              "https://accounts.google.com",
-			Scopes:              []string{"https://mail.google.com/"},
+			Scopes:              []string{"https://mail.google.com/", "openid", "email"},
 			AuthorizationParams: map[string]string{"prompt": "select_account"},
 			IMAP:                &Upstream{"imap.example.com", 993, "implicit"},
 			SMTP:                &Upstream{"smtp.gmail.com", 587, "starttls"},
@@ -113,13 +119,16 @@ func TestPresetsAndWhatOverridesThem(t *testing.T) {
 		want.Name = name
 		want.ClientID = "id"
 		want.RedirectURL = "https://mail.example.com/oauth/callback"
+		want.Flow = "authorization_code"
 		want.AuthStyle = "params"
+		want.ClientCertificateAlgorithm = "PS256"
 		want.Mechanism = "auto"
 		if want.Preset != "google" {
 			want.Scopes = []string{
 				"https://outlook.office.com/IMAP.AccessAsUser.All",
 				"https://outlook.office.com/SMTP.Send",
 				"offline_access",
+				"openid", "profile", "email",
 			}
 			want.AuthorizationParams = map[string]string{}
 			want.IMAP = &Upstream{"outlook.office365.com", 993, "implicit"}
@@ -128,11 +137,11 @@ func TestPresetsAndWhatOverridesThem(t *testing.T) {
 			t.Errorf("%s:\n%+v\nwant:\n%+v", name, got, want)
 		}
 	}
-	if names := Presets(); !slices.IsSorted(names) || len(names) != 3 {
+	if names := Presets(); !slices.IsSorted(names) || len(names) != 4 {
 		t.Errorf("presets %q", names)
 	}
 	for _, name := range Presets() {
-		if preset(name, "organizations") == nil {
+		if preset(name, "organizations", flowNamed("command")) == nil {
 			t.Errorf("no preset %s", name)
 		}
 	}

@@ -12,13 +12,21 @@ import (
 	"testing"
 )
 
-// loadExample loads text as a sysadmin would who has written the secret into
-// the file that example.toml names.
+// loadExample loads text as a sysadmin would who has the files and the program
+// that example.toml names.
 func loadExample(t *testing.T, text string) *Config {
 	t.Helper()
 	t.Setenv("STATE_DIRECTORY", "")
-	dir := t.TempDir()
-	for name, content := range map[string]string{"xoauthd.toml": text, "google.secret": "secret\n"} {
+	dir, material := t.TempDir(), material(t)
+	for name, content := range map[string]string{
+		"google.secret":   "secret\n",
+		"company.pem":     material["chain.pem"],
+		"company.key":     material["pkcs1.key"],
+		"workspace.json":  material["service.json"],
+		"icloud.password": "password\n",
+		"frank.password":  "password\n",
+		"xoauthd.toml":    strings.ReplaceAll(text, "/usr/bin/oama", "/bin/sh"),
+	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -85,6 +93,28 @@ func TestExampleOfAWholeProvider(t *testing.T) {
 	given.AuthStyle, given.Mechanism = "params", "auto"
 	if !reflect.DeepEqual(omitted, given) {
 		t.Errorf("by default:\n%+v\nwant:\n%+v", omitted, given)
+	}
+}
+
+// TestExampleRecipes takes the # from each of the blocks that show another way.
+func TestExampleRecipes(t *testing.T) {
+	text := readExample(t)
+	shown := map[string]bool{}
+	for _, block := range regexp.MustCompile(`(?m)^# \[(provider|account)\..*\n(#( .*)?\n)+`).FindAllString(text, -1) {
+		uncommented := regexp.MustCompile(`(?m)^# ?`).ReplaceAllString(block, "")
+		c := loadExample(t, text+"\n"+uncommented)
+		for _, a := range c.Accounts {
+			shown[c.Providers[a.Provider].Flow] = true
+		}
+		legacy := strings.Contains(block, "legacy")
+		if len(c.Warnings) > 0 && !legacy || len(c.Accounts) < 3 && !strings.Contains(block, "[provider.example]") {
+			t.Errorf("%s\ngives %d accounts and %v", uncommented, len(c.Accounts), Faults(c.Warnings))
+		}
+	}
+	for _, f := range flows {
+		if !shown[f.name] || !strings.Contains(text, "#   "+f.name+" ") {
+			t.Errorf("the flow %s is not shown", f.name)
+		}
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/BurntSushi/toml"
@@ -19,8 +20,11 @@ import (
 // variables and systemd credentials that it names. Relative paths in it are
 // relative to its folder. The error is Faults, or says why the file cannot be
 // read.
-func Load(path string) (*Config, error) {
-	f := &file{name: path}
+func Load(path string) (*Config, error) { return loadAt(path, time.Now()) }
+
+// loadAt is Load at a time of its own, by which it is told what has expired.
+func loadAt(path string, now time.Time) (*Config, error) {
+	f := &file{name: path, now: now}
 	text, err := f.read()
 	if err != nil {
 		return nil, err
@@ -47,6 +51,7 @@ func Load(path string) (*Config, error) {
 type file struct {
 	name     string
 	mode     fs.FileMode
+	now      time.Time
 	faults   Faults
 	warnings []Fault
 	withheld Faults
@@ -116,7 +121,7 @@ func (f *file) notTOML(err error) error {
 	}
 	why := strings.TrimSuffix(at.Message, ".")
 	switch {
-	case strings.HasSuffix(at.LastKey, "client_secret"), strings.HasSuffix(at.LastKey, "password_hash"):
+	case strings.HasSuffix(at.LastKey, "client_secret"), strings.HasSuffix(at.LastKey, "password_hash"), strings.HasSuffix(at.LastKey, "upstream_password"):
 		// toml's own words quote some of the value.
 		why = "the value of this key is not a string: write it 'in quotes'"
 	case strings.Contains(why, "got '@'"):

@@ -18,6 +18,11 @@ func copyTestdata(t *testing.T) string {
 	if err := os.CopyFS(dir, os.DirFS("testdata")); err != nil {
 		t.Fatal(err)
 	}
+	for name, text := range material(t) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	files, err := filepath.Glob(filepath.Join(dir, "*.*"))
 	if err != nil {
 		t.Fatal(err)
@@ -28,7 +33,7 @@ func copyTestdata(t *testing.T) string {
 	}
 	for _, name := range append(files, configs...) {
 		mode := os.FileMode(0o600)
-		if filepath.Base(name) == "public.secret" || filepath.Base(name) == "public.key" {
+		if strings.HasPrefix(filepath.Base(name), "public.") {
 			mode = 0o644
 		}
 		if err := os.Chmod(name, mode); err != nil {
@@ -50,7 +55,7 @@ func TestWords(t *testing.T) {
 		}
 		for _, name := range files {
 			t.Run(kind+"/"+filepath.Base(name), func(t *testing.T) {
-				c, err := Load(name)
+				c, err := loadAt(name, today)
 				got := err
 				if kind == "good" {
 					if err != nil {

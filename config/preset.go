@@ -1,51 +1,117 @@
 package config
 
 // Presets returns the names of the presets, sorted.
-func Presets() []string { return []string{"google", "microsoft", "outlook"} }
+func Presets() []string { return []string{"google", "icloud", "microsoft", "outlook"} }
 
 // preset returns what is known of a provider, or nil if there is no preset of
 // that name. The empty name has a preset too, in which nothing is set. A
 // server's port follows from its TLS mode.
-func preset(name, tenant string) *Provider {
+func preset(name, tenant string, f *flow) *Provider {
 	p := &Provider{Preset: name}
 	switch name {
 	case "":
 	case "google":
-		p.Title = "Google"
-		p.AuthorizationURL = "https://accounts.google.com/o/oauth2/v2/auth"
-		p.TokenURL = "https://oauth2.googleapis.com/token"
-		p.RevocationURL = "https://oauth2.googleapis.com/revoke"
-		p.Issuer = "https://accounts.google.com"
-		p.Scopes = []string{"https://mail.google.com/"}
-		// Without offline there is no refresh token; without consent there is
-		// none the second time.
-		p.AuthorizationParams = map[string]string{"access_type": "offline", "prompt": "consent"}
-		p.IMAP = &Upstream{Host: "imap.gmail.com", TLS: "implicit"}
-		p.SMTP = &Upstream{Host: "smtp.gmail.com", TLS: "implicit"}
+		p.google(f)
+	case "icloud":
+		p.Title = "iCloud"
+		p.IMAP = &Upstream{Host: "imap.mail.me.com", TLS: "implicit"}
+		p.SMTP = &Upstream{Host: "smtp.mail.me.com", TLS: "starttls"}
 	case "microsoft":
 		p.Title = "Microsoft 365"
-		p.microsoft(tenant)
+		p.microsoft(tenant, f)
 		p.SMTP = &Upstream{Host: "smtp.office365.com", TLS: "starttls"}
 	case "outlook":
 		p.Title = "Outlook.com"
-		p.microsoft("consumers")
+		p.microsoft("consumers", f)
 		p.SMTP = &Upstream{Host: "smtp-mail.outlook.com", TLS: "starttls"}
 	default:
 		return nil
 	}
+	p.keep(f)
 	return p
+}
+
+func (p *Provider) google(f *flow) {
+	p.Title = "Google"
+	p.AuthorizationURL = "https://accounts.google.com/o/oauth2/v2/auth"
+	p.TokenURL = "https://oauth2.googleapis.com/token"
+	p.RevocationURL = "https://oauth2.googleapis.com/revoke"
+	p.Issuer = "https://accounts.google.com"
+	p.Scopes = []string{"https://mail.google.com/"}
+	if f.consent {
+		p.Scopes = append(p.Scopes, "openid", "email") // to be told who consented
+	}
+	// Without offline there is no refresh token; without consent there is
+	// none the second time.
+	p.AuthorizationParams = map[string]string{"access_type": "offline", "prompt": "consent"}
+	p.IMAP = &Upstream{Host: "imap.gmail.com", TLS: "implicit"}
+	p.SMTP = &Upstream{Host: "smtp.gmail.com", TLS: "implicit"}
 }
 
 // microsoft sets what is the same for companies and for persons. There is no
 // endpoint for revocation.
-func (p *Provider) microsoft(tenant string) {
+func (p *Provider) microsoft(tenant string, f *flow) {
 	base := "https://login.microsoftonline.com/" + tenant + "/oauth2/v2.0/"
 	p.AuthorizationURL = base + "authorize"
+	p.DeviceAuthorizationURL = base + "devicecode"
 	p.TokenURL = base + "token"
 	p.Scopes = []string{
 		"https://outlook.office.com/IMAP.AccessAsUser.All",
 		"https://outlook.office.com/SMTP.Send",
 		"offline_access",
 	}
+	switch {
+	case f.consent:
+		p.Scopes = append(p.Scopes, "openid", "profile", "email") // to be told who consented
+	case f.name == "client_credentials":
+		p.Scopes = []string{"https://outlook.office365.com/.default"}
+	}
 	p.IMAP = &Upstream{Host: "outlook.office365.com", TLS: "implicit"}
+}
+
+// keep forgets what a preset knows and the flow has no use for.
+func (p *Provider) keep(f *flow) {
+	for key, url := range map[string]*string{
+		"authorization_url":        &p.AuthorizationURL,
+		"device_authorization_url": &p.DeviceAuthorizationURL,
+		"token_url":                &p.TokenURL,
+		"revocation_url":           &p.RevocationURL,
+		"issuer":                   &p.Issuer,
+	} {
+		if !f.uses(key) {
+			*url = ""
+		}
+	}
+	if !f.uses("scopes") {
+		p.Scopes = nil
+	}
+	if !f.uses("authorization_params") {
+		p.AuthorizationParams = nil
+	}
+}
+
+// misfit says why a preset does not go with a flow, or nothing.
+func misfit(preset, flow string) string {
+	switch preset + " " + flow {
+	case "google device_code":
+		return `Google does not allow the mail scope to devices; use "authorization_code"`
+	case "google client_credentials":
+		return `an application has no access of its own at Google; use "service_account"`
+	case "google password":
+		return `Google has no such flow; use "authorization_code"`
+	case "microsoft service_account":
+		return `only Google has service accounts; use "client_credentials"`
+	case "outlook service_account":
+		return `only Google has service accounts; use "authorization_code"`
+	case "outlook client_credentials":
+		return `an application has no access of its own to the mailboxes of persons; use "authorization_code"`
+	case "outlook password":
+		return `Microsoft has no such flow for persons; use "authorization_code"`
+	case "microsoft app_password", "outlook app_password":
+		return `Microsoft takes no passwords for IMAP; use "authorization_code"`
+	}
+	if preset == "icloud" && flow != "app_password" {
+		return `iCloud has no OAuth 2.0; use "app_password"`
+	}
+	return ""
 }

@@ -23,60 +23,106 @@ func (t *table) providers(web *Web) map[string]*Provider {
 func (t *table) provider(web *Web) *Provider {
 	p := t.preset()
 	p.Name = t.name()
-	p.ClientID = t.text("client_id", "")
-	p.ClientSecret = t.clientSecret()
+	t.client(p)
+	p.ServiceAccount = t.serviceAccount()
+	p.TokenCommand, p.TokenCommandTimeout = t.tokenCommand()
+
 	p.AuthorizationURL = t.url("authorization_url", p.AuthorizationURL)
-	p.TokenURL = t.url("token_url", p.TokenURL)
+	p.DeviceAuthorizationURL = t.url("device_authorization_url", p.DeviceAuthorizationURL)
+	p.TokenURL = t.tokenURL(p.TokenURL, p.ServiceAccount)
 	p.RevocationURL = t.url("revocation_url", p.RevocationURL)
-	if web != nil {
+	if web != nil && p.Flow == "authorization_code" {
 		p.RedirectURL = web.PublicURL + "/callback"
 	}
 	p.RedirectURL = t.redirectURL(p.RedirectURL)
 	p.Issuer = t.url("issuer", p.Issuer)
 	p.Scopes = t.texts("scopes", p.Scopes)
 	p.AuthorizationParams = t.params(p.AuthorizationParams)
-	p.AuthStyle = t.oneOf("auth_style", "params", "params", "header")
-	p.Mechanism = t.oneOf("mechanism", "auto", "auto", "xoauth2", "oauthbearer")
+	p.Mechanism = t.mechanism(p.Flow)
 	p.CAFile, p.RootCAs = t.roots()
 	p.IMAP = t.upstream("imap", p.IMAP)
 	p.SMTP = t.upstream("smtp", p.SMTP)
-	t.complete()
 	return p
 }
 
-// preset returns a provider in which all is set that the preset knows.
+// preset returns a provider in which all is set that the preset knows. If it or
+// the flow is not known, the provider has no flow, and nothing is told of what
+// it lacks: that would be noise.
 func (t *table) preset() *Provider {
 	name := t.text("preset", "")
-	tenant := t.text("tenant", "")
-	if tenant != "" && name != "microsoft" {
-		t.fault("tenant", `only the preset "microsoft" has tenants`)
-	}
-	if !tenantName.MatchString(tenant) {
-		t.fault("tenant", `%q is neither a tenant's id nor a domain, nor "organizations" or "common"`, tenant)
-	}
-	p := preset(name, cmp.Or(tenant, "organizations"))
-	if p == nil {
+	known := slices.Contains(Presets(), name) || !t.has("preset")
+	if !known && name != "" {
 		t.fault("preset", "there is no preset %q; the presets are %s", name, enumerate(Presets()))
-		p = &Provider{}
 	}
+	f := t.flow(name)
+	if f != nil && known {
+		t.checkKeys(f)
+	}
+	tenant := t.text("tenant", "")
+	if f == nil || !known {
+		return &Provider{IMAP: &Upstream{}, SMTP: &Upstream{}}
+	}
+	t.checkTenant(tenant, name, f)
+	p := preset(name, cmp.Or(tenant, "organizations"), f)
+	p.Flow = f.name
 	return p
+}
+
+// checkKeys tells of the keys that are too many or too few for the flow.
+func (t *table) checkKeys(f *flow) {
+	whose := ""
+	if !t.has("flow") {
+		whose = ", which is the default"
+	}
+	if t.refuse(f, whose) && whose != "" {
+		return // another is meant
+	}
+	t.complete(f, f.needs, "")
+	if !t.has("preset") && !t.has("imap") && !t.has("smtp") {
+		t.file.fault(t.place.at(), `%s has neither imap nor smtp: write for example imap = { host = "imap.example.com" }`, t.header())
+	}
+}
+
+func (t *table) checkTenant(tenant, preset string, f *flow) {
+	appOnly := preset == "microsoft" && f.name == "client_credentials"
+	switch {
+	case tenant != "" && preset != "microsoft":
+		t.fault("tenant", `only the preset "microsoft" has tenants`)
+	case !tenantName.MatchString(tenant):
+		t.fault("tenant", `%q is neither a tenant's id nor a domain, nor "organizations" or "common"`, tenant)
+	case appOnly && !t.has("tenant") && !t.has("token_url"):
+		t.file.fault(t.place.at(), "%s has no tenant, which the flow %q needs: write the tenant's id or a domain of it", t.header(), f.name)
+	case appOnly && slices.Contains([]string{"organizations", "common", "consumers"}, tenant):
+		t.fault("tenant", "%q is not one tenant, which the flow %q needs: write the tenant's id or a domain of it", tenant, f.name)
+	}
 }
 
 var tenantName = regexp.MustCompile(`^[0-9A-Za-z.-]*$`)
 
-// complete tells what is missing that no preset gives.
-func (t *table) complete() {
-	t.require("client_id", "the provider gives one when xoauthd is registered there as an application")
-	if t.has("preset") {
-		return
+// tokenURL reads the token endpoint, which a service account's key file knows
+// too.
+func (t *table) tokenURL(preset string, account *ServiceAccount) string {
+	s := t.url("token_url", preset)
+	if account == nil || s != "" || t.has("token_url") {
+		return s
 	}
-	const why = "without a preset it must be given"
-	t.require("authorization_url", why)
-	t.require("token_url", why)
-	t.require("scopes", why)
-	if !t.has("imap") && !t.has("smtp") {
-		t.file.fault(t.place.at(), `%s has neither imap nor smtp: write for example imap = { host = "imap.example.com" }`, t.header())
+	if account.TokenURL == "" {
+		t.file.fault(t.place.at(), "%s has no token_url, nor has its key file a token_uri: for Google it is https://oauth2.googleapis.com/token", t.header())
 	}
+	return account.TokenURL
+}
+
+// mechanism reads the SASL mechanism with which the upstream is logged in to.
+func (t *table) mechanism(flow string) string {
+	s, ok := value[string](t, "mechanism")
+	words, what := []string{"auto", "xoauth2", "oauthbearer"}, "an access token"
+	if flow == "app_password" {
+		words, what = []string{"auto", "plain", "login"}, "a password"
+	}
+	if ok && flow != "" && !slices.Contains(words, s) {
+		t.fault("mechanism", "%q is not one of %s: with the flow %q, what logs in is %s", s, enumerate(words), flow, what)
+	}
+	return cmp.Or(s, "auto")
 }
 
 // params reads authorization_params. They are added to the preset's; an empty
@@ -155,7 +201,7 @@ func (t *table) upstream(protocol string, preset *Upstream) *Upstream {
 	}
 	u.Port = sub.integer("port", ports[protocol][u.TLS], 1, 65535)
 	for mode, port := range ports[protocol] {
-		if u.Port == port && u.TLS != mode && !sub.has("tls") {
+		if u.Port == port && u.TLS != mode && u.TLS != "" && !sub.has("tls") {
 			sub.fault("port", "%d is the usual port of %q, but tls is not given and thus %q; say which it is", port, mode, u.TLS)
 		}
 	}

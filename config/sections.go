@@ -2,9 +2,7 @@ package config
 
 import (
 	"cmp"
-	"maps"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -116,54 +114,4 @@ func (t *table) listeners(providers map[string]*Provider) []Listener {
 		l.done()
 	}
 	return listeners
-}
-
-func (t *table) accounts(providers map[string]*Provider) map[string]*Account {
-	accounts := map[string]*Account{}
-	for _, a := range t.tables("account") {
-		a.require("provider", "name one of the [provider.NAME] tables")
-		a.require("password_hash", `whoever reached the port could log in; make one with "xoauthd hash-password"`)
-		if a.name() == "." || a.name() == ".." {
-			t.file.fault(a.place.at(), "%s: the name cannot be that of a page; write the mailbox's address", a.header())
-		}
-		accounts[a.name()] = &Account{
-			Name:         a.name(),
-			Provider:     a.providerName(providers),
-			PasswordHash: a.passwordHash(),
-			Enabled:      a.boolean("enabled", true),
-			Line:         a.place.at(),
-		}
-		a.done()
-	}
-	return accounts
-}
-
-// passwordHash never shows what it reads: it may be a password.
-func (t *table) passwordHash() string {
-	hash, ok := value[string](t, "password_hash")
-	if !ok {
-		return ""
-	}
-	if err := checkHash(hash); err != nil {
-		t.fault("password_hash", "%v", err)
-	}
-	return hash
-}
-
-// providerName reads the name of a provider, which must be there.
-func (t *table) providerName(providers map[string]*Provider) string {
-	name := t.text("provider", "")
-	if name == "" || providers[name] != nil {
-		return name
-	}
-	names := slices.Sorted(maps.Keys(providers))
-	switch near := nearest(name, names); {
-	case near != "":
-		t.fault("provider", "there is no provider %q; did you mean %q?", name, near)
-	case len(names) > 0:
-		t.fault("provider", "there is no provider %q; the providers are %s", name, enumerate(names))
-	default:
-		t.fault("provider", "there is no provider %q; add a table [provider.%[1]s]", name)
-	}
-	return ""
 }

@@ -16,27 +16,46 @@ type source struct {
 	read func(string) (string, error)
 }
 
-// clientSecret reads the one of its keys that gives a provider's client
-// secret, or none of them.
-func (t *table) clientSecret() Secret {
-	return t.secret("secret", checkSecret,
-		source{"client_secret", t.inlineSecret},
-		source{"client_secret_file", t.fileSecret},
-		source{"client_secret_env", envSecret},
-		source{"client_secret_credential", credentialSecret},
-	)
+// variants returns the keys by which a secret can be given.
+func variants(key string) []string {
+	return []string{key, key + "_file", key + "_env", key + "_credential"}
+}
+
+// sources returns the sources that the variants of key name.
+func (t *table) sources(key string) []source {
+	keys := variants(key)
+	return []source{
+		{keys[0], func(secret string) (string, error) { return t.inlineSecret(key, secret) }},
+		{keys[1], t.fileSecret},
+		{keys[2], envSecret},
+		{keys[3], credentialSecret},
+	}
+}
+
+// given returns those of the keys that are there, in the order of the file.
+func (t *table) given(keys ...string) []string {
+	given := slices.DeleteFunc(slices.Clone(keys), func(key string) bool { return !t.has(key) })
+	slices.SortStableFunc(given, func(a, b string) int { return t.line(a) - t.line(b) })
+	return given
+}
+
+// keepOne tells of all the keys that are there but the first. The noun is what
+// each of them gives.
+func (t *table) keepOne(noun string, keys ...string) {
+	given := t.given(keys...)
+	for i := 1; i < len(given); i++ {
+		t.fault(given[i], "there is a %s already, by %s in line %d; keep one of the two", noun, given[0], t.line(given[0]))
+	}
 }
 
 // secret reads what one of the sources gives, or none of them. The noun is what
 // it is called where two do.
 func (t *table) secret(noun string, check func(string) error, sources ...source) Secret {
-	var given []string
+	var keys []string
 	var secret string
 	for _, source := range sources {
+		keys = append(keys, source.key)
 		arg := t.text(source.key, "")
-		if t.has(source.key) {
-			given = append(given, source.key)
-		}
 		if arg == "" {
 			continue
 		}
@@ -54,37 +73,44 @@ func (t *table) secret(noun string, check func(string) error, sources ...source)
 		}
 		secret = s
 	}
-	slices.SortStableFunc(given, func(a, b string) int { return t.line(a) - t.line(b) })
-	for i := 1; i < len(given); i++ {
-		t.fault(given[i], "there is a %s already, by %s in line %d; keep one of the two", noun, given[0], t.line(given[0]))
-	}
+	t.keepOne(noun, keys...)
 	return Secret(secret)
 }
 
-func (t *table) inlineSecret(secret string) (string, error) {
+func (t *table) inlineSecret(key, secret string) (string, error) {
 	if public(t.file.mode) {
-		t.file.warn(t.line("client_secret"), "client_secret: everybody on this machine can read it here; chmod o= %s", t.file.name)
+		t.file.warn(t.line(key), "%s: everybody on this machine can read it here; chmod o= %s", key, t.file.name)
 	}
 	return secret, nil
 }
 
 func (t *table) fileSecret(path string) (string, error) {
 	path = t.file.path(path)
+	text, mode, err := readFile(path)
+	if err == nil && public(mode) {
+		err = errPublic(path)
+	}
+	return text, err
+}
+
+// readFile reads a whole file. Its errors name it.
+func readFile(path string) (text string, mode fs.FileMode, err error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return "", reason(path, err)
+		return "", 0, reason(path, err)
 	}
 	if !info.Mode().IsRegular() {
-		return "", fmt.Errorf("%s is not a file", path)
+		return "", 0, fmt.Errorf("%s is not a file", path)
 	}
-	if public(info.Mode()) {
-		return "", fmt.Errorf("%s: everybody on this machine can read it; chmod o= %[1]s", path)
-	}
-	secret, err := os.ReadFile(path)
+	b, err := os.ReadFile(path)
 	if err != nil {
-		return "", reason(path, err)
+		return "", 0, reason(path, err)
 	}
-	return string(secret), nil
+	return string(b), info.Mode(), nil
+}
+
+func errPublic(path string) error {
+	return fmt.Errorf("%s: everybody on this machine can read it; chmod o= %[1]s", path)
 }
 
 func envSecret(name string) (string, error) {

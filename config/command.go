@@ -1,0 +1,41 @@
+package config
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// tokenCommand reads a command that prints an access token, a program and its
+// arguments, and the time it has. There is no shell, and the daemon's PATH is
+// not the reader's, so the program has its whole path. A client that logs in
+// waits 28 seconds, of which the upstream needs some.
+func (t *table) tokenCommand() ([]string, time.Duration) {
+	command := t.texts("token_command", nil)
+	timeout := t.duration("token_command_timeout", 10*time.Second, time.Second, 20*time.Second)
+	if len(command) == 0 {
+		return nil, 0
+	}
+	if err := checkProgram(command[0]); command[0] != "" && err != nil {
+		t.file.fault(t.place.key("token_command").item(0).at(), "token_command: %v", err)
+	}
+	return command, timeout
+}
+
+func checkProgram(path string) error {
+	if !filepath.IsAbs(path) {
+		return errors.New("it must begin with the whole path of a program, such as /usr/bin/oama")
+	}
+	info, err := os.Stat(path)
+	switch {
+	case err != nil && strings.Contains(path, " "):
+		return errors.New("there is no program of that name; each argument is a string of its own")
+	case err != nil:
+		return reason(path, err)
+	case !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0:
+		return errors.New(path + " is not a program; chmod +x makes one of a script")
+	}
+	return nil
+}

@@ -1,0 +1,105 @@
+package config
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"encoding/pem"
+	"math/big"
+	"sync"
+	"testing"
+	"time"
+)
+
+// today is when the tests of what expires take place.
+var today = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+
+// Keys are made by the tests: in the source, they would look like leaked ones.
+var (
+	testKey  = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
+	otherKey = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
+	shortKey = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 1024) })
+	curveKey = sync.OnceValues(func() (*ecdsa.PrivateKey, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) })
+)
+
+// must returns what cannot fail here.
+func must[T any](t *testing.T) func(T, error) T {
+	return func(v T, err error) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+func block(kind string, der []byte) string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
+}
+
+// certificate returns one of the test key.
+func certificate(t *testing.T, from, to time.Time) string {
+	t.Helper()
+	key := must[*rsa.PrivateKey](t)(testKey())
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1),
+		Subject:      pkix.Name{CommonName: "xoauthd"},
+		NotBefore:    from,
+		NotAfter:     to,
+	}
+	return block("CERTIFICATE", must[[]byte](t)(x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)))
+}
+
+func pkcs8(t *testing.T, key any) string {
+	t.Helper()
+	return block("PRIVATE KEY", must[[]byte](t)(x509.MarshalPKCS8PrivateKey(key)))
+}
+
+func toJSON(t *testing.T, v map[string]any) string {
+	t.Helper()
+	return string(must[[]byte](t)(json.Marshal(v)))
+}
+
+// material returns the files that those in testdata speak of, by name.
+func material(t *testing.T) map[string]string {
+	t.Helper()
+	key := must[*rsa.PrivateKey](t)(testKey())
+	good := certificate(t, today.AddDate(-1, 0, 0), today.AddDate(1, 0, 0))
+	own := pkcs8(t, key)
+	account := map[string]any{
+		"type": "service_account", "private_key_id": "kid", "private_key": own,
+		"client_email": "robot@project.iam.gserviceaccount.com", "token_uri": "https://oauth2.googleapis.com/token",
+	}
+	changed := func(key string, value any) string {
+		defer func(old any) { account[key] = old }(account[key])
+		account[key] = value
+		return toJSON(t, account)
+	}
+	return map[string]string{
+		"both.pem":        good + own,
+		"public.both.pem": good + own,
+		"chain.pem":       good + good,
+		"expired.pem":     certificate(t, today.AddDate(-2, 0, 0), today.AddDate(0, 0, -10)) + own,
+		"ending.pem":      certificate(t, today.AddDate(-2, 0, 0), today.AddDate(0, 0, 30)) + own,
+		"pkcs1.key":       block("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(key)),
+		"public.pem.key":  own,
+		"other.key":       pkcs8(t, must[*rsa.PrivateKey](t)(otherKey())),
+		"short.key":       pkcs8(t, must[*rsa.PrivateKey](t)(shortKey())),
+		"curve.key":       pkcs8(t, must[*ecdsa.PrivateKey](t)(curveKey())),
+		"encrypted.key":   block("ENCRYPTED PRIVATE KEY", []byte("hunter")),
+		"damaged.key":     block("PRIVATE KEY", []byte("hunter")),
+		"damaged.pem":     block("CERTIFICATE", []byte("hunter")) + own,
+
+		"service.json":    toJSON(t, account),
+		"external.json":   `{"type": "external_account", "audience": "hunter"}`,
+		"user.json":       `{"type": "authorized_user", "refresh_token": "hunter"}`,
+		"no_email.json":   changed("client_email", ""),
+		"no_key.json":     changed("private_key", "hunter"),
+		"no_token.json":   changed("token_uri", ""),
+		"http_token.json": changed("token_uri", "http://hunter.example.com/token"),
+	}
+}

@@ -1,0 +1,88 @@
+package config
+
+import (
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// minKeyBits is what RFC 7518 section 3.3 demands of an RSA key.
+const minKeyBits = 2048
+
+// blocks returns the parts of a PEM file (RFC 7468), in their order.
+func blocks(text string) (all []*pem.Block) {
+	for block, rest := pem.Decode([]byte(text)); block != nil; block, rest = pem.Decode(rest) {
+		all = append(all, block)
+	}
+	return all
+}
+
+func isKey(b *pem.Block) bool { return strings.HasSuffix(b.Type, "PRIVATE KEY") }
+
+func holdsKey(text string) bool { return slices.ContainsFunc(blocks(text), isKey) }
+
+// parseKey returns the private key in a PEM file. Its errors show nothing of it.
+func parseKey(text string) (*rsa.PrivateKey, error) {
+	for _, b := range blocks(text) {
+		if !isKey(b) {
+			continue
+		}
+		parsed, err := decodeKey(b)
+		if err != nil {
+			return nil, err
+		}
+		key, ok := parsed.(*rsa.PrivateKey)
+		switch {
+		case !ok:
+			return nil, errors.New("the private key is not for RSA; make an RSA key")
+		case key.N.BitLen() < minKeyBits:
+			return nil, fmt.Errorf("the private key has %d bits, and RFC 7518 section 3.3 demands %d; make a longer one", key.N.BitLen(), minKeyBits)
+		}
+		return key, nil
+	}
+	return nil, errors.New("there is no private key in PEM format in it")
+}
+
+// decodeKey reads PKCS #1 and #8. What package x509 would say is nothing to act
+// upon.
+func decodeKey(b *pem.Block) (key any, err error) {
+	switch {
+	case b.Type == "ENCRYPTED PRIVATE KEY" || b.Headers["DEK-Info"] != "": // RFC 1421 section 4.6.1.3
+		return nil, errors.New(`the private key is encrypted; decrypt it with "openssl pkey"`)
+	case b.Type == "PRIVATE KEY":
+		key, err = x509.ParsePKCS8PrivateKey(b.Bytes)
+	case b.Type == "RSA PRIVATE KEY":
+		key, err = x509.ParsePKCS1PrivateKey(b.Bytes)
+	}
+	if err != nil {
+		return nil, errors.New("the private key is damaged; copy the whole file")
+	}
+	return key, nil
+}
+
+func checkKey(text string) error {
+	_, err := parseKey(text)
+	return err
+}
+
+// parseCertificates returns the certificates in a PEM file.
+func parseCertificates(text string) (all []*x509.Certificate, err error) {
+	for _, b := range blocks(text) {
+		if b.Type != "CERTIFICATE" {
+			continue
+		}
+		c, err := x509.ParseCertificate(b.Bytes)
+		if err != nil {
+			return nil, errors.New("a certificate in it is damaged; copy the whole file")
+		}
+		all = append(all, c)
+	}
+	if len(all) == 0 {
+		return nil, errors.New("there is no certificate in PEM format in it")
+	}
+	return all, nil
+}

@@ -1,0 +1,72 @@
+package config
+
+import (
+	"crypto/rsa"
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// A ServiceAccount acts for every mailbox of a Google Workspace whose
+// administrator has allowed it to.
+type ServiceAccount struct {
+	Email    string          // who signs the assertions (iss of RFC 7523 section 3)
+	KeyID    string          // kid of RFC 7515 section 4.1.4
+	Key      *rsa.PrivateKey // for RS256
+	TokenURL string          // as the key file has it; Provider.TokenURL is what counts
+}
+
+// serviceAccount reads a service account's key file.
+func (t *table) serviceAccount() *ServiceAccount {
+	text := t.secret("service account", checkServiceAccount,
+		source{"service_account_file", t.fileSecret},
+		source{"service_account_credential", credentialSecret},
+	).Reveal()
+	account, err := parseServiceAccount(text)
+	if err != nil {
+		return nil // told already, or withheld, or not given
+	}
+	return account
+}
+
+func checkServiceAccount(text string) error {
+	_, err := parseServiceAccount(text)
+	return err
+}
+
+// parseServiceAccount reads the key file of a service account as Google's
+// console makes it. Its errors show nothing of the file.
+func parseServiceAccount(text string) (*ServiceAccount, error) {
+	var file struct {
+		Type       string `json:"type"`
+		KeyID      string `json:"private_key_id"`
+		PrivateKey string `json:"private_key"`
+		Email      string `json:"client_email"`
+		TokenURL   string `json:"token_uri"`
+
+		Installed, Web any // of an OAuth client
+	}
+	if json.Unmarshal([]byte(text), &file) != nil {
+		return nil, errors.New("what is in it is not JSON; keep the key file as Google's console has made it")
+	}
+	switch {
+	case file.Installed != nil || file.Web != nil:
+		return nil, errors.New(`what is in it is an OAuth client, whose client_id and client_secret go with the flow "authorization_code"; make a key of the service account`)
+	case file.Type == "external_account":
+		return nil, errors.New(`what is in it is an external account (workload identity federation), which can only be used by a token_command; make a key of the service account`)
+	case file.Type != "service_account":
+		return nil, errors.New(`what is in it has not the type "service_account"; make a key of the service account at Google's console`)
+	case oneLine(file.Email) != nil:
+		return nil, errors.New("there is no client_email in it; keep the key file as Google's console has made it")
+	}
+	if file.TokenURL != "" {
+		if err := checkURL(file.TokenURL); err != nil {
+			return nil, fmt.Errorf("its token_uri %w", err)
+		}
+	}
+	key, err := parseKey(file.PrivateKey)
+	if err != nil {
+		return nil, fmt.Errorf("its private_key: %w", err)
+	}
+	return &ServiceAccount{file.Email, file.KeyID, key, file.TokenURL}, nil
+}
