@@ -4,23 +4,42 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 )
 
+// accounts reads the accounts, of which a pattern makes one for each of its
+// mailboxes.
 func (t *table) accounts(providers map[string]*Provider) map[string]*Account {
 	accounts := map[string]*Account{}
-	for _, a := range t.tables("account") {
-		accounts[a.name()] = a.account(providers)
+	whole := map[string]*Account{} // those that are written out in full, by folded name
+	var patterns []*pattern
+	t.file.accounts = t.tables("account")
+	for _, a := range t.file.accounts {
+		account := a.account(providers)
+		if isPattern(a.name()) {
+			patterns = append(patterns, a.pattern(account))
+		} else {
+			a.checkWhole()
+			accounts[a.name()] = account
+			whole[strings.ToLower(a.name())] = account
+		}
 		a.done()
+	}
+	for _, p := range patterns {
+		t.file.expand(p, whole, accounts)
+	}
+	if len(accounts) > maxAccounts {
+		t.file.fault(0, "there are %d accounts with the mailboxes of all patterns, and %d are the most", len(accounts), maxAccounts)
 	}
 	return accounts
 }
 
+// account reads what a mailbox and a pattern have in common.
 func (t *table) account(providers map[string]*Provider) *Account {
 	if t.name() == "." || t.name() == ".." {
 		t.file.fault(t.place.at(), "%s: the name cannot be that of a page; write the mailbox's address", t.header())
 	}
 	t.require("provider", "name one of the [provider.NAME] tables")
-	t.require("password_hash", `whoever reached the port could log in; make one with "xoauthd hash-password"`)
 	a := &Account{
 		Name:     t.name(),
 		Provider: t.providerName(providers),
@@ -44,11 +63,25 @@ func (t *table) checkAccountKeys(p *Provider) {
 	f := flowNamed(p.Flow)
 	whose := fmt.Sprintf(" of the provider %q", p.Name)
 	t.refuse(f, whose)
+	if isPattern(t.name()) && !f.patterns {
+		t.file.fault(t.place.at(), "%s: a pattern needs tokens for any mailbox, and the flow %q%s gives them for one alone; patterns go with %s",
+			t.header(), f.name, whose, flowNames(func(o *flow) bool { return o.patterns }))
+		return
+	}
 	t.complete(f, f.accountNeeds, whose)
 	for _, protocol := range []string{"imap", "smtp"} {
 		if key := protocol + "_user"; t.has(key) && p.Upstream(protocol) == nil {
 			t.fault(key, "means nothing here: the provider %q has no %s server", p.Name, protocol)
 		}
+	}
+}
+
+// checkWhole tells of the keys of an account that is written out in full.
+func (t *table) checkWhole() {
+	t.require("password_hash", `whoever reached the port could log in; make one with "xoauthd hash-password"`)
+	t.asked = append(t.asked, patternKeys...)
+	for _, key := range t.given(patternKeys...) {
+		t.fault(key, `only a pattern has one, such as [account."*@example.com"]`)
 	}
 }
 

@@ -14,12 +14,17 @@ import (
 func (f *file) check(c *Config) {
 	f.checkPresence(c)
 	f.checkAddresses()
-	f.checkNames(c.Accounts)
+	f.checkNames()
 	for _, l := range c.Listeners {
 		f.checkListener(l, c.Providers)
 	}
+	seen := map[string]bool{} // accounts, and patterns as one
 	for _, a := range byLine(c.Accounts) {
-		f.checkAccount(a, c)
+		name := cmp.Or(a.Pattern, a.Name)
+		if !seen[name] {
+			f.checkAccount(a, name, c)
+		}
+		seen[name] = true
 	}
 }
 
@@ -27,10 +32,10 @@ func (f *file) checkPresence(c *Config) {
 	if len(c.Listeners) == 0 {
 		f.fault(0, `there is no listener, so that no client can connect: add a table [[listener]] with protocol = "imap" and address = "127.0.0.1:1143"`)
 	}
-	if len(c.Providers) == 0 && len(c.Accounts) == 0 {
+	if len(c.Providers) == 0 && len(f.accounts) == 0 {
 		f.fault(0, `there is no provider: add a table [provider.google] with preset = "google" and a client_id`)
 	}
-	if len(c.Accounts) == 0 {
+	if len(f.accounts) == 0 {
 		f.fault(0, `there is no account, so that no client can log in: add a table [account."alice@example.com"] with its provider and a password_hash from "xoauthd hash-password"`)
 	}
 	needsConsent := func(a *Account) bool {
@@ -52,13 +57,13 @@ func (f *file) checkAddresses() {
 	}
 }
 
-func (f *file) checkNames(accounts map[string]*Account) {
-	first := map[string]*Account{}
-	for _, a := range byLine(accounts) {
-		folded := strings.ToLower(a.Name)
+func (f *file) checkNames() {
+	first := map[string]*table{}
+	for _, a := range f.accounts {
+		folded := strings.ToLower(a.name())
 		if other := first[folded]; other != nil {
-			f.fault(a.Line, "[%s] differs from the account in line %d only in upper and lower case, and logins are matched without regard to that",
-				toml.Key{"account", a.Name}, other.Line)
+			f.fault(a.place.at(), "%s differs from the account in line %d only in upper and lower case, and logins are matched without regard to that",
+				a.header(), other.place.at())
 			continue
 		}
 		first[folded] = a
@@ -82,7 +87,7 @@ func (f *file) checkListener(l Listener, providers map[string]*Provider) {
 		l.Protocol, toml.Key{"provider", slices.Min(slices.Collect(maps.Keys(served)))})
 }
 
-func (f *file) checkAccount(a *Account, c *Config) {
+func (f *file) checkAccount(a *Account, name string, c *Config) {
 	p := c.Providers[a.Provider]
 	if p == nil || !a.Enabled || len(c.Listeners) == 0 {
 		return
@@ -92,7 +97,7 @@ func (f *file) checkAccount(a *Account, c *Config) {
 			return
 		}
 	}
-	f.warn(a.Line, "[%s]: no listener serves its provider, %q", toml.Key{"account", a.Name}, a.Provider)
+	f.warn(a.Line, "[%s]: no listener serves its provider, %q", toml.Key{"account", name}, a.Provider)
 }
 
 func byLine(accounts map[string]*Account) []*Account {

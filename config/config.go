@@ -26,7 +26,7 @@ type Config struct {
 	Metrics        *Metrics // nil: no metrics endpoint
 	Listeners      []Listener
 	Providers      map[string]*Provider // by name
-	Accounts       map[string]*Account  // by name, as written
+	Accounts       map[string]*Account  // by name, as written; of patterns, one for each mailbox
 
 	// Withheld tells of the systemd credentials that this process was not given.
 	// Commands can do without; a daemon cannot, and must not start.
@@ -158,6 +158,7 @@ func (u Upstream) Address() string {
 // An Account is a mailbox, and the password its clients log in with.
 type Account struct {
 	Name         string // the user name, of clients and at the provider
+	Pattern      string // the name of the table that it comes from, "*@example.com"; empty: its own
 	Provider     string // a name in Config.Providers
 	PasswordHash string // argon2id, in PHC string format
 	Enabled      bool   // if not, the grant is kept and logins are refused

@@ -19,13 +19,14 @@ func loadExample(t *testing.T, text string) *Config {
 	t.Setenv("STATE_DIRECTORY", "")
 	dir, material := t.TempDir(), material(t)
 	for name, content := range map[string]string{
-		"google.secret":   "secret\n",
-		"company.pem":     material["chain.pem"],
-		"company.key":     material["pkcs1.key"],
-		"workspace.json":  material["service.json"],
-		"icloud.password": "password\n",
-		"frank.password":  "password\n",
-		"xoauthd.toml":    strings.ReplaceAll(text, "/usr/bin/oama", "/bin/sh"),
+		"google.secret":             "secret\n",
+		"company.pem":               material["chain.pem"],
+		"company.key":               material["pkcs1.key"],
+		"company.example.passwords": "grace@company.example:" + hash,
+		"workspace.json":            material["service.json"],
+		"icloud.password":           "password\n",
+		"frank.password":            "password\n",
+		"xoauthd.toml":              strings.ReplaceAll(text, "/usr/bin/oama", "/bin/sh"),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)

@@ -1,9 +1,7 @@
 package config
 
 import (
-	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -42,9 +40,4 @@ func (f Faults) Unwrap() []error {
 		errs[i] = fault
 	}
 	return errs
-}
-
-// sortByLine keeps the order in which the faults of one line were found.
-func sortByLine(f []Fault) {
-	slices.SortStableFunc(f, func(a, b Fault) int { return cmp.Compare(a.Line, b.Line) })
 }

@@ -15,7 +15,8 @@ type flow struct {
 	accountNeeds [][]string // and of its accounts
 	takes        []string   // keys of either that it can do without
 
-	consent bool // a person must consent, for each account
+	consent  bool // a person must consent, for each account
+	patterns bool // what it needs is no mailbox's own, so that it serves any
 }
 
 // How a client shows that it is the one of its client_id (RFC 6749 section 2.3).
@@ -39,22 +40,25 @@ var flows = []flow{
 		takes:   append([]string{"revocation_url", "login_hint"}, registration...),
 		consent: true,
 	}, {
-		name:  "client_credentials",
-		needs: [][]string{{"client_id"}, {"token_url"}, {"scopes"}, proofs},
-		takes: registration,
+		name:     "client_credentials",
+		needs:    [][]string{{"client_id"}, {"token_url"}, {"scopes"}, proofs},
+		takes:    registration,
+		patterns: true,
 	}, {
-		name:  "service_account",
-		needs: [][]string{{"service_account_file", "service_account_credential"}, {"scopes"}},
-		takes: []string{"token_url"},
+		name:     "service_account",
+		needs:    [][]string{{"service_account_file", "service_account_credential"}, {"scopes"}},
+		takes:    []string{"token_url"},
+		patterns: true,
 	}, {
 		name:         "password",
 		needs:        [][]string{{"client_id"}, {"token_url"}},
 		accountNeeds: [][]string{variants("upstream_password")},
 		takes:        append([]string{"scopes"}, registration...),
 	}, {
-		name:  "command",
-		needs: [][]string{{"token_command"}},
-		takes: []string{"token_command_timeout"},
+		name:     "command",
+		needs:    [][]string{{"token_command"}},
+		takes:    []string{"token_command_timeout"},
+		patterns: true,
 	}, {
 		name:         "app_password",
 		accountNeeds: [][]string{variants("upstream_password")},

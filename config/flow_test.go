@@ -102,10 +102,11 @@ func TestDeviceOfPreset(t *testing.T) {
 // TestFlowsNameKnownKeys holds that a flow misspells no key.
 func TestFlowsNameKnownKeys(t *testing.T) {
 	top := &table{file: &file{}}
-	provider, account := top.sub("provider", nil), top.sub("account", nil)
+	provider, account, pattern := top.sub("provider", nil), top.sub("account", nil), top.sub("*@example.com", nil)
 	provider.provider(nil)
 	account.account(nil)
-	known := slices.Concat(provider.asked, account.asked)
+	pattern.pattern(&Account{Name: "*@example.com"})
+	known := slices.Concat(provider.asked, account.asked, pattern.asked)
 	for _, f := range flows {
 		for _, key := range slices.Concat(append(slices.Concat(f.needs, f.accountNeeds), f.takes)...) {
 			if !slices.Contains(known, key) {

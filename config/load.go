@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -35,12 +37,12 @@ func loadAt(path string, now time.Time) (*Config, error) {
 	}
 	c := f.config(&table{file: f, values: values, place: locate(text)})
 	if len(f.faults) > 0 {
-		sortByLine(f.faults)
+		f.sort(f.faults)
 		return nil, f.faults
 	}
-	sortByLine(f.warnings)
+	f.sort(f.warnings)
 	c.Warnings = f.warnings
-	sortByLine(f.withheld)
+	f.sort(f.withheld)
 	c.Withheld = f.withheld
 	sum := sha256.Sum256([]byte(text))
 	c.Fingerprint = hex.EncodeToString(sum[:8])
@@ -56,6 +58,7 @@ type file struct {
 	warnings []Fault
 	withheld Faults
 	listens  []endpoint
+	accounts []*table // with their patterns, sorted by line
 }
 
 func (f *file) fault(line int, format string, args ...any) {
@@ -64,6 +67,20 @@ func (f *file) fault(line int, format string, args ...any) {
 
 func (f *file) warn(line int, format string, args ...any) {
 	f.warnings = append(f.warnings, Fault{f.name, line, fmt.Sprintf(format, args...)})
+}
+
+// sort keeps the order in which the faults of one line were found. Those of
+// other files come after the file's own.
+func (f *file) sort(faults []Fault) {
+	other := func(x Fault) string {
+		if x.File == f.name {
+			return ""
+		}
+		return x.File
+	}
+	slices.SortStableFunc(faults, func(a, b Fault) int {
+		return cmp.Or(strings.Compare(other(a), other(b)), cmp.Compare(a.Line, b.Line))
+	})
 }
 
 // path returns p as it is to be opened.
