@@ -30,7 +30,7 @@ func (c client) IDTokenUserinfoClaimsAssertion() bool { return true }
 func (c client) ClockSkew() time.Duration             { return 0 }
 
 func (c client) GrantTypes() []oidc.GrantType {
-	types := []oidc.GrantType{oidc.GrantTypeCode, oidc.GrantTypeRefreshToken}
+	types := []oidc.GrantType{oidc.GrantTypeCode, oidc.GrantTypeRefreshToken, oidc.GrantTypeDeviceCode}
 	if c.ClientMailbox != "" {
 		types = append(types, oidc.GrantTypeClientCredentials)
 	}

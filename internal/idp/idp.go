@@ -7,6 +7,7 @@
 //     the answer (RFC 9207);
 //   - refresh tokens that rotate, where one that comes a second time ends the
 //     whole grant (RFC 9700 section 4.14.2);
+//   - device authorization, where a test is the person (RFC 8628);
 //   - where somebody asks for that, tokens without a person: client credentials,
 //     and assertions of the client or of a service account (RFC 7523);
 //   - opaque access tokens, introspection for one resource server (RFC 7662),
@@ -36,6 +37,7 @@ const (
 	TokenPath      = "/token"
 	IntrospectPath = "/introspect"
 	RevokePath     = "/revoke"
+	DevicePath     = "/device_authorization"
 )
 
 // ScopeMail is the scope that opens a mailbox. A client that wants a refresh
@@ -111,12 +113,19 @@ func New(c Config) (*Server, error) {
 		GrantTypeRefreshToken:   true,
 		SupportedScopes:         []string{ScopeMail, oidc.ScopeOpenID, oidc.ScopeEmail, oidc.ScopeOfflineAccess},
 	}
+	settings.DeviceAuthorization = op.DeviceAuthorizationConfig{
+		Lifetime:     deviceCodeLife,
+		PollInterval: deviceInterval,
+		UserFormPath: "/device", // which has no page
+		UserCode:     op.UserCodeBase20,
+	}
 	rand.Read(settings.CryptoKey[:]) // which never fails
 	s.provider, err = op.NewProvider(settings, s.storage, op.StaticIssuer(c.Issuer),
 		op.WithAllowInsecure(), // http, that is
 		op.WithCORSOptions(nil),
 		op.WithCustomAuthEndpoint(op.NewEndpoint(AuthorizePath)),
 		op.WithCustomTokenEndpoint(op.NewEndpoint(TokenPath)),
+		op.WithCustomDeviceAuthorizationEndpoint(op.NewEndpoint(DevicePath)),
 		op.WithCustomIntrospectionEndpoint(op.NewEndpoint(IntrospectPath)),
 		op.WithCustomRevocationEndpoint(op.NewEndpoint(RevokePath)))
 	if err != nil {

@@ -23,9 +23,10 @@ func TestDiscovery(t *testing.T) {
 			"authorization_endpoint":                         "http://127.0.0.1:2/authorize",
 			"token_endpoint":                                 "http://127.0.0.1:2/token",
 			"introspection_endpoint":                         "http://127.0.0.1:2/introspect",
+			"device_authorization_endpoint":                  "http://127.0.0.1:2/device_authorization",
 			"revocation_endpoint":                            "http://127.0.0.1:2/revoke",
 			"response_types_supported":                       []any{"code"},
-			"grant_types_supported":                          []any{"authorization_code", "refresh_token"},
+			"grant_types_supported":                          []any{"authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code"},
 			"code_challenge_methods_supported":               []any{"S256"},
 			"authorization_response_iss_parameter_supported": true,
 		} {

@@ -17,6 +17,7 @@ import (
 // storage is what the library knows of the world.
 type storage struct {
 	*consents
+	*devices
 	config Config
 	grants *grants
 	key    signingKey
@@ -31,6 +32,7 @@ func newStorage(c Config, gs *grants) (*storage, error) {
 	}
 	return &storage{
 		consents: &consents{open: make(map[string]consent)},
+		devices:  &devices{byCode: make(map[string]*device)},
 		config:   c,
 		grants:   gs,
 		key:      signingKey{rand.Text(), key},
@@ -59,6 +61,8 @@ func (s *storage) CreateAccessAndRefreshTokens(_ context.Context, r op.TokenRequ
 		g.client = s.config.ClientID
 	case *oidc.JWTTokenRequest:
 		g.client = r.Issuer
+	case *op.DeviceAuthorizationState:
+		g.client, g.time = r.ClientID, r.AuthTime
 	default:
 		return "", "", time.Time{}, oidc.ErrUnsupportedGrantType()
 	}
