@@ -142,7 +142,7 @@ func everyCall(t *testing.T, p *Provider) map[string]error {
 	_, refresh := p.Refresh(ctx, granted(0))
 	_, credentials := p.renew(ctx, ClientCredentials{}, Grant{})
 	_, owner := p.renew(ctx, ResourceOwner{"joe", "secret"}, Grant{})
-	_, device := p.AwaitDevice(ctx, &Device{response: &oauth2.DeviceAuthResponse{DeviceCode: "device1", Interval: 1}})
+	_, device := p.AwaitDevice(ctx, &Device{code: "device1", interval: time.Second, Expiry: time.Now().Add(time.Minute)})
 	return map[string]error{
 		"authorization_code": exchange, "refresh_token": refresh, "client_credentials": credentials, "password": owner,
 		"urn:ietf:params:oauth:grant-type:device_code": device,

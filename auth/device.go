@@ -2,44 +2,199 @@ package auth
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
 	"time"
+	"unicode"
 
 	"golang.org/x/oauth2"
+	"golang.org/x/oauth2/clientcredentials"
 )
 
 // A Device is an authorization that a person gives on another device, by a code
 // (RFC 8628 section 3.2).
 type Device struct {
 	UserCode string
-	URI      string    // where the person enters the code
+	URI      string    // where the person enters the code; http or https
 	Complete string    // the same, with the code in it; empty if the provider has none
 	Expiry   time.Time // of the code
 
-	response *oauth2.DeviceAuthResponse
+	code     string        // by which AwaitDevice asks
+	interval time.Duration // between two times that it does
 }
+
+const (
+	deviceEndpoint = "device authorization endpoint"
+	deviceGrant    = "urn:ietf:params:oauth:grant-type:device_code"
+
+	// RFC 8628 section 3.2 requires a lifetime, and has a default for the
+	// interval. Nobody should wait much for what has long been entered.
+	defaultCodeLife = 15 * time.Minute
+	defaultInterval = 5 * time.Second
+	maxInterval     = time.Minute
+
+	slowerBy = 5 * time.Second // RFC 8628 section 3.5
+
+	// maxUserCode is in bytes. People have to type it: eight is usual.
+	maxUserCode = 64
+)
 
 // DeviceAuth asks for a code that a person can enter elsewhere. Its errors are
 // of type *Error.
 func (p *Provider) DeviceAuth(ctx context.Context) (*Device, error) {
-	config := p.config()
-	r, err := config.DeviceAuth(p.withClient(ctx))
-	if err != nil {
-		return nil, failure(err, config.ClientSecret)
+	if p.OAuth.Endpoint.DeviceAuthURL == "" {
+		return nil, &Error{Kind: Misconfigured, Err: errors.New("the provider has no " + deviceEndpoint)}
 	}
-	return &Device{r.UserCode, r.VerificationURI, r.VerificationURIComplete, r.Expiry, r}, nil
+	form := url.Values{"scope": {strings.Join(p.OAuth.Scopes, " ")}}
+	body, err := p.post(ctx, p.OAuth.Endpoint.DeviceAuthURL, form)
+	if err != nil {
+		e := failure(err, p.OAuth.ClientSecret)
+		e.endpoint = deviceEndpoint
+		return nil, e
+	}
+	d, err := parseDevice(body)
+	if err != nil {
+		return nil, &Error{Kind: Passing, Err: fmt.Errorf("%s: malformed answer: %w", deviceEndpoint, err)}
+	}
+	return d, nil
+}
+
+// parseDevice reads an answer, of which a person will see the code and the link.
+func parseDevice(body []byte) (*Device, error) {
+	var answer struct {
+		DeviceCode string      `json:"device_code"`
+		UserCode   string      `json:"user_code"`
+		URI        string      `json:"verification_uri"`
+		URL        string      `json:"verification_url"` // as Google spells it
+		Complete   string      `json:"verification_uri_complete"`
+		ExpiresIn  json.Number `json:"expires_in"`
+		Interval   json.Number `json:"interval"`
+	}
+	if json.Unmarshal(body, &answer) != nil {
+		return nil, errors.New("not that of RFC 8628 section 3.2")
+	}
+	d := &Device{
+		UserCode: answer.UserCode,
+		URI:      webLink(answer.URI),
+		Complete: webLink(answer.Complete),
+		Expiry:   time.Now().Add(within(answer.ExpiresIn, defaultCodeLife, maxLife)),
+		code:     answer.DeviceCode,
+		interval: within(answer.Interval, defaultInterval, maxInterval),
+	}
+	if answer.URI == "" {
+		d.URI = webLink(answer.URL)
+	}
+	unseen := func(r rune) bool { return !unicode.IsGraphic(r) }
+	switch {
+	case d.code == "":
+		return nil, errors.New("no device code")
+	case d.UserCode == "" || len(d.UserCode) > maxUserCode || strings.ContainsFunc(d.UserCode, unseen):
+		return nil, errors.New("no user code that a person could enter")
+	case d.URI == "":
+		return nil, errors.New("no http or https link at which to enter the code")
+	}
+	return d, nil
+}
+
+// webLink returns link if it leads to a web page, and otherwise nothing. A
+// person follows it: it must not be one that runs a script or a program.
+func webLink(link string) string {
+	u, err := url.Parse(link)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
+		return ""
+	}
+	return u.String() // in ASCII
+}
+
+// within reads a number of them from an answer, within reason: a second at
+// least, and otherwise if there is no number, or none that makes sense.
+func within(n json.Number, otherwise, most time.Duration) time.Duration {
+	f, err := n.Float64()
+	if err != nil || f <= 0 {
+		return otherwise
+	}
+	return time.Duration(min(max(f, 1), most.Seconds()) * float64(time.Second))
 }
 
 // AwaitDevice waits until a person has entered the code and consented, or has
 // refused to, until the code expires or ctx is done. Its errors are of type
-// *Error, or that of ctx.
+// *Error, or that of ctx. With a Code of "access_denied" or "expired_token" they
+// say nothing of a grant that the account may have, and another code helps.
 func (p *Provider) AwaitDevice(ctx context.Context, d *Device) (Grant, error) {
+	interval, wait := d.interval, d.interval
+	for {
+		select {
+		case <-time.After(min(wait, time.Until(d.Expiry))):
+		case <-ctx.Done():
+			return Grant{}, ctx.Err()
+		}
+		last := !time.Now().Before(d.Expiry)
+		token, err := p.poll(ctx, d)
+		switch {
+		case err == nil:
+			return grantOf(token), nil
+		case ctx.Err() != nil:
+			return Grant{}, ctx.Err()
+		}
+		e := failure(err, d.code, p.OAuth.ClientSecret)
+		switch {
+		case e.Code == "authorization_pending":
+			wait = interval
+		case e.Code == "slow_down":
+			interval += slowerBy
+			wait = interval
+		case !unsettled(e):
+			return Grant{}, unentered(e)
+		case last:
+			return Grant{}, &Error{Code: "expired_token", Err: fmt.Errorf("the code has expired; whether it was entered could not be asked: %w", e)}
+		default:
+			wait = max(interval, min(2*wait, maxInterval), min(e.RetryAfter, maxRetryAfter))
+		}
+		if last {
+			return Grant{}, unentered(&Error{Code: "expired_token"})
+		}
+	}
+}
+
+// poll asks once whether the code was entered (RFC 8628 section 3.4). x/oauth2
+// has a loop for it, which a single fault of the network ends.
+func (p *Provider) poll(ctx context.Context, d *Device) (*oauth2.Token, error) {
 	config := p.config()
-	token, err := config.DeviceAccessToken(p.withClient(ctx), d.response)
-	if err == nil {
-		err = usable(token)
+	call := clientcredentials.Config{
+		ClientID:       config.ClientID,
+		ClientSecret:   config.ClientSecret,
+		TokenURL:       config.Endpoint.TokenURL,
+		AuthStyle:      config.Endpoint.AuthStyle,
+		EndpointParams: url.Values{"grant_type": {deviceGrant}, "device_code": {d.code}},
 	}
+	token, err := call.Token(p.withClient(ctx))
 	if err != nil {
-		return Grant{}, failure(err, d.response.DeviceCode, config.ClientSecret)
+		return nil, err
 	}
-	return grantOf(token), nil
+	return token, usable(token)
+}
+
+// unsettled reports whether a poll brought no answer to the question, so that it
+// can be put again.
+func unsettled(e *Error) bool {
+	switch e.Status {
+	case 0, http.StatusRequestTimeout, http.StatusTooManyRequests:
+		return true
+	}
+	return e.Status >= 500 || throttled(e.Description)
+}
+
+// unentered finds words for the two ends that are nobody's fault.
+func unentered(e *Error) *Error {
+	switch e.Code {
+	case "access_denied", "authorization_declined": // the latter is Entra's
+		e.Code, e.Err = "access_denied", errors.New("whoever entered the code did not agree")
+	case "expired_token":
+		e.Err = errors.New("the code has expired before anybody entered it and agreed")
+	}
+	return e
 }

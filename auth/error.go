@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"strconv"
@@ -51,6 +52,8 @@ type Error struct {
 	Status      int           // of HTTP; 0 if no answer came or the answer is not at fault
 	RetryAfter  time.Duration // how long the provider asked to be left alone
 	Err         error         // what happened, where no code was sent
+
+	endpoint string // that was asked; empty for that of tokens
 }
 
 // maxText bounds what an error says. Entra's longest descriptions still show
@@ -59,7 +62,7 @@ const maxText = 300
 
 // Error is one harmless line that holds no secret.
 func (e *Error) Error() string {
-	text := "token endpoint"
+	text := cmp.Or(e.endpoint, "token endpoint")
 	switch {
 	case e.Err != nil:
 		text = e.Err.Error()
