@@ -136,7 +136,7 @@ func (p *Provider) AwaitDevice(ctx context.Context, d *Device) (Grant, error) {
 		token, err := p.poll(ctx, d)
 		switch {
 		case err == nil:
-			return grantOf(token), nil
+			return p.grantOf(token), nil
 		case ctx.Err() != nil:
 			return Grant{}, ctx.Err()
 		}

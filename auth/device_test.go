@@ -366,6 +366,9 @@ func TestDeviceAtRealServer(t *testing.T) {
 				if mailbox, ok := server.User(g.AccessToken); !ok || mailbox != "joe@example.com" || g.RefreshToken == "" {
 					t.Errorf("the token opens %q, %v", mailbox, ok)
 				}
+				if g.Identity != "joe@example.com" {
+					t.Errorf("identity = %q", g.Identity)
+				}
 			})
 		})
 	}

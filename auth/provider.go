@@ -58,17 +58,18 @@ func (p *Provider) Exchange(ctx context.Context, code, verifier string) (Grant, 
 	if err != nil {
 		return Grant{}, failure(err, code, verifier, config.ClientSecret)
 	}
-	return grantOf(token), nil
+	return p.grantOf(token), nil
 }
 
 // grantOf is the grant that a person has just consented to.
-func grantOf(token *oauth2.Token) Grant {
+func (p *Provider) grantOf(token *oauth2.Token) Grant {
 	now := time.Now().Round(0).UTC()
 	return Grant{
 		AccessToken:  token.AccessToken,
 		RefreshToken: token.RefreshToken,
 		Expiry:       expiry(now, token),
 		Obtained:     now,
+		Identity:     identity(token, p.OAuth.ClientID),
 	}
 }
 

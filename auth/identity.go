@@ -1,0 +1,47 @@
+package auth
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+	"golang.org/x/oauth2"
+)
+
+// maxAddress is the longest mail address, in bytes (RFC 5321 section 4.5.3.1.3).
+const maxAddress = 254
+
+// identity returns the address of who consented, as the ID token says that came
+// with token. It is empty if none did, or if it is another client's, says no
+// address or cannot be read: what is told here is for people, and no reason to
+// let a grant go.
+//
+// The signature is not checked. The token came straight from the token endpoint,
+// by TLS, which OpenID Connect Core section 3.1.3.7 takes for as good.
+func identity(token *oauth2.Token, clientID string) string {
+	raw, _ := token.Extra("id_token").(string)
+	idToken, err := jwt.ParseSigned(raw, []jose.SignatureAlgorithm{
+		jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512,
+		jose.ES256, jose.ES384, jose.ES512, jose.EdDSA, jose.HS256, jose.HS384, jose.HS512,
+	})
+	if err != nil {
+		return ""
+	}
+	var claims struct {
+		Audience jwt.Audience `json:"aud"`
+		Email    any          `json:"email"`
+		Username any          `json:"preferred_username"`
+		UPN      any          `json:"upn"` // of Entra
+	}
+	if idToken.UnsafeClaimsWithoutVerification(&claims) != nil || !slices.Contains(claims.Audience, clientID) {
+		return ""
+	}
+	for _, claim := range []any{claims.Email, claims.Username, claims.UPN} {
+		address, _ := claim.(string)
+		if strings.Contains(address, "@") && len(address) <= maxAddress && address == oneLine(address) {
+			return address
+		}
+	}
+	return ""
+}
