@@ -3,7 +3,6 @@ package auth
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"log/slog"
 	"math/rand/v2"
@@ -37,7 +36,7 @@ type Account struct {
 	mu      sync.Mutex
 	grant   Grant
 	damage  error     // why the store has no grant, though it has a file
-	unsaved error     // why grant is not on disk
+	unsaved error     // why the store does not have grant
 	resave  time.Time // when to try again
 
 	refreshing *refresh  // the one under way
@@ -188,10 +187,7 @@ func (a *Account) Keep(g Grant) error {
 	if a.refreshing != nil {
 		a.end(g.AccessToken, nil)
 	}
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrNotSaved, err)
-	}
-	return nil
+	return err
 }
 
 // Status tells how the account stands at this moment.
@@ -218,7 +214,7 @@ func (a *Account) Status() Status {
 			s.State = Failing
 		}
 	case a.unsaved != nil:
-		s.Why = oneLine(fmt.Sprintf("%v: %v", ErrNotSaved, a.unsaved))
+		s.Why = oneLine(a.unsaved.Error())
 	}
 	return s
 }

@@ -16,7 +16,7 @@ type files interface {
 	rename(from, to string) error
 	link(from, to string) error // gives the file a second name
 	remove(name string) error   // no error if it is not there
-	sync() error                // makes what rename did survive a loss of power
+	sync() error                // makes what was renamed or removed survive a loss of power
 	close() error
 }
 

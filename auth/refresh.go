@@ -180,11 +180,19 @@ func (a *Account) succeeded() {
 	a.failure, a.delay, a.retry = nil, 0, time.Time{}
 }
 
-// save writes g to the store and notes how that went. The caller holds saving.
+// save makes the store have g, or nothing if that is empty, and notes how that
+// went. Its error is an ErrNotSaved or an ErrNotRemoved. The caller holds saving.
 func (a *Account) save(g Grant) error {
-	err := a.store.Save(a.name, g)
+	var err error
+	fault := ErrNotSaved
+	if g.empty() {
+		err, fault = a.store.Remove(a.name), ErrNotRemoved
+	} else {
+		err = a.store.Save(a.name, g)
+	}
 	if err != nil {
-		a.log.Error(ErrNotSaved.Error(), "why", oneLine(err.Error()))
+		a.log.Error(fault.Error(), "why", oneLine(err.Error()))
+		err = fmt.Errorf("%w: %w", fault, err)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -176,6 +176,20 @@ func (s *Store) save(name, account string, data []byte) error {
 	return s.commit(name)
 }
 
+// Remove makes the account one without a grant. Without an error, that survives a
+// loss of power; with one, the grant may still be there. What was put aside stays.
+func (s *Store) Remove(account string) error {
+	name := fileName(account)
+	err := s.files.remove(name)
+	if err == nil {
+		err = s.files.sync()
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", filepath.Join(s.dir, name), err)
+	}
+	return nil
+}
+
 // putAside keeps a file that is about to be replaced and is not the account's
 // grant: what is damaged now may be mended, and a key be found. It gives it a
 // second name, so that at every moment the old file or the new one stands under

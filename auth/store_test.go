@@ -247,6 +247,13 @@ func (f *faulty) rename(from, to string) error {
 	return f.files.rename(from, to)
 }
 
+func (f *faulty) remove(name string) error {
+	if err := f.fails("remove"); err != nil {
+		return err
+	}
+	return f.files.remove(name)
+}
+
 func (f *faulty) sync() error { return errors.Join(f.files.sync(), f.fails("fsync of the folder")) }
 
 type faultyFile struct {

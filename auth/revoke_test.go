@@ -1,0 +1,311 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"github.com/xoauthd/xoauthd/internal/idp"
+)
+
+// revocable is an account with the grant g at a provider that takes grants back.
+func revocable(t *testing.T, s *server, g Grant) *Account {
+	a := newAccount(t, s, g)
+	a.provider.RevocationURL = "https://example.com/revoke"
+	return a
+}
+
+// forgotten reports whether a is as if it had never been authorized.
+func forgotten(t *testing.T, a *Account) bool {
+	t.Helper()
+	_, err := a.store.Load(a.name)
+	_, tokenErr := a.Token(t.Context(), "")
+	s := a.Status()
+	return errors.Is(err, fs.ErrNotExist) && tokenErr != nil && tokenErr.Error() == neverAuthorized().Error() &&
+		s == Status{State: NeedsAuthorization, Why: neverAuthorized().Error()}
+}
+
+func TestRevoke(t *testing.T) {
+	refreshable := func() Grant { return granted(0) }
+	marked := func() Grant {
+		g := granted(0)
+		g.Withdrawn = "no more"
+		return g
+	}
+	tokenOnly := func() Grant {
+		g := granted(0)
+		g.RefreshToken = ""
+		return g
+	}
+	for _, tt := range []struct {
+		name   string
+		grant  func() Grant
+		status int
+		body   string
+		told   bool
+		err    string
+	}{
+		{"the provider takes it back", refreshable, 200, "", true, ""},
+		{"it answers at length", refreshable, 200, `{"ok":true}`, true, ""},
+		{"the grant was withdrawn before", marked, 200, "", true, ""},
+		{"the provider knows that it was", marked, 400, `{"error":"invalid_token","error_description":"Token expired or revoked"}`, true, ""},
+		{"there is no refresh token", tokenOnly, 200, "", true, ""},
+		{"tokens of this type cannot be revoked", refreshable, 400, `{"error":"unsupported_token_type"}`, false, ""},
+		{"the account was never authorized", func() Grant { return Grant{} }, 500, "", false, ""},
+		{"network down", refreshable, 0, "", false, `Post "https://example.com/revoke": lookup example.com: no such host`},
+		{"unavailable", refreshable, 503, "", false, "revocation endpoint: HTTP status 503"},
+		{"registration refused", refreshable, 401, badClient, false, "revocation endpoint: invalid_client"},
+		{"redirect", refreshable, 302, "", false, "revocation endpoint: HTTP status 302"},
+		{"an answer that quotes the request", refreshable, 400, `{"error":"invalid_request","error_description":"token=refresh0"}`, false, "revocation endpoint: invalid_request: token=(secret)"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &server{answer: always(tt.status, tt.body), header: http.Header{"Retry-After": {"120"}}}
+				g := tt.grant()
+				a := revocable(t, s, g)
+				told, err := a.Revoke(t.Context())
+				if told != tt.told {
+					t.Errorf("told = %v", told)
+				}
+				if tt.err == "" && (err != nil || !forgotten(t, a)) {
+					t.Errorf("err = %v, status = %+v", err, a.Status())
+				}
+				if tt.err != "" {
+					var e *Error
+					if !errors.As(err, &e) || err.Error() != tt.err || tt.status == 503 && e.RetryAfter != 2*time.Minute {
+						t.Errorf("err = %#v, want %s", err, tt.err)
+					}
+					if token, err := a.Token(t.Context(), ""); token != "token0" || err != nil || onDisk(t, a).RefreshToken != "refresh0" {
+						t.Errorf("afterwards: %q, %v", token, err)
+					}
+				}
+				if g.empty() {
+					return
+				}
+				sent := s.requests[0]
+				want := url.Values{"client_id": {"client"}, "client_secret": {"client-secret"}, "token": {"refresh0"}, "token_type_hint": {"refresh_token"}}
+				if g.RefreshToken == "" {
+					want["token"], want["token_type_hint"] = []string{"token0"}, []string{"access_token"}
+				}
+				if sent.Encode() != want.Encode() || s.count() != 1 {
+					t.Errorf("sent %v, want %v", sent, want)
+				}
+			})
+		})
+	}
+}
+
+func TestRevokeWithoutEndpoint(t *testing.T) {
+	s := &server{answer: always(500, "")}
+	a := newAccount(t, s, granted(0))
+	if told, err := a.Revoke(t.Context()); told || err != nil || !forgotten(t, a) || s.count() != 0 {
+		t.Errorf("told = %v, %v after %d requests", told, err, s.count())
+	}
+}
+
+// Which token the provider should be told of is in a file that cannot be read.
+func TestRevokeWhatCannotBeRead(t *testing.T) {
+	store := openStore(t, stateDir(t))
+	path := filepath.Join(store.dir, "joe.json")
+	writeFile(t, path, "{", 0o600)
+	p := newProvider(&server{answer: always(200, "")})
+	p.RevocationURL = "https://example.com/revoke"
+	a := NewAccount("joe", p, nil, store, nil)
+	if told, err := a.Revoke(t.Context()); told || err == nil || !strings.Contains(err.Error(), "the file is damaged") || readFile(t, path) != "{" {
+		t.Errorf("told = %v, %v", told, err)
+	}
+	if err := a.Forget(); err != nil || !forgotten(t, a) {
+		t.Errorf("Forget: %v, status = %+v", err, a.Status())
+	}
+}
+
+// The refresh that is under way may put another refresh token in the place of
+// the one that is there; it is the new one that must be revoked.
+func TestRevokeWaitsForRefresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &server{latency: 5 * time.Second, answer: func(_ int, form url.Values) (int, string) {
+			if form.Has("grant_type") {
+				return 200, `{"access_token":"token1","refresh_token":"refresh1"}`
+			}
+			return 200, ""
+		}}
+		a := revocable(t, s, granted(time.Hour))
+		go a.Token(t.Context(), "")
+		synctest.Wait()
+		if told, err := a.Revoke(t.Context()); !told || err != nil || !forgotten(t, a) {
+			t.Errorf("told = %v, %v", told, err)
+		}
+		if s.count() != 2 || s.requests[1].Get("token") != "refresh1" {
+			t.Errorf("sent %v", s.requests)
+		}
+	})
+}
+
+// Nobody may refresh what is about to be revoked, and those who want to hear how
+// it ended. The token at hand is good until then.
+func TestTokenDuringRevoke(t *testing.T) {
+	for _, tt := range []struct {
+		status int
+		want   string
+	}{
+		{200, neverAuthorized().Error()},
+		{503, "revocation endpoint: HTTP status 503"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &server{latency: 5 * time.Second, answer: always(tt.status, "")}
+			a := revocable(t, s, granted(0))
+			go a.Revoke(t.Context())
+			synctest.Wait()
+			if token, err := a.Token(t.Context(), ""); token != "token0" || err != nil {
+				t.Errorf("token = %q, %v", token, err)
+			}
+			if _, err := a.Token(t.Context(), "token0"); err == nil || err.Error() != tt.want {
+				t.Errorf("err = %v, want %s", err, tt.want)
+			}
+			if s.count() != 1 {
+				t.Errorf("%d requests", s.count())
+			}
+		})
+	}
+}
+
+func TestKeepDuringRevoke(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := revocable(t, &server{latency: 5 * time.Second, answer: always(200, "")}, granted(0))
+		time.AfterFunc(time.Second, func() {
+			g := granted(0)
+			g.AccessToken, g.RefreshToken = "new", "new"
+			if err := a.Keep(g); err != nil {
+				t.Error(err)
+			}
+		})
+		if told, err := a.Revoke(t.Context()); !told || err != nil {
+			t.Errorf("told = %v, %v", told, err)
+		}
+		if token, err := a.Token(t.Context(), ""); token != "new" || err != nil || onDisk(t, a).RefreshToken != "new" {
+			t.Errorf("the new grant: %q, %v", token, err)
+		}
+	})
+}
+
+func TestRevokeCanBeLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := revocable(t, &server{latency: 5 * time.Second, answer: numbered}, granted(time.Hour))
+		go a.Token(t.Context(), "")
+		synctest.Wait()
+		for _, name := range []string{"during a refresh", "during the call"} {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			if told, err := a.Revoke(ctx); told || err != context.DeadlineExceeded {
+				t.Errorf("%s: told = %v, %v", name, told, err)
+			}
+			cancel()
+			if err := a.Wait(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if token, err := a.Token(t.Context(), ""); token != "token1" || err != nil {
+				t.Errorf("%s: token = %q, %v", name, token, err)
+			}
+		}
+	})
+}
+
+func TestForgetDuringRefresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAccount(t, &server{latency: 5 * time.Second, answer: numbered}, granted(time.Hour))
+		waiter := make(chan error, 1)
+		go func() {
+			_, err := a.Token(t.Context(), "")
+			waiter <- err
+		}()
+		synctest.Wait()
+		if err := a.Forget(); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-waiter; !errors.Is(err, ErrNeedsAuthorization) {
+			t.Errorf("err = %v", err)
+		}
+		time.Sleep(10 * time.Second)
+		if !forgotten(t, a) {
+			t.Errorf("status = %+v", a.Status())
+		}
+	})
+}
+
+func TestForgetCannotRemove(t *testing.T) {
+	for _, step := range []string{"remove", "fsync of the folder"} {
+		synctest.Test(t, func(t *testing.T) {
+			a := newAccount(t, &server{answer: numbered}, granted(0))
+			fault := &faulty{a.store.files, step, syscall.EROFS}
+			a.store.files = fault
+			if err := a.Forget(); !errors.Is(err, ErrNotRemoved) || !errors.Is(err, syscall.EROFS) || !strings.Contains(err.Error(), "joe.json") {
+				t.Errorf("%s: err = %v", step, err)
+			}
+			if _, err := a.Token(t.Context(), ""); !errors.Is(err, ErrNeedsAuthorization) {
+				t.Errorf("%s: the account still has a token: %v", step, err)
+			}
+			fault.step = ""
+			time.Sleep(resaveAfter)
+			a.Token(t.Context(), "")
+			synctest.Wait()
+			if !forgotten(t, a) {
+				t.Errorf("%s: later %+v", step, a.Status())
+			}
+		})
+	}
+}
+
+// An account that needs no person has nothing to give back, and gets another
+// token when somebody wants one.
+func TestRevokeUnattended(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &server{answer: always(500, "")}
+		a := revocable(t, s, granted(0))
+		a.flow = AppPassword("password")
+		if told, err := a.Revoke(t.Context()); told || err != nil || s.count() != 0 {
+			t.Errorf("told = %v, %v", told, err)
+		}
+		if _, err := os.Stat(filepath.Join(a.store.dir, "joe.json")); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("the file: %v", err)
+		}
+		if _, due := a.dueIn(time.Now()); due {
+			t.Error("a token is asked for, though nobody needs one")
+		}
+	})
+}
+
+func TestRevokeAtRealServer(t *testing.T) {
+	for _, style := range []oauth2.AuthStyle{oauth2.AuthStyleInParams, oauth2.AuthStyleInHeader} {
+		server, err := idp.New(idp.Config{
+			Issuer: "http://127.0.0.1:1", ClientID: "client", ClientSecret: "client-secret",
+			RedirectURLs: []string{"http://127.0.0.1:1180/callback"}, Users: []string{"joe@example.com"},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		access, refresh, expiry, err := server.Issue("joe@example.com")
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := newAccount(t, nil, Grant{AccessToken: access, RefreshToken: refresh, Expiry: expiry, Obtained: time.Now()})
+		a.provider.Client.Transport = answers{withoutNetwork{server}}
+		a.provider.OAuth.Endpoint.AuthStyle = style
+		a.provider.RevocationURL = "http://127.0.0.1:1" + idp.RevokePath
+		if told, err := a.Revoke(t.Context()); !told || err != nil || !forgotten(t, a) {
+			t.Errorf("told = %v, %v", told, err)
+		}
+		if _, good := server.User(access); good {
+			t.Error("the access token is still good")
+		}
+	}
+}
