@@ -205,11 +205,11 @@ func (a *Account) Status() Status {
 	case g.empty() && a.flow == nil:
 		s.State, s.Why = NeedsAuthorization, neverAuthorized().Error()
 	case g.Withdrawn != "":
-		s.State, s.Why = NeedsAuthorization, g.Withdrawn
+		s.State, s.Why, s.Hint = NeedsAuthorization, g.Withdrawn, g.Hint
 	case g.RefreshToken == "" && a.flow == nil && !alive:
 		s.State, s.Why = NeedsAuthorization, noRefreshToken().Error()
 	case a.failure != nil:
-		s.Why = a.failure.Error()
+		s.Why, s.Hint = a.failure.Error(), a.failure.Hint()
 		if !alive {
 			s.State = Failing
 		}

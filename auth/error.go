@@ -54,6 +54,7 @@ type Error struct {
 	Err         error         // what happened, where no code was sent
 
 	endpoint string // that was asked; empty for that of tokens
+	hint     string // where more is known than code and description tell
 }
 
 // maxText bounds what an error says. Entra's longest descriptions still show
@@ -128,19 +129,22 @@ func failure(err error, secrets ...string) *Error {
 }
 
 // kind doubts in favour of the grant: what is not known for certain to need a
-// person or the operator is passing. (RFC 6749 section 5.2; OpenID Connect
-// Core section 3.1.2.6 for the codes of Consent.)
+// person or the operator is passing. (RFC 6749 section 5.2; OpenID Connect Core
+// section 3.1.2.6 for the codes of Consent. The last of each kind are Yahoo's, in
+// capitals there, and Google's.)
 func kind(status int, code, description string) Kind {
 	if status == http.StatusRequestTimeout || status == http.StatusTooManyRequests || status >= 500 {
 		return Passing
 	}
-	switch code {
-	case "invalid_grant", "interaction_required", "consent_required", "login_required":
+	switch strings.ToLower(code) {
+	case "invalid_grant", "interaction_required", "consent_required", "login_required",
+		"invalid_refresh_token", "token_expired", "account_not_authorized":
 		if throttled(description) {
 			return Passing
 		}
 		return Consent
-	case "invalid_client", "unauthorized_client", "invalid_scope", "unsupported_grant_type", "invalid_request":
+	case "invalid_client", "unauthorized_client", "invalid_scope", "unsupported_grant_type", "invalid_request",
+		"invalid_client_secret", "deleted_client", "disabled_client", "admin_policy_enforced", "org_internal":
 		return Misconfigured
 	}
 	return Passing
@@ -149,12 +153,7 @@ func kind(status int, code, description string) Kind {
 // throttled reports whether Entra, by its own code, only wants to be asked
 // later: it says invalid_grant to a client that it throttles, too.
 func throttled(description string) bool {
-	_, after, found := strings.Cut(description, "AADSTS")
-	if !found {
-		return false
-	}
-	digits := len(after) - len(strings.TrimLeft(after, "0123456789"))
-	switch after[:digits] {
+	switch entraCode(description) {
 	case "50196", "50033", "50087", "90006", "90024", "90033", "90055":
 		return true
 	}

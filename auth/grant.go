@@ -28,6 +28,9 @@ type Grant struct {
 	// authorize the account again. It is empty while the grant is good. The
 	// tokens are kept all the same, until a new grant replaces them.
 	Withdrawn string `json:"withdrawn,omitempty"`
+
+	// Hint is what helps against that, in one line; empty if it is not known.
+	Hint string `json:"hint,omitempty"`
 }
 
 const (
@@ -82,6 +85,7 @@ const (
 type Status struct {
 	State     State
 	Why       string    // in one line, for a person; empty if all is well
+	Hint      string    // what helps against that, in one line; empty if it is not known
 	Expiry    time.Time // of the access token; zero if there is none
 	Obtained  time.Time // when a person last consented; zero if never
 	Refreshed time.Time // when a token was last got by refresh; zero if never

@@ -117,30 +117,47 @@ func (a *Account) finish(r *refresh, before, next Grant, err error) {
 	if !current {
 		return
 	}
-	var e *Error
-	if err != nil {
-		e = failure(err)
-		switch {
-		case e.Kind == Consent:
-			next.Withdrawn = e.Error()
-		case next.Withdrawn != "": // and stays so, whatever else goes wrong
-			e = &Error{Kind: Consent, Err: errors.New(next.Withdrawn)}
-		}
-	}
+	next, e := a.judge(next, err)
 	if next != before {
 		a.save(next) // if that fails the grant is used all the same
 	}
 	wait := a.settle(next, e)
-	switch {
-	case e == nil:
+	if e == nil {
 		a.log.Info("access token refreshed", "expiry", next.Expiry)
-	case e.Kind == Consent:
-		a.log.Error("the account must be authorized again", "why", e.Error())
-	case e.Kind == Misconfigured:
-		a.log.Error("no access token before the configuration is mended, here or at the provider", "why", e.Error())
-	default:
-		a.log.Warn("access token not refreshed", "why", e.Error(), "retry_seconds", int(wait.Seconds()))
+		return
 	}
+	log := a.log.With("why", e.Error())
+	if h := e.Hint(); h != "" {
+		log = log.With("hint", h)
+	}
+	switch e.Kind {
+	case Consent:
+		log.Error("the account must be authorized again")
+	case Misconfigured:
+		log.Error("no access token before the configuration is mended, here or at the provider")
+	default:
+		log.Warn("access token not refreshed", "retry_seconds", int(wait.Seconds()))
+	}
+}
+
+// judge notes in g, which a refresh has brought, what its err means for it, and
+// returns the error to tell of, if there is one.
+func (a *Account) judge(g Grant, err error) (Grant, *Error) {
+	if err == nil {
+		g.Hint = ""
+		return g, nil
+	}
+	e := failure(err)
+	switch {
+	case e.Kind == Consent:
+		if a.provider.endedInTesting(g, e) {
+			e.hint = hintTesting
+		}
+		g.Withdrawn, g.Hint = e.Error(), e.Hint()
+	case g.Withdrawn != "": // and stays so, whatever else goes wrong
+		e = &Error{Kind: Consent, Err: errors.New(g.Withdrawn), hint: g.Hint}
+	}
+	return g, e
 }
 
 // settle ends the refresh under way with g, and with e if it failed. It returns

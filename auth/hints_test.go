@@ -1,0 +1,162 @@
+package auth
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/oauth2"
+)
+
+func TestHint(t *testing.T) {
+	for _, tt := range []struct{ name, code, description, want string }{
+		{"Entra's number counts before the code", "access_denied", "AADSTS65004: User declined to consent", "declined"},
+		{"Entra's number in the midst", "invalid_grant", "Error: AADSTS50173: The provided grant has expired", "password was changed"},
+		{"Entra's number that is not known", "invalid_client", "AADSTS99999: x", "client secret"},
+		{"a number that begins like another", "x", "AADSTS500111: x", ""},
+		{"a number without its prefix", "x", "50011", ""},
+		{"Google ended a grant", "invalid_grant", "Token has been expired or revoked.", "six months"},
+		{"Google wants a new sign-in", "invalid_grant", "reauth related error (invalid_rapt)", "sign in again from time to time"},
+		{"Google knows no delegation", "unauthorized_client", "Client is unauthorized to retrieve access tokens using this method, or client not authorized for any of the scopes requested.", "domain-wide delegation"},
+		{"Google knows no such mailbox", "invalid_grant", "Invalid email or User ID", "no such mailbox"},
+		{"Google doubts the time", "invalid_grant", "Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe.", "clock"},
+		{"Google doubts the key", "invalid_grant", "Invalid JWT Signature.", "Make a new one"},
+		{"an administrator of Google's forbids it", "admin_policy_enforced", "", "trust this app"},
+		{"for one organisation of Google's", "org_internal", "", "External"},
+		{"an embedded browser", "disallowed_useragent", "", "a browser of its own"},
+		{"a deleted client", "deleted_client", "The OAuth client was deleted.", "Register another"},
+		{"a test user who is none", "access_denied", "", "test user"},
+		{"Yahoo, in capitals", "INVALID_REFRESH_TOKEN", "", "Yahoo has ended the grant"},
+		{"any provider ended a grant", "invalid_grant", "nope", "Authorize the account again"},
+		{"a redirect URI that is not registered", "redirect_uri_mismatch", "Bad Request", "Register the redirect URI"},
+		{"a code of nobody's", "x_y", "Invalid JWT Signature.", ""},
+		{"no code", "", "", ""},
+	} {
+		if h := Hint(tt.code, tt.description); !strings.Contains(h, tt.want) || tt.want == "" && h != "" {
+			t.Errorf("%s: %q, want %q", tt.name, h, tt.want)
+		}
+	}
+	for _, e := range []*Error{{}, {Err: errors.New("x")}, {Status: 503}} {
+		if h := e.Hint(); h != "" {
+			t.Errorf("%v: %q", e, h)
+		}
+	}
+	if h := (&Error{Kind: Misconfigured, Code: "invalid_grant", Description: "Invalid user credentials"}).Hint(); strings.Contains(h, "Authorize") {
+		t.Errorf("where no person consents: %q", h)
+	}
+}
+
+// Each of Entra's numbers leads to its own hint, and all are one line of words.
+func TestHintsAreWhole(t *testing.T) {
+	seen := make(map[string]bool)
+	for _, h := range entraHints {
+		for _, number := range strings.Fields(h.codes) {
+			if seen[number] {
+				t.Errorf("%s is there twice", number)
+			}
+			seen[number] = true
+			if got := Hint("x", "AADSTS"+number+": x"); got != h.text {
+				t.Errorf("%s: %q, want %q", number, got, h.text)
+			}
+		}
+	}
+	for _, h := range hints {
+		if h.text != oneLine(h.text) || !strings.HasSuffix(h.text, ".") {
+			t.Errorf("%s: %q", h.codes, h.text)
+		}
+	}
+	for _, number := range strings.Fields(`
+		50011 700016 70001 7000112 90002 50194 7000218 700025 9002325 9002326 9002327 70003 900144 9002313
+		7000215 70002 7000222 700027 65001 65004 65005 70011 28000 90094 90095 90099 50105
+		50058 50072 50074 50076 50079 50055 50144 50173 70043 700082 70008 700084 53000 53001 53003 530032 50131
+		50126 50034 50053 50057 50020 54005 70000 70016 70018 70019 50196
+		50033 50087 90006 90024 90033 90055 90038 900382`) {
+		if !seen[number] {
+			t.Errorf("%s has no hint", number)
+		}
+	}
+}
+
+// The hint is in the status, in the log, on disk for the next start, and goes
+// with the failure.
+func TestHintIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &server{answer: always(400, withdrawn)}
+		var log bytes.Buffer
+		a := newAccount(t, s, granted(time.Hour))
+		a.log = slog.New(slog.NewTextHandler(&log, nil))
+		a.Token(t.Context(), "")
+		want := Hint("invalid_grant", "Token has been expired or revoked.")
+		if got := a.Status().Hint; got != want {
+			t.Errorf("hint = %q, want %q", got, want)
+		}
+		synctest.Wait() // for the line comes after the answer to the login
+		if !strings.Contains(log.String(), `hint="`+want) {
+			t.Errorf("logged: %s", log.String())
+		}
+		if got := NewAccount("joe", a.provider, nil, a.store, nil).Status().Hint; got != want {
+			t.Errorf("after a restart, hint = %q", got)
+		}
+
+		s.answer = always(503, "")
+		time.Sleep(time.Hour)
+		a.Token(t.Context(), "")
+		if s := a.Status(); s.Hint != want || s.State != NeedsAuthorization {
+			t.Errorf("while the provider is down: %+v", s)
+		}
+		s.answer = numbered
+		time.Sleep(time.Hour)
+		a.Token(t.Context(), "")
+		if s := a.Status(); s.Hint != "" || onDisk(t, a).Hint != "" {
+			t.Errorf("when all is well again: %+v", s)
+		}
+
+		s.answer = always(401, badClient)
+		time.Sleep(2 * time.Hour)
+		a.Token(t.Context(), "")
+		if s := a.Status(); s.Hint != Hint("invalid_client", "") || s.State != Failing {
+			t.Errorf("when the registration is refused: %+v", s)
+		}
+	})
+}
+
+func TestGrantEndsInTesting(t *testing.T) {
+	const day = 24 * time.Hour
+	reauthenticate := `{"error":"invalid_grant","error_description":"reauth related error (invalid_rapt)"}`
+	for _, tt := range []struct {
+		name, tokenURL, answer string
+		age                    time.Duration
+		before                 string // already withdrawn by
+		testing                bool
+	}{
+		{"on the day", "https://oauth2.googleapis.com/token", withdrawn, 7*day + time.Minute, "", true},
+		{"found a day later", "https://accounts.google.com/o/oauth2/token", withdrawn, 8 * day, "", true},
+		{"before", "https://oauth2.googleapis.com/token", withdrawn, 6 * day, "", false},
+		{"long after", "https://oauth2.googleapis.com/token", withdrawn, 9 * day, "", false},
+		{"withdrawn before", "https://oauth2.googleapis.com/token", withdrawn, 8 * day, "no more", false},
+		{"another provider", "https://login.example.com/token", withdrawn, 7*day + time.Minute, "", false},
+		{"for another reason", "https://oauth2.googleapis.com/token", reauthenticate, 7*day + time.Minute, "", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := granted(tt.age)
+				g.Withdrawn = tt.before
+				a := newAccount(t, &server{answer: always(400, tt.answer)}, g)
+				a.provider.OAuth.Endpoint = oauth2.Endpoint{TokenURL: tt.tokenURL}
+				a.Token(t.Context(), "")
+				if got := a.Status().Hint; (got == hintTesting) != tt.testing || got == "" {
+					t.Errorf("hint = %q", got)
+				}
+				time.Sleep(30 * day) // it is asked for again, and the cause is the same
+				a.Token(t.Context(), "")
+				if got := a.Status().Hint; (got == hintTesting) != tt.testing {
+					t.Errorf("a month later, hint = %q", got)
+				}
+			})
+		})
+	}
+}
