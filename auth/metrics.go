@@ -89,3 +89,28 @@ func (c *accountCollector) Collect(ch chan<- prometheus.Metric) {
 		}
 	}
 }
+
+// NewProviderCollector returns a collector of when the credentials of clients
+// expire, of those providers where that is known. It asks for them at each scrape.
+func NewProviderCollector(providers func() []*Provider) prometheus.Collector {
+	return &providerCollector{
+		providers: providers,
+		expiry: prometheus.NewDesc("xoauthd_client_credential_expiry_timestamp_seconds",
+			"When the client's secret or certificate at the provider expires, in seconds since 1970.", []string{"provider"}, nil),
+	}
+}
+
+type providerCollector struct {
+	providers func() []*Provider
+	expiry    *prometheus.Desc
+}
+
+func (c *providerCollector) Describe(ch chan<- *prometheus.Desc) { ch <- c.expiry }
+
+func (c *providerCollector) Collect(ch chan<- prometheus.Metric) {
+	for _, p := range c.providers() {
+		if at := p.CredentialExpiry; !at.IsZero() {
+			ch <- prometheus.MustNewConstMetric(c.expiry, prometheus.GaugeValue, float64(at.Unix()), p.Name)
+		}
+	}
+}

@@ -27,6 +27,8 @@ type Provider struct {
 
 	Assertion ClientAssertion // in the place of the client's secret; may be nil
 
+	CredentialExpiry time.Time // of the client's secret or certificate; zero if it is not known
+
 	Client  *http.Client // from NewHTTPClient; nil for one with the system's roots
 	Metrics *Metrics     // counts the refreshes; may be nil
 }

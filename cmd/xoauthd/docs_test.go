@@ -57,13 +57,14 @@ func TestMetricsDocumented(t *testing.T) {
 	described := make(chan *prometheus.Desc, 100)
 	auth.NewMetrics().Describe(described)
 	auth.NewAccountCollector(nil).Describe(described)
+	auth.NewProviderCollector(nil).Describe(described)
 	r.Describe(described)
 	close(described)
 	name := regexp.MustCompile(`fqName: "(\w+)"`)
 	for d := range described {
 		there[name.FindStringSubmatch(d.String())[1]] = true
 	}
-	if len(there) != 9 {
+	if len(there) != 10 {
 		t.Errorf("there are %d metrics", len(there))
 	}
 	for _, file := range []string{"man/xoauthd.8", "README.md"} {

@@ -128,6 +128,15 @@ func (as *accounts) watched() []*auth.Account {
 	return enabled
 }
 
+// registrations are those at all providers.
+func (as *accounts) registrations() []*auth.Provider {
+	var all []*auth.Provider
+	for _, p := range as.providers {
+		all = append(all, p.Provider)
+	}
+	return all
+}
+
 // upstreams returns those that a listener can lead to.
 func (as *accounts) upstreams(protocol, only string) []*proxy.Upstream {
 	var all []*proxy.Upstream

@@ -70,6 +70,7 @@ func (d *Daemon) assemble() error {
 	d.registry.MustRegister(
 		metrics,
 		auth.NewAccountCollector(d.accounts.watched),
+		auth.NewProviderCollector(d.accounts.registrations),
 		buildInfo(),
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
