@@ -95,6 +95,14 @@ func (a *Account) Provider() *Provider { return a.provider }
 // Attended reports whether a person authorizes the account.
 func (a *Account) Attended() bool { return a.flow == nil }
 
+// Used reports whether a token was ever got for the account, or asked for since
+// the start.
+func (a *Account) Used() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return !a.grant.empty() || a.failure != nil || a.refreshing != nil
+}
+
 // Token returns a valid access token other than stale, which may be empty and
 // otherwise is one that the mail server has refused. It waits for a refresh if
 // need be, for no longer than ctx; the refresh then goes on without it. Where

@@ -181,6 +181,9 @@ func (p *Provider) poll(ctx context.Context, d *Device) (*oauth2.Token, error) {
 // unsettled reports whether a poll brought no answer to the question, so that it
 // can be put again.
 func unsettled(e *Error) bool {
+	if e.Kind == Misconfigured { // also here: a client's assertion that cannot be made
+		return false
+	}
 	switch e.Status {
 	case 0, http.StatusRequestTimeout, http.StatusTooManyRequests:
 		return true

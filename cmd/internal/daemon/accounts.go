@@ -1,9 +1,7 @@
 package daemon
 
 import (
-	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,25 +9,16 @@ import (
 	"net/url"
 	"slices"
 
-	"golang.org/x/oauth2"
-
 	"github.com/xoauthd/xoauthd/auth"
 	"github.com/xoauthd/xoauthd/config"
 	"github.com/xoauthd/xoauthd/proxy"
 )
 
-// A provider is one of the configuration, as the others need it.
-type provider struct {
-	*auth.Provider
-	title     string                     // as people know it
-	upstreams map[string]*proxy.Upstream // by protocol
-}
-
 // An account is one of the configuration. It can log in (proxy.Account).
 type account struct {
 	*auth.Account
 	provider *provider
-	enabled  bool
+	config   *config.Account
 	remedy   string // what a person is told who must authorize it
 }
 
@@ -47,15 +36,18 @@ func (as *accounts) fill(c *config.Config, store *auth.Store, metrics *auth.Metr
 	as.web = c.Web
 	as.providers = make(map[string]*provider, len(c.Providers))
 	for name, p := range c.Providers {
-		as.providers[name] = newProvider(p, metrics)
+		var err error
+		if as.providers[name], err = newProvider(p, metrics); err != nil {
+			return err
+		}
 	}
 	as.byName = make(map[string]*account, len(c.Accounts))
 	hashes := make(map[string]string, len(c.Accounts))
 	for _, name := range slices.Sorted(maps.Keys(c.Accounts)) {
 		a := c.Accounts[name]
 		p := as.providers[a.Provider]
-		kept := auth.NewAccount(name, p.Provider, nil, store, log)
-		as.byName[name] = &account{Account: kept, provider: p, enabled: a.Enabled, remedy: as.remedy(name)}
+		kept := auth.NewAccount(name, p.Provider, p.flow(a), store, log)
+		as.byName[name] = &account{Account: kept, provider: p, config: a, remedy: as.remedy(name)}
 		as.all = append(as.all, kept)
 		hashes[name] = a.PasswordHash
 	}
@@ -64,68 +56,20 @@ func (as *accounts) fill(c *config.Config, store *auth.Store, metrics *auth.Metr
 	return err
 }
 
-func newProvider(c *config.Provider, metrics *auth.Metrics) *provider {
-	style := oauth2.AuthStyleInParams
-	if c.AuthStyle == "header" {
-		style = oauth2.AuthStyleInHeader
-	}
-	p := &provider{
-		Provider: &auth.Provider{
-			Name: c.Name,
-			OAuth: oauth2.Config{
-				ClientID:     c.ClientID,
-				ClientSecret: c.ClientSecret.Reveal(),
-				Endpoint:     oauth2.Endpoint{AuthURL: c.AuthorizationURL, TokenURL: c.TokenURL, AuthStyle: style},
-				RedirectURL:  c.RedirectURL,
-				Scopes:       c.Scopes,
-			},
-			Params:        c.AuthorizationParams,
-			Issuer:        c.Issuer,
-			RevocationURL: c.RevocationURL,
-			Client:        auth.NewHTTPClient(c.RootCAs),
-			Metrics:       metrics,
-		},
-		title:     cmp.Or(c.Title, c.Name),
-		upstreams: make(map[string]*proxy.Upstream),
-	}
-	for _, protocol := range []string{"imap", "smtp"} {
-		if u := c.Upstream(protocol); u != nil {
-			p.upstreams[protocol] = newUpstream(c, u)
-		}
-	}
-	return p
-}
-
-func newUpstream(c *config.Provider, u *config.Upstream) *proxy.Upstream {
-	return &proxy.Upstream{
-		Provider:  c.Name,
-		Host:      u.Host,
-		Port:      u.Port,
-		STARTTLS:  u.TLS == "starttls",
-		Mechanism: c.Mechanism,
-		TLS: &tls.Config{
-			ServerName: u.Host,
-			RootCAs:    c.RootCAs,
-			MinVersion: tls.VersionTLS12, // RFC 8996
-			// A session that is resumed saves both sides most of a handshake.
-			ClientSessionCache: tls.NewLRUClientSessionCache(8),
-		},
-	}
-}
-
 // list returns all accounts in the order of their names.
 func (as *accounts) list() []*auth.Account { return as.all }
 
 // watched are the accounts that matter to whoever is on call: those that are
-// enabled.
+// enabled and, of the mailboxes of a pattern, those that were used.
 func (as *accounts) watched() []*auth.Account {
-	var enabled []*auth.Account
+	var watched []*auth.Account
 	for _, a := range as.all {
-		if as.byName[a.Name()].enabled {
-			enabled = append(enabled, a)
+		c := as.byName[a.Name()].config
+		if c.Enabled && (c.Pattern == "" || a.Used()) {
+			watched = append(watched, a)
 		}
 	}
-	return enabled
+	return watched
 }
 
 // registrations are those at all providers.
@@ -151,7 +95,7 @@ func (as *accounts) upstreams(protocol, only string) []*proxy.Upstream {
 // remedy tells how the account is authorized.
 func (as *accounts) remedy(name string) string {
 	if as.web == nil {
-		return "add [web] to the configuration of xoauthd, for the page to do so"
+		return "run xoauthd authorize " + name
 	}
 	return "open " + Link(as.web, name)
 }
@@ -173,7 +117,7 @@ func (as *accounts) LogIn(ctx context.Context, provider, user, password string) 
 	// What is told to the client is the same, whatever is wrong.
 	a := as.byName[name]
 	switch {
-	case !a.enabled:
+	case !a.config.Enabled:
 		return nil, proxy.Fail(proxy.BadCredentials, fmt.Errorf("account %s is not enabled", name))
 	case provider != "" && a.provider.Name != provider:
 		return nil, proxy.Fail(proxy.BadCredentials,
@@ -186,7 +130,7 @@ func (as *accounts) LogIn(ctx context.Context, provider, user, password string) 
 func (a *account) Upstream(protocol string) *proxy.Upstream { return a.provider.upstreams[protocol] }
 
 // User is who the account is at the upstream of protocol.
-func (a *account) User(string) string { return a.Name() }
+func (a *account) User(protocol string) string { return a.config.User(protocol) }
 
 // Token returns an access token other than stale.
 func (a *account) Token(ctx context.Context, stale string) (string, error) {

@@ -140,7 +140,7 @@ func open(address string) (net.Listener, error) {
 func (d *Daemon) Run(ctx context.Context) error {
 	serving, stop := context.WithCancel(ctx)
 	defer stop()
-	failed := make(chan error, len(d.listeners)+3)
+	failed := make(chan error, len(d.listeners)+4)
 	running := 0
 	run := func(serve func(context.Context) error) {
 		running++
@@ -162,6 +162,10 @@ func (d *Daemon) Run(ctx context.Context) error {
 	}
 	run(func(ctx context.Context) error {
 		auth.Renew(ctx, d.accounts.list())
+		return nil
+	})
+	run(func(ctx context.Context) error {
+		warnOfExpiry(ctx, d.accounts.registrations(), d.log)
 		return nil
 	})
 	d.begun(serving)
@@ -189,7 +193,11 @@ func (d *Daemon) begun(ctx context.Context) {
 	}
 	for _, a := range d.accounts.watched() {
 		if s := a.Status(); s.State == auth.NeedsAuthorization {
-			d.log.Warn("account must be authorized", "account", a.Name(), "why", s.Why, "how", d.accounts.remedy(a.Name()))
+			log := d.log.With("account", a.Name(), "why", s.Why)
+			if s.Hint != "" {
+				log = log.With("hint", s.Hint)
+			}
+			log.Warn("account must be authorized", "how", d.accounts.remedy(a.Name()))
 		}
 	}
 	if err := systemd.Ready(fmt.Sprintf("accounts: %d, listeners: %d", len(d.accounts.list()), len(d.listeners))); err != nil {

@@ -294,7 +294,7 @@ func TestRefusal(t *testing.T) {
 func TestNeedsAuthorization(t *testing.T) {
 	for _, test := range []struct{ name, web, want string }{
 		{"with pages", "[web]\naddress = \"127.0.0.1:1180\"\n", "open http://localhost:1180/authorize/alice@example.com"},
-		{"without", "", "add [web]"},
+		{"without", "", "run xoauthd authorize"},
 	} {
 		c := load(t, listeners+test.web)
 		store, err := auth.OpenStore(c.StateDirectory, auth.Encryption{})

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/config"
 	"github.com/xoauthd/xoauthd/proxy"
 )
 
@@ -36,6 +37,7 @@ func TestTry(t *testing.T) {
 			account: &account{
 				Account:  auth.NewAccount("joe@example.com", &auth.Provider{}, nil, emptyStore(t), nil),
 				provider: &provider{Provider: &auth.Provider{}, upstreams: upstreams},
+				config:   &config.Account{Name: "joe@example.com"},
 			},
 			daemon: d,
 			late:   t.Context(),

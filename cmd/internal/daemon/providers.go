@@ -1,0 +1,125 @@
+package daemon
+
+import (
+	"cmp"
+	"crypto/tls"
+	"fmt"
+	"strings"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/config"
+	"github.com/xoauthd/xoauthd/proxy"
+)
+
+// A provider is one of the configuration, as the others need it.
+type provider struct {
+	*auth.Provider
+	config    *config.Provider
+	title     string                     // as people know it
+	upstreams map[string]*proxy.Upstream // by protocol
+}
+
+func newProvider(c *config.Provider, metrics *auth.Metrics) (*provider, error) {
+	style := oauth2.AuthStyleInParams
+	if c.AuthStyle == "header" {
+		style = oauth2.AuthStyleInHeader
+	}
+	p := &provider{
+		Provider: &auth.Provider{
+			Name: c.Name,
+			OAuth: oauth2.Config{
+				ClientID:     c.ClientID,
+				ClientSecret: c.ClientSecret.Reveal(),
+				Endpoint: oauth2.Endpoint{
+					AuthURL:       c.AuthorizationURL,
+					DeviceAuthURL: c.DeviceAuthorizationURL,
+					TokenURL:      c.TokenURL,
+					AuthStyle:     style,
+				},
+				RedirectURL: c.RedirectURL,
+				Scopes:      c.Scopes,
+			},
+			Params:           c.AuthorizationParams,
+			Issuer:           c.Issuer,
+			RevocationURL:    c.RevocationURL,
+			CredentialExpiry: credentialExpiry(c),
+			Client:           auth.NewHTTPClient(c.RootCAs),
+			Metrics:          metrics,
+		},
+		config:    c,
+		title:     cmp.Or(c.Title, c.Name),
+		upstreams: make(map[string]*proxy.Upstream),
+	}
+	for _, protocol := range []string{"imap", "smtp"} {
+		if u := c.Upstream(protocol); u != nil {
+			p.upstreams[protocol] = newUpstream(c, u)
+		}
+	}
+	switch {
+	case c.ClientCertificate != nil:
+		var err error
+		p.Assertion, err = auth.NewCertificateAssertion(c.ClientCertificate, c.ClientCertificateAlgorithm, "")
+		if err != nil {
+			return nil, fmt.Errorf("provider %s: client_certificate: %w", c.Name, err)
+		}
+	case c.ClientAssertionFile != "":
+		p.Assertion = auth.FederatedToken(c.ClientAssertionFile)
+	}
+	return p, nil
+}
+
+// credentialExpiry is when the client's secret or certificate ends; zero if that
+// is not known.
+func credentialExpiry(c *config.Provider) time.Time {
+	if c.ClientCertificate != nil {
+		return c.ClientCertificate.Leaf.NotAfter
+	}
+	return c.ClientSecretExpires
+}
+
+func newUpstream(c *config.Provider, u *config.Upstream) *proxy.Upstream {
+	mechanism := c.Mechanism
+	if c.Flow == "app_password" && mechanism == "auto" {
+		mechanism = "password"
+	}
+	return &proxy.Upstream{
+		Provider:  c.Name,
+		Host:      u.Host,
+		Port:      u.Port,
+		STARTTLS:  u.TLS == "starttls",
+		Mechanism: mechanism,
+		TLS: &tls.Config{
+			ServerName: u.Host,
+			RootCAs:    c.RootCAs,
+			MinVersion: tls.VersionTLS12, // RFC 8996
+			// A session that is resumed saves both sides most of a handshake.
+			ClientSessionCache: tls.NewLRUClientSessionCache(8),
+		},
+	}
+}
+
+// flow is how a gets its tokens; nil if a person has to consent.
+func (p *provider) flow(a *config.Account) auth.Flow {
+	c := p.config
+	switch c.Flow {
+	case "client_credentials":
+		return auth.ClientCredentials{}
+	case "service_account":
+		key := c.ServiceAccount
+		return auth.ServiceAccount{Email: key.Email, KeyID: key.KeyID, Key: key.Key, Subject: a.Name}
+	case "password":
+		return auth.ResourceOwner{User: a.Name, Password: a.UpstreamPassword.Reveal()}
+	case "command":
+		args := make([]string, len(c.TokenCommand))
+		for i, arg := range c.TokenCommand {
+			args[i] = strings.ReplaceAll(arg, "{account}", a.Name)
+		}
+		return auth.Command{Args: args, Timeout: c.TokenCommandTimeout}
+	case "app_password":
+		return auth.AppPassword(a.UpstreamPassword.Reveal())
+	}
+	return nil
+}
