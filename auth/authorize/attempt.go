@@ -8,8 +8,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-
-	"golang.org/x/oauth2"
 )
 
 const (
@@ -25,7 +23,7 @@ const (
 	maxAttemptsEach = 16
 )
 
-// Why a callback is not followed.
+// Why an answer of the provider is not followed.
 var (
 	errUnknown      = errors.New("unknown or expired state")
 	errOtherBrowser = errors.New("begun in another browser")
@@ -36,28 +34,29 @@ var (
 type stage int
 
 const (
-	pending stage = iota // the browser is at the provider
-	running              // it came back, and the code is being used
+	pending stage = iota // the person is at the provider
+	running              // the provider has answered, and that is being used
 	done
 )
 
-// An attempt is one authorization, from the button to the result. What may
-// change after begin is guarded by the mutex of attempts.
+// An attempt is one authorization by the pages, from the button to the result.
+// What may change after begin is guarded by the mutex of attempts.
 type attempt struct {
-	account  *account
-	id       string // names the result's page
-	state    string
-	verifier string
-	browser  string // value of the cookie
+	account *account
+	cookie  string // name of the one that binds the browser
+	code    *Attempt
 
+	id      string // names the result's page
+	browser string // value of the cookie
+	life    time.Duration
 	expires time.Time
 	stage   stage
-	result  *result // when done
+	outcome Outcome // when done
 }
 
 // holds reports whether r comes from the browser that began the attempt.
 func (t *attempt) holds(r *http.Request) bool {
-	for _, c := range r.CookiesNamed(t.account.cookie) {
+	for _, c := range r.CookiesNamed(t.cookie) {
 		if subtle.ConstantTimeCompare([]byte(c.Value), []byte(t.browser)) == 1 {
 			return true
 		}
@@ -71,47 +70,41 @@ type attempts struct {
 	all []*attempt
 }
 
-// begin makes an attempt for the browser that sent r. One browser has one
-// cookie, so that the attempts of two tabs do not undo each other.
-func (s *attempts) begin(a *account, r *http.Request) *attempt {
+// begin lets t begin for the browser that sent r. One browser has one cookie,
+// so that the attempts of two tabs do not undo each other.
+func (s *attempts) begin(t *attempt, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.expire()
-	t := &attempt{
-		account:  a,
-		id:       rand.Text(),
-		state:    rand.Text(), // 130 bits
-		verifier: oauth2.GenerateVerifier(),
-		browser:  rand.Text(),
-		expires:  time.Now().Add(attemptLife),
-	}
-	var same []int // attempts for this account
-	for i, u := range s.all {
-		if u.account == a {
-			same = append(same, i)
+	t.id, t.browser = rand.Text(), rand.Text()
+	t.expires = time.Now().Add(t.life)
+	var same []*attempt // attempts for this account
+	for _, u := range s.all {
+		if u.account == t.account {
+			same = append(same, u)
 		}
-		if u.account.cookie == a.cookie && u.holds(r) { // a value that was given out here
+		if u.cookie == t.cookie && u.holds(r) { // a value that was given out here
 			t.browser = u.browser
 		}
 	}
 	switch {
 	case len(same) >= maxAttemptsEach:
-		s.all = slices.Delete(s.all, same[0], same[0]+1)
+		s.remove(func(u *attempt) bool { return u == same[0] })
 	case len(s.all) >= maxAttempts:
-		s.all = slices.Delete(s.all, 0, 1)
+		oldest := s.all[0]
+		s.remove(func(u *attempt) bool { return u == oldest })
 	}
 	s.all = append(s.all, t)
-	return t
 }
 
-// take gives the attempt that r is the callback of, once. With errUsed it
-// gives it too, for its result.
+// take gives the attempt that r brings the provider's answer to, once. With
+// errUsed it gives it too, for its result.
 func (s *attempts) take(state string, r *http.Request) (*attempt, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.expire()
 	for _, t := range s.all {
-		if subtle.ConstantTimeCompare([]byte(t.state), []byte(state)) != 1 {
+		if subtle.ConstantTimeCompare([]byte(t.code.state), []byte(state)) != 1 {
 			continue
 		}
 		switch {
@@ -128,30 +121,31 @@ func (s *attempts) take(state string, r *http.Request) (*attempt, error) {
 }
 
 // finish keeps what came of t.
-func (s *attempts) finish(t *attempt, res *result) {
+func (s *attempts) finish(t *attempt, o Outcome) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t.verifier = ""
 	t.expires = time.Now().Add(attemptLife)
-	t.stage, t.result = done, res
+	t.stage, t.outcome = done, o
 }
 
-// find returns the attempt whose result r asks for, and that result: nil while
-// it is under way.
-func (s *attempts) find(id string, r *http.Request) (*attempt, *result) {
+// find returns the attempt whose result r asks for, or nil, and how it stands.
+func (s *attempts) find(id string, r *http.Request) (*attempt, stage, Outcome) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.expire()
 	for _, t := range s.all {
 		if t.id == id && t.stage != pending && t.holds(r) {
-			return t, t.result
+			return t, t.stage, t.outcome
 		}
 	}
-	return nil, nil
+	return nil, pending, Outcome{}
 }
 
 // expire drops what is too old.
 func (s *attempts) expire() {
 	now := time.Now()
-	s.all = slices.DeleteFunc(s.all, func(t *attempt) bool { return now.After(t.expires) })
+	s.remove(func(t *attempt) bool { return now.After(t.expires) })
 }
+
+// remove drops the attempts that are so.
+func (s *attempts) remove(so func(*attempt) bool) { s.all = slices.DeleteFunc(s.all, so) }

@@ -2,7 +2,8 @@
 // the authorization code grant (RFC 6749 section 4.1) with PKCE (RFC 7636) and
 // the issuer check (RFC 9207), and the pages around it. What the provider gave
 // is tried at the mail servers before it is kept, and the page tells step by
-// step what came of it. The pages need no JavaScript.
+// step what came of it. The pages need no JavaScript. A terminal can do the
+// same: Begin, AwaitDevice and Adopt.
 package authorize
 
 import (
@@ -13,7 +14,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"path"
 	"strings"
 	"time"
 
@@ -28,12 +28,16 @@ type Account interface {
 	Name() string
 	// Provider is the provider's name, as a person is to read it.
 	Provider() string
+	// LoginHint is the address to sign in with at the provider: the mailbox's,
+	// or that of a delegate who may use it.
+	LoginHint() string
 	// Status tells how the account stands.
 	Status() auth.Status
 	// Issuer is the provider's identifier (RFC 9207 section 2), or empty if
 	// none is known and the callback's iss is not to be compared.
 	Issuer() string
-	// RedirectURL is the callback, as registered at the provider.
+	// RedirectURL is the callback, as registered at the provider. It may lead
+	// where these pages are not: the address is then brought back by hand.
 	RedirectURL() string
 	// Scopes are what is asked for.
 	Scopes() []string
@@ -43,6 +47,13 @@ type Account interface {
 	// Exchange redeems the code of a callback. What the provider answered is
 	// an *auth.Error.
 	Exchange(ctx context.Context, code, verifier string) (auth.Grant, error)
+	// DeviceAuth asks the provider for a code that a person can enter
+	// elsewhere.
+	DeviceAuth(ctx context.Context) (*auth.Device, error)
+	// AwaitDevice waits until a person has entered the code of d and agreed, or
+	// refused, until the code expires or ctx is done. What the provider
+	// answered is an *auth.Error.
+	AwaitDevice(ctx context.Context, d *auth.Device) (auth.Grant, error)
 	// Try logs in upstream with g as the account, on every protocol that is
 	// configured for it.
 	Try(ctx context.Context, g auth.Grant) []Trial
@@ -74,6 +85,8 @@ type Config struct {
 type endpoint struct {
 	accounts []*account
 	base     string          // path that every page's begins with; no slash at its end
+	public   string          // origin of the public URL; empty if it has none
+	listener map[string]bool // names, with the port, of what it listens on
 	hosts    map[string]bool // names that browsers may know the endpoint by
 	cross    http.CrossOriginProtection
 	views    *template.Template
@@ -82,23 +95,11 @@ type endpoint struct {
 	log      *slog.Logger
 }
 
-// An account is an Account with what follows from its URLs.
-type account struct {
-	Account
-	path       string // of its page
-	origin     string // of the redirect URL: the cookie must be set there
-	host       string // of that origin, as canonicalHost has it
-	callback   string // path of the redirect URL, escaped
-	cookie     string // name of the cookie that binds a browser
-	secure     bool   // the redirect URL is https
-	formAction string // CSP sources that the button may lead to
-}
-
 // New returns the handler of the pages. It is to be served at the root, with
 // the path of each request as the browser sent it. The error tells of every
 // account that has no usable URLs or name.
 func New(c Config) (http.Handler, error) {
-	e := &endpoint{hosts: map[string]bool{}, version: c.Version, log: c.Log}
+	e := &endpoint{hosts: map[string]bool{}, listener: map[string]bool{}, version: c.Version, log: c.Log}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
@@ -108,12 +109,9 @@ func New(c Config) (http.Handler, error) {
 	}
 	var faults []error
 	if c.PublicURL != "" {
-		public, err := webURL(c.PublicURL)
-		if err != nil {
+		if err := e.allowPublic(c.PublicURL); err != nil {
 			return nil, fmt.Errorf("public URL: %w", err)
 		}
-		e.base = strings.TrimRight(public.EscapedPath(), "/")
-		e.hosts[canonicalHost(public.Host)] = true
 	}
 	if err := e.allowListener(c.ListenAddress); err != nil {
 		faults = append(faults, err)
@@ -127,59 +125,6 @@ func New(c Config) (http.Handler, error) {
 		return nil, err
 	}
 	return e.guard(e.routes()), nil
-}
-
-// add makes a known to the endpoint.
-func (e *endpoint) add(a Account) error {
-	switch name := a.Name(); {
-	case name == "", name == ".", name == "..":
-		return errors.New("this name cannot be part of a page's address")
-	case e.account(name) != nil:
-		return errors.New("is there twice")
-	}
-	redirect, err := webURL(a.RedirectURL())
-	if err != nil {
-		return fmt.Errorf("redirect URL: %w", err)
-	}
-	provider, err := webURL(a.AuthCodeURL("", ""))
-	if err != nil {
-		return fmt.Errorf("authorization URL: %w", err)
-	}
-	n := &account{
-		Account:  a,
-		path:     e.base + "/authorize/" + url.PathEscape(a.Name()),
-		origin:   redirect.Scheme + "://" + strings.ToLower(redirect.Host),
-		host:     canonicalHost(redirect.Host),
-		callback: redirect.EscapedPath(),
-		cookie:   "xoauthd",
-		secure:   redirect.Scheme == "https",
-		// Chromium holds every redirect that follows a form to form-action,
-		// and a provider may pass the browser on to others at once (personal
-		// Microsoft accounts, a company's own sign-in): not its origin but its
-		// scheme is all that can be said beforehand.
-		formAction: "'self' " + provider.Scheme + ":",
-	}
-	if n.secure {
-		n.cookie = "__Host-xoauthd" // which no other port and no plain http can set
-	}
-	if n.callback == "" {
-		n.callback = "/" // as browsers ask for it
-	}
-	if strings.TrimSuffix(path.Clean(n.callback), "/") != strings.TrimSuffix(n.callback, "/") {
-		return fmt.Errorf("redirect URL: the path %s is not plain", n.callback)
-	}
-	for _, taken := range []string{"/authorize/", "/result/", "/style.css", "/icon.svg"} {
-		if strings.HasPrefix(n.callback, e.base+taken) {
-			return fmt.Errorf("redirect URL: the path %s is that of another page", n.callback)
-		}
-	}
-	// A reverse proxy may pass on another Host than the browser's.
-	if err := e.cross.AddTrustedOrigin(n.origin); err != nil {
-		return fmt.Errorf("redirect URL: %w", err)
-	}
-	e.hosts[n.host] = true
-	e.accounts = append(e.accounts, n)
-	return nil
 }
 
 // account returns the account of that name, or nil.
@@ -199,6 +144,7 @@ func (e *endpoint) routes() *http.ServeMux {
 	mux.HandleFunc("GET "+index+"{$}", e.index)
 	mux.HandleFunc("GET "+e.base+"/authorize/{account}", e.show)
 	mux.HandleFunc("POST "+e.base+"/authorize/{account}", e.begin)
+	mux.HandleFunc("POST "+e.base+"/authorize/{account}/address", e.paste)
 	mux.HandleFunc("GET "+e.base+"/result/{id}", e.result)
 	mux.HandleFunc("GET "+e.base+"/style.css", asset("style.css", "text/css; charset=utf-8"))
 	mux.HandleFunc("GET "+e.base+"/icon.svg", asset("icon.svg", "image/svg+xml"))

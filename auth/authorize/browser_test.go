@@ -3,6 +3,8 @@ package authorize
 import (
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -56,6 +58,32 @@ func TestBrowser(t *testing.T) {
 	b.clean()
 }
 
+// TestPasteInBrowser is about a redirect URL that leads to somebody else.
+func TestPasteInBrowser(t *testing.T) {
+	elsewhere := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(elsewhere.Close)
+	p := newProvider(t)
+	p.consented.Store("yes", true)
+	a := newAccount("joe@example.com")
+	a.redirect = elsewhere.URL + "/callback"
+	b := startBrowser(t)
+	site := p.serve(t, a)
+
+	b.do(chromedp.Navigate(site + "/authorize/joe@example.com"))
+	ended := b.tab(chromedp.Click("button"), a.redirect+"?state=")
+	b.at(site + "/authorize/joe@example.com") // the page is still there
+	b.do(chromedp.SendKeys("#address", "it does not work"), chromedp.Click(".second"), chromedp.WaitVisible("a.button"))
+	b.shows("h1", "That is not the address")
+	b.do(chromedp.Click("a.button"), chromedp.SendKeys("#address", " "+ended+" "), chromedp.Click(".second"), chromedp.WaitVisible("ol.steps"))
+	b.shows("h1", a.name+" is authorized")
+	b.at(site + "/result/")
+	for _, entry := range b.history() {
+		if strings.Contains(entry, "code=") {
+			t.Errorf("the history has %s", entry)
+		}
+	}
+}
+
 // TestPagesInBrowser looks at all pages, wide and narrow, light and dark. With
 // XOAUTHD_SCREENSHOTS it leaves pictures in that folder.
 func TestPagesInBrowser(t *testing.T) {
@@ -64,7 +92,9 @@ func TestPagesInBrowser(t *testing.T) {
 	accounts := exhibits()
 	b := startBrowser(t)
 	var all []Account
-	for _, a := range accounts {
+	apart := newAccount("shared@example.com")
+	apart.redirect, apart.hint = "http://localhost", "ann@example.com"
+	for _, a := range append(accounts, apart) {
 		all = append(all, a)
 	}
 	site := p.serve(t, all...)
@@ -79,6 +109,7 @@ func TestPagesInBrowser(t *testing.T) {
 		{"list", []chromedp.Action[chromedp.Void]{chromedp.Navigate(site + "/")}},
 		{"account", []chromedp.Action[chromedp.Void]{chromedp.Navigate(page(accounts[1].name))}},
 		{"account-hostile", []chromedp.Action[chromedp.Void]{chromedp.Navigate(page(accounts[3].name))}},
+		{"account-apart", []chromedp.Action[chromedp.Void]{chromedp.Navigate(page(apart.name))}},
 		{"result-authorized", press(accounts[0])},
 		{"result-warning", press(accounts[2])},
 		{"result-refused", press(accounts[1])},

@@ -43,6 +43,16 @@ func TestCallback(t *testing.T) {
 		{"another mailbox was chosen", func(a *fakeAccount) { a.trials = []Trial{failing(errRefused, "")} }, "code=c0de", false,
 			`level=WARN msg=authorization account=joe@example.com result="no mailbox opened"`,
 			[]string{"was not authorized", "another mailbox was chosen there: authorize again and sign in as joe@example.com", "Authorize again"}},
+		{"it is known who signed in instead", func(a *fakeAccount) { a.trials, a.identity = []Trial{failing(errRefused, "")}, "bob@<b>example.com" }, "code=c0de", false, `"no mailbox opened"`,
+			[]string{"You signed in as bob@&lt;b&gt;example.com, and this account is joe@example.com: authorize again and sign in as joe@example.com. Nothing was kept."}},
+		{"the delegate did not sign in", func(a *fakeAccount) {
+			a.trials, a.identity, a.hint = []Trial{failing(errRefused, "")}, "bob@example.com", "ann@example.com"
+		}, "code=c0de", false, `"no mailbox opened"`,
+			[]string{"this account is joe@example.com: authorize again and sign in as ann@example.com."}},
+		{"the right person signed in, in vain", func(a *fakeAccount) { a.trials, a.identity = []Trial{failing(errRefused, "")}, "Joe@Example.com" }, "code=c0de", false, `"no mailbox opened"`,
+			[]string{"It was Joe@Example.com who signed in, as it should be"}},
+		{"somebody signed in who may use the mailbox", func(a *fakeAccount) { a.identity = "bob@example.com\r\n" }, "code=c0de", true, "level=INFO msg=authorization account=joe@example.com result=authorized client=192.0.2.1:1234",
+			[]string{`<span class="what">Signed in as bob@example.com</span> <span class="how">ok`, "joe@example.com is authorized", "Done<"}},
 		{"no mail server is reachable", func(a *fakeAccount) { a.trials = []Trial{failing(errDialing, "")} }, "code=c0de", false, `"no mailbox opened"`,
 			[]string{"No mail server could be reached"}},
 		{"no mail server is configured", func(a *fakeAccount) { a.trials = nil }, "code=c0de", false, `"no mailbox opened"`,
@@ -95,6 +105,9 @@ func TestCallback(t *testing.T) {
 			}
 			if got := len(a.kept) == 1; got != test.kept {
 				t.Errorf("kept = %v, want %v", got, test.kept)
+			}
+			if strings.Contains(page, "Signed in as Joe@") {
+				t.Errorf("what needs no mention is mentioned:\n%s", page)
 			}
 			if n := strings.Count(s.log.String(), "\n"); n != 1 {
 				t.Errorf("%d lines logged, want 1:\n%s", n, s.log)

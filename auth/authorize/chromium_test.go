@@ -17,6 +17,7 @@ import (
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
 
 	headless "github.com/xoauthd/xoauthd/internal/browser"
@@ -51,14 +52,18 @@ func newProvider(t *testing.T) *provider {
 }
 
 // serve starts an endpoint whose accounts are at p, which is another site for
-// the browser, and returns its URL.
+// the browser, and returns its URL. The redirect URL is the endpoint's, unless
+// the test has given an account another.
 func (p *provider) serve(t *testing.T, accounts ...Account) string {
 	t.Helper()
 	s := httptest.NewUnstartedServer(nil)
 	address := s.Listener.Addr().String()
 	for _, a := range accounts {
-		a.(*fakeAccount).redirect = "http://" + address + "/callback"
-		a.(*fakeAccount).authURL = strings.Replace(p.front.URL, "127.0.0.1", "localhost", 1) + "/authorize"
+		a := a.(*fakeAccount)
+		if a.redirect == home+"/callback" {
+			a.redirect = "http://" + address + "/callback"
+		}
+		a.authURL = strings.Replace(p.front.URL, "127.0.0.1", "localhost", 1) + "/authorize"
 	}
 	var err error
 	s.Config.Handler, err = New(Config{Accounts: accounts, ListenAddress: address, Version: "v1.2.3", Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
@@ -151,6 +156,33 @@ func (b *browser) shows(selector, want string) {
 	got, err := chromedp.Run(b.ctx, chromedp.TextContent(selector))
 	if err != nil || got != want {
 		b.t.Errorf("%s: %q, %v; want %q", selector, got, err, want)
+	}
+}
+
+// tab returns the address of the tab that click opens, once it is where the
+// address begins so.
+func (b *browser) tab(click chromedp.Action[chromedp.Void], prefix string) string {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, 30*time.Second)
+	defer cancel()
+	there := make(chan target.Info, 1)
+	chromedp.WaitNewTarget(ctx, func(i *target.Info) bool {
+		if !strings.HasPrefix(i.URL, prefix) {
+			return false
+		}
+		there <- *i
+		return true
+	})
+	b.do(click)
+	select {
+	case i := <-there:
+		if i.CanAccessOpener {
+			b.t.Error("the tab can reach into the page that opened it")
+		}
+		return i.URL
+	case <-ctx.Done():
+		b.t.Fatalf("no tab came to %s", prefix)
+		return ""
 	}
 }
 

@@ -21,12 +21,18 @@ import (
 // A fakeAccount does as its fields say.
 type fakeAccount struct {
 	name, issuer, redirect, authURL string
+	hint                            string // who signs in
 	status                          auth.Status
 	scopes                          []string
 	exchangeErr, keepErr            error
 	trials                          []Trial
 	during                          func() // called within Exchange
 	short                           bool   // no refresh token is given
+	identity                        string // of who signs in, if it is told
+
+	device    *auth.Device
+	deviceErr error      // of DeviceAuth
+	answers   chan error // what AwaitDevice waits for
 
 	mu        sync.Mutex
 	exchanges []string // code and verifier of each
@@ -43,6 +49,21 @@ func (a *fakeAccount) Status() auth.Status {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.status
+}
+
+func (a *fakeAccount) LoginHint() string { return a.hint }
+
+func (a *fakeAccount) DeviceAuth(context.Context) (*auth.Device, error) {
+	return a.device, a.deviceErr
+}
+
+func (a *fakeAccount) AwaitDevice(ctx context.Context, d *auth.Device) (auth.Grant, error) {
+	select {
+	case err := <-a.answers:
+		return a.grant(d.UserCode), err
+	case <-ctx.Done():
+		return auth.Grant{}, ctx.Err()
+	}
 }
 
 func (a *fakeAccount) Issuer() string      { return a.issuer }
@@ -64,11 +85,15 @@ func (a *fakeAccount) Exchange(_ context.Context, code, verifier string) (auth.G
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.exchanges = append(a.exchanges, code+" "+verifier)
-	g := auth.Grant{AccessToken: "token-for-" + code, RefreshToken: "refresh-for-" + code, Expiry: ends}
+	return a.grant(code), a.exchangeErr
+}
+
+func (a *fakeAccount) grant(code string) auth.Grant {
+	g := auth.Grant{AccessToken: "token-for-" + code, RefreshToken: "refresh-for-" + code, Expiry: ends, Identity: a.identity}
 	if a.short {
 		g.RefreshToken = ""
 	}
-	return g, a.exchangeErr
+	return g
 }
 
 func (a *fakeAccount) Try(context.Context, auth.Grant) []Trial { return a.trials }
@@ -82,6 +107,8 @@ func (a *fakeAccount) Keep(g auth.Grant) error {
 	}
 	return a.keepErr
 }
+
+func ms(n int) time.Duration { return time.Duration(n) * time.Millisecond }
 
 func challengeOf(verifier string) string {
 	sum := sha256.Sum256([]byte(verifier))
@@ -125,7 +152,17 @@ func newSite(t *testing.T, public string, accounts ...Account) *site {
 
 // do sends one request. The headers are pairs.
 func (s *site) do(method, target string, headers ...string) *httptest.ResponseRecorder {
-	r := httptest.NewRequest(method, target, nil)
+	return s.send(httptest.NewRequest(method, target, nil), headers...)
+}
+
+// post sends a form.
+func (s *site) post(path string, form url.Values, headers ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest("POST", home+path, strings.NewReader(form.Encode()))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	return s.send(r, headers...)
+}
+
+func (s *site) send(r *http.Request, headers ...string) *httptest.ResponseRecorder {
 	for i := 0; i < len(headers); i += 2 {
 		if headers[i] == "Host" {
 			r.Host = headers[i+1]

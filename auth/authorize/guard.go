@@ -4,12 +4,13 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 )
 
-// maxBody is how much of a request's body is read, in bytes. Nothing of it is
-// ever used: the one form has no fields.
-const maxBody = 4 << 10
+// maxBody is how much of a request's body is read, in bytes: an address with the
+// provider's answer, every character of which may have become three.
+const maxBody = 16 << 10
 
 // policy is the Content-Security-Policy of all pages, but for form-action.
 const policy = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action "
@@ -71,9 +72,33 @@ func (e *endpoint) allowListener(address string) error {
 		return fmt.Errorf("listen address: %w", err)
 	}
 	for _, h := range []string{host, "localhost", "127.0.0.1", "::1"} {
-		e.hosts[canonicalHost(net.JoinHostPort(h, port))] = true
+		name := canonicalHost(net.JoinHostPort(h, port))
+		e.listener[name], e.hosts[name] = true, true
 	}
 	return nil
+}
+
+// allowPublic lets browsers use the public URL, and puts its path before every
+// page's.
+func (e *endpoint) allowPublic(public string) error {
+	u, err := webURL(public)
+	if err != nil {
+		return err
+	}
+	e.base = strings.TrimRight(u.EscapedPath(), "/")
+	e.public = originOf(u)
+	e.hosts[canonicalHost(u.Host)] = true
+	// A reverse proxy may pass on another Host than the browser's.
+	return e.cross.AddTrustedOrigin(e.public)
+}
+
+// originOf is the origin of u (RFC 6454 section 6.2), without the default port.
+func originOf(u *url.URL) string {
+	host, port := strings.ToLower(u.Host), ":80"
+	if u.Scheme == "https" {
+		port = ":443"
+	}
+	return u.Scheme + "://" + strings.TrimSuffix(host, port)
 }
 
 // canonicalHost is host, or host:port, as it is compared: names have no case,

@@ -40,8 +40,16 @@ func noSuchAccount(index string) message {
 func begunElsewhere(a *account) message {
 	return message{
 		Title: "This is not the browser it began in",
-		Text:  "The authorization of " + a.Name() + " was begun in another browser, or this one keeps no cookies. Nothing was done. Finish it where it was begun, or begin again here.",
+		Text:  "The authorization of " + a.Name() + " was begun in another browser, or this one keeps no cookies. Nothing was done. Finish it where it was begun: the account's page there takes the address that the provider led to. Or begin again here.",
 		Link:  "Begin again", To: a.path,
+	}
+}
+
+func notAnAnswer(a *account) message {
+	return message{
+		Title: "That is not the address",
+		Text:  "What was pasted has no answer of " + a.Provider() + " in it. Once you have agreed there, the browser goes on to a page that does not open: copy all that its address bar has then. There is state= and code= in it.",
+		Link:  "Back to the account", To: a.path,
 	}
 }
 

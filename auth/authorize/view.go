@@ -6,6 +6,7 @@ import (
 	"html/template"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/xoauthd/xoauthd/auth"
@@ -31,17 +32,20 @@ type view struct {
 	Title    string
 	Base     string
 	Version  string
-	Refresh  bool // look again soon
+	Refresh  int // look again after so many seconds; 0 for never
 	Account  *accountView
-	Accounts []accountView
+	Apart    bool // the redirect URL leads where these pages are not
 	Summary  string
-	Result   *result
+	Accounts []accountView
+	Result   Outcome
 	Message  message
 }
 
 // An accountView is an account as shown.
 type accountView struct {
 	Name, Provider, Path, Action, Redirect string
+	SignsIn                                string // who is to sign in at the provider
+	Delegate                               bool   // which is another than the account
 	Status                                 auth.Status
 	Class                                  string // of the style sheet, for the state
 	Consented, Token, Renewed              moment
@@ -70,7 +74,9 @@ func at(t time.Time) string { return "on " + t.Local().Format(dateForm) }
 func viewOf(a *account) *accountView {
 	now, s := time.Now(), a.Status()
 	v := &accountView{
-		Name: a.Name(), Provider: a.Provider(), Path: a.path, Action: a.path, Redirect: a.RedirectURL(),
+		Name: a.Name(), Provider: a.Provider(), Path: a.path, Action: a.path,
+		Redirect:  a.RedirectURL(),
+		SignsIn:   signsIn(a),
 		Status:    s,
 		Class:     "bad",
 		Consented: momentOf(s.Obtained, now),
@@ -78,13 +84,14 @@ func viewOf(a *account) *accountView {
 		Renewed:   momentOf(s.Refreshed, now),
 		Expired:   s.Expiry.Before(now),
 	}
+	v.Delegate = !strings.EqualFold(v.SignsIn, v.Name)
 	switch s.State {
 	case auth.Authorized:
 		v.Class = "good"
 	case auth.Failing:
 		v.Class = "warn"
 	}
-	v.Status.Why = oneLine(s.Why)
+	v.Status.Why, v.Status.Identity = oneLine(s.Why), oneLine(s.Identity)
 	for _, name := range a.Scopes() {
 		v.Scopes = append(v.Scopes, scope{name, scopeWords(name)})
 	}
@@ -134,68 +141,31 @@ func (e *endpoint) show(w http.ResponseWriter, r *http.Request) {
 		e.message(w, http.StatusNotFound, noSuchAccount(e.base+"/"))
 		return
 	}
-	if moved(w, r, a, http.StatusTemporaryRedirect) {
+	if e.moved(w, r, a, http.StatusTemporaryRedirect) {
 		return
 	}
-	v := viewOf(a)
+	v := view{Title: a.Name(), Account: viewOf(a), Apart: !a.atCallback(r)}
 	if r.URL.RawQuery == movedMark {
-		v.Action += "?" + movedMark
+		v.Account.Action += "?" + movedMark
 	}
 	h := w.Header()
 	h.Set("Content-Security-Policy", policy+a.formAction)
 	// With no-referrer the form's Origin would be null, which is no proof of
 	// where it comes from. Other sites are told nothing by this either.
 	h.Set("Referrer-Policy", "same-origin")
-	e.render(w, http.StatusOK, "account.html", view{Title: a.Name(), Account: v})
-}
-
-// begin sends the browser to the provider.
-func (e *endpoint) begin(w http.ResponseWriter, r *http.Request) {
-	a := e.account(r.PathValue("account"))
-	if a == nil {
-		e.message(w, http.StatusNotFound, noSuchAccount(e.base+"/"))
-		return
-	}
-	if moved(w, r, a, http.StatusSeeOther) {
-		return
-	}
-	t := e.attempts.begin(a, r)
-	http.SetCookie(w, &http.Cookie{
-		Name:     a.cookie,
-		Value:    t.browser,
-		Path:     "/",
-		MaxAge:   int(3 * attemptLife / time.Second), // to begin, to return, to reload
-		HttpOnly: true,
-		Secure:   a.secure,
-		SameSite: http.SameSiteLaxMode,
-	})
-	http.Redirect(w, r, a.AuthCodeURL(t.state, t.verifier), http.StatusSeeOther)
-}
-
-// movedMark is the query of an account's page that the browser was moved to.
-const movedMark = "moved"
-
-// moved sends the browser to where the callback will come, if it is not there:
-// the cookie of 127.0.0.1 is not sent to localhost. It does so once, as a
-// reverse proxy may hide the name that the browser uses.
-func moved(w http.ResponseWriter, r *http.Request, a *account, status int) bool {
-	if canonicalHost(r.Host) == a.host || r.URL.RawQuery == movedMark {
-		return false
-	}
-	http.Redirect(w, r, a.origin+a.path+"?"+movedMark, status)
-	return true
+	e.render(w, http.StatusOK, "account.html", v)
 }
 
 // result is the page that tells what came of an attempt.
 func (e *endpoint) result(w http.ResponseWriter, r *http.Request) {
-	t, res := e.attempts.find(r.PathValue("id"), r)
+	t, stage, o := e.attempts.find(r.PathValue("id"), r)
 	switch {
 	case t == nil:
 		e.message(w, http.StatusNotFound, noResult(e.base+"/"))
-	case res == nil:
+	case stage == running:
 		m := underWay(t.account)
-		e.render(w, http.StatusOK, "message.html", view{Title: m.Title, Message: m, Refresh: true})
+		e.render(w, http.StatusOK, "message.html", view{Title: m.Title, Message: m, Refresh: 2})
 	default:
-		e.render(w, http.StatusOK, "result.html", view{Title: res.Title, Result: res, Account: viewOf(t.account)})
+		e.render(w, http.StatusOK, "result.html", view{Title: o.Title, Result: o, Account: viewOf(t.account)})
 	}
 }

@@ -64,7 +64,7 @@ func exchangeHint(err error) string {
 
 // refreshTokenHint tells how to get a refresh token. Some providers give one
 // only to who asks for it, and some only with the first consent.
-func refreshTokenHint(a *account) string {
+func refreshTokenHint(a Account) string {
 	return "Ask for one in the provider's section of the configuration: the scope offline_access (Microsoft, OpenID Connect), or access_type = \"offline\" and prompt = \"consent\" in authorization_params (Google). If it asks already, take back the access of this app on the security page of the account at " + a.Provider() + ". Then authorize again."
 }
 

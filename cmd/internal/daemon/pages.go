@@ -62,6 +62,9 @@ func (p *page) Provider() string { return p.provider.title }
 // Issuer is what the provider calls itself.
 func (p *page) Issuer() string { return p.provider.Provider.Issuer }
 
+// LoginHint is who signs in at the provider.
+func (p *page) LoginHint() string { return p.Name() }
+
 // RedirectURL is the callback.
 func (p *page) RedirectURL() string { return p.provider.OAuth.RedirectURL }
 
@@ -70,7 +73,7 @@ func (p *page) Scopes() []string { return p.provider.OAuth.Scopes }
 
 // AuthCodeURL is where the person consents.
 func (p *page) AuthCodeURL(state, verifier string) string {
-	return p.provider.AuthCodeURL(state, verifier, p.Name())
+	return p.provider.AuthCodeURL(state, verifier, p.LoginHint())
 }
 
 // Exchange redeems a code.
@@ -78,6 +81,20 @@ func (p *page) Exchange(ctx context.Context, code, verifier string) (auth.Grant,
 	ctx, cancel := p.hurried(ctx)
 	defer cancel()
 	return p.provider.Exchange(ctx, code, verifier)
+}
+
+// DeviceAuth asks for a code that a person can enter elsewhere.
+func (p *page) DeviceAuth(ctx context.Context) (*auth.Device, error) {
+	ctx, cancel := p.hurried(ctx)
+	defer cancel()
+	return p.provider.DeviceAuth(ctx)
+}
+
+// AwaitDevice waits for the person who enters it.
+func (p *page) AwaitDevice(ctx context.Context, device *auth.Device) (auth.Grant, error) {
+	ctx, cancel := p.hurried(ctx)
+	defer cancel()
+	return p.provider.AwaitDevice(ctx, device)
 }
 
 // Try logs in at every server that a listener leads the account to, at all of

@@ -1,0 +1,196 @@
+package authorize
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/xoauthd/xoauthd/auth"
+)
+
+// workTime bounds what follows a provider's answer: one exchange, logins
+// upstream on every protocol at once, one save.
+const workTime = 60 * time.Second
+
+// lasting returns a context for what follows a provider's answer. A code can be
+// used once: if whoever began leaves now, what it is worth must still be kept.
+func lasting(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), workTime)
+}
+
+// complete goes from the provider's answer q to a grant that is kept, or to
+// the words why not.
+func complete(ctx context.Context, a Account, verifier string, q url.Values) Outcome {
+	ctx, cancel := lasting(ctx)
+	defer cancel()
+	res := &result{account: a}
+	if want := a.Issuer(); want != "" && q.Has("iss") && q.Get("iss") != want {
+		// The code may be another provider's, to be sent to this one's token
+		// endpoint: mix-up, RFC 9700 section 4.4.
+		res.step(answerOf(a), 0, fmt.Errorf("it comes from %s, not from %s", oneLine(q.Get("iss")), want), "")
+		return res.end(wrongIssuer, "The answer came from another provider than the one that was asked. Nothing was sent to it. If this happens again, check the issuer in the configuration of "+a.Provider()+".")
+	}
+	if code := q.Get("error"); code != "" || q.Get("code") == "" {
+		return res.denied(code, q.Get("error_description"))
+	}
+	res.step(answerOf(a), 0, nil, "")
+
+	start := time.Now()
+	g, err := a.Exchange(ctx, q.Get("code"), verifier)
+	if err != nil {
+		res.step("Exchange of the code for a token", time.Since(start), err, exchangeHint(err))
+		return res.end(noToken, a.Provider()+" agreed, but then gave no token. Nothing was kept.")
+	}
+	res.step("Exchange of the code for a token", time.Since(start), nil, "")
+	return res.adopt(ctx, g)
+}
+
+// completeDevice goes from what came of a device's code to a grant that is
+// kept, or to the words why not.
+func completeDevice(ctx context.Context, a Account, g auth.Grant, err error) Outcome {
+	res := &result{account: a}
+	if err != nil {
+		return res.deviceDenied(err)
+	}
+	ctx, cancel := lasting(ctx)
+	defer cancel()
+	res.step(answerOf(a), 0, nil, "")
+	return res.adopt(ctx, g)
+}
+
+// answerOf is the step at which the provider agrees, or does not.
+func answerOf(a Account) string { return "Answer of " + a.Provider() }
+
+// adopt tries g at the mail servers, and keeps it if a mailbox opens.
+func (res *result) adopt(ctx context.Context, g auth.Grant) Outcome {
+	g.Identity = oneLine(g.Identity)
+	if isAnother(g, res.account) {
+		// Not a fault yet: it may be a delegate, or the address an alias.
+		res.step("Signed in as "+g.Identity, 0, nil, "")
+	}
+	trials := res.account.Try(ctx, g)
+	opened := 0
+	for _, l := range trials {
+		res.step(fmt.Sprintf("%s login at %s", l.Protocol, l.Upstream), l.Took, l.Err, l.Hint)
+		if l.Err == nil {
+			opened++
+		}
+	}
+	if opened == 0 {
+		return res.end(noMailbox, res.whyNoMailbox(g, trials))
+	}
+	return res.keep(g, opened == len(trials))
+}
+
+// keep puts g to use, and tells for how long it is good. all says that every
+// mailbox opened.
+func (res *result) keep(g auth.Grant, all bool) Outcome {
+	a := res.account
+	if g.RefreshToken == "" {
+		res.step("Refresh token", 0, errors.New("none came with the access token, which cannot be renewed without"), refreshTokenHint(a))
+	}
+	start := time.Now()
+	switch err := a.Keep(g); {
+	case errors.Is(err, auth.ErrEarlierKept):
+		return res.end(noRefresh, "The mailbox opened, but what "+a.Provider()+" gave ends "+at(g.Expiry)+", without a way to renew it. So it was not put in the place of the earlier authorization, which can be renewed.")
+	case err != nil:
+		res.step("Saving", time.Since(start), err, "")
+		return res.end(notSaved, "Programs can log in now. But what the provider gave could not be saved, and is lost if xoauthd ends before that is mended. It tries again by itself.")
+	}
+	res.step("Saving", time.Since(start), nil, "")
+	switch {
+	case g.RefreshToken == "":
+		return res.end(authorized, "Programs can log in now, but not for long: "+a.Provider()+" gave no refresh token, so all ends "+at(g.Expiry)+". What to do about it is told below.")
+	case !all:
+		return res.end(authorized, "What opened works now. What did not open is marked below, with its cause.")
+	}
+	return res.end(authorized, "Programs that were refused can try again now.")
+}
+
+// denied ends a result for an answer that has no code.
+func (res *result) denied(code, description string) Outcome {
+	a := res.account
+	err := errors.New("it has neither a code nor an error")
+	if code != "" {
+		err = errors.New(strings.TrimSuffix(code+": "+description, ": "))
+	}
+	res.step(answerOf(a), 0, err, answerHint(code, description))
+	lead := a.Provider() + " did not agree. Nothing was changed."
+	if code == "access_denied" {
+		lead = "Access was refused on the pages of " + a.Provider() + ". Nothing was changed."
+	}
+	return res.end(refused, lead)
+}
+
+// deviceDenied ends a result for a device's code that gave no token, RFC 8628
+// section 3.5.
+func (res *result) deviceDenied(err error) Outcome {
+	a := res.account
+	var answer *auth.Error
+	code, description := "", ""
+	if errors.As(err, &answer) {
+		code, description = answer.Code, answer.Description
+	}
+	switch {
+	case errors.Is(err, context.Canceled):
+		res.step(answerOf(a), 0, errors.New("not waited for any longer"), "")
+		return res.end(givenUp, "The wait for "+a.Provider()+" was ended before anybody agreed there. Nothing was changed.")
+	case code == "expired_token", errors.Is(err, context.DeadlineExceeded):
+		res.step(answerOf(a), 0, errors.New("none came while the code was good"), "")
+		return res.end(lapsed, "The code was not entered at "+a.Provider()+" in time. Nothing was changed. Ask for another one.")
+	case code == "access_denied", code == "authorization_declined": // Microsoft says it so
+		return res.denied("access_denied", description)
+	}
+	res.step(answerOf(a), 0, err, exchangeHint(err))
+	return res.end(noToken, a.Provider()+" gave no token. Nothing was changed.")
+}
+
+// whyNoMailbox tells what it means that no login worked, and what to do.
+func (res *result) whyNoMailbox(g auth.Grant, trials []Trial) string {
+	a := res.account
+	down := 0
+	for _, l := range trials {
+		if unreachable(l.Err) {
+			down++
+		}
+	}
+	another := isAnother(g, a)
+	switch {
+	case len(trials) == 0:
+		return "No mail server is configured to try the token at, so nothing was kept."
+	case down == len(trials):
+		return "No mail server could be reached to try the token at, so nothing was kept. Once they can be reached, authorize again."
+	case another && res.brought:
+		return "This is a grant of " + g.Identity + ", and the account is " + a.Name() + ". Nothing was kept."
+	case another:
+		return "You signed in as " + g.Identity + ", and this account is " + a.Name() + ": authorize again and sign in as " + signsIn(a) + ". Nothing was kept."
+	case g.Identity != "":
+		return "No mailbox opened, so nothing was kept. It was " + g.Identity + " who signed in, as it should be: what the mail servers object to is told below."
+	case res.brought:
+		return "No mailbox opened with the grant that was brought in, so nothing was kept. Most likely it is another mailbox's than " + a.Name() + "."
+	}
+	return "No mailbox opened with what " + a.Provider() + " gave, so nothing was kept. Most likely another mailbox was chosen there: authorize again and sign in as " + signsIn(a) + "."
+}
+
+// signsIn is the address that a person should sign in with.
+func signsIn(a Account) string { return cmp.Or(a.LoginHint(), a.Name()) }
+
+// isAnother reports whether g is known to be from somebody else than who should
+// sign in.
+func isAnother(g auth.Grant, a Account) bool {
+	return g.Identity != "" && !strings.EqualFold(g.Identity, signsIn(a))
+}
+
+// unreachable reports whether err is the network's, and not an answer.
+func unreachable(err error) bool {
+	var op *net.OpError
+	var dns *net.DNSError
+	return errors.As(err, &op) || errors.As(err, &dns) ||
+		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded)
+}

@@ -1,0 +1,116 @@
+package authorize
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/xoauthd/xoauthd/auth"
+)
+
+// How an authorization ended, as logged.
+const (
+	authorized   = "authorized"
+	refused      = "refused by the provider"
+	wrongIssuer  = "answered by another provider"
+	lapsed       = "code not entered in time"
+	givenUp      = "given up"
+	noToken      = "no token"
+	noMailbox    = "no mailbox opened"
+	noRefresh    = "no refresh token"
+	notSaved     = "not saved"
+	otherBrowser = "another browser"
+)
+
+// An Outcome is what came of an authorization, as a page or a terminal shows
+// it. It holds no secret.
+type Outcome struct {
+	Account string `json:"account"`
+	Outcome string `json:"outcome"` // as logged: "authorized", "no mailbox opened"
+	Title   string `json:"title"`
+	Lead    string `json:"lead"`   // what it means, and what to do next
+	OK      bool   `json:"ok"`     // the grant is in use
+	Partly  bool   `json:"partly"` // it is, although not every step worked
+	Steps   []Step `json:"steps"`  // in their order
+}
+
+// A Step is one thing that was done on the way to an Outcome.
+type Step struct {
+	OK    bool          `json:"ok"`
+	Text  string        `json:"text"`
+	Cause string        `json:"cause,omitempty"` // why not OK, in one line
+	Hint  string        `json:"hint,omitempty"`  // what a person can do about it
+	Took  time.Duration `json:"took"`            // in nanoseconds
+}
+
+// Lasted is how long the step took, as shown: less than a tenth of a second is
+// of no interest, and nothing.
+func (s Step) Lasted() string {
+	if s.Took < 100*time.Millisecond {
+		return ""
+	}
+	return fmt.Sprintf("%.1f s", s.Took.Seconds())
+}
+
+// Log writes the line that each authorization is logged with. The attributes
+// tell who was there.
+func (o Outcome) Log(ctx context.Context, log *slog.Logger, by ...slog.Attr) {
+	level := slog.LevelWarn
+	if o.OK && !o.Partly {
+		level = slog.LevelInfo
+	}
+	attrs := append([]slog.Attr{slog.String("account", o.Account), slog.String("result", o.Outcome)}, by...)
+	if why := o.causes(); why != "" {
+		attrs = append(attrs, slog.String("why", why))
+	}
+	log.LogAttrs(ctx, level, "authorization", attrs...)
+}
+
+// causes are those of all steps that failed.
+func (o Outcome) causes() string {
+	var all []string
+	for _, s := range o.Steps {
+		if !s.OK {
+			all = append(all, s.Text+": "+s.Cause)
+		}
+	}
+	return strings.Join(all, "; ")
+}
+
+// A result is an Outcome that comes to be.
+type result struct {
+	account Account
+	brought bool // the grant was brought in: nobody has just signed in
+	steps   []Step
+}
+
+// step notes one thing that was done: err is nil if it worked.
+func (res *result) step(text string, took time.Duration, err error, hint string) {
+	s := Step{OK: err == nil, Text: text, Took: took}
+	if err != nil {
+		s.Cause, s.Hint = oneLine(err.Error()), hint
+	}
+	res.steps = append(res.steps, s)
+}
+
+// end returns the Outcome.
+func (res *result) end(outcome, lead string) Outcome {
+	name := res.account.Name()
+	o := Outcome{Account: name, Outcome: outcome, Lead: lead, Steps: res.steps}
+	o.OK = outcome == authorized || outcome == notSaved
+	o.Partly = o.OK && o.causes() != ""
+	switch {
+	case o.Partly:
+		o.Title = name + " is authorized in part"
+	case o.OK:
+		o.Title = name + " is authorized"
+	default:
+		o.Title = name + " was not authorized"
+		if res.account.Status().State == auth.Authorized {
+			o.Lead += " Its earlier authorization stays in use."
+		}
+	}
+	return o
+}

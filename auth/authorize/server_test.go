@@ -1,0 +1,106 @@
+package authorize
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"golang.org/x/oauth2"
+
+	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/internal/idp"
+)
+
+// A realAccount gets its grants from a real OAuth server.
+type realAccount struct {
+	*fakeAccount
+	provider *auth.Provider
+}
+
+func (a *realAccount) AuthCodeURL(state, verifier string) string {
+	return a.provider.AuthCodeURL(state, verifier, a.name)
+}
+
+func (a *realAccount) Exchange(ctx context.Context, code, verifier string) (auth.Grant, error) {
+	return a.provider.Exchange(ctx, code, verifier)
+}
+
+func newRealAccount(t *testing.T, name string) *realAccount {
+	t.Helper()
+	s := httptest.NewUnstartedServer(nil)
+	issuer := "http://" + s.Listener.Addr().String()
+	const redirect = "http://localhost/callback" // where nobody is
+	server, err := idp.New(idp.Config{Issuer: issuer, ClientID: "xoauthd", RedirectURLs: []string{redirect}, Users: []string{name}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Config.Handler = server
+	s.Start()
+	t.Cleanup(s.Close)
+	a := &realAccount{newAccount(name), &auth.Provider{Name: "example", OAuth: oauth2.Config{
+		ClientID: "xoauthd", RedirectURL: redirect, Scopes: []string{idp.ScopeMail, "openid", "offline_access"},
+		Endpoint: oauth2.Endpoint{AuthURL: issuer + idp.AuthorizePath, TokenURL: issuer + idp.TokenPath, AuthStyle: oauth2.AuthStyleInParams},
+	}}}
+	a.issuer, a.redirect = issuer, redirect
+	return a
+}
+
+// consent is a person who opens link, agrees, and returns the address that the
+// browser ends on.
+func (a *realAccount) consent(t *testing.T, link string) string {
+	t.Helper()
+	var ended string
+	c := http.Client{CheckRedirect: func(r *http.Request, _ []*http.Request) error {
+		if strings.HasPrefix(r.URL.String(), a.redirect) {
+			ended = r.URL.String()
+			return http.ErrUseLastResponse
+		}
+		return nil
+	}}
+	page, err := c.Get(link)
+	if err != nil {
+		t.Fatal(err)
+	}
+	page.Body.Close()
+	login := page.Request.URL
+	form := url.Values{"id": {login.Query().Get("id")}, "mailbox": {a.name}, "answer": {"allow"}}
+	login.RawQuery = ""
+	answer, err := c.PostForm(login.String(), form)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	if ended == "" {
+		t.Fatalf("the browser ended at %s: %s", answer.Request.URL, answer.Status)
+	}
+	return ended
+}
+
+// TestWithARealServer brings back the address by hand, to a terminal and to the
+// page, from a server that wants the verifier and sends iss.
+func TestWithARealServer(t *testing.T) {
+	a := newRealAccount(t, "joe@example.com")
+	attempt := Begin(a)
+	o, err := attempt.Finish(t.Context(), a.consent(t, attempt.URL()))
+	if err != nil || o.Outcome != authorized {
+		t.Fatalf("%+v, %v", o, err)
+	}
+
+	s := newSite(t, "", a)
+	w := s.do("POST", home+"/authorize/joe@example.com")
+	c := w.Result().Cookies()[0]
+	v := &visit{s, c.Name + "=" + c.Value, ""}
+	ended := a.consent(t, w.Header().Get("Location"))
+	w = v.paste(strings.TrimPrefix(ended, "http://"))
+	page := v.do("GET", home+w.Header().Get("Location"), "Cookie", v.cookie).Body.String()
+	wants(t, page, "joe@example.com is authorized")
+	if len(a.kept) != 2 || a.kept[1].RefreshToken == "" || a.kept[0].AccessToken == a.kept[1].AccessToken {
+		t.Errorf("kept %+v", a.kept)
+	}
+	if !strings.Contains(ended, "iss=") {
+		t.Errorf("no iss in %s", ended)
+	}
+}

@@ -1,0 +1,190 @@
+package authorize
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/url"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/xoauthd/xoauthd/auth"
+)
+
+// stateOf is the state that an attempt was begun with.
+func stateOf(t *testing.T, link string) string {
+	t.Helper()
+	u, err := url.Parse(link)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u.Query().Get("state")
+}
+
+// TestAnswerIn is about what a person may paste. STATE is the attempt's.
+func TestAnswerIn(t *testing.T) {
+	for _, test := range []struct{ name, pasted, code string }{
+		{"an address", "http://localhost/?code=c0de&state=STATE", "c0de"},
+		{"an address with a path", "https://mail.example.com/a/callback?state=STATE&code=c0de&scope=x", "c0de"},
+		{"no scheme", "localhost:1180/callback?code=c0de&state=STATE", "c0de"},
+		{"a query", "?code=c0de&state=STATE", "c0de"},
+		{"what stands behind the question mark", "code=c0de&state=STATE", "c0de"},
+		{"blanks around it", "  http://localhost/?code=c0de&state=STATE \r\n", "c0de"},
+		{"wrapped by a terminal", "http://localhost/?code=c0\n  de&state=STATE", "c0de"},
+		{"in quotes", `"http://localhost/?code=c0de&state=STATE"`, "c0de"},
+		{"in angle brackets", "<http://localhost/?code=c0de&state=STATE>", "c0de"},
+		{"a fragment behind it", "http://localhost/?code=c0de&state=STATE#_=_", "c0de"},
+		{"escaped", "http://localhost/?code=4%2F0c0de&state=STATE", "4/0c0de"},
+		{"nothing", "", ""},
+		{"words", "it does not work", ""},
+		{"an address without an answer", "http://localhost/", ""},
+		{"the provider's own page", "https://provider.example/authorize?state=STATE&client_id=x", ""},
+		{"a code alone", "c0de", ""},
+		{"no state", "http://localhost/?code=c0de", ""},
+		{"not escaped as it should be", "http://localhost/?code=c0de&state=%zz", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			a := newAccount("joe@example.com")
+			attempt := Begin(a)
+			o, err := attempt.Finish(t.Context(), strings.ReplaceAll(test.pasted, "STATE", stateOf(t, attempt.URL())))
+			if (err == nil) != (test.code != "") || o.OK != (test.code != "") {
+				t.Fatalf("%+v, %v", o, err)
+			}
+			if err != nil && strings.Contains(err.Error(), "c0de") {
+				t.Errorf("the error has what was pasted: %v", err)
+			}
+			if err == nil && a.kept[0].AccessToken != "token-for-"+test.code {
+				t.Errorf("kept %+v", a.kept[0])
+			}
+		})
+	}
+}
+
+func TestAttempt(t *testing.T) {
+	a := newAccount("joe@example.com")
+	a.issuer = "https://id.example"
+	one, two := Begin(a), Begin(a)
+	if _, err := one.Finish(t.Context(), "code=1&state="+stateOf(t, two.URL())); err == nil || !strings.Contains(err.Error(), "another authorization") {
+		t.Errorf("the answer to another attempt: %v", err)
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	patient := &patient{fakeAccount: a}
+	one.account = patient
+	o, err := one.Finish(gone, "iss=https://id.example&code=1&state="+stateOf(t, one.URL()))
+	if err != nil || o.Outcome != authorized || patient.err != nil {
+		t.Errorf("%+v, %v, context: %v", o, err, patient.err)
+	}
+	challenge, _ := url.Parse(one.URL())
+	if _, verifier, _ := strings.Cut(a.exchanges[0], " "); challengeOf(verifier) != challenge.Query().Get("code_challenge") {
+		t.Error("the code was not exchanged with its verifier")
+	}
+	if _, err := one.Finish(t.Context(), "code=1&state="+stateOf(t, one.URL())); err == nil || !strings.Contains(err.Error(), "used already") {
+		t.Errorf("the same answer again: %v", err)
+	}
+	if o, err := two.Finish(t.Context(), "iss=https://evil.example&code=2&state="+stateOf(t, two.URL())); err != nil || o.Outcome != wrongIssuer {
+		t.Errorf("%+v, %v", o, err)
+	}
+	if len(a.exchanges) != 1 || len(a.kept) != 1 {
+		t.Errorf("%d exchanges and %d grants, want 1 and 1", len(a.exchanges), len(a.kept))
+	}
+	three := Begin(a)
+	if o, err := three.Finish(t.Context(), "error=access_denied&state="+stateOf(t, three.URL())); err != nil || o.Outcome != refused || !strings.Contains(o.Lead, "Its earlier") {
+		t.Errorf("%+v, %v", o, err)
+	}
+}
+
+// TestAwaitDevice is about what may come of a code that a person enters
+// elsewhere.
+func TestAwaitDevice(t *testing.T) {
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, test := range []struct {
+		name    string
+		ctx     context.Context
+		answer  error
+		outcome string
+		lead    string
+	}{
+		{"agreed", t.Context(), nil, authorized, "can try again"},
+		{"refused", t.Context(), &auth.Error{Code: "access_denied"}, refused, "Access was refused on the pages of Example Mail"},
+		{"refused at Microsoft", t.Context(), &auth.Error{Code: "authorization_declined"}, refused, "Access was refused"},
+		{"too late for the provider", t.Context(), &auth.Error{Code: "expired_token"}, lapsed, "not entered at Example Mail in time"},
+		{"too late for us", t.Context(), context.DeadlineExceeded, lapsed, "not entered at Example Mail in time"},
+		{"the wait was ended", gone, nil, givenUp, "ended before anybody agreed"},
+		{"another error", t.Context(), &auth.Error{Code: "invalid_client"}, noToken, "gave no token"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			a := newAccount("joe@example.com")
+			a.answers = make(chan error, 1)
+			if test.ctx != gone {
+				a.answers <- test.answer
+			}
+			o := AwaitDevice(test.ctx, a, &auth.Device{UserCode: "WDJB"})
+			if o.Outcome != test.outcome || o.OK != (test.outcome == authorized) || !strings.Contains(o.Lead, test.lead) {
+				t.Errorf("%+v", o)
+			}
+			if len(o.Steps) == 0 || o.Steps[0].Text != "Answer of Example Mail" || o.Steps[0].OK != o.OK {
+				t.Errorf("steps %+v", o.Steps)
+			}
+			if (len(a.kept) == 1) != o.OK {
+				t.Errorf("kept %v", a.kept)
+			}
+		})
+	}
+}
+
+func TestAdopt(t *testing.T) {
+	a := &patient{fakeAccount: newAccount("joe@example.com")}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	o := Adopt(gone, a, a.grant("brought"))
+	if !o.OK || a.err != nil || len(a.kept) != 1 || a.kept[0].RefreshToken != "refresh-for-brought" {
+		t.Errorf("%+v, context: %v, kept %v", o, a.err, a.kept)
+	}
+	a.trials = []Trial{{Protocol: "IMAP", Upstream: "imap.example.com:993", Err: errRefused}}
+	if o := Adopt(t.Context(), a, a.grant("x")); o.OK || !strings.Contains(o.Lead, "Most likely it is another mailbox's than joe@example.com.") {
+		t.Errorf("%+v", o)
+	}
+	a.identity = "bob@example.com"
+	if o := Adopt(t.Context(), a, a.grant("x")); o.OK || !strings.Contains(o.Lead, "This is a grant of bob@example.com, and the account is joe@example.com. Nothing was kept.") {
+		t.Errorf("%+v", o)
+	}
+	if len(a.kept) != 1 {
+		t.Errorf("kept %v", a.kept)
+	}
+}
+
+// TestOutcomeCrossesASocket: what a terminal shows is what the daemon knows.
+func TestOutcomeCrossesASocket(t *testing.T) {
+	a := newAccount("joe@example.com")
+	a.trials[1].Err, a.trials[1].Hint = errors.New("535 no"), "Ask."
+	o := Adopt(t.Context(), a, a.grant("x"))
+	text, err := json.Marshal(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got Outcome
+	if err := json.Unmarshal(text, &got); err != nil || !reflect.DeepEqual(got, o) {
+		t.Errorf("%+v, %v; want %+v", got, err, o)
+	}
+	wants(t, string(text), `"account":"joe@example.com"`, `"outcome":"authorized"`, `"ok":true`, `"partly":true`, `"took":300000000`, `"cause":"535 no"`, `"hint":"Ask."`)
+	if strings.Contains(string(text), "token-for") {
+		t.Errorf("a secret is in %s", text)
+	}
+
+	var log bytes.Buffer
+	o.Log(t.Context(), slog.New(slog.NewTextHandler(&log, nil)), slog.String("via", "import"))
+	wants(t, log.String(), `level=WARN msg=authorization account=joe@example.com result=authorized via=import why="SMTP login at smtp.example.com:587: 535 no"`)
+}
+
+func TestLasted(t *testing.T) {
+	for took, want := range map[int]string{0: "", 99: "", 100: "0.1 s", 12340: "12.3 s"} {
+		if got := (Step{Took: ms(took)}).Lasted(); got != want {
+			t.Errorf("%d ms: %q, want %q", took, got, want)
+		}
+	}
+}
