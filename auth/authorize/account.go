@@ -9,7 +9,8 @@ import (
 	"strings"
 )
 
-// An account is an Account with what follows from its URLs.
+// An account is an Account with what follows from its URLs. What is about the
+// redirect URL is empty where the flow has none.
 type account struct {
 	Account
 	path       string // of its page
@@ -28,8 +29,10 @@ func (e *endpoint) add(a Account) error {
 		return errors.New("is there twice")
 	}
 	n := &account{Account: a, path: e.base + "/authorize/" + url.PathEscape(a.Name()), formAction: "'self'"}
-	if err := e.addCallback(n); err != nil {
-		return err
+	if a.Attended() {
+		if err := e.addCallback(n); err != nil {
+			return err
+		}
 	}
 	e.accounts = append(e.accounts, n)
 	return nil
@@ -104,7 +107,7 @@ func (e *endpoint) moved(w http.ResponseWriter, r *http.Request, a *account, sta
 // whatever a reverse proxy makes of it.
 func (e *endpoint) byHTTPS(a *account, r *http.Request) bool {
 	origin := e.public
-	if a.atCallback(r) {
+	if a.atCallback(r) && a.origin != "" {
 		origin = a.origin
 	}
 	scheme, host, _ := strings.Cut(origin, "://")

@@ -20,14 +20,20 @@ import (
 	"github.com/xoauthd/xoauthd/auth"
 )
 
-// An Account is what a page can authorize. Its methods are called by several
-// goroutines at once. What its errors say is shown and logged: they must hold
-// no secret.
+// An Account is what a page shows, and can authorize. Its methods are called by
+// several goroutines at once. What its errors say is shown and logged: they must
+// hold no secret.
 type Account interface {
 	// Name is the address of the mailbox. It names the account's page.
 	Name() string
 	// Provider is the provider's name, as a person is to read it.
 	Provider() string
+	// Flow is how the account gets its tokens, in the configuration's word.
+	Flow() string
+	// Attended reports whether a person authorizes the account: by a device's
+	// code if that is its Flow, else by the authorization code grant. What
+	// follows, up to AwaitDevice, is asked only of an account that is.
+	Attended() bool
 	// LoginHint is the address to sign in with at the provider: the mailbox's,
 	// or that of a delegate who may use it.
 	LoginHint() string
@@ -151,7 +157,7 @@ func (e *endpoint) routes() *http.ServeMux {
 
 	known := map[string]bool{index: true} // where index looks for callbacks
 	for _, a := range e.accounts {
-		if known[a.callback] {
+		if a.callback == "" || known[a.callback] {
 			continue
 		}
 		known[a.callback] = true

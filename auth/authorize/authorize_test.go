@@ -127,7 +127,7 @@ var hostileNames = []string{
 }
 
 func TestHostileNames(t *testing.T) {
-	link := regexp.MustCompile(`<h2><a href="([^"]*)"`)
+	link := regexp.MustCompile(`<h3><a href="([^"]*)"`)
 	action := regexp.MustCompile(`<form method="post" action="([^"]*)"`)
 	for _, name := range hostileNames {
 		t.Run(name, func(t *testing.T) {

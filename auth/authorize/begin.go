@@ -11,6 +11,8 @@ func (e *endpoint) begin(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case a == nil:
 		e.message(w, http.StatusNotFound, noSuchAccount(e.base+"/"))
+	case !a.Attended():
+		e.message(w, http.StatusConflict, needsNobody(a))
 	case !e.moved(w, r, a, http.StatusSeeOther):
 		t := e.enter(w, r, &attempt{account: a, code: Begin(a), life: attemptLife})
 		http.Redirect(w, r, t.code.URL(), http.StatusSeeOther)

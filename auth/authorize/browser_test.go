@@ -92,9 +92,9 @@ func TestPagesInBrowser(t *testing.T) {
 	accounts := exhibits()
 	b := startBrowser(t)
 	var all []Account
-	apart := newAccount("shared@example.com")
+	apart, itself := newAccount("shared@example.com"), unattended("*@example.org", "client_credentials")
 	apart.redirect, apart.hint = "http://localhost", "ann@example.com"
-	for _, a := range append(accounts, apart) {
+	for _, a := range append(accounts, apart, itself) {
 		all = append(all, a)
 	}
 	site := p.serve(t, all...)
@@ -110,6 +110,7 @@ func TestPagesInBrowser(t *testing.T) {
 		{"account", []chromedp.Action[chromedp.Void]{chromedp.Navigate(page(accounts[1].name))}},
 		{"account-hostile", []chromedp.Action[chromedp.Void]{chromedp.Navigate(page(accounts[3].name))}},
 		{"account-apart", []chromedp.Action[chromedp.Void]{chromedp.Navigate(page(apart.name))}},
+		{"account-unattended", []chromedp.Action[chromedp.Void]{chromedp.Navigate(page(itself.name))}},
 		{"result-authorized", press(accounts[0])},
 		{"result-warning", press(accounts[2])},
 		{"result-refused", press(accounts[1])},

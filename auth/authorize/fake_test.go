@@ -2,6 +2,7 @@ package authorize
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -21,6 +22,8 @@ import (
 // A fakeAccount does as its fields say.
 type fakeAccount struct {
 	name, issuer, redirect, authURL string
+	flow                            string // empty for an account that is authorized by its page
+	unattended                      bool
 	hint                            string // who signs in
 	status                          auth.Status
 	scopes                          []string
@@ -51,6 +54,8 @@ func (a *fakeAccount) Status() auth.Status {
 	return a.status
 }
 
+func (a *fakeAccount) Flow() string      { return cmp.Or(a.flow, "authorization_code") }
+func (a *fakeAccount) Attended() bool    { return !a.unattended }
 func (a *fakeAccount) LoginHint() string { return a.hint }
 
 func (a *fakeAccount) DeviceAuth(context.Context) (*auth.Device, error) {

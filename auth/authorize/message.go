@@ -45,6 +45,14 @@ func begunElsewhere(a *account) message {
 	}
 }
 
+func needsNobody(a *account) message {
+	return message{
+		Title: "Nobody has to authorize this account",
+		Text:  "xoauthd gets what it needs for " + a.Name() + " by itself.",
+		Link:  "See how it stands", To: a.path,
+	}
+}
+
 func notAnAnswer(a *account) message {
 	return message{
 		Title: "That is not the address",

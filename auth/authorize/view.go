@@ -29,16 +29,17 @@ func asset(name, contentType string) http.HandlerFunc {
 
 // A view is what a page is made from; each page uses some of it.
 type view struct {
-	Title    string
-	Base     string
-	Version  string
-	Refresh  int // look again after so many seconds; 0 for never
-	Account  *accountView
-	Apart    bool // the redirect URL leads where these pages are not
-	Summary  string
-	Accounts []accountView
-	Result   Outcome
-	Message  message
+	Title   string
+	Base    string
+	Version string
+	Refresh int // look again after so many seconds; 0 for never
+	Account *accountView
+	Apart   bool // the redirect URL leads where these pages are not
+	Summary string
+	Groups  []group
+	Brief   bool // only accounts that are not well are told of at length
+	Result  Outcome
+	Message message
 }
 
 // An accountView is an account as shown.
@@ -46,6 +47,8 @@ type accountView struct {
 	Name, Provider, Path, Action, Redirect string
 	SignsIn                                string // who is to sign in at the provider
 	Delegate                               bool   // which is another than the account
+	Attended                               bool
+	Flow                                   flow
 	Status                                 auth.Status
 	Class                                  string // of the style sheet, for the state
 	Consented, Token, Renewed              moment
@@ -75,16 +78,14 @@ func viewOf(a *account) *accountView {
 	now, s := time.Now(), a.Status()
 	v := &accountView{
 		Name: a.Name(), Provider: a.Provider(), Path: a.path, Action: a.path,
-		Redirect:  a.RedirectURL(),
-		SignsIn:   signsIn(a),
-		Status:    s,
-		Class:     "bad",
-		Consented: momentOf(s.Obtained, now),
-		Token:     momentOf(s.Expiry, now),
-		Renewed:   momentOf(s.Refreshed, now),
-		Expired:   s.Expiry.Before(now),
+		Attended: a.Attended(),
+		Flow:     flowOf(a),
+		Status:   s,
+		Class:    "bad",
+		Token:    momentOf(s.Expiry, now),
+		Renewed:  momentOf(s.Refreshed, now),
+		Expired:  s.Expiry.Before(now),
 	}
-	v.Delegate = !strings.EqualFold(v.SignsIn, v.Name)
 	switch s.State {
 	case auth.Authorized:
 		v.Class = "good"
@@ -92,6 +93,13 @@ func viewOf(a *account) *accountView {
 		v.Class = "warn"
 	}
 	v.Status.Why, v.Status.Identity = oneLine(s.Why), oneLine(s.Identity)
+	if !v.Attended {
+		return v
+	}
+	v.Redirect = a.RedirectURL()
+	v.SignsIn = signsIn(a)
+	v.Delegate = !strings.EqualFold(v.SignsIn, v.Name)
+	v.Consented = momentOf(s.Obtained, now)
 	for _, name := range a.Scopes() {
 		v.Scopes = append(v.Scopes, scope{name, scopeWords(name)})
 	}
@@ -117,23 +125,6 @@ func (e *endpoint) message(w http.ResponseWriter, status int, m message) {
 	e.render(w, status, "message.html", view{Title: m.Title, Message: m})
 }
 
-// index lists the accounts.
-func (e *endpoint) index(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Query().Has("state") {
-		e.callback(w, r) // of a redirect URL that has no path
-		return
-	}
-	v := view{Title: "Accounts"}
-	state := map[auth.State]int{}
-	for _, a := range e.accounts {
-		shown := viewOf(a)
-		state[shown.Status.State]++
-		v.Accounts = append(v.Accounts, *shown)
-	}
-	v.Summary = summary(len(e.accounts), state[auth.NeedsAuthorization], state[auth.Failing])
-	e.render(w, http.StatusOK, "index.html", v)
-}
-
 // show is the page of one account, with the button.
 func (e *endpoint) show(w http.ResponseWriter, r *http.Request) {
 	a := e.account(r.PathValue("account"))
@@ -141,12 +132,18 @@ func (e *endpoint) show(w http.ResponseWriter, r *http.Request) {
 		e.message(w, http.StatusNotFound, noSuchAccount(e.base+"/"))
 		return
 	}
-	if e.moved(w, r, a, http.StatusTemporaryRedirect) {
+	v := view{Title: a.Name(), Account: viewOf(a)}
+	switch {
+	case !a.Attended():
+		e.render(w, http.StatusOK, "unattended.html", v)
 		return
-	}
-	v := view{Title: a.Name(), Account: viewOf(a), Apart: !a.atCallback(r)}
-	if r.URL.RawQuery == movedMark {
-		v.Account.Action += "?" + movedMark
+	case e.moved(w, r, a, http.StatusTemporaryRedirect):
+		return
+	default:
+		v.Apart = !a.atCallback(r)
+		if r.URL.RawQuery == movedMark {
+			v.Account.Action += "?" + movedMark
+		}
 	}
 	h := w.Header()
 	h.Set("Content-Security-Policy", policy+a.formAction)

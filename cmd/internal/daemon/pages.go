@@ -62,8 +62,11 @@ func (p *page) Provider() string { return p.provider.title }
 // Issuer is what the provider calls itself.
 func (p *page) Issuer() string { return p.provider.Provider.Issuer }
 
+// Flow is how the account gets its tokens.
+func (p *page) Flow() string { return p.provider.config.Flow }
+
 // LoginHint is who signs in at the provider.
-func (p *page) LoginHint() string { return p.Name() }
+func (p *page) LoginHint() string { return p.account.config.LoginHint }
 
 // RedirectURL is the callback.
 func (p *page) RedirectURL() string { return p.provider.OAuth.RedirectURL }
