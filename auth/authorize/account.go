@@ -29,7 +29,7 @@ func (e *endpoint) add(a Account) error {
 		return errors.New("is there twice")
 	}
 	n := &account{Account: a, path: e.base + "/authorize/" + url.PathEscape(a.Name()), formAction: "'self'"}
-	if a.Attended() {
+	if a.Attended() && !n.byDevice() {
 		if err := e.addCallback(n); err != nil {
 			return err
 		}
@@ -72,6 +72,10 @@ func (e *endpoint) addCallback(a *account) error {
 	e.hosts[a.host] = true
 	return nil
 }
+
+// byDevice reports whether a person enters a code at the provider, and no
+// browser has to come back from there.
+func (a *account) byDevice() bool { return a.Flow() == "device_code" }
 
 // movedMark is the query of an account's page that the browser was moved to.
 const movedMark = "moved"

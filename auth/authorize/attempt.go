@@ -1,6 +1,7 @@
 package authorize
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/subtle"
 	"errors"
@@ -8,6 +9,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/xoauthd/xoauthd/auth"
 )
 
 const (
@@ -16,11 +19,18 @@ const (
 	// how long the result can be looked at.
 	attemptLife = 10 * time.Minute
 
+	// maxDeviceLife is how long a code for a device is waited for, if the
+	// provider lets it live so long. Fifteen minutes are usual.
+	maxDeviceLife = 30 * time.Minute
+
 	// maxAttempts bounds the memory that strangers can take by beginning
 	// authorizations, maxAttemptsEach what they can do so to the attempts of
 	// other accounts. The oldest goes first.
 	maxAttempts     = 256
 	maxAttemptsEach = 16
+
+	// maxDevicesEach spares the provider: each is asked for every few seconds.
+	maxDevicesEach = 1
 )
 
 // Why an answer of the provider is not followed.
@@ -44,7 +54,11 @@ const (
 type attempt struct {
 	account *account
 	cookie  string // name of the one that binds the browser
-	code    *Attempt
+
+	// One of the two, for the way it goes.
+	code   *Attempt
+	device *auth.Device
+	drop   context.CancelFunc // ends the wait for device
 
 	id      string // names the result's page
 	browser string // value of the cookie
@@ -78,9 +92,13 @@ func (s *attempts) begin(t *attempt, r *http.Request) {
 	s.expire()
 	t.id, t.browser = rand.Text(), rand.Text()
 	t.expires = time.Now().Add(t.life)
-	var same []*attempt // attempts for this account
+	maxEach := maxAttemptsEach
+	if t.device != nil {
+		maxEach = maxDevicesEach
+	}
+	var same []*attempt // attempts for this account, by the same way
 	for _, u := range s.all {
-		if u.account == t.account {
+		if u.account == t.account && (u.device == nil) == (t.device == nil) {
 			same = append(same, u)
 		}
 		if u.cookie == t.cookie && u.holds(r) { // a value that was given out here
@@ -88,7 +106,7 @@ func (s *attempts) begin(t *attempt, r *http.Request) {
 		}
 	}
 	switch {
-	case len(same) >= maxAttemptsEach:
+	case len(same) >= maxEach:
 		s.remove(func(u *attempt) bool { return u == same[0] })
 	case len(s.all) >= maxAttempts:
 		oldest := s.all[0]
@@ -104,7 +122,7 @@ func (s *attempts) take(state string, r *http.Request) (*attempt, error) {
 	defer s.mu.Unlock()
 	s.expire()
 	for _, t := range s.all {
-		if subtle.ConstantTimeCompare([]byte(t.code.state), []byte(state)) != 1 {
+		if t.code == nil || subtle.ConstantTimeCompare([]byte(t.code.state), []byte(state)) != 1 {
 			continue
 		}
 		switch {
@@ -113,11 +131,22 @@ func (s *attempts) take(state string, r *http.Request) (*attempt, error) {
 		case t.stage != pending:
 			return t, errUsed
 		}
-		t.stage = running
-		t.expires = time.Now().Add(attemptLife)
+		t.run()
 		return t, nil
 	}
 	return nil, errUnknown
+}
+
+// answered notes that the provider has answered t.
+func (s *attempts) answered(t *attempt) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t.run()
+}
+
+func (t *attempt) run() {
+	t.stage = running
+	t.expires = time.Now().Add(attemptLife)
 }
 
 // finish keeps what came of t.
@@ -129,12 +158,13 @@ func (s *attempts) finish(t *attempt, o Outcome) {
 }
 
 // find returns the attempt whose result r asks for, or nil, and how it stands.
+// While a code for a device is waited for, that is its result.
 func (s *attempts) find(id string, r *http.Request) (*attempt, stage, Outcome) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.expire()
 	for _, t := range s.all {
-		if t.id == id && t.stage != pending && t.holds(r) {
+		if t.id == id && (t.stage != pending || t.device != nil) && t.holds(r) {
 			return t, t.stage, t.outcome
 		}
 	}
@@ -147,5 +177,15 @@ func (s *attempts) expire() {
 	s.remove(func(t *attempt) bool { return now.After(t.expires) })
 }
 
-// remove drops the attempts that are so.
-func (s *attempts) remove(so func(*attempt) bool) { s.all = slices.DeleteFunc(s.all, so) }
+// remove drops the attempts that are so, and what waits for them.
+func (s *attempts) remove(so func(*attempt) bool) {
+	s.all = slices.DeleteFunc(s.all, func(t *attempt) bool {
+		if !so(t) {
+			return false
+		}
+		if t.drop != nil {
+			t.drop()
+		}
+		return true
+	})
+}

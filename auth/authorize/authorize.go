@@ -1,9 +1,10 @@
 // Package authorize is the web endpoint where a person authorizes an account:
 // the authorization code grant (RFC 6749 section 4.1) with PKCE (RFC 7636) and
-// the issuer check (RFC 9207), and the pages around it. What the provider gave
-// is tried at the mail servers before it is kept, and the page tells step by
-// step what came of it. The pages need no JavaScript. A terminal can do the
-// same: Begin, AwaitDevice and Adopt.
+// the issuer check (RFC 9207), or the code for another device (RFC 8628), and
+// the pages around them. What the provider gave is tried at the mail servers
+// before it is kept, and the page tells step by step what came of it. The pages
+// need no JavaScript. A terminal can take the same ways: Begin, AwaitDevice and
+// Adopt.
 package authorize
 
 import (
@@ -85,6 +86,10 @@ type Config struct {
 	PublicURL     string       // where browsers find it, if that differs; its path is put before every page's
 	Version       string       // of the program, as shown
 	Log           *slog.Logger // told how each authorization ended
+
+	// Go runs f in the background, as a go statement does, which it is if it is
+	// nil. What runs so may save a grant: the store is to be closed after it.
+	Go func(f func())
 }
 
 // An endpoint is the handler of all pages.
@@ -99,15 +104,19 @@ type endpoint struct {
 	attempts attempts
 	version  string
 	log      *slog.Logger
+	run      func(f func()) // in the background
 }
 
 // New returns the handler of the pages. It is to be served at the root, with
 // the path of each request as the browser sent it. The error tells of every
 // account that has no usable URLs or name.
 func New(c Config) (http.Handler, error) {
-	e := &endpoint{hosts: map[string]bool{}, listener: map[string]bool{}, version: c.Version, log: c.Log}
+	e := &endpoint{hosts: map[string]bool{}, listener: map[string]bool{}, version: c.Version, log: c.Log, run: c.Go}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
+	}
+	if e.run == nil {
+		e.run = func(f func()) { go f() }
 	}
 	var err error
 	if e.views, err = parseViews(); err != nil {

@@ -84,6 +84,22 @@ func TestPasteInBrowser(t *testing.T) {
 	}
 }
 
+// TestDeviceInBrowser: the page looks by itself whether the person has agreed.
+func TestDeviceInBrowser(t *testing.T) {
+	p := newProvider(t)
+	a := newDevice("joe@example.com")
+	a.device.URI, a.device.Complete = p.signIn.URL+"/device", p.signIn.URL+"/device?code=WDJB-MJHT"
+	b := startBrowser(t)
+	site := p.serve(t, a)
+
+	b.do(chromedp.Navigate(site+"/authorize/joe@example.com"), chromedp.Click("button"), chromedp.WaitVisible(".usercode"))
+	b.shows(".usercode", "WDJB-MJHT")
+	b.tab(chromedp.Click("a.button"), a.device.Complete)
+	a.answers <- nil
+	b.do(chromedp.WaitVisible("ol.steps"))
+	b.shows("h1", a.name+" is authorized")
+}
+
 // TestPagesInBrowser looks at all pages, wide and narrow, light and dark. With
 // XOAUTHD_SCREENSHOTS it leaves pictures in that folder.
 func TestPagesInBrowser(t *testing.T) {
@@ -92,9 +108,9 @@ func TestPagesInBrowser(t *testing.T) {
 	accounts := exhibits()
 	b := startBrowser(t)
 	var all []Account
-	apart, itself := newAccount("shared@example.com"), unattended("*@example.org", "client_credentials")
+	apart, device, itself := newAccount("shared@example.com"), newDevice("printer@example.com"), unattended("*@example.org", "client_credentials")
 	apart.redirect, apart.hint = "http://localhost", "ann@example.com"
-	for _, a := range append(accounts, apart, itself) {
+	for _, a := range append(accounts, apart, device, itself) {
 		all = append(all, a)
 	}
 	site := p.serve(t, all...)
@@ -110,7 +126,9 @@ func TestPagesInBrowser(t *testing.T) {
 		{"account", []chromedp.Action[chromedp.Void]{chromedp.Navigate(page(accounts[1].name))}},
 		{"account-hostile", []chromedp.Action[chromedp.Void]{chromedp.Navigate(page(accounts[3].name))}},
 		{"account-apart", []chromedp.Action[chromedp.Void]{chromedp.Navigate(page(apart.name))}},
+		{"account-device", []chromedp.Action[chromedp.Void]{chromedp.Navigate(page(device.name))}},
 		{"account-unattended", []chromedp.Action[chromedp.Void]{chromedp.Navigate(page(itself.name))}},
+		{"code", []chromedp.Action[chromedp.Void]{chromedp.Navigate(page(device.name)), chromedp.Click("button"), chromedp.WaitVisible(".usercode")}},
 		{"result-authorized", press(accounts[0])},
 		{"result-warning", press(accounts[2])},
 		{"result-refused", press(accounts[1])},

@@ -15,6 +15,7 @@ const (
 	authorized   = "authorized"
 	refused      = "refused by the provider"
 	wrongIssuer  = "answered by another provider"
+	noCode       = "no code for a device"
 	lapsed       = "code not entered in time"
 	givenUp      = "given up"
 	noToken      = "no token"

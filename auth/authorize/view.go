@@ -2,6 +2,7 @@ package authorize
 
 import (
 	"bytes"
+	"cmp"
 	"embed"
 	"html/template"
 	"log/slog"
@@ -38,6 +39,7 @@ type view struct {
 	Summary string
 	Groups  []group
 	Brief   bool // only accounts that are not well are told of at length
+	Device  deviceView
 	Result  Outcome
 	Message message
 }
@@ -106,6 +108,17 @@ func viewOf(a *account) *accountView {
 	return v
 }
 
+// A deviceView is a code to enter elsewhere, as shown.
+type deviceView struct {
+	Code, URI string
+	Open      string // where the button leads
+	Until     moment
+}
+
+func deviceViewOf(d *auth.Device) deviceView {
+	return deviceView{d.UserCode, d.URI, cmp.Or(d.Complete, d.URI), momentOf(d.Expiry, time.Now())}
+}
+
 // render answers with a page.
 func (e *endpoint) render(w http.ResponseWriter, status int, page string, v view) {
 	v.Base, v.Version = e.base, e.version
@@ -132,11 +145,13 @@ func (e *endpoint) show(w http.ResponseWriter, r *http.Request) {
 		e.message(w, http.StatusNotFound, noSuchAccount(e.base+"/"))
 		return
 	}
-	v := view{Title: a.Name(), Account: viewOf(a)}
+	v, page := view{Title: a.Name(), Account: viewOf(a)}, "account.html"
 	switch {
 	case !a.Attended():
 		e.render(w, http.StatusOK, "unattended.html", v)
 		return
+	case a.byDevice():
+		page = "bydevice.html"
 	case e.moved(w, r, a, http.StatusTemporaryRedirect):
 		return
 	default:
@@ -150,15 +165,18 @@ func (e *endpoint) show(w http.ResponseWriter, r *http.Request) {
 	// With no-referrer the form's Origin would be null, which is no proof of
 	// where it comes from. Other sites are told nothing by this either.
 	h.Set("Referrer-Policy", "same-origin")
-	e.render(w, http.StatusOK, "account.html", v)
+	e.render(w, http.StatusOK, page, v)
 }
 
-// result is the page that tells what came of an attempt.
+// result is the page that tells what came of an attempt. It is also where a
+// person finds the code to enter elsewhere, while that is waited for.
 func (e *endpoint) result(w http.ResponseWriter, r *http.Request) {
 	t, stage, o := e.attempts.find(r.PathValue("id"), r)
 	switch {
 	case t == nil:
 		e.message(w, http.StatusNotFound, noResult(e.base+"/"))
+	case stage == pending:
+		e.render(w, http.StatusOK, "code.html", view{Title: "Enter the code", Account: viewOf(t.account), Device: deviceViewOf(t.device), Refresh: 5})
 	case stage == running:
 		m := underWay(t.account)
 		e.render(w, http.StatusOK, "message.html", view{Title: m.Title, Message: m, Refresh: 2})

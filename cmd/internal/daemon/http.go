@@ -18,7 +18,7 @@ import (
 type endpoint struct {
 	net.Listener
 	server   *http.Server
-	handlers sync.WaitGroup     // those that run
+	handlers sync.WaitGroup     // those that run, and what they leave running
 	hurry    context.CancelFunc // ends what handlers wait for; may be called often
 }
 

@@ -92,3 +92,39 @@ func TestLastRequest(t *testing.T) {
 		})
 	}
 }
+
+// TestWhatHandlersLeaveRunning: a code for a device is waited for long after the
+// page with it was sent. At the end nobody is waited for, but what is saved
+// then is saved before the store is closed.
+func TestWhatHandlersLeaveRunning(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		late, hurry := context.WithCancel(t.Context())
+		ln, saved := newPipes(), false
+		var e *endpoint
+		e = newEndpoint(ln, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+			e.handlers.Go(func() {
+				<-late.Done()
+				time.Sleep(time.Second)
+				saved = true
+			})
+		}), hurry, slog.New(slog.DiscardHandler))
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- e.serve(ctx) }()
+		client := http.Client{Transport: &http.Transport{DialContext: ln.dial, DisableKeepAlives: true}}
+		answer, err := client.Get("http://localhost/authorize/joe@example.com")
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		time.Sleep(time.Minute)
+		stop()
+		start := time.Now()
+		if err := <-ended; err != nil || !saved {
+			t.Errorf("ended with %v; saved: %v", err, saved)
+		}
+		if d := time.Since(start); d > 2*time.Second {
+			t.Errorf("took %v", d)
+		}
+	})
+}

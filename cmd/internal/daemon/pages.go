@@ -21,6 +21,7 @@ func (d *Daemon) openWeb() (*endpoint, error) {
 		return nil, err
 	}
 	late, hurry := context.WithCancel(context.Background())
+	var web *endpoint
 	var pages []authorize.Account
 	for _, a := range d.accounts.list() {
 		pages = append(pages, &page{account: d.accounts.byName[a.Name()], daemon: d, late: late})
@@ -31,13 +32,15 @@ func (d *Daemon) openWeb() (*endpoint, error) {
 		PublicURL:     d.config.Web.PublicURL,
 		Version:       Version(),
 		Log:           d.log,
+		Go:            func(f func()) { web.handlers.Go(f) },
 	})
 	if err != nil {
 		hurry()
 		ln.Close()
 		return nil, err
 	}
-	return newEndpoint(ln, handler, hurry, d.log), nil
+	web = newEndpoint(ln, handler, hurry, d.log)
+	return web, nil
 }
 
 // A page is an account that a person can authorize (authorize.Account).
