@@ -1,0 +1,134 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"runtime/debug"
+	"sync"
+	"time"
+)
+
+const (
+	// maxConversations is how many there are at one time. Most take seconds; one
+	// in which a person authorizes an account takes minutes.
+	maxConversations = 16
+
+	// requestTime is for the first line: programs do not hesitate.
+	requestTime = 10 * time.Second
+
+	// acceptAgain is when the next is accepted after one could not be: out of
+	// descriptors, the daemon gets over it when a session ends.
+	acceptAgain = time.Second
+)
+
+// A Handler carries out a command. Its context is done when the command has
+// left, or the daemon stops. Its error is what a person is told.
+type Handler func(ctx context.Context, r Request, c *Conversation) error
+
+// A Server is the daemon's end of all conversations.
+type Server struct {
+	Handlers map[string]Handler // by command
+	Log      *slog.Logger
+}
+
+// Serve has the conversations that come in at ln, which it closes, until ctx is
+// done. It then returns nil when the last handler has ended.
+func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+	defer context.AfterFunc(ctx, func() { ln.Close() })()
+	defer ln.Close()
+	var all sync.WaitGroup
+	defer all.Wait()
+	turns := make(chan struct{}, maxConversations)
+	for {
+		conn, err := ln.Accept()
+		switch {
+		case err == nil:
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, net.ErrClosed):
+			return fmt.Errorf("accept on %s: %w", ln.Addr(), err)
+		default:
+			s.Log.Error("cannot accept a command; trying again", "why", err.Error())
+			select {
+			case <-time.After(acceptAgain):
+			case <-ctx.Done():
+			}
+			continue
+		}
+		if err := permitted(conn); err != nil {
+			s.Log.Warn("a command was refused", "why", err.Error())
+			refuse(conn, err)
+			continue
+		}
+		select {
+		case turns <- struct{}{}:
+			all.Go(func() {
+				defer func() { <-turns }()
+				s.Converse(ctx, conn)
+			})
+		default:
+			refuse(conn, fmt.Errorf("%d commands are under way: try again when one has ended", maxConversations))
+		}
+	}
+}
+
+// refuse ends a conversation before it begins. It does not wait for who does not
+// read: the line is short, and goes into the socket's buffer.
+func refuse(conn net.Conn, err error) {
+	defer conn.Close()
+	newLine(conn).write(message{End: true, Error: err.Error()})
+}
+
+// Converse has one conversation, and closes conn. It is to end when stopping is
+// done.
+func (s *Server) Converse(stopping context.Context, conn net.Conn) {
+	ctx, cancel := context.WithCancelCause(stopping)
+	defer cancel(nil)
+	l := newLine(conn)
+	conn.SetReadDeadline(time.Now().Add(requestTime))
+	var r Request
+	if err := l.read(&r); err != nil {
+		s.Log.Debug("no request came", "why", err.Error())
+		refuse(conn, errUnclear)
+		return
+	}
+	conn.SetReadDeadline(time.Time{})
+
+	c := &Conversation{line: l, answers: make(chan string, 1)}
+	var listening sync.WaitGroup
+	listening.Go(func() { c.listen(cancel) })
+	defer listening.Wait()
+	defer conn.Close()
+
+	end := message{End: true}
+	switch err := s.handle(ctx, r, c); {
+	case err == nil:
+	case errors.Is(err, context.Canceled) && stopping.Err() != nil:
+		end.Error = "the daemon is stopping"
+	default:
+		end.Error = err.Error()
+	}
+	s.Log.Debug("command", "command", r.Command, "account", r.Account, "error", end.Error)
+	l.write(end) // a command that has left need not hear it
+}
+
+// handle makes an error of a panic: that ends one command, and not all sessions.
+func (s *Server) handle(ctx context.Context, r Request, c *Conversation) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.Log.Error("panic", "command", r.Command, "why", fmt.Sprint(p), "stack", string(debug.Stack()))
+			err = errors.New("internal error; see the log of xoauthd")
+		}
+	}()
+	if r.Version != Version {
+		return errOtherVersion
+	}
+	handler := s.Handlers[r.Command]
+	if handler == nil {
+		return fmt.Errorf("the daemon that runs does not know the command %q: restart the daemon", r.Command)
+	}
+	return handler(ctx, r, c)
+}
