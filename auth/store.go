@@ -25,6 +25,9 @@ type Store struct {
 	plain bool  // none does
 }
 
+// ErrInUse is what errors.Is finds where another process has the store open.
+var ErrInUse = errors.New("in use by another xoauthd")
+
 const (
 	lockName   = "lock"
 	fileSuffix = ".json"
@@ -94,7 +97,7 @@ func acquire(path string) (*os.File, error) {
 	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
 		pid, _ := io.ReadAll(io.LimitReader(f, 20))
-		err = fmt.Errorf("in use by another xoauthd (process %s): stop it, or choose another directory", strings.TrimSpace(string(pid)))
+		err = fmt.Errorf("%w (process %s): stop it, or choose another directory", ErrInUse, strings.TrimSpace(string(pid)))
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
