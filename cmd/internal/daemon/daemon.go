@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/cmd/internal/control"
 	"github.com/xoauthd/xoauthd/config"
 	"github.com/xoauthd/xoauthd/proxy"
 	"github.com/xoauthd/xoauthd/systemd"
@@ -39,6 +40,7 @@ type Daemon struct {
 	listeners []listener
 	web       *endpoint // nil without [web]
 	metrics   *endpoint // nil without [metrics]
+	control   net.Listener
 }
 
 // A listener is a place where mail programs come in.
@@ -50,6 +52,19 @@ type listener struct {
 // New opens the store and everything that others connect to, so that a fault is
 // told before anything is served. The caller must Run the daemon, or Close it.
 func New(c *config.Config, log *slog.Logger) (*Daemon, error) {
+	d, err := Assemble(c, log)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.listen(); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
+}
+
+// Assemble opens the store and makes the parts, but nothing that others connect
+// to: it is all that Converse needs. The caller must Close the daemon.
+func Assemble(c *config.Config, log *slog.Logger) (*Daemon, error) {
 	if len(c.Withheld) > 0 {
 		return nil, c.Withheld
 	}
@@ -58,7 +73,7 @@ func New(c *config.Config, log *slog.Logger) (*Daemon, error) {
 		return nil, err
 	}
 	d := &Daemon{config: c, log: log, store: store, registry: prometheus.NewRegistry()}
-	if err := errors.Join(d.assemble(), d.listen()); err != nil {
+	if err := d.assemble(); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
 	return d, nil
@@ -118,6 +133,9 @@ func (d *Daemon) listen() error {
 			faults = append(faults, fmt.Errorf("[web]: %w", err))
 		}
 	}
+	if d.control, err = control.Listen(d.config.StateDirectory); err != nil {
+		faults = append(faults, fmt.Errorf("socket for commands: %w", err))
+	}
 	return errors.Join(faults...)
 }
 
@@ -160,6 +178,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 			run(e.serve)
 		}
 	}
+	run(d.serveControl)
 	run(func(ctx context.Context) error {
 		auth.Renew(ctx, d.accounts.list())
 		return nil
@@ -250,6 +269,9 @@ func (d *Daemon) Close() error {
 		if e != nil {
 			e.Close()
 		}
+	}
+	if d.control != nil {
+		d.control.Close()
 	}
 	return errors.Join(append(faults, d.store.Close())...)
 }

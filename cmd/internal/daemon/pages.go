@@ -125,10 +125,10 @@ func (p *page) Try(ctx context.Context, g auth.Grant) []authorize.Trial {
 // protocols are those that listeners lead the account by, in their order.
 func (p *page) protocols() []string {
 	var all []string
-	for _, l := range p.daemon.listeners {
-		u := p.Upstream(l.to.Protocol)
-		if u != nil && !slices.Contains(all, l.to.Protocol) && (l.to.Provider == "" || l.to.Provider == u.Provider) {
-			all = append(all, l.to.Protocol)
+	for _, l := range p.daemon.config.Listeners {
+		u := p.Upstream(l.Protocol)
+		if u != nil && !slices.Contains(all, l.Protocol) && (l.Provider == "" || l.Provider == u.Provider) {
+			all = append(all, l.Protocol)
 		}
 	}
 	return all

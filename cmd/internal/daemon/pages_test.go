@@ -29,9 +29,11 @@ func TestTry(t *testing.T) {
 			"imap": {Provider: "one", Host: "imap.example.com", Port: 993},
 			"smtp": {Provider: "one", Host: "smtp.example.com", Port: 587},
 		}
-		d := &Daemon{proxy: &proxy.Server{Dial: slow}}
-		for _, l := range []proxy.Listener{{Protocol: "imap", Provider: "two"}, {Protocol: "imap"}, {Protocol: "smtp", Provider: "one"}, {Protocol: "imap"}} {
-			d.listeners = append(d.listeners, listener{to: &l})
+		d := &Daemon{
+			proxy: &proxy.Server{Dial: slow},
+			config: &config.Config{Listeners: []config.Listener{
+				{Protocol: "imap", Provider: "two"}, {Protocol: "imap"}, {Protocol: "smtp", Provider: "one"}, {Protocol: "imap"},
+			}},
 		}
 		p := &page{
 			account: &account{

@@ -1,0 +1,157 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/cmd/internal/control"
+)
+
+// The commands that a daemon carries out, each with what it tells.
+const (
+	CommandStatus    = "status"    // EventAccount for each account, or the one that is named
+	CommandAuthorize = "authorize" // EventConsent, which asks, or EventDevice; EventOutcome
+	CommandImport    = "import"    // EventToken, which asks; EventOutcome
+	CommandRevoke    = "revoke"    // EventForgotten
+	CommandForget    = "forget"    // EventForgotten
+)
+
+// What is told, and of which type.
+const (
+	EventAccount   = "account"   // AccountStatus
+	EventConsent   = "consent"   // Consent; the answer is the address where the browser ended
+	EventDevice    = "device"    // DeviceCode
+	EventToken     = "token"     // nothing; the answer is a refresh token
+	EventOutcome   = "outcome"   // authorize.Outcome
+	EventForgotten = "forgotten" // Forgotten
+)
+
+// A controller carries out commands.
+type controller struct {
+	control.Server
+	daemon *Daemon
+	late   context.Context // done when there is no time left to wait for anybody
+}
+
+// newController returns one that is to come to an end when stopping is done: it
+// then has lastRequest for what it has begun. The caller must call end.
+func (d *Daemon) newController(stopping context.Context) (k *controller, end func()) {
+	late, hurry := context.WithCancel(context.Background())
+	context.AfterFunc(stopping, func() {
+		last := time.AfterFunc(lastRequest, hurry)
+		context.AfterFunc(late, func() { last.Stop() })
+	})
+	k = &controller{daemon: d, late: late}
+	k.Log = d.log
+	k.Handlers = map[string]control.Handler{
+		CommandStatus:    k.status,
+		CommandAuthorize: k.authorize,
+		CommandImport:    k.adopt,
+		CommandRevoke:    k.revoke,
+		CommandForget:    k.forget,
+	}
+	return k, hurry
+}
+
+// serveControl carries out the commands that come in until ctx is done, and
+// then finishes what it has begun.
+func (d *Daemon) serveControl(ctx context.Context) error {
+	k, end := d.newController(ctx)
+	defer end()
+	return k.Serve(ctx, d.control)
+}
+
+// Converse carries out the command at the other end of conn, as a daemon that
+// runs does with those that come in.
+func (d *Daemon) Converse(ctx context.Context, conn net.Conn) {
+	k, end := d.newController(ctx)
+	defer end()
+	k.Server.Converse(ctx, conn)
+}
+
+// page returns the account of that name.
+func (k *controller) page(name string) (*page, error) {
+	for _, a := range k.daemon.accounts.list() {
+		if strings.EqualFold(a.Name(), name) {
+			return k.pageOf(a), nil
+		}
+	}
+	return nil, fmt.Errorf("the daemon does not know %q: restart it, so that it reads the configuration anew", name)
+}
+
+func (k *controller) pageOf(a *auth.Account) *page {
+	return &page{account: k.daemon.accounts.byName[a.Name()], daemon: k.daemon, late: k.late}
+}
+
+// attended returns the account of that name, which a person authorizes.
+func (k *controller) attended(name string) (*page, error) {
+	p, err := k.page(name)
+	if err == nil && !p.Attended() {
+		err = fmt.Errorf("nobody has to authorize %s: the flow of provider %s, %s, needs no person. \"xoauthd check %[1]s\" tries it",
+			p.Name(), p.provider.Name, p.Flow())
+	}
+	return p, err
+}
+
+// finishing returns the context of a request to the provider that is to come to
+// its end though the command leaves: what it changes there must not be lost here.
+func (p *page) finishing(ctx context.Context) (context.Context, context.CancelFunc) {
+	return p.hurried(context.WithoutCancel(ctx))
+}
+
+// An AccountStatus is how an account stands.
+type AccountStatus struct {
+	Account   string     `json:"account"`
+	Provider  string     `json:"provider"` // its name in the configuration
+	Flow      string     `json:"flow"`
+	Enabled   bool       `json:"enabled"`
+	State     auth.State `json:"state"`
+	Why       string     `json:"why,omitempty"`      // the state is what it is; empty if all is well
+	Hint      string     `json:"hint,omitempty"`     // what helps against that
+	Remedy    string     `json:"remedy,omitempty"`   // what a person has to do who authorizes it
+	Identity  string     `json:"identity,omitempty"` // who consented
+	Consented time.Time  `json:"consented,omitzero"` // last
+	Refreshed time.Time  `json:"refreshed,omitzero"` // last
+	Expiry    time.Time  `json:"expiry,omitzero"`    // of the access token
+}
+
+func (p *page) accountStatus() AccountStatus {
+	s := p.Status()
+	shown := AccountStatus{
+		Account:   p.Name(),
+		Provider:  p.provider.Name,
+		Flow:      p.Flow(),
+		Enabled:   p.config.Enabled,
+		State:     s.State,
+		Why:       s.Why,
+		Hint:      s.Hint,
+		Identity:  s.Identity,
+		Consented: s.Obtained,
+		Refreshed: s.Refreshed,
+		Expiry:    s.Expiry,
+	}
+	if s.State == auth.NeedsAuthorization {
+		shown.Remedy = p.remedy
+	}
+	return shown
+}
+
+func (k *controller) status(_ context.Context, r control.Request, c *control.Conversation) error {
+	if r.Account != "" {
+		p, err := k.page(r.Account)
+		if err != nil {
+			return err
+		}
+		return c.Tell(EventAccount, p.accountStatus())
+	}
+	for _, a := range k.daemon.accounts.list() {
+		if err := c.Tell(EventAccount, k.pageOf(a).accountStatus()); err != nil {
+			return err
+		}
+	}
+	return nil
+}

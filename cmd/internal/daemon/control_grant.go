@@ -1,0 +1,173 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/auth/authorize"
+	"github.com/xoauthd/xoauthd/cmd/internal/control"
+)
+
+// consentTime is how long a person may take at the provider.
+const consentTime = 10 * time.Minute
+
+// errNobodyCame is of a person who took longer.
+var errNobodyCame = fmt.Errorf("nobody came back from the provider within %d minutes; nothing was changed", int(consentTime.Minutes()))
+
+// A Consent is what a person has to do in a browser.
+type Consent struct {
+	Provider string `json:"provider"`        // as people call it
+	URL      string `json:"url"`             // to be opened
+	Redirect string `json:"redirect"`        // how the address begins at which the browser ends
+	Again    string `json:"again,omitempty"` // what is wrong with the answer before
+}
+
+// A DeviceCode is what a person has to enter in a browser on any device.
+type DeviceCode struct {
+	Provider string    `json:"provider"`
+	URL      string    `json:"url"`
+	Complete string    `json:"complete,omitempty"` // the same, with the code in it
+	Code     string    `json:"code"`
+	Expiry   time.Time `json:"expiry"` // of the code
+}
+
+// authorize has a person authorize an account without pages of ours.
+func (k *controller) authorize(ctx context.Context, r control.Request, c *control.Conversation) error {
+	p, err := k.attended(r.Account)
+	if err != nil {
+		return err
+	}
+	if p.Flow() == "device_code" {
+		return k.authorizeDevice(ctx, p, c)
+	}
+	if p.RedirectURL() == "" {
+		return fmt.Errorf("provider %s has no redirect_url: set one, for example http://localhost, and register it at %s", p.provider.Name, p.Provider())
+	}
+	attempt := authorize.Begin(p)
+	ctx, cancel := context.WithTimeoutCause(ctx, consentTime, errNobodyCame)
+	defer cancel()
+	consent := Consent{Provider: p.Provider(), URL: attempt.URL(), Redirect: p.RedirectURL()}
+	for {
+		pasted, err := c.Ask(ctx, EventConsent, consent)
+		if err != nil {
+			return err
+		}
+		outcome, err := attempt.Finish(ctx, pasted)
+		if err == nil {
+			return k.ended(ctx, c, outcome)
+		}
+		consent.Again = err.Error()
+	}
+}
+
+// authorizeDevice waits for a person at another device, for as long as the
+// command does.
+func (k *controller) authorizeDevice(ctx context.Context, p *page, c *control.Conversation) error {
+	device, err := p.DeviceAuth(ctx)
+	if err != nil {
+		return fmt.Errorf("%s gives no code: %w", p.Provider(), err)
+	}
+	if err := c.Tell(EventDevice, DeviceCode{p.Provider(), device.URI, device.Complete, device.UserCode, device.Expiry}); err != nil {
+		return err
+	}
+	return k.ended(ctx, c, authorize.AwaitDevice(ctx, p, device))
+}
+
+// ended tells what came of an authorization, to the log and the command.
+func (k *controller) ended(ctx context.Context, c *control.Conversation, o authorize.Outcome) error {
+	o.Log(ctx, k.daemon.log, slog.String("client", "the command line"))
+	return c.Tell(EventOutcome, o)
+}
+
+// adopt takes in a refresh token that another program got.
+func (k *controller) adopt(ctx context.Context, r control.Request, c *control.Conversation) error {
+	p, err := k.attended(r.Account)
+	if err != nil {
+		return err
+	}
+	token, err := c.Ask(ctx, EventToken, nil)
+	if err != nil {
+		return err
+	}
+	finishing, cancel := p.finishing(ctx)
+	defer cancel()
+	g, err := p.provider.Refresh(finishing, auth.Grant{RefreshToken: token})
+	if err != nil {
+		return notTaken(p, err)
+	}
+	outcome := authorize.Adopt(ctx, p, g)
+	if !outcome.OK && g.RefreshToken != token {
+		outcome.Lead += " " + rotated(p)
+	}
+	return k.ended(ctx, c, outcome)
+}
+
+// rotated says what may be lost with a grant that was not kept.
+func rotated(p *page) string {
+	return "But " + p.Provider() + " gave another refresh token in the place of the one that was brought in, and that is dropped, too. Where a provider takes the old one out of use then, neither is good any more: authorize the account, or get a new one where it came from."
+}
+
+// notTaken says what it means that the provider gave nothing for a refresh token.
+func notTaken(p *page, err error) error {
+	err = fmt.Errorf("%s gives no access token for this refresh token: %w", p.Provider(), err)
+	var e *auth.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	switch {
+	case e.Code == "invalid_grant", e.Code == "unauthorized_client", e.Code == "invalid_client":
+		return fmt.Errorf("%w\nOnly the client that it was given to can use it, and provider %s has client_id %q: is that the program's that it came from? "+
+			"If so, it has expired or was revoked. Nothing was changed", err, p.provider.Name, p.provider.OAuth.ClientID)
+	case e.Kind == auth.Passing:
+		return fmt.Errorf("%w\nNothing was changed: try again later", err)
+	}
+	return fmt.Errorf("%w\nNothing was changed", err)
+}
+
+// Forgotten tells what came of taking back a grant.
+type Forgotten struct {
+	Provider string `json:"provider"` // as people call it
+	Attended bool   `json:"attended"` // a person has to authorize the account before it is used again
+	Told     bool   `json:"told"`     // the provider was, and has taken the grant back
+	Endpoint bool   `json:"endpoint"` // the provider has one for that
+}
+
+// revoke has the provider take a grant back, and forgets it.
+func (k *controller) revoke(ctx context.Context, r control.Request, c *control.Conversation) error {
+	p, err := k.page(r.Account)
+	if err != nil {
+		return err
+	}
+	finishing, cancel := p.finishing(ctx)
+	defer cancel()
+	told, err := p.Revoke(finishing)
+	switch {
+	case err == nil:
+		return p.forgotten(c, told)
+	case !errors.Is(err, auth.ErrNotRemoved):
+		return fmt.Errorf("the grant was not taken back, and is kept: %w\nTo forget it all the same: xoauthd revoke --local %s", err, p.Name())
+	case told:
+		return fmt.Errorf("%s has taken the grant back, but: %w", p.Provider(), err)
+	}
+	return err
+}
+
+// forget forgets a grant, of which the provider is not told.
+func (k *controller) forget(_ context.Context, r control.Request, c *control.Conversation) error {
+	p, err := k.page(r.Account)
+	if err != nil {
+		return err
+	}
+	if err := p.Forget(); err != nil {
+		return err
+	}
+	return p.forgotten(c, false)
+}
+
+func (p *page) forgotten(c *control.Conversation, told bool) error {
+	return c.Tell(EventForgotten, Forgotten{p.Provider(), p.Attended(), told, p.provider.RevocationURL != ""})
+}

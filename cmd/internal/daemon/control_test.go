@@ -1,0 +1,89 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/cmd/internal/control"
+)
+
+// assemble returns a daemon that has no listener.
+func assemble(t *testing.T, more string) *Daemon {
+	t.Helper()
+	d, err := Assemble(load(t, listeners+more), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return d
+}
+
+// command has d carry out a command, whose questions are answered by token.
+func command(t *testing.T, d *Daemon, name, account string) (events []string, err error) {
+	t.Helper()
+	here, there := net.Pipe()
+	go d.Converse(t.Context(), there)
+	err = control.Do(t.Context(), here, control.Request{Command: name, Account: account}, func(_ context.Context, e control.Event) (string, error) {
+		events = append(events, e.Name)
+		return "token", nil
+	})
+	return events, err
+}
+
+// TestCommands are those that come to nothing, each with the reason.
+func TestCommands(t *testing.T) {
+	d := assemble(t, "")
+	bob := d.accounts.byName["bob@example.com"]
+	bob.Account = auth.NewAccount(bob.Name(), bob.provider.Provider, auth.AppPassword("secret"), d.store, nil)
+	for i, a := range d.accounts.all {
+		if a.Name() == bob.Name() {
+			d.accounts.all[i] = bob.Account
+		}
+	}
+	alice := d.accounts.byName["alice@example.com"]
+	alice.provider.OAuth.RedirectURL = ""
+	for _, test := range []struct{ command, account, want string }{
+		{CommandStatus, "nobody@example.com", `does not know "nobody@example.com": restart it`},
+		{CommandAuthorize, "nobody@example.com", "restart it"},
+		{CommandAuthorize, "bob@example.com", `nobody has to authorize bob@example.com`},
+		{CommandAuthorize, "alice@example.com", "provider one has no redirect_url"},
+		{CommandImport, "bob@example.com", `"xoauthd check bob@example.com" tries it`},
+		{CommandRevoke, "nobody@example.com", "restart it"},
+		{CommandForget, "nobody@example.com", "restart it"},
+	} {
+		if _, err := command(t, d, test.command, test.account); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s %s: %v, want %s", test.command, test.account, err, test.want)
+		}
+	}
+	if events, err := command(t, d, CommandStatus, ""); err != nil || len(events) != 3 {
+		t.Errorf("status: %q, %v", events, err)
+	}
+}
+
+// TestNotTaken: why a refresh token is of no use is told with what to do.
+func TestNotTaken(t *testing.T) {
+	p := &page{account: assemble(t, "").accounts.byName["alice@example.com"]}
+	for _, test := range []struct {
+		err  error
+		want string
+	}{
+		{&auth.Error{Kind: auth.Consent, Code: "invalid_grant"}, `provider one has client_id "x"`},
+		{&auth.Error{Kind: auth.Misconfigured, Code: "unauthorized_client"}, `provider one has client_id "x"`},
+		{&auth.Error{Kind: auth.Passing, Status: 503}, "Nothing was changed: try again later"},
+		{&auth.Error{Kind: auth.Misconfigured, Code: "invalid_scope"}, "invalid_scope\nNothing was changed"},
+		{errors.New("it is broken"), "it is broken"},
+	} {
+		if err := notTaken(p, test.err); !strings.Contains(err.Error(), test.want) || !errors.Is(err, test.err) {
+			t.Errorf("%v, want %s", err, test.want)
+		}
+	}
+}
