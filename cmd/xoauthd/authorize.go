@@ -5,12 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"net/http"
 	"net/url"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -54,17 +51,6 @@ that is another machine, the command says how.`,
 			return nil
 		}),
 	}
-}
-
-// find returns the account of that name, without regard to case.
-func find(c *config.Config, name string) (*config.Account, error) {
-	names := slices.Sorted(maps.Keys(c.Accounts))
-	for _, n := range names {
-		if strings.EqualFold(n, name) {
-			return c.Accounts[n], nil
-		}
-	}
-	return nil, fmt.Errorf("no account %q in %s; there are: %s", name, c.File, strings.Join(names, ", "))
 }
 
 // answers asks the daemon for the page, which a link to nowhere would not be.

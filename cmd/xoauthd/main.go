@@ -79,6 +79,7 @@ logs in upstream with tokens that it obtains, keeps and refreshes itself.`,
 	root.AddCommand(
 		serveCommand(file),
 		checkCommand(file),
+		statusCommand(file),
 		authorizeCommand(file),
 		hashPasswordCommand(),
 		makeKeyCommand(),

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"net"
+	"os"
+	"os/user"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/cmd/internal/control"
+	"github.com/xoauthd/xoauthd/cmd/internal/daemon"
+	"github.com/xoauthd/xoauthd/config"
+)
+
+// errInterrupted is of a person who pressed Ctrl-C.
+var errInterrupted = errors.New(`interrupted; "xoauthd status" tells how the account stands now`)
+
+// perform has the daemon carry out r. Where none runs, this process is the
+// daemon for as long as that takes, and alone is true.
+func perform(cmd *cobra.Command, c *config.Config, r control.Request, hear control.Hear) (alone bool, err error) {
+	ctx := cmd.Context()
+	conn, err := control.Dial(ctx, c.StateDirectory)
+	switch {
+	case err == nil:
+		err = control.Do(ctx, conn, r, hear)
+	case errors.Is(err, control.ErrNoDaemon):
+		alone = true
+		err = standIn(cmd, c, r, hear)
+	case errors.Is(err, fs.ErrPermission):
+		err = fmt.Errorf("the daemon is another user's: run this as root, or as that user: %s", asOwner(cmd, c.StateDirectory))
+	}
+	if err != nil && ctx.Err() != nil {
+		err = errInterrupted
+	}
+	return alone, err
+}
+
+// standIn carries out r with a daemon that has no listener.
+func standIn(cmd *cobra.Command, c *config.Config, r control.Request, hear control.Hear) error {
+	if len(c.Withheld) > 0 { // not as an error of the configuration, which is right
+		return fmt.Errorf("no daemon runs, and only systemd gives it what it needs: start the daemon first\n%v", c.Withheld)
+	}
+	if err := mayStandIn(cmd, c.StateDirectory); err != nil {
+		return err
+	}
+	quiet := c.Log
+	quiet.Level = "error" // the rest is shown by the command
+	d, err := daemon.Assemble(c, daemon.NewLog(quiet, cmd.ErrOrStderr()))
+	if errors.Is(err, auth.ErrInUse) {
+		return fmt.Errorf("another xoauthd has %s and takes no commands: it is starting or stopping, or it is of an older version: try again, or restart it", c.StateDirectory)
+	}
+	if err != nil {
+		return err
+	}
+	here, there := net.Pipe()
+	var conversation sync.WaitGroup
+	conversation.Go(func() { d.Converse(cmd.Context(), there) })
+	err = control.Do(cmd.Context(), here, r, hear)
+	conversation.Wait() // what it has begun may have to be saved
+	return errors.Join(err, d.Close())
+}
+
+// mayStandIn refuses to make files that the daemon's user could not read.
+func mayStandIn(cmd *cobra.Command, dir string) error {
+	info, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && os.Geteuid() == 0:
+		return fmt.Errorf("no daemon has run yet, as there is no %s: start it first, so that its user gets it", dir)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w: run this as root, or as the user that xoauthd runs as: %s", err, asOwner(cmd, dir))
+	case err != nil:
+		return nil // which opening the store finds, too
+	}
+	if owner, ok := info.Sys().(*syscall.Stat_t); ok && int(owner.Uid) != os.Geteuid() {
+		return fmt.Errorf("no daemon runs, and %s is another user's: start the daemon first, or run this as that user: %s", dir, asOwner(cmd, dir))
+	}
+	return nil
+}
+
+// asOwner is what to type to run cmd as the owner of dir, or as who that is by
+// default where nothing can be known of dir.
+func asOwner(cmd *cobra.Command, dir string) string {
+	name := "xoauthd"
+	if info, err := os.Stat(dir); err == nil {
+		if owner, ok := info.Sys().(*syscall.Stat_t); ok {
+			name = userName(strconv.Itoa(int(owner.Uid)))
+		}
+	}
+	words := []string{"sudo", "-u", name, cmd.CommandPath()}
+	cmd.Flags().Visit(func(f *pflag.Flag) { words = append(words, "--"+f.Name+"="+f.Value.String()) })
+	return strings.Join(append(words, cmd.Flags().Args()...), " ")
+}
+
+func userName(uid string) string {
+	if u, err := user.LookupId(uid); err == nil {
+		return u.Username
+	}
+	return "#" + uid
+}
+
+// find returns the account of that name, without regard to case.
+func find(c *config.Config, name string) (*config.Account, error) {
+	names := slices.Sorted(maps.Keys(c.Accounts))
+	for _, n := range names {
+		if strings.EqualFold(n, name) {
+			return c.Accounts[n], nil
+		}
+	}
+	const most = 10
+	if len(names) <= most {
+		return nil, fmt.Errorf("no account %q in %s; there are: %s", name, c.File, strings.Join(names, ", "))
+	}
+	i, _ := slices.BinarySearch(names, name)
+	i = min(max(i-most/2, 0), len(names)-most)
+	return nil, fmt.Errorf("no account %q in %s; there are %d, of which these are next to it: %s",
+		name, c.File, len(names), strings.Join(names[i:i+most], ", "))
+}
+
+// refuse is a Hear for what a command cannot make anything of.
+func refuse(_ context.Context, e control.Event) (string, error) {
+	return "", fmt.Errorf("the daemon says %q, which this command does not understand: restart the daemon", e.Name)
+}

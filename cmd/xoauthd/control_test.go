@@ -1,0 +1,185 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/cmd/internal/daemon"
+	"github.com/xoauthd/xoauthd/config"
+	"github.com/xoauthd/xoauthd/internal/ca"
+	"github.com/xoauthd/xoauthd/internal/idp"
+	"github.com/xoauthd/xoauthd/internal/mailhost"
+)
+
+const (
+	alice    = "alice@example.com"
+	bob      = "bob@example.com"
+	redirect = "http://localhost:1/callback" // nobody is there
+)
+
+// A place is a machine with a configuration of xoauthd, and a mail provider
+// within reach of it.
+type place struct {
+	idp         *idp.Server
+	issuer      string
+	file, state string
+}
+
+// newPlace makes one without a daemon.
+func newPlace(t *testing.T) *place {
+	t.Helper()
+	p := new(place)
+	web := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { p.idp.ServeHTTP(w, r) }))
+	p.issuer = "http://" + web.Listener.Addr().String()
+	var err error
+	p.idp, err = idp.New(idp.Config{Issuer: p.issuer, ClientID: "xoauthd", RedirectURLs: []string{redirect}, Users: []string{alice, bob}})
+	must(t, err)
+	web.Start()
+	t.Cleanup(web.Close)
+
+	authority, err := ca.New()
+	must(t, err)
+	certificate, err := authority.Issue("localhost")
+	must(t, err)
+	host := mailhost.New(mailhost.Config{Certificate: certificate, Check: p.idp.User, Mailboxes: []string{alice, bob}})
+	imap, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	go host.ServeIMAP(imap)
+	t.Cleanup(func() { host.Close() })
+
+	folder := t.TempDir()
+	p.file, p.state = filepath.Join(folder, "xoauthd.toml"), filepath.Join(folder, "state")
+	must(t, os.Mkdir(p.state, 0o700))
+	must(t, os.WriteFile(filepath.Join(folder, "ca.pem"), authority.PEM(), 0o600))
+	must(t, os.WriteFile(p.file, fmt.Appendf(nil, `state_directory = "state"
+
+[[listener]]
+protocol = "imap"
+address  = "127.0.0.1:0"
+
+[provider.mine]
+client_id         = "xoauthd"
+authorization_url = "%[1]s/authorize"
+token_url         = "%[1]s/token"
+redirect_url      = "%s"
+scopes            = ["mail", "offline_access"]
+ca_file           = "ca.pem"
+imap = { host = "localhost", port = %d }
+
+[account."Alice@example.com"]
+provider      = "mine"
+password_hash = "$argon2id$v=19$m=19456,t=2,p=1$pBRIGepKUqjL4LDI51z58w$s+AX+0UaxFBX6QsnhggUN5hqg67TepmNhl0tpWvvZ88"
+`, p.issuer, redirect, imap.Addr().(*net.TCPAddr).Port), 0o600))
+	return p
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// run runs a command, and checks its exit status and a part of what it says:
+// the words of each line of want, in their order.
+func (p *place) run(t *testing.T, stdin string, status int, want string, args ...string) (stdout string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	got := run(t.Context(), append(args, "--config", p.file), strings.NewReader(stdin), &out, &errs)
+	if got != status {
+		t.Errorf("xoauthd %v: exit status %d, want %d", args, got, status)
+	}
+	rest := out.String() + errs.String()
+	for part := range strings.Lines(want) {
+		_, after, found := strings.Cut(rest, strings.TrimSpace(part))
+		if !found {
+			t.Errorf("xoauthd %v does not say %s\nstdout:\n%s\nstderr:\n%s", args, strings.TrimSpace(part), &out, &errs)
+		}
+		rest = after
+	}
+	return out.String()
+}
+
+// TestLocked: a daemon that has the store and takes no commands is not worked
+// around.
+func TestLocked(t *testing.T) {
+	p := newPlace(t)
+	store, err := auth.OpenStore(p.state, auth.Encryption{})
+	must(t, err)
+	defer store.Close()
+	p.run(t, "", 1, "another xoauthd has "+p.state+" and takes no commands: it is starting or stopping", "status")
+}
+
+func TestStatus(t *testing.T) {
+	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.Local)
+	s := status{Accounts: []daemon.AccountStatus{
+		{Account: alice, Provider: "google", Flow: "authorization_code", Enabled: true, State: auth.Authorized, Expiry: now.Add(time.Hour)},
+		{Account: bob, Provider: "microsoft", Flow: "device_code", Enabled: true, State: auth.NeedsAuthorization, Why: "token endpoint: invalid_grant", Hint: "It was revoked.", Remedy: "run this", Expiry: now},
+		{Account: "off@example.com", Provider: "google", Flow: "authorization_code", State: auth.NeedsAuthorization, Why: "never authorized"},
+		{Account: "app@example.com", Provider: "microsoft", Flow: "client_credentials", Enabled: true, State: auth.Failing, Why: "no network"},
+	}}
+	var out strings.Builder
+	must(t, s.write(&out, now))
+	want := `ACCOUNT            PROVIDER   FLOW                STATE                TOKEN
+alice@example.com  google     authorization_code  authorized           until 13:00
+bob@example.com    microsoft  device_code         needs authorization  expired
+off@example.com    google     authorization_code  disabled             none
+app@example.com    microsoft  client_credentials  failing              none
+
+bob@example.com: token endpoint: invalid_grant
+  It was revoked.
+  run this
+
+app@example.com: no network
+`
+	if out.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", &out, want)
+	}
+	if err := s.fault(); err == nil || err.Error() != "2 of 4 accounts cannot be used" {
+		t.Errorf("fault: %v", err)
+	}
+}
+
+// TestFind names no more than a person can read.
+func TestFind(t *testing.T) {
+	c := &config.Config{Accounts: map[string]*config.Account{}}
+	for i := range 300 {
+		name := fmt.Sprintf("user%03d@example.com", i)
+		c.Accounts[name] = &config.Account{Name: name}
+	}
+	if a, err := find(c, "USER007@example.com"); err != nil || a.Name != "user007@example.com" {
+		t.Errorf("%v, %v", a, err)
+	}
+	for name, near := range map[string]string{"user7@example.com": "user299@", "a@example.com": "user000@", "user155x@example.com": "user155@"} {
+		if _, err := find(c, name); err == nil || !strings.Contains(err.Error(), near) || len(err.Error()) > 350 {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestAnotherUser: root does not make files that the daemon could not read.
+func TestAnotherUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give a folder to another user")
+	}
+	p := newPlace(t)
+	must(t, os.Chown(p.state, 65534, 65534))
+	p.run(t, "", 1, "no daemon runs, and\nis another user's: start the daemon first, or run this as that user: sudo -u nobody xoauthd status", "status")
+	if files, err := os.ReadDir(p.state); err != nil || len(files) > 0 {
+		t.Errorf("%v, %v", files, err)
+	}
+	must(t, os.Remove(p.state))
+	p.run(t, "", 1, "no daemon has run yet", "status")
+	if _, err := os.Stat(p.state); err == nil {
+		t.Error("the folder was made")
+	}
+}

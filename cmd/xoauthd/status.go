@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/cmd/internal/control"
+	"github.com/xoauthd/xoauthd/cmd/internal/daemon"
+)
+
+func statusCommand(file *string) *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "status [ACCOUNT]",
+		Short: "Tell how the accounts stand",
+		Long: `Tell how all accounts stand, or the one that is named. What is wrong is told
+below the table, with what to do about it.
+
+The exit status is 1 if an account that is enabled has to be authorized or fails.
+Where no daemon runs, the accounts are shown as their files are.`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return errors.New("name one account, or none for all")
+			}
+			return nil
+		},
+		RunE: action(func(cmd *cobra.Command, args []string) error {
+			r := control.Request{Command: daemon.CommandStatus}
+			c, err := load(*file, cmd.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			if len(args) == 1 {
+				account, err := find(c, args[0])
+				if err != nil {
+					return err
+				}
+				r.Account = account.Name
+			}
+			s := status{Accounts: []daemon.AccountStatus{}}
+			alone, err := perform(cmd, c, r, s.hear)
+			if err != nil {
+				return err
+			}
+			s.Running = !alone
+			if alone {
+				fmt.Fprintln(cmd.ErrOrStderr(), "No daemon runs.")
+			}
+			if asJSON {
+				err = s.writeJSON(cmd.OutOrStdout())
+			} else {
+				err = s.write(cmd.OutOrStdout(), time.Now())
+			}
+			return errors.Join(err, s.fault())
+		}),
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON, as the manual describes it")
+	return c
+}
+
+// A status is how the accounts stand.
+type status struct {
+	Running  bool                   `json:"running"` // a daemon does
+	Accounts []daemon.AccountStatus `json:"accounts"`
+}
+
+// hear takes in an account.
+func (s *status) hear(ctx context.Context, e control.Event) (string, error) {
+	if e.Name != daemon.EventAccount {
+		return refuse(ctx, e)
+	}
+	var a daemon.AccountStatus
+	if err := e.Decode(&a); err != nil {
+		return "", err
+	}
+	s.Accounts = append(s.Accounts, a)
+	return "", nil
+}
+
+// bad reports whether somebody should look after a.
+func bad(a daemon.AccountStatus) bool { return a.Enabled && a.State != auth.Authorized }
+
+// fault is an error if somebody should look after an account.
+func (s *status) fault() error {
+	n := 0
+	for _, a := range s.Accounts {
+		if bad(a) {
+			n++
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d of %s cannot be used", n, count(len(s.Accounts), "account"))
+}
+
+func (s *status) writeJSON(w io.Writer) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "\t")
+	return e.Encode(s)
+}
+
+// write writes a table, and below it what is wrong.
+func (s *status) write(w io.Writer, now time.Time) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "ACCOUNT\tPROVIDER\tFLOW\tSTATE\tTOKEN")
+	for _, a := range s.Accounts {
+		state := string(a.State)
+		if !a.Enabled {
+			state = "disabled"
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", a.Account, a.Provider, a.Flow, state, life(a.Expiry, now))
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	for _, a := range s.Accounts {
+		if !a.Enabled || a.Why == "" {
+			continue
+		}
+		fmt.Fprintf(w, "\n%s: %s\n", a.Account, a.Why)
+		for _, help := range []string{a.Hint, a.Remedy} {
+			if help != "" {
+				fmt.Fprintf(w, "  %s\n", help)
+			}
+		}
+	}
+	return nil
+}
+
+// life tells until when a token is good, in the local time. None is for more
+// than a day.
+func life(expiry, now time.Time) string {
+	switch {
+	case expiry.IsZero():
+		return "none"
+	case !now.Before(expiry):
+		return "expired"
+	}
+	return "until " + expiry.Local().Format("15:04")
+}
