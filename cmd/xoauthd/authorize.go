@@ -3,8 +3,8 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -12,23 +12,24 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/xoauthd/xoauthd/cmd/internal/control"
 	"github.com/xoauthd/xoauthd/cmd/internal/daemon"
 	"github.com/xoauthd/xoauthd/config"
 )
 
 func authorizeCommand(file *string) *cobra.Command {
-	return &cobra.Command{
+	var inTerminal bool
+	c := &cobra.Command{
 		Use:   "authorize ACCOUNT",
-		Short: "Print the link at which a person authorizes an account",
+		Short: "Have a person authorize an account",
 		Long: `Print the link of the page at which the owner of the mailbox ACCOUNT lets
 xoauthd use it. The daemon must be running, and the browser must reach it: where
-that is another machine, the command says how.`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return errors.New("name one account: xoauthd authorize alice@example.com")
-			}
-			return nil
-		},
+that is another machine, the command says how.
+
+With --terminal, without [web] in the configuration, and where the flow is
+device_code, all is done in the terminal instead. The browser can then be
+anywhere, and need not reach this machine.`,
+		Args: oneAccount,
 		RunE: action(func(cmd *cobra.Command, args []string) error {
 			c, err := load(*file, cmd.ErrOrStderr())
 			if err != nil {
@@ -38,8 +39,8 @@ that is another machine, the command says how.`,
 			if err != nil {
 				return err
 			}
-			if c.Web == nil {
-				return fmt.Errorf("%s has no [web]: add one, so that there is a page to authorize at", c.File)
+			if inTerminal || c.Web == nil || c.Providers[account.Provider].Flow != "authorization_code" {
+				return authorizeHere(cmd, c, account.Name)
 			}
 			if err := answers(cmd.Context(), c.Web, account.Name); err != nil {
 				return err
@@ -51,6 +52,72 @@ that is another machine, the command says how.`,
 			return nil
 		}),
 	}
+	c.Flags().BoolVar(&inTerminal, "terminal", false, "do all of it in the terminal, with a browser anywhere")
+	return c
+}
+
+// authorizeHere has a person authorize an account in the terminal.
+func authorizeHere(cmd *cobra.Command, c *config.Config, account string) error {
+	t := &terminal{account: account, out: cmd.OutOrStdout(), prompter: newPrompter(cmd.InOrStdin(), cmd.ErrOrStderr())}
+	_, err := perform(cmd, c, control.Request{Command: daemon.CommandAuthorize, Account: account}, t.hear)
+	return err
+}
+
+// A terminal is where a person authorizes an account.
+type terminal struct {
+	account string
+	out     io.Writer
+	*prompter
+}
+
+func (t *terminal) hear(ctx context.Context, e control.Event) (string, error) {
+	switch e.Name {
+	case daemon.EventConsent:
+		var c daemon.Consent
+		if err := e.Decode(&c); err != nil {
+			return "", err
+		}
+		return t.consent(ctx, c)
+	case daemon.EventDevice:
+		var d daemon.DeviceCode
+		if err := e.Decode(&d); err != nil {
+			return "", err
+		}
+		return "", t.device(d)
+	case daemon.EventOutcome:
+		return "", writeOutcome(t.out, e)
+	}
+	return refuse(ctx, e)
+}
+
+// consent sends a person to the provider, and returns where the browser ended.
+func (t *terminal) consent(ctx context.Context, c daemon.Consent) (string, error) {
+	if c.Again != "" {
+		return t.ask(ctx, "That will not do: "+c.Again+".\nPaste the whole address that the browser shows in the end: ")
+	}
+	fmt.Fprintf(t.out, `Open this in a browser, on any machine, and sign in as %s:
+
+%s
+
+The browser ends at an address that begins with %s.
+What is shown there, if anything, does not matter: paste that address here.
+`, t.account, c.URL, c.Redirect)
+	return t.ask(ctx, "Address: ")
+}
+
+// device sends a person to any browser.
+func (t *terminal) device(d daemon.DeviceCode) error {
+	_, err := fmt.Fprintf(t.out, `Open this in a browser, on any device, and sign in as %s:
+
+%s
+
+Enter there the code
+
+%s
+
+which is good until %s. This waits for it; Ctrl-C gives up.
+`, t.account, cmp.Or(d.Complete, d.URL), d.Code, d.Expiry.Local().Format("15:04"))
+	return err
 }
 
 // answers asks the daemon for the page, which a link to nowhere would not be.
@@ -72,7 +139,7 @@ func answers(ctx context.Context, web *config.Web, account string) error {
 	}
 	answer, err := client.Do(request)
 	if err != nil {
-		return fmt.Errorf("nobody answers at %s: start the daemon first (%w)", web.Address, err)
+		return fmt.Errorf("nobody answers at %s: start the daemon first, or say --terminal to authorize without (%w)", web.Address, err)
 	}
 	answer.Body.Close()
 	if answer.StatusCode == http.StatusNotFound {

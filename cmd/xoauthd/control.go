@@ -128,6 +128,14 @@ func find(c *config.Config, name string) (*config.Account, error) {
 		name, c.File, len(names), strings.Join(names[i:i+most], ", "))
 }
 
+// oneAccount demands that a command is given one account.
+func oneAccount(cmd *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return fmt.Errorf("name one account: %s alice@example.com", cmd.CommandPath())
+	}
+	return nil
+}
+
 // refuse is a Hear for what a command cannot make anything of.
 func refuse(_ context.Context, e control.Event) (string, error) {
 	return "", fmt.Errorf("the daemon says %q, which this command does not understand: restart the daemon", e.Name)

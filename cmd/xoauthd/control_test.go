@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -89,6 +91,24 @@ func must(t *testing.T, err error) {
 	}
 }
 
+// serve runs a daemon until the test ends.
+func (p *place) serve(t *testing.T) {
+	t.Helper()
+	c, err := config.Load(p.file)
+	must(t, err)
+	d, err := daemon.New(c, slog.New(slog.DiscardHandler))
+	must(t, err)
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error)
+	go func() { ended <- d.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // run runs a command, and checks its exit status and a part of what it says:
 // the words of each line of want, in their order.
 func (p *place) run(t *testing.T, stdin string, status int, want string, args ...string) (stdout string) {
@@ -107,6 +127,16 @@ func (p *place) run(t *testing.T, stdin string, status int, want string, args ..
 		rest = after
 	}
 	return out.String()
+}
+
+// everywhere runs a test with a daemon and without.
+func everywhere(t *testing.T, f func(t *testing.T, p *place)) {
+	t.Run("with a daemon", func(t *testing.T) {
+		p := newPlace(t)
+		p.serve(t)
+		f(t, p)
+	})
+	t.Run("without", func(t *testing.T) { f(t, newPlace(t)) })
 }
 
 // TestLocked: a daemon that has the store and takes no commands is not worked
@@ -174,6 +204,7 @@ func TestAnotherUser(t *testing.T) {
 	p := newPlace(t)
 	must(t, os.Chown(p.state, 65534, 65534))
 	p.run(t, "", 1, "no daemon runs, and\nis another user's: start the daemon first, or run this as that user: sudo -u nobody xoauthd status", "status")
+	p.run(t, "token", 1, "sudo -u nobody xoauthd grant import\n"+alice, "grant", "import", alice)
 	if files, err := os.ReadDir(p.state); err != nil || len(files) > 0 {
 		t.Errorf("%v, %v", files, err)
 	}

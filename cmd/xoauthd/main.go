@@ -81,6 +81,8 @@ logs in upstream with tokens that it obtains, keeps and refreshes itself.`,
 		checkCommand(file),
 		statusCommand(file),
 		authorizeCommand(file),
+		grantCommand(file),
+		revokeCommand(file),
 		hashPasswordCommand(),
 		makeKeyCommand(),
 	)

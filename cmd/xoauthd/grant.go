@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"unicode"
+
+	"github.com/spf13/cobra"
+
+	"github.com/xoauthd/xoauthd/cmd/internal/control"
+	"github.com/xoauthd/xoauthd/cmd/internal/daemon"
+)
+
+func grantCommand(file *string) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "grant",
+		Short: "Bring grants in",
+		Args:  cobra.NoArgs,
+	}
+	c.AddCommand(importCommand(file))
+	return c
+}
+
+func importCommand(file *string) *cobra.Command {
+	return &cobra.Command{
+		Use:   "import ACCOUNT",
+		Short: "Take over a refresh token that another program got",
+		Long: `Take over a refresh token that another program got for the mailbox ACCOUNT. It
+is asked for or, if standard input is not a terminal, read from that: bare, or as
+the refresh_token of a JSON object, as mutt_oauth2.py, sasl-xoauth2, rclone and
+most others keep it.
+
+It is used at once, and kept if the mailbox opens with what the provider gives for
+it. It must have been given to the client_id that the configuration has. The other
+program must not use it from then on: a provider that gives a new one each time
+takes an old one for stolen, and ends the grant.`,
+		Args: oneAccount,
+		RunE: action(func(cmd *cobra.Command, args []string) error {
+			c, err := load(*file, cmd.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			account, err := find(c, args[0])
+			if err != nil {
+				return err
+			}
+			token, err := askToken(cmd.Context(), cmd.InOrStdin(), cmd.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			hear := func(ctx context.Context, e control.Event) (string, error) {
+				switch e.Name {
+				case daemon.EventToken:
+					return token, nil
+				case daemon.EventOutcome:
+					return "", writeOutcome(cmd.OutOrStdout(), e)
+				}
+				return refuse(ctx, e)
+			}
+			_, err = perform(cmd, c, control.Request{Command: daemon.CommandImport, Account: account.Name}, hear)
+			return err
+		}),
+	}
+}
+
+// askToken reads a refresh token: unseen from a terminal, and to the end from
+// anything else.
+func askToken(ctx context.Context, in io.Reader, prompts io.Writer) (string, error) {
+	if isTerminal(in) {
+		text, err := askUnseen(ctx, in.(*os.File), prompts, "Refresh token: ")
+		if errors.Is(err, errNothing) {
+			err = errGivenUp
+		}
+		if err != nil {
+			return "", err
+		}
+		return refreshToken(text)
+	}
+	text, err := io.ReadAll(io.LimitReader(in, maxInput+1))
+	if err != nil {
+		return "", err
+	}
+	return refreshToken(string(text))
+}
+
+// refreshToken finds a refresh token in text. What is wrong is told without
+// showing any of it.
+func refreshToken(text string) (string, error) {
+	if len(text) > maxInput {
+		return "", fmt.Errorf("more than %d bytes: no refresh token is that long", maxInput)
+	}
+	token := strings.TrimSpace(text)
+	if strings.HasPrefix(token, "{") {
+		var f struct {
+			RefreshToken string `json:"refresh_token"`
+		}
+		if json.Unmarshal([]byte(token), &f) != nil {
+			return "", errors.New("it begins as JSON does, and is not an object with a refresh_token that is a string")
+		}
+		if token = f.RefreshToken; token == "" {
+			return "", errors.New("the JSON object has no refresh_token")
+		}
+	}
+	switch {
+	case token == "":
+		return "", errors.New("there is no refresh token on standard input")
+	case strings.ContainsFunc(token, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }):
+		return "", errors.New("this is more than a refresh token: give it bare, or a JSON object with refresh_token")
+	}
+	return token, nil
+}

@@ -1,0 +1,217 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/xoauthd/xoauthd/cmd/internal/control"
+	"github.com/xoauthd/xoauthd/cmd/internal/daemon"
+)
+
+// issue returns a refresh token of a mailbox, as another program got it.
+func (p *place) issue(t *testing.T, mailbox string) string {
+	t.Helper()
+	_, refresh, _, err := p.idp.Issue(mailbox)
+	must(t, err)
+	return refresh
+}
+
+func TestGrant(t *testing.T) {
+	everywhere(t, func(t *testing.T, p *place) {
+		p.run(t, "", 1, `needs authorization  none
+			Alice@example.com: the account has never been authorized
+			run xoauthd authorize Alice@example.com
+			xoauthd: 1 of 1 account cannot be used`, "status")
+
+		p.run(t, p.issue(t, alice), 0, "ok      IMAP login at localhost\nAlice@example.com is authorized", "grant", "import", alice)
+		p.run(t, "", 0, "authorized  until", "status", "ALICE@EXAMPLE.COM")
+
+		// What is wrong with the next takes nothing from the one before.
+		p.run(t, "nonsense", 1, "mine gives no access token for this refresh token\ninvalid_grant\nclient_id \"xoauthd\"\nNothing was changed", "grant", "import", alice)
+		p.run(t, p.issue(t, bob), 1, "failed  IMAP login at localhost\nwas not authorized\nearlier authorization stays in use\ngave another refresh token", "grant", "import", alice)
+		p.run(t, "", 0, "", "status")
+
+		p.run(t, "", 1, "nobody is there to be asked: say --yes", "revoke", alice)
+		p.run(t, "", 0, "forgotten here. mine has no endpoint\nuntil it is authorized again", "revoke", "--yes", alice)
+		p.run(t, "", 1, "needs authorization", "status")
+	})
+}
+
+func TestStatusJSON(t *testing.T) {
+	everywhere(t, func(t *testing.T, p *place) {
+		p.run(t, `{"access_token": "x", "refresh_token": "`+p.issue(t, alice)+`"}`, 0, "is authorized", "grant", "import", alice)
+		var s struct {
+			Running  bool
+			Accounts []map[string]any
+		}
+		must(t, json.Unmarshal([]byte(p.run(t, "", 0, "", "status", "--json")), &s))
+		if s.Running != !strings.HasSuffix(t.Name(), "without") || len(s.Accounts) != 1 || s.Accounts[0]["state"] != "authorized" || s.Accounts[0]["expiry"] == nil {
+			t.Errorf("status: %+v", s)
+		}
+	})
+}
+
+// TestTerminal authorizes in a terminal, with a browser that does not reach the
+// redirect URL, and a person who pastes the wrong thing first.
+func TestTerminal(t *testing.T) {
+	everywhere(t, func(t *testing.T, p *place) {
+		for _, test := range []struct {
+			name, mailbox, answer string
+			status                int
+			want                  string
+		}{
+			{"the wrong mailbox", bob, "allow", 1, "was not authorized"},
+			{"denied", alice, "deny", 1, "Access was refused"},
+			{"allowed", alice, "allow", 0, "Alice@example.com is authorized"},
+		} {
+			in, person := io.Pipe()
+			screen, out := io.Pipe()
+			status := make(chan int, 1)
+			var said bytes.Buffer
+			go func() {
+				status <- run(t.Context(), []string{"authorize", "--terminal", alice, "--config", p.file}, in, out, out)
+				out.Close()
+			}()
+			read := func(pattern string) string {
+				t.Helper()
+				for b := make([]byte, 1000); ; {
+					if m := regexp.MustCompile(pattern).FindString(said.String()); m != "" {
+						return m
+					}
+					n, err := screen.Read(b)
+					said.Write(b[:n])
+					if err != nil {
+						t.Fatalf("%s: no %s in %s", test.name, pattern, &said)
+					}
+				}
+			}
+			link := read(`http://\S+/authorize\?\S+\n`)
+			read("Address: ")
+			fmt.Fprintln(person, "http://localhost:1/callback?code=x")
+			read("That will not do: .*\nPaste .*: ")
+			fmt.Fprintln(person, p.consent(t, strings.TrimSpace(link), test.mailbox, test.answer))
+			io.Copy(&said, screen)
+			if got := <-status; got != test.status || !strings.Contains(said.String(), test.want) {
+				t.Errorf("%s: status %d:\n%s", test.name, got, &said)
+			}
+		}
+	})
+}
+
+// consent is a person with a browser at the provider. It returns the address at
+// which the browser ends.
+func (p *place) consent(t *testing.T, link, mailbox, answer string) string {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	must(t, err)
+	browser := &http.Client{Jar: jar, CheckRedirect: func(r *http.Request, _ []*http.Request) error {
+		if strings.HasPrefix(r.URL.String(), redirect) {
+			return http.ErrUseLastResponse
+		}
+		return nil
+	}}
+	r, err := browser.Get(link)
+	must(t, err)
+	page, err := io.ReadAll(r.Body)
+	must(t, err)
+	r.Body.Close()
+	id := regexp.MustCompile(`name="id" value="([^"]+)"`).FindSubmatch(page)
+	if id == nil {
+		t.Fatalf("no form in %s", page)
+	}
+	r, err = browser.PostForm(p.issuer+"/login", url.Values{"id": {string(id[1])}, "mailbox": {mailbox}, "answer": {answer}})
+	must(t, err)
+	r.Body.Close()
+	return r.Header.Get("Location")
+}
+
+// TestGivenUp: Ctrl-D ends it, and Ctrl-C.
+func TestGivenUp(t *testing.T) {
+	everywhere(t, func(t *testing.T, p *place) {
+		p.run(t, "", 1, "given up; nothing was changed", "authorize", "--terminal", alice)
+
+		ctx, interrupt := context.WithCancel(t.Context())
+		in, person := io.Pipe()
+		defer person.Close()
+		screen, out := io.Pipe()
+		var errs bytes.Buffer
+		status := make(chan int, 1)
+		go func() {
+			status <- run(ctx, []string{"authorize", "--terminal", alice, "--config", p.file}, in, out, &errs)
+		}()
+		_, err := screen.Read(make([]byte, 1000))
+		must(t, err)
+		go io.Copy(io.Discard, screen)
+		interrupt()
+		if got := <-status; got != 1 || !strings.Contains(errs.String(), "interrupted") {
+			t.Errorf("status %d: %s", got, &errs)
+		}
+	})
+}
+
+func TestForgotten(t *testing.T) {
+	for _, test := range []struct {
+		name      string
+		forgotten daemon.Forgotten
+		local     bool
+		want      string
+	}{
+		{"taken back", daemon.Forgotten{Attended: true, Told: true, Endpoint: true}, false, "and Mail has taken it back"},
+		{"nothing to take back", daemon.Forgotten{Attended: true, Endpoint: true}, false, "Mail had none to take back"},
+		{"nowhere to take it back", daemon.Forgotten{Attended: true}, false, "Mail has no endpoint"},
+		{"not asked", daemon.Forgotten{Attended: true, Endpoint: true}, true, "Mail was not told"},
+		{"of nobody", daemon.Forgotten{Endpoint: true}, false, "the next login gets another"},
+	} {
+		test.forgotten.Provider = "Mail"
+		if got := forgotten(alice, test.forgotten, test.local); !strings.Contains(got, test.want) {
+			t.Errorf("%s: %s", test.name, got)
+		}
+	}
+}
+
+// TestDevice shows the code, and the link that has it already.
+func TestDevice(t *testing.T) {
+	var out strings.Builder
+	screen := &terminal{account: alice, out: &out}
+	data, err := json.Marshal(daemon.DeviceCode{URL: "https://example.com/device", Complete: "https://example.com/device?code=ABCD", Code: "ABCD", Expiry: time.Now()})
+	must(t, err)
+	if _, err := screen.hear(t.Context(), control.Event{Name: daemon.EventDevice, Data: data}); err != nil {
+		t.Error(err)
+	}
+	for _, want := range []string{alice, "\nhttps://example.com/device?code=ABCD\n", "\nABCD\n", time.Now().Format("15:")} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("there is no %q in\n%s", want, &out)
+		}
+	}
+	if _, err := screen.hear(t.Context(), control.Event{Name: "novelty"}); err == nil || !strings.Contains(err.Error(), "restart the daemon") {
+		t.Errorf("what is not known: %v", err)
+	}
+}
+
+func TestRefreshToken(t *testing.T) {
+	for _, test := range []struct{ name, text, want, err string }{
+		{"bare", "1//0abc-DEF\n", "1//0abc-DEF", ""},
+		{"JSON", ` {"refresh_token": "abc", "expiry": 1}`, "abc", ""},
+		{"nothing", " \n", "", "no refresh token on standard input"},
+		{"JSON without", `{"access_token": "abc"}`, "", "has no refresh_token"},
+		{"JSON of another type", `{"refresh_token": 7}`, "", "that is a string"},
+		{"half of JSON", `{"refresh_token": "abc`, "", "that is a string"},
+		{"two lines", "abc\ndef\n", "", "more than a refresh token"},
+		{"too long", strings.Repeat("x", maxInput+1), "", "no refresh token is that long"},
+	} {
+		got, err := refreshToken(test.text)
+		if got != test.want || (err == nil) != (test.err == "") || err != nil && !strings.Contains(err.Error(), test.err) {
+			t.Errorf("%s: %q, %v", test.name, got, err)
+		}
+	}
+}

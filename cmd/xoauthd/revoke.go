@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/xoauthd/xoauthd/cmd/internal/control"
+	"github.com/xoauthd/xoauthd/cmd/internal/daemon"
+)
+
+func revokeCommand(file *string) *cobra.Command {
+	var local, yes bool
+	c := &cobra.Command{
+		Use:   "revoke ACCOUNT",
+		Short: "Take back the grant of an account",
+		Long: `Have the provider take back the grant of the mailbox ACCOUNT, and forget it.
+Programs cannot log in as it from then on, until it is authorized again. If the
+provider cannot be asked, nothing is forgotten.`,
+		Args: oneAccount,
+		RunE: action(func(cmd *cobra.Command, args []string) error {
+			c, err := load(*file, cmd.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			account, err := find(c, args[0])
+			if err != nil {
+				return err
+			}
+			if !yes {
+				if err := confirm(cmd, "Take back the grant of "+account.Name+"? [y/N] "); err != nil {
+					return err
+				}
+			}
+			r := control.Request{Command: daemon.CommandRevoke, Account: account.Name}
+			if local {
+				r.Command = daemon.CommandForget
+			}
+			_, err = perform(cmd, c, r, func(ctx context.Context, e control.Event) (string, error) {
+				if e.Name != daemon.EventForgotten {
+					return refuse(ctx, e)
+				}
+				var f daemon.Forgotten
+				if err := e.Decode(&f); err != nil {
+					return "", err
+				}
+				_, err := fmt.Fprintln(cmd.OutOrStdout(), forgotten(account.Name, f, local))
+				return "", err
+			})
+			return err
+		}),
+	}
+	c.Flags().BoolVar(&local, "local", false, "only forget it here, without a word to the provider")
+	c.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	return c
+}
+
+// confirm asks a person, and only a person.
+func confirm(cmd *cobra.Command, question string) error {
+	if !isTerminal(cmd.InOrStdin()) {
+		return errors.New("nobody is there to be asked: say --yes")
+	}
+	answer, err := newPrompter(cmd.InOrStdin(), cmd.ErrOrStderr()).ask(cmd.Context(), question)
+	if err != nil {
+		return err
+	}
+	switch strings.ToLower(strings.TrimSpace(answer)) {
+	case "y", "yes":
+		return nil
+	}
+	return errGivenUp
+}
+
+// forgotten says what came of it.
+func forgotten(account string, f daemon.Forgotten, local bool) string {
+	if !f.Attended {
+		return "The access token of " + account + " is forgotten here, and the next login gets another.\n" +
+			"To end that, set enabled = false in the configuration, or take the right back at " + f.Provider + "."
+	}
+	here := "The grant of " + account + " is forgotten here"
+	const there = "What it gave is good until it is taken back on its pages for the account's security."
+	var text string
+	switch {
+	case f.Told:
+		text = here + ", and " + f.Provider + " has taken it back."
+	case local:
+		text = here + ", and " + f.Provider + " was not told. " + there
+	case f.Endpoint:
+		text = here + ". " + f.Provider + " had none to take back, or does not take back such a grant."
+	default:
+		text = here + ". " + f.Provider + " has no endpoint at which to take it back. " + there
+	}
+	return text + "\nPrograms cannot log in as it until it is authorized again."
+}
