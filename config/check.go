@@ -38,12 +38,14 @@ func (f *file) checkPresence(c *Config) {
 	if len(f.accounts) == 0 {
 		f.fault(0, `there is no account, so that no client can log in: add a table [account."alice@example.com"] with its provider and a password_hash from "xoauthd hash-password"`)
 	}
-	needsConsent := func(a *Account) bool {
+	// Without pages, "xoauthd authorize" does it in a terminal, but a provider
+	// must know where to send the browser.
+	stuck := func(a *Account) bool {
 		p := c.Providers[a.Provider]
-		return p != nil && p.NeedsConsent()
+		return p != nil && p.Flow == "authorization_code" && p.RedirectURL == ""
 	}
-	if c.Web == nil && slices.ContainsFunc(byLine(c.Accounts), needsConsent) {
-		f.warn(0, `there is no [web], so that no account can be authorized: add one with address = "127.0.0.1:1180"`)
+	if c.Web == nil && slices.ContainsFunc(byLine(c.Accounts), stuck) {
+		f.warn(0, `there is neither [web] nor a redirect_url, so that no account can be authorized: add [web] with address = "127.0.0.1:1180"`)
 	}
 }
 

@@ -125,12 +125,6 @@ type Provider struct {
 	IMAP, SMTP *Upstream // nil: the provider has none
 }
 
-// NeedsConsent reports whether a person must authorize each account.
-func (p *Provider) NeedsConsent() bool {
-	f := flowNamed(p.Flow)
-	return f != nil && f.consent
-}
-
 // Upstream returns the provider's server for a listener's protocol, or nil if
 // there is none.
 func (p *Provider) Upstream(protocol string) *Upstream {

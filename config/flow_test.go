@@ -39,7 +39,7 @@ func TestFlows(t *testing.T) {
 	} {
 		p := c.Providers[row.provider]
 		if p.Flow != row.flow || p.TokenURL != row.tokenURL || !slices.Equal(p.Scopes, row.scopes) ||
-			p.NeedsConsent() != row.consent || p.Mechanism != row.mechanism {
+			flowNamed(p.Flow).consent != row.consent || p.Mechanism != row.mechanism {
 			t.Errorf("%+v\nwant %+v", p, row)
 		}
 		if p.AuthorizationURL+p.RevocationURL+p.RedirectURL+p.Issuer != "" {
