@@ -40,7 +40,7 @@ anywhere, and need not reach this machine.`,
 				return err
 			}
 			if inTerminal || c.Web == nil || c.Providers[account.Provider].Flow != "authorization_code" {
-				return authorizeHere(cmd, c, account.Name)
+				return authorizeHere(cmd, c, account)
 			}
 			if err := answers(cmd.Context(), c.Web, account.Name); err != nil {
 				return err
@@ -57,16 +57,16 @@ anywhere, and need not reach this machine.`,
 }
 
 // authorizeHere has a person authorize an account in the terminal.
-func authorizeHere(cmd *cobra.Command, c *config.Config, account string) error {
-	t := &terminal{account: account, out: cmd.OutOrStdout(), prompter: newPrompter(cmd.InOrStdin(), cmd.ErrOrStderr())}
-	_, err := perform(cmd, c, control.Request{Command: daemon.CommandAuthorize, Account: account}, t.hear)
+func authorizeHere(cmd *cobra.Command, c *config.Config, account *config.Account) error {
+	t := &terminal{person: account.LoginHint, out: cmd.OutOrStdout(), prompter: newPrompter(cmd.InOrStdin(), cmd.ErrOrStderr())}
+	_, err := perform(cmd, c, control.Request{Command: daemon.CommandAuthorize, Account: account.Name}, t.hear)
 	return err
 }
 
 // A terminal is where a person authorizes an account.
 type terminal struct {
-	account string
-	out     io.Writer
+	person string // who is to sign in
+	out    io.Writer
 	*prompter
 }
 
@@ -101,7 +101,7 @@ func (t *terminal) consent(ctx context.Context, c daemon.Consent) (string, error
 
 The browser ends at an address that begins with %s.
 What is shown there, if anything, does not matter: paste that address here.
-`, t.account, c.URL, c.Redirect)
+`, t.person, c.URL, c.Redirect)
 	return t.ask(ctx, "Address: ")
 }
 
@@ -116,7 +116,7 @@ Enter there the code
 %s
 
 which is good until %s. This waits for it; Ctrl-C gives up.
-`, t.account, cmp.Or(d.Complete, d.URL), d.Code, d.Expiry.Local().Format("15:04"))
+`, t.person, cmp.Or(d.Complete, d.URL), d.Code, d.Expiry.Local().Format("15:04"))
 	return err
 }
 

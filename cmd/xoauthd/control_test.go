@@ -72,7 +72,8 @@ address  = "127.0.0.1:0"
 client_id         = "xoauthd"
 authorization_url = "%[1]s/authorize"
 token_url         = "%[1]s/token"
-redirect_url      = "%s"
+revocation_url    = "%[1]s/revoke"
+redirect_url      = "%[2]s"
 scopes            = ["mail", "offline_access"]
 ca_file           = "ca.pem"
 imap = { host = "localhost", port = %d }

@@ -6,12 +6,46 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/spf13/cobra"
+
+	"github.com/xoauthd/xoauthd/cmd/internal/control"
+	"github.com/xoauthd/xoauthd/cmd/internal/daemon"
 	"github.com/xoauthd/xoauthd/cmd/internal/doctor"
+	"github.com/xoauthd/xoauthd/config"
 )
 
 // An examiner has an account examined, and reports each step as it is done. An
 // error means that the examination did not come to its end.
 type examiner func(ctx context.Context, account string, report func(doctor.Step)) error
+
+// atDaemon has the daemon examine an account.
+func atDaemon(cmd *cobra.Command, c *config.Config) examiner {
+	return func(_ context.Context, account string, report func(doctor.Step)) error {
+		_, err := perform(cmd, c, control.Request{Command: daemon.CommandCheck, Account: account}, func(ctx context.Context, e control.Event) (string, error) {
+			switch e.Name {
+			case daemon.EventRunning:
+				var r daemon.Running
+				if err := e.Decode(&r); err != nil {
+					return "", err
+				}
+				if r.Fingerprint != c.Fingerprint {
+					report(doctor.Step{Name: "configuration file", Outcome: doctor.Warning,
+						Cause: c.File + " has changed since the daemon read it", Remedy: "Restart the daemon: what follows is of the earlier configuration."})
+				}
+			case daemon.EventStep:
+				var s doctor.Step
+				if err := e.Decode(&s); err != nil {
+					return "", err
+				}
+				report(s)
+			default:
+				return refuse(ctx, e)
+			}
+			return "", nil
+		})
+		return err
+	}
+}
 
 // examine shows how the examination of an account goes: as text, each step as
 // it comes, or as one JSON object. The error says so if the account is not well.

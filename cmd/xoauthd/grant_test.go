@@ -40,9 +40,14 @@ func TestGrant(t *testing.T) {
 		p.run(t, "nonsense", 1, "mine gives no access token for this refresh token\ninvalid_grant\nclient_id \"xoauthd\"\nNothing was changed", "grant", "import", alice)
 		p.run(t, p.issue(t, bob), 1, "failed  IMAP login at localhost\nwas not authorized\nearlier authorization stays in use\ngave another refresh token", "grant", "import", alice)
 		p.run(t, "", 0, "", "status")
+		p.run(t, "", 1, "configuration\naccess token\nIMAP login at localhost\nas Alice@example.com\n2 mailboxes\nIMAP listener", "check", alice)
+		report := p.run(t, "", 1, "", "check", "--json", alice)
+		if !strings.Contains(report, `"outcome": "ok"`) || strings.Contains(report, `"outcome": "skipped"`) {
+			t.Errorf("the report is %s", report)
+		}
 
 		p.run(t, "", 1, "nobody is there to be asked: say --yes", "revoke", alice)
-		p.run(t, "", 0, "forgotten here. mine has no endpoint\nuntil it is authorized again", "revoke", "--yes", alice)
+		p.run(t, "", 0, "forgotten here, and mine has taken it back\nuntil it is authorized again", "revoke", "--yes", alice)
 		p.run(t, "", 1, "needs authorization", "status")
 	})
 }
@@ -182,7 +187,7 @@ func TestForgotten(t *testing.T) {
 // TestDevice shows the code, and the link that has it already.
 func TestDevice(t *testing.T) {
 	var out strings.Builder
-	screen := &terminal{account: alice, out: &out}
+	screen := &terminal{person: alice, out: &out}
 	data, err := json.Marshal(daemon.DeviceCode{URL: "https://example.com/device", Complete: "https://example.com/device?code=ABCD", Code: "ABCD", Expiry: time.Now()})
 	must(t, err)
 	if _, err := screen.hear(t.Context(), control.Event{Name: daemon.EventDevice, Data: data}); err != nil {

@@ -45,7 +45,7 @@ Where no daemon runs, the accounts are shown as their files are.`,
 				}
 				r.Account = account.Name
 			}
-			s := status{Accounts: []daemon.AccountStatus{}}
+			s := status{Accounts: []daemon.AccountStatus{}, fingerprint: c.Fingerprint}
 			alone, err := perform(cmd, c, r, s.hear)
 			if err != nil {
 				return err
@@ -53,6 +53,9 @@ Where no daemon runs, the accounts are shown as their files are.`,
 			s.Running = !alone
 			if alone {
 				fmt.Fprintln(cmd.ErrOrStderr(), "No daemon runs.")
+			}
+			if s.Stale {
+				fmt.Fprintf(cmd.ErrOrStderr(), "%s has changed since the daemon read it: restart the daemon.\n", c.File)
 			}
 			if asJSON {
 				err = s.writeJSON(cmd.OutOrStdout())
@@ -68,13 +71,20 @@ Where no daemon runs, the accounts are shown as their files are.`,
 
 // A status is how the accounts stand.
 type status struct {
-	Running  bool                   `json:"running"` // a daemon does
+	Running  bool                   `json:"running"`         // a daemon does
+	Stale    bool                   `json:"stale,omitempty"` // and has read another configuration
 	Accounts []daemon.AccountStatus `json:"accounts"`
+
+	fingerprint string // of the configuration
 }
 
 // hear takes in an account.
 func (s *status) hear(ctx context.Context, e control.Event) (string, error) {
-	if e.Name != daemon.EventAccount {
+	switch e.Name {
+	case daemon.EventRunning:
+		return "", s.compare(e)
+	case daemon.EventAccount:
+	default:
 		return refuse(ctx, e)
 	}
 	var a daemon.AccountStatus
@@ -83,6 +93,14 @@ func (s *status) hear(ctx context.Context, e control.Event) (string, error) {
 	}
 	s.Accounts = append(s.Accounts, a)
 	return "", nil
+}
+
+// compare finds out whether the daemon has read the configuration as it is.
+func (s *status) compare(e control.Event) error {
+	var r daemon.Running
+	err := e.Decode(&r)
+	s.Stale = r.Fingerprint != s.fingerprint
+	return err
 }
 
 // bad reports whether somebody should look after a.

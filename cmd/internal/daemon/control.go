@@ -13,7 +13,8 @@ import (
 
 // The commands that a daemon carries out, each with what it tells.
 const (
-	CommandStatus    = "status"    // EventAccount for each account, or the one that is named
+	CommandStatus    = "status"    // EventRunning; EventAccount for each account, or the one that is named
+	CommandCheck     = "check"     // EventRunning; EventStep for each step
 	CommandAuthorize = "authorize" // EventConsent, which asks, or EventDevice; EventOutcome
 	CommandImport    = "import"    // EventToken, which asks; EventOutcome
 	CommandRevoke    = "revoke"    // EventForgotten
@@ -22,7 +23,9 @@ const (
 
 // What is told, and of which type.
 const (
+	EventRunning   = "running"   // Running
 	EventAccount   = "account"   // AccountStatus
+	EventStep      = "step"      // doctor.Step
 	EventConsent   = "consent"   // Consent; the answer is the address where the browser ended
 	EventDevice    = "device"    // DeviceCode
 	EventToken     = "token"     // nothing; the answer is a refresh token
@@ -49,6 +52,7 @@ func (d *Daemon) newController(stopping context.Context) (k *controller, end fun
 	k.Log = d.log
 	k.Handlers = map[string]control.Handler{
 		CommandStatus:    k.status,
+		CommandCheck:     k.check,
 		CommandAuthorize: k.authorize,
 		CommandImport:    k.adopt,
 		CommandRevoke:    k.revoke,
@@ -141,6 +145,9 @@ func (p *page) accountStatus() AccountStatus {
 }
 
 func (k *controller) status(_ context.Context, r control.Request, c *control.Conversation) error {
+	if err := c.Tell(EventRunning, k.daemon.running()); err != nil {
+		return err
+	}
 	if r.Account != "" {
 		p, err := k.page(r.Account)
 		if err != nil {

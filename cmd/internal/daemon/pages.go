@@ -69,7 +69,7 @@ func (p *page) Issuer() string { return p.provider.Provider.Issuer }
 func (p *page) Flow() string { return p.provider.config.Flow }
 
 // LoginHint is who signs in at the provider.
-func (p *page) LoginHint() string { return p.account.config.LoginHint }
+func (p *page) LoginHint() string { return p.config.LoginHint }
 
 // RedirectURL is the callback.
 func (p *page) RedirectURL() string { return p.provider.OAuth.RedirectURL }

@@ -1,0 +1,86 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/cmd/internal/control"
+	"github.com/xoauthd/xoauthd/cmd/internal/doctor"
+	"github.com/xoauthd/xoauthd/proxy"
+)
+
+// A Running tells which daemon it is that carries out a command.
+type Running struct {
+	Version     string `json:"version"`
+	Fingerprint string `json:"fingerprint"` // of the configuration that it has read
+}
+
+func (d *Daemon) running() Running { return Running{Version(), d.config.Fingerprint} }
+
+// check examines an account. It is done here, where the token is, and where the
+// network and the sandbox are those of its sessions.
+func (k *controller) check(ctx context.Context, r control.Request, c *control.Conversation) (err error) {
+	p, err := k.page(r.Account)
+	if err != nil {
+		return err
+	}
+	if err := c.Tell(EventRunning, k.daemon.running()); err != nil {
+		return err
+	}
+	defer func() {
+		if v := recover(); v != nil { // of a library, at what some server has sent
+			err = fmt.Errorf("a mistake in xoauthd: %v", v)
+		}
+	}()
+	ctx, cancel := p.hurried(ctx)
+	defer cancel()
+	var told error
+	doctor.Examine(ctx, p.subject(), func(s doctor.Step) {
+		if told == nil {
+			told = c.Tell(EventStep, s)
+		}
+	})
+	return told
+}
+
+// subject is the account as the doctor looks at it.
+func (p *page) subject() doctor.Subject {
+	s := doctor.Subject{
+		Account:  p.Name(),
+		Pattern:  p.config.Pattern,
+		Enabled:  p.config.Enabled,
+		Flow:     p.Flow(),
+		Password: p.Flow() == "app_password",
+		Remedy:   p.remedy,
+		Provider: doctor.Provider{
+			Name:     p.provider.Name,
+			Title:    p.provider.config.Title,
+			TokenURL: p.provider.config.TokenURL,
+			Scopes:   p.Scopes(),
+			RootCAs:  p.provider.config.RootCAs,
+		},
+		Status: p.Status,
+		Token:  func(ctx context.Context) (string, error) { return p.Account.Token(ctx, "") },
+		Hint:   hint,
+	}
+	for _, l := range p.daemon.config.Listeners {
+		if l.Provider == "" || l.Provider == p.provider.Name {
+			s.Listeners = append(s.Listeners, doctor.Listener{Protocol: l.Protocol, Address: l.Address})
+		}
+	}
+	for _, protocol := range p.protocols() {
+		s.Upstreams = append(s.Upstreams, doctor.Upstream{Upstream: p.Upstream(protocol), Protocol: protocol, User: p.User(protocol)})
+	}
+	return s
+}
+
+// hint tells what to do about err, wherever it comes from.
+func hint(err error) string {
+	var e *auth.Error
+	if errors.As(err, &e) {
+		return e.Hint()
+	}
+	return proxy.Hint(err)
+}
