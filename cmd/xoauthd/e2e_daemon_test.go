@@ -32,6 +32,10 @@ type daemonConfig struct {
 	Issuer, CA, Mechanism      string
 	UpstreamIMAP, UpstreamSMTP int
 	User, PasswordHash         string
+
+	Provider string // keys in the place of those of the authorization code flow
+	Account  string // more keys
+	Accounts string // tables in the place of the account's
 }
 
 // newDaemon starts a daemon whose account is not authorized yet.

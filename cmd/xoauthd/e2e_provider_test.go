@@ -50,6 +50,19 @@ func startProvider(t *testing.T, w *world) *provider {
 	return p
 }
 
+// registered changes the registrations, and forgets all grants. It is undone when
+// the test ends.
+func (p *provider) registered(t *testing.T, change func(*idp.Config)) {
+	t.Helper()
+	before := p.config
+	t.Cleanup(func() {
+		p.config = before
+		p.renew(t, time.Hour)
+	})
+	change(&p.config)
+	p.renew(t, time.Hour)
+}
+
 // renew puts a server that knows of no grants in the place of the one before.
 func (p *provider) renew(t *testing.T, life time.Duration) {
 	t.Helper()
@@ -83,6 +96,9 @@ func (p *provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	p.secrets.add("authorization code", r.FormValue("code"))
 	p.secrets.add("PKCE verifier", r.FormValue("code_verifier"))
+	p.secrets.add("device code", r.FormValue("device_code"))
+	p.secrets.add("assertion", r.FormValue("client_assertion"))
+	p.secrets.add("assertion", r.FormValue("assertion"))
 	answer := &copied{ResponseWriter: w}
 	server.ServeHTTP(answer, r)
 	var tokens struct {

@@ -25,6 +25,7 @@ type mailServer struct {
 	UID, GID         string // of their owner
 	SASL             string // the socket where Postfix asks Dovecot
 	Introspection    string // Dovecot's URL at the provider
+	AppPasswords     string // the file of those that Dovecot takes
 
 	// Of Postfix.
 	Name       string
@@ -57,7 +58,9 @@ func (w *world) startServers(t *testing.T) {
 		GID:           owner.Gid,
 		SASL:          w.path("sasl"),
 		Introspection: introspection.String(),
+		AppPasswords:  w.path("app-passwords"),
 	}
+	must(t, os.WriteFile(shared.AppPasswords, nil, 0o644))
 	w.dovecot = newDovecot(t, w, shared)
 	shared.Submission = true
 	w.postfix = newPostfix(t, w, "submission", shared)

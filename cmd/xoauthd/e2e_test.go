@@ -42,6 +42,16 @@ func TestEndToEnd(t *testing.T) {
 		{"a grant of another mailbox is not kept", testOtherMailbox},
 		{"a mail server in front queues during an outage", testSmarthost},
 
+		{"a token comes from a command", testCommand},
+		{"an app password logs in", testAppPassword},
+		{"a code for another device authorizes", testDevice},
+		{"an address is brought back to the terminal", testTerminal},
+		{"an application opens the mailboxes of a pattern", testPattern},
+		{"a service account stands for the mailbox", testServiceAccount},
+		{"a refresh token is brought in", testImport},
+		{"a grant is revoked", testRevoke},
+		{"a shared mailbox is opened by a delegate", testSharedMailbox},
+
 		{"a stopping daemon finishes what runs", testDrain},
 		{"a second daemon on the same state refuses", testSecondDaemon},
 		{"a killed daemon keeps its grant", testKill},
