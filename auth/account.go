@@ -203,7 +203,7 @@ func (a *Account) Status() Status {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	g, alive := a.grant, a.grant.alive(time.Now())
-	s := Status{State: Authorized, Obtained: g.Obtained, Refreshed: g.Refreshed, Identity: g.Identity}
+	s := Status{State: Authorized, Obtained: g.Obtained, Refreshed: g.Refreshed, Identity: g.Identity, Ends: g.Ends}
 	if g.AccessToken != "" {
 		s.Expiry = g.Expiry
 	}
@@ -223,6 +223,8 @@ func (a *Account) Status() Status {
 		}
 	case a.unsaved != nil:
 		s.Why = oneLine(a.unsaved.Error())
+	case !g.Ends.IsZero():
+		s.Why, s.Hint = "the provider ends this grant on "+g.Ends.Local().Format("2 January 2006"), hintTesting
 	}
 	return s
 }

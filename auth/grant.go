@@ -20,6 +20,10 @@ type Grant struct {
 	Obtained     time.Time `json:"obtained"` // when a person last consented
 	Refreshed    time.Time `json:"refreshed,omitzero"`
 
+	// Ends is when the provider will end the grant, whatever is done; zero if it
+	// has not said so.
+	Ends time.Time `json:"ends,omitzero"`
+
 	// Identity is the address of who consented, as an id_token told; empty if
 	// none came. It may be another's than the mailbox's: a delegate's, an alias.
 	Identity string `json:"identity,omitempty"`
@@ -90,4 +94,5 @@ type Status struct {
 	Obtained  time.Time // when a person last consented; zero if never
 	Refreshed time.Time // when a token was last got by refresh; zero if never
 	Identity  string    // the address of who consented; empty if it is not known
+	Ends      time.Time // when the provider will end the grant; zero if it has not said so
 }

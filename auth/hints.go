@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/oauth2"
 )
 
 // Hint tells in one line what has led to the error and what to do about it. It
@@ -143,16 +145,33 @@ var commonHints = []hint{
 	{"unauthorized_client unsupported_response_type invalid_request", "", "Check client_id, scopes and redirect URI in the configuration and in the registration at the provider."},
 }
 
+// isGoogle reports whether the tokens are Google's.
+func (p *Provider) isGoogle() bool {
+	u, err := url.Parse(p.OAuth.Endpoint.TokenURL)
+	return err == nil && (u.Host == "oauth2.googleapis.com" || u.Host == "accounts.google.com")
+}
+
+// end is when Google will end the grant of token, whatever is done, as it says
+// if it will: that of an app in Testing status, or one that the person gave for a
+// time. Others mean by such a number the life of a refresh token that each use
+// renews; zero is for those, and for who says nothing.
+func (p *Provider) end(now time.Time, token *oauth2.Token) time.Time {
+	seconds, _ := token.Extra("refresh_token_expires_in").(float64)
+	if !p.isGoogle() || seconds < 1 || seconds > maxGrantLife.Seconds() {
+		return time.Time{}
+	}
+	return now.Add(time.Duration(seconds) * time.Second)
+}
+
+// maxGrantLife is beyond what anybody plans for.
+const maxGrantLife = 10 * 365 * 24 * time.Hour
+
 // endedInTesting reports whether Google ended g, by e, because the app is in
 // Testing status. It does so seven days after the consent, which a grant that is
 // not in use shows a day later; once that was seen, it stays the cause.
 func (p *Provider) endedInTesting(g Grant, e *Error) bool {
 	const week, tolerance, late = 7 * 24 * time.Hour, time.Minute, 36 * time.Hour
-	u, err := url.Parse(p.OAuth.Endpoint.TokenURL)
-	if err != nil || u.Host != "oauth2.googleapis.com" && u.Host != "accounts.google.com" {
-		return false
-	}
-	if e.Code != "invalid_grant" || Hint(e.Code, e.Description) == hintReauthenticate {
+	if !p.isGoogle() || e.Code != "invalid_grant" || Hint(e.Code, e.Description) == hintReauthenticate {
 		return false
 	}
 	age := time.Since(g.Obtained.Round(0))

@@ -124,6 +124,49 @@ func TestHintIsTold(t *testing.T) {
 	})
 }
 
+// TestGrantWithEnd: Google says beforehand that it will end a grant. Others say
+// so of refresh tokens that each use renews.
+func TestGrantWithEnd(t *testing.T) {
+	for _, tt := range []struct {
+		name, tokenURL, seconds string
+		want                    time.Duration
+	}{
+		{"in Testing status", "https://oauth2.googleapis.com/token", "604799", 604799 * time.Second},
+		{"published", "https://oauth2.googleapis.com/token", "null", 0},
+		{"nonsense", "https://oauth2.googleapis.com/token", `"soon"`, 0},
+		{"long ago", "https://oauth2.googleapis.com/token", "-1", 0},
+		{"never", "https://oauth2.googleapis.com/token", "1e300", 0},
+		{"another provider", "https://login.example.com/token", "604799", 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &server{answer: always(200, `{"access_token":"at","refresh_token":"rt","refresh_token_expires_in":`+tt.seconds+`}`)}
+				a := newAccount(t, s, Grant{})
+				a.provider.OAuth.Endpoint.TokenURL = tt.tokenURL
+				g, err := a.provider.Exchange(t.Context(), "code1", "verifier1")
+				if err != nil {
+					t.Fatal(err)
+				}
+				a.Keep(g)
+				s.answer = numbered
+				time.Sleep(2 * time.Hour)
+				a.Token(t.Context(), "")
+				status := a.Status()
+				if tt.want == 0 {
+					if !status.Ends.IsZero() || status.Why != "" {
+						t.Errorf("status = %+v", status)
+					}
+					return
+				}
+				if status.Ends.Sub(status.Obtained) != tt.want || status.State != Authorized ||
+					!strings.Contains(status.Why, "ends this grant on 7 January 2000") || status.Hint != hintTesting {
+					t.Errorf("status = %+v", status)
+				}
+			})
+		})
+	}
+}
+
 func TestGrantEndsInTesting(t *testing.T) {
 	const day = 24 * time.Hour
 	reauthenticate := `{"error":"invalid_grant","error_description":"reauth related error (invalid_rapt)"}`

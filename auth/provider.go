@@ -71,6 +71,7 @@ func (p *Provider) grantOf(token *oauth2.Token) Grant {
 		RefreshToken: token.RefreshToken,
 		Expiry:       expiry(now, token),
 		Obtained:     now,
+		Ends:         p.end(now, token),
 		Identity:     identity(token, p.OAuth.ClientID),
 	}
 }

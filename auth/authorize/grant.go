@@ -104,11 +104,16 @@ func (res *result) keep(g auth.Grant, all bool) Outcome {
 		return res.end(notSaved, "Programs can log in now. But what the provider gave could not be saved, and is lost if xoauthd ends before that is mended. It tries again by itself.")
 	}
 	res.step("Saving", time.Since(start), nil, "")
+	if s := a.Status(); !s.Ends.IsZero() {
+		res.step("Life of the authorization", 0, errors.New(s.Why), s.Hint)
+	}
 	switch {
 	case g.RefreshToken == "":
 		return res.end(authorized, "Programs can log in now, but not for long: "+a.Provider()+" gave no refresh token, so all ends "+at(g.Expiry)+". What to do about it is told below.")
 	case !all:
 		return res.end(authorized, "What opened works now. What did not open is marked below, with its cause.")
+	case !g.Ends.IsZero():
+		return res.end(authorized, "Programs that were refused can try again now, but not for good: what to do about it is told below.")
 	}
 	return res.end(authorized, "Programs that were refused can try again now.")
 }

@@ -121,6 +121,7 @@ type AccountStatus struct {
 	Consented time.Time  `json:"consented,omitzero"` // last
 	Refreshed time.Time  `json:"refreshed,omitzero"` // last
 	Expiry    time.Time  `json:"expiry,omitzero"`    // of the access token
+	Ends      time.Time  `json:"ends,omitzero"`      // when the provider will end the grant, if it has said so
 }
 
 func (p *page) accountStatus() AccountStatus {
@@ -137,6 +138,7 @@ func (p *page) accountStatus() AccountStatus {
 		Consented: s.Obtained,
 		Refreshed: s.Refreshed,
 		Expiry:    s.Expiry,
+		Ends:      s.Ends,
 	}
 	if s.State == auth.NeedsAuthorization {
 		shown.Remedy = p.remedy

@@ -125,6 +125,9 @@ func notTaken(p *page, err error) error {
 	case e.Kind == auth.Passing:
 		return fmt.Errorf("%w\nNothing was changed: try again later", err)
 	}
+	if h := e.Hint(); h != "" {
+		err = fmt.Errorf("%w\n%s", err, h)
+	}
 	return fmt.Errorf("%w\nNothing was changed", err)
 }
 

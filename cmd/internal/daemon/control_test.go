@@ -64,7 +64,7 @@ func TestCommands(t *testing.T) {
 			t.Errorf("%s %s: %v, want %s", test.command, test.account, err, test.want)
 		}
 	}
-	if events, err := command(t, d, CommandStatus, ""); err != nil || len(events) != 3 {
+	if events, err := command(t, d, CommandStatus, ""); err != nil || len(events) != 4 {
 		t.Errorf("status: %q, %v", events, err)
 	}
 }
@@ -79,7 +79,7 @@ func TestNotTaken(t *testing.T) {
 		{&auth.Error{Kind: auth.Consent, Code: "invalid_grant"}, `provider one has client_id "x"`},
 		{&auth.Error{Kind: auth.Misconfigured, Code: "unauthorized_client"}, `provider one has client_id "x"`},
 		{&auth.Error{Kind: auth.Passing, Status: 503}, "Nothing was changed: try again later"},
-		{&auth.Error{Kind: auth.Misconfigured, Code: "invalid_scope"}, "invalid_scope\nNothing was changed"},
+		{&auth.Error{Kind: auth.Misconfigured, Code: "invalid_scope"}, "invalid_scope\nThe provider does not allow"},
 		{errors.New("it is broken"), "it is broken"},
 	} {
 		if err := notTaken(p, test.err); !strings.Contains(err.Error(), test.want) || !errors.Is(err, test.err) {
