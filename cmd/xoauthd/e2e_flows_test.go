@@ -59,6 +59,8 @@ func testAppPassword(t *testing.T, w *world) {
 	})
 	d.refusedEverywhere(t, []string{"454 4.7.1"}, []string{"[AUTHORIZATIONFAILED]"})
 	must(t, os.WriteFile(w.dovecot.AppPasswords, []byte(d.user+":"+upstream+"\n"), 0o644))
+	poll(t, "Dovecot to read its file again", func() bool { return curlSend(t, d, greeting).status == 0 })
+	d.delivered(t, d.user, 1)
 	d.worksEverywhere(t)
 	contains(t, "the log", d.logged(t), "AUTH PLAIN", "AUTHENTICATE PLAIN")
 
