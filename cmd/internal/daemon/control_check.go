@@ -3,7 +3,6 @@ package daemon
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/xoauthd/xoauthd/auth"
 	"github.com/xoauthd/xoauthd/cmd/internal/control"
@@ -21,7 +20,7 @@ func (d *Daemon) running() Running { return Running{Version(), d.config.Fingerpr
 
 // check examines an account. It is done here, where the token is, and where the
 // network and the sandbox are those of its sessions.
-func (k *controller) check(ctx context.Context, r control.Request, c *control.Conversation) (err error) {
+func (k *controller) check(ctx context.Context, r control.Request, c *control.Conversation) error {
 	p, err := k.page(r.Account)
 	if err != nil {
 		return err
@@ -29,11 +28,6 @@ func (k *controller) check(ctx context.Context, r control.Request, c *control.Co
 	if err := c.Tell(EventRunning, k.daemon.running()); err != nil {
 		return err
 	}
-	defer func() {
-		if v := recover(); v != nil { // of a library, at what some server has sent
-			err = fmt.Errorf("a mistake in xoauthd: %v", v)
-		}
-	}()
 	ctx, cancel := p.hurried(ctx)
 	defer cancel()
 	var told error

@@ -8,19 +8,20 @@ import (
 	"github.com/xoauthd/xoauthd/auth"
 )
 
-// warnOfExpiry warns of secrets and certificates that are about to end, now and
-// once a day: a registration that has ended takes all of its accounts with it.
+// warnOfExpiry warns of secrets and certificates that are about to end, once a
+// day: a registration that has ended takes all of its accounts with it. At the
+// start, the configuration has told of them.
 func warnOfExpiry(ctx context.Context, providers []*auth.Provider, log *slog.Logger) {
 	for {
-		for _, p := range providers {
-			if when, soon := p.Expiring(time.Now()); soon {
-				log.Warn("the client's secret or certificate must be renewed at the provider", "provider", p.Name, "when", when)
-			}
-		}
 		select {
 		case <-time.After(24 * time.Hour):
 		case <-ctx.Done():
 			return
+		}
+		for _, p := range providers {
+			if when, soon := p.Expiring(time.Now()); soon {
+				log.Warn("the client's secret or certificate must be renewed at the provider", "provider", p.Name, "when", when)
+			}
 		}
 	}
 }
