@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"math/rand/v2"
+	"net/url"
 	"sync"
 	"time"
 )
@@ -35,7 +36,7 @@ type Account struct {
 
 	mu      sync.Mutex
 	grant   Grant
-	damage  error     // why the store has no grant, though it has a file
+	damage  error     // why the store has no grant of use, though it has a file
 	unsaved error     // why the store does not have grant
 	resave  time.Time // when to try again
 
@@ -69,11 +70,14 @@ func NewAccount(name string, p *Provider, f Flow, s *Store, log *slog.Logger) *A
 	}
 	p.Metrics.declare(p.Name)
 	grant, err := s.Load(name)
+	if err == nil && grant.Source != "" && grant.Source != a.source() {
+		err = errOtherSource
+	}
 	switch {
 	case err == nil:
 		a.grant = grant
 	case !errors.Is(err, fs.ErrNotExist):
-		a.log.Error("the grant cannot be read", "why", oneLine(err.Error()))
+		a.log.Error("the grant is of no use", "why", oneLine(err.Error()))
 	}
 	if f != nil {
 		a.grant.Withdrawn = "" // of a consent that is not needed any more
@@ -86,6 +90,24 @@ func NewAccount(name string, p *Provider, f Flow, s *Store, log *slog.Logger) *A
 	return a
 }
 
+// errOtherSource is of a grant that was kept before the configuration changed. To
+// show it to another provider would be to give it away.
+var errOtherSource = errors.New("the grant that is kept was given by another provider, or to another client, than the configuration has now")
+
+// source is where the account's tokens are from. The path of the token endpoint
+// is no part of it: the same client may be known to a tenant under several.
+func (a *Account) source() string {
+	u, err := url.Parse(a.provider.OAuth.Endpoint.TokenURL)
+	if err != nil {
+		u = new(url.URL)
+	}
+	source := u.Hostname() + " " + a.provider.OAuth.ClientID
+	if a.flow != nil {
+		source += " " + a.flow.kind()
+	}
+	return source
+}
+
 // Name is the account's name in the configuration.
 func (a *Account) Name() string { return a.name }
 
@@ -94,6 +116,29 @@ func (a *Account) Provider() *Provider { return a.provider }
 
 // Attended reports whether a person authorizes the account.
 func (a *Account) Attended() bool { return a.flow == nil }
+
+// appPassword returns the account's own, unless it is what a mail server has
+// refused. That is told by Status for a while: what would show that the password
+// is taken after all, a login, is not seen here.
+func (a *Account) appPassword(password, stale string) (string, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if stale != password {
+		return password, nil
+	}
+	a.failure, a.retry = errRefusedPassword(), time.Now().Add(refusalTime)
+	return "", a.failure
+}
+
+// refusalTime is how long a refused app password is spoken of.
+const refusalTime = time.Hour
+
+// forgiven reports whether the failure is of an app password that was refused
+// long ago. The caller holds mu.
+func (a *Account) forgiven(now time.Time) bool {
+	_, ok := a.flow.(AppPassword)
+	return ok && now.After(a.retry)
+}
 
 // Used reports whether a token was ever got for the account, or asked for since
 // the start.
@@ -110,7 +155,7 @@ func (a *Account) Used() bool {
 // or that of ctx.
 func (a *Account) Token(ctx context.Context, stale string) (string, error) {
 	if password, ok := a.flow.(AppPassword); ok {
-		return password.insteadOf(stale)
+		return a.appPassword(string(password), stale)
 	}
 	token, r, err := a.tokenOrRefresh(ctx, stale)
 	if r == nil {
@@ -216,7 +261,7 @@ func (a *Account) Status() Status {
 		s.State, s.Why, s.Hint = NeedsAuthorization, g.Withdrawn, g.Hint
 	case g.RefreshToken == "" && a.flow == nil && !alive:
 		s.State, s.Why = NeedsAuthorization, noRefreshToken().Error()
-	case a.failure != nil:
+	case a.failure != nil && !a.forgiven(time.Now()):
 		s.Why, s.Hint = a.failure.Error(), a.failure.Hint()
 		if !alive {
 			s.State = Failing

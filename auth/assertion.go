@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -98,7 +99,7 @@ func claims(issuer, subject, audience string) jwt.Claims {
 		ID:        rand.Text(),
 		IssuedAt:  begin,
 		NotBefore: begin,
-		Expiry:    jwt.NewNumericDate(now.Add(assertionLife)),
+		Expiry:    jwt.NewNumericDate(now.Add(assertionLife - backdated)),
 	}
 }
 
@@ -157,7 +158,7 @@ func (path FederatedToken) assertion(string, string) (string, error) {
 
 // read reads the file each time: what it had an hour ago has ended.
 func (path FederatedToken) read() (string, error) {
-	f, err := os.Open(string(path))
+	f, err := os.OpenFile(string(path), os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe would have to be waited for
 	if err != nil {
 		return "", fmt.Errorf("%w: have the token written there, for xoauthd to read", err)
 	}

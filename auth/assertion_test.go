@@ -107,7 +107,7 @@ func TestCertificateAssertion(t *testing.T) {
 			if header.ExtraHeaders["typ"] != "JWT" || header.ExtraHeaders["x5t#S256"] != base64.RawURLEncoding.EncodeToString(thumbprint[:]) {
 				t.Errorf("header = %+v", header)
 			}
-			wantClaims(t, claims, map[string]any{"iss": "client", "sub": "client", "aud": tt.aud, "iat": -60, "nbf": -60, "exp": 300})
+			wantClaims(t, claims, map[string]any{"iss": "client", "sub": "client", "aud": tt.aud, "iat": -60, "nbf": -60, "exp": 240})
 		})
 	}
 }

@@ -23,6 +23,10 @@ import (
 type Command struct {
 	Args    []string      // the program, at least, and its arguments
 	Timeout time.Duration // of 10 s if it is 0; at most 30 s
+
+	// Turns has room for as many as may run at a time. All accounts of a provider
+	// share it; nil is room for all.
+	Turns chan struct{}
 }
 
 const (
@@ -39,6 +43,14 @@ const (
 )
 
 func (c Command) token(ctx context.Context, _ *Provider) (*oauth2.Token, error) {
+	if c.Turns != nil {
+		select {
+		case c.Turns <- struct{}{}:
+			defer func() { <-c.Turns }()
+		case <-ctx.Done():
+			return nil, &Error{Kind: Passing, Err: fmt.Errorf("command %s: too many run already", c.Args[0])}
+		}
+	}
 	stdout, stderr, err := c.run(ctx)
 	var token *oauth2.Token
 	if err == nil {
@@ -56,6 +68,8 @@ func (c Command) token(ctx context.Context, _ *Provider) (*oauth2.Token, error) 
 	}
 	return token, nil
 }
+
+func (Command) kind() string { return "command" }
 
 // run returns the beginning of what the program says.
 func (c Command) run(ctx context.Context) (stdout, stderr string, err error) {
@@ -83,8 +97,11 @@ func (c Command) run(ctx context.Context) (stdout, stderr string, err error) {
 	case errors.As(err, &system):
 		err = system.Err
 	}
-	if cannotStart(err) {
-		err = fmt.Errorf("%w: install it, give its full path, and let xoauthd run it", err)
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		err = fmt.Errorf("%w: let xoauthd's user run it, and xoauthd's unit, too (an empty NoExecPaths=)", err)
+	case cannotStart(err):
+		err = fmt.Errorf("%w: install it, and give its full path", err)
 	}
 	return string(out.text), oneLine(string(errs.text)), err
 }

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"context"
 	"errors"
 	"io"
 	"os"
@@ -67,8 +68,8 @@ func TestCommandFails(t *testing.T) {
 		"its own words":        {"echo secret-token; echo >&2; echo 'log in:\tgcloud auth login' >&2; echo more >&2; exit 1", 0o700, "exit status 1: log in: gcloud auth login more", Passing},
 		"signal":               {"kill -TERM $$", 0o700, "signal: terminated", Passing},
 		"no token":             {"echo secret token; echo who are you? >&2", 0o700, "has printed no token: who are you?", Passing},
-		"not there":            {"", 0, "no such file or directory: install it, give its full path, and let xoauthd run it", Misconfigured},
-		"not executable":       {"echo token1", 0o600, "permission denied: install it, give its full path, and let xoauthd run it", Misconfigured},
+		"not there":            {"", 0, "no such file or directory: install it, and give its full path", Misconfigured},
+		"not executable":       {"echo token1", 0o600, "permission denied: let xoauthd's user run it, and xoauthd's unit, too (an empty NoExecPaths=)", Misconfigured},
 		"too slow":             {"echo secret-token; echo who are you? >&2; read x < \"$0.fifo\"", 0o700, "has not ended within 1s: who are you?", Passing},
 		"too slow, in a child": {"(read x < \"$0.fifo\"); true", 0o700, "has not ended within 1s", Passing},
 	} {
@@ -104,7 +105,7 @@ func TestCommandFails(t *testing.T) {
 
 func TestCommandIsNotOnThePath(t *testing.T) {
 	_, err := Command{Args: []string{"xoauthd-none"}}.token(t.Context(), nil)
-	want := "command xoauthd-none: executable file not found in $PATH: install it, give its full path, and let xoauthd run it"
+	want := "command xoauthd-none: executable file not found in $PATH: install it, and give its full path"
 	var e *Error
 	if !errors.As(err, &e) || e.Kind != Misconfigured || err.Error() != want {
 		t.Errorf("err = %v, want %s", err, want)
@@ -136,5 +137,21 @@ func TestCommandEnv(t *testing.T) {
 	}
 	if commandEnv(nil) == nil {
 		t.Error("no environment at all would stand for the whole")
+	}
+}
+
+// TestCommandWaitsForItsTurn: a command that finds as many as may run is not run
+// at all if its time is over before.
+func TestCommandWaitsForItsTurn(t *testing.T) {
+	c := Command{Args: []string{script(t, "echo token1")}, Turns: make(chan struct{}, 1)}
+	if token, err := c.token(t.Context(), nil); err != nil || token.AccessToken != "token1" {
+		t.Fatalf("token = %+v, %v", token, err)
+	}
+	c.Turns <- struct{}{}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	var e *Error
+	if _, err := c.token(ctx, nil); !errors.As(err, &e) || e.Kind != Passing || !strings.Contains(e.Error(), "too many run already") {
+		t.Errorf("err = %v", err)
 	}
 }

@@ -14,6 +14,9 @@ import (
 type Flow interface {
 	// token gets an access token from p. Its errors are of type *Error.
 	token(ctx context.Context, p *Provider) (*oauth2.Token, error)
+
+	// kind tells a token's flow from others in the store.
+	kind() string
 }
 
 // unattended makes of a failure that a person could mend by consenting one that
@@ -33,6 +36,8 @@ func (ClientCredentials) token(ctx context.Context, p *Provider) (*oauth2.Token,
 	return p.call(ctx, nil)
 }
 
+func (ClientCredentials) kind() string { return "client_credentials" }
+
 // A ResourceOwner gets tokens by the password of a person (RFC 6749 section
 // 4.3). It is for the few installations that have nothing else: OAuth 2.1 has
 // it no longer, and it is of no use where a second factor is asked for.
@@ -48,23 +53,19 @@ func (o ResourceOwner) token(ctx context.Context, p *Provider) (*oauth2.Token, e
 	})
 }
 
+func (ResourceOwner) kind() string { return "password" }
+
 // An AppPassword is the password of a mailbox at a provider without OAuth. An
 // account that has one logs in with it; there is no token, and nothing to
 // refresh.
 type AppPassword string
 
-// insteadOf returns the password, unless it is what the mail server has refused.
-func (p AppPassword) insteadOf(stale string) (string, error) {
-	if stale == string(p) {
-		return "", errRefusedPassword()
-	}
-	return string(p), nil
-}
-
 func (p AppPassword) token(context.Context, *Provider) (*oauth2.Token, error) {
 	return nil, errRefusedPassword()
 }
 
+func (AppPassword) kind() string { return "app_password" }
+
 func errRefusedPassword() *Error {
-	return &Error{Kind: Misconfigured, Err: errors.New("the mail server refuses the app password: make a new one at the provider")}
+	return &Error{Kind: Misconfigured, Err: errors.New("a mail server refuses the app password: make a new one at the provider")}
 }

@@ -20,6 +20,10 @@ type Grant struct {
 	Obtained     time.Time `json:"obtained"` // when a person last consented
 	Refreshed    time.Time `json:"refreshed,omitzero"`
 
+	// Source is where it is from: the host of the token endpoint, the client and,
+	// where nobody consented, the flow. Empty is any.
+	Source string `json:"source,omitempty"`
+
 	// Ends is when the provider will end the grant, whatever is done; zero if it
 	// has not said so.
 	Ends time.Time `json:"ends,omitzero"`

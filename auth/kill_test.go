@@ -193,7 +193,9 @@ func (k *killing) others(t *testing.T, s *Store) {
 // only way.
 func (k *killing) goOn(t *testing.T, s *Store, g Grant, newest bool) {
 	t.Helper()
-	a := NewAccount("joe", newProvider(&server{answer: k.answer}), nil, s, nil)
+	p := newProvider(&server{answer: k.answer})
+	p.OAuth.Endpoint.TokenURL = "http://127.0.0.1/token" // as it was for who was killed
+	a := NewAccount("joe", p, nil, s, nil)
 	_, err := a.Token(t.Context(), g.AccessToken)
 	if err == nil {
 		return

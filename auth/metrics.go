@@ -56,28 +56,36 @@ func NewAccountCollector(accounts func() []*Account) prometheus.Collector {
 			"When the account's access token was got, in seconds since 1970.", []string{"account"}, nil),
 		needs: prometheus.NewDesc("xoauthd_account_needs_authorization",
 			"Whether a person must authorize the account (again): 1 if so.", []string{"account"}, nil),
+		failing: prometheus.NewDesc("xoauthd_account_failing",
+			"Whether the account fails for now, though it needs no person: 1 if so.", []string{"account"}, nil),
 	}
 }
 
 type accountCollector struct {
-	accounts              func() []*Account
-	expiry, issued, needs *prometheus.Desc
+	accounts                       func() []*Account
+	expiry, issued, needs, failing *prometheus.Desc
 }
 
 func (c *accountCollector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- c.expiry
 	ch <- c.issued
 	ch <- c.needs
+	ch <- c.failing
 }
 
 func (c *accountCollector) Collect(ch chan<- prometheus.Metric) {
 	for _, a := range c.accounts() {
 		status := a.Status()
-		needs := 0.0
-		if status.State == NeedsAuthorization {
-			needs = 1
+		for desc, state := range map[*prometheus.Desc]State{c.needs: NeedsAuthorization, c.failing: Failing} {
+			is := 0.0
+			if status.State == state {
+				is = 1
+			}
+			ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, is, a.Name())
 		}
-		ch <- prometheus.MustNewConstMetric(c.needs, prometheus.GaugeValue, needs, a.Name())
+		if a.idle() { // its token is not renewed, and nobody should wonder why
+			continue
+		}
 		issued := status.Obtained
 		if status.Refreshed.After(issued) {
 			issued = status.Refreshed

@@ -34,6 +34,12 @@ func TestMetrics(t *testing.T) {
 		reg := prometheus.NewPedanticRegistry()
 		reg.MustRegister(m, NewAccountCollector(func() []*Account { return accounts }))
 		want := `
+# HELP xoauthd_account_failing Whether the account fails for now, though it needs no person: 1 if so.
+# TYPE xoauthd_account_failing gauge
+xoauthd_account_failing{account="down"} 0
+xoauthd_account_failing{account="no"} 0
+xoauthd_account_failing{account="ok"} 0
+xoauthd_account_failing{account="secret"} 1
 # HELP xoauthd_account_needs_authorization Whether a person must authorize the account (again): 1 if so.
 # TYPE xoauthd_account_needs_authorization gauge
 xoauthd_account_needs_authorization{account="down"} 1

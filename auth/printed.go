@@ -18,13 +18,14 @@ import (
 const unknownLife = time.Minute
 
 // readPrinted finds the token in what a command has printed: in a JSON object, or
-// as the first line that is one.
+// as the first line that is one. A single word of a message, such as "ERROR" or the
+// "null" of jq, has no digit in it, and a token that has none is most unlikely.
 func readPrinted(text string) (*oauth2.Token, error) {
 	token, end := readPrintedJSON(text)
 	for line := range strings.Lines(text) {
 		line = strings.Trim(line, " \t\r\n\"") // az quotes what it is asked for alone
-		if token == "" && isBearer(line) && line != "null" {
-			token = line // and not what jq prints where there is none
+		if token == "" && isBearer(line) && strings.ContainsAny(line, "0123456789") {
+			token = line
 		}
 	}
 	if !isBearer(token) || len(token) > maxToken {

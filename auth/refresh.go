@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime/debug"
 	"time"
 )
 
@@ -99,10 +100,22 @@ func (a *Account) begin(ctx context.Context, now time.Time) *refresh {
 	go func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), refreshTime)
 		defer cancel()
-		next, err := a.provider.renew(ctx, a.flow, g)
+		next, err := a.renewed(ctx, g)
 		a.finish(r, g, next, err)
 	}()
 	return r
+}
+
+// renewed is g with another access token. A panic, at what some endpoint or
+// command has said, is a fault of this account alone.
+func (a *Account) renewed(ctx context.Context, g Grant) (next Grant, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			a.log.Error("panic", "why", oneLine(fmt.Sprint(v)), "stack", string(debug.Stack()))
+			next, err = g, &Error{Kind: Passing, Err: errors.New("internal error; see the log of xoauthd")}
+		}
+	}()
+	return a.provider.renew(ctx, a.flow, g)
 }
 
 // finish makes what r brought the account's own, unless a person's new grant
@@ -205,6 +218,7 @@ func (a *Account) save(g Grant) error {
 	if g.empty() {
 		err, fault = a.store.Remove(a.name), ErrNotRemoved
 	} else {
+		g.Source = a.source()
 		err = a.store.Save(a.name, g)
 	}
 	if err != nil {

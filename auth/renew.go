@@ -129,7 +129,7 @@ func (a *Account) dueIn(now time.Time) (d time.Duration, ok bool) {
 	if a.damage != nil || !a.renewable() || a.refreshing != nil {
 		return 0, false
 	}
-	if a.flow != nil && now.Sub(a.used) >= inUse { // which lapses without harm
+	if a.unused(now) { // whose token lapses without harm
 		return 0, false
 	}
 	switch life := g.Expiry.Sub(issued); {
@@ -150,6 +150,17 @@ func (a *Account) dueIn(now time.Time) (d time.Duration, ok bool) {
 		d = max(d, a.retry.Sub(now))
 	}
 	return d, true
+}
+
+// unused reports whether nobody asks for the tokens of an account that gets others
+// without a person at any time. The caller holds mu.
+func (a *Account) unused(now time.Time) bool { return a.flow != nil && now.Sub(a.used) >= inUse }
+
+// idle is unused, for who does not hold mu.
+func (a *Account) idle() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.unused(time.Now())
 }
 
 // spread is up to this part of d, so that accounts do not fall into step.

@@ -11,6 +11,8 @@ import (
 // is still there.
 var ErrNotRemoved = errors.New("the grant is forgotten until the next start, but its file could not be removed")
 
+var errKeptMeanwhile = errors.New("a person has authorized the account meanwhile, and that grant is kept")
+
 // Revoke gives the account's grant back to the provider (RFC 7009) and then
 // forgets it, as Forget does. It reports whether the provider was told, which it
 // cannot be if it has no endpoint for it, or if there is no grant that a person
@@ -31,12 +33,15 @@ func (a *Account) Revoke(ctx context.Context) (told bool, err error) {
 	defer a.saving.Unlock()
 	a.mu.Lock()
 	current := a.refreshing == r
-	if current && err != nil {
-		a.end("", failure(err))
+	if current && err != nil { // which says nothing of the tokens
+		a.end("", &Error{Kind: Passing, Err: errors.New("the grant was about to be revoked; try again")})
 	}
 	a.mu.Unlock()
-	if err != nil || !current { // a person has authorized the account meanwhile
+	switch {
+	case err != nil:
 		return told, err
+	case !current:
+		return told, errKeptMeanwhile
 	}
 	return told, a.forget(told)
 }
@@ -83,13 +88,14 @@ func (a *Account) forget(told bool) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.grant, a.damage = Grant{}, nil
+	a.succeeded()
+	why := neverAuthorized()
 	if a.flow != nil {
 		a.used = time.Time{} // and no other is asked for before it is
-		return err
+		why = &Error{Kind: Passing, Err: errors.New("the access token was forgotten on request; try again")}
 	}
-	a.succeeded()
 	if a.refreshing != nil {
-		a.end("", neverAuthorized())
+		a.end("", why)
 	}
 	return err
 }

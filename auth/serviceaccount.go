@@ -34,6 +34,8 @@ func (a ServiceAccount) token(ctx context.Context, p *Provider) (*oauth2.Token, 
 	return nobody.call(ctx, url.Values{"grant_type": {jwtBearer}, "assertion": {assertion}})
 }
 
+func (a ServiceAccount) kind() string { return "service_account " + a.Email }
+
 func (a ServiceAccount) sign(audience string, scopes []string) (string, error) {
 	key := jose.SigningKey{Algorithm: jose.RS256, Key: jose.JSONWebKey{Key: a.Key, KeyID: a.KeyID}}
 	signer, err := jose.NewSigner(key, new(jose.SignerOptions).WithType("JWT"))

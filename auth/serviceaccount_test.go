@@ -25,7 +25,7 @@ func TestServiceAccount(t *testing.T) {
 		}
 		wantClaims(t, claims, map[string]any{
 			"iss": "robot@project.example.com", "sub": "joe@example.com", "aud": "https://example.com/token",
-			"scope": "https://mail.google.com/ more", "iat": -60, "nbf": -60, "exp": 300,
+			"scope": "https://mail.google.com/ more", "iat": -60, "nbf": -60, "exp": 240,
 		})
 		if form.Get("grant_type") != "urn:ietf:params:oauth:grant-type:jwt-bearer" || len(form) != 2 {
 			t.Errorf("request %v", form)

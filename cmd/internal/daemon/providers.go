@@ -20,7 +20,12 @@ type provider struct {
 	config    *config.Provider
 	title     string                     // as people know it
 	upstreams map[string]*proxy.Upstream // by protocol
+	turns     chan struct{}              // of commands that get tokens
 }
+
+// maxCommands is how many commands of a provider run at one time: each takes
+// memory of its own, and a thread.
+const maxCommands = 4
 
 func newProvider(c *config.Provider, metrics *auth.Metrics) (*provider, error) {
 	style := oauth2.AuthStyleInParams
@@ -52,6 +57,7 @@ func newProvider(c *config.Provider, metrics *auth.Metrics) (*provider, error) {
 		config:    c,
 		title:     cmp.Or(c.Title, c.Name),
 		upstreams: make(map[string]*proxy.Upstream),
+		turns:     make(chan struct{}, maxCommands),
 	}
 	for _, protocol := range []string{"imap", "smtp"} {
 		if u := c.Upstream(protocol); u != nil {
@@ -117,7 +123,7 @@ func (p *provider) flow(a *config.Account) auth.Flow {
 		for i, arg := range c.TokenCommand {
 			args[i] = strings.ReplaceAll(arg, "{account}", a.Name)
 		}
-		return auth.Command{Args: args, Timeout: c.TokenCommandTimeout}
+		return auth.Command{Args: args, Timeout: c.TokenCommandTimeout, Turns: p.turns}
 	case "app_password":
 		return auth.AppPassword(a.UpstreamPassword.Reveal())
 	}

@@ -1,0 +1,86 @@
+package auth
+
+import (
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestOtherSource: what one provider gave is shown to no other, and to no other
+// client; it is kept until a person has consented anew.
+func TestOtherSource(t *testing.T) {
+	flow := ClientCredentials{}
+	for _, tt := range []struct {
+		name          string
+		before, after Flow
+		change        func(*Provider)
+		good          bool
+	}{
+		{"nothing has changed", nil, nil, func(*Provider) {}, true},
+		{"another tenant", nil, nil, func(p *Provider) { p.OAuth.Endpoint.TokenURL = "https://example.com/tenant/token" }, true},
+		{"another provider", nil, nil, func(p *Provider) { p.OAuth.Endpoint.TokenURL = "https://example.org/token" }, false},
+		{"another client", nil, nil, func(p *Provider) { p.OAuth.ClientID = "other" }, false},
+		{"no person any more", nil, flow, func(*Provider) {}, false},
+		{"a person now", flow, nil, func(*Provider) {}, false},
+		{"another client, without a person", flow, flow, func(p *Provider) { p.OAuth.ClientID = "other" }, false},
+		{"nothing has changed, without a person", flow, flow, func(*Provider) {}, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store := openStore(t, t.TempDir()+"/state")
+				before := NewAccount("joe", newProvider(&server{answer: numbered}), tt.before, store, nil)
+				if err := before.Keep(granted(0)); err != nil {
+					t.Fatal(err)
+				}
+				s := &server{answer: numbered}
+				p := newProvider(s)
+				tt.change(p)
+				a := NewAccount("joe", p, tt.after, store, slog.New(slog.NewTextHandler(t.Output(), nil)))
+				token, err := a.Token(t.Context(), "")
+				switch {
+				case tt.good:
+					if token != "token0" || err != nil {
+						t.Errorf("token = %q, %v", token, err)
+					}
+				case tt.after != nil:
+					if token != "token1" || err != nil {
+						t.Errorf("token = %q, %v", token, err)
+					}
+				default:
+					if err == nil || !strings.Contains(a.Status().Why, "another provider, or to another client") || s.count() != 0 {
+						t.Errorf("token = %q, %v; status = %+v; %d requests", token, err, a.Status(), s.count())
+					}
+					if g, err := store.Load("joe"); err != nil || g.AccessToken != "token0" {
+						t.Errorf("kept: %+v, %v", g, err)
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestRefusedAppPassword is spoken of for an hour. The password is given out all
+// the same: it may be one of the mail servers alone that refuses it.
+func TestRefusedAppPassword(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := NewAccount("joe", newProvider(&server{}), AppPassword("secret"), openStore(t, t.TempDir()+"/state"), nil)
+		if password, err := a.Token(t.Context(), ""); password != "secret" || err != nil || a.Status().State != Authorized {
+			t.Errorf("%q, %v, %+v", password, err, a.Status())
+		}
+		if _, err := a.Token(t.Context(), "secret"); err == nil {
+			t.Error("the refused password is given out as another")
+		}
+		if s := a.Status(); s.State != Failing || !strings.Contains(s.Why, "refuses the app password") {
+			t.Errorf("status = %+v", s)
+		}
+		if password, err := a.Token(t.Context(), ""); password != "secret" || err != nil {
+			t.Errorf("%q, %v", password, err)
+		}
+		time.Sleep(refusalTime + time.Second)
+		if s := a.Status(); s.State != Authorized || s.Why != "" {
+			t.Errorf("status = %+v", s)
+		}
+	})
+}
