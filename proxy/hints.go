@@ -17,13 +17,16 @@ import (
 
 // Hint tells in a line or two what is behind err and what a person can do about
 // it, or nothing. It knows the errors of sessions and of Try, as far as they are
-// about an upstream, and those of go-imap and go-smtp. Types and codes decide;
-// words do where a server gives neither.
+// about an upstream, those that have a hint of their own, and those of go-imap and
+// go-smtp. Types and codes decide; words do where a server gives neither.
 func Hint(err error) string {
 	var e *Error
 	var network *net.OpError
 	var mechanism *sasl.NotOffered
+	var own interface{ Hint() string } // of what gets the tokens
 	switch words := said(err); {
+	case errors.As(err, &own):
+		return own.Hint()
 	case errors.As(err, &mechanism):
 		return mechanismHint(mechanism)
 	case errors.As(err, &e) && e.Result != UpstreamDown && e.Result != UpstreamRefused:

@@ -1,6 +1,7 @@
 // Package proxy stands between mail clients that log in with a password and
-// upstream servers that want OAuth 2.0, or another password: one session from its first byte to its
-// last, what its failures mean to everybody, and what is counted of it.
+// upstream servers that want OAuth 2.0, or another password: one session from
+// its first byte to its last, what its failures mean to everybody, and what is
+// counted of it.
 package proxy
 
 import (
@@ -71,9 +72,10 @@ type Server struct {
 	// Dial connects to an upstream; nil is a net.Dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
-	memory memory
-	counts counts
-	ids    atomic.Int64
+	memory   memory
+	refusals refusals
+	counts   counts
+	ids      atomic.Int64
 }
 
 func (s *Server) dialer(ctx context.Context, network, address string) (net.Conn, error) {

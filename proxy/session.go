@@ -163,7 +163,15 @@ func (s *session) logInUpstream(ctx context.Context, account Account, upstream *
 	if err != nil {
 		return nil, nil, err
 	}
+	if upstream.takesPassword() {
+		if err := s.refusals.standing(account.Name(), s.l.Protocol); err != nil {
+			return nil, nil, err
+		}
+	}
 	k, welcome, refused := s.connect(ctx, upstream, account.User(s.l.Protocol), token)
+	if upstream.takesPassword() {
+		s.refusals.note(account.Name(), s.l.Protocol, refused)
+	}
 	if refused == nil || failure(refused).Result != UpstreamRefused {
 		return k, welcome, refused
 	}

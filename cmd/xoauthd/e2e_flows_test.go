@@ -59,8 +59,11 @@ func testAppPassword(t *testing.T, w *world) {
 	})
 	d.refusedEverywhere(t, []string{"454 4.7.1"}, []string{"[AUTHORIZATIONFAILED]"})
 	must(t, os.WriteFile(w.dovecot.AppPasswords, []byte(d.user+":"+upstream+"\n"), 0o644))
-	poll(t, "Dovecot to read its file again", func() bool { return curlSend(t, d, greeting).status == 0 })
+	// Dovecot looks at its file once a second, and the daemon leaves a password
+	// alone for a while that was refused.
+	poll(t, "the password to be tried again by SMTP", func() bool { return curlSend(t, d, greeting).status == 0 })
 	d.delivered(t, d.user, 1)
+	poll(t, "the password to be tried again by IMAP", func() bool { return curlRead(t, d, "").status == 0 })
 	d.worksEverywhere(t)
 	contains(t, "the log", d.logged(t), "AUTH PLAIN", "AUTHENTICATE PLAIN")
 

@@ -158,7 +158,7 @@ func open(address string) (net.Listener, error) {
 func (d *Daemon) Run(ctx context.Context) error {
 	serving, stop := context.WithCancel(ctx)
 	defer stop()
-	failed := make(chan error, len(d.listeners)+4)
+	failed := make(chan error, len(d.listeners)+5)
 	running := 0
 	run := func(serve func(context.Context) error) {
 		running++
