@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -93,5 +94,37 @@ func checkWords(t *testing.T, name, got string) {
 	}
 	if got != string(want) {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+// TestRelativePaths loads the good files from the folder above theirs. There is
+// one among them for every key that names a file.
+func TestRelativePaths(t *testing.T) {
+	t.Setenv("CREDENTIALS_DIRECTORY", "")
+	example := readExample(t)
+	t.Chdir(copyTestdata(t))
+	files, err := filepath.Glob("good/*.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all strings.Builder
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Write(text)
+		if _, err := Load(name); err != nil {
+			t.Error(err)
+		}
+	}
+	keys := regexp.MustCompile(`\w+_file\b|client_certificate\b`).FindAllString(example, -1)
+	if len(keys) < 8 {
+		t.Fatalf("files are named by %q alone", keys)
+	}
+	for _, key := range keys {
+		if !strings.Contains(all.String(), "\n"+key+" =") {
+			t.Errorf("no good file has a %s", key)
+		}
 	}
 }

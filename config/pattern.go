@@ -77,8 +77,8 @@ func (t *table) passwordFile() (mailboxes []mailbox) {
 	if path == "" {
 		return nil
 	}
-	path = t.file.path(path)
 	text, err := t.fileSecret(path)
+	path = t.file.path(path)
 	if err == nil && !utf8.ValidString(text) {
 		err = fmt.Errorf("%s: the file must be UTF-8 text", path)
 	}
