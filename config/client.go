@@ -60,8 +60,8 @@ func (t *table) certificate() *tls.Certificate {
 	}
 	path = t.file.path(path)
 	text, mode, err := readFile(path)
-	if err == nil && holdsKey(text) && public(mode) {
-		err = errPublic(path)
+	if err == nil && holdsKey(text) {
+		err = checkMode(path, mode)
 	}
 	if err != nil {
 		t.fault("client_certificate", "%v", err)

@@ -91,10 +91,6 @@ func (f *file) path(p string) string {
 	return filepath.Join(filepath.Dir(f.name), p)
 }
 
-// public reports whether a file of this mode can be read, or worse, written,
-// by users who are neither its owner nor in its group.
-func public(mode fs.FileMode) bool { return mode.Perm()&0o006 != 0 }
-
 func (f *file) read() (string, error) {
 	r, err := os.Open(f.name)
 	switch {

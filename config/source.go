@@ -3,11 +3,13 @@ package config
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // A source is a key of a table that says where a secret is.
@@ -78,7 +80,7 @@ func (t *table) secret(noun string, check func(string) error, sources ...source)
 }
 
 func (t *table) inlineSecret(key, secret string) (string, error) {
-	if public(t.file.mode) {
+	if t.file.mode.Perm()&0o006 != 0 {
 		t.file.warn(t.line(key), "%s: everybody on this machine can read it here; chmod o= %s", key, t.file.name)
 	}
 	return secret, nil
@@ -87,30 +89,50 @@ func (t *table) inlineSecret(key, secret string) (string, error) {
 func (t *table) fileSecret(path string) (string, error) {
 	path = t.file.path(path)
 	text, mode, err := readFile(path)
-	if err == nil && public(mode) {
-		err = errPublic(path)
+	if err == nil {
+		err = checkMode(path, mode)
 	}
 	return text, err
 }
 
-// readFile reads a whole file. Its errors name it.
+// readFile reads a whole file, and tells the mode of what it has read. Its
+// errors name the file.
 func readFile(path string) (text string, mode fs.FileMode, err error) {
-	info, err := os.Stat(path)
+	// Without O_NONBLOCK, a pipe would be waited for before it is refused.
+	r, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return "", 0, reason(path, err)
+	}
+	defer r.Close()
+	info, err := r.Stat()
 	if err != nil {
 		return "", 0, reason(path, err)
 	}
 	if !info.Mode().IsRegular() {
 		return "", 0, fmt.Errorf("%s is not a file", path)
 	}
-	b, err := os.ReadFile(path)
+	b, err := io.ReadAll(r)
 	if err != nil {
 		return "", 0, reason(path, err)
 	}
 	return string(b), info.Mode(), nil
 }
 
-func errPublic(path string) error {
-	return fmt.Errorf("%s: everybody on this machine can read it; chmod o= %[1]s", path)
+// checkMode tells who else can read a secret or, worse, put another in its
+// place. The group may read it: it is how the daemon does.
+func checkMode(path string, mode fs.FileMode) error {
+	who := ""
+	switch {
+	case mode.Perm()&0o002 != 0:
+		who = "everybody on this machine can change it"
+	case mode.Perm()&0o004 != 0:
+		who = "everybody on this machine can read it"
+	case mode.Perm()&0o020 != 0:
+		who = "its whole group can change it"
+	default:
+		return nil
+	}
+	return fmt.Errorf("%s: %s; chmod g-w,o= %[1]s", path, who)
 }
 
 func envSecret(name string) (string, error) {
