@@ -28,8 +28,9 @@ type Config struct {
 	Providers      map[string]*Provider // by name
 	Accounts       map[string]*Account  // by name, as written; of patterns, one for each mailbox
 
-	// Withheld tells of the systemd credentials that this process was not given.
-	// Commands can do without; a daemon cannot, and must not start.
+	// Withheld tells of the systemd credentials and the environment variables that
+	// this process was not given. Commands can do without; a daemon cannot, and
+	// must not start.
 	Withheld Faults
 
 	// Warnings are not faults, but are worth saying, sorted by line.

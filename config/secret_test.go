@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-func TestSecretFromEnvironment(t *testing.T) {
+func TestSecretFromTheUnit(t *testing.T) {
 	name, dir := minimal(t, `client_secret_env = "XOAUTHD_TEST_SECRET"`, 0o600)
 	for _, row := range []struct{ env, secret, fault string }{
 		{"secret", "secret", ""},
@@ -23,12 +23,16 @@ func TestSecretFromEnvironment(t *testing.T) {
 		checkSecretOf(t, name, row.secret, row.fault)
 	}
 
+	if err := os.Unsetenv("XOAUTHD_TEST_SECRET"); err != nil { // until Setenv is undone
+		t.Fatal(err)
+	}
+	checkWithheld(t, name, "client_secret_env: the environment variable XOAUTHD_TEST_SECRET is not set")
+	name, _ = minimal(t, `client_secret_env = "hunter-2"`, 0o600)
+	checkSecretOf(t, name, "", "client_secret_env: must be the name of an environment variable, such as GOOGLE_SECRET")
+
 	name, _ = minimal(t, `client_secret_credential = "google"`, 0o600)
 	t.Setenv("CREDENTIALS_DIRECTORY", "")
-	const withheld = ":4: client_secret_credential: systemd has given no credentials; the unit needs LoadCredential=google:/path/of/the/secret"
-	if got := load(t, name).Withheld.Error(); got != name+withheld {
-		t.Errorf("got %s, want %s", got, name+withheld)
-	}
+	checkWithheld(t, name, "client_secret_credential: systemd has given no credentials; the unit needs LoadCredential=google:/path/of/the/secret")
 	t.Setenv("CREDENTIALS_DIRECTORY", dir)
 	const missing = "client_secret_credential: systemd has given no such credential; the unit needs LoadCredential=google:/path/of/the/secret"
 	checkSecretOf(t, name, "", missing)
@@ -36,6 +40,13 @@ func TestSecretFromEnvironment(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkSecretOf(t, name, "secret", "")
+}
+
+func checkWithheld(t *testing.T, name, want string) {
+	t.Helper()
+	if got := load(t, name).Withheld.Error(); got != name+":4: "+want {
+		t.Errorf("got %s, want %s:4: %s", got, name, want)
+	}
 }
 
 func checkSecretOf(t *testing.T, name, secret, fault string) {

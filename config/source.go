@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -135,33 +136,38 @@ func checkMode(path string, mode fs.FileMode) error {
 	return fmt.Errorf("%s: %s; chmod g-w,o= %[1]s", path, who)
 }
 
+// A withheld secret is for the daemon alone, and this says why it is not here.
+// The person who asks for a link, or checks the file, can do without.
+type withheld string
+
+func (w withheld) Error() string { return string(w) }
+
+var variableName = regexp.MustCompile(`^[A-Za-z_][0-9A-Za-z_]*$`)
+
+// envSecret does not show what is no name: it may be the secret.
 func envSecret(name string) (string, error) {
+	if !variableName.MatchString(name) {
+		return "", errors.New("must be the name of an environment variable, such as GOOGLE_SECRET")
+	}
 	secret, ok := os.LookupEnv(name)
 	if !ok {
-		return "", fmt.Errorf("the environment variable %s is not set", name)
+		return "", withheld(fmt.Sprintf("the environment variable %s is not set", name))
 	}
 	return secret, nil
 }
 
-// A withheld credential, known by its name, is for the unit alone. The person who
-// asks for a link, or checks the file, is no part of that.
-type withheld string
-
-func (w withheld) Error() string {
-	return fmt.Sprintf("systemd has given no credentials; the unit needs LoadCredential=%s:/path/of/the/secret", string(w))
-}
-
 func credentialSecret(name string) (string, error) {
 	folder := os.Getenv("CREDENTIALS_DIRECTORY")
+	remedy := fmt.Sprintf("the unit needs LoadCredential=%s:/path/of/the/secret", name)
 	switch {
 	case filepath.Base(name) != name || !filepath.IsLocal(name):
 		return "", errors.New("must be the name of a systemd credential, not a path")
 	case folder == "":
-		return "", withheld(name)
+		return "", withheld("systemd has given no credentials; " + remedy)
 	}
 	secret, err := os.ReadFile(filepath.Join(folder, name))
 	if err != nil {
-		return "", fmt.Errorf("systemd has given no such credential; the unit needs LoadCredential=%s:/path/of/the/secret", name)
+		return "", errors.New("systemd has given no such credential; " + remedy)
 	}
 	return string(secret), nil
 }

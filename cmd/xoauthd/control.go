@@ -50,7 +50,7 @@ func perform(cmd *cobra.Command, c *config.Config, r control.Request, hear contr
 // standIn carries out r with a daemon that has no listener.
 func standIn(cmd *cobra.Command, c *config.Config, r control.Request, hear control.Hear) error {
 	if len(c.Withheld) > 0 { // not as an error of the configuration, which is right
-		return fmt.Errorf("no daemon runs, and only systemd gives it what it needs: start the daemon first\n%v", c.Withheld)
+		return fmt.Errorf("no daemon runs, and this command has not been given what it needs: start the daemon first\n%v", c.Withheld)
 	}
 	if err := mayStandIn(cmd, c.StateDirectory); err != nil {
 		return err
