@@ -59,7 +59,7 @@ func (t *table) certificate() *tls.Certificate {
 		return nil
 	}
 	path = t.file.path(path)
-	text, mode, err := readFile(path)
+	text, mode, err := t.file.readOther(path)
 	if err == nil && holdsKey(text) {
 		err = checkMode(path, mode)
 	}

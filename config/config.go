@@ -16,8 +16,14 @@ import (
 // A Config is what a configuration file says, with the defaults filled in.
 // The file example.toml explains every key.
 type Config struct {
-	File           string // as it was given to Load
-	Fingerprint    string // of its text: two that differ have different ones
+	File string // as it was given to Load
+
+	// Fingerprint is that of the file and of the files that it names: what differs
+	// has different ones. Credentials and variables, which commands are not given,
+	// are no part of it, nor is an assertion that is read for each token. It is not
+	// for the log: short secrets in those files could be guessed from it.
+	Fingerprint string
+
 	StateDirectory string // where the grants are kept
 	Store          Store
 	Log            Log

@@ -209,11 +209,50 @@ func TestFaultsAreErrors(t *testing.T) {
 	}
 }
 
+// TestFingerprint changes each file that the good ones name.
 func TestFingerprint(t *testing.T) {
-	one, _ := minimal(t, "", 0o600)
-	other, _ := minimal(t, "# a comment", 0o600)
-	a, b, again := load(t, one).Fingerprint, load(t, other).Fingerprint, load(t, one).Fingerprint
-	if len(a) != 16 || a == b || a != again {
-		t.Errorf("%q, %q, %q", a, b, again)
+	t.Setenv("CREDENTIALS_DIRECTORY", "")
+	dir := copyTestdata(t)
+	for name, others := range map[string][]string{
+		"full.toml":     {"good/full.toml", "client.secret", "ca.pem", "store.key"},
+		"flows.toml":    {"good/flows.toml", "chain.pem", "pkcs1.key", "service.json", "upstream.secret"},
+		"patterns.toml": {"good/patterns.toml", "staff.passwords"},
+		"clients.toml":  {"good/clients.toml", "both.pem"},
+	} {
+		name = filepath.Join(dir, "good", name)
+		before := load(t, name).Fingerprint
+		if again := load(t, name).Fingerprint; len(before) != 16 || again != before {
+			t.Errorf("%s: %q, then %q", name, before, again)
+		}
+		for _, other := range others {
+			other = filepath.Join(dir, other)
+			text, err := os.ReadFile(other)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(other, append(text, '\n'), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			after := load(t, name).Fingerprint
+			if after == before {
+				t.Errorf("%s has changed, but not the fingerprint of %s", other, name)
+			}
+			before = after
+		}
+	}
+}
+
+// TestFingerprintOfACommand holds that who is not given what the unit is can see
+// that nothing has changed.
+func TestFingerprintOfACommand(t *testing.T) {
+	name, dir := minimal(t, `client_secret_credential = "google"`, 0o600)
+	if err := os.WriteFile(filepath.Join(dir, "google"), []byte("secret"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("CREDENTIALS_DIRECTORY", dir)
+	daemon := load(t, name).Fingerprint
+	t.Setenv("CREDENTIALS_DIRECTORY", "")
+	if command := load(t, name).Fingerprint; command != daemon {
+		t.Errorf("%s, and %s for the daemon", command, daemon)
 	}
 }

@@ -44,8 +44,7 @@ func loadAt(path string, now time.Time) (*Config, error) {
 	c.Warnings = f.warnings
 	f.sort(f.withheld)
 	c.Withheld = f.withheld
-	sum := sha256.Sum256([]byte(text))
-	c.Fingerprint = hex.EncodeToString(sum[:8])
+	c.Fingerprint = hex.EncodeToString(f.sum[:8])
 	return c, nil
 }
 
@@ -54,6 +53,7 @@ type file struct {
 	name     string
 	mode     fs.FileMode
 	now      time.Time
+	sum      [sha256.Size]byte // of all that has been read, in its order
 	faults   Faults
 	warnings []Fault
 	withheld Faults
@@ -108,8 +108,12 @@ func (f *file) read() (string, error) {
 	}
 	f.mode = info.Mode()
 	text, err := io.ReadAll(r)
+	f.add(string(text))
 	return string(text), err
 }
+
+// add makes text a part of the fingerprint.
+func (f *file) add(text string) { f.sum = sha256.Sum256(append(f.sum[:], text...)) }
 
 // decode returns what toml makes of text. The check of its encoding comes
 // first, for toml lets some of what is not UTF-8 pass.

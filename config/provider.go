@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"maps"
 	"net/url"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -159,9 +158,9 @@ func (t *table) roots() (string, *x509.CertPool) {
 		return "", nil
 	}
 	path = t.file.path(path)
-	pem, err := os.ReadFile(path)
+	pem, _, err := t.file.readOther(path)
 	if err != nil {
-		t.fault("ca_file", "%v", reason(path, err))
+		t.fault("ca_file", "%v", err)
 		return "", nil
 	}
 	pool, err := x509.SystemCertPool()
@@ -169,7 +168,7 @@ func (t *table) roots() (string, *x509.CertPool) {
 		t.fault("ca_file", "the system's certificates: %v", err)
 		return "", nil
 	}
-	if !pool.AppendCertsFromPEM(pem) {
+	if !pool.AppendCertsFromPEM([]byte(pem)) {
 		t.fault("ca_file", "%s: there is no certificate in PEM format in it", path)
 	}
 	return path, pool

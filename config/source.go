@@ -89,16 +89,16 @@ func (t *table) inlineSecret(key, secret string) (string, error) {
 
 func (t *table) fileSecret(path string) (string, error) {
 	path = t.file.path(path)
-	text, mode, err := readFile(path)
+	text, mode, err := t.file.readOther(path)
 	if err == nil {
 		err = checkMode(path, mode)
 	}
 	return text, err
 }
 
-// readFile reads a whole file, and tells the mode of what it has read. Its
-// errors name the file.
-func readFile(path string) (text string, mode fs.FileMode, err error) {
+// readOther reads the whole of a file that f names, and tells the mode of what it
+// has read. Its errors name that file.
+func (f *file) readOther(path string) (text string, mode fs.FileMode, err error) {
 	// Without O_NONBLOCK, a pipe would be waited for before it is refused.
 	r, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -116,6 +116,7 @@ func readFile(path string) (text string, mode fs.FileMode, err error) {
 	if err != nil {
 		return "", 0, reason(path, err)
 	}
+	f.add(string(b))
 	return string(b), info.Mode(), nil
 }
 
