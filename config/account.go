@@ -68,6 +68,9 @@ func (t *table) checkAccountKeys(p *Provider) {
 			t.header(), f.name, whose, flowNames(func(o *flow) bool { return o.patterns }))
 		return
 	}
+	if isPattern(t.name()) && len(p.TokenCommand) > 0 && !namesMailbox(p.TokenCommand) {
+		t.file.fault(t.place.at(), "%s: the token_command%s is not told which mailbox it runs for; add %s to its arguments", t.header(), whose, mailboxWord)
+	}
 	t.complete(f, f.accountNeeds, whose)
 	for _, protocol := range []string{"imap", "smtp"} {
 		if key := protocol + "_user"; t.has(key) && p.Upstream(protocol) == nil {

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -21,7 +23,25 @@ func (t *table) tokenCommand() ([]string, time.Duration) {
 	if err := checkProgram(command[0]); command[0] != "" && err != nil {
 		t.file.fault(t.place.key("token_command").item(0).at(), "token_command: %v", err)
 	}
+	for i, arg := range command {
+		for _, word := range bracedWord.FindAllStringSubmatch(arg, -1) {
+			if word[1] != mailboxWord {
+				t.file.warn(t.place.key("token_command").item(i).at(), "token_command: %s stays as it is; only %s is replaced, by the mailbox", word[1], mailboxWord)
+			}
+		}
+	}
 	return command, timeout
+}
+
+// mailboxWord stands for the mailbox in a command.
+const mailboxWord = "{account}"
+
+// bracedWord finds what looks like it. ${NAME} is the shell's.
+var bracedWord = regexp.MustCompile(`(?:^|[^$])(\{\w+\})`)
+
+// namesMailbox reports whether a command is told for which mailbox it runs.
+func namesMailbox(command []string) bool {
+	return slices.ContainsFunc(command, func(arg string) bool { return strings.Contains(arg, mailboxWord) })
 }
 
 func checkProgram(path string) error {

@@ -50,7 +50,7 @@ func TestFlows(t *testing.T) {
 		}
 	}
 	command := c.Providers["command"]
-	if want := []string{"/bin/sh", "-c", "echo token of {account}"}; !slices.Equal(command.TokenCommand, want) || command.TokenCommandTimeout != 20*time.Second {
+	if want := []string{"/bin/sh", "-c", "echo ${HOME} {mailbox} {account}"}; !slices.Equal(command.TokenCommand, want) || command.TokenCommandTimeout != 20*time.Second {
 		t.Errorf("command %q, %v", command.TokenCommand, command.TokenCommandTimeout)
 	}
 	checkServiceAccountOf(t, c.Providers["robot"])
