@@ -39,8 +39,9 @@ func checkHash(hash string) error {
 	switch {
 	case again == hash && len(key)%8 != 0:
 		return errors.New(`is cut short; copy the whole line that "xoauthd hash-password" has printed`)
-	case again != hash, p.Iterations == 0, p.Parallelism == 0,
-		len(salt) < minSalt, len(salt) > maxSalt, len(key) < minKey, len(key) > maxKey:
+	case again != hash:
+		return whatElse(hash)
+	case p.Iterations == 0, p.Parallelism == 0, len(salt) < minSalt, len(salt) > maxSalt, len(key) < minKey, len(key) > maxKey:
 		return errNotHash
 	case p.Memory > maxMemory:
 		return fmt.Errorf(`each login would take %d KiB of memory (m), and %d is the most; make another with "xoauthd hash-password"`, p.Memory, maxMemory)
@@ -52,9 +53,14 @@ func checkHash(hash string) error {
 
 // whatElse guesses what a hash is that is none.
 func whatElse(hash string) error {
+	const id = "$argon2id$"
 	switch {
-	case strings.HasPrefix(hash, "$argon2id$"):
+	case strings.HasPrefix(hash, id):
 		return errors.New(`is cut short, or not whole; copy the whole line that "xoauthd hash-password" has printed`)
+	case strings.Contains(hash, `"`+id), strings.Contains(hash, `'`+id):
+		return errors.New("is more than the hash; write only what is between the quotes")
+	case strings.Contains(hash, id):
+		return errors.New("is more than the hash, which begins with " + id)
 	case strings.HasPrefix(hash, "$"):
 		return errors.New(`is a hash of another kind than argon2id; make one with "xoauthd hash-password"`)
 	case strings.Contains(hash, ",t="):
