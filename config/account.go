@@ -1,10 +1,12 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // accounts reads the accounts, of which a pattern makes one for each of its
@@ -19,7 +21,7 @@ func (t *table) accounts(providers map[string]*Provider) map[string]*Account {
 		if isPattern(a.name()) {
 			patterns = append(patterns, a.pattern(account))
 		} else {
-			a.checkWhole()
+			a.checkWhole(providers[account.Provider])
 			accounts[a.name()] = account
 			whole[strings.ToLower(a.name())] = account
 		}
@@ -36,9 +38,6 @@ func (t *table) accounts(providers map[string]*Provider) map[string]*Account {
 
 // account reads what a mailbox and a pattern have in common.
 func (t *table) account(providers map[string]*Provider) *Account {
-	if t.name() == "." || t.name() == ".." {
-		t.file.fault(t.place.at(), "%s: the name cannot be that of a page; write the mailbox's address", t.header())
-	}
 	t.require("provider", "name one of the [provider.NAME] tables")
 	a := &Account{
 		Name:     t.name(),
@@ -79,13 +78,35 @@ func (t *table) checkAccountKeys(p *Provider) {
 	}
 }
 
-// checkWhole tells of the keys of an account that is written out in full.
-func (t *table) checkWhole() {
+// checkWhole tells what is wrong with the name and the keys of an account that
+// is written out in full. Its provider may be nil.
+func (t *table) checkWhole(p *Provider) {
+	name := t.name()
+	if err := checkMailbox(name); err != nil {
+		t.file.fault(t.place.at(), "%s: the name %v; write the mailbox's address", t.header(), err)
+	} else if p != nil && p.wholeAddresses() && !strings.Contains(name, "@") && !t.has("imap_user") {
+		t.file.warn(t.place.at(), "%s: %s knows its mailboxes by their whole addresses; write one, with its @", t.header(), p.Title)
+	}
 	t.require("password_hash", `whoever reached the port could log in; make one with "xoauthd hash-password"`)
 	t.asked = append(t.asked, patternKeys...)
 	for _, key := range t.given(patternKeys...) {
 		t.fault(key, `only a pattern has one, such as [account."*@example.com"]`)
 	}
+}
+
+// checkMailbox says what is wrong with the name of a mailbox without showing it.
+// Some servers have names without @.
+func checkMailbox(name string) error {
+	local, domain, at := strings.Cut(name, "@")
+	switch {
+	case name == "." || name == "..":
+		return errors.New("cannot be that of a page")
+	case strings.ContainsFunc(name, unicode.IsSpace):
+		return errors.New("must not hold a space")
+	case at && (local == "" || domain == ""):
+		return errors.New("must have something on both sides of its @")
+	}
+	return nil
 }
 
 func checkPassword(s string) error {

@@ -55,7 +55,10 @@ func TestEverythingGiven(t *testing.T) {
 	if s := own.ClientSecret.Reveal(); s != "file secret" {
 		t.Errorf("secret %q", s)
 	}
-	c.Providers = nil
+	if w := c.Warnings; len(w) != 1 || w[0].Line != 78 {
+		t.Error(Faults(w))
+	}
+	c.Providers, c.Warnings = nil, nil
 	rest := &Config{
 		File:           filepath.Join(dir, "good", "full.toml"),
 		Fingerprint:    c.Fingerprint,
@@ -71,7 +74,7 @@ func TestEverythingGiven(t *testing.T) {
 				Name: "alice@example.com", Provider: "own", PasswordHash: hash, Line: 70,
 				IMAPUser: "shared@example.com", SMTPUser: "delegate@example.com", LoginHint: "delegate@example.com",
 			},
-			`bob "the" builder`: {Name: `bob "the" builder`, Provider: "outlook", PasswordHash: hash, Enabled: true, Line: 78, LoginHint: `bob "the" builder`},
+			`bob"the"builder`: {Name: `bob"the"builder`, Provider: "outlook", PasswordHash: hash, Enabled: true, Line: 78, LoginHint: `bob"the"builder`},
 		},
 	}
 	if !reflect.DeepEqual(c, rest) {

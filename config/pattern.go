@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -31,10 +32,18 @@ type mailbox struct {
 	key        string // "mailboxes: ", or empty in a password file
 }
 
-// fault is what is wrong with m, or doubtful. It does not name it: in a password
-// file, anything may stand in its place.
+// fault is what is wrong with m, or doubtful.
 func (m mailbox) fault(format string, args ...any) Fault {
 	return Fault{m.file, m.line, m.key + fmt.Sprintf(format, args...)}
+}
+
+// called is how m is spoken of. In a password file, a password may stand where
+// the name should.
+func (m mailbox) called() string {
+	if m.key == "" {
+		return "the name before the colon"
+	}
+	return strconv.Quote(m.name)
 }
 
 func isPattern(name string) bool { return strings.Contains(name, "*") }
@@ -43,7 +52,7 @@ func isPattern(name string) bool { return strings.Contains(name, "*") }
 // password for each, or from a list that shares one.
 func (t *table) pattern(a *Account) *pattern {
 	domain, ok := strings.CutPrefix(a.Name, "*@")
-	if !ok || domain == "" || strings.ContainsAny(domain, "*@") {
+	if !ok || domain == "" || strings.ContainsAny(domain, "*@ ") {
 		t.file.fault(t.place.at(), `%s: the one use of * is for all mailboxes of a domain, as in [account."*@example.com"]`, t.header())
 		t.asked = append(t.asked, patternKeys...)
 		return &pattern{account: a}
@@ -119,11 +128,15 @@ func (f *file) expand(p *pattern, whole, accounts map[string]*Account) {
 	named := map[string]int{} // in which line, by folded name
 	for _, m := range p.mailboxes {
 		folded := strings.ToLower(m.name)
-		switch own := whole[folded]; {
-		case !strings.HasSuffix(folded, suffix) || folded == suffix || isPattern(folded):
-			f.faults = append(f.faults, m.fault("is not a mailbox of %s; write its whole address", p.account.Name))
+		switch own, err := whole[folded], checkMailbox(m.name); {
+		case err != nil:
+			f.faults = append(f.faults, m.fault("%s %v", m.called(), err))
+		case isPattern(folded) || !strings.Contains(folded, "@"):
+			f.faults = append(f.faults, m.fault("%s is not a mailbox of %s; write its whole address", m.called(), p.account.Name))
+		case !strings.HasSuffix(folded, suffix):
+			f.faults = append(f.faults, m.fault("%s is of another domain than %s; it needs an account of its own", m.called(), p.account.Name))
 		case named[folded] > 0:
-			f.faults = append(f.faults, m.fault("the mailbox is there already, in line %d", named[folded]))
+			f.faults = append(f.faults, m.fault("%s is there already, in line %d", m.called(), named[folded]))
 		case own != nil:
 			f.warnings = append(f.warnings, m.fault("means nothing: the mailbox has an account of its own, [%s]", toml.Key{"account", own.Name}))
 		default:

@@ -69,6 +69,10 @@ func (p *Provider) microsoft(tenant string, f *flow) {
 	p.IMAP = &Upstream{Host: "outlook.office365.com", TLS: "implicit"}
 }
 
+// wholeAddresses reports whether p is known to have no other user names. Apple
+// asks for the part before the @.
+func (p *Provider) wholeAddresses() bool { return p.Preset != "" && p.Preset != "icloud" }
+
 // keep forgets what a preset knows and the flow has no use for.
 func (p *Provider) keep(f *flow) {
 	for key, url := range map[string]*string{
