@@ -29,7 +29,7 @@ func (t *table) expires(key, what string, end time.Time) {
 	switch day := end.Format(time.DateOnly); {
 	case end.IsZero() || left > notice:
 	case left <= 0:
-		t.file.warn(t.line(key), "%s: the %s expired on %s, and the provider refuses it since: register another there", key, what, day)
+		t.file.warn(t.line(key), "%s: the %s has expired, and the provider has refused it since %s: register another there", key, what, day)
 	default:
 		t.file.warn(t.line(key), "%s: the %s expires on %s: register another with the provider before", key, what, day)
 	}
