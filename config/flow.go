@@ -11,9 +11,10 @@ import (
 // means something to all of them.
 type flow struct {
 	name         string
-	needs        [][]string // keys of the provider; where there are several, one of them
-	accountNeeds [][]string // and of its accounts
-	takes        []string   // keys of either that it can do without
+	needs        [][]string        // keys of the provider; where there are several, one of them
+	accountNeeds [][]string        // and of its accounts
+	takes        []string          // keys of either that it can do without
+	remedies     map[string]string // where one gets what it needs, if not where others do
 
 	consent  bool // a person must consent, for each account
 	patterns bool // what it needs is no mailbox's own, so that it serves any
@@ -54,6 +55,7 @@ var flows = []flow{
 		needs:        [][]string{{"client_id"}, {"token_url"}},
 		accountNeeds: [][]string{variants("upstream_password")},
 		takes:        append([]string{"scopes"}, registration...),
+		remedies:     map[string]string{"upstream_password": "it is the person's own at the provider, and is better kept in an upstream_password_file"},
 	}, {
 		name:     "command",
 		needs:    [][]string{{"token_command"}},
@@ -154,7 +156,7 @@ func (t *table) complete(f *flow, needs [][]string, whose string) {
 		if preset || len(t.given(keys...)) > 0 {
 			continue
 		}
-		remedy := cmp.Or(remedies[keys[0]], "without a preset it must be given")
+		remedy := cmp.Or(f.remedies[keys[0]], remedies[keys[0]], "without a preset it must be given")
 		t.file.fault(t.place.at(), "%s has no %s, which the flow %q%s needs: %s", t.header(), keys[0], f.name, whose, remedy)
 	}
 }
