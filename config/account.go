@@ -64,7 +64,7 @@ func (t *table) checkAccountKeys(p *Provider) {
 	t.refuse(f, whose)
 	if isPattern(t.name()) && !f.patterns {
 		t.file.fault(t.place.at(), "%s: a pattern needs tokens for any mailbox, and the flow %q%s gives them for one alone; patterns go with %s",
-			t.header(), f.name, whose, flowNames(func(o *flow) bool { return o.patterns }))
+			t.header(), f.name, whose, enumerate(flowNames(func(o *flow) bool { return o.patterns })))
 		return
 	}
 	if isPattern(t.name()) && len(p.TokenCommand) > 0 && !namesMailbox(p.TokenCommand) {

@@ -88,15 +88,15 @@ func flowNamed(name string) *flow {
 	return &flows[i]
 }
 
-// flowNames returns the names of the flows for which is holds, in quotes.
-func flowNames(is func(*flow) bool) string {
+// flowNames returns the names of the flows for which is holds.
+func flowNames(is func(*flow) bool) []string {
 	var names []string
 	for i := range flows {
 		if is(&flows[i]) {
 			names = append(names, flows[i].name)
 		}
 	}
-	return enumerate(names)
+	return names
 }
 
 // uses reports whether key means something to f.
@@ -118,7 +118,7 @@ func (t *table) flow(preset string) *flow {
 	}
 	f := flowNamed(cmp.Or(name, usual))
 	if f == nil || ok && name == "" {
-		t.fault("flow", "%q is not one of %s", name, flowNames(func(*flow) bool { return true }))
+		t.unknownFlow(name)
 		return nil
 	}
 	if why := misfit(preset, f.name); why != "" {
@@ -131,6 +131,15 @@ func (t *table) flow(preset string) *flow {
 	return f
 }
 
+func (t *table) unknownFlow(name string) {
+	names := flowNames(func(*flow) bool { return true })
+	if near := nearest(name, names); near != "" {
+		t.fault("flow", "there is no flow %q; did you mean %q?", name, near)
+		return
+	}
+	t.fault("flow", "%q is not one of %s", name, enumerate(names))
+}
+
 // refuse tells of the keys that mean nothing with a flow, and takes them away:
 // nothing else is worth telling of them. If not of the table itself, it is said
 // whose flow it is.
@@ -139,8 +148,8 @@ func (t *table) refuse(f *flow, whose string) (any bool) {
 		if f.uses(key) {
 			continue
 		}
-		if others := flowNames(func(o *flow) bool { return o.uses(key) }); others != "" {
-			t.fault(key, "means nothing with the flow %q%s; it belongs to %s", f.name, whose, others)
+		if others := flowNames(func(o *flow) bool { return o.uses(key) }); len(others) > 0 {
+			t.fault(key, "means nothing with the flow %q%s; it belongs to %s", f.name, whose, enumerate(others))
 			t.asked = append(t.asked, key)
 			delete(t.values, key)
 			any = true
