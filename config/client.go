@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"crypto/rsa"
 	"crypto/tls"
 	"errors"
@@ -49,27 +50,27 @@ func (t *table) needless(without string, others []string, keys ...string) {
 // certificate reads the client's certificate and its private key, which is in
 // the same file unless it has a source of its own.
 func (t *table) certificate() *tls.Certificate {
-	apart := t.given("client_key_file", "client_key_credential")
-	keyText := t.secret("private key", checkKey,
+	path, text, err := t.certificateFile()
+	swapped := false
+	keyText := t.secret("private key", func(key string) error {
+		if swapped = isSwapped(text, key); swapped {
+			return errors.New("the certificate is in it, and the private key is in the client_certificate: swap the two")
+		}
+		return checkKey(key)
+	},
 		source{"client_key_file", t.fileSecret},
 		source{"client_key_credential", credentialSecret},
 	).Reveal()
-	path := t.text("client_certificate", "")
-	if path == "" {
+	apart := t.given("client_key_file", "client_key_credential")
+	switch {
+	case path == "" || swapped:
 		return nil
-	}
-	path = t.file.path(path)
-	text, mode, err := t.file.readOther(path)
-	if err == nil && holdsKey(text) {
-		err = checkMode(path, mode)
-	}
-	if err != nil {
+	case err != nil:
 		t.fault("client_certificate", "%v", err)
 		return nil
-	}
-	switch {
 	case len(apart) == 0 && !holdsKey(text):
-		err = errors.New("there is no private key in it: name its file by client_key_file")
+		_, err = parseCertificates(text)
+		err = cmp.Or(err, errors.New("there is no private key in it: name its file by client_key_file"))
 	case len(apart) == 0:
 		keyText, err = text, checkKey(text)
 	case holdsKey(text):
@@ -80,6 +81,20 @@ func (t *table) certificate() *tls.Certificate {
 	}
 	t.fault("client_certificate", "%s: %v", path, err)
 	return nil
+}
+
+// certificateFile reads the file of the certificate, if there is one.
+func (t *table) certificateFile() (path, text string, err error) {
+	path = t.text("client_certificate", "")
+	if path == "" {
+		return "", "", nil
+	}
+	path = t.file.path(path)
+	text, mode, err := t.file.readOther(path)
+	if err == nil && holdsKey(text) {
+		err = checkMode(path, mode)
+	}
+	return path, text, err
 }
 
 // keyPair returns the certificates of a file with the key of the first of them.

@@ -79,12 +79,19 @@ func material(t *testing.T) map[string]string {
 		account[key] = value
 		return toJSON(t, account)
 	}
+	der := func(text string) string {
+		block, _ := pem.Decode([]byte(text))
+		return string(block.Bytes)
+	}
 	return map[string]string{
 		"both.pem":        good + own,
 		"public.both.pem": good + own,
 		"chain.pem":       good + good,
 		"expired.pem":     certificate(t, today.AddDate(-2, 0, 0), today.AddDate(0, 0, -10)) + own,
 		"ending.pem":      certificate(t, today.AddDate(-2, 0, 0), today.AddDate(0, 0, 30)) + own,
+		"certificate.der": der(good),
+		"key.der":         der(own),
+		"both.pfx":        "\x30\x82\x09\x00\x02\x01\x03hunter", // as PKCS #12 begins
 		"pkcs1.key":       block("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(key)),
 		"public.pem.key":  own,
 		"other.key":       pkcs8(t, must[*rsa.PrivateKey](t)(otherKey())),

@@ -23,7 +23,40 @@ func blocks(text string) (all []*pem.Block) {
 
 func isKey(b *pem.Block) bool { return strings.HasSuffix(b.Type, "PRIVATE KEY") }
 
+func isCertificate(b *pem.Block) bool { return b.Type == "CERTIFICATE" }
+
 func holdsKey(text string) bool { return slices.ContainsFunc(blocks(text), isKey) }
+
+// isSwapped reports whether of a certificate's file and that of its key each is
+// the other.
+func isSwapped(certificate, key string) bool {
+	only := func(text string, is, isNot func(*pem.Block) bool) bool {
+		all := blocks(text)
+		return slices.ContainsFunc(all, is) && !slices.ContainsFunc(all, isNot)
+	}
+	return only(certificate, isKey, isCertificate) && only(key, isCertificate, isKey)
+}
+
+// noPEM says what a file is that has not what was looked for, and how to get that
+// out of it. DER (ITU-T X.690) begins with a SEQUENCE and its length.
+func noPEM(text, what string) error {
+	_, err := x509.ParseCertificate([]byte(text))
+	switch {
+	case !strings.HasPrefix(text, "\x30\x82") && !strings.HasPrefix(text, "\x30\x80"):
+		return fmt.Errorf("there is no %s in PEM format in it", what)
+	case err == nil:
+		return errors.New(`what is in it is not PEM but DER: "openssl x509 -inform der -in OLD -out NEW" makes PEM of the certificate`)
+	case isDERKey(text):
+		return errors.New(`what is in it is not PEM but DER: "openssl pkey -inform der -in OLD -out NEW" makes PEM of the private key`)
+	}
+	return errors.New(`what is in it is not PEM: if it is a .pfx or .p12, "openssl pkcs12 -in OLD -nodes -out NEW" makes PEM of the certificate and its private key`)
+}
+
+func isDERKey(text string) bool {
+	_, err1 := x509.ParsePKCS1PrivateKey([]byte(text))
+	_, err8 := x509.ParsePKCS8PrivateKey([]byte(text))
+	return err1 == nil || err8 == nil
+}
 
 // parseKey returns the private key in a PEM file. Its errors show nothing of it.
 func parseKey(text string) (*rsa.PrivateKey, error) {
@@ -44,7 +77,7 @@ func parseKey(text string) (*rsa.PrivateKey, error) {
 		}
 		return key, nil
 	}
-	return nil, errors.New("there is no private key in PEM format in it")
+	return nil, noPEM(text, "private key")
 }
 
 // decodeKey reads PKCS #1 and #8. What package x509 would say is nothing to act
@@ -52,7 +85,7 @@ func parseKey(text string) (*rsa.PrivateKey, error) {
 func decodeKey(b *pem.Block) (key any, err error) {
 	switch {
 	case b.Type == "ENCRYPTED PRIVATE KEY" || b.Headers["DEK-Info"] != "": // RFC 1421 section 4.6.1.3
-		return nil, errors.New(`the private key is encrypted; decrypt it with "openssl pkey"`)
+		return nil, errors.New(`the private key is encrypted; decrypt it with "openssl pkey -in OLD -out NEW"`)
 	case b.Type == "PRIVATE KEY":
 		key, err = x509.ParsePKCS8PrivateKey(b.Bytes)
 	case b.Type == "RSA PRIVATE KEY":
@@ -72,7 +105,7 @@ func checkKey(text string) error {
 // parseCertificates returns the certificates in a PEM file.
 func parseCertificates(text string) (all []*x509.Certificate, err error) {
 	for _, b := range blocks(text) {
-		if b.Type != "CERTIFICATE" {
+		if !isCertificate(b) {
 			continue
 		}
 		c, err := x509.ParseCertificate(b.Bytes)
@@ -82,7 +115,7 @@ func parseCertificates(text string) (all []*x509.Certificate, err error) {
 		all = append(all, c)
 	}
 	if len(all) == 0 {
-		return nil, errors.New("there is no certificate in PEM format in it")
+		return nil, noPEM(text, "certificate")
 	}
 	return all, nil
 }

@@ -169,7 +169,7 @@ func (t *table) roots() (string, *x509.CertPool) {
 		return "", nil
 	}
 	if !pool.AppendCertsFromPEM([]byte(pem)) {
-		t.fault("ca_file", "%s: there is no certificate in PEM format in it", path)
+		t.fault("ca_file", "%s: %v", path, noPEM(pem, "certificate"))
 	}
 	return path, pool
 }
