@@ -2,7 +2,7 @@ package proxy
 
 // A saying is how some server says no, and what that means there.
 type saying struct {
-	code  string // an enhanced code of SMTP (RFC 3463) or, in brackets, a code of IMAP (RFC 5530)
+	code  string // an enhanced code of SMTP (RFC 3463) or, in brackets, a code of IMAP (RFC 5530) or POP3 (RFC 3206)
 	words string // a part of what is said
 	hint  string
 }
@@ -14,6 +14,8 @@ const (
 	submissions  = "Exchange takes three submissions of a mailbox at a time: let programs send one after another, or bound their sessions with limits.sessions_per_account."
 	webLogin     = "Google holds this login for unusual: sign in as its user in a web browser once, and confirm there that it was you."
 	imapDisabled = "Have IMAP enabled in the settings of the mailbox, or by its administrator."
+	popDisabled  = "Have POP enabled in the settings of the mailbox, or by its administrator."
+	inUse        = "Another program has the mailbox for itself: it has to let go first."
 	googleUser   = "Google does not take the token for this mailbox: authorize again and sign in as its user, with the scope https://mail.google.com/; for a service account, an administrator allows it that scope for the whole domain."
 )
 
@@ -45,6 +47,8 @@ var sayings = []saying{
 		"Microsoft slows this mailbox down, as it is asked for too much: have programs look for mail less often and with fewer connections. It ends by itself."},
 	{"", "authenticated but not connected",
 		"The login is good, but the mailbox does not open. IMAP may be switched off for it (Set-CASMailbox <mailbox> -ImapEnabled $true); the token may be another user's, who has no rights on this mailbox; an application may lack them too (Add-MailboxPermission)."},
+	{"", "command is not valid in this state",
+		"Exchange does not take this login now: POP may be switched off for the mailbox (Set-CASMailbox <mailbox> -PopEnabled $true), or the server wants TLS from the first octet on (port 995)."},
 
 	// Google
 	{"", "application-specific password required",
@@ -59,23 +63,31 @@ var sayings = []saying{
 	{"", "imap access is disabled", imapDisabled},
 	{"", "imap is disabled", imapDisabled},
 	{"", "not enabled for imap", imapDisabled},
+	{"", "pop access is disabled", popDisabled},
+	{"", "not enabled for pop", popDisabled},
 
 	// Yahoo and AOL
 	{"", "#auth005", "Yahoo has closed this login for a while after too many failures: stop what fails, wait an hour, and see that what logs in is a token or an app password of this user."},
 
-	// Whoever goes by RFC 5530
+	// Whoever goes by RFC 5530, or by RFC 2449
 	{"[limit]", "", "The server limits how many logins an account may have, or how often: have fewer programs connected, or let them look for mail less often."},
-	{"[inuse]", "", "Another program has the mailbox for itself: it has to let go first."},
+	{"[inuse]", "", inUse},
+	{"[in-use]", "", inUse},
+	{"[login-delay]", "", "The server wants more time between two logins: have programs look for mail less often."},
 }
 
 // tokenSayings are for an access token that was refused, although it is fresh.
 var tokenSayings = []saying{
 	{"", "no authenticate failed.",
 		"Microsoft does not take the token for this mailbox. A person must sign in as its user, with the scope IMAP.AccessAsUser.All of outlook.office.com; an application needs IMAP.AccessAsApp, New-ServicePrincipal with the object id of the enterprise application, and Add-MailboxPermission."},
+	{"", "authentication failure: unknown user name or bad password",
+		"Microsoft does not take the token for this mailbox. Its user must sign in with the scope POP.AccessAsUser.All of outlook.office.com, once more if that is new, and POP must be enabled for it; an application needs POP.AccessAsApp, New-ServicePrincipal with the object id of the enterprise application, and Add-MailboxPermission."},
 	{"5.7.3", "",
 		"Microsoft does not take the token for this mailbox. A person must sign in as its user, or as a delegate of a shared one, with the scope SMTP.Send of outlook.office.com; an application needs SMTP.SendAsApp, New-ServicePrincipal with the object id of the enterprise application, and Add-MailboxPermission."},
 	{"5.7.8", "username and password not accepted", googleUser},
 	{"[authenticationfailed]", "invalid credentials (failure)", googleUser},
+	{"[auth]", "username and password not accepted", googleUser},
+	{"[auth]", "invalid credentials", googleUser},
 	{"[authenticationfailed]", "authenticate invalid credentials",
 		"Yahoo does not take the token for this mailbox: authorize again and sign in as its user, with the scope mail-w."},
 }
@@ -84,6 +96,7 @@ var tokenSayings = []saying{
 var passwordSayings = []saying{
 	{"", "no authenticate failed.", noPasswords},
 	{"", "no login failed.", noPasswords},
+	{"", "authentication failure: unknown user name or bad password", noPasswords},
 	{"5.7.3", "", noPasswords},
 	{"[expired]", "", "The password has expired: set another at the provider, and give it to xoauthd."},
 }
@@ -91,7 +104,7 @@ var passwordSayings = []saying{
 // What a refusal means whose words are not known: of a token, of a password at
 // iCloud, and of a password elsewhere.
 const (
-	otherMailbox = "Either another mailbox was chosen at the provider, or this way in (IMAP, SMTP) is not enabled for the mailbox."
+	otherMailbox = "Either another mailbox was chosen at the provider, or this way in (IMAP, POP3, SMTP) is not enabled for the mailbox."
 	appleMailbox = "iCloud takes app-specific passwords only: make one at account.apple.com. For IMAP, the user may have to be the address without its domain."
 	appPassword  = "The server refuses the password. Where the account has two-step sign-in it must be an app password, made in the account's settings at the provider; such passwords end when the account's own is changed."
 )
