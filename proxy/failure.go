@@ -38,6 +38,7 @@ const (
 type answer struct {
 	imap  imap.ResponseCode // RFC 5530
 	smtp  string            // reply code (RFC 4954) and enhanced code (RFC 3463)
+	pop3  string            // response code (RFC 2449, RFC 3206)
 	text  string            // to the client
 	level slog.Level
 }
@@ -47,18 +48,18 @@ type answer struct {
 // mail program that hears so of a passing fault forgets the right one, and an
 // MTA that hears 5xx bounces instead of queueing.
 var answers = map[Result]answer{
-	BadCredentials:     {imap.ResponseCodeAuthenticationFailed, "535 5.7.8", "unknown user name or wrong password", slog.LevelWarn},
-	NeedsAuthorization: {imap.ResponseCodeContactAdmin, "454 4.7.0", "this account must be authorized by a person", slog.LevelError},
-	ProviderDown:       {imap.ResponseCodeUnavailable, "454 4.4.3", "the provider gives no access token for now; try again later", slog.LevelWarn},
-	Misconfigured:      {imap.ResponseCodeContactAdmin, "454 4.3.5", "xoauthd is not configured for this; see its log", slog.LevelError},
-	UpstreamDown:       {imap.ResponseCodeUnavailable, "454 4.4.1", "the mail server cannot be reached or is not ready; try again later", slog.LevelWarn},
-	UpstreamRefused:    {imap.ResponseCodeAuthorizationFailed, "454 4.7.1", "the mail server does not let the account in", slog.LevelError},
-	TooManySessions:    {imap.ResponseCodeLimit, "454 4.3.2", "too many sessions; try again later", slog.LevelWarn},
-	Violation:          {imap.ResponseCodeClientBug, "500 5.5.2", "this is not how to log in here", slog.LevelWarn},
-	TimedOut:           {imap.ResponseCodeUnavailable, "421 4.4.2", "logging in took too long", slog.LevelInfo},
-	Stopping:           {imap.ResponseCodeUnavailable, "421 4.3.2", "xoauthd is stopping; try again in a moment", slog.LevelInfo},
-	Internal:           {imap.ResponseCodeServerBug, "454 4.3.0", "internal error; see the log of xoauthd", slog.LevelError},
-	NoLogin:            {imap.ResponseCodeUnavailable, "421 4.4.2", "good bye", slog.LevelDebug},
+	BadCredentials:     {imap.ResponseCodeAuthenticationFailed, "535 5.7.8", "AUTH", "unknown user name or wrong password", slog.LevelWarn},
+	NeedsAuthorization: {imap.ResponseCodeContactAdmin, "454 4.7.0", "SYS/PERM", "this account must be authorized by a person", slog.LevelError},
+	ProviderDown:       {imap.ResponseCodeUnavailable, "454 4.4.3", "SYS/TEMP", "the provider gives no access token for now; try again later", slog.LevelWarn},
+	Misconfigured:      {imap.ResponseCodeContactAdmin, "454 4.3.5", "SYS/PERM", "xoauthd is not configured for this; see its log", slog.LevelError},
+	UpstreamDown:       {imap.ResponseCodeUnavailable, "454 4.4.1", "SYS/TEMP", "the mail server cannot be reached or is not ready; try again later", slog.LevelWarn},
+	UpstreamRefused:    {imap.ResponseCodeAuthorizationFailed, "454 4.7.1", "SYS/PERM", "the mail server does not let the account in", slog.LevelError},
+	TooManySessions:    {imap.ResponseCodeLimit, "454 4.3.2", "IN-USE", "too many sessions; try again later", slog.LevelWarn},
+	Violation:          {imap.ResponseCodeClientBug, "500 5.5.2", "SYS/PERM", "this is not how to log in here", slog.LevelWarn},
+	TimedOut:           {imap.ResponseCodeUnavailable, "421 4.4.2", "SYS/TEMP", "logging in took too long", slog.LevelInfo},
+	Stopping:           {imap.ResponseCodeUnavailable, "421 4.3.2", "SYS/TEMP", "xoauthd is stopping; try again in a moment", slog.LevelInfo},
+	Internal:           {imap.ResponseCodeServerBug, "454 4.3.0", "SYS/TEMP", "internal error; see the log of xoauthd", slog.LevelError},
+	NoLogin:            {imap.ResponseCodeUnavailable, "421 4.4.2", "SYS/TEMP", "good bye", slog.LevelDebug},
 }
 
 // An Error is a failure with its kind. The cause is for the log; the client is
@@ -125,7 +126,8 @@ func failure(err error) *Error {
 }
 
 // maxDetail bounds what a client is told in an upstream's words: with the rest
-// it must fit a reply line of SMTP (RFC 5321 section 4.5.3.1.5).
+// it must fit a reply line of SMTP and of POP3, both 512 octets (RFC 5321 section
+// 4.5.3.1.5, RFC 2449 section 4).
 const maxDetail = 300
 
 // text is what the client is told, in ASCII: neither a reply of SMTP nor a

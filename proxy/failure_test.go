@@ -66,6 +66,9 @@ func TestAnswers(t *testing.T) {
 		if wrong := a.imap == "AUTHENTICATIONFAILED"; wrong != (r == BadCredentials) {
 			t.Errorf("%s: a mail program would forget the password at %s, or not", r, a.imap)
 		}
+		if wrong := a.pop3 == "AUTH"; a.pop3 == "" || wrong != (r == BadCredentials) {
+			t.Errorf("%s: a mail program would forget the password at %q, or not", r, a.pop3)
+		}
 	}
 	imap, smtp := map[string]Result{}, map[string]Result{}
 	for _, r := range []Result{BadCredentials, NeedsAuthorization, ProviderDown, UpstreamRefused, TooManySessions} {
@@ -132,12 +135,12 @@ func TestAnswersDocumented(t *testing.T) {
 			t.Errorf("the manual does not have %s", r)
 		} else if text, _, _ = strings.Cut(text, "\n.It"); r != NoLogin && !strings.Contains(text, ".Bq "+string(a.imap)+" ,\n") {
 			t.Errorf("the manual says of %s: %s", r, text)
-		} else if _, enhanced, _ := strings.Cut(a.smtp, "."); r != NoLogin && !strings.Contains(text, enhanced+".") {
+		} else if _, enhanced, _ := strings.Cut(a.smtp, "."); r != NoLogin && !strings.Contains(text, enhanced+",\n.Bq "+a.pop3+" .") {
 			t.Errorf("the manual says of %s: %s", r, text)
 		}
 		for line := range strings.Lines(string(readme)) {
 			if strings.HasPrefix(line, "| ") && strings.Contains(line, "| `"+string(r)+"` |") &&
-				!strings.HasSuffix(line, fmt.Sprintf("| `[%s]` | %s |\n", a.imap, a.smtp)) {
+				!strings.HasSuffix(line, fmt.Sprintf("| `[%s]` | %s | `[%s]` |\n", a.imap, a.smtp, a.pop3)) {
 				t.Errorf("README.md says of %s: %s", r, line)
 			}
 		}

@@ -9,6 +9,7 @@ import (
 	gosasl "github.com/emersion/go-sasl"
 
 	imapdialogue "github.com/xoauthd/xoauthd/proxy/imap"
+	pop3dialogue "github.com/xoauthd/xoauthd/proxy/pop3"
 	"github.com/xoauthd/xoauthd/proxy/sasl"
 	smtpdialogue "github.com/xoauthd/xoauthd/proxy/smtp"
 	"github.com/xoauthd/xoauthd/proxy/wire"
@@ -88,6 +89,18 @@ var protocols = map[string]*protocol{
 		unseen:  []string{"PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES"},
 		early:   true,
 	},
+	"pop3": {
+		server: func(c *wire.Conn, extensions func(string) []string) server {
+			return pop3dialogue.NewServer(c, extensions(""))
+		},
+		client: func(c *wire.Conn, config *tls.Config, _ string) (client, error) {
+			return pop3dialogue.NewClient(c, config)
+		},
+		status:  func(a answer) string { return a.pop3 },
+		refused: refusedPOP3,
+		open:    func(c client) error { return c.(*pop3dialogue.Client).Stat() },
+		unseen:  []string{"TOP", "UIDL"},
+	},
 }
 
 func refusedIMAP(err error, certain bool) (words string, passing, ok bool) {
@@ -119,6 +132,14 @@ func refusedIMAP(err error, certain bool) (words string, passing, ok bool) {
 
 func refusedSMTP(err error, _ bool) (words string, passing, ok bool) {
 	var r *smtpdialogue.Refusal
+	if !errors.As(err, &r) {
+		return "", false, false
+	}
+	return r.Error(), r.Temporary(), true
+}
+
+func refusedPOP3(err error, _ bool) (words string, passing, ok bool) {
+	var r *pop3dialogue.Refusal
 	if !errors.As(err, &r) {
 		return "", false, false
 	}

@@ -46,7 +46,7 @@ type Account interface {
 
 // A Listener is a place where clients come in.
 type Listener struct {
-	Protocol  string      // "imap" or "smtp"
+	Protocol  string      // "imap", "smtp" or "pop3"
 	Provider  string      // whose accounts it serves; empty for all
 	Upstreams []*Upstream // those that it can lead to
 }

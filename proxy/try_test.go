@@ -3,6 +3,7 @@ package proxy
 import (
 	"log/slog"
 	"net"
+	"slices"
 	"testing"
 	"testing/synctest"
 )
@@ -12,6 +13,8 @@ func TestTry(t *testing.T) {
 	const hello = "U> * OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2] hello"
 	const auth = "U< A1 AUTHENTICATE XOAUTH2 b64(user=joe@example.com^Aauth=Bearer t0ken^A^A)"
 	const accepted = "U> A1 OK [CAPABILITY IMAP4rev1] logged in"
+	pop3 := []string{"U> +OK hello", "U< CAPA", "U> +OK", "U> SASL XOAUTH2", "U> .", "U< AUTH XOAUTH2", "U> + ",
+		"U< b64(user=joe@example.com^Aauth=Bearer t0ken^A^A)", "U> +OK in", "U< STAT"}
 	for _, test := range []struct {
 		name, protocol string
 		script         []string
@@ -29,6 +32,9 @@ func TestTry(t *testing.T) {
 		{"stalls", "imap", []string{hello, auth, accepted, "U< A2 EXAMINE INBOX", "~ 28s", "U$"}, UpstreamDown, ""},
 		{"submission has no mailbox", "smtp", []string{"U> 220 hello", "U< EHLO localhost", "U> 250-x",
 			"U> 250 AUTH XOAUTH2", "U< AUTH XOAUTH2 ...", "U> 235 2.7.0 yes", "U< QUIT", "U$"}, "", ""},
+		{"POP3 opens the mailbox, and deletes nothing", "pop3", slices.Concat(pop3, []string{"U> +OK 2 320", "U< QUIT", "U$"}), "", ""},
+		{"POP3 does not open the mailbox", "pop3", slices.Concat(pop3, []string{"U> -ERR [SYS/PERM] not for POP", "U$"}), UpstreamRefused, "-ERR [SYS/PERM] not for POP"},
+		{"POP3 does not open the mailbox now", "pop3", slices.Concat(pop3, []string{"U> -ERR [IN-USE] locked", "U$"}), UpstreamDown, "-ERR [IN-USE] locked"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
