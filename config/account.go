@@ -52,6 +52,7 @@ func (t *table) account(providers map[string]*Provider) *Account {
 	a.UpstreamPassword = t.secret("password", checkPassword, t.sources("upstream_password")...)
 	a.IMAPUser = t.text("imap_user", "")
 	a.SMTPUser = t.text("smtp_user", "")
+	a.POP3User = t.text("pop3_user", "")
 	a.LoginHint = t.text("login_hint", a.Name)
 	return a
 }
@@ -71,7 +72,7 @@ func (t *table) checkAccountKeys(p *Provider) {
 		t.file.fault(t.place.at(), "%s: the token_command%s is not told which mailbox it runs for; add %s to its arguments", t.header(), whose, mailboxWord)
 	}
 	t.complete(f, f.accountNeeds, whose)
-	for _, protocol := range []string{"imap", "smtp"} {
+	for _, protocol := range Protocols() {
 		if key := protocol + "_user"; t.has(key) && p.Upstream(protocol) == nil {
 			t.fault(key, "means nothing here: the provider %q has no %s server", p.Name, protocol)
 		}

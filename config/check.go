@@ -85,7 +85,7 @@ func (f *file) checkListener(l Listener, providers map[string]*Provider) {
 			return
 		}
 	}
-	f.fault(l.Line, `[[listener]] is for %s, but no provider that it serves has an %[1]s server: add %[1]s = { host = "%[1]s.example.com" } to [%s]`,
+	f.fault(l.Line, `[[listener]] is for %s, but no provider that it serves has a server for that: add %[1]s = { host = "%[1]s.example.com" } to [%s]`,
 		l.Protocol, toml.Key{"provider", slices.Min(slices.Collect(maps.Keys(served)))})
 }
 

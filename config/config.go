@@ -80,9 +80,12 @@ type Metrics struct {
 	Address string
 }
 
+// Protocols returns those that a listener may have, and a provider servers for.
+func Protocols() []string { return []string{"imap", "smtp", "pop3"} }
+
 // A Listener is where clients connect.
 type Listener struct {
-	Protocol string // "imap" or "smtp"
+	Protocol string // one of Protocols
 	Address  string // loopback only: passwords come in the clear
 	Provider string // whose accounts alone it serves; empty: every provider's
 	Line     int    // in the file
@@ -129,7 +132,7 @@ type Provider struct {
 	CAFile  string         // more certificates to trust, in PEM; may be empty
 	RootCAs *x509.CertPool // the system's and CAFile's; nil: the system's
 
-	IMAP, SMTP *Upstream // nil: the provider has none
+	IMAP, SMTP, POP3 *Upstream // nil: the provider has none
 }
 
 // Upstream returns the provider's server for a listener's protocol, or nil if
@@ -140,6 +143,8 @@ func (p *Provider) Upstream(protocol string) *Upstream {
 		return p.IMAP
 	case "smtp":
 		return p.SMTP
+	case "pop3":
+		return p.POP3
 	}
 	return nil
 }
@@ -168,6 +173,7 @@ type Account struct {
 	UpstreamPassword Secret // for the flows "password" and "app_password"
 	IMAPUser         string // at the upstream; empty: the name
 	SMTPUser         string
+	POP3User         string
 	LoginHint        string // who signs in at the provider: the name, or a delegate of the mailbox
 }
 
@@ -179,6 +185,8 @@ func (a *Account) User(protocol string) string {
 		return cmp.Or(a.IMAPUser, a.Name)
 	case "smtp":
 		return cmp.Or(a.SMTPUser, a.Name)
+	case "pop3":
+		return cmp.Or(a.POP3User, a.Name)
 	}
 	return a.Name
 }

@@ -48,6 +48,7 @@ func TestEverythingGiven(t *testing.T) {
 		CAFile:                     filepath.Join(dir, "ca.pem"),
 		IMAP:                       &Upstream{"::1", 993, "implicit"},
 		SMTP:                       &Upstream{"smtp.example.com", 2525, "starttls"},
+		POP3:                       &Upstream{"pop.example.com", 110, "starttls"},
 	}
 	if !reflect.DeepEqual(own, want) {
 		t.Errorf("provider:\n%+v\nwant:\n%+v", own, want)
@@ -55,7 +56,7 @@ func TestEverythingGiven(t *testing.T) {
 	if s := own.ClientSecret.Reveal(); s != "file secret" {
 		t.Errorf("secret %q", s)
 	}
-	if w := c.Warnings; len(w) != 1 || w[0].Line != 78 {
+	if w := c.Warnings; len(w) != 1 || w[0].Line != 80 {
 		t.Error(Faults(w))
 	}
 	c.Providers, c.Warnings = nil, nil
@@ -71,10 +72,10 @@ func TestEverythingGiven(t *testing.T) {
 		Listeners:      []Listener{{"imap", "127.0.0.2:1143", "own", 23}, {"smtp", "[::1]:1143", "", 28}},
 		Accounts: map[string]*Account{
 			"alice@example.com": {
-				Name: "alice@example.com", Provider: "own", PasswordHash: hash, Line: 70,
-				IMAPUser: "shared@example.com", SMTPUser: "delegate@example.com", LoginHint: "delegate@example.com",
+				Name: "alice@example.com", Provider: "own", PasswordHash: hash, Line: 71,
+				IMAPUser: "shared@example.com", SMTPUser: "delegate@example.com", POP3User: "pop", LoginHint: "delegate@example.com",
 			},
-			`bob"the"builder`: {Name: `bob"the"builder`, Provider: "outlook", PasswordHash: hash, Enabled: true, Line: 78, LoginHint: `bob"the"builder`},
+			`bob"the"builder`: {Name: `bob"the"builder`, Provider: "outlook", PasswordHash: hash, Enabled: true, Line: 80, LoginHint: `bob"the"builder`},
 		},
 	}
 	if !reflect.DeepEqual(c, rest) {
@@ -100,6 +101,7 @@ func TestPresetsAndWhatOverridesThem(t *testing.T) {
 			AuthorizationParams: map[string]string{"prompt": "select_account"},
 			IMAP:                &Upstream{"imap.example.com", 993, "implicit"},
 			SMTP:                &Upstream{"smtp.gmail.com", 587, "starttls"},
+			POP3:                &Upstream{"pop.gmail.com", 995, "implicit"},
 		},
 		"microsoft": {
 			Preset:           "microsoft",
@@ -132,6 +134,7 @@ func TestPresetsAndWhatOverridesThem(t *testing.T) {
 			}
 			want.AuthorizationParams = map[string]string{}
 			want.IMAP = &Upstream{"outlook.office365.com", 993, "implicit"}
+			want.POP3 = &Upstream{"outlook.office365.com", 995, "implicit"}
 		}
 		if got := c.Providers[name]; !reflect.DeepEqual(got, want) {
 			t.Errorf("%s:\n%+v\nwant:\n%+v", name, got, want)
@@ -155,8 +158,10 @@ func TestUpstreamAddress(t *testing.T) {
 	if a := p.Upstream("smtp").Address(); a != "smtp.example.com:465" {
 		t.Error(a)
 	}
-	if u := p.Upstream("pop3"); u != nil {
-		t.Error(u)
+	for _, protocol := range []string{"pop3", "nntp"} {
+		if u := p.Upstream(protocol); u != nil {
+			t.Error(u)
+		}
 	}
 }
 

@@ -83,11 +83,11 @@ func TestExampleOfAWholeProvider(t *testing.T) {
 	block := regexp.MustCompile(`(?m)^# \[provider\.example\]\n(# .*\n)+`).FindString(text)
 	block = regexp.MustCompile(`(?m)^# `).ReplaceAllString(block, "")
 	given := loadExample(t, text+block).Providers["example"]
-	if given == nil || given.IMAP == nil || given.SMTP == nil || given.Issuer == "" {
+	if given == nil || given.IMAP == nil || given.SMTP == nil || given.POP3 == nil || given.Issuer == "" {
 		t.Fatalf("%+v", given)
 	}
 	told := regexp.MustCompile(`(?m)^(redirect_url|auth_style|mechanism) .*\n|, tls = "implicit"|, port = \d+`)
-	if n := len(told.FindAllString(block, -1)); n != 6 {
+	if n := len(told.FindAllString(block, -1)); n != 8 {
 		t.Fatalf("%d keys with defaults", n)
 	}
 	omitted := loadExample(t, text+told.ReplaceAllString(block, "")).Providers["example"]
@@ -141,7 +141,7 @@ func TestExampleNamesEveryKey(t *testing.T) {
 	known := map[string]bool{}
 	for _, f := range faults {
 		if _, keys, ok := strings.Cut(f.Message, "the keys there are "); ok {
-			for _, quoted := range regexp.MustCompile(`[a-z_]+`).FindAllString(keys, -1) {
+			for _, quoted := range regexp.MustCompile(`[a-z0-9_]+`).FindAllString(keys, -1) {
 				known[quoted] = true
 			}
 		}

@@ -123,11 +123,12 @@ func TestFlowsNameKnownKeys(t *testing.T) {
 
 func TestUser(t *testing.T) {
 	a := &Account{Name: "a"}
-	shared := &Account{Name: "a", IMAPUser: "b", SMTPUser: "c"}
+	shared := &Account{Name: "a", IMAPUser: "b", SMTPUser: "c", POP3User: "d"}
 	for _, row := range []struct{ protocol, own, other string }{
 		{"imap", "a", "b"},
 		{"smtp", "a", "c"},
-		{"pop3", "a", "a"},
+		{"pop3", "a", "d"},
+		{"nntp", "a", "a"},
 	} {
 		if own, other := a.User(row.protocol), shared.User(row.protocol); own != row.own || other != row.other {
 			t.Errorf("%s: %s and %s", row.protocol, own, other)

@@ -59,6 +59,8 @@ type file struct {
 	withheld Faults
 	listens  []endpoint
 	accounts []*table // with their patterns, sorted by line
+
+	presetScopes []*Provider // whose scopes the file does not set
 }
 
 func (f *file) fault(line int, format string, args ...any) {

@@ -57,7 +57,7 @@ func (t *table) pattern(a *Account) *pattern {
 		t.asked = append(t.asked, patternKeys...)
 		return &pattern{account: a}
 	}
-	for _, key := range t.given("imap_user", "smtp_user") {
+	for _, key := range t.given("imap_user", "smtp_user", "pop3_user") {
 		t.fault(key, "means nothing for a pattern, whose mailboxes log in as themselves; write an account in full for another")
 	}
 	t.keepOne("password", "password_file", "password_hash")

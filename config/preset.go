@@ -1,5 +1,7 @@
 package config
 
+import "slices"
+
 // Presets returns the names of the presets, sorted.
 func Presets() []string { return []string{"google", "icloud", "microsoft", "outlook"} }
 
@@ -46,6 +48,7 @@ func (p *Provider) google(f *flow) {
 	p.AuthorizationParams = map[string]string{"access_type": "offline", "prompt": "consent"}
 	p.IMAP = &Upstream{Host: "imap.gmail.com", TLS: "implicit"}
 	p.SMTP = &Upstream{Host: "smtp.gmail.com", TLS: "implicit"}
+	p.POP3 = &Upstream{Host: "pop.gmail.com", TLS: "implicit"}
 }
 
 // microsoft sets what is the same for companies and for persons. There is no
@@ -56,7 +59,7 @@ func (p *Provider) microsoft(tenant string, f *flow) {
 	p.DeviceAuthorizationURL = base + "devicecode"
 	p.TokenURL = base + "token"
 	p.Scopes = []string{
-		"https://outlook.office.com/IMAP.AccessAsUser.All",
+		scopeIMAP,
 		"https://outlook.office.com/SMTP.Send",
 		"offline_access",
 	}
@@ -67,6 +70,27 @@ func (p *Provider) microsoft(tenant string, f *flow) {
 		p.Scopes = []string{"https://outlook.office365.com/.default"}
 	}
 	p.IMAP = &Upstream{Host: "outlook.office365.com", TLS: "implicit"}
+	p.POP3 = &Upstream{Host: "outlook.office365.com", TLS: "implicit"}
+}
+
+// Microsoft's scopes for reading mail.
+const (
+	scopeIMAP = "https://outlook.office.com/IMAP.AccessAsUser.All"
+	scopePOP3 = "https://outlook.office.com/POP.AccessAsUser.All"
+)
+
+// addScopes adds Microsoft's scope for POP3 where a listener leads there by it.
+// Elsewhere it is not asked for: a registration that lacks the permission would
+// be refused, or its users asked to consent to what nobody uses.
+func (f *file) addScopes(c *Config) {
+	for _, p := range f.presetScopes {
+		served := slices.ContainsFunc(c.Listeners, func(l Listener) bool {
+			return l.Protocol == "pop3" && (l.Provider == "" || l.Provider == p.Name)
+		})
+		if i := slices.Index(p.Scopes, scopeIMAP); i >= 0 && served {
+			p.Scopes = slices.Insert(p.Scopes, i+1, scopePOP3)
+		}
+	}
 }
 
 // wholeAddresses reports whether p is known to have no other user names. Apple

@@ -36,11 +36,15 @@ func (t *table) provider(web *Web) *Provider {
 	p.RedirectURL = t.redirectURL(p.RedirectURL)
 	p.Issuer = t.url("issuer", p.Issuer)
 	p.Scopes = t.texts("scopes", p.Scopes)
+	if !t.has("scopes") {
+		t.file.presetScopes = append(t.file.presetScopes, p)
+	}
 	p.AuthorizationParams = t.params(p.AuthorizationParams)
 	p.Mechanism = t.mechanism(p.Flow)
 	p.CAFile, p.RootCAs = t.roots()
 	p.IMAP = t.upstream("imap", p.IMAP)
 	p.SMTP = t.upstream("smtp", p.SMTP)
+	p.POP3 = t.upstream("pop3", p.POP3)
 	return p
 }
 
@@ -59,7 +63,7 @@ func (t *table) preset() *Provider {
 	}
 	tenant := t.text("tenant", "")
 	if f == nil || !known {
-		return &Provider{IMAP: &Upstream{}, SMTP: &Upstream{}}
+		return &Provider{IMAP: &Upstream{}, SMTP: &Upstream{}, POP3: &Upstream{}}
 	}
 	t.checkTenant(tenant, name, f)
 	p := preset(name, cmp.Or(tenant, "organizations"), f)
@@ -77,8 +81,8 @@ func (t *table) checkKeys(f *flow) {
 		return // another is meant
 	}
 	t.complete(f, f.needs, "")
-	if !t.has("preset") && !t.has("imap") && !t.has("smtp") {
-		t.file.fault(t.place.at(), `%s has neither imap nor smtp: write for example imap = { host = "imap.example.com" }`, t.header())
+	if !t.has("preset") && !slices.ContainsFunc(Protocols(), t.has) {
+		t.file.fault(t.place.at(), `%s has none of imap, smtp and pop3: write for example imap = { host = "imap.example.com" }`, t.header())
 	}
 }
 
@@ -174,10 +178,11 @@ func (t *table) roots() (string, *x509.CertPool) {
 	return path, pool
 }
 
-// The ports of RFC 8314 sections 3.2 and 3.3, and of the protocols before it.
+// The ports of RFC 8314 section 3, and of the protocols before it.
 var ports = map[string]map[string]int{
 	"imap": {"implicit": 993, "starttls": 143},
 	"smtp": {"implicit": 465, "starttls": 587},
+	"pop3": {"implicit": 995, "starttls": 110},
 }
 
 // upstream reads the server for a protocol. The preset's is nil if it knows

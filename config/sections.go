@@ -21,6 +21,7 @@ func (f *file) config(top *table) *Config {
 	}
 	c.Providers = top.providers(c.Web)
 	c.Listeners = top.listeners(c.Providers)
+	f.addScopes(c)
 	c.Accounts = top.accounts(c.Providers)
 	top.done()
 	f.check(c)
@@ -103,10 +104,10 @@ func (t *table) metrics() *Metrics {
 func (t *table) listeners(providers map[string]*Provider) []Listener {
 	var listeners []Listener
 	for _, l := range t.tableList("listener") {
-		l.require("protocol", `write protocol = "imap" or protocol = "smtp"`)
+		l.require("protocol", `write protocol = "imap", "smtp" or "pop3"`)
 		l.require("address", `write for example address = "127.0.0.1:1143"`)
 		listeners = append(listeners, Listener{
-			Protocol: l.oneOf("protocol", "", "imap", "smtp"),
+			Protocol: l.oneOf("protocol", "", Protocols()...),
 			Address:  l.local("address", "passwords would cross the network in the clear"),
 			Provider: l.providerName(providers),
 			Line:     l.place.at(),
