@@ -59,7 +59,7 @@ func newProvider(c *config.Provider, metrics *auth.Metrics) (*provider, error) {
 		upstreams: make(map[string]*proxy.Upstream),
 		turns:     make(chan struct{}, maxCommands),
 	}
-	for _, protocol := range []string{"imap", "smtp"} {
+	for _, protocol := range config.Protocols() {
 		if u := c.Upstream(protocol); u != nil {
 			p.upstreams[protocol] = newUpstream(c, u)
 		}
