@@ -166,8 +166,12 @@ func (x *examination) checkPermission(s *Step, c *claims, protocol string) {
 	switch {
 	case !known:
 	case c.Scopes != "" && !has(strings.Fields(c.Scopes), p.delegated):
-		s.find(Failed, fmt.Sprintf("scp has no %s, which %s needs", p.delegated, strings.ToUpper(protocol)),
-			"Add https://outlook.office.com/"+p.delegated+" to the scopes of provider "+x.Provider.Name+" and authorize again.")
+		scope := "https://outlook.office.com/" + p.delegated
+		remedy := "Add " + scope + " to the scopes of provider " + x.Provider.Name + " and authorize again."
+		if has(x.Provider.Scopes, scope) {
+			remedy = "Authorize again: when that was last done, it was not asked for or not given."
+		}
+		s.find(Failed, fmt.Sprintf("scp has no %s, which %s needs", p.delegated, strings.ToUpper(protocol)), remedy)
 	case c.Scopes == "" && !has(c.Roles, p.application):
 		s.find(Failed, fmt.Sprintf("roles has no %s, which %s needs", p.application, strings.ToUpper(protocol)),
 			"In Microsoft Entra, give the app the application permission "+p.application+" of Office 365 Exchange Online, with the consent of an administrator.")

@@ -23,8 +23,9 @@
 // address, tls_version, cipher, alpn, subject, issuer, not_after and http_proxy
 // of a connection; source, expiry and life_seconds of a token, and its claims by
 // their own names; mechanism and user of a login, with capabilities, mailboxes,
-// messages, unseen and namespace (IMAP) or extensions (SMTP). Times are of
-// RFC 3339. There is never a secret among them.
+// messages, unseen and namespace (IMAP), extensions (SMTP), or capabilities,
+// messages and octets (POP3). Times are of RFC 3339. There is never a secret among
+// them.
 package doctor
 
 import (

@@ -15,8 +15,9 @@ import (
 	"github.com/xoauthd/xoauthd/proxy/sasl"
 )
 
-// A client is a mail program's library: not the dialogue of a session, so that
-// two that know nothing of each other have to find the server right.
+// A client is a mail program's library, where there is one: not the dialogue of a
+// session, so that two that know nothing of each other have to find the server
+// right.
 type client interface {
 	// mechanisms are those that the server offers.
 	mechanisms() ([]string, error)
@@ -33,6 +34,7 @@ type client interface {
 var clients = map[string]func(net.Conn, *tls.Config) (client, error){
 	"imap": newIMAP,
 	"smtp": newSMTP,
+	"pop3": newPOP3,
 }
 
 // A link is a connection to an upstream.
@@ -156,6 +158,7 @@ func (x *examination) mechanism(ctx context.Context, k *link, secret string) (lo
 func refusal(err error) error {
 	var i *imap.Error
 	var r *smtp.SMTPError
+	var p pop3Error
 	words, passing := "", false
 	switch {
 	case errors.As(err, &i):
@@ -174,6 +177,8 @@ func refusal(err error) error {
 			words += fmt.Sprintf("%d.%d.%d ", e[0], e[1], e[2])
 		}
 		words, passing = words+r.Message, r.Temporary()
+	case errors.As(err, &p):
+		words, passing = p.Error(), p.Temporary()
 	default:
 		return proxy.Fail(proxy.UpstreamDown, err)
 	}

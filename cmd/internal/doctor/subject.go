@@ -57,14 +57,14 @@ type Provider struct {
 
 // A Listener is a place where mail programs come in.
 type Listener struct {
-	Protocol string // "imap" or "smtp"
+	Protocol string // "imap", "smtp" or "pop3"
 	Address  string // host:port
 }
 
 // An Upstream is a mail server that the account logs in to.
 type Upstream struct {
 	*proxy.Upstream
-	Protocol string // "imap" or "smtp"
+	Protocol string // "imap", "smtp" or "pop3"
 	User     string // who the account is there
 }
 

@@ -1,0 +1,165 @@
+package doctor
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net"
+	"net/textproto"
+	"slices"
+	"strings"
+
+	"github.com/xoauthd/xoauthd/proxy/sasl"
+)
+
+// A pop3Client is one of our own, in as few commands as one can look around
+// with: the lines of POP3 are those of net/textproto.
+type pop3Client struct {
+	c       *textproto.Conn
+	command bool // LOGIN is the commands USER and PASS, and no mechanism
+}
+
+// A pop3Error is the line in which a server says no.
+type pop3Error string
+
+func (e pop3Error) Error() string { return string(e) }
+
+// Temporary goes by the codes of RFC 2449 and RFC 3206.
+func (e pop3Error) Temporary() bool {
+	return slices.ContainsFunc([]string{"[SYS/TEMP", "[IN-USE", "[LOGIN-DELAY"}, func(code string) bool {
+		return strings.HasPrefix(strings.ToUpper(string(e)), "-ERR "+code)
+	})
+}
+
+func newPOP3(conn net.Conn, starttls *tls.Config) (client, error) {
+	p := &pop3Client{c: textproto.NewConn(conn)}
+	if _, err := p.answer(); err != nil {
+		return nil, err
+	}
+	if starttls == nil {
+		return p, nil
+	}
+	if _, err := p.ask("STLS"); err != nil {
+		return nil, err
+	}
+	if p.c.R.Buffered() > 0 {
+		return nil, errors.New("server sent more than its answer to STLS")
+	}
+	secure := tls.Client(conn, starttls)
+	if err := secure.Handshake(); err != nil {
+		return nil, err
+	}
+	p.c = textproto.NewConn(secure)
+	return p, nil
+}
+
+// answer reads the first line of an answer, and returns what follows "+OK" or,
+// where the server asks on, the whole line.
+func (p *pop3Client) answer() (string, error) {
+	line, err := p.c.ReadLine()
+	status, text, _ := strings.Cut(line, " ")
+	switch status = strings.ToUpper(status); {
+	case err != nil:
+		return "", err
+	case status == "-ERR":
+		return "", pop3Error(line)
+	case status == "+":
+		return line, nil
+	case status != "+OK":
+		return "", fmt.Errorf("not POP3: %.100q", line)
+	}
+	return text, nil
+}
+
+func (p *pop3Client) ask(line string) (string, error) {
+	if err := p.c.PrintfLine("%s", line); err != nil {
+		return "", err
+	}
+	return p.answer()
+}
+
+// list asks for several lines.
+func (p *pop3Client) list(command string) ([]string, error) {
+	if _, err := p.ask(command); err != nil {
+		return nil, err
+	}
+	return p.c.ReadDotLines()
+}
+
+func (p *pop3Client) mechanisms() (all []string, err error) {
+	caps, err := p.list("CAPA")
+	for _, line := range caps {
+		if words := strings.Fields(line); len(words) > 0 && strings.EqualFold(words[0], "SASL") {
+			all = append(all, words[1:]...)
+		}
+	}
+	if slices.Contains(caps, "USER") && !slices.Contains(all, sasl.LOGIN) {
+		p.command = true
+		all = append(all, sasl.LOGIN)
+	}
+	return all, err
+}
+
+// authenticate sends nothing with the command AUTH, which Microsoft would not
+// take.
+func (p *pop3Client) authenticate(l login) error {
+	if p.command && l.mechanism == sasl.LOGIN {
+		if _, err := p.ask("USER " + l.user); err != nil {
+			return err
+		}
+		_, err := p.ask("PASS " + l.secret)
+		return err
+	}
+	name, response, err := l.Start()
+	if err != nil {
+		return err
+	}
+	answer, err := p.ask("AUTH " + name)
+	for err == nil && strings.HasPrefix(answer, "+") {
+		if response == nil {
+			var challenge []byte
+			if challenge, err = base64.StdEncoding.DecodeString(strings.TrimSpace(answer[1:])); err != nil {
+				return fmt.Errorf("challenge: %w", err)
+			}
+			if response, err = l.Next(challenge); err != nil {
+				return err
+			}
+		}
+		answer, err = p.ask(base64.StdEncoding.EncodeToString(response))
+		response = nil
+	}
+	return err
+}
+
+// look marks no message, so that its QUIT deletes none.
+func (p *pop3Client) look(ctx context.Context, s *Step) error {
+	caps, err := p.list("CAPA")
+	if err != nil {
+		return named(ctx, "CAPA", refusal(err))
+	}
+	s.fact("capabilities", caps)
+	size, err := p.ask("STAT")
+	if err != nil {
+		return named(ctx, "STAT", refusal(err))
+	}
+	var messages, octets int64
+	if _, err := fmt.Sscan(size, &messages, &octets); err != nil {
+		return fmt.Errorf("STAT: not the size of a mailbox: %.100q", size)
+	}
+	s.fact("messages", messages)
+	s.fact("octets", octets)
+	s.Detail += "; " + count(messages, "message") + ", " + count(octets, "octet")
+	if slices.Contains(caps, "UIDL") {
+		ids, err := p.list("UIDL")
+		if err != nil {
+			return named(ctx, "UIDL", refusal(err))
+		}
+		if n := int64(len(ids)); n != messages {
+			s.find(Warning, fmt.Sprintf("UIDL tells %d of them", n), "Programs that leave mail on the server may fetch some twice, or never.")
+		}
+	}
+	_, _ = p.ask("QUIT") // all is known by now
+	return nil
+}

@@ -1,0 +1,126 @@
+package doctor
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+)
+
+const (
+	pop3Login = "POP3 login at pop.example.com:995"
+	pop3Caps  = "+OK\r\nTOP\r\nUIDL\r\nSASL PLAIN XOAUTH2\r\nUSER\r\n."
+)
+
+// newPOP3World is one whose account is read by POP3, at a server over TLS.
+func newPOP3World(t *testing.T, secret string, server func(net.Conn)) *world {
+	t.Helper()
+	w := newWorld(t, secret)
+	w.addresses["pop.example.com"] = "192.0.2.4"
+	w.subject.Upstreams = []Upstream{{w.upstream("pop.example.com", 995, false), "pop3", alice}}
+	w.subject.Listeners = []Listener{{"pop3", "127.0.0.1:1110"}}
+	w.servers["127.0.0.1:1110"] = says("+OK xoauthd ready\r\n")
+	w.servers["192.0.2.4:995"] = secure(w.certificate("pop.example.com", right), server)
+	return w
+}
+
+func TestPOP3(t *testing.T) {
+	for _, test := range []struct {
+		name       string
+		server     func(net.Conn)
+		outcome    Outcome
+		told, hint string // its detail or, if it is not well, its cause
+	}{
+		{"well", script("+OK hi", "CAPA", pop3Caps, "AUTH XOAUTH2", "+ ", "dXNlcj", "+OK in", "STAT", "+OK 2 320", "UIDL", "+OK\r\n1 a\r\n2 b\r\n.", "QUIT", "+OK bye"),
+			OK, "XOAUTH2 as " + alice + "; 2 messages, 320 octets", ""},
+		{"Microsoft refuses the token", script("+OK hi", "CAPA", pop3Caps, "AUTH XOAUTH2", "+ ", "dXNlcj", "-ERR Authentication failure: unknown user name or bad password."),
+			Failed, "XOAUTH2: -ERR Authentication failure: unknown user name or bad password.", "Hint: upstream_refused."},
+		{"Google refuses the token", script("+OK hi", "CAPA", pop3Caps, "AUTH XOAUTH2", "+ ", "dXNlcj", "+ eyJzdGF0dXMiOiI0MDAifQ==", "", "-ERR [AUTH] Invalid credentials"),
+			Failed, `XOAUTH2: -ERR [AUTH] Invalid credentials ({"status":"400"})`, "Hint: upstream_refused."},
+		{"the mailbox is open elsewhere", script("+OK hi", "CAPA", pop3Caps, "AUTH XOAUTH2", "+ ", "dXNlcj", "-ERR [IN-USE] locked"),
+			Failed, "XOAUTH2: -ERR [IN-USE] locked", "Hint: upstream_down."},
+		{"the mailbox does not open", script("+OK hi", "CAPA", pop3Caps, "AUTH XOAUTH2", "+ ", "dXNlcj", "+OK in", "STAT", "-ERR [sys/temp] later"),
+			Failed, "STAT: -ERR [sys/temp] later", "Hint: upstream_down."},
+		{"messages without an id", script("+OK hi", "CAPA", pop3Caps, "AUTH XOAUTH2", "+ ", "dXNlcj", "+OK in", "STAT", "+OK 2 320", "UIDL", "+OK\r\n1 a\r\n.", "QUIT", "+OK bye"),
+			Warning, "UIDL tells 1 of them", "Programs that leave mail on the server may fetch some twice, or never."},
+		{"the server repeats what it was sent", script("+OK hi", "CAPA", pop3Caps, "AUTH XOAUTH2", "+ ", "dXNlcj", "-ERR what is LINE"),
+			Failed, "XOAUTH2: -ERR what is (hidden)", "Hint: upstream_refused."},
+		{"another protocol", script("+OK hi", "CAPA", pop3Caps, "AUTH XOAUTH2", "* BYE"),
+			Failed, `XOAUTH2: not POP3: "* BYE"`, "Hint: upstream_down."},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newPOP3World(t, opaque, test.server)
+				r, _, _ := w.examine()
+				s := step(t, r, pop3Login)
+				if told := s.Detail + s.Cause; s.Outcome != test.outcome || !strings.HasSuffix(told, test.told) || s.Remedy != test.hint {
+					t.Errorf("%s: %q, remedy %q", s.Outcome, told, s.Remedy)
+				}
+			})
+		})
+	}
+}
+
+// An app password goes by USER and PASS where there is no mechanism for it.
+func TestPOP3Password(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newPOP3World(t, "abcd-efgh-ijkl-mnop", script("+OK hi", "CAPA", "+OK\r\nUSER\r\n.",
+			"USER alice@example.com", "+OK", "PASS abcd-efgh-ijkl-mnop", "+OK LINE", "STAT", "+OK 0 0", "QUIT", "+OK bye"))
+		w.subject.Password = true
+		w.subject.Upstreams[0].Mechanism = "password"
+		r, text, _ := w.examine()
+		if s := step(t, r, pop3Login); !r.OK || s.Detail != "LOGIN as "+alice+"; 0 messages, 0 octets" {
+			t.Error(text)
+		}
+	})
+}
+
+func TestPOP3STLS(t *testing.T) {
+	for _, test := range []struct{ name, answer, cause string }{
+		{"well", "+OK go ahead\r\n", ""},
+		{"refused", "-ERR not now\r\n", "STARTTLS: -ERR not now"},
+		{"injected", "+OK go ahead\r\n+OK\r\n", "STARTTLS: server sent more than its answer to STLS"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newPOP3World(t, opaque, nil)
+				w.subject.Upstreams[0].Upstream = w.upstream("pop.example.com", 110, true)
+				certificate := w.certificate("pop.example.com", right)
+				w.servers["192.0.2.4:110"] = func(c net.Conn) {
+					fmt.Fprint(c, "+OK hi\r\n")
+					if line, _ := bufio.NewReader(c).ReadString('\n'); line != "STLS\r\n" {
+						t.Errorf("said %q", line)
+					}
+					fmt.Fprint(c, test.answer)
+					secure(certificate, says(""))(c)
+				}
+				r, _, _ := w.examine()
+				if s := step(t, r, "connection to pop.example.com:110"); s.Cause != test.cause {
+					t.Errorf("%+v", s)
+				}
+				if s := step(t, r, "POP3 login at pop.example.com:110"); (s.Outcome == Skipped) != (test.cause != "") {
+					t.Errorf("%+v", s)
+				}
+			})
+		})
+	}
+}
+
+// A grant from before there was a listener for POP3 lacks what that needs.
+func TestPOP3Scope(t *testing.T) {
+	for scope, want := range map[string]string{
+		"https://outlook.office.com/IMAP.AccessAsUser.All": "Add https://outlook.office.com/POP.AccessAsUser.All to the scopes",
+		"https://outlook.office.com/POP.AccessAsUser.All":  "Authorize again",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newPOP3World(t, signed(t, nil), script("+OK hi", "CAPA", pop3Caps, "AUTH XOAUTH2", "+ ", "dXNlcj", "-ERR no"))
+			w.subject.Provider.Scopes = []string{scope}
+			r, _, _ := w.examine()
+			if s := step(t, r, "claims of the token"); s.Cause != "scp has no POP.AccessAsUser.All, which POP3 needs" || !strings.HasPrefix(s.Remedy, want) {
+				t.Errorf("%s: %+v", scope, s)
+			}
+		})
+	}
+}
