@@ -75,7 +75,9 @@ func senders() []client {
 }
 
 // readers print the messages of the inbox, each as a line of base64.
-func readers() []client {
+func readers() []client { return append(imapReaders(), pop3Readers()...) }
+
+func imapReaders() []client {
 	return []client{
 		{"curl to IMAP", curlRead, 67},
 		{"mbsync", mbsyncRead, 1},
@@ -134,7 +136,12 @@ func mbsyncRead(t *testing.T, d *daemon, _ string) result {
 	if r.status != 0 {
 		return r
 	}
-	files, err := filepath.Glob(filepath.Join(folder, "INBOX", "[nc][eu][wr]", "*"))
+	return result{stdout: maildir(t, filepath.Join(folder, "INBOX"))}
+}
+
+// maildir returns the messages of a Maildir, each as a line of base64.
+func maildir(t *testing.T, folder string) string {
+	files, err := filepath.Glob(filepath.Join(folder, "[nc][eu][wr]", "*"))
 	must(t, err)
 	var lines strings.Builder
 	for _, file := range files {
@@ -143,7 +150,7 @@ func mbsyncRead(t *testing.T, d *daemon, _ string) result {
 		b = bytes.ReplaceAll(b, []byte("\n"), []byte("\r\n"))
 		fmt.Fprintln(&lines, base64.StdEncoding.EncodeToString(b))
 	}
-	return result{stdout: lines.String()}
+	return lines.String()
 }
 
 func imaplibRead(t *testing.T, d *daemon, _ string) result {
@@ -182,7 +189,7 @@ const greeting = "Subject: Hello\r\n\r\nIt works.\r\n"
 
 // refusedEverywhere checks that no client can log in, that each of them says so
 // by its exit status, and that it shows what the server said.
-func (d *daemon) refusedEverywhere(t *testing.T, smtp, imap []string) {
+func (d *daemon) refusedEverywhere(t *testing.T, smtp, imap, pop3 []string) {
 	t.Helper()
 	before := len(d.mail(t, d.user))
 	check := func(clients []client, said []string) {
@@ -202,7 +209,8 @@ func (d *daemon) refusedEverywhere(t *testing.T, smtp, imap []string) {
 		}
 	}
 	check(senders(), smtp)
-	check(readers(), imap)
+	check(imapReaders(), imap)
+	check(pop3Readers(), pop3)
 	if n := len(d.mail(t, d.user)); n != before {
 		t.Errorf("%d messages were delivered", n-before)
 	}

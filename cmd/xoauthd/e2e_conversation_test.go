@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// A conversation is a client of IMAP or SMTP for what the others do not do. What
+// A conversation is a client of any protocol for what the others do not do. What
 // goes wrong ends the test.
 type conversation struct {
 	t    *testing.T

@@ -27,10 +27,12 @@ type daemon struct {
 // daemonConfig is what xoauthd.toml is filled in with.
 type daemonConfig struct {
 	State                      string
-	IMAP, SMTP, Web, Metrics   int
+	IMAP, SMTP, POP3           int
+	Web, Metrics               int
 	ClientID, ClientSecret     string
 	Issuer, CA, Mechanism      string
 	UpstreamIMAP, UpstreamSMTP int
+	UpstreamPOP3               int
 	User, PasswordHash         string
 
 	Provider string // keys in the place of those of the authorization code flow
@@ -81,10 +83,10 @@ func (d *daemon) config(t *testing.T, change func(*daemonConfig)) daemonConfig {
 	hash := d.run(t, command{stdin: d.password + "\n"}, d.program, "hash-password")
 	c := daemonConfig{
 		State: d.state,
-		IMAP:  d.imap, SMTP: d.smtp, Web: d.web, Metrics: d.metrics,
+		IMAP:  d.imap, SMTP: d.smtp, POP3: d.pop3, Web: d.web, Metrics: d.metrics,
 		ClientID: d.provider.config.ClientID, ClientSecret: d.provider.config.ClientSecret,
 		Issuer: d.provider.issuer, CA: d.path("ca.pem"), Mechanism: "auto",
-		UpstreamIMAP: d.dovecot.Port, UpstreamSMTP: d.postfix.Port,
+		UpstreamIMAP: d.dovecot.Port, UpstreamSMTP: d.postfix.Port, UpstreamPOP3: d.dovecot.POP3,
 		User: d.user, PasswordHash: hash,
 	}
 	change(&c)

@@ -13,7 +13,7 @@ func testWrongPassword(t *testing.T, w *world) {
 	d := w.authorized(t)
 	right := d.password
 	d.usePassword(t, newPassword())
-	d.refusedEverywhere(t, []string{"535 5.7.8"}, []string{"[AUTHENTICATIONFAILED]"})
+	d.refusedEverywhere(t, []string{"535 5.7.8"}, []string{"[AUTHENTICATIONFAILED]"}, []string{"[AUTH]"})
 	d.usePassword(t, right)
 	d.worksEverywhere(t)
 }
@@ -21,7 +21,7 @@ func testWrongPassword(t *testing.T, w *world) {
 func testNotAuthorized(t *testing.T, w *world) {
 	d := w.newDaemon(t)
 	link := d.link(t)
-	d.refusedEverywhere(t, []string{"454 4.7.0", link}, []string{"[CONTACTADMIN]", link})
+	d.refusedEverywhere(t, []string{"454 4.7.0", link}, []string{"[CONTACTADMIN]", link}, []string{"[SYS/PERM]", link})
 	if needs := d.metric(t, needsAuthorization(d.user)); needs != 1 {
 		t.Errorf("needs authorization: %v", needs)
 	}
@@ -45,7 +45,7 @@ func testProviderDown(t *testing.T, w *world) {
 	d := w.authorized(t)
 	d.expire(t)
 	over := outage(t, w.provider)
-	d.refusedEverywhere(t, []string{"454 4.4.3"}, []string{"[UNAVAILABLE]"})
+	d.refusedEverywhere(t, []string{"454 4.4.3"}, []string{"[UNAVAILABLE]"}, []string{"[SYS/TEMP]"})
 	if needs := d.metric(t, needsAuthorization(d.user)); needs != 0 {
 		t.Errorf("needs authorization: %v", needs)
 	}
@@ -58,7 +58,7 @@ func testProviderDown(t *testing.T, w *world) {
 func testUpstreamDown(t *testing.T, w *world) {
 	d := w.authorized(t)
 	imapOver, smtpOver := outage(t, w.dovecot), outage(t, w.postfix)
-	d.refusedEverywhere(t, []string{"454 4.4.1"}, []string{"[UNAVAILABLE]"})
+	d.refusedEverywhere(t, []string{"454 4.4.1"}, []string{"[UNAVAILABLE]"}, []string{"[SYS/TEMP]"})
 	imapOver()
 	smtpOver()
 	d.worksEverywhere(t)

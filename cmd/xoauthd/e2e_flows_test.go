@@ -32,7 +32,7 @@ func testCommand(t *testing.T, w *world) {
 	}
 	contains(t, "authorize", r.stderr, "check")
 
-	d.refusedEverywhere(t, []string{"454 4.4.3"}, []string{"[UNAVAILABLE]"})
+	d.refusedEverywhere(t, []string{"454 4.4.3"}, []string{"[UNAVAILABLE]"}, []string{"[SYS/TEMP]"})
 	must(t, os.WriteFile(filepath.Join(tokens, d.user), []byte(d.issue(t)+"\n"), 0o600))
 	poll(t, "the daemon to ask again", func() bool { return curlSend(t, d, greeting).status == 0 })
 	d.delivered(t, d.user, 1)
@@ -57,7 +57,7 @@ func testAppPassword(t *testing.T, w *world) {
 		c.Provider = "flow = \"app_password\"\n"
 		c.Account = fmt.Sprintf("upstream_password = %q\n", upstream)
 	})
-	d.refusedEverywhere(t, []string{"454 4.7.1"}, []string{"[AUTHORIZATIONFAILED]"})
+	d.refusedEverywhere(t, []string{"454 4.7.1"}, []string{"[AUTHORIZATIONFAILED]"}, []string{"[SYS/PERM]"})
 	must(t, os.WriteFile(w.dovecot.AppPasswords, []byte(d.user+":"+upstream+"\n"), 0o644))
 	// Dovecot looks at its file once a second, and the daemon leaves a password
 	// alone for a while that was refused.
@@ -69,7 +69,7 @@ func testAppPassword(t *testing.T, w *world) {
 
 	right := d.password
 	d.usePassword(t, upstream) // which is for the upstream alone
-	d.refusedEverywhere(t, []string{"535 5.7.8"}, []string{"[AUTHENTICATIONFAILED]"})
+	d.refusedEverywhere(t, []string{"535 5.7.8"}, []string{"[AUTHENTICATIONFAILED]"}, []string{"[AUTH]"})
 	d.usePassword(t, right)
 }
 
@@ -85,7 +85,7 @@ func (d *daemon) logged(t *testing.T) string {
 // provider ends the one that program still has.
 func testImport(t *testing.T, w *world) {
 	d := w.newDaemon(t)
-	d.refusedEverywhere(t, []string{"454 4.7.0"}, []string{"[CONTACTADMIN]"})
+	d.refusedEverywhere(t, []string{"454 4.7.0"}, []string{"[CONTACTADMIN]"}, []string{"[SYS/PERM]"})
 	bring := func(refresh string) result {
 		r := d.try(t, command{stdin: refresh + "\n"}, d.program, "grant", "import", "--config", d.file, d.user)
 		d.said[d.dir+" grant import"] += r.stdout + r.stderr
@@ -126,9 +126,9 @@ func testRevoke(t *testing.T, w *world) {
 	if _, ok := w.provider.idp.Load().User(token); ok {
 		t.Error("the provider still takes the access token")
 	}
-	d.refusedEverywhere(t, []string{"454 4.7.0", d.link(t)}, []string{"[CONTACTADMIN]", d.link(t)})
+	d.refusedEverywhere(t, []string{"454 4.7.0", d.link(t)}, []string{"[CONTACTADMIN]", d.link(t)}, []string{"[SYS/PERM]", d.link(t)})
 	d.restart(t)
-	d.refusedEverywhere(t, []string{"454 4.7.0"}, []string{"[CONTACTADMIN]"})
+	d.refusedEverywhere(t, []string{"454 4.7.0"}, []string{"[CONTACTADMIN]"}, []string{"[SYS/PERM]"})
 	d.authorize(t)
 	d.worksEverywhere(t)
 }
@@ -137,7 +137,7 @@ func testRevoke(t *testing.T, w *world) {
 // another for each protocol.
 func testSharedMailbox(t *testing.T, w *world) {
 	d := w.newDaemonWith(t, func(c *daemonConfig) {
-		c.Account = fmt.Sprintf("imap_user = %[1]q\nsmtp_user = %[1]q\nlogin_hint = %[1]q\n", c.User)
+		c.Account = fmt.Sprintf("imap_user = %[1]q\nsmtp_user = %[1]q\npop3_user = %[1]q\nlogin_hint = %[1]q\n", c.User)
 		c.User = "shared@example.org"
 	})
 	delegate := d.user
@@ -152,6 +152,9 @@ func testSharedMailbox(t *testing.T, w *world) {
 		t.Errorf("SMTP: exit status %d\n%s", r.status, r.stderr)
 	}
 	d.delivered(t, delegate, 1)
+	if r := curlFetch(t, d, ""); r.status != 0 {
+		t.Errorf("POP3: exit status %d\n%s", r.status, shorten(r.stderr))
+	}
 	contains(t, "the log", d.logged(t), "account="+d.user, delegate)
 }
 
@@ -183,7 +186,7 @@ scopes             = ["mail"]
 
 	right := d.user
 	d.user = w.mailboxes[0] // which the file does not name
-	d.refusedEverywhere(t, []string{"535 5.7.8"}, []string{"[AUTHENTICATIONFAILED]"})
+	d.refusedEverywhere(t, []string{"535 5.7.8"}, []string{"[AUTHENTICATIONFAILED]"}, []string{"[AUTH]"})
 	d.user = right
 }
 

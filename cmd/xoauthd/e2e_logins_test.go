@@ -64,6 +64,23 @@ func testWaysToLogIn(t *testing.T, w *world) {
 			c.play(append(steps, step{"QUIT", "221 "}))
 		})
 	}
+	for name, steps := range map[string][]step{
+		"USER and PASS":                            {{"USER " + d.user, "+OK"}, {"PASS " + d.password, "+OK"}},
+		"AUTH PLAIN of POP3":                       {{"AUTH PLAIN", "+ "}, {plain, "+OK"}},
+		"AUTH PLAIN of POP3 with initial response": {{"AUTH PLAIN " + plain, "+OK"}},
+		"AUTH LOGIN of POP3":                       {{"AUTH LOGIN", "+ "}, {user, "+ "}, {password, "+OK"}},
+		"PASS after mistakes": {
+			{d.password, "-ERR "}, {"PASS " + d.password, "-ERR "}, {"APOP " + d.user + " " + d.password, "-ERR "},
+			{"AUTH LOGIN", "+ "}, {user, "+ "}, {"*", "-ERR "},
+			{"USER " + d.user, "+OK"}, {"PASS " + d.password, "+OK"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := d.dial(t, d.pop3)
+			c.until("+OK")
+			c.play(append(steps, step{"STAT", "+OK 0 0"}, step{"QUIT", "+OK"}))
+		})
+	}
 }
 
 // play says what is to be said, and checks what is answered.

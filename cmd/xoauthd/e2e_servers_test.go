@@ -27,6 +27,8 @@ type mailServer struct {
 	Introspection    string // Dovecot's URL at the provider
 	AppPasswords     string // the file of those that Dovecot takes
 
+	POP3 int // port, of Dovecot
+
 	// Of Postfix.
 	Name       string
 	Submission bool
@@ -85,7 +87,7 @@ func chown(t *testing.T, path string, owner *user.User) {
 	must(t, os.Chown(path, uid, gid))
 }
 
-// dovecot is the IMAP server, and decides who may submit.
+// dovecot is the IMAP and POP3 server, and decides who may submit.
 type dovecot struct {
 	mailServer
 	file string
@@ -93,7 +95,7 @@ type dovecot struct {
 }
 
 func newDovecot(t *testing.T, w *world, s mailServer) *dovecot {
-	s.Dir, s.Log, s.Port = w.path("dovecot"), w.path("dovecot.log"), w.freePort(t)
+	s.Dir, s.Log, s.Port, s.POP3 = w.path("dovecot"), w.path("dovecot.log"), w.freePort(t), w.freePort(t)
 	must(t, os.Mkdir(s.Dir, 0o755))
 	d := &dovecot{mailServer: s, file: filepath.Join(s.Dir, "dovecot.conf")}
 	w.write(t, "dovecot.conf", d.file, 0o644, s)
@@ -112,6 +114,7 @@ func (d *dovecot) start(t *testing.T) {
 	d.cmd.Stderr = log // until it has read where to log
 	must(t, d.cmd.Start())
 	listening(t, d.Port)
+	listening(t, d.POP3)
 }
 
 // stop ends it, if it runs.

@@ -77,7 +77,7 @@ scopes        = ["mail", "offline_access"]
 `, c.ClientID, c.ClientSecret, c.Issuer)
 	})
 	link := fmt.Sprintf("http://localhost:%d/authorize/%s", d.web, d.user)
-	d.refusedEverywhere(t, []string{"454 4.7.0", link}, []string{"[CONTACTADMIN]", link})
+	d.refusedEverywhere(t, []string{"454 4.7.0", link}, []string{"[CONTACTADMIN]", link}, []string{"[SYS/PERM]", link})
 
 	const shown = "Enter there the code\n\n(.+)\n"
 	x := d.atTerminal(t, "authorize")

@@ -82,7 +82,10 @@ func requireAll(t *testing.T) {
 	if !exists("/usr/lib/sasl2/libplain.so", "/usr/lib64/sasl2/libplain.so", "/usr/lib/*/sasl2/libplain.so") {
 		missing = append(missing, "libplain.so for Postfix to log in with")
 	}
-	for _, program := range []string{"dovecot", "postfix", "curl", "msmtp", "mbsync", "python3"} {
+	if !exists("/usr/lib/dovecot/pop3", "/usr/libexec/dovecot/pop3") {
+		missing = append(missing, "POP3 of Dovecot")
+	}
+	for _, program := range []string{"dovecot", "postfix", "curl", "msmtp", "mbsync", "mpop", "python3"} {
 		if _, err := exec.LookPath(program); err != nil {
 			missing = append(missing, program)
 		}

@@ -73,7 +73,7 @@ func testGrantWithdrawn(t *testing.T, w *world) {
 	d.worksEverywhere(t)
 	w.provider.idp.Load().RevokeAll(d.user)
 	link := d.link(t)
-	d.refusedEverywhere(t, []string{"454 4.7.0", link}, []string{"[CONTACTADMIN]", link})
+	d.refusedEverywhere(t, []string{"454 4.7.0", link}, []string{"[CONTACTADMIN]", link}, []string{"[SYS/PERM]", link})
 	if needs := d.metric(t, needsAuthorization(d.user)); needs != 1 {
 		t.Errorf("needs authorization: %v", needs)
 	}
@@ -86,8 +86,8 @@ func testGrantWithdrawn(t *testing.T, w *world) {
 func testOtherMailbox(t *testing.T, w *world) {
 	d := w.newDaemon(t)
 	page := d.authorizeAs(t, w.mailboxes[0])
-	contains(t, "the last page", page, "Not done", "IMAP login", "SMTP login", "sign in as "+d.user)
-	d.refusedEverywhere(t, []string{"454 4.7.0", d.link(t)}, []string{"[CONTACTADMIN]", d.link(t)})
+	contains(t, "the last page", page, "Not done", "IMAP login", "SMTP login", "POP3 login", "sign in as "+d.user)
+	d.refusedEverywhere(t, []string{"454 4.7.0", d.link(t)}, []string{"[CONTACTADMIN]", d.link(t)}, []string{"[SYS/PERM]", d.link(t)})
 
 	d.authorize(t)
 	contains(t, "the page after another mailbox", d.authorizeAs(t, w.mailboxes[0]), "Not done")

@@ -28,8 +28,8 @@ type world struct {
 	postfix  *postfix
 	mailDir  string // has a Maildir for each mailbox, by its local part
 
-	imap, smtp, web, metrics int   // ports of the daemon that runs
-	ports                    []int // all that are used
+	imap, smtp, pop3, web, metrics int   // ports of the daemon that runs
+	ports                          []int // all that are used
 
 	mailboxes []string // those that no test has taken yet
 	secrets   secrets
@@ -52,7 +52,7 @@ func newWorld(t *testing.T) *world {
 	for i := range mailboxes {
 		w.mailboxes = append(w.mailboxes, fmt.Sprintf("user%d@example.com", i))
 	}
-	for _, port := range []*int{&w.imap, &w.smtp, &w.web, &w.metrics} {
+	for _, port := range []*int{&w.imap, &w.smtp, &w.pop3, &w.web, &w.metrics} {
 		*port = w.freePort(t)
 	}
 	w.ca, err = ca.New()

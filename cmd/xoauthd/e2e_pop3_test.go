@@ -1,0 +1,65 @@
+package main_test
+
+import (
+	"encoding/base64"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// pop3Readers leave the messages where they are.
+func pop3Readers() []client {
+	return []client{
+		{"curl to POP3", curlFetch, 67},
+		{"mpop", mpopRead, 77}, // EX_NOPERM
+		{"poplib", poplibRead, 1},
+	}
+}
+
+// curlFetch lists the messages, and reads one after the other.
+func curlFetch(t *testing.T, d *daemon, _ string) result {
+	fetch := func(path string) result {
+		return d.try(t, command{}, "curl", "--silent", "--verbose", "--user", d.user+":"+d.password,
+			"--url", "pop3://"+address(d.pop3)+"/"+path)
+	}
+	list := fetch("")
+	if list.status != 0 {
+		return list
+	}
+	var lines strings.Builder
+	for i := range strings.Count(list.stdout, "\n") {
+		r := fetch(strconv.Itoa(i + 1))
+		if r.status != 0 {
+			return r
+		}
+		fmt.Fprintln(&lines, base64.StdEncoding.EncodeToString([]byte(r.stdout)))
+	}
+	return result{stdout: lines.String()}
+}
+
+// mpopRead copies the inbox into a folder, where lines end as on this system.
+func mpopRead(t *testing.T, d *daemon, _ string) result {
+	folder, err := os.MkdirTemp(d.dir, "mpop-")
+	must(t, err)
+	for _, name := range []string{"cur", "new", "tmp"} {
+		must(t, os.Mkdir(filepath.Join(folder, name), 0o700))
+	}
+	file := filepath.Join(folder, "mpoprc")
+	d.write(t, "mpoprc", file, 0o600, map[string]any{
+		"Port": d.pop3, "User": d.user, "PasswordFile": d.passwordFile(), "Folder": folder,
+	})
+	// It shows only so what the server says.
+	r := d.try(t, command{}, "mpop", "--debug", "-C", file)
+	if r.status == 0 {
+		r.stdout = maildir(t, folder)
+	}
+	return r
+}
+
+func poplibRead(t *testing.T, d *daemon, _ string) result {
+	return d.try(t, command{env: []string{"PASSWORD=" + d.password}},
+		"python3", "testdata/e2e/pop3.py", strconv.Itoa(d.pop3), d.user)
+}
