@@ -183,8 +183,14 @@ password "{{.Password}}". In another terminal, try
 
      curl -v --url 'imap://{{.IMAP}}/INBOX;MAILINDEX=*' --user {{.Account}}:{{.Password}}
 
-Beside that: metrics at http://{{.Metrics}}/metrics, the configuration in
-{{.File}}.
+{{if .Authorized}}3{{else}}4{{end}}. from the folder of the source, to ask the daemon how the account stands, to
+   have it go the whole way, and to take the grant back:
+
+     go run ./cmd/xoauthd -c {{.File}} status
+     go run ./cmd/xoauthd -c {{.File}} check {{.Account}}
+     go run ./cmd/xoauthd -c {{.File}} revoke {{.Account}}
+
+Metrics are at http://{{.Metrics}}/metrics.
 
 Ctrl-C ends it and leaves nothing behind. The log of xoauthd:
 

@@ -76,13 +76,15 @@ func begin(t *testing.T, args ...string) *running {
 }
 
 // commands are the shell commands that the demo printed, ready to paste.
-func (r *running) commands() (send, read string) {
+type commands struct{ send, read, status, check, revoke string }
+
+func (r *running) commands() commands {
 	r.t.Helper()
-	printed := regexp.MustCompile(`(?m)^     (printf (?:.*[\\|]\n     *)*.*|curl .*)$`).FindAllString(r.output(), -1)
-	if len(printed) != 2 {
+	printed := regexp.MustCompile(`(?m)^     (printf (?:.*[\\|]\n     *)*.*|curl .*|go run .*)$`).FindAllString(r.output(), -1)
+	if len(printed) != 5 {
 		r.t.Fatalf("%d commands in:\n%s", len(printed), r.output())
 	}
-	return printed[0], printed[1]
+	return commands{printed[0], printed[1], printed[2], printed[3], printed[4]}
 }
 
 // sh runs what a person would paste, and returns all that it shows.
@@ -94,21 +96,33 @@ func (r *running) sh(command string) (string, error) {
 		}
 		r.t.Skip("curl is not installed: what the demo prints is not tried")
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute) // to build, too
 	defer cancel()
-	shown, err := exec.CommandContext(ctx, "sh", "-c", command).CombinedOutput()
+	sh := exec.CommandContext(ctx, "sh", "-c", command)
+	sh.Dir = "../.."
+	shown, err := sh.CombinedOutput()
 	return string(shown), err
 }
 
 func TestAuthorized(t *testing.T) {
 	r := begin(t, "--authorized")
-	send, read := r.commands()
-	if shown, err := r.sh(send); err != nil {
-		t.Fatalf("%s\n%v\n%s", send, err, shown)
-	}
-	shown, err := r.sh(read)
-	if err != nil || !strings.Contains(shown, "It works.") {
-		t.Fatalf("%s\n%v\n%s", read, err, shown)
+	c := r.commands()
+	for _, step := range []struct {
+		command, want string
+		fails         bool
+	}{
+		{command: c.send},
+		{command: c.read, want: "It works."},
+		{command: c.status, want: "  authorized  "},
+		{command: c.check, want: "IMAP login"},
+		{command: c.revoke + " --yes", want: "has taken it back"}, // there is nobody to be asked
+		{command: c.status, want: "  needs authorization  ", fails: true},
+		{command: c.read, want: "[CONTACTADMIN]", fails: true},
+	} {
+		shown, err := r.sh(step.command)
+		if (err != nil) != step.fails || !strings.Contains(shown, step.want) {
+			t.Fatalf("%s\n%v\n%s", step.command, err, shown)
+		}
 	}
 }
 
@@ -116,9 +130,9 @@ func TestAuthorized(t *testing.T) {
 // mailbox and then with the right one, served.
 func TestPerson(t *testing.T) {
 	r := begin(t)
-	send, read := r.commands()
+	c := r.commands()
 	link := regexp.MustCompile(`http://localhost:\d+/authorize/\S+`).FindString(r.output())
-	for _, command := range []string{send, read} {
+	for _, command := range []string{c.send, c.read} {
 		if shown, err := r.sh(command); err == nil || !strings.Contains(shown, "open "+link) {
 			t.Errorf("before authorization, %s\n%v\n%s", command, err, shown)
 		}
@@ -141,17 +155,17 @@ func TestPerson(t *testing.T) {
 	if text := verdict(bob); !strings.Contains(text, "was not authorized") {
 		t.Errorf("with the wrong mailbox: %s", text)
 	}
-	if shown, err := r.sh(send); err == nil {
+	if shown, err := r.sh(c.send); err == nil {
 		t.Errorf("a grant for the wrong mailbox was kept: %s", shown)
 	}
 	if text := verdict(alice); !strings.Contains(text, "is authorized") {
 		t.Errorf("with the right mailbox: %s", text)
 	}
-	if shown, err := r.sh(send); err != nil {
-		t.Errorf("after authorization, %s\n%v\n%s", send, err, shown)
+	if shown, err := r.sh(c.send); err != nil {
+		t.Errorf("after authorization, %s\n%v\n%s", c.send, err, shown)
 	}
-	if shown, err := r.sh(read); err != nil || !strings.Contains(shown, "It works.") {
-		t.Errorf("after authorization, %s\n%v\n%s", read, err, shown)
+	if shown, err := r.sh(c.read); err != nil || !strings.Contains(shown, "It works.") {
+		t.Errorf("after authorization, %s\n%v\n%s", c.read, err, shown)
 	}
 }
 
