@@ -1,0 +1,128 @@
+package main
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"math/big"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/config"
+)
+
+// blocks are the texts between fences of README, of one language or of none.
+func blocks(t *testing.T, language string) (all []string) {
+	t.Helper()
+	for _, b := range regexp.MustCompile("(?ms)^( *)```(\\w*)\n(.*?)^ *```$").FindAllStringSubmatch(read(t, "README.md"), -1) {
+		if b[2] == language {
+			all = append(all, strings.ReplaceAll("\n"+b[3], "\n"+b[1], "\n"))
+		}
+	}
+	if len(all) == 0 {
+		t.Errorf("README.md has no block of %q", language)
+	}
+	return all
+}
+
+// TestReadmeCommands holds README to showing the commands, and to running each
+// as the user that can.
+func TestReadmeCommands(t *testing.T) {
+	runs := regexp.MustCompile(`(sudo (?:-u xoauthd )?)?xoauthd ([a-z-]+)`).FindAllStringSubmatch(strings.Join(blocks(t, ""), ""), -1)
+	users := map[string]string{}
+	for _, run := range runs {
+		if before, ok := users[run[2]]; ok && before != run[1] {
+			t.Errorf("%s is run by %q and by %q", run[2], before, run[1])
+		}
+		users[run[2]] = run[1]
+	}
+	for _, c := range command().Commands() {
+		name, want := c.Name(), "sudo -u xoauthd "
+		switch name {
+		case "serve", "completion", "help":
+			continue
+		case "hash-password", "make-key":
+			want = ""
+		}
+		user, run := users[name]
+		if run && user != want {
+			t.Errorf("%s is run by %q", name, user)
+		}
+		if !run && !regexp.MustCompile("`(xoauthd )?"+name+"\\b").MatchString(read(t, "README.md")) {
+			t.Errorf("README.md does not have %s", name)
+		}
+	}
+}
+
+// TestReadmeConfigurations loads what README shows of the configuration, each
+// part with what it leaves to the others.
+func TestReadmeConfigurations(t *testing.T) {
+	dir := t.TempDir()
+	secrets(t, dir)
+	hash, err := auth.HashPassword("secret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range blocks(t, "toml") {
+		for part, whole := range map[string]string{
+			"[[listener]]": "[[listener]]\nprotocol = 'imap'\naddress = '127.0.0.1:1143'\n",
+			"[web]":        "[web]\naddress = '127.0.0.1:1180'\n",
+			"[account.": "[provider.other]\npreset = 'microsoft'\nclient_id = '…'\n" +
+				"[account.'other@example.com']\nprovider = 'other'\npassword_hash = '$argon2id$…'\n",
+		} {
+			if !strings.Contains(text, part) {
+				text += whole
+			}
+		}
+		file := filepath.Join(dir, "xoauthd.toml")
+		put(t, file, strings.NewReplacer("$argon2id$…", hash, "…", "0").Replace(text))
+		if _, err := config.Load(file); err != nil {
+			t.Errorf("%v\n%s", err, text)
+		}
+	}
+}
+
+// secrets writes the files that README has the reader make.
+func secrets(t *testing.T, dir string) {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	certificate, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})
+	account, err := json.Marshal(map[string]string{
+		"type": "service_account", "client_email": "xoauthd@example.iam.gserviceaccount.com", "private_key_id": "1",
+		"private_key": string(private), "token_uri": "https://oauth2.googleapis.com/token",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, filepath.Join(dir, "company.key"), string(private))
+	put(t, filepath.Join(dir, "company.pem"), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate})))
+	put(t, filepath.Join(dir, "workspace.json"), string(account))
+	put(t, filepath.Join(dir, "google.secret"), "secret")
+	put(t, filepath.Join(dir, "icloud.password"), "secret")
+}
+
+func put(t *testing.T, file, text string) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
