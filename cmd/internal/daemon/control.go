@@ -88,7 +88,7 @@ func (k *controller) page(name string) (*page, error) {
 }
 
 func (k *controller) pageOf(a *auth.Account) *page {
-	return &page{account: k.daemon.accounts.byName[a.Name()], daemon: k.daemon, late: k.late}
+	return &page{account: k.daemon.accounts.byName[a.Name()], daemon: k.daemon, stopping: k.late, late: k.late}
 }
 
 // attended returns the account of that name, which a person authorizes.

@@ -18,21 +18,23 @@ import (
 type endpoint struct {
 	net.Listener
 	server   *http.Server
-	handlers sync.WaitGroup     // those that run, and what they leave running
-	hurry    context.CancelFunc // ends what handlers wait for; may be called often
+	handlers sync.WaitGroup // those that run, and what they leave running
+
+	// The two ends of what handlers, and what they leave running, wait for.
+	stopping context.Context // done when nobody is waited for who has not come yet
+	late     context.Context // done when there is no time left to wait for anybody
+	stop     context.CancelFunc
+	hurry    context.CancelFunc
 }
 
 // newEndpoint returns a server that nobody can hold up for long, or make
 // remember much. A callback, which waits for the provider and for mail servers,
-// takes more time for itself, until hurry is called.
-func newEndpoint(ln net.Listener, h http.Handler, hurry context.CancelFunc, log *slog.Logger) *endpoint {
-	e := &endpoint{Listener: ln, hurry: hurry}
+// takes more time for itself, until late is done.
+func newEndpoint(ln net.Listener, log *slog.Logger) *endpoint {
+	e := &endpoint{Listener: ln}
+	e.stopping, e.stop = context.WithCancel(context.Background())
+	e.late, e.hurry = context.WithCancel(context.Background())
 	e.server = &http.Server{
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			e.handlers.Add(1)
-			defer e.handlers.Done()
-			h.ServeHTTP(w, r)
-		}),
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       20 * time.Second,
 		WriteTimeout:      30 * time.Second,
@@ -43,35 +45,49 @@ func newEndpoint(ln net.Listener, h http.Handler, hurry context.CancelFunc, log 
 	return e
 }
 
-// The end waits for requests: a person may be coming back from the provider with
-// a code that is good only once. With lastRefresh, which comes after, that is
-// less than the 30 seconds of the unit's TimeoutStopSec.
+// handle makes h answer all requests. It is to be called before serve.
+func (e *endpoint) handle(h http.Handler) {
+	e.server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		e.handlers.Add(1)
+		defer e.handlers.Done()
+		h.ServeHTTP(w, r)
+	})
+}
+
+// The end waits for what was begun: a person may be coming back from the provider
+// with a code that is good only once. With lastRefresh, which comes after, that
+// is less than the 30 seconds of the unit's TimeoutStopSec.
 const (
 	lastRequest = 14 * time.Second // to finish: more than the exchange of a code may take
 	lastAnswer  = 3 * time.Second  // to answer, with nothing left to wait for
 )
 
 // serve serves until ctx is done, and then finishes what it has begun: when it
-// returns, no handler runs.
+// returns, no handler runs, nor anything that one has left running.
 func (e *endpoint) serve(ctx context.Context) error {
 	ended := make(chan error, 1)
 	go func() { ended <- e.server.Serve(e.Listener) }()
+	var err error
 	select {
-	case err := <-ended:
-		return fmt.Errorf("serving %s: %w", e.Addr(), err)
+	case err = <-ended:
 	case <-ctx.Done():
 	}
+	e.stop()
+	defer e.hurry()
 	defer time.AfterFunc(lastRequest, e.hurry).Stop()
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastRequest+lastAnswer)
 	defer cancel()
-	if err := e.server.Shutdown(last); err != nil {
+	if e.server.Shutdown(last) != nil {
 		e.server.Close()
 	}
-	// A handler that is left now has neither a connection nor time. What it does
-	// is save, and the store must not be closed before that is done.
-	e.hurry()
+	// What is left has no connection: a device's code that was agreed to just
+	// now, say. It has its time all the same, and then still saves: the store
+	// must not be closed before that is done.
 	e.handlers.Wait()
-	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+	if err == nil {
+		err = <-ended
+	}
+	if !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serving %s: %w", e.Addr(), err)
 	}
 	return nil
@@ -101,5 +117,7 @@ func (d *Daemon) openMetrics() (*endpoint, error) {
 		}
 		io.WriteString(w, "ready\n")
 	})
-	return newEndpoint(ln, mux, func() {}, d.log), nil
+	e := newEndpoint(ln, d.log)
+	e.handle(mux)
+	return e, nil
 }

@@ -55,14 +55,14 @@ func TestLastRequest(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				late, hurry := context.WithCancel(t.Context())
 				begun, returned := make(chan struct{}), false
 				ln := newPipes()
-				e := newEndpoint(ln, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+				e := newEndpoint(ln, slog.New(slog.DiscardHandler))
+				e.handle(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 					close(begun)
-					test.work(late)
+					test.work(e.late)
 					returned = true
-				}), hurry, slog.New(slog.DiscardHandler))
+				}))
 				ctx, stop := context.WithCancel(t.Context())
 				ended := make(chan error, 1)
 				go func() { ended <- e.serve(ctx) }()
@@ -79,8 +79,8 @@ func TestLastRequest(t *testing.T) {
 				<-begun
 				stop()
 				start := time.Now()
-				if err := <-ended; err != nil || !returned || late.Err() == nil {
-					t.Errorf("ended with %v; the handler returned: %v, was hurried: %v", err, returned, late.Err())
+				if err := <-ended; err != nil || !returned || e.late.Err() == nil {
+					t.Errorf("ended with %v; the handler returned: %v, time left: %v", err, returned, e.late.Err() == nil)
 				}
 				if d := time.Since(start); d < test.took || d > test.took+time.Second {
 					t.Errorf("took %v, want %v", d, test.took)
@@ -94,37 +94,76 @@ func TestLastRequest(t *testing.T) {
 }
 
 // TestWhatHandlersLeaveRunning: a code for a device is waited for long after the
-// page with it was sent. At the end nobody is waited for, but what is saved
-// then is saved before the store is closed.
+// page with it was sent. At the end nobody is waited for who has not agreed; but
+// what follows an agreement has as much time as a request has, and is saved
+// before the store is closed.
 func TestWhatHandlersLeaveRunning(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		late, hurry := context.WithCancel(t.Context())
-		ln, saved := newPipes(), false
-		var e *endpoint
-		e = newEndpoint(ln, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
-			e.handlers.Go(func() {
-				<-late.Done()
-				time.Sleep(time.Second)
-				saved = true
+	const save = time.Second
+	for _, test := range []struct {
+		name    string
+		work    func(e *endpoint)
+		took    time.Duration
+		hurried bool // before the work was done
+	}{
+		{"nobody has agreed", func(e *endpoint) { <-e.stopping.Done() }, 0, false},
+		{"the mailbox is being tried", func(*endpoint) { time.Sleep(time.Minute + 5*time.Second) }, 5 * time.Second, false},
+		{"a mail server does not answer", func(e *endpoint) { <-e.late.Done() }, lastRequest, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ln, saved, hurried := newPipes(), false, false
+				e := newEndpoint(ln, slog.New(slog.DiscardHandler))
+				e.handle(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+					e.handlers.Go(func() {
+						test.work(e)
+						time.Sleep(save)
+						hurried = e.late.Err() != nil
+						saved = true
+					})
+				}))
+				ctx, stop := context.WithCancel(t.Context())
+				ended := make(chan error, 1)
+				go func() { ended <- e.serve(ctx) }()
+				client := http.Client{Transport: &http.Transport{DialContext: ln.dial, DisableKeepAlives: true}}
+				answer, err := client.Get("http://localhost/authorize/joe@example.com")
+				if err != nil {
+					t.Fatal(err)
+				}
+				answer.Body.Close()
+				time.Sleep(time.Minute)
+				stop()
+				start := time.Now()
+				if err := <-ended; err != nil || !saved || hurried != test.hurried {
+					t.Errorf("ended with %v; saved: %v, hurried: %v", err, saved, hurried)
+				}
+				if d := time.Since(start) - save; d < test.took || d > test.took+time.Second {
+					t.Errorf("took %v, want %v", d, test.took)
+				}
 			})
-		}), hurry, slog.New(slog.DiscardHandler))
-		ctx, stop := context.WithCancel(t.Context())
-		ended := make(chan error, 1)
-		go func() { ended <- e.serve(ctx) }()
-		client := http.Client{Transport: &http.Transport{DialContext: ln.dial, DisableKeepAlives: true}}
-		answer, err := client.Get("http://localhost/authorize/joe@example.com")
-		if err != nil {
-			t.Fatal(err)
-		}
-		answer.Body.Close()
-		time.Sleep(time.Minute)
-		stop()
-		start := time.Now()
-		if err := <-ended; err != nil || !saved {
+		})
+	}
+}
+
+// TestServingFails: what was begun is finished then, too.
+func TestServingFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ln, saved := newPipes(), false
+		e := newEndpoint(ln, slog.New(slog.DiscardHandler))
+		e.handle(http.NotFoundHandler())
+		e.handlers.Go(func() {
+			<-e.stopping.Done()
+			time.Sleep(time.Second)
+			saved = true
+		})
+		close(ln.closed)
+		e.Listener = closedOnce{ln}
+		if err := e.serve(t.Context()); !errors.Is(err, net.ErrClosed) || !saved {
 			t.Errorf("ended with %v; saved: %v", err, saved)
-		}
-		if d := time.Since(start); d > 2*time.Second {
-			t.Errorf("took %v", d)
 		}
 	})
 }
+
+// A closedOnce is closed already.
+type closedOnce struct{ net.Listener }
+
+func (closedOnce) Close() error { return nil }

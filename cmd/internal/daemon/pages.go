@@ -20,11 +20,10 @@ func (d *Daemon) openWeb() (*endpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	late, hurry := context.WithCancel(context.Background())
-	var web *endpoint
+	web := newEndpoint(ln, d.log)
 	var pages []authorize.Account
 	for _, a := range d.accounts.list() {
-		pages = append(pages, &page{account: d.accounts.byName[a.Name()], daemon: d, late: late})
+		pages = append(pages, &page{account: d.accounts.byName[a.Name()], daemon: d, stopping: web.stopping, late: web.late})
 	}
 	handler, err := authorize.New(authorize.Config{
 		Accounts:      pages,
@@ -32,29 +31,34 @@ func (d *Daemon) openWeb() (*endpoint, error) {
 		PublicURL:     d.config.Web.PublicURL,
 		Version:       Version(),
 		Log:           d.log,
-		Go:            func(f func()) { web.handlers.Go(f) },
+		Go:            web.handlers.Go,
 	})
 	if err != nil {
-		hurry()
 		ln.Close()
 		return nil, err
 	}
-	web = newEndpoint(ln, handler, hurry, d.log)
+	web.handle(handler)
 	return web, nil
 }
 
 // A page is an account that a person can authorize (authorize.Account).
 type page struct {
 	*account
-	daemon *Daemon
-	late   context.Context // done when there is no time left to wait for anybody
+	daemon   *Daemon
+	stopping context.Context // done when nobody is waited for who has not come yet
+	late     context.Context // done when there is no time left to wait for anybody
+}
+
+// until returns ctx with end as another end.
+func until(end, ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(end, func() { cancel(errStopping) })
+	return ctx, func() { stop(); cancel(nil) }
 }
 
 // hurried returns ctx with late as another end.
 func (p *page) hurried(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	stop := context.AfterFunc(p.late, func() { cancel(errStopping) })
-	return ctx, func() { stop(); cancel(nil) }
+	return until(p.late, ctx)
 }
 
 var errStopping = errors.New("xoauthd is stopping")
@@ -91,14 +95,14 @@ func (p *page) Exchange(ctx context.Context, code, verifier string) (auth.Grant,
 
 // DeviceAuth asks for a code that a person can enter elsewhere.
 func (p *page) DeviceAuth(ctx context.Context) (*auth.Device, error) {
-	ctx, cancel := p.hurried(ctx)
+	ctx, cancel := until(p.stopping, ctx)
 	defer cancel()
 	return p.provider.DeviceAuth(ctx)
 }
 
 // AwaitDevice waits for the person who enters it.
 func (p *page) AwaitDevice(ctx context.Context, device *auth.Device) (auth.Grant, error) {
-	ctx, cancel := p.hurried(ctx)
+	ctx, cancel := until(p.stopping, ctx)
 	defer cancel()
 	return p.provider.AwaitDevice(ctx, device)
 }

@@ -3,10 +3,15 @@ package daemon
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"golang.org/x/oauth2"
 
 	"github.com/xoauthd/xoauthd/auth"
 	"github.com/xoauthd/xoauthd/config"
@@ -52,6 +57,59 @@ func TestTry(t *testing.T) {
 		if len(trials) != 2 || trials[0].Protocol != "IMAP" || trials[1].Protocol != "SMTP" ||
 			trials[0].Took != 8*time.Second || trials[1].Took != 5*time.Second || trials[0].Err == nil || trials[1].Err == nil {
 			t.Errorf("trials = %+v", trials)
+		}
+	})
+}
+
+// A roundTrip answers requests without a network.
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// TestStopping: when the daemon stops, nobody is waited for who has not come yet;
+// whoever has gets what the provider gives, while there is time.
+func TestStopping(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := roundTrip(func(r *http.Request) (*http.Response, error) {
+			select {
+			case <-time.After(10 * time.Second):
+				w := httptest.NewRecorder()
+				w.Header().Set("Content-Type", "application/json")
+				w.WriteString(`{"access_token":"token0","token_type":"Bearer","expires_in":3600}`)
+				return w.Result(), nil
+			case <-r.Context().Done():
+				return nil, r.Context().Err()
+			}
+		})
+		web := newEndpoint(newPipes(), slog.New(slog.DiscardHandler))
+		p := &page{
+			account: &account{provider: &provider{Provider: &auth.Provider{
+				OAuth: oauth2.Config{Endpoint: oauth2.Endpoint{
+					TokenURL: "https://example.com/token", DeviceAuthURL: "https://example.com/device", AuthStyle: oauth2.AuthStyleInParams,
+				}},
+				Client: &http.Client{Transport: slow},
+			}}},
+			stopping: web.stopping,
+			late:     web.late,
+		}
+		time.AfterFunc(time.Second, web.stop)
+		for name, wait := range map[string]func() error{
+			"DeviceAuth": func() error { _, err := p.DeviceAuth(t.Context()); return err },
+			"AwaitDevice": func() error {
+				_, err := p.AwaitDevice(t.Context(), &auth.Device{Expiry: time.Now().Add(time.Hour)})
+				return err
+			},
+		} {
+			if err := wait(); !errors.Is(err, context.Canceled) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if g, err := p.Exchange(t.Context(), "c0de", ""); err != nil || g.AccessToken != "token0" {
+			t.Errorf("Exchange: %+v, %v", g, err)
+		}
+		web.hurry()
+		if _, err := p.Exchange(t.Context(), "c0de", ""); !errors.Is(err, context.Canceled) {
+			t.Errorf("Exchange, hurried: %v", err)
 		}
 	})
 }
