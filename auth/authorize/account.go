@@ -18,6 +18,8 @@ type account struct {
 	host       string // of that origin, as canonicalHost has it
 	callback   string // path of the redirect URL, escaped
 	formAction string // CSP sources that the buttons may lead to
+
+	asked *attempt // for which a device's code was last asked; guarded by the mutex of attempts
 }
 
 // add makes a known to the endpoint.

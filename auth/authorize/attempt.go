@@ -25,12 +25,22 @@ const (
 
 	// maxAttempts bounds the memory that strangers can take by beginning
 	// authorizations, maxAttemptsEach what they can do so to the attempts of
-	// other accounts. The oldest goes first.
+	// other accounts. The oldest goes first, but none that is being worked on.
 	maxAttempts     = 256
 	maxAttemptsEach = 16
 
-	// maxDevicesEach spares the provider: each is asked for every few seconds.
-	maxDevicesEach = 1
+	// maxDevicesEach spares the provider, which is asked for each code every
+	// few seconds, and askPause does so for the codes themselves. There is
+	// room for more than one: whoever reaches the page must not be able to
+	// end what another has begun.
+	maxDevicesEach = 3
+	askPause       = 5 * time.Second
+)
+
+// Why an attempt cannot begin.
+var (
+	errTooSoon = errors.New("a code was asked for just now")
+	errNoRoom  = errors.New("too many are under way")
 )
 
 // Why an answer of the provider is not followed.
@@ -44,7 +54,8 @@ var (
 type stage int
 
 const (
-	pending stage = iota // the person is at the provider
+	asking  stage = iota // the provider, for a device's code
+	pending              // the person is at the provider
 	running              // the provider has answered, and that is being used
 	done
 )
@@ -55,14 +66,15 @@ type attempt struct {
 	account *account
 	cookie  string // name of the one that binds the browser
 
-	// One of the two, for the way it goes.
+	// What is there tells the way it goes.
 	code   *Attempt
-	device *auth.Device
 	drop   context.CancelFunc // ends the wait for device
+	device *auth.Device       // from pending on
 
 	id      string // names the result's page
 	browser string // value of the cookie
 	life    time.Duration
+	begun   time.Time
 	expires time.Time
 	stage   stage
 	outcome Outcome // when done
@@ -78,41 +90,84 @@ func (t *attempt) holds(r *http.Request) bool {
 	return false
 }
 
+// idle reports whether t can go to make room: nobody works on it, nor has anybody
+// its code to enter.
+func (t *attempt) idle() bool { return t.stage == done || t.stage == pending && t.drop == nil }
+
+// sameWait reports whether u is a device's that is waited for, as t is.
+func (t *attempt) sameWait(u *attempt) bool {
+	return u.account == t.account && u.drop != nil && u.stage != done
+}
+
 // attempts are kept in memory only, the oldest first: they are few.
 type attempts struct {
 	mu  sync.Mutex
 	all []*attempt
 }
 
-// begin lets t begin for the browser that sent r. One browser has one cookie,
-// so that the attempts of two tabs do not undo each other.
-func (s *attempts) begin(t *attempt, r *http.Request) {
+// begin lets t begin for the browser that sent r, and returns it. It returns the
+// one before if that was begun just now by the same browser: a button was pressed
+// twice. One browser has one cookie, so that the attempts of two tabs do not undo
+// each other.
+func (s *attempts) begin(t *attempt, r *http.Request) (*attempt, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.expire()
 	t.id, t.browser = rand.Text(), rand.Text()
-	t.expires = time.Now().Add(t.life)
-	maxEach := maxAttemptsEach
-	if t.device != nil {
-		maxEach = maxDevicesEach
-	}
-	var same []*attempt // attempts for this account, by the same way
+	t.begun = time.Now()
+	t.expires = t.begun.Add(t.life)
 	for _, u := range s.all {
-		if u.account == t.account && (u.device == nil) == (t.device == nil) {
-			same = append(same, u)
-		}
 		if u.cookie == t.cookie && u.holds(r) { // a value that was given out here
 			t.browser = u.browser
 		}
 	}
-	switch {
-	case len(same) >= maxEach:
-		s.remove(func(u *attempt) bool { return u == same[0] })
-	case len(s.all) >= maxAttempts:
-		oldest := s.all[0]
-		s.remove(func(u *attempt) bool { return u == oldest })
+	if t.drop != nil {
+		if last := t.account.asked; last != nil && t.begun.Sub(last.begun) < askPause {
+			if last.holds(r) {
+				return last, nil
+			}
+			return nil, errTooSoon
+		}
+		if !s.free(maxDevicesEach, t.sameWait, func(u *attempt) bool { return u.stage == pending && u.holds(r) }) {
+			return nil, errNoRoom
+		}
+	}
+	if !s.free(maxAttemptsEach, func(u *attempt) bool { return u.account == t.account }, (*attempt).idle) ||
+		!s.free(maxAttempts, func(*attempt) bool { return true }, (*attempt).idle) {
+		return nil, errNoRoom
+	}
+	if t.drop != nil {
+		t.account.asked = t
 	}
 	s.all = append(s.all, t)
+	return t, nil
+}
+
+// free makes room for one more attempt among those that are so, of which there
+// may be most: the oldest goes that may. It reports whether there is room.
+func (s *attempts) free(most int, so, may func(*attempt) bool) bool {
+	n, oldest := 0, (*attempt)(nil)
+	for _, u := range s.all {
+		if !so(u) {
+			continue
+		}
+		n++
+		if oldest == nil && may(u) {
+			oldest = u
+		}
+	}
+	if n < most {
+		return true
+	}
+	s.remove(func(u *attempt) bool { return u == oldest })
+	return oldest != nil
+}
+
+// given notes that the provider has given t the code for a device.
+func (s *attempts) given(t *attempt, d *auth.Device) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t.device, t.stage = d, pending
 }
 
 // take gives the attempt that r brings the provider's answer to, once. With
@@ -164,7 +219,7 @@ func (s *attempts) find(id string, r *http.Request) (*attempt, stage, Outcome) {
 	defer s.mu.Unlock()
 	s.expire()
 	for _, t := range s.all {
-		if t.id == id && (t.stage != pending || t.device != nil) && t.holds(r) {
+		if t.id == id && (t.stage != pending || t.drop != nil) && t.holds(r) {
 			return t, t.stage, t.outcome
 		}
 	}

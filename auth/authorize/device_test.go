@@ -2,9 +2,10 @@ package authorize
 
 import (
 	"context"
-	"errors"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -106,13 +107,26 @@ func TestDeviceWhileTrying(t *testing.T) {
 		v := s.ask(a.name)
 		a.answers <- nil
 		wants(t, v.page(), "One moment", `http-equiv="refresh" content="2"`)
-		again := s.ask(a.name) // which drops the first
+		var others []*wait
+		for range maxDevicesEach - 1 {
+			time.Sleep(askPause)
+			others = append(others, s.ask(a.name, "Cookie", v.cookie))
+		}
+		time.Sleep(askPause)
+		again := s.ask(a.name, "Cookie", v.cookie) // for which one of the others goes
+		wants(t, v.page(), "One moment")
+		if w := s.do("GET", home+others[0].result, "Cookie", v.cookie); w.Code != http.StatusNotFound {
+			t.Errorf("the oldest code that nobody has entered is still shown: %d", w.Code)
+		}
 		close(a.goOn)
 		synctest.Wait()
 		if len(a.kept) != 1 {
 			t.Errorf("kept %v", a.kept)
 		}
-		a.answers <- nil
+		for range 2 {
+			a.answers <- nil
+		}
+		wants(t, v.page(), "joe@example.com is authorized")
 		wants(t, again.page(), "joe@example.com is authorized")
 	})
 }
@@ -157,27 +171,70 @@ func TestDeviceIsNotWaitedForForever(t *testing.T) {
 	})
 }
 
-func TestDeviceOneAtATime(t *testing.T) {
+// TestDeviceOfAnother: whoever can reach the page cannot end what another has
+// begun there, nor have the provider asked without end.
+func TestDeviceOfAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := newDevice("a@example.com"), newDevice("b@example.com")
 		s := newSite(t, "", a, b)
-		other := s.ask(b.name)
-		first := s.ask(a.name)
-		second := s.ask(a.name, "Cookie", first.cookie)
-		if first.cookie != second.cookie {
-			t.Error("the second code took the first one's cookie away")
+		own := s.ask(a.name)
+		press := func() (int, string) { return code(s.do("POST", home+"/authorize/a@example.com")) }
+		for range 40 {
+			time.Sleep(askPause)
+			press()
+			if status, page := press(); status != http.StatusTooManyRequests || !strings.Contains(page, "Try again in a moment") && !strings.Contains(page, "Too many are under way") {
+				t.Fatalf("%d: %s", status, page)
+			}
+		}
+		if a.asked != maxDevicesEach {
+			t.Errorf("the provider was asked for %d codes, want %d", a.asked, maxDevicesEach)
+		}
+		_, page := press()
+		wants(t, page, "Too many are under way", "sudo xoauthd authorize --terminal a@example.com")
+		for _, v := range []*wait{s.ask(b.name), own} {
+			wants(t, v.page(), "WDJB-MJHT")
+		}
+		time.Sleep(attemptLife)
+		wants(t, own.page(), "WDJB-MJHT")
+		for range maxDevicesEach { // they end, and there is room again
+			a.answers <- &auth.Error{Code: "access_denied"}
 		}
 		synctest.Wait()
-		wants(t, s.log.String(), `account=a@example.com result="given up"`)
-		if w := s.do("GET", home+first.result, "Cookie", first.cookie); w.Code != http.StatusNotFound {
-			t.Errorf("the first code is still shown: %d", w.Code)
-		}
+		wants(t, s.ask(a.name).page(), "WDJB-MJHT")
+		wants(t, own.page(), "Access was refused")
 		a.answers <- nil
 		b.answers <- nil
-		wants(t, second.page(), "a@example.com is authorized")
-		wants(t, other.page(), "b@example.com is authorized")
-		if len(a.kept) != 1 || len(b.kept) != 1 {
-			t.Errorf("kept %v and %v", a.kept, b.kept)
+	})
+}
+
+// TestDeviceAskedTwice: a second press shows what the first one got.
+func TestDeviceAskedTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newDevice("joe@example.com")
+		s := newSite(t, "", a)
+		cookie := s.ask(a.name).cookie
+		time.Sleep(askPause)
+		a.asking = func() { time.Sleep(time.Second) }
+		left, leave := context.WithTimeout(t.Context(), ms(500))
+		defer leave()
+		r := httptest.NewRequestWithContext(left, "POST", home+"/authorize/joe@example.com", nil)
+		first := s.send(r, "Cookie", cookie).Header().Get("Location")
+		second := s.ask(a.name, "Cookie", cookie)
+		if second.result != first || second.cookie != cookie {
+			t.Errorf("%+v, want %s", second, first)
+		}
+		wants(t, second.page(), "One moment", "is being asked for a code", `http-equiv="refresh" content="2"`)
+		time.Sleep(time.Second)
+		wants(t, second.page(), "WDJB-MJHT")
+		if a.asked != 2 {
+			t.Errorf("asked %d times, want 2", a.asked)
+		}
+		time.Sleep(askPause)
+		if third := s.ask(a.name, "Cookie", cookie); third.result == first {
+			t.Error("there is no other code")
+		}
+		for range a.asked {
+			a.answers <- nil
 		}
 	})
 }
@@ -210,17 +267,15 @@ func TestDeviceWithoutACompleteLink(t *testing.T) {
 // TestBackground: whoever closes the store knows what may still use it.
 func TestBackground(t *testing.T) {
 	a := newDevice("joe@example.com")
-	var left []func()
-	h, err := New(Config{Accounts: []Account{a}, ListenAddress: "127.0.0.1:1180", Go: func(f func()) { left = append(left, f) }})
+	s := newSite(t, "", a)
+	var left sync.WaitGroup
+	var err error
+	s.handler, err = New(Config{Accounts: []Account{a}, ListenAddress: "127.0.0.1:1180", Go: left.Go})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newSite(t, "", a)
-	s.handler = h
-	s.ask(a.name)
-	if len(left) != 1 {
-		t.Fatalf("%d functions are to be run, want 1", len(left))
-	}
-	go func() { a.answers <- errors.New("enough") }()
-	left[0]()
+	v := s.ask(a.name)
+	a.answers <- nil
+	left.Wait()
+	wants(t, v.do("GET", home+v.result, "Cookie", v.cookie).Body.String(), "joe@example.com is authorized")
 }

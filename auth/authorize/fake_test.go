@@ -35,9 +35,11 @@ type fakeAccount struct {
 
 	device    *auth.Device
 	deviceErr error      // of DeviceAuth
+	asking    func()     // called within it
 	answers   chan error // what AwaitDevice waits for
 
 	mu        sync.Mutex
+	asked     int      // calls of DeviceAuth
 	exchanges []string // code and verifier of each
 	kept      []auth.Grant
 }
@@ -59,6 +61,12 @@ func (a *fakeAccount) Attended() bool    { return !a.unattended }
 func (a *fakeAccount) LoginHint() string { return a.hint }
 
 func (a *fakeAccount) DeviceAuth(context.Context) (*auth.Device, error) {
+	a.mu.Lock()
+	a.asked++
+	a.mu.Unlock()
+	if a.asking != nil {
+		a.asking()
+	}
 	return a.device, a.deviceErr
 }
 

@@ -53,6 +53,22 @@ func needsNobody(a *account) message {
 	}
 }
 
+func tooSoon(a *account) message {
+	return message{
+		Title: "Try again in a moment",
+		Text:  "Somebody has asked " + a.Provider() + " for a code for " + a.Name() + " just now, in another browser. After a few seconds you can get one of your own.",
+		Link:  "Back to the account", To: a.path,
+	}
+}
+
+func noRoom(a *account) message {
+	return message{
+		Title: "Too many are under way",
+		Text:  "The authorization of " + a.Name() + " was begun too often, in other browsers, and is not finished there. Try again in a quarter of an hour. On the machine of xoauthd it can be authorized at any time, by: " + a.command("authorize --terminal"),
+		Link:  "Back to the account", To: a.path,
+	}
+}
+
 func notAnAnswer(a *account) message {
 	return message{
 		Title: "That is not the address",
@@ -82,6 +98,13 @@ func noResult(index string) message {
 		Title: "This result is gone",
 		Text:  "Results are kept for ten minutes, for the browser that began. How the accounts stand now is on the list.",
 		Link:  "See all accounts", To: index,
+	}
+}
+
+func beingAsked(a *account) message {
+	return message{
+		Title: "One moment",
+		Text:  a.Provider() + " is being asked for a code for " + a.Name() + ". This page looks again by itself.",
 	}
 }
 

@@ -175,6 +175,9 @@ func (e *endpoint) result(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case t == nil:
 		e.message(w, http.StatusNotFound, noResult(e.base+"/"))
+	case stage == asking:
+		m := beingAsked(t.account)
+		e.render(w, http.StatusOK, "message.html", view{Title: m.Title, Message: m, Refresh: 2})
 	case stage == pending:
 		e.render(w, http.StatusOK, "code.html", view{Title: "Enter the code", Account: viewOf(t.account), Device: deviceViewOf(t.device), Refresh: 5})
 	case stage == running:

@@ -94,6 +94,22 @@ func scopeWords(scope string) string {
 	return ""
 }
 
+// command is what to type to have xoauthd do so with the account, on its machine.
+func (a *account) command(verb string) string {
+	return "sudo xoauthd " + verb + " " + shellWord(a.Name())
+}
+
+// shellWord is s as one word of a shell's, in quotes if it needs them.
+func shellWord(s string) string {
+	plain := func(r rune) bool {
+		return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("@._-+=:,%/", r)
+	}
+	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
 // summary tells in one line how the accounts stand.
 func summary(all, needy, failing int) string {
 	switch {

@@ -80,6 +80,25 @@ func TestSummary(t *testing.T) {
 	}
 }
 
+func TestShellWord(t *testing.T) {
+	for word, want := range map[string]string{
+		"joe+scan@example.com":   "joe+scan@example.com",
+		"*@example.org":          "'*@example.org'",
+		"o'neil@example.com":     `'o'\''neil@example.com'`,
+		"$(reboot)@example.com":  "'$(reboot)@example.com'",
+		"joe smith@example.com":  "'joe smith@example.com'",
+		"":                       "''",
+		"üser@пример.example":    "'üser@пример.example'",
+		"a\nb":                   "'a\nb'",
+		`"joe"@example.com`:      `'"joe"@example.com'`,
+		"shared=mail@example.io": "shared=mail@example.io",
+	} {
+		if got := shellWord(word); got != want {
+			t.Errorf("%s: %s, want %s", word, got, want)
+		}
+	}
+}
+
 func TestAgo(t *testing.T) {
 	now := time.Now()
 	for d, want := range map[time.Duration]string{
