@@ -1,12 +1,15 @@
 package authorize
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/xoauthd/xoauthd/auth"
 )
 
 func TestResultIsForItsBrowser(t *testing.T) {
@@ -86,3 +89,33 @@ func TestTwoTabs(t *testing.T) {
 		t.Errorf("kept %v and %v", a.kept, b.kept)
 	}
 }
+
+// TestPanic: a fault in this program ends one authorization, by the one way as by
+// the other.
+func TestPanic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fault := func() { panic("out of range") }
+		code, asked := newAccount("code@example.com"), newDevice("asked@example.com")
+		waited := &faulty{newDevice("waited@example.com")}
+		code.during, asked.asking = fault, fault
+		s := newSite(t, "", code, asked, waited)
+		pages := []string{s.begin(code.name).finish("code=c0de"), s.ask(asked.name).page()}
+		v := s.ask(waited.name)
+		waited.answers <- nil
+		for _, page := range append(pages, v.page()) {
+			wants(t, page, "was not authorized", "internal error; see the log of xoauthd", "Authorize again")
+		}
+		for _, name := range []string{code.name, asked.name, waited.name} {
+			wants(t, s.log.String(), "level=ERROR msg=panic account="+name+` why="out of range" stack="goroutine`,
+				"level=WARN msg=authorization account="+name+` result="internal error"`)
+		}
+		if strings.Contains(s.log.String(), "c0de") {
+			t.Errorf("the code is logged: %s", s.log)
+		}
+	})
+}
+
+// A faulty account cannot be tried.
+type faulty struct{ *fakeAccount }
+
+func (*faulty) Try(context.Context, auth.Grant) []Trial { panic("out of range") }

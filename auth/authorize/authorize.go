@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -140,6 +141,18 @@ func New(c Config) (http.Handler, error) {
 		return nil, err
 	}
 	return e.guard(e.routes()), nil
+}
+
+// guarded runs work, and makes an Outcome of a panic in it: that ends one
+// authorization, and neither the daemon nor the wait for a result.
+func (e *endpoint) guarded(a *account, work func() Outcome) (o Outcome) {
+	defer func() {
+		if p := recover(); p != nil {
+			e.log.Error("panic", "account", a.Name(), "why", fmt.Sprint(p), "stack", string(debug.Stack()))
+			o = (&result{account: a}).broken()
+		}
+	}()
+	return work()
 }
 
 // account returns the account of that name, or nil.

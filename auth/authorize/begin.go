@@ -58,7 +58,7 @@ func (e *endpoint) beginDevice(w http.ResponseWriter, r *http.Request, a *accoun
 	e.run(func() {
 		defer drop()
 		defer answered()
-		o := e.device(wait, t, answered)
+		o := e.guarded(a, func() Outcome { return e.device(wait, t, answered) })
 		e.attempts.finish(t, o)
 		o.Log(wait, e.log, by...)
 	})

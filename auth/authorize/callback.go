@@ -54,7 +54,7 @@ func (e *endpoint) follow(w http.ResponseWriter, r *http.Request, q url.Values) 
 	// Not every ResponseWriter has deadlines; then none is in the way.
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(workTime + 10*time.Second))
 
-	o := complete(r.Context(), t.account, t.code.verifier, q)
+	o := e.guarded(t.account, func() Outcome { return complete(r.Context(), t.account, t.code.verifier, q) })
 	e.attempts.finish(t, o)
 	o.Log(r.Context(), e.log, client(r)...)
 	e.toResult(w, r, t)

@@ -156,6 +156,12 @@ func (res *result) deviceDenied(err error) Outcome {
 	return res.end(noToken, a.Provider()+" gave no token. Nothing was changed.")
 }
 
+// broken ends a result for a fault in this program.
+func (res *result) broken() Outcome {
+	res.step("Authorization", 0, errors.New("internal error; see the log of xoauthd"), "")
+	return res.end(broken, "This is a fault of xoauthd, of which its log tells more. Whether anything was kept is on the account's page.")
+}
+
 // whyNoMailbox tells what it means that no login worked, and what to do.
 func (res *result) whyNoMailbox(g auth.Grant, trials []Trial) string {
 	a := res.account

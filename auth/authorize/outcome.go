@@ -23,6 +23,7 @@ const (
 	noRefresh    = "no refresh token"
 	notSaved     = "not saved"
 	otherBrowser = "another browser"
+	broken       = "internal error"
 )
 
 // An Outcome is what came of an authorization, as a page or a terminal shows

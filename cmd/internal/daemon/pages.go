@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -140,7 +141,7 @@ func (p *page) protocols() []string {
 
 func (p *page) try(ctx context.Context, protocol, token string) authorize.Trial {
 	u, start := p.Upstream(protocol), time.Now()
-	err := p.daemon.proxy.Try(ctx, protocol, u, p.User(protocol), token)
+	err := p.logIn(ctx, protocol, u, token)
 	return authorize.Trial{
 		Protocol: strings.ToUpper(protocol),
 		Upstream: u.Address(),
@@ -148,4 +149,15 @@ func (p *page) try(ctx context.Context, protocol, token string) authorize.Trial 
 		Took:     time.Since(start),
 		Hint:     proxy.Hint(err),
 	}
+}
+
+// logIn makes an error of a panic: that ends one trial, and not all sessions.
+func (p *page) logIn(ctx context.Context, protocol string, u *proxy.Upstream, token string) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			p.daemon.log.Error("panic", "account", p.Name(), "protocol", protocol, "why", fmt.Sprint(v), "stack", string(debug.Stack()))
+			err = errors.New("internal error; see the log of xoauthd")
+		}
+	}()
+	return p.daemon.proxy.Try(ctx, protocol, u, p.User(protocol), token)
 }

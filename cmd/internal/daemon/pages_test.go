@@ -1,12 +1,14 @@
 package daemon
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -112,6 +114,40 @@ func TestStopping(t *testing.T) {
 			t.Errorf("Exchange, hurried: %v", err)
 		}
 	})
+}
+
+// TestTryPanics: a fault in one trial leaves the others, and the daemon, alone.
+func TestTryPanics(t *testing.T) {
+	var log bytes.Buffer
+	p := &page{
+		account: &account{
+			Account: auth.NewAccount("joe@example.com", &auth.Provider{}, nil, emptyStore(t), nil),
+			provider: &provider{Provider: &auth.Provider{}, upstreams: map[string]*proxy.Upstream{
+				"imap": {Host: "imap.example.com", Port: 993}, "smtp": {Host: "smtp.example.com", Port: 587},
+			}},
+			config: &config.Account{Name: "joe@example.com"},
+		},
+		daemon: &Daemon{
+			log: slog.New(slog.NewTextHandler(&log, nil)),
+			proxy: &proxy.Server{Dial: func(_ context.Context, _, address string) (net.Conn, error) {
+				if address == "imap.example.com:993" {
+					panic("out of range")
+				}
+				return nil, errors.New("no route to " + address)
+			}},
+			config: &config.Config{Listeners: []config.Listener{{Protocol: "imap"}, {Protocol: "smtp"}}},
+		},
+		late: t.Context(),
+	}
+	trials := p.Try(t.Context(), auth.Grant{AccessToken: "token0"})
+	for i, want := range []string{"internal error; see the log of xoauthd", "no route to smtp.example.com:587"} {
+		if err := trials[i].Err; err == nil || !strings.Contains(err.Error(), want) || trials[i].Upstream == "" {
+			t.Errorf("%+v, want %s", trials[i], want)
+		}
+	}
+	if got := log.String(); !strings.Contains(got, `level=ERROR msg=panic account=joe@example.com protocol=imap why="out of range" stack="goroutine`) || strings.Contains(got, "token0") {
+		t.Errorf("log: %s", got)
+	}
 }
 
 func emptyStore(t *testing.T) *auth.Store {
