@@ -69,21 +69,31 @@ func answerOf(a Account) string { return "Answer of " + a.Provider() }
 
 // adopt tries g at the mail servers, and keeps it if a mailbox opens.
 func (res *result) adopt(ctx context.Context, g auth.Grant) Outcome {
+	a := res.account
 	g.Identity = oneLine(g.Identity)
-	if isAnother(g, res.account) {
-		// Not a fault yet: it may be a delegate, or the address an alias.
-		res.step("Signed in as "+g.Identity, 0, nil, "")
-	}
-	trials := res.account.Try(ctx, g)
-	opened := 0
+	res.identity = g.Identity
+	trials := a.Try(ctx, g)
+	opened, down := 0, 0
 	for _, l := range trials {
-		res.step(fmt.Sprintf("%s login at %s", l.Protocol, l.Upstream), l.Took, l.Err, l.Hint)
-		if l.Err == nil {
+		switch {
+		case l.Err == nil:
 			opened++
+		case unreachable(l.Err):
+			down++
 		}
 	}
+	if isAnother(g, a) {
+		var err error // not if a mailbox opened: it is a delegate's, or an alias
+		if opened == 0 && down < len(trials) {
+			err = errors.New("it should have been " + signsIn(a))
+		}
+		res.step("Signed in as "+g.Identity, 0, err, "")
+	}
+	for _, l := range trials {
+		res.step(fmt.Sprintf("%s login at %s", l.Protocol, l.Upstream), l.Took, l.Err, l.Hint)
+	}
 	if opened == 0 {
-		return res.end(noMailbox, res.whyNoMailbox(g, trials))
+		return res.end(noMailbox, res.whyNoMailbox(g, len(trials), down))
 	}
 	return res.keep(g, opened == len(trials))
 }
@@ -162,20 +172,15 @@ func (res *result) broken() Outcome {
 	return res.end(broken, "This is a fault of xoauthd, of which its log tells more. Whether anything was kept is on the account's page.")
 }
 
-// whyNoMailbox tells what it means that no login worked, and what to do.
-func (res *result) whyNoMailbox(g auth.Grant, trials []Trial) string {
+// whyNoMailbox tells what it means that no login of so many tried worked, for
+// down of which there was no server, and what to do.
+func (res *result) whyNoMailbox(g auth.Grant, tried, down int) string {
 	a := res.account
-	down := 0
-	for _, l := range trials {
-		if unreachable(l.Err) {
-			down++
-		}
-	}
 	another := isAnother(g, a)
 	switch {
-	case len(trials) == 0:
+	case tried == 0:
 		return "No mail server is configured to try the token at, so nothing was kept."
-	case down == len(trials):
+	case down == tried:
 		return "No mail server could be reached to try the token at, so nothing was kept. Once they can be reached, authorize again."
 	case another && res.brought:
 		return "This is a grant of " + g.Identity + ", and the account is " + a.Name() + ". Nothing was kept."

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,13 +30,14 @@ const (
 // An Outcome is what came of an authorization, as a page or a terminal shows
 // it. It holds no secret.
 type Outcome struct {
-	Account string `json:"account"`
-	Outcome string `json:"outcome"` // as logged: "authorized", "no mailbox opened"
-	Title   string `json:"title"`
-	Lead    string `json:"lead"`   // what it means, and what to do next
-	OK      bool   `json:"ok"`     // the grant is in use
-	Partly  bool   `json:"partly"` // it is, although not every step worked
-	Steps   []Step `json:"steps"`  // in their order
+	Account  string `json:"account"`
+	Outcome  string `json:"outcome"`            // as logged: "authorized", "no mailbox opened"
+	Identity string `json:"identity,omitempty"` // the address of who signed in; empty if it is not known
+	Title    string `json:"title"`
+	Lead     string `json:"lead"`   // what it means, and what to do next
+	OK       bool   `json:"ok"`     // the grant is in use
+	Partly   bool   `json:"partly"` // it is, although not every step worked
+	Steps    []Step `json:"steps"`  // in their order
 }
 
 // A Step is one thing that was done on the way to an Outcome.
@@ -64,8 +66,14 @@ func (o Outcome) Log(ctx context.Context, log *slog.Logger, by ...slog.Attr) {
 		level = slog.LevelInfo
 	}
 	attrs := append([]slog.Attr{slog.String("account", o.Account), slog.String("result", o.Outcome)}, by...)
-	if why := o.causes(); why != "" {
-		attrs = append(attrs, slog.String("why", why))
+	for _, said := range []struct{ key, text string }{
+		{"identity", o.Identity},
+		{"why", o.causes()},
+		{"hint", o.hints()},
+	} {
+		if said.text != "" {
+			attrs = append(attrs, slog.String(said.key, said.text))
+		}
 	}
 	log.LogAttrs(ctx, level, "authorization", attrs...)
 }
@@ -81,11 +89,23 @@ func (o Outcome) causes() string {
 	return strings.Join(all, "; ")
 }
 
+// hints are those of all steps, each once.
+func (o Outcome) hints() string {
+	var all []string
+	for _, s := range o.Steps {
+		if s.Hint != "" && !slices.Contains(all, s.Hint) {
+			all = append(all, s.Hint)
+		}
+	}
+	return strings.Join(all, " ")
+}
+
 // A result is an Outcome that comes to be.
 type result struct {
-	account Account
-	brought bool // the grant was brought in: nobody has just signed in
-	steps   []Step
+	account  Account
+	brought  bool   // the grant was brought in: nobody has just signed in
+	identity string // of the grant; empty if it is not known
+	steps    []Step
 }
 
 // step notes one thing that was done: err is nil if it worked.
@@ -100,7 +120,7 @@ func (res *result) step(text string, took time.Duration, err error, hint string)
 // end returns the Outcome.
 func (res *result) end(outcome, lead string) Outcome {
 	name := res.account.Name()
-	o := Outcome{Account: name, Outcome: outcome, Lead: lead, Steps: res.steps}
+	o := Outcome{Account: name, Outcome: outcome, Identity: res.identity, Lead: lead, Steps: res.steps}
 	o.OK = outcome == authorized || outcome == notSaved
 	o.Partly = o.OK && o.causes() != ""
 	switch {

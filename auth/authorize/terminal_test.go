@@ -161,6 +161,7 @@ func TestAdopt(t *testing.T) {
 // TestOutcomeCrossesASocket: what a terminal shows is what the daemon knows.
 func TestOutcomeCrossesASocket(t *testing.T) {
 	a := newAccount("joe@example.com")
+	a.identity = a.name
 	a.trials[1].Err, a.trials[1].Hint = errors.New("535 no"), "Ask."
 	o := Adopt(t.Context(), a, a.grant("x"))
 	text, err := json.Marshal(o)
@@ -171,14 +172,14 @@ func TestOutcomeCrossesASocket(t *testing.T) {
 	if err := json.Unmarshal(text, &got); err != nil || !reflect.DeepEqual(got, o) {
 		t.Errorf("%+v, %v; want %+v", got, err, o)
 	}
-	wants(t, string(text), `"account":"joe@example.com"`, `"outcome":"authorized"`, `"ok":true`, `"partly":true`, `"took":300000000`, `"cause":"535 no"`, `"hint":"Ask."`)
+	wants(t, string(text), `"account":"joe@example.com"`, `"outcome":"authorized"`, `"identity":"joe@example.com"`, `"ok":true`, `"partly":true`, `"took":300000000`, `"cause":"535 no"`, `"hint":"Ask."`)
 	if strings.Contains(string(text), "token-for") {
 		t.Errorf("a secret is in %s", text)
 	}
 
 	var log bytes.Buffer
 	o.Log(t.Context(), slog.New(slog.NewTextHandler(&log, nil)), slog.String("via", "import"))
-	wants(t, log.String(), `level=WARN msg=authorization account=joe@example.com result=authorized via=import why="SMTP login at smtp.example.com:587: 535 no"`)
+	wants(t, log.String(), `level=WARN msg=authorization account=joe@example.com result=authorized via=import identity=joe@example.com why="SMTP login at smtp.example.com:587: 535 no" hint=Ask.`)
 }
 
 func TestLasted(t *testing.T) {
