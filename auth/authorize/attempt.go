@@ -47,6 +47,7 @@ var (
 var (
 	errUnknown      = errors.New("unknown or expired state")
 	errOtherBrowser = errors.New("begun in another browser")
+	errOtherAccount = errors.New("begun for another account")
 	errUsed         = errors.New("callback used before")
 )
 
@@ -170,9 +171,10 @@ func (s *attempts) given(t *attempt, d *auth.Device) {
 	t.device, t.stage = d, pending
 }
 
-// take gives the attempt that r brings the provider's answer to, once. With
-// errUsed it gives it too, for its result.
-func (s *attempts) take(state string, r *http.Request) (*attempt, error) {
+// take gives the attempt that r brings the provider's answer to, once. It is for
+// the account only, or for any if that is nil. All errors but errUnknown are about
+// an attempt, and come with it.
+func (s *attempts) take(state string, r *http.Request, only *account) (*attempt, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.expire()
@@ -183,6 +185,8 @@ func (s *attempts) take(state string, r *http.Request) (*attempt, error) {
 		switch {
 		case !t.holds(r):
 			return t, errOtherBrowser
+		case only != nil && t.account != only:
+			return t, errOtherAccount
 		case t.stage != pending:
 			return t, errUsed
 		}

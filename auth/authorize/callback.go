@@ -13,7 +13,7 @@ func (e *endpoint) callback(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
 		return // from something that looks where a link leads; the code is for the browser
 	}
-	e.follow(w, r, r.URL.Query())
+	e.follow(w, r, r.URL.Query(), nil)
 }
 
 // paste takes the address of a callback that led nowhere: the redirect URL is
@@ -30,19 +30,22 @@ func (e *endpoint) paste(w http.ResponseWriter, r *http.Request) {
 		e.message(w, http.StatusBadRequest, notAnAnswer(a))
 		return
 	}
-	e.follow(w, r, q)
+	e.follow(w, r, q, a)
 }
 
-// follow goes on with the provider's answer q. It answers with a redirect to
-// the result's page: the code must neither be used again when the person
-// reloads, nor stay in the address bar.
-func (e *endpoint) follow(w http.ResponseWriter, r *http.Request, q url.Values) {
-	t, err := e.attempts.take(q.Get("state"), r)
+// follow goes on with the provider's answer q, which is for the account only, or
+// for any if that is nil. It answers with a redirect to the result's page: the code
+// must neither be used again when the person reloads, nor stay in the address bar.
+func (e *endpoint) follow(w http.ResponseWriter, r *http.Request, q url.Values, only *account) {
+	t, err := e.attempts.take(q.Get("state"), r, only)
 	switch {
 	case errors.Is(err, errOtherBrowser):
 		o := Outcome{Account: t.account.Name(), Outcome: otherBrowser}
 		o.Log(r.Context(), e.log, client(r)...)
 		e.message(w, http.StatusForbidden, begunElsewhere(t.account))
+		return
+	case errors.Is(err, errOtherAccount):
+		e.message(w, http.StatusConflict, begunForAnother(only, t.account))
 		return
 	case errors.Is(err, errUsed):
 		e.message(w, http.StatusConflict, usedBefore(e.base+"/result/"+t.id))

@@ -45,6 +45,14 @@ func begunElsewhere(a *account) message {
 	}
 }
 
+func begunForAnother(here, there *account) message {
+	return message{
+		Title: "That is for another account",
+		Text:  "The address that was pasted ends the authorization of " + there.Name() + ", and this page is that of " + here.Name() + ". Nothing was done. Paste it on the page of " + there.Name() + ".",
+		Link:  "Go to " + there.Name(), To: there.path,
+	}
+}
+
 func needsNobody(a *account) message {
 	return message{
 		Title: "Nobody has to authorize this account",

@@ -36,10 +36,13 @@ func TestPaste(t *testing.T) {
 		{"an account that is not there", func(v *visit) *httptest.ResponseRecorder {
 			return v.post("/authorize/x/address", url.Values{"address": {"?code=c0de&state=" + v.state}}, "Cookie", v.cookie)
 		}, 404, "no such account"},
+		{"another account", func(v *visit) *httptest.ResponseRecorder {
+			return v.post("/authorize/ann@example.com/address", url.Values{"address": {"?code=c0de&state=" + v.state}}, "Cookie", v.cookie)
+		}, 409, `href="/authorize/joe@example.com">Go to joe@example.com`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			a := newAccount("joe@example.com")
-			v := newSite(t, "", a).begin(a.name)
+			v := newSite(t, "", a, newAccount("ann@example.com")).begin(a.name)
 			right := *v
 			w := test.send(v)
 			if w.Code != test.status || !strings.Contains(w.Body.String(), test.page) {
