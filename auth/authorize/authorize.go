@@ -32,6 +32,9 @@ type Account interface {
 	Provider() string
 	// Flow is how the account gets its tokens, in the configuration's word.
 	Flow() string
+	// Enabled reports whether programs may log in. An account that is not can
+	// be looked at, but not authorized.
+	Enabled() bool
 	// Attended reports whether a person authorizes the account: by a device's
 	// code if that is its Flow, else by the authorization code grant. What
 	// follows, up to AwaitDevice, is asked only of an account that is.

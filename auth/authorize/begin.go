@@ -17,6 +17,8 @@ func (e *endpoint) begin(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case a == nil:
 		e.message(w, http.StatusNotFound, noSuchAccount(e.base+"/"))
+	case !a.Enabled():
+		e.message(w, http.StatusConflict, isDisabled(a))
 	case !a.Attended():
 		e.message(w, http.StatusConflict, needsNobody(a))
 	case a.byDevice():

@@ -23,7 +23,7 @@ import (
 type fakeAccount struct {
 	name, issuer, redirect, authURL string
 	flow                            string // empty for an account that is authorized by its page
-	unattended                      bool
+	unattended, disabled            bool
 	hint                            string // who signs in
 	status                          auth.Status
 	scopes                          []string
@@ -57,6 +57,7 @@ func (a *fakeAccount) Status() auth.Status {
 }
 
 func (a *fakeAccount) Flow() string      { return cmp.Or(a.flow, "authorization_code") }
+func (a *fakeAccount) Enabled() bool     { return !a.disabled }
 func (a *fakeAccount) Attended() bool    { return !a.unattended }
 func (a *fakeAccount) LoginHint() string { return a.hint }
 

@@ -77,6 +77,14 @@ func noRoom(a *account) message {
 	}
 }
 
+func isDisabled(a *account) message {
+	return message{
+		Title: "This account is disabled",
+		Text:  "Nothing was done: the configuration says that " + a.Name() + " is not to be used.",
+		Link:  "See how it stands", To: a.path,
+	}
+}
+
 func notAnAnswer(a *account) message {
 	return message{
 		Title: "That is not the address",

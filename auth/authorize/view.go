@@ -52,10 +52,11 @@ type accountView struct {
 	Attended                               bool
 	Flow                                   flow
 	Status                                 auth.Status
-	Class                                  string // of the style sheet, for the state
-	Consented, Token, Renewed              moment
-	Expired                                bool
-	Scopes                                 []scope
+	standing
+	Check                     string // what to type to try it
+	Consented, Token, Renewed moment
+	Expired                   bool
+	Scopes                    []scope
 }
 
 type scope struct{ Name, Words string }
@@ -83,18 +84,16 @@ func viewOf(a *account) *accountView {
 		Attended: a.Attended(),
 		Flow:     flowOf(a),
 		Status:   s,
-		Class:    "bad",
+		standing: standingOf(a, s),
+		Check:    a.command("check"),
 		Token:    momentOf(s.Expiry, now),
 		Renewed:  momentOf(s.Refreshed, now),
 		Expired:  s.Expiry.Before(now),
 	}
-	switch s.State {
-	case auth.Authorized:
-		v.Class = "good"
-	case auth.Failing:
-		v.Class = "warn"
-	}
 	v.Status.Why, v.Status.Identity = oneLine(s.Why), oneLine(s.Identity)
+	if v.Section == disabled { // nobody has to do anything
+		v.Status.Why, v.Status.Hint = "", ""
+	}
 	if !v.Attended {
 		return v
 	}
@@ -147,6 +146,9 @@ func (e *endpoint) show(w http.ResponseWriter, r *http.Request) {
 	}
 	v, page := view{Title: a.Name(), Account: viewOf(a)}, "account.html"
 	switch {
+	case !a.Enabled():
+		e.render(w, http.StatusOK, "disabled.html", v)
+		return
 	case !a.Attended():
 		e.render(w, http.StatusOK, "unattended.html", v)
 		return

@@ -110,20 +110,24 @@ func shellWord(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
-// summary tells in one line how the accounts stand.
-func summary(all, needy, failing int) string {
-	switch {
-	case all == 0:
+// summary tells in one line how the accounts stand, of which there are so many in
+// each section of the list.
+func summary(counts [sections]int) string {
+	all := 0
+	for _, n := range counts {
+		all += n
+	}
+	switch all {
+	case 0:
 		return "No account is configured."
-	case needy+failing == 0:
+	case counts[inOrder]:
 		return plural(all, "account") + ", all well."
 	}
-	parts := []string{fmt.Sprintf("%d authorized", all-needy-failing)}
-	if needy > 0 {
-		parts = append(parts, fmt.Sprintf("%d to be authorized", needy))
-	}
-	if failing > 0 {
-		parts = append(parts, fmt.Sprintf("%d failing for now", failing))
+	parts := []string{fmt.Sprintf("%d in order", counts[inOrder])}
+	for section, words := range [sections]string{toAuthorize: "to be authorized", failing: "failing for now", disabled: "disabled"} {
+		if n := counts[section]; n > 0 && section != inOrder {
+			parts = append(parts, fmt.Sprintf("%d %s", n, words))
+		}
 	}
 	return plural(all, "account") + ": " + strings.Join(parts, ", ") + "."
 }

@@ -64,18 +64,18 @@ func TestScopeWords(t *testing.T) {
 
 func TestSummary(t *testing.T) {
 	for _, test := range []struct {
-		all, needy, failing int
-		want                string
+		counts [sections]int
+		want   string
 	}{
-		{0, 0, 0, "No account is configured."},
-		{1, 0, 0, "1 account, all well."},
-		{3, 0, 0, "3 accounts, all well."},
-		{3, 1, 0, "3 accounts: 2 authorized, 1 to be authorized."},
-		{3, 0, 2, "3 accounts: 1 authorized, 2 failing for now."},
-		{3, 2, 1, "3 accounts: 0 authorized, 2 to be authorized, 1 failing for now."},
+		{[sections]int{}, "No account is configured."},
+		{[sections]int{inOrder: 1}, "1 account, all well."},
+		{[sections]int{inOrder: 3}, "3 accounts, all well."},
+		{[sections]int{toAuthorize: 1, inOrder: 2}, "3 accounts: 2 in order, 1 to be authorized."},
+		{[sections]int{failing: 2, inOrder: 1}, "3 accounts: 1 in order, 2 failing for now."},
+		{[sections]int{toAuthorize: 2, failing: 1, disabled: 1}, "4 accounts: 0 in order, 2 to be authorized, 1 failing for now, 1 disabled."},
 	} {
-		if got := summary(test.all, test.needy, test.failing); got != test.want {
-			t.Errorf("%d, %d, %d: %q, want %q", test.all, test.needy, test.failing, got, test.want)
+		if got := summary(test.counts); got != test.want {
+			t.Errorf("%v: %q, want %q", test.counts, got, test.want)
 		}
 	}
 }

@@ -73,6 +73,9 @@ func (p *page) Issuer() string { return p.provider.Provider.Issuer }
 // Flow is how the account gets its tokens.
 func (p *page) Flow() string { return p.provider.config.Flow }
 
+// Enabled reports whether programs may log in.
+func (p *page) Enabled() bool { return p.config.Enabled }
+
 // LoginHint is who signs in at the provider.
 func (p *page) LoginHint() string { return p.config.LoginHint }
 
