@@ -28,6 +28,8 @@ import (
 type Account interface {
 	// Name is the address of the mailbox. It names the account's page.
 	Name() string
+	// Pattern is what the account is one of many by, "*@example.com", or empty.
+	Pattern() string
 	// Provider is the provider's name, as a person is to read it.
 	Provider() string
 	// Flow is how the account gets its tokens, in the configuration's word.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -108,9 +109,15 @@ func TestPagesInBrowser(t *testing.T) {
 	accounts := exhibits()
 	b := startBrowser(t)
 	var all []Account
-	apart, device, itself := newAccount("shared@example.com"), newDevice("printer@example.com"), unattended("*@example.org", "client_credentials")
+	apart, device, itself := newAccount("shared@example.com"), newDevice("printer@example.com"), unattended("box+scan@example.org", "client_credentials")
 	apart.redirect, apart.hint = "http://localhost", "ann@example.com"
-	for _, a := range append(accounts, apart, device, itself) {
+	bob := newAccount("carol@example.com")
+	bob.identity, bob.trials = "bob@example.com", accounts[1].trials
+	off, mailboxes := newAccount("old@example.com"), ofPattern("*@example.net", 15)
+	off.disabled = true
+	mailboxes[3].status = auth.Status{State: auth.Failing, Why: "token endpoint: invalid_client", Hint: auth.Hint("invalid_client", "")}
+	mailboxes[4].status = auth.Status{State: auth.Authorized}
+	for _, a := range slices.Concat(accounts, []*fakeAccount{apart, device, itself, off, bob}, mailboxes) {
 		all = append(all, a)
 	}
 	site := p.serve(t, all...)
@@ -123,6 +130,8 @@ func TestPagesInBrowser(t *testing.T) {
 		steps []chromedp.Action[chromedp.Void]
 	}{
 		{"list", []chromedp.Action[chromedp.Void]{chromedp.Navigate(site + "/")}},
+		{"list-open", []chromedp.Action[chromedp.Void]{chromedp.Click("summary"), chromedp.WaitVisible(".mailboxes")}},
+		{"account-disabled", []chromedp.Action[chromedp.Void]{chromedp.Navigate(page(off.name))}},
 		{"account", []chromedp.Action[chromedp.Void]{chromedp.Navigate(page(accounts[1].name))}},
 		{"account-hostile", []chromedp.Action[chromedp.Void]{chromedp.Navigate(page(accounts[3].name))}},
 		{"account-apart", []chromedp.Action[chromedp.Void]{chromedp.Navigate(page(apart.name))}},
@@ -132,6 +141,7 @@ func TestPagesInBrowser(t *testing.T) {
 		{"result-authorized", press(accounts[0])},
 		{"result-warning", press(accounts[2])},
 		{"result-refused", press(accounts[1])},
+		{"result-another", press(bob)},
 		{"message", []chromedp.Action[chromedp.Void]{chromedp.Navigate(site + "/result/x")}},
 	} {
 		b.do(view.steps...)

@@ -22,6 +22,7 @@ import (
 // A fakeAccount does as its fields say.
 type fakeAccount struct {
 	name, issuer, redirect, authURL string
+	pattern                         string
 	flow                            string // empty for an account that is authorized by its page
 	unattended, disabled            bool
 	hint                            string // who signs in
@@ -57,6 +58,7 @@ func (a *fakeAccount) Status() auth.Status {
 }
 
 func (a *fakeAccount) Flow() string      { return cmp.Or(a.flow, "authorization_code") }
+func (a *fakeAccount) Pattern() string   { return a.pattern }
 func (a *fakeAccount) Enabled() bool     { return !a.disabled }
 func (a *fakeAccount) Attended() bool    { return !a.unattended }
 func (a *fakeAccount) LoginHint() string { return a.hint }

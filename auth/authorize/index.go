@@ -2,12 +2,19 @@ package authorize
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/xoauthd/xoauthd/auth"
 )
 
-// maxAtLength is the most accounts of which all is told on the list.
-const maxAtLength = 20
+const (
+	// maxAtLength is the most accounts of which all is told on the list.
+	maxAtLength = 20
+
+	// maxListed is the most of one kind that it names: beyond that it is not
+	// read but searched, which xoauthd status is better for.
+	maxListed = 200
+)
 
 // The sections of the list: those first that somebody has to do something for.
 const (
@@ -46,10 +53,22 @@ func standingOf(a Account, s auth.Status) standing {
 	return standing{"working", "good", inOrder}
 }
 
-// A group is accounts that stand alike.
+// A group is a section of the list, with the accounts that stand alike. The
+// mailboxes of a pattern are one entry where nobody has to do anything for them.
 type group struct {
 	Title    string
+	Count    int
 	Accounts []*accountView
+	Patterns []*mailboxes
+	More     int // that are not shown
+}
+
+// Mailboxes are those of a pattern within a group.
+type mailboxes struct {
+	Pattern, Words string
+	Count          int
+	Accounts       []*accountView
+	More           int // that are not shown
 }
 
 // index lists the accounts.
@@ -59,18 +78,51 @@ func (e *endpoint) index(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var groups [sections]group
-	var counts [sections]int
+	ofPattern := map[string]int{}
 	for _, a := range e.accounts {
 		v := viewOf(a)
-		counts[v.Section]++
-		g := &groups[v.Section]
-		g.Accounts = append(g.Accounts, v)
+		groups[v.Section].add(v, a.Pattern())
+		ofPattern[a.Pattern()]++
 	}
-	v := view{Title: "Accounts", Brief: len(e.accounts) > maxAtLength, Summary: summary(counts)}
+	v := view{Title: "Accounts", Brief: len(e.accounts) > maxAtLength}
+	var counts [sections]int
 	for i, g := range groups {
-		if g.Title = titles[i]; len(g.Accounts) > 0 {
-			v.Groups = append(v.Groups, g)
+		counts[i] = g.Count
+		if g.Count == 0 {
+			continue
 		}
+		g.Title = titles[i]
+		for _, m := range g.Patterns {
+			m.Words = mailboxWords(m.Count, ofPattern[m.Pattern], i)
+		}
+		v.Groups = append(v.Groups, g)
 	}
+	v.Summary = summary(counts)
 	e.render(w, http.StatusOK, "index.html", v)
+}
+
+// add adds an account, which may be one of many by a pattern.
+func (g *group) add(v *accountView, pattern string) {
+	g.Count++
+	if pattern == "" || !v.Well() {
+		add(&g.Accounts, &g.More, v)
+		return
+	}
+	i := slices.IndexFunc(g.Patterns, func(m *mailboxes) bool { return m.Pattern == pattern })
+	if i < 0 {
+		i = len(g.Patterns)
+		g.Patterns = append(g.Patterns, &mailboxes{Pattern: pattern})
+	}
+	m := g.Patterns[i]
+	m.Count++
+	add(&m.Accounts, &m.More, v)
+}
+
+// add adds v to those shown while they are few enough, and else to more.
+func add(shown *[]*accountView, more *int, v *accountView) {
+	if len(*shown) == maxListed {
+		*more++
+		return
+	}
+	*shown = append(*shown, v)
 }

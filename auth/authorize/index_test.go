@@ -106,29 +106,69 @@ func TestDisabled(t *testing.T) {
 	}
 }
 
-// TestListOfMany: in a list of hundreds, what somebody has to see to comes
-// first, and the rest is short.
-func TestListOfMany(t *testing.T) {
-	var all []Account
-	for i := range 300 {
-		a := unattended(fmt.Sprintf("box%03d@example.com", i), "client_credentials")
-		if i == 250 {
-			a.status = auth.Status{State: auth.Failing, Why: "token endpoint: HTTP status 503"}
-		}
+// ofPattern are so many accounts of a pattern, without anything that is wrong.
+func ofPattern(pattern string, n int) []*fakeAccount {
+	var all []*fakeAccount
+	for i := range n {
+		a := unattended(fmt.Sprintf("box%04d%s", i, strings.TrimPrefix(pattern, "*")), "client_credentials")
+		a.pattern = pattern
 		all = append(all, a)
 	}
-	all = append(all, newAccount("never@example.com"))
-	page := newSite(t, "", all...).do("GET", home+"/").Body.String()
-	names := regexp.MustCompile(`<h3><a href="[^"]*"><bdi>([^<]*)</bdi>`).FindAllStringSubmatch(page, -1)
-	var got []string
-	for _, m := range names {
-		got = append(got, m[1])
+	return all
+}
+
+// listOf is the list of accounts, and the names that can be seen there at once.
+func listOf(t *testing.T, accounts ...*fakeAccount) (page string, names []string) {
+	var all []Account
+	for _, a := range accounts {
+		all = append(all, a)
 	}
-	if len(got) != 301 || !slices.Equal(got[:4], []string{"never@example.com", "box250@example.com", "box000@example.com", "box001@example.com"}) {
-		t.Errorf("%d accounts, first %v", len(got), got[:min(4, len(got))])
+	page = newSite(t, "", all...).do("GET", home+"/").Body.String()
+	for _, m := range regexp.MustCompile(`<h3><a href="[^"]*"><bdi>([^<]*)</bdi>`).FindAllStringSubmatch(page, -1) {
+		names = append(names, m[1])
 	}
-	wants(t, page, "301 accounts: 299 in order, 1 to be authorized, 1 failing for now.", `To be authorized <span class="count">1<`, `In order <span class="count">299<`, "HTTP status 503")
-	if strings.Contains(page, "runs out") || len(page) > 100<<10 {
+	return page, names
+}
+
+// TestPatterns: the mailboxes of a pattern are one entry, but for those that
+// somebody has to see to.
+func TestPatterns(t *testing.T) {
+	some, well, off := ofPattern("*@example.com", 15), ofPattern("*@example.org", 3), ofPattern("*@example.net", 2)
+	some[7].status = auth.Status{State: auth.Failing, Why: "token endpoint: HTTP status 503"}
+	for _, a := range off {
+		a.disabled = true
+	}
+	page, names := listOf(t, slices.Concat(well, some, off, []*fakeAccount{newAccount("never@example.com")})...)
+	if !slices.Equal(names, []string{"never@example.com", "box0007@example.com"}) {
+		t.Errorf("seen at once: %v", names)
+	}
+	wants(t, page, "21 accounts: 17 in order, 1 to be authorized, 1 failing for now, 2 disabled.", `In order <span class="count">17<`, "HTTP status 503",
+		"<summary><bdi>*@example.com</bdi>, 14 of 15 mailboxes</summary>",
+		"<summary><bdi>*@example.org</bdi>, 3 mailboxes, all well</summary>",
+		"<summary><bdi>*@example.net</bdi>, 2 mailboxes</summary>",
+		`<li><a href="/authorize/box0002@example.org"><bdi>box0002@example.org</bdi></a> <span class="state good">working</span></li>`)
+	if strings.Contains(page, "not shown") {
+		t.Errorf("something is left out:\n%s", page)
+	}
+}
+
+// TestListOfMany: in a list of thousands, what somebody has to see to comes first,
+// and the rest is short.
+func TestListOfMany(t *testing.T) {
+	many, more := ofPattern("*@example.com", 3000), ofPattern("*@example.org", 500)
+	for _, a := range many[1000:1300] {
+		a.status = auth.Status{State: auth.Failing, Why: "token endpoint: HTTP status 503"}
+	}
+	for _, a := range more {
+		a.pattern = "" // each is a table of the configuration
+	}
+	page, names := listOf(t, slices.Concat(many, more, []*fakeAccount{newAccount("never@example.com")})...)
+	if len(names) != 1+2*maxListed || names[0] != "never@example.com" || names[1] != "box1000@example.com" || names[1+maxListed] != "box0000@example.org" {
+		t.Errorf("%d names: %v", len(names), names)
+	}
+	wants(t, page, "3501 accounts: 3200 in order, 1 to be authorized, 300 failing for now.", `In order <span class="count">3200<`,
+		"<bdi>*@example.com</bdi>, 2700 of 3000 mailboxes", ">2500 more are not shown.", ">300 more are not shown.", ">100 more are not shown.", "<code>sudo xoauthd status</code>")
+	if strings.Contains(page, "runs out") || len(page) > 200<<10 {
 		t.Errorf("the list is long: %d bytes", len(page))
 	}
 }

@@ -132,6 +132,22 @@ func summary(counts [sections]int) string {
 	return plural(all, "account") + ": " + strings.Join(parts, ", ") + "."
 }
 
+// mailboxWords tells how many mailboxes of a pattern are in a section of the list,
+// of all that it has.
+func mailboxWords(n, all, section int) string {
+	words := "1 mailbox"
+	if all > 1 {
+		words = fmt.Sprintf("%d mailboxes", all)
+	}
+	switch {
+	case n < all:
+		return fmt.Sprintf("%d of %s", n, words)
+	case section == inOrder:
+		return words + ", all well"
+	}
+	return words
+}
+
 // ago tells how far t is from now, in one unit.
 func ago(t, now time.Time) string {
 	d := t.Sub(now.Round(0)) // wall clock: the monotonic one stands still in suspend

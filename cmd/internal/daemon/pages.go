@@ -64,6 +64,10 @@ func (p *page) hurried(ctx context.Context) (context.Context, context.CancelFunc
 
 var errStopping = errors.New("xoauthd is stopping")
 
+// Pattern is the table of the configuration that the account comes from, if that
+// is one for many.
+func (p *page) Pattern() string { return p.config.Pattern }
+
 // Provider is what people call the provider.
 func (p *page) Provider() string { return p.provider.title }
 
