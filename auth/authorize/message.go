@@ -4,6 +4,7 @@ package authorize
 type message struct {
 	Title    string
 	Text     string
+	Command  string // that can be typed, or empty
 	Link, To string // the link's words, and its path
 }
 
@@ -71,9 +72,10 @@ func tooSoon(a *account) message {
 
 func noRoom(a *account) message {
 	return message{
-		Title: "Too many are under way",
-		Text:  "The authorization of " + a.Name() + " was begun too often, in other browsers, and is not finished there. Try again in a quarter of an hour. On the machine of xoauthd it can be authorized at any time, by: " + a.command("authorize --terminal"),
-		Link:  "Back to the account", To: a.path,
+		Title:   "Too many are under way",
+		Text:    "The authorization of " + a.Name() + " was begun too often, in other browsers, and is not finished there. Try again in a quarter of an hour. On the machine of xoauthd it can be authorized at any time, by:",
+		Command: a.command("authorize --terminal"),
+		Link:    "Back to the account", To: a.path,
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 var files embed.FS
 
 func parseViews() (*template.Template, error) {
-	return template.ParseFS(files, "pages/*.html")
+	return template.New("").Funcs(template.FuncMap{"pieces": pieces}).ParseFS(files, "pages/*.html")
 }
 
 // asset serves one file of this package.

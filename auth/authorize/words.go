@@ -32,6 +32,29 @@ func oneLine(s string) string {
 	return s
 }
 
+// A piece is a part of a text.
+type piece struct {
+	Text  string
+	Whole bool // it must not be broken, if there is room
+}
+
+// pieces returns the parts of s. Browsers break a line at each hyphen, which makes
+// two of a command's name, or of an option: words with one are whole.
+func pieces(s string) []piece {
+	var all []piece
+	rest := ""
+	for word := range strings.SplitAfterSeq(s, " ") {
+		if !strings.Contains(word, "-") || len(word) < 3 {
+			rest += word
+			continue
+		}
+		bare := strings.TrimSuffix(word, " ")
+		all = append(all, piece{Text: rest}, piece{bare, true})
+		rest = word[len(bare):]
+	}
+	return append(all, piece{Text: rest})
+}
+
 // answerHint tells what to do about an error that came by the callback, RFC
 // 6749 section 4.1.2.1.
 func answerHint(code, description string) string {

@@ -25,6 +25,27 @@ func TestOneLine(t *testing.T) {
 	}
 }
 
+func TestPieces(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                         "",
+		"Nothing to keep - at all": "Nothing to keep - at all",
+		"Run Set-CASMailbox -SmtpClientAuthenticationDisabled $false.": "Run [Set-CASMailbox] [-SmtpClientAuthenticationDisabled] $false.",
+		"app-only": "[app-only]",
+		"a  b-c ":  "a  [b-c] ",
+	} {
+		got := ""
+		for _, p := range pieces(text) {
+			if p.Whole {
+				p.Text = "[" + p.Text + "]"
+			}
+			got += p.Text
+		}
+		if got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}
+
 func TestHints(t *testing.T) {
 	for _, test := range []struct{ name, hint, want string }{
 		{"Microsoft's code", answerHint("access_denied", "AADSTS65004: declined"), "declined"},
