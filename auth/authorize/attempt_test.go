@@ -72,6 +72,18 @@ func TestAttemptsAreBounded(t *testing.T) {
 	}
 }
 
+// TestAttemptAtWorkStays: however many begin in the meantime.
+func TestAttemptAtWorkStays(t *testing.T) {
+	a := newAccount("joe@example.com")
+	s := newSite(t, "", a)
+	a.during = func() {
+		for range maxAttemptsEach + 1 {
+			s.begin(a.name)
+		}
+	}
+	wants(t, s.begin(a.name).finish("code=1"), "joe@example.com is authorized")
+}
+
 func TestTwoTabs(t *testing.T) {
 	a, b := newAccount("a@example.com"), newAccount("b@example.com")
 	s := newSite(t, "", a, b)
