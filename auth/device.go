@@ -161,8 +161,11 @@ func (p *Provider) AwaitDevice(ctx context.Context, d *Device) (Grant, error) {
 }
 
 // poll asks once whether the code was entered (RFC 8628 section 3.4). x/oauth2
-// has a loop for it, which a single fault of the network ends.
+// has a loop for it, which a single fault of the network ends. An answer that is
+// on its way is waited for: it may be the only one that has the tokens.
 func (p *Provider) poll(ctx context.Context, d *Device) (*oauth2.Token, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTime)
+	defer cancel()
 	config := p.config()
 	call := clientcredentials.Config{
 		ClientID:       config.ClientID,
