@@ -9,10 +9,7 @@ import (
 	"os"
 	"strings"
 
-	"github.com/emersion/go-smtp"
-
 	"github.com/xoauthd/xoauthd/proxy/sasl"
-	smtpdialogue "github.com/xoauthd/xoauthd/proxy/smtp"
 )
 
 // Hint tells in a line or two what is behind err and what a person can do about
@@ -44,14 +41,10 @@ func Hint(err error) string {
 // said are the words in which a server said no, with its codes before them.
 func said(err error) string {
 	var e *Error
-	var reply *smtp.SMTPError
-	switch {
-	case errors.As(err, &e):
+	if errors.As(err, &e) {
 		return e.Detail
-	case errors.As(err, &reply):
-		return (&smtpdialogue.Refusal{SMTPError: *reply}).Error()
 	}
-	words, _, _ := refusedIMAP(err, false)
+	words, _, _ := refused(err, false)
 	return words
 }
 

@@ -2,10 +2,7 @@ package proxy
 
 import (
 	"crypto/tls"
-	"errors"
-	"strings"
 
-	"github.com/emersion/go-imap/v2"
 	gosasl "github.com/emersion/go-sasl"
 
 	imapdialogue "github.com/xoauthd/xoauthd/proxy/imap"
@@ -45,12 +42,6 @@ type protocol struct {
 	// status is how a server says a.
 	status func(a answer) string
 
-	// refused returns the words with which an upstream refused a login, and
-	// whether it may accept the same later; if it is certain that the secret, or
-	// what that may do, is the matter, some words that may mean both mean no. ok
-	// is false if err is another error.
-	refused func(err error, certain bool) (words string, passing, ok bool)
-
 	// open checks that the mailbox of a login is there, where one can.
 	open func(client) error
 
@@ -72,9 +63,8 @@ var protocols = map[string]*protocol{
 		client: func(c *wire.Conn, config *tls.Config, _ string) (client, error) {
 			return imapdialogue.NewClient(c, config)
 		},
-		status:  func(a answer) string { return string(a.imap) },
-		refused: refusedIMAP,
-		open:    func(c client) error { return c.(*imapdialogue.Client).Examine() },
+		status: func(a answer) string { return string(a.imap) },
+		open:   func(c client) error { return c.(*imapdialogue.Client).Examine() },
 	},
 	"smtp": {
 		server: func(c *wire.Conn, extensions func(string) []string) server {
@@ -83,11 +73,10 @@ var protocols = map[string]*protocol{
 		client: func(c *wire.Conn, config *tls.Config, hello string) (client, error) {
 			return smtpdialogue.NewClient(c, config, hello)
 		},
-		status:  func(a answer) string { return a.smtp },
-		refused: refusedSMTP,
-		open:    func(client) error { return nil }, // there is none
-		unseen:  []string{"PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES"},
-		early:   true,
+		status: func(a answer) string { return a.smtp },
+		open:   func(client) error { return nil }, // there is none
+		unseen: []string{"PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES"},
+		early:  true,
 	},
 	"pop3": {
 		server: func(c *wire.Conn, extensions func(string) []string) server {
@@ -96,52 +85,8 @@ var protocols = map[string]*protocol{
 		client: func(c *wire.Conn, config *tls.Config, _ string) (client, error) {
 			return pop3dialogue.NewClient(c, config)
 		},
-		status:  func(a answer) string { return a.pop3 },
-		refused: refusedPOP3,
-		open:    func(c client) error { return c.(*pop3dialogue.Client).Stat() },
-		unseen:  []string{"TOP", "UIDL"},
+		status: func(a answer) string { return a.pop3 },
+		open:   func(c client) error { return c.(*pop3dialogue.Client).Stat() },
+		unseen: []string{"TOP", "UIDL"},
 	},
-}
-
-func refusedIMAP(err error, certain bool) (words string, passing, ok bool) {
-	var e *imap.Error
-	if !errors.As(err, &e) {
-		return "", false, false
-	}
-	words = string(e.Type) + " "
-	if e.Code != "" {
-		words += "[" + string(e.Code) + "] "
-	}
-	switch imap.ResponseCode(strings.ToUpper(string(e.Code))) {
-	case imap.ResponseCodeUnavailable, imap.ResponseCodeInUse, imap.ResponseCodeLimit, imap.ResponseCodeServerBug:
-		passing = true
-	case imap.ResponseCodeAlert:
-		// Gmail's "too many simultaneous connections", among others.
-		passing = !certain
-	}
-	switch e.Type {
-	case imap.StatusResponseTypeBye:
-		passing = true
-	case imap.StatusResponseTypeBad:
-		// Microsoft's "request is throttled"; or it does not know the command,
-		// and then another secret would not help either.
-		passing = !certain
-	}
-	return words + e.Text, passing, true
-}
-
-func refusedSMTP(err error, _ bool) (words string, passing, ok bool) {
-	var r *smtpdialogue.Refusal
-	if !errors.As(err, &r) {
-		return "", false, false
-	}
-	return r.Error(), r.Temporary(), true
-}
-
-func refusedPOP3(err error, _ bool) (words string, passing, ok bool) {
-	var r *pop3dialogue.Refusal
-	if !errors.As(err, &r) {
-		return "", false, false
-	}
-	return r.Error(), r.Temporary(), true
 }

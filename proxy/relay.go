@@ -18,7 +18,7 @@ func (s *session) relay(ctx context.Context, k *link) error {
 	}
 	upstream, err := k.conn.Stream()
 	if err != nil {
-		return k.down(err)
+		return k.upstream.Down(err)
 	}
 	r := relay{
 		client:   client,

@@ -76,7 +76,7 @@ func (s *Server) dial(ctx context.Context, p *protocol, u *Upstream, hello strin
 	defer k.within(ctx)()
 	if err := k.begin(hello); err != nil {
 		k.close()
-		return nil, k.down(err)
+		return nil, k.upstream.Down(err)
 	}
 	k.took = time.Since(start)
 	return k, nil
@@ -114,30 +114,13 @@ func (k *link) logIn(ctx context.Context, user, secret string) (welcome []string
 	case err == nil && stop():
 		return welcome, nil
 	case err == nil: // but ctx has just closed the connection
-		return nil, k.down(context.Cause(ctx))
+		return nil, k.upstream.Down(context.Cause(ctx))
 	}
 	c := m.Challenge()
 	if c != "" {
 		err = fmt.Errorf("%w (%s)", err, c)
 	}
-	return nil, k.failed(err, c != "")
-}
-
-// failed is err as a failure of the upstream to give what a login is for. It is
-// certain if the upstream has shown that it is about that, and nothing else.
-func (k *link) failed(err error, certain bool) *Error {
-	words, passing, ok := k.protocol.refused(err, certain)
-	if !ok || passing {
-		return k.down(err)
-	}
-	return &Error{UpstreamRefused, words, err, k.upstream}
-}
-
-// down is err as a failure of the upstream that has nothing to do with the
-// account. What the upstream says of it may help the client.
-func (k *link) down(err error) *Error {
-	words, _, _ := k.protocol.refused(err, false)
-	return &Error{UpstreamDown, words, err, k.upstream}
+	return nil, k.upstream.Refused(err, c != "")
 }
 
 // Try logs in at u as user with an access token or, where the mechanism of u is
@@ -160,7 +143,7 @@ func (s *Server) Try(ctx context.Context, protocol string, u *Upstream, user, se
 	}
 	defer k.within(ctx)()
 	if err := p.open(k.client); err != nil {
-		return k.failed(err, true)
+		return u.Refused(err, true)
 	}
 	k.Quit()
 	return nil
