@@ -104,11 +104,19 @@ func refusalHint(e *Error, words string) string {
 	case e == nil:
 		return find(tokenSayings, words)
 	case !e.upstream.takesPassword():
-		return cmp.Or(find(tokenSayings, words), otherMailbox)
+		return cmp.Or(find(tokenSayings, words), e.upstream.otherMailbox())
 	case strings.HasSuffix(e.upstream.Host, ".mail.me.com"):
 		return appleMailbox
 	}
 	return cmp.Or(find(passwordSayings, words), appPassword)
+}
+
+// otherMailbox is what a refusal of a token means whose words are not known.
+func (u *Upstream) otherMailbox() string {
+	if u != nil && u.Unattended {
+		return noRight
+	}
+	return otherMailbox
 }
 
 // find returns the hint of the first saying that words are.

@@ -129,6 +129,10 @@ func TestSayings(t *testing.T) {
 	if got := Hint(icloud); !strings.Contains(got, "account.apple.com") {
 		t.Error(got)
 	}
+	own := &Error{UpstreamRefused, "NO LOGIN failed.", io.EOF, &Upstream{Unattended: true}}
+	if got := Hint(own); !strings.Contains(got, "application has no right") {
+		t.Error(got)
+	}
 	// What passes is no refusal of a token or a password.
 	passing := &Error{Result: UpstreamDown, Detail: "454 4.7.0 Temporary authentication failure"}
 	if got := Hint(passing); got != "" {

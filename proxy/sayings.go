@@ -101,10 +101,12 @@ var passwordSayings = []saying{
 	{"[expired]", "", "The password has expired: set another at the provider, and give it to xoauthd."},
 }
 
-// What a refusal means whose words are not known: of a token, of a password at
-// iCloud, and of a password elsewhere.
+// What a refusal means whose words are not known: of a token to which a person
+// consented, and of one that needs none, of a password at iCloud, and of a
+// password elsewhere.
 const (
 	otherMailbox = "Either another mailbox was chosen at the provider, or this way in (IMAP, POP3, SMTP) is not enabled for the mailbox."
+	noRight      = "Either the application has no right to this mailbox, or this way in (IMAP, POP3, SMTP) is not enabled for it: an administrator of the mailbox sees to both."
 	appleMailbox = "iCloud takes app-specific passwords only: make one at account.apple.com. For IMAP, the user may have to be the address without its domain."
 	appPassword  = "The server refuses the password. Where the account has two-step sign-in it must be an app password, made in the account's settings at the provider; such passwords end when the account's own is changed."
 )

@@ -33,6 +33,10 @@ type Upstream struct {
 	// "plain" or "login" with a password; "auto" or "" is what the server offers
 	// for an access token, "password" what it offers for a password.
 	Mechanism string
+
+	// Unattended says that no person consents to the access tokens: none can
+	// have chosen another mailbox.
+	Unattended bool
 }
 
 // takesPassword reports whether one logs in with a password.

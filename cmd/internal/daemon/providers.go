@@ -92,11 +92,12 @@ func newUpstream(c *config.Provider, u *config.Upstream) *proxy.Upstream {
 		mechanism = "password"
 	}
 	return &proxy.Upstream{
-		Provider:  c.Name,
-		Host:      u.Host,
-		Port:      u.Port,
-		STARTTLS:  u.TLS == "starttls",
-		Mechanism: mechanism,
+		Provider:   c.Name,
+		Host:       u.Host,
+		Port:       u.Port,
+		STARTTLS:   u.TLS == "starttls",
+		Mechanism:  mechanism,
+		Unattended: c.Flow != "authorization_code" && c.Flow != "device_code",
 		TLS: &tls.Config{
 			ServerName: u.Host,
 			RootCAs:    c.RootCAs,
