@@ -83,7 +83,7 @@ func (k *Client) login(mechanism gosasl.Client) (welcome []string, err error) {
 		}
 		last := len(lines) - 1
 		if quoted, ok := quote(string(text)); ok {
-			k.c.Hide(quoted[1:len(quoted)-1])
+			k.c.Hide(quoted[1 : len(quoted)-1])
 			lines[last] += " " + quoted
 		} else {
 			lines[last] += fmt.Sprintf(" {%d}", len(text))

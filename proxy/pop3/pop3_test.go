@@ -53,12 +53,12 @@ func TestRefusal(t *testing.T) {
 		{"it is [IN-USE]", Refusal{"", "it is [IN-USE]"}, false},
 		{"", Refusal{}, false},
 	} {
-		got := refusal(test.text)
+		got := Refused(test.text)
 		if *got != test.want || got.Temporary() != test.temporary {
 			t.Errorf("%q: %+v, temporary: %v", test.text, got, got.Temporary())
 		}
 		said, _ := parseReply(got.Error())
-		if again := refusal(said.text); *again != test.want {
+		if again := Refused(said.text); *again != test.want {
 			t.Errorf("%q is said as %q", test.text, got.Error())
 		}
 	}

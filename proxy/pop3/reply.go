@@ -55,7 +55,7 @@ func (k *Client) read() (reply, error) {
 	}
 	r.text = k.c.Redact(r.text)
 	if r.status == refused {
-		return reply{}, refusal(r.text)
+		return reply{}, Refused(r.text)
 	}
 	return r, nil
 }
@@ -87,8 +87,8 @@ func (r *Refusal) Temporary() bool {
 	return false
 }
 
-// refusal is the text of a reply that says no as an error.
-func refusal(text string) *Refusal {
+// Refused is the text of a reply that says no as an error.
+func Refused(text string) *Refusal {
 	if strings.HasPrefix(text, "[") {
 		if code, after, ok := strings.Cut(text[1:], "]"); ok {
 			return &Refusal{code, strings.TrimPrefix(after, " ")}

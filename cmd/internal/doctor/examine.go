@@ -6,11 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"strings"
 	"time"
 
 	"github.com/xoauthd/xoauthd/auth"
-	"github.com/xoauthd/xoauthd/proxy"
 )
 
 // What an examination may take. A person waits, and so may a monitoring system,
@@ -72,7 +72,7 @@ func (x *examination) step(ctx context.Context, name string, limit time.Duration
 	}
 	s := Step{Name: name, Outcome: OK}
 	start := time.Now()
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer within %v", limit))
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, tooLate(limit))
 	defer cancel()
 	if err := take(ctx, &s); err != nil {
 		remedy := ""
@@ -99,14 +99,18 @@ func (x *examination) done(s Step) bool {
 // named says in which part of a step err came about. Where there was no time
 // left, it says so instead of how the connection ended then.
 func named(ctx context.Context, part string, err error) error {
-	if err == nil {
-		return nil
-	}
-	if ctx.Err() != nil && !isRefusal(err) {
-		err = proxy.Fail(proxy.UpstreamDown, context.Cause(ctx))
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
 	}
 	return fmt.Errorf("%s: %w", part, err)
 }
+
+// A tooLate says that a step has taken all the time that it has.
+type tooLate time.Duration
+
+func (t tooLate) Error() string { return fmt.Sprintf("no answer within %v", time.Duration(t)) }
+
+func (tooLate) Is(target error) bool { return target == os.ErrDeadlineExceeded }
 
 // configuration says how the account stands. Where a person has to authorize it
 // first, there is no use in going on, and it returns false.

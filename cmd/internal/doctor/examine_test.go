@@ -124,7 +124,7 @@ func TestRefusals(t *testing.T) {
 			"XOAUTH2: in resp-cond-state: expected OK, NO or BAD status condition, but got BYE", "Hint: upstream_down."},
 		{"the server repeats what it was sent", imapLogin,
 			script(imapGreeting, "CAPABILITY", capability, "AUTHENTICATE", "TAG BAD what is LINE\x1b[31m\u202e?"),
-			"XOAUTH2: BAD what is T2 AUTHENTICATE XOAUTH2 (hidden) [31m ?", "Hint: upstream_refused."},
+			"XOAUTH2: BAD what is T2 AUTHENTICATE XOAUTH2 (hidden) [31m ?", "Hint: upstream_down."},
 		{"it never answers", imapLogin,
 			script(imapGreeting, "CAPABILITY", capability), "XOAUTH2: no answer within 15s", "Hint: upstream_down."},
 		{"it offers no mechanism", imapLogin,
@@ -158,6 +158,45 @@ func TestRefusals(t *testing.T) {
 					if other.Name != test.step && other.Outcome != OK {
 						t.Errorf("%s: %s, %s", other.Name, other.Outcome, other.Cause)
 					}
+				}
+			})
+		})
+	}
+}
+
+// What helps is what the log of a session says, too.
+func TestHints(t *testing.T) {
+	const login, connection = "IMAP login at imap.example.com:993", "connection to imap.example.com:993"
+	refuses := script("* OK [CAPABILITY IMAP4rev1 AUTH=XOAUTH2 AUTH=PLAIN SASL-IR] hi",
+		"CAPABILITY", "* CAPABILITY IMAP4rev1 AUTH=XOAUTH2 AUTH=PLAIN SASL-IR\r\nTAG OK done",
+		"AUTHENTICATE", "TAG NO [AUTHENTICATIONFAILED] no")
+	for _, test := range []struct {
+		name, step string
+		change     func(w *world, u *proxy.Upstream)
+		remedy     string
+	}{
+		{"a token", login, func(*world, *proxy.Upstream) {}, "another mailbox was chosen"},
+		{"a token that nobody consented to", login, func(_ *world, u *proxy.Upstream) { u.Unattended = true }, "application has no right"},
+		{"a password", login, func(w *world, u *proxy.Upstream) {
+			u.Mechanism, w.subject.Password = "password", true
+		}, "an app password"},
+		{"TLS at once", connection, func(w *world, u *proxy.Upstream) {
+			u.STARTTLS = true
+			w.servers["192.0.2.1:993"] = says("")
+		}, `tls = "implicit"`},
+		{"no room", connection, func(w *world, _ *proxy.Upstream) {
+			w.servers["192.0.2.1:993"] = secure(w.certificate("imap.example.com", right), script("* BYE [LIMIT] too many"))
+		}, "fewer programs"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, opaque)
+				w.subject.Hint = proxy.Hint
+				w.servers["192.0.2.1:993"] = secure(w.certificate("imap.example.com", right), refuses)
+				test.change(w, w.subject.Upstreams[0].Upstream)
+				r, _, _ := w.examine()
+				if s := step(t, r, test.step); !strings.Contains(s.Remedy, test.remedy) {
+					t.Errorf("%s: %q, want %q", s.Cause, s.Remedy, test.remedy)
 				}
 			})
 		})

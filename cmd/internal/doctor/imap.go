@@ -1,7 +1,6 @@
 package doctor
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -83,10 +82,10 @@ func (i *imapClient) authenticate(l login) error {
 	return i.c.Authenticate(l)
 }
 
-func (i *imapClient) look(ctx context.Context, s *Step) error {
+func (i *imapClient) look(s *Step) (command string, err error) {
 	caps, err := i.c.Capability().Wait()
 	if err != nil {
-		return named(ctx, "CAPABILITY", refusal(err))
+		return "CAPABILITY", err
 	}
 	var names []string
 	for _, c := range slices.Sorted(maps.Keys(caps)) {
@@ -100,11 +99,11 @@ func (i *imapClient) look(ctx context.Context, s *Step) error {
 		mailboxes++
 	}
 	if err := list.Close(); err != nil {
-		return named(ctx, "LIST", refusal(err))
+		return "LIST", err
 	}
 	status, err := i.c.Status("INBOX", &imap.StatusOptions{NumMessages: true, NumUnseen: true}).Wait()
 	if err != nil {
-		return named(ctx, "STATUS INBOX", refusal(err))
+		return "STATUS INBOX", err
 	}
 	s.fact("mailboxes", mailboxes)
 	s.Detail += "; " + plural(mailboxes, "mailbox", "mailboxes")
@@ -116,15 +115,15 @@ func (i *imapClient) look(ctx context.Context, s *Step) error {
 		s.fact("unseen", int64(*status.NumUnseen))
 		s.Detail += fmt.Sprintf(", %d unseen", *status.NumUnseen)
 	}
-	return i.leave(ctx, caps.Has(imap.CapNamespace), s)
+	return i.leave(caps.Has(imap.CapNamespace), s)
 }
 
 // leave does what is left, and logs out.
-func (i *imapClient) leave(ctx context.Context, hasNamespace bool, s *Step) error {
+func (i *imapClient) leave(hasNamespace bool, s *Step) (command string, err error) {
 	if hasNamespace {
 		namespace, err := i.c.Namespace().Wait()
 		if err != nil {
-			return named(ctx, "NAMESPACE", refusal(err))
+			return "NAMESPACE", err
 		}
 		var personal []string
 		for _, n := range namespace.Personal {
@@ -133,10 +132,10 @@ func (i *imapClient) leave(ctx context.Context, hasNamespace bool, s *Step) erro
 		s.fact("namespace", personal)
 	}
 	if err := i.c.Noop().Wait(); err != nil {
-		return named(ctx, "NOOP", refusal(err))
+		return "NOOP", err
 	}
 	_ = i.c.Logout().Wait() // all is known by now
-	return nil
+	return "", nil
 }
 
 func plural(n int64, one, many string) string {

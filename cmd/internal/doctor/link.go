@@ -6,13 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strings"
-
-	"github.com/emersion/go-imap/v2"
-	"github.com/emersion/go-smtp"
 
 	"github.com/xoauthd/xoauthd/proxy"
-	"github.com/xoauthd/xoauthd/proxy/sasl"
 )
 
 // A client is a mail program's library, where there is one: not the dialogue of a
@@ -24,9 +19,9 @@ type client interface {
 
 	authenticate(login) error
 
-	// look finds out what one sees after login, and takes leave. An error names
-	// the command.
-	look(ctx context.Context, s *Step) error
+	// look finds out what one sees after login, and takes leave. An error comes
+	// with the command.
+	look(s *Step) (command string, err error)
 }
 
 // clients begin the protocols, with STARTTLS if the configuration of TLS is not
@@ -52,7 +47,7 @@ func (k *link) open(ctx context.Context, dial func(ctx context.Context, network,
 	}
 	conn, err := dial(ctx, "tcp", k.Address())
 	if err != nil {
-		return proxy.Fail(proxy.UpstreamDown, named(ctx, "connecting", err))
+		return fmt.Errorf("connecting: %w", k.Down(err))
 	}
 	k.conn = bounded(conn)
 	defer closeWith(ctx, conn)()
@@ -82,117 +77,33 @@ func (k *link) begin(ctx context.Context, begin func(net.Conn, *tls.Config) (cli
 	if !k.STARTTLS {
 		secure := tls.Client(k.conn, config)
 		if err := secure.HandshakeContext(ctx); err != nil {
-			return proxy.Fail(proxy.UpstreamDown, named(ctx, "TLS", err))
+			return told(ctx, "TLS", k.Down(err))
 		}
 		k.conn, starttls, greeting = secure, nil, "greeting"
 	}
 	if k.client, err = begin(k.conn, starttls); err != nil {
-		return proxy.Fail(proxy.UpstreamDown, named(ctx, greeting, refusal(err)))
+		return told(ctx, greeting, k.Down(err))
 	}
 	return nil
+}
+
+// told is e, which came about in a part of a step. A server's words are told
+// without what the library says around them. Where there are none and no time
+// was left, that is told instead of how the connection ended then.
+func told(ctx context.Context, part string, e *proxy.Error) error {
+	switch {
+	case e.Detail != "":
+		e.Err = errors.New(e.Detail)
+	case ctx.Err() != nil:
+		e.Err = context.Cause(ctx)
+	}
+	return fmt.Errorf("%s: %w", part, e)
 }
 
 func (k *link) close() {
 	if k.conn != nil {
 		k.conn.Close()
 	}
-}
-
-// login logs in with secret, looks around and logs out.
-func (x *examination) login(ctx context.Context, k *link, secret string) {
-	name := strings.ToUpper(k.Protocol) + " login at " + k.Address()
-	switch {
-	case k.client == nil:
-		x.skip(name, "there is no connection")
-		return
-	case secret == "":
-		x.skip(name, "there is nothing to log in with")
-		return
-	}
-	x.step(ctx, name, loginTime, func(ctx context.Context, s *Step) error {
-		defer k.close()
-		defer closeWith(ctx, k.conn)()
-		l, err := x.mechanism(ctx, k, secret)
-		if err != nil {
-			return err
-		}
-		s.fact("mechanism", l.mechanism)
-		s.fact("user", l.user)
-		if err := k.client.authenticate(l); err != nil {
-			err = refusal(err)
-			if c := l.Challenge(); c != "" {
-				err = fmt.Errorf("%w (%s)", err, c)
-			}
-			return named(ctx, l.mechanism, err)
-		}
-		s.Detail = l.mechanism + " as " + l.user
-		return k.client.look(ctx, s)
-	})
-}
-
-// A login is a mechanism, and what it logs in with.
-type login struct {
-	sasl.Client
-	mechanism, user, secret string
-}
-
-// mechanism returns the one to log in by, as a session chooses it.
-func (x *examination) mechanism(ctx context.Context, k *link, secret string) (login, error) {
-	offered, err := k.client.mechanisms()
-	if err != nil {
-		return login{}, named(ctx, "capabilities", refusal(err))
-	}
-	name, err := sasl.Choose(k.Mechanism, offered)
-	if err != nil {
-		return login{}, proxy.Fail(proxy.Misconfigured, fmt.Errorf("mechanism: %w", err))
-	}
-	m, err := sasl.NewClient(name, k.User, secret, k.Host, k.Port)
-	if err != nil {
-		return login{}, proxy.Fail(proxy.Misconfigured, fmt.Errorf("%s: %w", name, err))
-	}
-	return login{m, name, k.User, secret}, nil
-}
-
-// refusal makes of err the failure that it is to a session: UpstreamRefused with
-// the server's words if it said no, and UpstreamDown otherwise.
-func refusal(err error) error {
-	var i *imap.Error
-	var r *smtp.SMTPError
-	var p pop3Error
-	words, passing := "", false
-	switch {
-	case errors.As(err, &i):
-		words = string(i.Type) + " "
-		if i.Code != "" {
-			words += "[" + string(i.Code) + "] "
-		}
-		words += i.Text
-		switch i.Code {
-		case imap.ResponseCodeUnavailable, imap.ResponseCodeInUse, imap.ResponseCodeLimit, imap.ResponseCodeServerBug:
-			passing = true
-		}
-	case errors.As(err, &r):
-		words = fmt.Sprintf("%d ", r.Code)
-		if e := r.EnhancedCode; e[0] > 0 {
-			words += fmt.Sprintf("%d.%d.%d ", e[0], e[1], e[2])
-		}
-		words, passing = words+r.Message, r.Temporary()
-	case errors.As(err, &p):
-		words, passing = p.Error(), p.Temporary()
-	default:
-		return proxy.Fail(proxy.UpstreamDown, err)
-	}
-	result := proxy.UpstreamRefused
-	if passing {
-		result = proxy.UpstreamDown
-	}
-	return &proxy.Error{Result: result, Detail: words, Err: errors.New(words)}
-}
-
-// isRefusal reports whether err has a server's own words.
-func isRefusal(err error) bool {
-	var e *proxy.Error
-	return errors.As(err, &e) && e.Detail != ""
 }
 
 // maxOctets is what a server may send on one connection. An account with ten

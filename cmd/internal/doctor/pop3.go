@@ -1,7 +1,6 @@
 package doctor
 
 import (
-	"context"
 	"crypto/tls"
 	"encoding/base64"
 	"errors"
@@ -11,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	pop3dialogue "github.com/xoauthd/xoauthd/proxy/pop3"
 	"github.com/xoauthd/xoauthd/proxy/sasl"
 )
 
@@ -19,18 +19,6 @@ import (
 type pop3Client struct {
 	c       *textproto.Conn
 	command bool // LOGIN is the commands USER and PASS, and no mechanism
-}
-
-// A pop3Error is the line in which a server says no.
-type pop3Error string
-
-func (e pop3Error) Error() string { return string(e) }
-
-// Temporary goes by the codes of RFC 2449 and RFC 3206.
-func (e pop3Error) Temporary() bool {
-	return slices.ContainsFunc([]string{"[SYS/TEMP", "[IN-USE", "[LOGIN-DELAY"}, func(code string) bool {
-		return strings.HasPrefix(strings.ToUpper(string(e)), "-ERR "+code)
-	})
 }
 
 func newPOP3(conn net.Conn, starttls *tls.Config) (client, error) {
@@ -64,7 +52,7 @@ func (p *pop3Client) answer() (string, error) {
 	case err != nil:
 		return "", err
 	case status == "-ERR":
-		return "", pop3Error(line)
+		return "", pop3dialogue.Refused(text)
 	case status == "+":
 		return line, nil
 	case status != "+OK":
@@ -134,19 +122,19 @@ func (p *pop3Client) authenticate(l login) error {
 }
 
 // look marks no message, so that its QUIT deletes none.
-func (p *pop3Client) look(ctx context.Context, s *Step) error {
+func (p *pop3Client) look(s *Step) (command string, err error) {
 	caps, err := p.list("CAPA")
 	if err != nil {
-		return named(ctx, "CAPA", refusal(err))
+		return "CAPA", err
 	}
 	s.fact("capabilities", caps)
 	size, err := p.ask("STAT")
 	if err != nil {
-		return named(ctx, "STAT", refusal(err))
+		return "STAT", err
 	}
 	var messages, octets int64
 	if _, err := fmt.Sscan(size, &messages, &octets); err != nil {
-		return fmt.Errorf("STAT: not the size of a mailbox: %.100q", size)
+		return "STAT", fmt.Errorf("not the size of a mailbox: %.100q", size)
 	}
 	s.fact("messages", messages)
 	s.fact("octets", octets)
@@ -154,12 +142,12 @@ func (p *pop3Client) look(ctx context.Context, s *Step) error {
 	if slices.Contains(caps, "UIDL") {
 		ids, err := p.list("UIDL")
 		if err != nil {
-			return named(ctx, "UIDL", refusal(err))
+			return "UIDL", err
 		}
 		if n := int64(len(ids)); n != messages {
 			s.find(Warning, fmt.Sprintf("UIDL tells %d of them", n), "Programs that leave mail on the server may fetch some twice, or never.")
 		}
 	}
 	_, _ = p.ask("QUIT") // all is known by now
-	return nil
+	return "", nil
 }

@@ -1,7 +1,6 @@
 package doctor
 
 import (
-	"context"
 	"crypto/tls"
 	"encoding/base64"
 	"net"
@@ -70,12 +69,12 @@ func (a *shortAuth) Next(challenge []byte) ([]byte, error) {
 
 // look sends nothing. After RSET, go-smtp says EHLO again: what a server takes
 // may be another once it knows from whom.
-func (c smtpClient) look(ctx context.Context, s *Step) error {
+func (c smtpClient) look(s *Step) (command string, err error) {
 	if err := c.c.Reset(); err != nil {
-		return named(ctx, "RSET", refusal(err))
+		return "RSET", err
 	}
 	if err := c.c.Noop(); err != nil {
-		return named(ctx, "EHLO, NOOP", refusal(err))
+		return "EHLO, NOOP", err
 	}
 	var found []string
 	for _, name := range extensions {
@@ -86,5 +85,5 @@ func (c smtpClient) look(ctx context.Context, s *Step) error {
 	s.fact("extensions", found)
 	s.Detail = join(s.Detail, "; ", strings.Join(found, ", "))
 	_ = c.c.Quit() // all is known by now
-	return nil
+	return "", nil
 }
