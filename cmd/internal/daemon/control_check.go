@@ -56,7 +56,7 @@ func (p *page) subject() doctor.Subject {
 			RootCAs:  p.provider.config.RootCAs,
 		},
 		Status: p.Status,
-		Token:  func(ctx context.Context) (string, error) { return p.Account.Token(ctx, "") },
+		Token:  p.Account.Token,
 		Hint:   hint,
 	}
 	for _, l := range p.daemon.config.Listeners {

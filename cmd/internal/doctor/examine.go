@@ -32,9 +32,11 @@ var (
 // An examination is one that is under way.
 type examination struct {
 	*Subject
-	report func(Step)
-	sound  bool
-	veil   veil
+	report   func(Step)
+	sound    bool
+	veil     veil
+	secret   string // what the account logs in with; empty if that cannot be had
+	replaced bool   // or tried to be, after it was refused
 }
 
 // Examine examines s. It reports each step as soon as it is done, and returns
@@ -55,20 +57,24 @@ func Examine(ctx context.Context, s Subject, report func(Step)) (ok bool) {
 		}
 	}()
 	x.tokenEndpoint(ctx, unknown)
-	token := x.token(ctx)
+	x.token(ctx)
 	for _, k := range links {
-		x.login(ctx, k, token)
+		x.login(ctx, k)
 	}
 	x.listeners(ctx)
 	return x.sound
 }
 
-// step takes one step, within limit. An error is a failure, with its hint for a
-// remedy unless the step knows a better one.
+// step takes one step, reports it, and returns whether it went well.
 func (x *examination) step(ctx context.Context, name string, limit time.Duration, take func(context.Context, *Step) error) bool {
+	return x.done(x.take(ctx, name, limit, take))
+}
+
+// take takes one step, within limit. An error is a failure, with its hint for a
+// remedy unless the step knows a better one.
+func (x *examination) take(ctx context.Context, name string, limit time.Duration, take func(context.Context, *Step) error) Step {
 	if ctx.Err() != nil {
-		x.skip(name, context.Cause(ctx).Error())
-		return false
+		return skipped(name, context.Cause(ctx).Error())
 	}
 	s := Step{Name: name, Outcome: OK}
 	start := time.Now()
@@ -82,11 +88,13 @@ func (x *examination) step(ctx context.Context, name string, limit time.Duration
 		s.find(Failed, err.Error(), remedy)
 	}
 	s.Seconds = math.Round(time.Since(start).Seconds()*1000) / 1000 // the rest is noise
-	return x.done(s)
+	return s
 }
 
 // skip tells that a step is not taken.
-func (x *examination) skip(name, why string) { x.done(Step{Name: name, Outcome: Skipped, Detail: why}) }
+func (x *examination) skip(name, why string) { x.done(skipped(name, why)) }
+
+func skipped(name, why string) Step { return Step{Name: name, Outcome: Skipped, Detail: why} }
 
 // done reports a step, and whether it went well. All that is told goes through
 // here.

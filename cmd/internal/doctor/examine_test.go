@@ -60,7 +60,7 @@ func TestTold(t *testing.T) {
 		}},
 		{"no-network", func(w *world) { w.addresses = nil }},
 		{"no-token", func(w *world) {
-			w.subject.Token = func(context.Context) (string, error) {
+			w.subject.Token = func(context.Context, string) (string, error) {
 				return "", &auth.Error{Kind: auth.Misconfigured, Code: "invalid_client", Description: "AADSTS7000222: the secret has expired"}
 			}
 			w.subject.Hint = nil
@@ -313,7 +313,7 @@ func TestDefaults(t *testing.T) {
 		Account: alice, Enabled: true, Password: true,
 		Listeners: []Listener{{"imap", closed}},
 		Upstreams: []Upstream{{&proxy.Upstream{Host: "127.0.0.1", Port: port, TLS: &tls.Config{}}, "imap", alice}},
-		Token:     func(context.Context) (string, error) { return "secret", nil },
+		Token:     func(context.Context, string) (string, error) { return "secret", nil },
 	}, r.Add)
 	for _, name := range []string{"connection to " + closed, "IMAP listener at " + closed} {
 		if s := step(t, r, name); !strings.Contains(s.Cause, "connection refused") {
@@ -388,7 +388,7 @@ func TestIMAPSTARTTLS(t *testing.T) {
 		}
 
 		w.secret = "qrst-uvwx-yzab-cdef"
-		w.subject.Token = func(context.Context) (string, error) { return w.secret, nil }
+		w.subject.Token = func(context.Context, string) (string, error) { return w.secret, nil }
 		r, _, _ = w.examine()
 		if s := step(t, r, "IMAP login at imap.example.com:143"); s.Cause != "PLAIN: NO [AUTHENTICATIONFAILED] Authentication failed" {
 			t.Errorf("cause: %s", s.Cause)
@@ -462,7 +462,7 @@ func TestTime(t *testing.T) {
 			w.servers[address] = says("")
 		}
 		w.subject.Listeners = slices.Repeat(w.subject.Listeners, 3)
-		w.subject.Token = func(ctx context.Context) (string, error) {
+		w.subject.Token = func(ctx context.Context, _ string) (string, error) {
 			<-ctx.Done()
 			return "", ctx.Err()
 		}

@@ -104,6 +104,7 @@ func (k *link) close() {
 	if k.conn != nil {
 		k.conn.Close()
 	}
+	k.conn, k.client = nil, nil
 }
 
 // maxOctets is what a server may send on one connection. An account with ten

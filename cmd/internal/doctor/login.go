@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -9,21 +10,46 @@ import (
 	"github.com/xoauthd/xoauthd/proxy/sasl"
 )
 
-// login logs in with secret, looks around and logs out.
-func (x *examination) login(ctx context.Context, k *link, secret string) {
+// login logs in, looks around and logs out. If the token is refused, that is
+// done with another, as in a session, and what comes of that counts.
+func (x *examination) login(ctx context.Context, k *link) {
 	name := strings.ToUpper(k.Protocol) + " login at " + k.Address()
+	const nothing = "there is nothing to log in with"
 	switch {
 	case k.client == nil:
 		x.skip(name, "there is no connection")
 		return
-	case secret == "":
-		x.skip(name, "there is nothing to log in with")
+	case x.secret == "":
+		x.skip(name, nothing)
 		return
 	}
-	x.step(ctx, name, loginTime, func(ctx context.Context, s *Step) error {
+	s, refused := x.attempt(ctx, name, k)
+	switch {
+	case refused == nil:
+	case x.replace(ctx, refused):
+		s, _ = x.attempt(ctx, name, k)
+	case x.secret == "": // and that is the cause
+		s = skipped(name, nothing)
+	}
+	x.done(s)
+}
+
+// attempt is one login, on a new connection if another was before it. The error
+// is set if it was refused.
+func (x *examination) attempt(ctx context.Context, name string, k *link) (s Step, refused error) {
+	s = x.take(ctx, name, loginTime, func(ctx context.Context, s *Step) error {
 		defer k.close()
+		if k.client == nil {
+			if err := k.open(ctx, x.dial, &Step{}); err != nil {
+				return err
+			}
+		}
 		defer closeWith(ctx, k.conn)()
-		if err := k.logIn(ctx, s, secret); err != nil {
+		if err := k.logIn(ctx, s, x.secret); err != nil {
+			var e *proxy.Error
+			if errors.As(err, &e) && e.Result == proxy.UpstreamRefused {
+				refused = err
+			}
 			return err
 		}
 		if command, err := k.client.look(s); err != nil {
@@ -31,6 +57,7 @@ func (x *examination) login(ctx context.Context, k *link, secret string) {
 		}
 		return nil
 	})
+	return s, refused
 }
 
 func (k *link) logIn(ctx context.Context, s *Step, secret string) error {

@@ -11,11 +11,14 @@ import (
 // Whatever a server says, it is one line, of bounded length, without the secret.
 func TestCleaned(t *testing.T) {
 	var v veil
+	v.hide("")
+	v.hide("another-secret-that-was-refused")
 	v.hide("correct-horse-battery-staple")
 	for _, test := range []struct{ name, said, want string }{
 		{"nothing of it", "NO Invalid credentials (Failure)", "NO Invalid credentials (Failure)"},
 		{"as it is", "bad token <correct-horse-battery-staple>", "bad token <(hidden)>"},
 		{"as it is, within a word", "xcorrect-horse-battery-stapley", "x(hidden)y"},
+		{"an earlier one", "another-secret-that and staple", "(hidden) and staple"},
 		{"its beginning", "what is correct-horse-ba", "what is (hidden)"},
 		{"its end", "what is se-battery-staple?", "what is (hidden)"},
 		{"in base64", "line dXNlcj14AWF1dGg9QmVhcmVyIGNvcnJlY3QtaG9yc2UtYmF0dGVyeS1zdGFwbGUBAQ==", "line (hidden)"},

@@ -29,8 +29,9 @@ type Subject struct {
 	// Status tells how the account stands.
 	Status func() auth.Status
 
-	// Token returns what the account logs in with. It is called once.
-	Token func(ctx context.Context) (string, error)
+	// Token returns what the account logs in with, other than stale, which was
+	// refused, or is empty.
+	Token func(ctx context.Context, stale string) (string, error)
 
 	// Hint tells what to do about an error, or nothing. It may be nil.
 	Hint func(error) string

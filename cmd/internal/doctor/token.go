@@ -8,46 +8,82 @@ import (
 	"github.com/xoauthd/xoauthd/auth"
 )
 
-// token returns what the account logs in with, or nothing if it cannot be had.
-func (x *examination) token(ctx context.Context) string {
+// token gets what the account logs in with.
+func (x *examination) token(ctx context.Context) {
 	if x.Password {
-		return x.password(ctx)
+		x.password(ctx)
+		return
 	}
-	var token string
-	x.step(ctx, "access token", tokenTime, func(ctx context.Context, s *Step) (err error) {
-		before := x.Status()
-		if token, err = x.Token(ctx); err != nil {
-			token = ""
+	x.step(ctx, "access token", tokenTime, func(ctx context.Context, s *Step) error {
+		err := x.ask(ctx, s, "")
+		if err != nil {
 			s.Remedy = x.tokenRemedy(err)
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
-			}
-			return err
 		}
-		x.veil.hide(token)
-		x.describeToken(s, before)
-		return nil
+		return err
 	})
-	if token == "" {
+	if x.secret == "" {
 		x.skip("claims of the token", "there is no token")
-		return ""
+		return
 	}
-	x.claims(ctx, token)
-	return token
+	x.claims(ctx, x.secret)
 }
 
-func (x *examination) password(ctx context.Context) string {
-	var password string
-	x.step(ctx, "app password", tokenTime, func(ctx context.Context, s *Step) (err error) {
-		if password, err = x.Token(ctx); err != nil {
-			password = ""
+func (x *examination) password(ctx context.Context) {
+	x.step(ctx, "app password", tokenTime, func(ctx context.Context, s *Step) error {
+		password, err := x.Token(ctx, "")
+		if err != nil {
 			return err
 		}
-		x.veil.hide(password)
+		x.keep(password)
 		s.Detail = "there is one"
 		return nil
 	})
-	return password
+}
+
+// replace gets another token for the one that was refused, once: it may have
+// been revoked before its time. It reports whether there is another. There is
+// none at all any more if a person must authorize the account.
+func (x *examination) replace(ctx context.Context, refused error) bool {
+	if x.Password || x.replaced {
+		return false
+	}
+	x.replaced = true
+	stale := x.secret
+	x.step(ctx, "access token, after it was refused", tokenTime, func(ctx context.Context, s *Step) error {
+		s.Detail = refused.Error()
+		err := x.ask(ctx, s, stale)
+		switch {
+		case errors.Is(err, auth.ErrNeedsAuthorization):
+			x.secret = ""
+			s.Remedy = x.tokenRemedy(err)
+			return err
+		case err != nil: // so the refusal is what counts
+			s.find(Warning, "there is no other: "+err.Error(), x.hint(err))
+		}
+		return nil
+	})
+	return x.secret != stale && x.secret != ""
+}
+
+// ask gets a token other than stale.
+func (x *examination) ask(ctx context.Context, s *Step, stale string) error {
+	before := x.Status()
+	token, err := x.Token(ctx, stale)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err != nil:
+		return err
+	}
+	x.keep(token)
+	x.describeToken(s, before)
+	return nil
+}
+
+// keep makes secret what the account logs in with.
+func (x *examination) keep(secret string) {
+	x.veil.hide(secret)
+	x.secret = secret
 }
 
 // describeToken says where the token came from, and how long it will do.
@@ -61,7 +97,7 @@ func (x *examination) describeToken(s *Step, before auth.Status) {
 		source = "refreshed"
 	}
 	s.fact("source", source)
-	s.Detail = source
+	s.Detail = join(s.Detail, "; ", source)
 	if !after.Expiry.IsZero() {
 		life := time.Until(after.Expiry.Round(0))
 		s.fact("expiry", after.Expiry)

@@ -2,8 +2,10 @@ package doctor
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -28,7 +30,7 @@ func TestTokenSource(t *testing.T) {
 				if test.before == 0 {
 					w.status.Expiry = time.Time{}
 				}
-				w.subject.Token = func(context.Context) (string, error) {
+				w.subject.Token = func(context.Context, string) (string, error) {
 					w.status.Expiry = time.Now().Add(time.Hour)
 					return opaque, nil
 				}
@@ -63,13 +65,86 @@ func TestTokenRemedy(t *testing.T) {
 				w := newWorld(t, opaque)
 				w.subject.Remedy = "Authorize it."
 				w.subject.Hint = func(error) string { return test.hint }
-				w.subject.Token = func(context.Context) (string, error) { return "", test.err }
+				w.subject.Token = func(context.Context, string) (string, error) { return "", test.err }
 				r, _, _ := w.examine()
 				if s := step(t, r, "access token"); s.Outcome != Failed || s.Remedy != test.want {
 					t.Errorf("%s: %q, want %q", s.Outcome, s.Remedy, test.want)
 				}
 				if s := step(t, r, "IMAP login at imap.example.com:993"); s.Outcome != Skipped {
 					t.Errorf("%+v", s)
+				}
+			})
+		})
+	}
+}
+
+// A token that is refused is replaced as in a session: once, and by one that is
+// good for all that follows.
+func TestRefusedToken(t *testing.T) {
+	const imap, smtp = "IMAP login at imap.example.com:993", "SMTP login at smtp.example.com:587"
+	const refused = `OAUTHBEARER: NO [AUTHENTICATIONFAILED] Invalid credentials ({"status":"invalid_token","schemes":"bearer","scope":"mail"})`
+	const revoked = "ya29.revoked-before-its-time-0123456789"
+	for _, test := range []struct {
+		name     string
+		password bool
+		other    string
+		err      error
+		asked    int
+		outcomes []Outcome // of the second token, and of both logins
+		cause    string    // of the first two of these
+		remedy   string
+	}{
+		{"there is another", false, opaque, nil, 2, []Outcome{OK, OK, OK}, "", ""},
+		{"which is refused as well", false, "ya29.no-better-than-the-one-before-it", nil, 2,
+			[]Outcome{OK, Failed, Failed}, refused, "Hint: upstream_refused."},
+		{"a person has to", false, "", &auth.Error{Kind: auth.Consent, Code: "invalid_grant"}, 2,
+			[]Outcome{Failed, Skipped, Skipped}, "token endpoint: invalid_grant", "Hint: nothing is known. Authorize it."},
+		{"none for now", false, "", &auth.Error{Kind: auth.Passing, Status: 503}, 2,
+			[]Outcome{Warning, Failed, Failed}, "there is no other: token endpoint: HTTP status 503" + refused,
+			"Hint: nothing is known.Hint: upstream_refused."},
+		{"a password is what it is", true, "", nil, 1, []Outcome{"", Failed, Failed},
+			"LOGIN: NO [AUTHENTICATIONFAILED] Passwords are not accepted: use XOAUTH2 or OAUTHBEARER", "Hint: upstream_refused."},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, opaque)
+				w.subject.Remedy = "Authorize it."
+				w.subject.Password = test.password
+				for _, u := range w.subject.Upstreams {
+					u.Mechanism = "oauthbearer"
+					if test.password {
+						u.Mechanism = "password"
+					}
+				}
+				asked := 0
+				w.subject.Token = func(_ context.Context, stale string) (string, error) {
+					if asked++; asked == 1 && stale == "" {
+						return revoked, nil
+					}
+					if stale != revoked {
+						t.Errorf("stale is %q", stale)
+					}
+					return test.other, test.err
+				}
+				r, text, _ := w.examine()
+				var told, remedy string
+				for i, name := range []string{"access token, after it was refused", imap, smtp} {
+					if test.outcomes[i] == "" {
+						continue
+					}
+					s := step(t, r, name)
+					if s.Outcome != test.outcomes[i] {
+						t.Errorf("%s: %s, %s", name, s.Outcome, s.Cause)
+					}
+					if i < 2 {
+						told, remedy = told+s.Cause, remedy+s.Remedy
+					}
+				}
+				if told != test.cause || remedy != test.remedy || asked != test.asked {
+					t.Errorf("%s; %s; asked %d times:\n%s", told, remedy, asked, text)
+				}
+				if strings.Contains(text, revoked) || strings.Contains(text, base64.StdEncoding.EncodeToString([]byte(revoked))[:20]) {
+					t.Errorf("the first token is told:\n%s", text)
 				}
 			})
 		})

@@ -17,47 +17,57 @@ const (
 	maxList = 100
 )
 
-// A veil keeps a secret out of what is told: servers like to repeat what they
-// did not understand, whole or in part, as it is or as it was encoded.
-type veil struct {
-	secret string
-	forms  []string // of the secret: each long part of one is hidden
-	part   int      // how long
+// A veil keeps secrets out of what is told: servers like to repeat what they did
+// not understand, whole or in part, as it is or as it was encoded.
+type veil struct{ secrets []secret }
+
+// A secret is hidden in each of its forms, by each long part of one.
+type secret struct {
+	text  string
+	forms []string
+	part  int // how long
 }
 
 // minPart is how many characters of a token may not be told: base64 of common
 // words is shorter.
 const minPart = 12
 
-func (v *veil) hide(secret string) {
-	v.secret, v.part = secret, min(minPart, len(secret))
-	v.forms = []string{secret, url.QueryEscape(secret), hex.EncodeToString([]byte(secret)), strings.ToUpper(hex.EncodeToString([]byte(secret)))}
+func (v *veil) hide(text string) {
+	if text == "" {
+		return
+	}
+	encoded := hex.EncodeToString([]byte(text))
+	forms := []string{text, url.QueryEscape(text), encoded, strings.ToUpper(encoded)}
 	// In base64 of a text with the secret in it, that looks one of three ways, by
 	// how many octets come before it.
 	for before := range 3 {
-		text := append(make([]byte, before), secret...)
-		v.forms = append(v.forms, base64.StdEncoding.EncodeToString(text), base64.URLEncoding.EncodeToString(text))
+		padded := append(make([]byte, before), text...)
+		forms = append(forms, base64.StdEncoding.EncodeToString(padded), base64.URLEncoding.EncodeToString(padded))
 	}
+	v.secrets = append(v.secrets, secret{text, forms, min(minPart, len(text))})
 }
 
 // words are what may be a secret, or a part of one.
 var words = regexp.MustCompile(`[^\s"'()<>\[\]{},;]+`)
 
-// hidden is text without the secret.
+// hidden is text without the secrets.
 func (v *veil) hidden(text string) string {
-	if v.secret == "" {
-		return text
+	for _, s := range v.secrets {
+		text = strings.ReplaceAll(text, s.text, "(hidden)")
+		text = words.ReplaceAllStringFunc(text, s.hidden)
 	}
-	text = strings.ReplaceAll(text, v.secret, "(hidden)")
-	return words.ReplaceAllStringFunc(text, func(word string) string {
-		for i := 0; i+v.part <= len(word); i++ {
-			part := word[i : i+v.part]
-			if slices.ContainsFunc(v.forms, func(form string) bool { return strings.Contains(form, part) }) {
-				return "(hidden)"
-			}
+	return text
+}
+
+// hidden is word, unless it has a part of the secret.
+func (s *secret) hidden(word string) string {
+	for i := 0; i+s.part <= len(word); i++ {
+		part := word[i : i+s.part]
+		if slices.ContainsFunc(s.forms, func(form string) bool { return strings.Contains(form, part) }) {
+			return "(hidden)"
 		}
-		return word
-	})
+	}
+	return word
 }
 
 // cleaned is s as it may be told.

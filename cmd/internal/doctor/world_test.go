@@ -73,7 +73,7 @@ func newWorld(t *testing.T, secret string) *world {
 			{w.upstream("smtp.example.com", 587, true), "smtp", alice},
 		},
 		Status: func() auth.Status { return w.status },
-		Token:  func(context.Context) (string, error) { return secret, nil },
+		Token:  func(context.Context, string) (string, error) { return secret, nil },
 		Hint:   func(err error) string { return "Hint: " + kindOf(err) + "." },
 		Dial:   w.dial,
 		Lookup: w.lookup,
