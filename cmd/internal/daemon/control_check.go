@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/xoauthd/xoauthd/auth"
 	"github.com/xoauthd/xoauthd/cmd/internal/control"
@@ -47,7 +48,7 @@ func (p *page) subject() doctor.Subject {
 		Enabled:  p.config.Enabled,
 		Flow:     p.Flow(),
 		Password: p.Flow() == "app_password",
-		Remedy:   p.remedy,
+		Remedy:   strings.ToUpper(p.remedy[:1]) + p.remedy[1:], // it may follow a hint
 		Provider: doctor.Provider{
 			Name:     p.provider.Name,
 			Title:    p.provider.config.Title,

@@ -46,9 +46,8 @@ func Examine(ctx context.Context, s Subject, report func(Step)) (ok bool) {
 	ctx, cancel := context.WithTimeoutCause(ctx, wholeTime, errLate)
 	defer cancel()
 	x := &examination{Subject: &s, report: report, sound: true}
-	if !x.configuration(ctx) {
-		return false
-	}
+	x.configuration(ctx)
+	authorized := x.authorization(ctx)
 	unknown := x.names(ctx)
 	links := x.connections(ctx, unknown)
 	defer func() {
@@ -57,7 +56,7 @@ func Examine(ctx context.Context, s Subject, report func(Step)) (ok bool) {
 		}
 	}()
 	x.tokenEndpoint(ctx, unknown)
-	x.token(ctx)
+	x.token(ctx, authorized)
 	for _, k := range links {
 		x.login(ctx, k)
 	}
@@ -120,10 +119,8 @@ func (t tooLate) Error() string { return fmt.Sprintf("no answer within %v", time
 
 func (tooLate) Is(target error) bool { return target == os.ErrDeadlineExceeded }
 
-// configuration says how the account stands. Where a person has to authorize it
-// first, there is no use in going on, and it returns false.
-func (x *examination) configuration(ctx context.Context) bool {
-	authorized := true
+// configuration says what is configured.
+func (x *examination) configuration(ctx context.Context) {
 	x.step(ctx, "configuration", lookupTime, func(_ context.Context, s *Step) error {
 		x.describe(s)
 		if !x.Enabled {
@@ -133,22 +130,51 @@ func (x *examination) configuration(ctx context.Context) bool {
 			s.find(Failed, "no listener leads to the account",
 				"Add a [[listener]] for a protocol of provider "+x.Provider.Name+" to the configuration.")
 		}
-		if x.Password {
-			return nil
-		}
-		switch status := x.Status(); {
+		return nil
+	})
+}
+
+// authorization says how the account stands at the provider, and returns whether
+// there can be a token before a person authorizes it.
+func (x *examination) authorization(ctx context.Context) bool {
+	if x.Password {
+		return true
+	}
+	status := x.Status()
+	x.step(ctx, "authorization", lookupTime, func(_ context.Context, s *Step) error {
+		describeStatus(s, status, x.Account)
+		switch {
 		case status.State == auth.NeedsAuthorization:
-			authorized = false
-			s.find(Failed, cmp.Or(status.Why, "the account must be authorized"), x.Remedy)
+			s.find(Failed, cmp.Or(status.Why, "the account must be authorized"), join(status.Hint, " ", x.Remedy))
 		case status.Why != "":
-			s.find(Warning, status.Why, "")
+			s.find(Warning, status.Why, status.Hint)
 		}
 		return nil
 	})
-	return authorized
+	return status.State != auth.NeedsAuthorization
 }
 
-// describe says what is configured, and since when it works.
+func describeStatus(s *Step, status auth.Status, account string) {
+	s.fact("state", string(status.State))
+	s.fact("identity", status.Identity)
+	s.fact("obtained", status.Obtained)
+	s.fact("refreshed", status.Refreshed)
+	now := time.Now().Round(0)
+	switch {
+	case status.Obtained.IsZero() && status.State != auth.NeedsAuthorization:
+		s.Detail = "needs no person"
+	case !status.Obtained.IsZero():
+		s.Detail = span(now.Sub(status.Obtained)) + " ago"
+		if status.Identity != "" && !strings.EqualFold(status.Identity, account) {
+			s.Detail += " by " + status.Identity
+		}
+	}
+	if !status.Refreshed.IsZero() {
+		s.Detail = join(s.Detail, ", ", "refreshed "+span(now.Sub(status.Refreshed))+" ago")
+	}
+}
+
+// describe says in which way the account is used.
 func (x *examination) describe(s *Step) {
 	s.Detail = "provider " + x.Provider.Name
 	if x.Provider.Title != "" && x.Provider.Title != x.Provider.Name {
@@ -167,22 +193,7 @@ func (x *examination) describe(s *Step) {
 	s.fact("provider", x.Provider.Name)
 	s.fact("flow", x.Flow)
 	s.fact("listeners", listeners)
-	if x.Password {
-		return
+	if !x.Password {
+		s.fact("scopes", x.Provider.Scopes)
 	}
-	status, now := x.Status(), time.Now().Round(0)
-	if !status.Obtained.IsZero() {
-		s.Detail += "; authorized " + span(now.Sub(status.Obtained)) + " ago"
-		if status.Identity != "" && !strings.EqualFold(status.Identity, x.Account) {
-			s.Detail += " by " + status.Identity
-		}
-	}
-	if !status.Refreshed.IsZero() {
-		s.Detail += ", refreshed " + span(now.Sub(status.Refreshed)) + " ago"
-	}
-	s.fact("state", string(status.State))
-	s.fact("identity", status.Identity)
-	s.fact("obtained", status.Obtained)
-	s.fact("refreshed", status.Refreshed)
-	s.fact("scopes", x.Provider.Scopes)
 }

@@ -492,37 +492,48 @@ func TestTime(t *testing.T) {
 
 func TestConfiguration(t *testing.T) {
 	for _, test := range []struct {
-		name    string
-		change  func(w *world)
-		outcome Outcome
-		cause   string
-		goesOn  bool
+		name          string
+		change        func(w *world)
+		step          string
+		outcome       Outcome
+		detail        string // its beginning
+		cause, remedy string
+		logins        Outcome // and of the token
 	}{
-		{"not enabled", func(w *world) { w.subject.Enabled = false }, Failed, "the account is not enabled", true},
-		{"no listener", func(w *world) { w.subject.Listeners, w.subject.Upstreams = nil, nil }, Failed, "no listener leads to the account", true},
+		{"not enabled", func(w *world) { w.subject.Enabled = false }, "configuration",
+			Failed, "provider", "the account is not enabled", `Remove "enabled = false" from it in the configuration.`, OK},
+		{"no listener", func(w *world) { w.subject.Listeners = nil }, "configuration",
+			Failed, "provider", "no listener leads to the account", "Add a [[listener]] for a protocol of provider example to the configuration.", OK},
+		{"an account of a pattern", func(w *world) { w.subject.Pattern = "*@example.com" }, "configuration",
+			OK, "account *@example.com, provider", "", "", OK},
+		{"authorized by another", func(w *world) { w.status.Identity = "boss@example.com" }, "authorization",
+			OK, "3 days ago by boss@example.com, refreshed 10 minutes ago", "", "", OK},
+		{"nobody has to", func(w *world) { w.status = auth.Status{State: auth.Authorized} }, "authorization",
+			OK, "needs no person", "", "", OK},
 		{"withdrawn", func(w *world) {
-			w.status.State, w.status.Why = auth.NeedsAuthorization, "token endpoint: invalid_grant"
-		}, Failed, "token endpoint: invalid_grant", false},
+			w.status.State, w.status.Why, w.status.Hint = auth.NeedsAuthorization, "token endpoint: invalid_grant", "Seven days are over."
+		}, "authorization", Failed, "3 days ago", "token endpoint: invalid_grant",
+			"Seven days are over. Open http://localhost:1180/authorize/alice@example.com", Skipped},
 		{"failing for now", func(w *world) {
-			w.status.State, w.status.Why = auth.Failing, "token endpoint: HTTP status 503"
-		}, Warning, "token endpoint: HTTP status 503", true},
-		{"an account of a pattern", func(w *world) { w.subject.Pattern = "*@example.com" }, OK, "", true},
+			w.status.State, w.status.Why, w.status.Hint = auth.Failing, "token endpoint: HTTP status 503", "It passes."
+		}, "authorization", Warning, "3 days ago", "token endpoint: HTTP status 503", "It passes.", OK},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, opaque)
 				test.change(w)
 				r, _, _ := w.examine()
-				s := r.Steps[0]
-				if s.Outcome != test.outcome || s.Cause != test.cause {
-					t.Errorf("%s: %q", s.Outcome, s.Cause)
+				s := step(t, r, test.step)
+				if s.Outcome != test.outcome || !strings.HasPrefix(s.Detail, test.detail) || s.Cause != test.cause || s.Remedy != test.remedy {
+					t.Errorf("%+v", s)
 				}
-				if test.goesOn != (len(r.Steps) > 1) {
-					t.Errorf("%d steps", len(r.Steps))
-				}
-				for _, other := range r.Steps[1:] {
-					if other.Outcome != OK {
-						t.Errorf("%+v", other)
+				for _, other := range r.Steps {
+					want := OK
+					if strings.Contains(other.Name, "login at") || strings.Contains(other.Name, "access token") || strings.Contains(other.Name, "claims") {
+						want = test.logins
+					}
+					if other.Name != test.step && other.Outcome != want {
+						t.Errorf("%+v, want %s", other, want)
 					}
 				}
 			})

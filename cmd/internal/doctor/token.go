@@ -8,19 +8,23 @@ import (
 	"github.com/xoauthd/xoauthd/auth"
 )
 
-// token gets what the account logs in with.
-func (x *examination) token(ctx context.Context) {
-	if x.Password {
+// token gets what the account logs in with, if it is authorized.
+func (x *examination) token(ctx context.Context, authorized bool) {
+	switch {
+	case x.Password:
 		x.password(ctx)
 		return
+	case authorized:
+		x.step(ctx, "access token", tokenTime, func(ctx context.Context, s *Step) error {
+			err := x.ask(ctx, s, "")
+			if err != nil {
+				s.Remedy = x.tokenRemedy(err)
+			}
+			return err
+		})
+	default:
+		x.skip("access token", "the account is not authorized")
 	}
-	x.step(ctx, "access token", tokenTime, func(ctx context.Context, s *Step) error {
-		err := x.ask(ctx, s, "")
-		if err != nil {
-			s.Remedy = x.tokenRemedy(err)
-		}
-		return err
-	})
 	if x.secret == "" {
 		x.skip("claims of the token", "there is no token")
 		return
