@@ -8,6 +8,7 @@ import (
 	"github.com/xoauthd/xoauthd/auth"
 	"github.com/xoauthd/xoauthd/cmd/internal/control"
 	"github.com/xoauthd/xoauthd/cmd/internal/doctor"
+	"github.com/xoauthd/xoauthd/config"
 	"github.com/xoauthd/xoauthd/proxy"
 )
 
@@ -52,6 +53,7 @@ func (p *page) subject() doctor.Subject {
 		Provider: doctor.Provider{
 			Name:     p.provider.Name,
 			Title:    p.provider.config.Title,
+			Proof:    proof(p.provider.config),
 			TokenURL: p.provider.config.TokenURL,
 			Scopes:   p.Scopes(),
 			RootCAs:  p.provider.config.RootCAs,
@@ -69,6 +71,19 @@ func (p *page) subject() doctor.Subject {
 		s.Upstreams = append(s.Upstreams, doctor.Upstream{Upstream: p.Upstream(protocol), Protocol: protocol, User: p.User(protocol)})
 	}
 	return s
+}
+
+// proof is the key that has how the client shows who it is, if it does.
+func proof(c *config.Provider) string {
+	switch {
+	case c.ClientCertificate != nil:
+		return "client_certificate"
+	case c.ClientAssertionFile != "":
+		return "client_assertion_file"
+	case c.ClientSecret != "":
+		return "client_secret"
+	}
+	return ""
 }
 
 // hint tells what to do about err, wherever it comes from.

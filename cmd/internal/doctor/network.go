@@ -43,7 +43,11 @@ func (x *examination) names(ctx context.Context) (unknown map[string]bool) {
 			continue
 		}
 		unknown[host] = !x.step(ctx, "DNS of "+host, lookupTime, func(ctx context.Context, s *Step) error {
-			return x.name(ctx, host, s)
+			err := x.name(ctx, host, s)
+			if err != nil {
+				s.Remedy = "Check this name where it is configured, the servers in /etc/resolv.conf, and whether this machine has a network."
+			}
+			return err
 		})
 	}
 	return unknown

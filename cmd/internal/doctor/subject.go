@@ -47,6 +47,10 @@ type Provider struct {
 	Name  string // in the configuration
 	Title string // as people know it; may be empty
 
+	// Proof is the key of the configuration by which the client shows who it is:
+	// "client_secret", "client_certificate", "client_assertion_file", or none.
+	Proof string
+
 	TokenURL string // empty if no token endpoint is asked
 	Scopes   []string
 	RootCAs  *x509.CertPool // nil are the system's

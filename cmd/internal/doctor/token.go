@@ -117,10 +117,31 @@ func (x *examination) tokenRemedy(err error) string {
 	switch {
 	case errors.Is(err, auth.ErrNeedsAuthorization):
 		return join(hint, " ", x.Remedy)
-	case hint != "" || !errors.As(err, &e):
+	case !errors.As(err, &e):
 		return hint
+	case e.Code == "invalid_client" && (hint == "" || hint == auth.Hint(e.Code, "")): // which knows of secrets only
+		return x.Provider.clientRemedy()
+	case hint != "":
+		return hint
+	case x.Flow == "command":
+		return "Run the command by hand, as the user that the daemon runs as, until it prints a token."
+	case e.Kind == auth.Misconfigured && e.Code == "":
+		return "" // it came about here, and says what to do
 	case e.Kind == auth.Misconfigured:
-		return "Check client_id, its secret and the scopes in the section of provider " + x.Provider.Name + "."
+		return "Check client_id and the scopes in the section of provider " + x.Provider.Name + "."
 	}
 	return "The daemon tries again by itself; if it stays, look at the step of the token endpoint."
+}
+
+// clientRemedy is what to do where the token endpoint does not take the client
+// for the one of its client_id.
+func (p *Provider) clientRemedy() string {
+	at := " in the section of provider " + p.Name
+	switch p.Proof {
+	case "":
+		return "Check client_id" + at + ", and whether this client needs a client_secret."
+	case "client_secret":
+		return "Check client_id, client_secret and auth_style" + at + "."
+	}
+	return "Check client_id and " + p.Proof + at + ", and that the provider was told whom to take for this client."
 }

@@ -44,30 +44,46 @@ func TestTokenSource(t *testing.T) {
 }
 
 func TestTokenRemedy(t *testing.T) {
-	consent := &auth.Error{Kind: auth.Consent, Code: "invalid_grant"}
+	client := &auth.Error{Kind: auth.Misconfigured, Code: "invalid_client"}
+	file := &auth.Error{Kind: auth.Misconfigured, Err: errors.New("federated token: no such file: have it written there")}
 	for _, test := range []struct {
-		name string
-		err  error
-		hint string
-		want string
+		name        string
+		err         error
+		flow, proof string
+		want        string // its beginning
 	}{
-		{"a person has to", fmt.Errorf("wrapped: %w", consent), "", "Authorize it."},
-		{"a person has to, and it is known why", consent, "It was seven days.", "It was seven days. Authorize it."},
-		{"the operator has to", &auth.Error{Kind: auth.Misconfigured, Code: "invalid_client"}, "",
-			"Check client_id, its secret and the scopes in the section of provider example."},
-		{"the operator has to, and it is known why", &auth.Error{Kind: auth.Misconfigured}, "The secret has expired.", "The secret has expired."},
-		{"nobody has to", &auth.Error{Kind: auth.Passing, Status: 503}, "",
+		{"a person has to", fmt.Errorf("wrapped: %w", &auth.Error{Kind: auth.Consent, Code: "x"}), "", "", "Authorize it."},
+		{"a person has to, and it is known why", &auth.Error{Kind: auth.Consent, Code: "invalid_grant"}, "", "", "The provider has ended the grant"},
+		{"the secret", client, "", "client_secret", "Check client_id, client_secret and auth_style in the section of provider example."},
+		{"no secret", client, "", "", "Check client_id in the section of provider example, and whether this client needs a client_secret."},
+		{"the certificate", client, "", "client_certificate", "Check client_id and client_certificate in the section"},
+		{"the file", file, "", "client_assertion_file", ""},
+		{"the secret, and it is known why", &auth.Error{Kind: auth.Misconfigured, Code: "invalid_client", Description: "AADSTS7000222: x"}, "", "client_secret",
+			"The client secret has expired."},
+		{"something else of the registration", &auth.Error{Kind: auth.Misconfigured, Code: "x"}, "", "client_secret",
+			"Check client_id and the scopes in the section of provider example."},
+		{"the command", &auth.Error{Kind: auth.Passing, Err: errors.New("command oama: exit status 1")}, "command", "", "Run the command by hand"},
+		{"the command that is not there", file, "command", "", "Run the command by hand"},
+		{"nobody has to", &auth.Error{Kind: auth.Passing, Status: 503}, "", "",
 			"The daemon tries again by itself; if it stays, look at the step of the token endpoint."},
-		{"nobody knows", errors.New("what is this"), "", ""},
+		{"nobody knows", errors.New("what is this"), "", "", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, opaque)
 				w.subject.Remedy = "Authorize it."
-				w.subject.Hint = func(error) string { return test.hint }
+				w.subject.Flow, w.subject.Provider.Proof = test.flow, test.proof
+				w.subject.Hint = func(err error) string {
+					var e *auth.Error
+					if errors.As(err, &e) {
+						return e.Hint()
+					}
+					return ""
+				}
 				w.subject.Token = func(context.Context, string) (string, error) { return "", test.err }
 				r, _, _ := w.examine()
-				if s := step(t, r, "access token"); s.Outcome != Failed || s.Remedy != test.want {
+				s := step(t, r, "access token")
+				if s.Outcome != Failed || !strings.HasPrefix(s.Remedy, test.want) || (s.Remedy == "") != (test.want == "") {
 					t.Errorf("%s: %q, want %q", s.Outcome, s.Remedy, test.want)
 				}
 				if s := step(t, r, "IMAP login at imap.example.com:993"); s.Outcome != Skipped {

@@ -64,7 +64,7 @@ func newWorld(t *testing.T, secret string) *world {
 	w.subject = Subject{
 		Account: alice, Enabled: true, Flow: "authorization_code", Remedy: "Open http://localhost:1180/authorize/alice@example.com",
 		Provider: Provider{
-			Name: "example", Title: "Example Mail", TokenURL: "https://login.example.com/token", Scopes: []string{"mail"},
+			Name: "example", Title: "Example Mail", Proof: "client_secret", TokenURL: "https://login.example.com/token", Scopes: []string{"mail"},
 			RootCAs: w.ca.Pool(), Proxy: func(*http.Request) (*url.URL, error) { return nil, nil },
 		},
 		Listeners: []Listener{{"imap", "127.0.0.1:1143"}, {"smtp", "127.0.0.1:1587"}},
