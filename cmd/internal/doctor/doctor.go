@@ -25,7 +25,7 @@
 // their own names; mechanism and user of a login, with capabilities, mailboxes,
 // messages, unseen and namespace (IMAP), extensions (SMTP), or capabilities,
 // messages and octets (POP3). Times are of RFC 3339. There is never a secret among
-// them.
+// them. Where a server says too much, "…" ends the text or the list.
 package doctor
 
 import (

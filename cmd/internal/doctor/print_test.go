@@ -1,8 +1,10 @@
 package doctor
 
 import (
+	"encoding/json"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -34,12 +36,33 @@ func TestCleaned(t *testing.T) {
 		})
 	}
 	long := v.cleaned(Step{Detail: strings.Repeat("ä", 5000), Facts: map[string]any{"list": make([]string, 5000)}})
-	if n := utf8.RuneCountInString(long.Detail); n != maxText+1 || !strings.HasSuffix(long.Detail, "…") || len(long.Facts["list"].([]string)) != maxList {
-		t.Errorf("%d characters, %d entries", n, len(long.Facts["list"].([]string)))
+	if n := utf8.RuneCountInString(long.Detail); n != maxText+1 || !strings.HasSuffix(long.Detail, "…") {
+		t.Errorf("%d characters", n)
+	}
+	if list := long.Facts["list"].([]string); len(list) != maxList+1 || list[maxList] != "…" {
+		t.Errorf("%d entries: %q", len(list), list)
 	}
 	var none veil
 	if s := none.cleaned(Step{Detail: "all of it"}); s.Detail != "all of it" {
 		t.Errorf("%q", s.Detail)
+	}
+}
+
+// However much servers say, a step fits in a line between daemon and program.
+func TestWholeStep(t *testing.T) {
+	words := strings.Repeat("<", 1000) // six octets each, in JSON
+	facts := map[string]any{"n": int64(1), "zone": words}
+	for _, name := range []string{"aud", "capabilities", "roles", "scp"} {
+		facts[name] = slices.Repeat([]string{words}, 1000)
+	}
+	s := new(veil).cleaned(Step{Name: words, Detail: words, Cause: words, Remedy: words, Facts: facts})
+	if line, err := json.Marshal(s); err != nil || len(line) > 60<<10 {
+		t.Errorf("%d octets, %v", len(line), err)
+	}
+	first, last := s.Facts["aud"].([]string), s.Facts["scp"].([]string)
+	if len(first) < 5 || first[0] == "…" || first[len(first)-1] != "…" || len(last) != 1 || last[0] != "…" ||
+		s.Facts["zone"] != "…" || s.Facts["n"] != int64(1) {
+		t.Errorf("%d entries, %q, %q", len(first), last, s.Facts["zone"])
 	}
 }
 

@@ -3,19 +3,27 @@ package doctor
 import (
 	"encoding/base64"
 	"encoding/hex"
+	"maps"
 	"net/url"
 	"regexp"
 	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
-// Bounds of what is told, far beyond what honest servers say: of one text in
-// characters, and of one list in entries.
+// Bounds of what is told, far beyond what honest servers say: of one text and of
+// all facts of a step in characters, and of one list in entries. A character
+// takes up to six octets in JSON, and a step has to fit in the 64 KiB of a line
+// between the daemon and the program.
 const (
-	maxText = 600
-	maxList = 100
+	maxText  = 600
+	maxFacts = 6000
+	maxList  = 100
 )
+
+// cut stands where more was than is told.
+const cut = "…"
 
 // A veil keeps secrets out of what is told: servers like to repeat what they did
 // not understand, whole or in part, as it is or as it was encoded.
@@ -74,19 +82,32 @@ func (s *secret) hidden(word string) string {
 func (v *veil) cleaned(s Step) Step {
 	text := func(t string) string { return truncate(v.hidden(oneLine(t))) }
 	s.Name, s.Detail, s.Cause, s.Remedy = text(s.Name), text(s.Detail), text(s.Cause), text(s.Remedy)
-	for name, value := range s.Facts {
-		switch value := value.(type) {
+	left := maxFacts
+	for _, name := range slices.Sorted(maps.Keys(s.Facts)) {
+		switch value := s.Facts[name].(type) {
 		case string:
-			s.Facts[name] = text(value)
+			s.Facts[name] = fit([]string{text(value)}, &left)[0]
 		case []string:
-			list := slices.Clone(value[:min(len(value), maxList)])
+			list := slices.Clone(value[:min(len(value), maxList+1)])
 			for i := range list {
 				list[i] = text(list[i])
 			}
-			s.Facts[name] = list
+			s.Facts[name] = fit(list, &left)
 		}
 	}
 	return s
+}
+
+// fit cuts a list to maxList entries, and to what is left of characters.
+func fit(list []string, left *int) []string {
+	for i, entry := range list {
+		n := utf8.RuneCountInString(entry) + 1 // there is more to an entry than its text
+		if i == maxList || n > *left {
+			return append(list[:i], cut)
+		}
+		*left -= n
+	}
+	return list
 }
 
 // oneLine makes text from elsewhere fit for a terminal: what is not printable
@@ -104,7 +125,7 @@ func oneLine(s string) string {
 
 func truncate(s string) string {
 	if runes := []rune(s); len(runes) > maxText {
-		return string(runes[:maxText]) + "…"
+		return string(runes[:maxText]) + cut
 	}
 	return s
 }
