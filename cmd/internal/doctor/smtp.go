@@ -21,12 +21,13 @@ var extensions = []string{
 type smtpClient struct{ c *smtp.Client }
 
 func newSMTP(conn net.Conn, starttls *tls.Config) (client, error) {
-	c := smtp.NewClient(conn)
-	if starttls != nil {
-		var err error
-		if c, err = smtp.NewClientStartTLS(conn, starttls); err != nil {
-			return nil, err
-		}
+	if starttls == nil {
+		c := smtp.NewClient(conn)
+		return smtpClient{c}, c.Hello("localhost")
+	}
+	c, err := smtp.NewClientStartTLS(conn, starttls)
+	if err != nil {
+		return nil, err
 	}
 	return smtpClient{c}, c.Hello("localhost") // which is what makes TLS begin, too
 }
