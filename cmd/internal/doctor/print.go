@@ -8,7 +8,7 @@ import (
 )
 
 // width is how long the lines are that Print writes, where their words allow.
-const width = 100
+const width = 80
 
 // Print writes s as text: a line, and below it what does not fit there.
 func Print(w io.Writer, s Step) error {
