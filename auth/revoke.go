@@ -81,6 +81,14 @@ func (a *Account) Forget() error {
 	return a.forget(false)
 }
 
+// Granted reports whether there is something to forget: a token, or a file that
+// cannot be read.
+func (a *Account) Granted() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return !a.grant.empty() || a.damage != nil
+}
+
 // forget is Forget, by a caller that holds saving.
 func (a *Account) forget(told bool) error {
 	err := a.save(Grant{})

@@ -30,6 +30,10 @@ provider cannot be asked, nothing is forgotten.`,
 			if err != nil {
 				return err
 			}
+			if c.Providers[account.Provider].Flow == "app_password" {
+				return fmt.Errorf("nothing to revoke: %s logs in with the password in the configuration, and has no token; "+
+					"take the app password back at the provider, or set enabled = false", account.Name)
+			}
 			if !yes {
 				if err := confirm(cmd, "Take back the grant of "+account.Name+"? [y/N] "); err != nil {
 					return err
@@ -76,9 +80,16 @@ func confirm(cmd *cobra.Command, question string) error {
 
 // forgotten says what came of it.
 func forgotten(account string, f daemon.Forgotten, local bool) string {
-	if !f.Attended {
-		return "The access token of " + account + " is forgotten here, and the next login gets another.\n" +
+	switch {
+	case !f.Attended:
+		text := "There is no access token of " + account + " here"
+		if f.Had {
+			text = "The access token of " + account + " is forgotten here"
+		}
+		return text + "; the next login gets one by the flow " + f.Flow + ".\n" +
 			"To end that, set enabled = false in the configuration, or take the right back at " + f.Provider + "."
+	case !f.Had:
+		return account + " has no grant: there was nothing to take back."
 	}
 	here := "The grant of " + account + " is forgotten here"
 	const there = "What it gave is good until it is taken back on its pages for the account's security."

@@ -134,7 +134,9 @@ func notTaken(p *page, err error) error {
 // Forgotten tells what came of taking back a grant.
 type Forgotten struct {
 	Provider string `json:"provider"` // as people call it
+	Flow     string `json:"flow"`
 	Attended bool   `json:"attended"` // a person has to authorize the account before it is used again
+	Had      bool   `json:"had"`      // there was a grant or, without a person, an access token
 	Told     bool   `json:"told"`     // the provider was, and has taken the grant back
 	Endpoint bool   `json:"endpoint"` // the provider has one for that
 }
@@ -147,10 +149,11 @@ func (k *controller) revoke(ctx context.Context, r control.Request, c *control.C
 	}
 	finishing, cancel := p.finishing(ctx)
 	defer cancel()
+	had := p.Granted()
 	told, err := p.Revoke(finishing)
 	switch {
 	case err == nil:
-		return p.forgotten(c, told)
+		return p.forgotten(c, had, told)
 	case !errors.Is(err, auth.ErrNotRemoved):
 		return fmt.Errorf("the grant was not taken back, and is kept: %w\nTo forget it all the same: xoauthd revoke --local %s", err, p.Name())
 	case told:
@@ -165,12 +168,20 @@ func (k *controller) forget(_ context.Context, r control.Request, c *control.Con
 	if err != nil {
 		return err
 	}
+	had := p.Granted()
 	if err := p.Forget(); err != nil {
 		return err
 	}
-	return p.forgotten(c, false)
+	return p.forgotten(c, had, false)
 }
 
-func (p *page) forgotten(c *control.Conversation, told bool) error {
-	return c.Tell(EventForgotten, Forgotten{p.Provider(), p.Attended(), told, p.provider.RevocationURL != ""})
+func (p *page) forgotten(c *control.Conversation, had, told bool) error {
+	return c.Tell(EventForgotten, Forgotten{
+		Provider: p.Provider(),
+		Flow:     p.Flow(),
+		Attended: p.Attended(),
+		Had:      had,
+		Told:     told,
+		Endpoint: p.provider.RevocationURL != "",
+	})
 }
