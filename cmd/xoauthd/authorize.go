@@ -31,7 +31,7 @@ device_code, all is done in the terminal instead. The browser can then be
 anywhere, and need not reach this machine.`,
 		Args: oneAccount,
 		RunE: action(func(cmd *cobra.Command, args []string) error {
-			c, err := load(*file, cmd.ErrOrStderr())
+			c, err := load(*file)
 			if err != nil {
 				return err
 			}

@@ -38,7 +38,7 @@ sent or changed. Where a step fails, it tells the cause and the remedy.`,
 			return nil
 		},
 		RunE: action(func(cmd *cobra.Command, args []string) error {
-			c, err := load(*file, cmd.ErrOrStderr())
+			c, err := load(*file)
 			if err != nil {
 				return err
 			}
@@ -49,9 +49,8 @@ sent or changed. Where a step fails, it tells the cause and the remedy.`,
 				}
 				return examine(cmd.Context(), cmd.OutOrStdout(), account.Name, asJSON, atDaemon(cmd, c))
 			}
-			for _, w := range c.Withheld {
-				fmt.Fprintf(cmd.ErrOrStderr(), "warning: %v\n", w)
-			}
+			warn(cmd.ErrOrStderr(), c.Warnings)
+			warn(cmd.ErrOrStderr(), c.Withheld)
 			summarize(cmd.OutOrStdout(), c)
 			return nil
 		}),

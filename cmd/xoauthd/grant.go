@@ -41,7 +41,7 @@ program must not use it from then on: a provider that gives a new one each time
 takes an old one for stolen, and ends the grant.`,
 		Args: oneAccount,
 		RunE: action(func(cmd *cobra.Command, args []string) error {
-			c, err := load(*file, cmd.ErrOrStderr())
+			c, err := load(*file)
 			if err != nil {
 				return err
 			}

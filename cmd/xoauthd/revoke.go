@@ -22,7 +22,7 @@ Programs cannot log in as it from then on, until it is authorized again. If the
 provider cannot be asked, nothing is forgotten.`,
 		Args: oneAccount,
 		RunE: action(func(cmd *cobra.Command, args []string) error {
-			c, err := load(*file, cmd.ErrOrStderr())
+			c, err := load(*file)
 			if err != nil {
 				return err
 			}

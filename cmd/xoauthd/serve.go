@@ -23,10 +23,11 @@ func serveCommand(file *string) *cobra.Command {
 error. SIGTERM and SIGINT let sessions finish; a second one ends it at once.`,
 		Args: noArguments,
 		RunE: action(func(cmd *cobra.Command, _ []string) error {
-			c, err := load(*file, cmd.ErrOrStderr())
+			c, err := load(*file)
 			if err != nil {
 				return err
 			}
+			warn(cmd.ErrOrStderr(), c.Warnings)
 			log := daemon.NewLog(c.Log, cmd.ErrOrStderr())
 			d, err := daemon.New(c, log)
 			if err != nil {
@@ -60,18 +61,20 @@ func ignoreHangUp(log *slog.Logger) (stop func()) {
 	}
 }
 
-// load reads the configuration, and says what in it is worth a warning.
-func load(file string, stderr io.Writer) (*config.Config, error) {
+// load reads the configuration.
+func load(file string) (*config.Config, error) {
 	c, err := config.Load(file)
-	if err != nil {
-		var faults config.Faults
-		if errors.As(err, &faults) {
-			return nil, fmt.Errorf("%s is not right:\n%w", file, err)
-		}
-		return nil, err
+	var faults config.Faults
+	if errors.As(err, &faults) {
+		err = fmt.Errorf("%s is not right:\n%w", file, err)
 	}
-	for _, w := range c.Warnings {
+	return c, err
+}
+
+// warn says what in the configuration is worth a warning. That is for the
+// commands that are about all of it, not for those about an account.
+func warn(stderr io.Writer, warnings []config.Fault) {
+	for _, w := range warnings {
 		daemon.Say(stderr, slog.LevelWarn, fmt.Sprintf("warning: %v", w))
 	}
-	return c, nil
 }

@@ -34,7 +34,7 @@ Where no daemon runs, the accounts are shown as their files are.`,
 		},
 		RunE: action(func(cmd *cobra.Command, args []string) error {
 			r := control.Request{Command: daemon.CommandStatus}
-			c, err := load(*file, cmd.ErrOrStderr())
+			c, err := load(*file)
 			if err != nil {
 				return err
 			}
