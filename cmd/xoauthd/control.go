@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"net"
 	"os"
 	"os/user"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -108,24 +106,6 @@ func userName(uid string) string {
 		return u.Username
 	}
 	return "#" + uid
-}
-
-// find returns the account of that name, without regard to case.
-func find(c *config.Config, name string) (*config.Account, error) {
-	names := slices.Sorted(maps.Keys(c.Accounts))
-	for _, n := range names {
-		if strings.EqualFold(n, name) {
-			return c.Accounts[n], nil
-		}
-	}
-	const most = 10
-	if len(names) <= most {
-		return nil, fmt.Errorf("no account %q in %s; there are: %s", name, c.File, strings.Join(names, ", "))
-	}
-	i, _ := slices.BinarySearch(names, name)
-	i = min(max(i-most/2, 0), len(names)-most)
-	return nil, fmt.Errorf("no account %q in %s; there are %d, of which these are next to it: %s",
-		name, c.File, len(names), strings.Join(names[i:i+most], ", "))
 }
 
 // oneAccount demands that a command is given one account.

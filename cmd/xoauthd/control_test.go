@@ -180,23 +180,6 @@ app@example.com: no network
 	}
 }
 
-// TestFind names no more than a person can read.
-func TestFind(t *testing.T) {
-	c := &config.Config{Accounts: map[string]*config.Account{}}
-	for i := range 300 {
-		name := fmt.Sprintf("user%03d@example.com", i)
-		c.Accounts[name] = &config.Account{Name: name}
-	}
-	if a, err := find(c, "USER007@example.com"); err != nil || a.Name != "user007@example.com" {
-		t.Errorf("%v, %v", a, err)
-	}
-	for name, near := range map[string]string{"user7@example.com": "user299@", "a@example.com": "user000@", "user155x@example.com": "user155@"} {
-		if _, err := find(c, name); err == nil || !strings.Contains(err.Error(), near) || len(err.Error()) > 350 {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-}
-
 // TestAnotherUser: root does not make files that the daemon could not read.
 func TestAnotherUser(t *testing.T) {
 	if os.Geteuid() != 0 {
