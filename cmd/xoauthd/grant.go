@@ -18,9 +18,15 @@ import (
 
 func grantCommand(file *string) *cobra.Command {
 	c := &cobra.Command{
-		Use:   "grant",
-		Short: "Bring grants in",
-		Args:  cobra.NoArgs,
+		Use:                   "grant",
+		Short:                 "Take over a grant from another program",
+		DisableFlagsInUseLine: true,
+		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return errors.New("say what to do about a grant: xoauthd grant import alice@example.com")
+			}
+			return fmt.Errorf("grant knows no %q: xoauthd grant import alice@example.com", args[0])
+		},
 	}
 	c.AddCommand(importCommand(file))
 	return c
