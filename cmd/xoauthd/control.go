@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/user"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -96,9 +97,30 @@ func asOwner(cmd *cobra.Command, dir string) string {
 			name = userName(strconv.Itoa(int(owner.Uid)))
 		}
 	}
-	words := []string{"sudo", "-u", name, cmd.CommandPath()}
-	cmd.Flags().Visit(func(f *pflag.Flag) { words = append(words, "--"+f.Name+"="+f.Value.String()) })
-	return strings.Join(append(words, cmd.Flags().Args()...), " ")
+	words := append([]string{"sudo", "-u", name}, strings.Fields(cmd.CommandPath())...)
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		option := "--" + f.Name
+		if f.Value.Type() != "bool" || f.Value.String() != "true" {
+			option += "=" + f.Value.String()
+		}
+		words = append(words, option)
+	})
+	words = append(words, cmd.Flags().Args()...)
+	for i, w := range words {
+		words[i] = quote(w)
+	}
+	return strings.Join(words, " ")
+}
+
+// plainWord is one that a shell takes as it is.
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
+
+// quote is word as a shell has to be given it.
+func quote(word string) string {
+	if plainWord.MatchString(word) {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
 func userName(uid string) string {

@@ -180,6 +180,21 @@ app@example.com: no network
 	}
 }
 
+// TestAsOwner: what is told can be pasted.
+func TestAsOwner(t *testing.T) {
+	root := command()
+	cmd, rest, err := root.Find([]string{"revoke", "--yes", "--local=false", "-c", "it's here.toml", "alice smith@example.com"})
+	must(t, err)
+	must(t, cmd.ParseFlags(rest))
+	const want = `sudo -u xoauthd xoauthd revoke '--config=it'\''s here.toml' --local=false --yes 'alice smith@example.com'`
+	if got := asOwner(cmd, filepath.Join(t.TempDir(), "none")); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if got := quote(userName("4000000000")); got != "'#4000000000'" {
+		t.Errorf("a user without a name: %s", got)
+	}
+}
+
 // TestAnotherUser: root does not make files that the daemon could not read.
 func TestAnotherUser(t *testing.T) {
 	if os.Geteuid() != 0 {
