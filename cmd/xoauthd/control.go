@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net"
 	"os"
 	"os/user"
@@ -54,21 +55,39 @@ func standIn(cmd *cobra.Command, c *config.Config, r control.Request, hear contr
 	if err := mayStandIn(cmd, c.StateDirectory); err != nil {
 		return err
 	}
-	quiet := c.Log
-	quiet.Level = "error" // the rest is shown by the command
-	d, err := daemon.Assemble(c, daemon.NewLog(quiet, cmd.ErrOrStderr()))
+	d, err := daemon.Assemble(c, standInLog(cmd, c, r))
 	if errors.Is(err, auth.ErrInUse) {
 		return fmt.Errorf("another xoauthd has %s and takes no commands: it is starting or stopping, or it is of an older version: try again, or restart it", c.StateDirectory)
 	}
 	if err != nil {
 		return err
 	}
+	fmt.Fprintln(cmd.ErrOrStderr(), standsIn(r))
 	here, there := net.Pipe()
 	var conversation sync.WaitGroup
 	conversation.Go(func() { d.Converse(cmd.Context(), there) })
 	err = control.Do(cmd.Context(), here, r, hear)
 	conversation.Wait() // what it has begun may have to be saved
 	return errors.Join(err, d.Close())
+}
+
+// standsIn says that no daemon runs, and what that means while r is carried out.
+func standsIn(r control.Request) string {
+	if r.Command == daemon.CommandStatus { // which takes no time
+		return "No daemon runs."
+	}
+	return "No daemon runs: this command takes its place, and none can start until it ends."
+}
+
+// standInLog is the log of a daemon whose command shows what comes of it: only
+// errors are left, and of those none that a step of check tells, too.
+func standInLog(cmd *cobra.Command, c *config.Config, r control.Request) *slog.Logger {
+	if r.Command == daemon.CommandCheck {
+		return slog.New(slog.DiscardHandler)
+	}
+	quiet := c.Log
+	quiet.Level = "error"
+	return daemon.NewLog(quiet, cmd.ErrOrStderr())
 }
 
 // mayStandIn refuses to make files that the daemon's user could not read.

@@ -51,9 +51,6 @@ Where no daemon runs, the accounts are shown as their files are.`,
 				return err
 			}
 			s.Running = !alone
-			if alone {
-				fmt.Fprintln(cmd.ErrOrStderr(), "No daemon runs.")
-			}
 			if s.Stale {
 				fmt.Fprintf(cmd.ErrOrStderr(), "%s has changed since the daemon read it: restart the daemon.\n", c.File)
 			}
