@@ -55,14 +55,10 @@ takes an old one for stolen, and ends the grant.`,
 			if err != nil {
 				return err
 			}
-			token, err := askToken(cmd.Context(), cmd.InOrStdin(), cmd.ErrOrStderr())
-			if err != nil {
-				return err
-			}
 			hear := func(ctx context.Context, e control.Event) (string, error) {
 				switch e.Name {
-				case daemon.EventToken:
-					return token, nil
+				case daemon.EventToken: // once the daemon is there and has use for one
+					return askToken(ctx, cmd.InOrStdin(), cmd.ErrOrStderr())
 				case daemon.EventOutcome:
 					return "", writeOutcome(cmd.OutOrStdout(), e)
 				}
@@ -79,10 +75,12 @@ takes an old one for stolen, and ends the grant.`,
 func askToken(ctx context.Context, in io.Reader, prompts io.Writer) (string, error) {
 	if isTerminal(in) {
 		text, err := askUnseen(ctx, in.(*os.File), prompts, "Refresh token: ")
-		if errors.Is(err, errNothing) {
-			err = errGivenUp
-		}
-		if err != nil {
+		switch {
+		case ctx.Err() != nil: // the daemon's end has the reason
+			return "", ctx.Err()
+		case errors.Is(err, errNothing):
+			return "", errGivenUp
+		case err != nil:
 			return "", err
 		}
 		return refreshToken(text)
