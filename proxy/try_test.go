@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"log/slog"
 	"net"
 	"slices"
@@ -37,30 +38,8 @@ func TestTry(t *testing.T) {
 		{"POP3 does not open the mailbox now", "pop3", slices.Concat(pop3, []string{"U> -ERR [IN-USE] locked", "U$"}), UpstreamDown, "-ERR [IN-USE] locked"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				p := newPlayer(t, test.protocol, slog.LevelInfo)
-				p.c, p.done = newPeer(nobody{}), make(chan struct{})
-				close(p.done)
-				defer p.end()
-				tried := make(chan error, 1)
-				go func() {
-					tried <- p.server.Try(t.Context(), test.protocol, p.account.upstream, "joe@example.com", "t0ken")
-				}()
-				for _, line := range append([]string{"U+"}, test.script...) {
-					if err := p.play(line); err != nil {
-						t.Fatal(line, err)
-					}
-				}
-				err := <-tried
-				if test.want == "" {
-					if err != nil {
-						t.Error(err)
-					}
-					return
-				}
-				if e := failure(err); e.Result != test.want || e.Detail != test.words {
-					t.Errorf("%s: %s, %v", e.Result, e.Detail, err)
-				}
+			attempt(t, test.protocol, test.script, test.want, test.words, func(ctx context.Context, p *player) error {
+				return p.server.Try(ctx, test.protocol, p.account.upstream, "joe@example.com", "t0ken")
 			})
 		})
 	}
@@ -68,6 +47,58 @@ func TestTry(t *testing.T) {
 	if e := failure(s.Try(t.Context(), "gopher", nil, "", "")); e.Result != Misconfigured {
 		t.Error(e)
 	}
+}
+
+// Reach says who is there, and no secret.
+func TestReach(t *testing.T) {
+	for _, test := range []struct {
+		name, protocol string
+		script         []string
+		want           Result
+		words          string
+	}{
+		{"IMAP", "imap", []string{"U> * OK [CAPABILITY IMAP4rev1 AUTH=XOAUTH2] hello", "U< A1 LOGOUT", "U$"}, "", ""},
+		{"SMTP", "smtp", []string{"U> 220 hello", "U< EHLO localhost", "U> 250 AUTH XOAUTH2", "U< QUIT", "U$"}, "", ""},
+		{"says no", "imap", []string{"U> * BYE later", "U$"}, UpstreamDown, "BYE later"},
+		{"says nothing", "imap", []string{"~ 20s", "U$"}, UpstreamDown, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			attempt(t, test.protocol, test.script, test.want, test.words, func(ctx context.Context, p *player) error {
+				return p.server.Reach(ctx, test.protocol, p.account.upstream)
+			})
+		})
+	}
+	s, _ := newTestServer(nil)
+	if e := failure(s.Reach(t.Context(), "gopher", nil)); e.Result != Misconfigured {
+		t.Error(e)
+	}
+}
+
+// attempt plays the upstream to try, which has no client, and checks how it ends.
+func attempt(t *testing.T, protocol string, script []string, want Result, words string, try func(context.Context, *player) error) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlayer(t, protocol, slog.LevelInfo)
+		p.c, p.done = newPeer(nobody{}), make(chan struct{})
+		close(p.done)
+		defer p.end()
+		tried := make(chan error, 1)
+		go func() { tried <- try(t.Context(), p) }()
+		for _, line := range append([]string{"U+"}, script...) {
+			if err := p.play(line); err != nil {
+				t.Fatal(line, err)
+			}
+		}
+		err := <-tried
+		if want == "" {
+			if err != nil {
+				t.Error(err)
+			}
+			return
+		}
+		if e := failure(err); e.Result != want || e.Detail != words {
+			t.Errorf("%s: %s, %v", e.Result, e.Detail, err)
+		}
+	})
 }
 
 // nobody is a client that is not there.

@@ -127,6 +127,25 @@ func (k *link) logIn(ctx context.Context, user, secret string) (welcome []string
 	return nil, k.upstream.Refused(err, c != "")
 }
 
+// Reach connects to u up to where one can log in, and leaves again. The error is
+// what a session would fail with.
+func (s *Server) Reach(ctx context.Context, protocol string, u *Upstream) error {
+	p := protocols[protocol]
+	if p == nil {
+		return Fail(Misconfigured, fmt.Errorf("there is no protocol %q", protocol))
+	}
+	ctx, cancel := context.WithTimeout(ctx, loginTime)
+	defer cancel()
+	k, err := s.dial(ctx, p, u, "localhost", nil)
+	if err != nil {
+		return err
+	}
+	defer k.close()
+	defer k.within(ctx)()
+	k.Quit()
+	return nil
+}
+
 // Try logs in at u as user with an access token or, where the mechanism of u is
 // for one, a password; opens the mailbox where the protocol has a way to; and
 // logs out. The error is what a session would fail with.

@@ -41,10 +41,10 @@ is asked for or, if standard input is not a terminal, read from that: bare, or a
 the refresh_token of a JSON object, as mutt_oauth2.py, sasl-xoauth2, rclone and
 most others keep it.
 
-It is used at once, and kept if the mailbox opens with what the provider gives for
-it. It must have been given to the client_id that the configuration has. The other
-program must not use it from then on: a provider that gives a new one each time
-takes an old one for stolen, and ends the grant.`,
+It is used if a mail server can be reached, and kept if the mailbox opens there
+with what the provider gives for it. It must have been given to the client_id that
+the configuration has. The other program must not use it from then on: a provider
+that gives a new one each time takes an old one for stolen, and ends the grant.`,
 		Args: oneAccount,
 		RunE: action(func(cmd *cobra.Command, args []string) error {
 			c, err := load(*file)

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -52,6 +53,21 @@ func TestGrant(t *testing.T) {
 		p.run(t, "", 0, "Alice@example.com has no grant", "revoke", "--yes", alice)
 		p.run(t, "", 0, "Alice@example.com has no grant", "revoke", "--yes", "--local", alice)
 	})
+}
+
+// TestUnreachable: a refresh token is not used up while there is no mail server at
+// which to try what it gives.
+func TestUnreachable(t *testing.T) {
+	p := newPlace(t)
+	text, err := os.ReadFile(p.file)
+	must(t, err)
+	must(t, os.WriteFile(p.file, regexp.MustCompile(`port = \d+`).ReplaceAll(text, []byte("port = 1")), 0o600))
+	p.run(t, p.issue(t, alice), 1, `IMAP at localhost:1: connecting:
+		check host and port
+		Nothing was done with the refresh token, and nothing was changed`, "grant", "import", alice)
+	if n := p.idp.TokenRequests(); n != 0 {
+		t.Errorf("%d requests for tokens", n)
+	}
 }
 
 func TestStatusJSON(t *testing.T) {

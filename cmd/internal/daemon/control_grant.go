@@ -5,11 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/xoauthd/xoauthd/auth"
 	"github.com/xoauthd/xoauthd/auth/authorize"
 	"github.com/xoauthd/xoauthd/cmd/internal/control"
+	"github.com/xoauthd/xoauthd/proxy"
 )
 
 // consentTime is how long a person may take at the provider.
@@ -93,6 +97,9 @@ func (k *controller) adopt(ctx context.Context, r control.Request, c *control.Co
 	if err != nil {
 		return err
 	}
+	if err := p.reach(ctx); err != nil {
+		return fmt.Errorf("%w\nNothing was done with the refresh token, and nothing was changed", err)
+	}
 	finishing, cancel := p.finishing(ctx)
 	defer cancel()
 	g, err := p.provider.Refresh(finishing, auth.Grant{RefreshToken: token})
@@ -104,6 +111,33 @@ func (k *controller) adopt(ctx context.Context, r control.Request, c *control.Co
 		outcome.Lead += " " + rotated(p)
 	}
 	return k.ended(ctx, c, outcome)
+}
+
+// reach reports an error if no mail server of the account can be reached: to find
+// that out with a grant could cost it, where the provider gives another each time.
+func (p *page) reach(ctx context.Context) error {
+	ctx, cancel := p.hurried(ctx)
+	defer cancel()
+	protocols := p.protocols()
+	if len(protocols) == 0 {
+		return p.noListener()
+	}
+	faults := make([]error, len(protocols))
+	var all sync.WaitGroup
+	for i, protocol := range protocols {
+		all.Go(func() { faults[i] = p.daemon.proxy.Reach(ctx, protocol, p.Upstream(protocol)) })
+	}
+	all.Wait()
+	if slices.Contains(faults, nil) {
+		return nil
+	}
+	for i, err := range faults {
+		faults[i] = fmt.Errorf("%s at %s: %w", strings.ToUpper(protocols[i]), p.Upstream(protocols[i]).Address(), err)
+		if h := proxy.Hint(err); h != "" {
+			faults[i] = fmt.Errorf("%w\n%s", faults[i], h)
+		}
+	}
+	return errors.Join(faults...)
 }
 
 // rotated says what may be lost with a grant that was not kept.

@@ -69,6 +69,17 @@ func TestCommands(t *testing.T) {
 	}
 }
 
+// TestNowhereToTry: a refresh token that could not be tried at any mail server is
+// not used.
+func TestNowhereToTry(t *testing.T) {
+	d := assemble(t, "")
+	d.config.Listeners = nil
+	const want = "no listener of the configuration leads to provider one\nNothing was done with the refresh token"
+	if _, err := command(t, d, CommandImport, "alice@example.com"); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("%v, want %s", err, want)
+	}
+}
+
 // TestNotTaken: why a refresh token is of no use is told with what to do.
 func TestNotTaken(t *testing.T) {
 	p := &page{account: assemble(t, "").accounts.byName["alice@example.com"]}

@@ -122,8 +122,7 @@ func (p *page) Try(ctx context.Context, g auth.Grant) []authorize.Trial {
 	defer cancel()
 	protocols := p.protocols()
 	if len(protocols) == 0 {
-		err := fmt.Errorf("no listener of the configuration leads to provider %s", p.Provider())
-		return []authorize.Trial{{Protocol: "login", Err: err}}
+		return []authorize.Trial{{Protocol: "login", Err: p.noListener()}}
 	}
 	trials := make([]authorize.Trial, len(protocols))
 	var all sync.WaitGroup
@@ -132,6 +131,10 @@ func (p *page) Try(ctx context.Context, g auth.Grant) []authorize.Trial {
 	}
 	all.Wait()
 	return trials
+}
+
+func (p *page) noListener() error {
+	return fmt.Errorf("no listener of the configuration leads to provider %s", p.Provider())
 }
 
 // protocols are those that listeners lead the account by, in their order.
