@@ -154,7 +154,7 @@ func TestStatus(t *testing.T) {
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.Local)
 	s := status{Accounts: []daemon.AccountStatus{
 		{Account: alice, Provider: "google", Flow: "authorization_code", Enabled: true, State: auth.Authorized, Expiry: now.Add(time.Hour)},
-		{Account: bob, Provider: "microsoft", Flow: "device_code", Enabled: true, State: auth.NeedsAuthorization, Why: "token endpoint: invalid_grant", Hint: "It was revoked.", Remedy: "run this", Expiry: now},
+		{Account: bob, Provider: "microsoft", Flow: "device_code", Enabled: true, State: auth.NeedsAuthorization, Why: "token endpoint: invalid_grant", Hint: "It was revoked.", How: "run this", Expiry: now},
 		{Account: "off@example.com", Provider: "google", Flow: "authorization_code", State: auth.NeedsAuthorization, Why: "never authorized"},
 		{Account: "app@example.com", Provider: "microsoft", Flow: "client_credentials", Enabled: true, State: auth.Failing, Why: "no network"},
 	}}

@@ -143,7 +143,7 @@ func (s *status) write(w io.Writer, now time.Time) error {
 			continue
 		}
 		fmt.Fprintf(w, "\n%s: %s\n", a.Account, a.Why)
-		for _, help := range []string{a.Hint, a.Remedy} {
+		for _, help := range []string{a.Hint, a.How} {
 			if help != "" {
 				fmt.Fprintf(w, "  %s\n", help)
 			}

@@ -116,7 +116,7 @@ type AccountStatus struct {
 	State     auth.State `json:"state"`
 	Why       string     `json:"why,omitempty"`      // the state is what it is; empty if all is well
 	Hint      string     `json:"hint,omitempty"`     // what helps against that
-	Remedy    string     `json:"remedy,omitempty"`   // what a person has to do who authorizes it
+	How       string     `json:"how,omitempty"`      // what a person has to do who authorizes it
 	Identity  string     `json:"identity,omitempty"` // who consented
 	Consented time.Time  `json:"consented,omitzero"` // last
 	Refreshed time.Time  `json:"refreshed,omitzero"` // last
@@ -141,7 +141,7 @@ func (p *page) accountStatus() AccountStatus {
 		Ends:      s.Ends,
 	}
 	if s.State == auth.NeedsAuthorization {
-		shown.Remedy = p.remedy
+		shown.How = p.remedy
 	}
 	return shown
 }
