@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/xoauthd/xoauthd/auth"
 	"github.com/xoauthd/xoauthd/cmd/internal/daemon"
@@ -34,6 +33,7 @@ type place struct {
 	idp         *idp.Server
 	issuer      string
 	file, state string
+	served      bool // by a daemon
 }
 
 // newPlace makes one without a daemon.
@@ -95,6 +95,7 @@ func must(t *testing.T, err error) {
 // serve runs a daemon until the test ends.
 func (p *place) serve(t *testing.T) {
 	t.Helper()
+	p.served = true
 	c, err := config.Load(p.file)
 	must(t, err)
 	d, err := daemon.New(c, slog.New(slog.DiscardHandler))
@@ -108,6 +109,14 @@ func (p *place) serve(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// well is the exit status of status where no account is bad.
+func (p *place) well() int {
+	if p.served {
+		return 0
+	}
+	return 1
 }
 
 // run runs a command, and checks its exit status and a part of what it says:
@@ -148,36 +157,6 @@ func TestLocked(t *testing.T) {
 	must(t, err)
 	defer store.Close()
 	p.run(t, "", 1, "another xoauthd has "+p.state+" and takes no commands: it is starting or stopping", "status")
-}
-
-func TestStatus(t *testing.T) {
-	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.Local)
-	s := status{Accounts: []daemon.AccountStatus{
-		{Account: alice, Provider: "google", Flow: "authorization_code", Enabled: true, State: auth.Authorized, Expiry: now.Add(time.Hour)},
-		{Account: bob, Provider: "microsoft", Flow: "device_code", Enabled: true, State: auth.NeedsAuthorization, Why: "token endpoint: invalid_grant", Hint: "It was revoked.", How: "run this", Expiry: now},
-		{Account: "off@example.com", Provider: "google", Flow: "authorization_code", State: auth.NeedsAuthorization, Why: "never authorized"},
-		{Account: "app@example.com", Provider: "microsoft", Flow: "client_credentials", Enabled: true, State: auth.Failing, Why: "no network"},
-	}}
-	var out strings.Builder
-	must(t, s.write(&out, now))
-	want := `ACCOUNT            PROVIDER   FLOW                STATE                TOKEN
-alice@example.com  google     authorization_code  authorized           until 13:00
-bob@example.com    microsoft  device_code         needs authorization  expired
-off@example.com    google     authorization_code  disabled             none
-app@example.com    microsoft  client_credentials  failing              none
-
-bob@example.com: token endpoint: invalid_grant
-  It was revoked.
-  run this
-
-app@example.com: no network
-`
-	if out.String() != want {
-		t.Errorf("got\n%s\nwant\n%s", &out, want)
-	}
-	if err := s.fault(); err == nil || err.Error() != "2 of 4 accounts cannot be used" {
-		t.Errorf("fault: %v", err)
-	}
 }
 
 // TestAsOwner: what is told can be pasted.

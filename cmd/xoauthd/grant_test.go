@@ -35,12 +35,12 @@ func TestGrant(t *testing.T) {
 			xoauthd: 1 of 1 account cannot be used`, "status")
 
 		p.run(t, p.issue(t, alice), 0, "ok      IMAP login at localhost\nAlice@example.com is authorized", "grant", "import", alice)
-		p.run(t, "", 0, "authorized  until", "status", "ALICE@EXAMPLE.COM")
+		p.run(t, "", p.well(), "authorized  until", "status", "ALICE@EXAMPLE.COM")
 
 		// What is wrong with the next takes nothing from the one before.
 		p.run(t, "nonsense", 1, "mine gives no access token for this refresh token\ninvalid_grant\nclient_id \"xoauthd\"\nNothing was changed", "grant", "import", alice)
 		p.run(t, p.issue(t, bob), 1, "failed  IMAP login at localhost\nwas not authorized\nearlier authorization stays in use\ngave another refresh token", "grant", "import", alice)
-		p.run(t, "", 0, "", "status")
+		p.run(t, "", p.well(), "", "status")
 		p.run(t, "", 1, "configuration\naccess token\nIMAP login at localhost\nas Alice@example.com\n2 mailboxes\nIMAP listener", "check", alice)
 		report := p.run(t, "", 1, "", "check", "--json", alice)
 		if !strings.Contains(report, `"outcome": "ok"`) || strings.Contains(report, `"outcome": "skipped"`) {
@@ -68,20 +68,6 @@ func TestUnreachable(t *testing.T) {
 	if n := p.idp.TokenRequests(); n != 0 {
 		t.Errorf("%d requests for tokens", n)
 	}
-}
-
-func TestStatusJSON(t *testing.T) {
-	everywhere(t, func(t *testing.T, p *place) {
-		p.run(t, `{"access_token": "x", "refresh_token": "`+p.issue(t, alice)+`"}`, 0, "is authorized", "grant", "import", alice)
-		var s struct {
-			Running  bool
-			Accounts []map[string]any
-		}
-		must(t, json.Unmarshal([]byte(p.run(t, "", 0, "", "status", "--json")), &s))
-		if s.Running != !strings.HasSuffix(t.Name(), "without") || len(s.Accounts) != 1 || s.Accounts[0]["state"] != "authorized" || s.Accounts[0]["expiry"] == nil {
-			t.Errorf("status: %+v", s)
-		}
-	})
 }
 
 // TestTerminal authorizes in a terminal, with a browser that does not reach the

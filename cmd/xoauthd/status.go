@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -22,10 +21,11 @@ func statusCommand(file *string) *cobra.Command {
 		Use:   "status [ACCOUNT]",
 		Short: "Tell how the accounts stand",
 		Long: `Tell how all accounts stand, or the one that is named. What is wrong is told
-below the table, with what to do about it.
+below the table, with what to do about it. Mailboxes of a pattern that are well
+have one line together.
 
-The exit status is 1 if an account that is enabled has to be authorized or fails.
-Where no daemon runs, the accounts are shown as their files are.`,
+The exit status is 1 if an account that is enabled has to be authorized or fails,
+and if no daemon runs: the accounts are then shown as their files are.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return errors.New("name one account, or none for all")
@@ -103,7 +103,7 @@ func (s *status) compare(e control.Event) error {
 // bad reports whether somebody should look after a.
 func bad(a daemon.AccountStatus) bool { return a.Enabled && a.State != auth.Authorized }
 
-// fault is an error if somebody should look after an account.
+// fault is an error if somebody should look after an account, or the daemon.
 func (s *status) fault() error {
 	n := 0
 	for _, a := range s.Accounts {
@@ -111,10 +111,13 @@ func (s *status) fault() error {
 			n++
 		}
 	}
-	if n == 0 {
-		return nil
+	switch {
+	case n > 0:
+		return fmt.Errorf("%d of %s cannot be used", n, count(len(s.Accounts), "account"))
+	case !s.Running:
+		return errors.New("without a daemon no account can be used")
 	}
-	return fmt.Errorf("%d of %s cannot be used", n, count(len(s.Accounts), "account"))
+	return nil
 }
 
 func (s *status) writeJSON(w io.Writer) error {
@@ -122,44 +125,4 @@ func (s *status) writeJSON(w io.Writer) error {
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "\t")
 	return e.Encode(s)
-}
-
-// write writes a table, and below it what is wrong.
-func (s *status) write(w io.Writer, now time.Time) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "ACCOUNT\tPROVIDER\tFLOW\tSTATE\tTOKEN")
-	for _, a := range s.Accounts {
-		state := string(a.State)
-		if !a.Enabled {
-			state = "disabled"
-		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", a.Account, a.Provider, a.Flow, state, life(a.Expiry, now))
-	}
-	if err := table.Flush(); err != nil {
-		return err
-	}
-	for _, a := range s.Accounts {
-		if !a.Enabled || a.Why == "" {
-			continue
-		}
-		fmt.Fprintf(w, "\n%s: %s\n", a.Account, a.Why)
-		for _, help := range []string{a.Hint, a.How} {
-			if help != "" {
-				fmt.Fprintf(w, "  %s\n", help)
-			}
-		}
-	}
-	return nil
-}
-
-// life tells until when a token is good, in the local time. None is for more
-// than a day.
-func life(expiry, now time.Time) string {
-	switch {
-	case expiry.IsZero():
-		return "none"
-	case !now.Before(expiry):
-		return "expired"
-	}
-	return "until " + expiry.Local().Format("15:04")
 }

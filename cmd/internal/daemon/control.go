@@ -110,7 +110,8 @@ func (p *page) finishing(ctx context.Context) (context.Context, context.CancelFu
 // An AccountStatus is how an account stands.
 type AccountStatus struct {
 	Account   string     `json:"account"`
-	Provider  string     `json:"provider"` // its name in the configuration
+	Pattern   string     `json:"pattern,omitempty"` // of which it is a mailbox
+	Provider  string     `json:"provider"`          // its name in the configuration
 	Flow      string     `json:"flow"`
 	Enabled   bool       `json:"enabled"`
 	State     auth.State `json:"state"`
@@ -128,6 +129,7 @@ func (p *page) accountStatus() AccountStatus {
 	s := p.Status()
 	shown := AccountStatus{
 		Account:   p.Name(),
+		Pattern:   p.config.Pattern,
 		Provider:  p.provider.Name,
 		Flow:      p.Flow(),
 		Enabled:   p.config.Enabled,
