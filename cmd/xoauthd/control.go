@@ -79,8 +79,8 @@ func standsIn(r control.Request) string {
 	return "No daemon runs: this command takes its place, and none can start until it ends."
 }
 
-// standInLog is the log of a daemon whose command shows what comes of it: only
-// errors are left, and of those none that a step of check tells, too.
+// standInLog is the log of a daemon whose command shows what comes of it: errors
+// alone, and not even those between the steps of check, which tell them.
 func standInLog(cmd *cobra.Command, c *config.Config, r control.Request) *slog.Logger {
 	if r.Command == daemon.CommandCheck {
 		return slog.New(slog.DiscardHandler)
