@@ -138,7 +138,7 @@ var commonHints = []hint{
 	{"access_denied", "", "Authorize again and agree to what is asked. If that is not offered, an administrator of the organisation has to allow this app; at Google, an app in Testing status has to name the mailbox as a test user."},
 	{"expired_token", "", "Ask for another code, and enter it in time."},
 	{"invalid_scope", "", "The provider does not allow these scopes for this client id. Check both in its registration."},
-	{"invalid_client", "", "Check client_id and the client secret in the configuration: the provider does not know the one, or not the other any more."},
+	{"invalid_client", "", "Check client_id, its secret or certificate, and auth_style in the configuration: the provider does not know the one, or does not take the other."},
 	{"deleted_client disabled_client", "", "The client was deleted or disabled at the provider. Register another, and configure its client_id and client secret."},
 	{"redirect_uri_mismatch invalid_redirect_uri unsupported_redirect_uri", "", "Register the redirect URI exactly as the account's page shows it."},
 	{"unsupported_grant_type", "", "The provider does not offer this flow. Configure another, and check token_url."},

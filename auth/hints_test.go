@@ -16,7 +16,7 @@ func TestHint(t *testing.T) {
 	for _, tt := range []struct{ name, code, description, want string }{
 		{"Entra's number counts before the code", "access_denied", "AADSTS65004: User declined to consent", "declined"},
 		{"Entra's number in the midst", "invalid_grant", "Error: AADSTS50173: The provided grant has expired", "password was changed"},
-		{"Entra's number that is not known", "invalid_client", "AADSTS99999: x", "client secret"},
+		{"Entra's number that is not known", "invalid_client", "AADSTS99999: x", "auth_style"},
 		{"a number that begins like another", "x", "AADSTS500111: x", ""},
 		{"a number without its prefix", "x", "50011", ""},
 		{"Google ended a grant", "invalid_grant", "Token has been expired or revoked.", "six months"},

@@ -91,8 +91,11 @@ func (a *Account) Granted() bool {
 
 // forget is Forget, by a caller that holds saving.
 func (a *Account) forget(told bool) error {
+	had := a.Granted()
 	err := a.save(Grant{})
-	a.log.Info("the grant is forgotten", "provider_told", told)
+	if had {
+		a.log.Info("the grant is forgotten", "provider_told", told)
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.grant, a.damage = Grant{}, nil

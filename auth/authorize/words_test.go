@@ -51,7 +51,7 @@ func TestHints(t *testing.T) {
 		{"Microsoft's code", answerHint("access_denied", "AADSTS65004: declined"), "declined"},
 		{"Microsoft's code that is not known", answerHint("access_denied", "AADSTS99999: x"), "agree to what is asked"},
 		{"any error", answerHint("x_y", ""), "Try again"},
-		{"wrong secret", exchangeHint(&auth.Error{Code: "invalid_client"}), "client secret"},
+		{"wrong secret", exchangeHint(&auth.Error{Code: "invalid_client"}), "secret or certificate"},
 		{"Microsoft's wrong secret", exchangeHint(fmt.Errorf("token: %w", &auth.Error{Code: "invalid_client", Description: "AADSTS7000215: Invalid"})), "instead of its value"},
 		{"a code that is not good", exchangeHint(&auth.Error{Code: "invalid_grant", Description: "Malformed auth code."}), "The code was used already"},
 		{"Microsoft's code that is not good", exchangeHint(&auth.Error{Code: "invalid_grant", Description: "AADSTS50173: revoked"}), "password was changed"},
