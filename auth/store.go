@@ -127,6 +127,26 @@ func (s *Store) clean() error {
 	return nil
 }
 
+// Others returns the files of grants that are of none of the accounts: of one that
+// was taken out of the configuration, say, whose provider still takes its tokens.
+func (s *Store) Others(accounts []string) ([]string, error) {
+	names, err := s.files.list()
+	if err != nil {
+		return nil, fmt.Errorf("state directory %s: %w", s.dir, err)
+	}
+	own := make(map[string]bool, len(accounts))
+	for _, a := range accounts {
+		own[fileName(a)] = true
+	}
+	var others []string
+	for _, name := range names {
+		if strings.HasSuffix(name, fileSuffix) && !own[name] {
+			others = append(others, filepath.Join(s.dir, name))
+		}
+	}
+	return others, nil
+}
+
 // Close gives the folder free. Nothing can be loaded or saved afterwards.
 func (s *Store) Close() error {
 	return errors.Join(s.files.close(), s.lock.Close())

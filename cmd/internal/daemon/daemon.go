@@ -210,6 +210,7 @@ func (d *Daemon) begun(ctx context.Context) {
 	if d.metrics != nil {
 		d.log.Info("metrics", "address", d.metrics.Addr().String())
 	}
+	d.warnOfOthers()
 	for _, a := range d.accounts.watched() {
 		if s := a.Status(); s.State == auth.NeedsAuthorization {
 			log := d.log.With("account", a.Name(), "why", s.Why)

@@ -7,6 +7,21 @@ import (
 	"github.com/xoauthd/xoauthd/config"
 )
 
+// warnOfOthers tells of grants that no account uses and no command reaches.
+func (d *Daemon) warnOfOthers() {
+	names := make([]string, 0, len(d.accounts.all))
+	for _, a := range d.accounts.all {
+		names = append(names, a.Name())
+	}
+	others, err := d.store.Others(names)
+	if err != nil {
+		d.log.Warn("cannot look for grants without an account", "why", err)
+	}
+	for _, file := range others {
+		d.log.Warn("a grant has no account in the configuration: have the provider take it back, and remove the file", "file", file)
+	}
+}
+
 // openStore opens the store of the configuration, and brings its files to the
 // key that is the first now.
 func openStore(c *config.Config, log *slog.Logger) (*auth.Store, error) {

@@ -66,3 +66,26 @@ func TestKeysOfTheConfiguration(t *testing.T) {
 		}
 	}
 }
+
+// TestGrantsWithoutAccount: what is left of an account that was taken out of the
+// configuration is told at the start, and not touched.
+func TestGrantsWithoutAccount(t *testing.T) {
+	var log strings.Builder
+	d, err := New(load(t, listeners), slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	for _, account := range []string{"alice@example.com", "gone@example.com"} {
+		if err := d.store.Save(account, auth.Grant{AccessToken: "token0", Obtained: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.warnOfOthers()
+	if said := log.String(); !strings.Contains(said, "gone@example.com.json") || strings.Contains(said, "alice") {
+		t.Errorf("the log says %s", said)
+	}
+	if _, err := d.store.Load("gone@example.com"); err != nil {
+		t.Error(err)
+	}
+}
