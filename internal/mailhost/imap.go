@@ -2,6 +2,7 @@ package mailhost
 
 import (
 	"log/slog"
+	"time"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
@@ -81,4 +82,23 @@ func (s *imapSession) Authenticate(mechanism string) (sasl.Server, error) {
 		}
 	}
 	return server, nil
+}
+
+// idlePause is between two looks at the mailbox of a client that idles.
+const idlePause = 50 * time.Millisecond
+
+// Idle implements imapserver.Session. That of imapmemserver waits for what comes
+// after it has begun to: mail that arrives between the client's IDLE and that
+// moment is not told of before the next.
+func (s *imapSession) Idle(w *imapserver.UpdateWriter, stop <-chan struct{}) error {
+	for {
+		if err := s.Poll(w, true); err != nil {
+			return err
+		}
+		select {
+		case <-time.After(idlePause):
+		case <-stop:
+			return nil
+		}
+	}
 }
