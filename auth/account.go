@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 )
@@ -101,7 +102,7 @@ func (a *Account) source() string {
 	if err != nil {
 		u = new(url.URL)
 	}
-	source := u.Hostname() + " " + a.provider.OAuth.ClientID
+	source := strings.ToLower(u.Hostname()) + " " + a.provider.OAuth.ClientID
 	if a.flow != nil {
 		source += " " + a.flow.kind()
 	}

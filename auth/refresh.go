@@ -216,7 +216,7 @@ func (a *Account) save(g Grant) error {
 	var err error
 	fault := ErrNotSaved
 	if g.empty() {
-		err, fault = a.store.Remove(a.name), ErrNotRemoved
+		err, fault = a.store.Remove(a.name, a.source()), ErrNotRemoved
 	} else {
 		g.Source = a.source()
 		err = a.store.Save(a.name, g)

@@ -2,6 +2,8 @@ package auth
 
 import (
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -58,6 +60,49 @@ func TestOtherSource(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestOtherSourceIsPutAside: who tries another flow, or another provider, finds
+// the consent of before still there.
+func TestOtherSourceIsPutAside(t *testing.T) {
+	for name, do := range map[string]func(a *Account) error{
+		"another token": func(a *Account) error { _, err := a.Token(t.Context(), ""); return err },
+		"a revocation":  func(a *Account) error { _, err := a.Revoke(t.Context()); return err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir() + "/state"
+			store := openStore(t, dir)
+			p := newProvider(&server{answer: numbered})
+			if err := NewAccount("joe", p, nil, store, nil).Keep(granted(0)); err != nil {
+				t.Fatal(err)
+			}
+			if err := do(NewAccount("joe", p, ClientCredentials{}, store, nil)); err != nil {
+				t.Fatal(err)
+			}
+			aside, err := filepath.Glob(dir + "/joe.json.other-*")
+			if err != nil || len(aside) != 1 {
+				t.Fatalf("put aside: %q, %v", aside, err)
+			}
+			if err := os.Rename(aside[0], dir+"/joe.json"); err != nil {
+				t.Fatal(err)
+			}
+			if token, err := NewAccount("joe", p, nil, store, nil).Token(t.Context(), ""); token != "token0" || err != nil {
+				t.Errorf("back again: %q, %v", token, err)
+			}
+		})
+	}
+}
+
+// TestCommandsAreSources: two commands have nothing else to be told apart by.
+func TestCommandsAreSources(t *testing.T) {
+	store := openStore(t, t.TempDir()+"/state")
+	one, two := script(t, "echo token1"), script(t, "echo token2")
+	for path, want := range map[string]string{one: "token1", two: "token2"} {
+		a := NewAccount("joe", &Provider{Name: "example"}, Command{Args: []string{path}}, store, nil)
+		if token, err := a.Token(t.Context(), ""); token != want || err != nil {
+			t.Errorf("%q, %v, want %s", token, err, want)
+		}
 	}
 }
 

@@ -183,27 +183,36 @@ func (s *Store) Save(account string, g Grant) error {
 		return err
 	}
 	name := fileName(account)
-	if err := s.save(name, account, data); err != nil {
+	if err := s.save(name, account, g.Source, data); err != nil {
 		return fmt.Errorf("%s: %w", filepath.Join(s.dir, name), err)
 	}
 	return nil
 }
 
-func (s *Store) save(name, account string, data []byte) error {
+func (s *Store) save(name, account, source string, data []byte) error {
 	if err := s.stage(name, data); err != nil {
 		return err
 	}
-	if err := s.putAside(name, account); err != nil {
+	if err := s.putAside(name, account, source); err != nil {
 		return errors.Join(err, s.files.remove(name+tempSuffix))
 	}
 	return s.commit(name)
 }
 
 // Remove makes the account one without a grant. Without an error, that survives a
-// loss of power; with one, the grant may still be there. What was put aside stays.
-func (s *Store) Remove(account string) error {
+// loss of power; with one, the grant may still be there. What was put aside stays,
+// and a grant that a person gave to another source is.
+func (s *Store) Remove(account, source string) error {
 	name := fileName(account)
-	err := s.files.remove(name)
+	_, err := s.load(name, account)
+	if err == nil {
+		err = s.putAside(name, account, source)
+	} else {
+		err = nil // what is damaged goes
+	}
+	if err == nil {
+		err = s.files.remove(name)
+	}
 	if err == nil {
 		err = s.files.sync()
 	}
@@ -214,17 +223,25 @@ func (s *Store) Remove(account string) error {
 }
 
 // putAside keeps a file that is about to be replaced and is not the account's
-// grant: what is damaged now may be mended, and a key be found. It gives it a
-// second name, so that at every moment the old file or the new one stands under
-// the first. A file that the system does not read out says nothing of itself; it
-// is most likely the grant that the new one follows, and is let go.
-func (s *Store) putAside(name, account string) error {
-	_, err := s.load(name, account)
+// grant from source: what is damaged now may be mended, and a key be found; and
+// who has changed the configuration may change it back. It gives it a second name,
+// so that at every moment the old file or the new one stands under the first. A
+// file that the system does not read out says nothing of itself; it is most likely
+// the grant that the new one follows, and is let go.
+func (s *Store) putAside(name, account, source string) error {
+	g, err := s.load(name, account)
 	var unread *fs.PathError
-	if err == nil || errors.As(err, &unread) {
+	why := ".damaged-"
+	switch {
+	case errors.As(err, &unread):
 		return nil
+	case err != nil:
+	case g.RefreshToken == "" || g.Source == "" || source == "" || g.Source == source:
+		return nil
+	default:
+		why = ".other-"
 	}
-	err = s.files.link(name, name+".damaged-"+time.Now().UTC().Format("20060102T150405Z"))
+	err = s.files.link(name, name+why+time.Now().UTC().Format("20060102T150405Z"))
 	if errors.Is(err, fs.ErrExist) { // from a try within this second
 		return nil
 	}

@@ -69,7 +69,7 @@ func (t *table) checkAccountKeys(p *Provider) {
 		return
 	}
 	if isPattern(t.name()) && len(p.TokenCommand) > 0 && !namesMailbox(p.TokenCommand) {
-		t.file.fault(t.place.at(), "%s: the token_command%s is not told which mailbox it runs for; add %s to its arguments", t.header(), whose, mailboxWord)
+		t.file.warn(t.place.at(), "%s: the token_command%s is not told which mailbox it runs for: unless its tokens are for all of them, add %s to its arguments", t.header(), whose, mailboxWord)
 	}
 	t.complete(f, f.accountNeeds, whose)
 	for _, protocol := range Protocols() {

@@ -29,6 +29,13 @@ func (u *Upstream) Refused(err error, certain bool) *Error {
 	return &Error{UpstreamRefused, words, err, u}
 }
 
+// opensLater reports whether err says that the login is good, and only another
+// session has the mailbox, or has just had it (RFC 2449 sections 8.1.1 and 8.1.2).
+func opensLater(err error) bool {
+	var r *pop3dialogue.Refusal
+	return errors.As(err, &r) && (strings.EqualFold(r.Code, "IN-USE") || strings.EqualFold(r.Code, "LOGIN-DELAY"))
+}
+
 // refused returns the words with which an upstream refused a login, by the error
 // of a session's dialogue or by that of go-imap or go-smtp, and whether it may
 // accept the same later; if it is certain that the secret, or what that may do,

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"fmt"
 	"sync"
 	"time"
 )
@@ -21,7 +22,7 @@ type refusals struct {
 }
 
 type refusal struct {
-	err   error
+	err   *Error
 	wait  time.Duration
 	until time.Time
 }
@@ -31,14 +32,18 @@ func (r *refusals) standing(account, protocol string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	last := r.last[[2]string{account, protocol}]
-	if time.Now().Before(last.until) {
-		return last.err
+	left := time.Until(last.until)
+	if left <= 0 {
+		return nil
 	}
-	return nil
+	e := *last.err
+	e.Err = fmt.Errorf("not asked again for %d s after: %w", int(left.Seconds())+1, last.err)
+	return &e
 }
 
 // note keeps err, of a login, if it is a refusal, and otherwise forgets those
-// that were before it.
+// that were before it. Of logins at the same moment one counts, and what was long
+// ago does not.
 func (r *refusals) note(account, protocol string, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -52,6 +57,13 @@ func (r *refusals) note(account, protocol string, err error) {
 	if r.last == nil {
 		r.last = make(map[[2]string]refusal)
 	}
-	wait := min(max(2*r.last[key].wait, firstRefusal), maxRefusal)
-	r.last[key] = refusal{err, wait, time.Now().Add(wait)}
+	now, last := time.Now(), r.last[key]
+	switch {
+	case now.Before(last.until):
+		return
+	case now.After(last.until.Add(maxRefusal)):
+		last.wait = 0
+	}
+	wait := min(max(2*last.wait, firstRefusal), maxRefusal)
+	r.last[key] = refusal{failure(err), wait, now.Add(wait)}
 }

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,7 +21,9 @@ func TestRefusals(t *testing.T) {
 		for _, wait := range []time.Duration{10 * time.Second, 20 * time.Second, 40 * time.Second} {
 			r.note("joe", "imap", refused)
 			time.Sleep(wait - time.Second)
-			if err := r.standing("joe", "imap"); err != refused {
+			r.note("joe", "imap", refused) // of a login that was under way
+			err := r.standing("joe", "imap")
+			if !errors.Is(err, refused) || failure(err).Result != UpstreamRefused || !strings.HasPrefix(err.Error(), "not asked again for ") {
 				t.Errorf("within %v: %v", wait, err)
 			}
 			if r.standing("joe", "smtp") != nil || r.standing("ann", "imap") != nil {
@@ -33,10 +36,18 @@ func TestRefusals(t *testing.T) {
 		}
 		for range 10 {
 			r.note("joe", "imap", refused)
+			time.Sleep(maxRefusal)
 		}
+		r.note("joe", "imap", refused)
 		time.Sleep(maxRefusal)
 		if err := r.standing("joe", "imap"); err != nil {
 			t.Errorf("after the longest wait: %v", err)
+		}
+		time.Sleep(48 * time.Hour)
+		r.note("joe", "imap", refused)
+		time.Sleep(firstRefusal)
+		if err := r.standing("joe", "imap"); err != nil {
+			t.Errorf("days later: %v", err)
 		}
 		r.note("joe", "imap", refused)
 		r.note("joe", "imap", nil)

@@ -35,7 +35,9 @@ func TestTry(t *testing.T) {
 			"U> 250 AUTH XOAUTH2", "U< AUTH XOAUTH2 ...", "U> 235 2.7.0 yes", "U< QUIT", "U$"}, "", ""},
 		{"POP3 opens the mailbox, and deletes nothing", "pop3", slices.Concat(pop3, []string{"U> +OK 2 320", "U< QUIT", "U$"}), "", ""},
 		{"POP3 does not open the mailbox", "pop3", slices.Concat(pop3, []string{"U> -ERR [SYS/PERM] not for POP", "U$"}), UpstreamRefused, "-ERR [SYS/PERM] not for POP"},
-		{"POP3 does not open the mailbox now", "pop3", slices.Concat(pop3, []string{"U> -ERR [IN-USE] locked", "U$"}), UpstreamDown, "-ERR [IN-USE] locked"},
+		{"POP3 does not open the mailbox now", "pop3", slices.Concat(pop3, []string{"U> -ERR [IN-USE] locked", "U< QUIT", "U$"}), "", ""},
+		{"POP3 has been asked just now", "pop3", append(slices.Clone(pop3[:len(pop3)-2]), "U> -ERR [LOGIN-DELAY] wait", "U$"), "", ""},
+		{"POP3 is not ready", "pop3", append(slices.Clone(pop3[:len(pop3)-2]), "U> -ERR [SYS/TEMP] later", "U$"), UpstreamDown, "-ERR [SYS/TEMP] later"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			attempt(t, test.protocol, test.script, test.want, test.words, func(ctx context.Context, p *player) error {

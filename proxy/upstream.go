@@ -161,11 +161,14 @@ func (s *Server) Try(ctx context.Context, protocol string, u *Upstream, user, se
 		return err
 	}
 	defer k.close()
-	if _, err := k.logIn(ctx, user, secret); err != nil {
+	switch _, err := k.logIn(ctx, user, secret); {
+	case err != nil && opensLater(err):
+		return nil
+	case err != nil:
 		return err
 	}
 	defer k.within(ctx)()
-	if err := p.open(k.client); err != nil {
+	if err := p.open(k.client); err != nil && !opensLater(err) {
 		return u.Refused(err, true)
 	}
 	k.Quit()

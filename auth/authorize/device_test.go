@@ -190,7 +190,7 @@ func TestDeviceOfAnother(t *testing.T) {
 			t.Errorf("the provider was asked for %d codes, want %d", a.asked, maxDevicesEach)
 		}
 		_, page := press()
-		wants(t, page, "Too many are under way", `<code class="copy">sudo xoauthd authorize --terminal a@example.com</code>`)
+		wants(t, page, "Too many are under way", `<code class="copy">sudo -u xoauthd xoauthd authorize --terminal a@example.com</code>`)
 		for _, v := range []*wait{s.ask(b.name), own} {
 			wants(t, v.page(), "WDJB-MJHT")
 		}

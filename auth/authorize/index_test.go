@@ -36,7 +36,7 @@ func TestUnattended(t *testing.T) {
 			s := newSite(t, "", a)
 			w := s.do("GET", home+"/authorize/joe@example.com")
 			page := w.Body.String()
-			wants(t, page, words, "Nobody has to authorize", "<code class=\"copy\">sudo xoauthd check joe@example.com</code>", "Token runs out", flowOf(a).Short)
+			wants(t, page, words, "Nobody has to authorize", "<code class=\"copy\">sudo -u xoauthd xoauthd check joe@example.com</code>", "Token runs out", flowOf(a).Short)
 			wants(t, w.Header().Get("Content-Security-Policy"), "form-action 'none'")
 			for _, not := range []string{"<form", "<button", "redirect URI", "Last consent", "is asked to let"} {
 				if strings.Contains(page, not) {
@@ -167,7 +167,7 @@ func TestListOfMany(t *testing.T) {
 		t.Errorf("%d names: %v", len(names), names)
 	}
 	wants(t, page, "3501 accounts: 3200 in order, 1 to be authorized, 300 failing for now.", `In order <span class="count">3200<`,
-		"<bdi>*@example.com</bdi>, 2700 of 3000 mailboxes", ">2500 more are not shown.", ">300 more are not shown.", ">100 more are not shown.", "<code>sudo xoauthd status</code>")
+		"<bdi>*@example.com</bdi>, 2700 of 3000 mailboxes", ">2500 more are not shown.", ">300 more are not shown.", ">100 more are not shown.", "<code>sudo -u xoauthd xoauthd status</code>")
 	if strings.Contains(page, "runs out") || len(page) > 200<<10 {
 		t.Errorf("the list is long: %d bytes", len(page))
 	}

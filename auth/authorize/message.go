@@ -73,7 +73,7 @@ func tooSoon(a *account) message {
 func noRoom(a *account) message {
 	return message{
 		Title:   "Too many are under way",
-		Text:    "The authorization of " + a.Name() + " was begun too often, in other browsers, and is not finished there. Try again in a quarter of an hour. On the machine of xoauthd it can be authorized at any time, by:",
+		Text:    "The authorization of " + a.Name() + " was begun too often, in other browsers, and is not finished there. Try again in half an hour. On the machine of xoauthd it can be authorized at any time, by:",
 		Command: a.command("authorize --terminal"),
 		Link:    "Back to the account", To: a.path,
 	}

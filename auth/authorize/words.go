@@ -119,7 +119,7 @@ func scopeWords(scope string) string {
 
 // command is what to type to have xoauthd do so with the account, on its machine.
 func (a *account) command(verb string) string {
-	return "sudo xoauthd " + verb + " " + shellWord(a.Name())
+	return "sudo -u xoauthd xoauthd " + verb + " " + shellWord(a.Name())
 }
 
 // shellWord is s as one word of a shell's, in quotes if it needs them.

@@ -76,14 +76,16 @@ func (k *Client) answer(response []byte) {
 func (k *Client) login(mechanism gosasl.Client) (welcome []string, err error) {
 	tag := k.tag()
 	lines := []string{tag + " LOGIN"} // the command, which goes on in a new line after a literal
-	for range 2 {
+	for i := range 2 {
 		text, err := mechanism.Next(nil)
 		if err != nil {
 			return nil, fmt.Errorf("LOGIN: %w", err)
 		}
 		last := len(lines) - 1
 		if quoted, ok := quote(string(text)); ok {
-			k.c.Hide(quoted[1 : len(quoted)-1])
+			if i == 1 { // the name is no secret
+				k.c.Hide(quoted[1 : len(quoted)-1])
+			}
 			lines[last] += " " + quoted
 		} else {
 			lines[last] += fmt.Sprintf(" {%d}", len(text))

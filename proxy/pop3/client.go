@@ -40,10 +40,16 @@ func NewClient(c *wire.Conn, config *tls.Config) (*Client, error) {
 }
 
 // capa asks for the capabilities (RFC 2449 section 5). A server that knows no
-// such command knows no mechanism either.
+// such command knows no mechanism either, but USER and PASS.
 func (k *Client) capa() error {
 	k.c.Printf("CAPA")
-	if _, err := k.expect("CAPA"); err != nil {
+	_, err := k.expect("CAPA")
+	var refusal *Refusal
+	if errors.As(err, &refusal) && !refusal.Temporary() {
+		k.caps = []string{"USER"}
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	for {

@@ -2,23 +2,30 @@ package daemon
 
 import (
 	"log/slog"
+	"strings"
 
 	"github.com/xoauthd/xoauthd/auth"
 	"github.com/xoauthd/xoauthd/config"
 )
 
+// maxOthers is how many of them are named.
+const maxOthers = 10
+
 // warnOfOthers tells of grants that no account uses and no command reaches.
 func (d *Daemon) warnOfOthers() {
 	names := make([]string, 0, len(d.accounts.all))
-	for _, a := range d.accounts.all {
-		names = append(names, a.Name())
+	for name, a := range d.accounts.byName {
+		if a.provider.config.Flow != "app_password" { // which has no grant
+			names = append(names, name)
+		}
 	}
 	others, err := d.store.Others(names)
 	if err != nil {
 		d.log.Warn("cannot look for grants without an account", "why", err)
 	}
-	for _, file := range others {
-		d.log.Warn("a grant has no account in the configuration: have the provider take it back, and remove the file", "file", file)
+	if len(others) > 0 {
+		d.log.Warn("grants have no account in the configuration: have the provider take back what a person gave, and remove the files",
+			"number", len(others), "files", strings.Join(others[:min(len(others), maxOthers)], " "))
 	}
 }
 

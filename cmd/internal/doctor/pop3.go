@@ -83,7 +83,10 @@ func (p *pop3Client) mechanisms() (all []string, err error) {
 			all = append(all, words[1:]...)
 		}
 	}
-	if slices.Contains(caps, "USER") && !slices.Contains(all, sasl.LOGIN) {
+	is := func(name string) func(string) bool {
+		return func(word string) bool { return strings.EqualFold(word, name) }
+	}
+	if slices.ContainsFunc(caps, is("USER")) && !slices.ContainsFunc(all, is(sasl.LOGIN)) {
 		p.command = true
 		all = append(all, sasl.LOGIN)
 	}
