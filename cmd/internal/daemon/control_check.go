@@ -2,10 +2,8 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"strings"
 
-	"github.com/xoauthd/xoauthd/auth"
 	"github.com/xoauthd/xoauthd/cmd/internal/control"
 	"github.com/xoauthd/xoauthd/cmd/internal/doctor"
 	"github.com/xoauthd/xoauthd/config"
@@ -60,7 +58,7 @@ func (p *page) subject() doctor.Subject {
 		},
 		Status: p.Status,
 		Token:  p.Account.Token,
-		Hint:   hint,
+		Hint:   proxy.Hint,
 	}
 	for _, l := range p.daemon.config.Listeners {
 		if l.Provider == "" || l.Provider == p.provider.Name {
@@ -84,13 +82,4 @@ func proof(c *config.Provider) string {
 		return "client_secret"
 	}
 	return ""
-}
-
-// hint tells what to do about err, wherever it comes from.
-func hint(err error) string {
-	var e *auth.Error
-	if errors.As(err, &e) {
-		return e.Hint()
-	}
-	return proxy.Hint(err)
 }
