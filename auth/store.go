@@ -204,11 +204,9 @@ func (s *Store) save(name, account, source string, data []byte) error {
 // and a grant that a person gave to another source is.
 func (s *Store) Remove(account, source string) error {
 	name := fileName(account)
-	_, err := s.load(name, account)
-	if err == nil {
+	var err error
+	if _, damaged := s.load(name, account); damaged == nil { // what is damaged goes
 		err = s.putAside(name, account, source)
-	} else {
-		err = nil // what is damaged goes
 	}
 	if err == nil {
 		err = s.files.remove(name)
