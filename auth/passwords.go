@@ -9,11 +9,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"maps"
+	"net/netip"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/alexedwards/argon2id"
 	"golang.org/x/crypto/argon2"
@@ -22,6 +22,10 @@ import (
 // ErrPassword says that name and password do not go together, and not which of
 // them is at fault.
 var ErrPassword = errors.New("unknown login or wrong password")
+
+// ErrGuesses says that there were too many wrong passwords of late, so that this
+// one was not looked at.
+var ErrGuesses = errors.New("too many wrong passwords; not looked at for a while")
 
 // maxPassword bounds what is hashed for anybody who can connect, in bytes.
 const maxPassword = 1 << 10
@@ -43,13 +47,32 @@ func HashPassword(password string) (string, error) {
 	return argon2id.CreateHash(password, hashParams())
 }
 
-// Passwords are the local passwords of the accounts. A right password that
-// comes again costs a MAC instead of the slow hash, so that a program that logs
-// in every minute burns no CPU; the key of the MAC lives and dies with the
-// process. An unknown name takes as long as a wrong password for an account whose
-// hash has the parameters of most; where they differ, the time tells names apart.
+// A Login is a user name and a password, with which a program opens an account.
+type Login struct {
+	Account string
+	Label   string // which of the account's; empty: the one that has no label
+	User    string // matched without regard to case
+	Hash    string // of the password
+
+	Protocols []string       // that it may speak; empty: all
+	Networks  []netip.Prefix // where it may come from; empty: anywhere
+	Ends      time.Time      // when it does; zero: never
+}
+
+// An Attempt is what a program says to log in, by which protocol, and from where.
+type Attempt struct {
+	Protocol       string
+	User, Password string
+	From           netip.Addr // not valid: from this machine
+}
+
+// Passwords are the logins of all accounts. A right password that comes again
+// costs a MAC instead of the slow hash, so that a program that logs in every
+// minute burns no CPU; the key of the MAC lives and dies with the process. An
+// unknown name takes as long as a wrong password for an account whose hash has
+// the parameters of most; where they differ, the time tells names apart.
 type Passwords struct {
-	entries map[string]entry // by name in lower case
+	logins  map[string]Login // by user name in lower case
 	nobody  string           // the hash that an unknown name is compared with
 	compare func(password, hash string) (bool, error)
 
@@ -59,16 +82,14 @@ type Passwords struct {
 
 	key   []byte
 	mu    sync.Mutex
-	right map[string][sha256.Size]byte // by account: the MAC of its last right password
+	right map[string][sha256.Size]byte // by user name: the MAC of its last right password
 }
 
-type entry struct{ account, hash string }
-
-// NewPasswords takes the PHC string of each login name. Names are matched
-// without regard to case. The error tells all that is wrong with the hashes.
-func NewPasswords(hashes map[string]string) (*Passwords, error) {
+// NewPasswords returns the passwords of logins. The error tells all that is wrong
+// with them.
+func NewPasswords(logins []Login) (*Passwords, error) {
 	p := &Passwords{
-		entries: make(map[string]entry, len(hashes)),
+		logins:  make(map[string]Login, len(logins)),
 		compare: argon2id.ComparePasswordAndHash,
 		turns:   make(chan struct{}, runtime.GOMAXPROCS(0)),
 		key:     make([]byte, sha256.Size),
@@ -78,17 +99,17 @@ func NewPasswords(hashes map[string]string) (*Passwords, error) {
 	var faults []error
 	count := make(map[argon2id.Params]int)
 	common := *hashParams()
-	for _, name := range slices.Sorted(maps.Keys(hashes)) {
-		params, err := parseHash(hashes[name])
+	for _, l := range logins {
+		params, err := parseHash(l.Hash)
 		if err != nil {
-			faults = append(faults, fmt.Errorf("%s: %w", name, err))
+			faults = append(faults, fmt.Errorf("%s: %w", l.User, err))
 			continue
 		}
-		folded := strings.ToLower(name)
-		if twin, found := p.entries[folded]; found {
-			faults = append(faults, fmt.Errorf("%s and %s differ only in case", twin.account, name))
+		folded := strings.ToLower(l.User)
+		if twin, found := p.logins[folded]; found {
+			faults = append(faults, fmt.Errorf("%s and %s differ only in case", twin.User, l.User))
 		}
-		p.entries[folded] = entry{name, hashes[name]}
+		p.logins[folded] = l
 		if count[params]++; count[params] > count[common] {
 			common = params
 		}
@@ -127,57 +148,57 @@ func parseHash(hash string) (argon2id.Params, error) {
 	return *params, nil
 }
 
-// Check returns the account that name and password are those of, in its own
-// spelling. The error is ErrPassword, or that of ctx if the client left while
-// others had their passwords hashed.
-func (p *Passwords) Check(ctx context.Context, name, password string) (account string, err error) {
-	if password == "" || len(password) > maxPassword {
-		return "", ErrPassword
+// Check returns the login that is attempted. If that fails, it is what is known
+// of it. The error is ErrPassword, or that of ctx if the client left while others
+// had their passwords hashed.
+func (p *Passwords) Check(ctx context.Context, a Attempt) (Login, error) {
+	if a.Password == "" || len(a.Password) > maxPassword {
+		return Login{}, ErrPassword
 	}
-	e, known := p.entries[strings.ToLower(name)]
+	l, known := p.logins[strings.ToLower(a.User)]
 	if !known {
-		e.hash = p.nobody
+		l.Hash = p.nobody
 	}
-	mac := p.mac(e.account, password)
-	if p.recognized(e.account, mac) {
-		return e.account, nil
+	mac := p.mac(l.User, a.Password)
+	if p.recognized(l.User, mac) {
+		return l, nil
 	}
 	select {
 	case p.turns <- struct{}{}:
 		defer func() { <-p.turns }()
 	case <-ctx.Done():
-		return "", ctx.Err()
+		return Login{}, ctx.Err()
 	}
-	if p.recognized(e.account, mac) { // by one who had the turn before
-		return e.account, nil
+	if p.recognized(l.User, mac) { // by one who had the turn before
+		return l, nil
 	}
-	ok, err := p.compare(password, e.hash)
+	ok, err := p.compare(a.Password, l.Hash)
 	if err != nil {
-		return "", err
+		return Login{}, err
 	}
 	if !ok || !known {
-		return "", ErrPassword
+		return Login{}, ErrPassword
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.right[e.account] = mac
-	return e.account, nil
+	p.right[l.User] = mac
+	return l, nil
 }
 
-// mac binds the password to the account. The length keeps the two apart.
-func (p *Passwords) mac(account, password string) (sum [sha256.Size]byte) {
+// mac binds the password to the user name. The length keeps the two apart.
+func (p *Passwords) mac(user, password string) (sum [sha256.Size]byte) {
 	h := hmac.New(sha256.New, p.key)
-	h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(account))))
-	h.Write([]byte(account))
+	h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(user))))
+	h.Write([]byte(user))
 	h.Write([]byte(password))
 	h.Sum(sum[:0])
 	return sum
 }
 
 // recognized compares with a MAC of zeros where there is none.
-func (p *Passwords) recognized(account string, mac [sha256.Size]byte) bool {
+func (p *Passwords) recognized(user string, mac [sha256.Size]byte) bool {
 	p.mu.Lock()
-	last, found := p.right[account]
+	last, found := p.right[user]
 	p.mu.Unlock()
 	return hmac.Equal(last[:], mac[:]) && found
 }

@@ -3,7 +3,9 @@ package auth
 import (
 	"context"
 	"errors"
+	"maps"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -23,10 +25,18 @@ func cheap(t *testing.T, password string) string {
 	return h
 }
 
+// logins makes one for each user name, whose account has that name.
+func logins(hashes map[string]string) (all []Login) {
+	for _, user := range slices.Sorted(maps.Keys(hashes)) {
+		all = append(all, Login{Account: user, User: user, Hash: hashes[user]})
+	}
+	return all
+}
+
 // counted are Passwords that count the slow hashes.
 func counted(t *testing.T, hashes map[string]string) (p *Passwords, count func() int) {
 	t.Helper()
-	p, err := NewPasswords(hashes)
+	p, err := NewPasswords(logins(hashes))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,12 +61,12 @@ func TestHashPassword(t *testing.T) {
 	if err != nil || !strings.HasPrefix(h, "$argon2id$v=19$m=19456,t=2,p=1$") {
 		t.Errorf("hash = %s, %v", h, err)
 	}
-	p, err := NewPasswords(map[string]string{"joe": h})
+	p, err := NewPasswords(logins(map[string]string{"joe": h}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if account, err := p.Check(t.Context(), "joe", "secret"); account != "joe" || err != nil {
-		t.Errorf("account = %q, %v", account, err)
+	if l, err := p.Check(t.Context(), Attempt{User: "joe", Password: "secret"}); l.Account != "joe" || err != nil {
+		t.Errorf("login = %+v, %v", l, err)
 	}
 	for _, password := range []string{"", strings.Repeat("x", maxPassword+1)} {
 		if h, err := HashPassword(password); err == nil {
@@ -93,9 +103,9 @@ func TestCheck(t *testing.T) {
 	}
 	for _, tt := range tests {
 		before := count()
-		account, err := p.Check(t.Context(), tt.name, tt.password)
-		if account != tt.account || (tt.account == "") != (err == ErrPassword) {
-			t.Errorf("%s: account = %q, %v", tt.what, account, err)
+		l, err := p.Check(t.Context(), Attempt{User: tt.name, Password: tt.password})
+		if l.Account != tt.account || (tt.account == "") != (err == ErrPassword) {
+			t.Errorf("%s: login = %+v, %v", tt.what, l, err)
 		}
 		if n := count() - before; n != tt.hashes {
 			t.Errorf("%s: %d hashes, want %d", tt.what, n, tt.hashes)
@@ -113,8 +123,8 @@ func TestUnknownNameCostsTheSame(t *testing.T) {
 		t.Errorf("compared with %s, want %s", got, want)
 	}
 	p.compare = func(string, string) (bool, error) { return true, nil }
-	if account, err := p.Check(t.Context(), "eve", "secret"); account != "" || err != ErrPassword {
-		t.Errorf("an unknown name whose hash fits: account = %q, %v", account, err)
+	if l, err := p.Check(t.Context(), Attempt{User: "eve", Password: "secret"}); l.Account != "" || err != ErrPassword {
+		t.Errorf("an unknown name whose hash fits: login = %+v, %v", l, err)
 	}
 	p, _ = counted(t, nil)
 	if got, want := params(p), "$argon2id$v=19$m=19456,t=2,p=1"; got != want {
@@ -124,7 +134,7 @@ func TestUnknownNameCostsTheSame(t *testing.T) {
 
 func TestNewPasswordsRefuses(t *testing.T) {
 	const salt, key = "c29tZXNhbHRzb21lc2FsdA", "RdescudvJCsgt3ub+b+dWRWJTmaaJObGRdescudvJCs"
-	_, err := NewPasswords(map[string]string{
+	_, err := NewPasswords(logins(map[string]string{
 		"plain":    "secret",
 		"bcrypt":   "$2y$05$abcdefghijklmnopqrstuv",
 		"argon2i":  "$argon2i$v=19$m=8,t=1,p=1$" + salt + "$" + key,
@@ -136,7 +146,7 @@ func TestNewPasswordsRefuses(t *testing.T) {
 		"too slow": "$argon2id$v=19$m=8,t=1000000,p=1$" + salt + "$" + key,
 		"Joe":      cheap(t, "secret"),
 		"joe":      cheap(t, "secret"),
-	})
+	}))
 	if err == nil {
 		t.Fatal("no error")
 	}
@@ -174,7 +184,7 @@ func TestHashesAreBounded(t *testing.T) {
 		var all sync.WaitGroup
 		for range 3 * slots {
 			all.Go(func() {
-				if _, err := p.Check(t.Context(), "joe", "wrong"); err != ErrPassword {
+				if _, err := p.Check(t.Context(), Attempt{User: "joe", Password: "wrong"}); err != ErrPassword {
 					t.Errorf("err = %v", err)
 				}
 			})
@@ -183,7 +193,7 @@ func TestHashesAreBounded(t *testing.T) {
 		start := time.Now()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
-		if _, err := p.Check(ctx, "joe", "secret"); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != time.Millisecond {
+		if _, err := p.Check(ctx, Attempt{User: "joe", Password: "secret"}); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != time.Millisecond {
 			t.Errorf("err = %v after %v", err, time.Since(start))
 		}
 		all.Wait()
@@ -205,8 +215,8 @@ func TestHerdOfRightPasswords(t *testing.T) {
 		var all sync.WaitGroup
 		for range 100 {
 			all.Go(func() {
-				if account, err := p.Check(t.Context(), "joe", "secret"); account != "joe" || err != nil {
-					t.Errorf("account = %q, %v", account, err)
+				if l, err := p.Check(t.Context(), Attempt{User: "joe", Password: "secret"}); l.Account != "joe" || err != nil {
+					t.Errorf("login = %+v, %v", l, err)
 				}
 			})
 		}

@@ -8,7 +8,9 @@ import (
 	"cmp"
 	"crypto/tls"
 	"crypto/x509"
+	"io/fs"
 	"net"
+	"net/netip"
 	"strconv"
 	"time"
 )
@@ -28,8 +30,9 @@ type Config struct {
 	Store          Store
 	Log            Log
 	Limits         Limits
-	Web            *Web     // nil: no web endpoint
-	Metrics        *Metrics // nil: no metrics endpoint
+	Web            *Web          // nil: no web endpoint
+	Metrics        *Metrics      // nil: no metrics endpoint
+	Certificates   []Certificate // of the listeners, the first for who asks for none of their names
 	Listeners      []Listener
 	Providers      map[string]*Provider // by name
 	Accounts       map[string]*Account  // by name, as written; of patterns, one for each mailbox
@@ -63,6 +66,9 @@ type Log struct {
 type Limits struct {
 	Sessions           int           // at one time, in all
 	SessionsPerAccount int           // at one time, of one account
+	SessionsPerLogin   int           // so of one login
+	SessionsPerAddress int           // so from one address that is not of this machine
+	QueueTimeout       time.Duration // of a client that waits until it is one of so many
 	LoginTimeout       time.Duration // of a client, from connecting to having said who it is
 	StepTimeout        time.Duration // of one step of a dialogue with a server
 	IdleTimeout        time.Duration // of a relay in which nothing moves either way
@@ -83,12 +89,44 @@ type Metrics struct {
 // Protocols returns those that a listener may have, and a provider servers for.
 func Protocols() []string { return []string{"imap", "smtp", "pop3"} }
 
+// A Certificate is one that clients are shown, and its key, both in PEM. They are
+// read anew when they change.
+type Certificate struct {
+	File    string // the chain, the server's own first
+	KeyFile string // may be the same
+	Line    int    // in the configuration
+}
+
 // A Listener is where clients connect.
 type Listener struct {
 	Protocol string // one of Protocols
-	Address  string // loopback only: passwords come in the clear
+	Address  string // host:port, of loopback only if TLS is not required, or unix:PATH
+	Socket   Socket // of an address unix:PATH
 	Provider string // whose accounts alone it serves; empty: every provider's
 	Line     int    // in the file
+
+	// TLS is when a client begins it: "none" for never, "starttls" for by a command
+	// of the protocol, "implicit" for with the first octet, "auto" for one of the two.
+	TLS        string
+	RequireTLS bool           // there is no login without
+	MinTLS     uint16         // as tls.VersionTLS12
+	ClientCAs  *x509.CertPool // who must have signed the client's certificate; nil: it needs none
+
+	// Proxies are the load balancers that alone may connect, by the PROXY protocol.
+	Proxies []netip.Prefix
+
+	// LocalUsers are the ids of the users of this machine whose programs alone may
+	// connect; empty: all.
+	LocalUsers []uint32
+
+	// ClientTokens lets clients log in with access tokens of their own.
+	ClientTokens bool
+}
+
+// A Socket is how the file of a unix socket is to be.
+type Socket struct {
+	UID, GID int         // -1: as made
+	Mode     fs.FileMode // permissions
 }
 
 // A Provider runs the mail servers of some accounts, and lets xoauthd have
@@ -129,6 +167,11 @@ type Provider struct {
 	AuthorizationParams map[string]string // added to the authorization URL
 	Mechanism           string            // "auto", "xoauth2" or "oauthbearer"; for an app password "auto", "plain" or "login"
 
+	// Proxy is the URL of what all connections to the provider go through: http,
+	// https or socks5, with its password. "direct" is none; if it is empty, calls of
+	// the token endpoint go as the environment says.
+	Proxy Secret
+
 	CAFile  string         // more certificates to trust, in PEM; may be empty
 	RootCAs *x509.CertPool // the system's and CAFile's; nil: the system's
 
@@ -154,6 +197,8 @@ type Upstream struct {
 	Host string
 	Port int
 	TLS  string // "implicit" or "starttls" (RFC 8314 section 3)
+
+	Sessions int // that an account may have there at one time; 0: any number
 }
 
 // Address returns host:port, in which an IPv6 address is in brackets.
@@ -166,15 +211,17 @@ type Account struct {
 	Name         string // the user name, of clients and at the provider
 	Pattern      string // the name of the table that it comes from, "*@example.com"; empty: its own
 	Provider     string // a name in Config.Providers
-	PasswordHash string // argon2id, in PHC string format
-	Enabled      bool   // if not, the grant is kept and logins are refused
-	Line         int    // in the file
+	PasswordHash string // that of its own login; empty: it has none
+	Logins       []Login
+	Enabled      bool // if not, the grant is kept and logins are refused
+	Line         int  // in the file
 
 	UpstreamPassword Secret // for the flows "password" and "app_password"
 	IMAPUser         string // at the upstream; empty: the name
 	SMTPUser         string
 	POP3User         string
-	LoginHint        string // who signs in at the provider: the name, or a delegate of the mailbox
+	SharedMailboxes  []string // that a client may name behind its user name and \ or *; one "*": any
+	LoginHint        string   // who signs in at the provider: the name, or a delegate of the mailbox
 }
 
 // User returns who the account is at the upstream of a protocol. A shared
@@ -189,4 +236,15 @@ func (a *Account) User(protocol string) string {
 		return cmp.Or(a.POP3User, a.Name)
 	}
 	return a.Name
+}
+
+// A Login is one more user name and password of an account, for one program.
+type Login struct {
+	Label        string // names it in the log and the metrics
+	User         string // the account's name, or another
+	PasswordHash string
+	Protocols    []string       // that it may speak; empty: all
+	Networks     []netip.Prefix // where it may come from; empty: anywhere
+	Ends         time.Time      // when it does; zero: never
+	Line         int            // in the file
 }

@@ -46,9 +46,9 @@ func TestEverythingGiven(t *testing.T) {
 		ClientCertificateAlgorithm: "PS256",
 		Mechanism:                  "oauthbearer",
 		CAFile:                     filepath.Join(dir, "ca.pem"),
-		IMAP:                       &Upstream{"::1", 993, "implicit"},
-		SMTP:                       &Upstream{"smtp.example.com", 2525, "starttls"},
-		POP3:                       &Upstream{"pop.example.com", 110, "starttls"},
+		IMAP:                       &Upstream{Host: "::1", Port: 993, TLS: "implicit"},
+		SMTP:                       &Upstream{Host: "smtp.example.com", Port: 2525, TLS: "starttls"},
+		POP3:                       &Upstream{Host: "pop.example.com", Port: 110, TLS: "starttls"},
 	}
 	if !reflect.DeepEqual(own, want) {
 		t.Errorf("provider:\n%+v\nwant:\n%+v", own, want)
@@ -66,10 +66,10 @@ func TestEverythingGiven(t *testing.T) {
 		StateDirectory: filepath.Join(dir, "good", "state"),
 		Store:          Store{false, Secret(testdata(t, "store.key"))},
 		Log:            Log{"debug", "json"},
-		Limits:         Limits{10, 5, 5 * time.Second, 1500 * time.Millisecond, 24 * time.Hour, 0},
+		Limits:         Limits{10, 5, 0, 0, 0, 5 * time.Second, 1500 * time.Millisecond, 24 * time.Hour, 0},
 		Web:            &Web{"[::1]:1180", "https://mail.example.com/oauth"},
 		Metrics:        &Metrics{":9180"},
-		Listeners:      []Listener{{"imap", "127.0.0.2:1143", "own", 23}, {"smtp", "[::1]:1143", "", 28}},
+		Listeners:      []Listener{{Protocol: "imap", Address: "127.0.0.2:1143", Provider: "own", Line: 23}, {Protocol: "smtp", Address: "[::1]:1143", Provider: "", Line: 28}},
 		Accounts: map[string]*Account{
 			"alice@example.com": {
 				Name: "alice@example.com", Provider: "own", PasswordHash: hash, Line: 71,
@@ -99,23 +99,23 @@ func TestPresetsAndWhatOverridesThem(t *testing.T) {
 			Issuer:              "https://accounts.google.com",
 			Scopes:              []string{"https://mail.google.com/", "openid", "email"},
 			AuthorizationParams: map[string]string{"prompt": "select_account"},
-			IMAP:                &Upstream{"imap.example.com", 993, "implicit"},
-			SMTP:                &Upstream{"smtp.gmail.com", 587, "starttls"},
-			POP3:                &Upstream{"pop.gmail.com", 995, "implicit"},
+			IMAP:                &Upstream{Host: "imap.example.com", Port: 993, TLS: "implicit"},
+			SMTP:                &Upstream{Host: "smtp.gmail.com", Port: 587, TLS: "starttls"},
+			POP3:                &Upstream{Host: "pop.gmail.com", Port: 995, TLS: "implicit"},
 		},
 		"microsoft": {
 			Preset:           "microsoft",
 			Title:            "Microsoft 365",
 			AuthorizationURL: "https://login.microsoftonline.com/example.com/oauth2/v2.0/authorize",
 			TokenURL:         "https://login.microsoftonline.com/example.com/oauth2/v2.0/token",
-			SMTP:             &Upstream{"smtp.office365.com", 587, "starttls"},
+			SMTP:             &Upstream{Host: "smtp.office365.com", Port: 587, TLS: "starttls"},
 		},
 		"outlook": {
 			Preset:           "outlook",
 			Title:            "Outlook.com",
 			AuthorizationURL: "https://login.microsoftonline.com/consumers/oauth2/v2.0/authorize",
 			TokenURL:         "https://login.microsoftonline.com/consumers/oauth2/v2.0/token",
-			SMTP:             &Upstream{"smtp-mail.outlook.com", 587, "starttls"},
+			SMTP:             &Upstream{Host: "smtp-mail.outlook.com", Port: 587, TLS: "starttls"},
 		},
 	} {
 		want.Name = name
@@ -133,8 +133,8 @@ func TestPresetsAndWhatOverridesThem(t *testing.T) {
 				"openid", "profile", "email",
 			}
 			want.AuthorizationParams = map[string]string{}
-			want.IMAP = &Upstream{"outlook.office365.com", 993, "implicit"}
-			want.POP3 = &Upstream{"outlook.office365.com", 995, "implicit"}
+			want.IMAP = &Upstream{Host: "outlook.office365.com", Port: 993, TLS: "implicit"}
+			want.POP3 = &Upstream{Host: "outlook.office365.com", Port: 995, TLS: "implicit"}
 		}
 		if got := c.Providers[name]; !reflect.DeepEqual(got, want) {
 			t.Errorf("%s:\n%+v\nwant:\n%+v", name, got, want)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -19,7 +20,7 @@ func TestPatterns(t *testing.T) {
 		"dave@example.org":  {Provider: "unserved", Enabled: true, Line: 35},
 	} {
 		want.Name, want.LoginHint, want.PasswordHash = name, name, hash
-		if a := c.Accounts[name]; a == nil || *a != want {
+		if a := c.Accounts[name]; a == nil || !reflect.DeepEqual(*a, want) {
 			t.Errorf("%+v\nwant %+v", a, want)
 		}
 	}

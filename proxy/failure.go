@@ -22,12 +22,15 @@ const (
 	OK                 Result = "ok"                  // logged in, and relayed until one side left
 	NoLogin            Result = "no_login"            // the client left without trying
 	BadCredentials     Result = "bad_credentials"     // unknown login, wrong password, disabled account
+	TooManyGuesses     Result = "too_many_guesses"    // of passwords; this one was not looked at
 	NeedsAuthorization Result = "needs_authorization" // a person must authorize the account
 	ProviderDown       Result = "provider_down"       // no access token for now
 	Misconfigured      Result = "misconfigured"       // the operator must mend something
 	UpstreamDown       Result = "upstream_down"       // the mail server is not there, or not ready
 	UpstreamRefused    Result = "upstream_refused"    // the mail server does not let the account in
 	TooManySessions    Result = "too_many_sessions"   // of the account, or in all
+	Forbidden          Result = "forbidden"           // who connects must not, whatever the password
+	TLSFailed          Result = "tls_failed"          // the client and we found no way into TLS
 	Violation          Result = "violation"           // the client does not speak the protocol
 	TimedOut           Result = "timed_out"           // the client took too long to log in
 	Stopping           Result = "stopping"            // xoauthd stops
@@ -49,12 +52,15 @@ type answer struct {
 // MTA that hears 5xx bounces instead of queueing.
 var answers = map[Result]answer{
 	BadCredentials:     {imap.ResponseCodeAuthenticationFailed, "535 5.7.8", "AUTH", "unknown user name or wrong password", slog.LevelWarn},
+	TooManyGuesses:     {imap.ResponseCodeUnavailable, "454 4.7.0", "SYS/TEMP", "too many wrong passwords; try again later", slog.LevelWarn},
 	NeedsAuthorization: {imap.ResponseCodeContactAdmin, "454 4.7.0", "SYS/PERM", "this account must be authorized by a person", slog.LevelError},
 	ProviderDown:       {imap.ResponseCodeUnavailable, "454 4.4.3", "SYS/TEMP", "the provider gives no access token for now; try again later", slog.LevelWarn},
 	Misconfigured:      {imap.ResponseCodeContactAdmin, "454 4.3.5", "SYS/PERM", "xoauthd is not configured for this; see its log", slog.LevelError},
 	UpstreamDown:       {imap.ResponseCodeUnavailable, "454 4.4.1", "SYS/TEMP", "the mail server cannot be reached or is not ready; try again later", slog.LevelWarn},
 	UpstreamRefused:    {imap.ResponseCodeAuthorizationFailed, "454 4.7.1", "SYS/PERM", "the mail server does not let the account in", slog.LevelError},
 	TooManySessions:    {imap.ResponseCodeLimit, "454 4.3.2", "IN-USE", "too many sessions; try again later", slog.LevelWarn},
+	Forbidden:          {imap.ResponseCodeNoPerm, "454 4.7.1", "SYS/PERM", "not from here", slog.LevelWarn},
+	TLSFailed:          {imap.ResponseCodeUnavailable, "454 4.7.0", "SYS/TEMP", "TLS failed", slog.LevelWarn},
 	Violation:          {imap.ResponseCodeClientBug, "500 5.5.2", "SYS/PERM", "this is not how to log in here", slog.LevelWarn},
 	TimedOut:           {imap.ResponseCodeUnavailable, "421 4.4.2", "SYS/TEMP", "logging in took too long", slog.LevelInfo},
 	Stopping:           {imap.ResponseCodeUnavailable, "421 4.3.2", "SYS/TEMP", "xoauthd is stopping; try again in a moment", slog.LevelInfo},

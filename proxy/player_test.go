@@ -287,15 +287,14 @@ type scriptedAccount struct {
 	slow     bool
 }
 
-func (a *scriptedAccount) LogIn(_ context.Context, provider, user, given string) (Account, error) {
-	if user != "joe@example.com" || given != a.password {
-		return nil, Fail(BadCredentials, errors.New("no such login"))
+func (a *scriptedAccount) LogIn(_ context.Context, attempt Attempt) (Login, error) {
+	if attempt.User != "joe@example.com" || attempt.Password != a.password {
+		return Login{}, Fail(BadCredentials, errors.New("no such login"))
 	}
-	return a, nil
+	return Login{Account: a, User: a.user}, nil
 }
 
 func (a *scriptedAccount) Name() string              { return "joe@example.com" }
-func (a *scriptedAccount) User(string) string        { return a.user }
 func (a *scriptedAccount) Upstream(string) *Upstream { return a.upstream }
 
 func (a *scriptedAccount) Token(ctx context.Context, stale string) (string, error) {

@@ -6,11 +6,13 @@ package proxy
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -21,10 +23,25 @@ import (
 
 // Accounts knows who may log in.
 type Accounts interface {
-	// LogIn returns the account that a local user name and password open. If
-	// provider is not empty, only its accounts are there. The error is an
-	// *Error; it takes as long for an unknown name as for a wrong password.
-	LogIn(ctx context.Context, provider, user, password string) (Account, error)
+	// LogIn returns the login that an attempt opens. If that fails, the login
+	// tells what is known of whose it would have been. The error is an *Error; it
+	// takes as long for an unknown name as for a wrong password.
+	LogIn(ctx context.Context, a Attempt) (Login, error)
+}
+
+// An Attempt is what a client wants to log in with, and where.
+type Attempt struct {
+	Protocol       string
+	Provider       string // whose accounts alone are there; empty: every provider's
+	User, Password string
+	From           netip.Addr // the client's; not valid if it has none: then it is on this machine
+}
+
+// A Login is one of those that an account has.
+type Login struct {
+	Account Account
+	Label   string // which of the account's; empty: the one that has no label
+	User    string // who it is at the upstream, for the protocol of the attempt
 }
 
 // An Account can log in to its provider's servers.
@@ -34,9 +51,6 @@ type Account interface {
 	// Upstream is the server for protocol, or nil if the provider has none. It
 	// is the same pointer each time.
 	Upstream(protocol string) *Upstream
-	// User is who the account is at its upstream for protocol: its own name, but
-	// for mailboxes that several share.
-	User(protocol string) string
 	// Token returns a valid access token or, where the mechanism of the account's
 	// upstreams is for one, the password there. It is other than stale, which was
 	// refused, or is empty: for a refused password there is only an error. The
@@ -49,13 +63,45 @@ type Listener struct {
 	Protocol  string      // "imap", "smtp" or "pop3"
 	Provider  string      // whose accounts it serves; empty for all
 	Upstreams []*Upstream // those that it can lead to
+
+	// TLS is what a client may begin TLS with; nil: there is none. Begin says when:
+	// StartTLS is the zero value. If it is required, there is no login without.
+	TLS        *tls.Config
+	Begin      Begin
+	RequireTLS bool
+
+	// Proxies are the load balancers that alone may connect, and that say by the
+	// PROXY protocol whose connections they pass on; empty: clients come themselves.
+	Proxies []netip.Prefix
+
+	// LocalUsers are the users of this machine whose programs alone may connect;
+	// empty: anybody's.
+	LocalUsers []uint32
+
+	// OwnTokens lets clients log in with access tokens of their own, which are
+	// passed on to the only upstream.
+	OwnTokens bool
 }
 
+// A Begin is when a client begins TLS.
+type Begin int
+
+// When clients begin TLS: by a command of the protocol, with the first octet, or
+// as they like.
+const (
+	StartTLS Begin = iota
+	ImplicitTLS
+	AnyTLS
+)
+
 // Limits bound what sessions may cost. Zero values are no limits, but for LogIn
-// and Step, which must be set, and Drain.
+// and Step, which must be set, and Queue and Drain.
 type Limits struct {
 	Sessions   int           // at a time, logged in or not
 	PerAccount int           // logged in at a time
+	PerLogin   int           // so for one login of an account
+	PerAddress int           // so for one address that is not of this machine
+	Queue      time.Duration // for a client that is logged in to wait for its turn
 	LogIn      time.Duration // for a client, until it has said who it is
 	Step       time.Duration // for one step of a dialogue with an upstream
 	Idle       time.Duration // for a relay in which nothing moves
@@ -69,7 +115,7 @@ type Server struct {
 	Log      *slog.Logger
 	Metrics  *Metrics
 
-	// Dial connects to an upstream; nil is a net.Dialer.
+	// Dial connects to an upstream that has no Dial of its own; nil is a net.Dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
 	memory   memory
@@ -78,11 +124,15 @@ type Server struct {
 	ids      atomic.Int64
 }
 
-func (s *Server) dialer(ctx context.Context, network, address string) (net.Conn, error) {
-	if s.Dial != nil {
-		return s.Dial(ctx, network, address)
+// dialer returns what connects to u.
+func (s *Server) dialer(u *Upstream) func(ctx context.Context, network, address string) (net.Conn, error) {
+	switch {
+	case u.Dial != nil:
+		return u.Dial
+	case s.Dial != nil:
+		return s.Dial
 	}
-	return (&net.Dialer{KeepAliveConfig: wire.KeepAlive}).DialContext(ctx, network, address)
+	return (&net.Dialer{KeepAliveConfig: wire.KeepAlive}).DialContext
 }
 
 // Serve runs the sessions that come in at ln, which it closes, until ctx is

@@ -208,11 +208,10 @@ func TestServeStops(t *testing.T) {
 // A panickingAccount is a mistake in xoauthd.
 type panickingAccount struct{ scriptedAccount }
 
-func (a *panickingAccount) LogIn(ctx context.Context, provider, user, given string) (Account, error) {
-	if _, err := a.scriptedAccount.LogIn(ctx, provider, user, given); err != nil {
-		return nil, err
-	}
-	return a, nil
+func (a *panickingAccount) LogIn(ctx context.Context, attempt Attempt) (Login, error) {
+	login, err := a.scriptedAccount.LogIn(ctx, attempt)
+	login.Account = a
+	return login, err
 }
 
 func (a *panickingAccount) Token(context.Context, string) (string, error) {

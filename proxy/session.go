@@ -116,10 +116,11 @@ func (s *session) part(front server, err error) error {
 // on a new connection, before the client sees anything. The caller must release what counts the session.
 func (s *session) logIn(ctx context.Context, c sasl.Credentials) (k *link, welcome []string, release func(), err error) {
 	s.record.user = c.User
-	account, err := s.password(ctx, c)
+	login, err := s.password(ctx, c)
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	account := login.Account
 	s.record.account = account.Name()
 	if !s.counts.known(s) {
 		return nil, nil, nil, s.tooMany()
@@ -129,8 +130,8 @@ func (s *session) logIn(ctx context.Context, c sasl.Credentials) (k *link, welco
 		return nil, nil, nil, Fail(Misconfigured, fmt.Errorf("its provider has no %s server", s.l.Protocol))
 	}
 	s.record.upstream = upstream.Address()
-	if user := account.User(s.l.Protocol); user != account.Name() {
-		s.record.upstreamUser = user
+	if login.User != account.Name() {
+		s.record.upstreamUser = login.User
 	}
 	release, ok := s.counts.enter(account.Name(), s.Limits.PerAccount)
 	if !ok {
@@ -141,22 +142,28 @@ func (s *session) logIn(ctx context.Context, c sasl.Credentials) (k *link, welco
 			release() // also when something panics
 		}
 	}()
-	k, welcome, err = s.logInUpstream(ctx, account, upstream)
+	k, welcome, err = s.logInUpstream(ctx, login, upstream)
 	if err != nil && s.stopping.Err() != nil {
 		err = Fail(Stopping, err)
 	}
 	return k, welcome, release, err
 }
 
-// password returns the account that the password opens. To find that out takes a
+// password returns the login that the password opens. To find that out takes a
 // slow hash, and there may be a queue for it.
-func (s *session) password(ctx context.Context, c sasl.Credentials) (Account, error) {
+func (s *session) password(ctx context.Context, c sasl.Credentials) (Login, error) {
 	ctx, cancel := s.within(ctx, answerTime)
 	defer cancel()
-	return s.Accounts.LogIn(ctx, s.l.Provider, c.User, c.Password)
+	return s.Accounts.LogIn(ctx, Attempt{
+		Protocol: s.l.Protocol,
+		Provider: s.l.Provider,
+		User:     c.User,
+		Password: c.Password,
+	})
 }
 
-func (s *session) logInUpstream(ctx context.Context, account Account, upstream *Upstream) (*link, []string, error) {
+func (s *session) logInUpstream(ctx context.Context, login Login, upstream *Upstream) (*link, []string, error) {
+	account := login.Account
 	ctx, cancel := s.within(ctx, answerTime)
 	defer cancel()
 	token, err := account.Token(ctx, "")
@@ -168,7 +175,7 @@ func (s *session) logInUpstream(ctx context.Context, account Account, upstream *
 			return nil, nil, err
 		}
 	}
-	k, welcome, refused := s.connect(ctx, upstream, account.User(s.l.Protocol), token)
+	k, welcome, refused := s.connect(ctx, upstream, login.User, token)
 	if upstream.takesPassword() {
 		s.refusals.note(account.Name(), s.l.Protocol, refused)
 	}
@@ -178,7 +185,7 @@ func (s *session) logInUpstream(ctx context.Context, account Account, upstream *
 	token, err = account.Token(ctx, token)
 	switch {
 	case err == nil:
-		return s.connect(ctx, upstream, account.User(s.l.Protocol), token)
+		return s.connect(ctx, upstream, login.User, token)
 	case failure(err).Result == NeedsAuthorization:
 		return nil, nil, err
 	}

@@ -34,6 +34,12 @@ type Upstream struct {
 	// for an access token, "password" what it offers for a password.
 	Mechanism string
 
+	// Sessions is how many an account may have there at one time; 0: any number.
+	Sessions int
+
+	// Dial connects to it, through another proxy, say; nil: as the Server does.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
 	// Unattended says that no person consents to the access tokens: none can
 	// have chosen another mailbox.
 	Unattended bool
@@ -71,7 +77,7 @@ func (s *Server) dial(ctx context.Context, p *protocol, u *Upstream, hello strin
 	start := time.Now()
 	dialling, cancel := context.WithTimeout(ctx, dialTime)
 	defer cancel()
-	nc, err := s.dialer(dialling, "tcp", u.Address())
+	nc, err := s.dialer(u)(dialling, "tcp", u.Address())
 	if err != nil {
 		return nil, Fail(UpstreamDown, fmt.Errorf("connecting: %w", err))
 	}

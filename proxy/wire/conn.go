@@ -82,6 +82,9 @@ type Conn struct {
 	step time.Duration // for one line to come, or for what is written to go
 	end  time.Time     // of the whole dialogue; zero if only steps are bounded
 
+	offered  *tls.Config // with which the peer may begin TLS; nil if it may not
+	required bool        // that it does so, before it logs in
+
 	lines, octets int      // read so far
 	hidden        []string // what is not told of what the peer says
 
@@ -216,11 +219,13 @@ func (c *Conn) ReadN(n int) ([]byte, error) {
 
 // await sends what was written and sets the time until which the peer has to
 // answer it.
-func (c *Conn) await() error {
+func (c *Conn) await() error { return c.awaitFor(c.step) }
+
+func (c *Conn) awaitFor(d time.Duration) error {
 	if err := c.Flush(); err != nil {
 		return err
 	}
-	until := time.Now().Add(c.step)
+	until := time.Now().Add(d)
 	if !c.end.IsZero() && c.end.Before(until) {
 		until = c.end
 	}
@@ -242,28 +247,4 @@ func (c *Conn) readError(err error, n int) error {
 		return io.ErrUnexpectedEOF
 	}
 	return err
-}
-
-// Secure reports whether the connection is inside TLS.
-func (c *Conn) Secure() bool { return c.conn != net.Conn(c.socket) }
-
-// StartTLS begins TLS as the client. Octets that arrived before it are from
-// whoever could write into the plain connection, so there must be none.
-func (c *Conn) StartTLS(config *tls.Config) error {
-	if err := c.await(); err != nil {
-		return err
-	}
-	if c.in.Buffered() > 0 {
-		return errors.New("server sent more than its answer to STARTTLS")
-	}
-	if err := c.awaitSent(); err != nil {
-		return err
-	}
-	t := tls.Client(c.socket, config)
-	if err := t.Handshake(); err != nil {
-		return c.readError(err, 0)
-	}
-	c.conn = t
-	c.in.Reset(t)
-	return nil
 }

@@ -28,6 +28,8 @@ type socket struct {
 	// lazy is set when the dialogue is over: reads then return errWouldBlock
 	// rather than wait, so that a relay need not lend them a buffer meanwhile.
 	lazy bool
+
+	ahead []byte // what was read already, and is the beginning of TLS
 }
 
 func newSocket(c net.Conn) *socket {
@@ -51,14 +53,24 @@ func newSocket(c net.Conn) *socket {
 
 // isLoopback reports whether a is of this machine.
 func isLoopback(a net.Addr) bool {
-	t, ok := a.(*net.TCPAddr)
-	return ok && t.IP.IsLoopback()
+	switch a := a.(type) {
+	case *net.TCPAddr:
+		return a.IP.IsLoopback()
+	case *net.UnixAddr:
+		return true
+	}
+	return false
 }
 
 // Read reads from the network. During a dialogue it asks the system to
 // acknowledge at once: a server with Nagle's algorithm on keeps its next line
 // back until then, 40 ms for every exchange.
 func (s *socket) Read(p []byte) (int, error) {
+	if len(s.ahead) > 0 {
+		n := copy(p, s.ahead)
+		s.ahead = s.ahead[n:]
+		return n, nil
+	}
 	if s.lazy {
 		return s.tryRead(p)
 	}

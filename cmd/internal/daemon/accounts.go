@@ -42,17 +42,17 @@ func (as *accounts) fill(c *config.Config, store *auth.Store, metrics *auth.Metr
 		}
 	}
 	as.byName = make(map[string]*account, len(c.Accounts))
-	hashes := make(map[string]string, len(c.Accounts))
+	logins := make([]auth.Login, 0, len(c.Accounts))
 	for _, name := range slices.Sorted(maps.Keys(c.Accounts)) {
 		a := c.Accounts[name]
 		p := as.providers[a.Provider]
 		kept := auth.NewAccount(name, p.Provider, p.flow(a), store, log)
 		as.byName[name] = &account{Account: kept, provider: p, config: a, remedy: as.remedy(name)}
 		as.all = append(as.all, kept)
-		hashes[name] = a.PasswordHash
+		logins = append(logins, auth.Login{Account: name, User: name, Hash: a.PasswordHash})
 	}
 	var err error
-	as.passwords, err = auth.NewPasswords(hashes)
+	as.passwords, err = auth.NewPasswords(logins)
 	return err
 }
 
@@ -106,31 +106,30 @@ func Link(web *config.Web, account string) string {
 }
 
 // LogIn checks a local password.
-func (as *accounts) LogIn(ctx context.Context, provider, user, password string) (proxy.Account, error) {
-	name, err := as.passwords.Check(ctx, user, password)
+func (as *accounts) LogIn(ctx context.Context, a proxy.Attempt) (proxy.Login, error) {
+	l, err := as.passwords.Check(ctx, auth.Attempt{Protocol: a.Protocol, User: a.User, Password: a.Password, From: a.From})
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		return nil, proxy.Fail(proxy.TooManySessions, errors.New("too many passwords to check at once"))
+		return proxy.Login{}, proxy.Fail(proxy.TooManySessions, errors.New("too many passwords to check at once"))
 	case err != nil:
-		return nil, refusal(err)
+		return proxy.Login{}, refusal(err)
 	}
 	// What is told to the client is the same, whatever is wrong.
-	a := as.byName[name]
+	opened := as.byName[l.Account]
 	switch {
-	case !a.config.Enabled:
-		return nil, proxy.Fail(proxy.BadCredentials, fmt.Errorf("account %s is not enabled", name))
-	case provider != "" && a.provider.Name != provider:
-		return nil, proxy.Fail(proxy.BadCredentials,
-			fmt.Errorf("account %s is of provider %s, and this listener serves %s alone", name, a.provider.Name, provider))
+	case !opened.config.Enabled:
+		err = fmt.Errorf("account %s is not enabled", l.Account)
+	case a.Provider != "" && opened.provider.Name != a.Provider:
+		err = fmt.Errorf("account %s is of provider %s, and this listener serves %s alone", l.Account, opened.provider.Name, a.Provider)
 	}
-	return a, nil
+	if err != nil {
+		err = proxy.Fail(proxy.BadCredentials, err)
+	}
+	return proxy.Login{Account: opened, Label: l.Label, User: opened.config.User(a.Protocol)}, err
 }
 
 // Upstream is the server for protocol, or nil if there is none.
 func (a *account) Upstream(protocol string) *proxy.Upstream { return a.provider.upstreams[protocol] }
-
-// User is who the account is at the upstream of protocol.
-func (a *account) User(protocol string) string { return a.config.User(protocol) }
 
 // Token returns an access token other than stale.
 func (a *account) Token(ctx context.Context, stale string) (string, error) {
@@ -149,6 +148,8 @@ func refusal(err error) error {
 		return nil
 	case errors.Is(err, auth.ErrPassword):
 		return proxy.Fail(proxy.BadCredentials, err)
+	case errors.Is(err, auth.ErrGuesses):
+		return proxy.Fail(proxy.TooManyGuesses, err)
 	case errors.As(err, &e) && e.Kind == auth.Misconfigured:
 		return proxy.Fail(proxy.Misconfigured, err)
 	case errors.As(err, &e):

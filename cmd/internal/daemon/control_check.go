@@ -66,7 +66,7 @@ func (p *page) subject() doctor.Subject {
 		}
 	}
 	for _, protocol := range p.protocols() {
-		s.Upstreams = append(s.Upstreams, doctor.Upstream{Upstream: p.Upstream(protocol), Protocol: protocol, User: p.User(protocol)})
+		s.Upstreams = append(s.Upstreams, doctor.Upstream{Upstream: p.Upstream(protocol), Protocol: protocol, User: p.config.User(protocol)})
 	}
 	return s
 }

@@ -241,14 +241,14 @@ func TestLogIn(t *testing.T) {
 		{"unknown", "", "nobody@example.com", "secret", proxy.BadCredentials},
 		{"not enabled", "", "off@example.com", "secret", proxy.BadCredentials},
 	} {
-		a, err := d.accounts.LogIn(t.Context(), test.provider, test.user, test.password)
+		l, err := d.accounts.LogIn(t.Context(), proxy.Attempt{Protocol: "imap", Provider: test.provider, User: test.user, Password: test.password})
 		got := proxy.OK
 		var e *proxy.Error
 		if errors.As(err, &e) {
 			got = e.Result
 		}
-		if got != test.want || (got == proxy.OK) != (a != nil) {
-			t.Errorf("%s: %v, %v", test.name, a, err)
+		if got != test.want || got == proxy.OK && l.Account == nil {
+			t.Errorf("%s: %+v, %v", test.name, l, err)
 		}
 	}
 }
@@ -259,7 +259,7 @@ func TestLogInQueue(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 0)
 	defer cancel()
 	for range 100 { // a free turn and a context that is done are both ready
-		_, err := d.accounts.LogIn(ctx, "", "nobody@example.com", "secret")
+		_, err := d.accounts.LogIn(ctx, proxy.Attempt{User: "nobody@example.com", Password: "secret"})
 		var e *proxy.Error
 		if !errors.As(err, &e) {
 			t.Fatal(err)
