@@ -117,18 +117,6 @@ func checkPassword(s string) error {
 	return nil
 }
 
-// passwordHash never shows what it reads: it may be a password.
-func (t *table) passwordHash() string {
-	hash, ok := value[string](t, "password_hash")
-	if !ok {
-		return ""
-	}
-	if err := checkHash(hash); err != nil {
-		t.fault("password_hash", "%v", err)
-	}
-	return hash
-}
-
 // providerName reads the name of a provider, which must be there.
 func (t *table) providerName(providers map[string]*Provider) string {
 	name := t.text("provider", "")

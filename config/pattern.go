@@ -80,7 +80,8 @@ func (t *table) pattern(a *Account) *pattern {
 	return p
 }
 
-// passwordFile reads lines of a mailbox, a colon and a password hash.
+// passwordFile reads lines of a mailbox, a colon and a password hash. What follows
+// behind another colon is for other programs.
 func (t *table) passwordFile() (mailboxes []mailbox) {
 	path := t.text("password_file", "")
 	if path == "" {
@@ -97,6 +98,7 @@ func (t *table) passwordFile() (mailboxes []mailbox) {
 	}
 	empty := true
 	m := mailbox{file: path}
+	var doubts []Fault
 	for line := range strings.Lines(text) {
 		m.line++
 		line = strings.TrimSpace(line)
@@ -104,9 +106,14 @@ func (t *table) passwordFile() (mailboxes []mailbox) {
 			continue
 		}
 		empty = false
-		var colon bool
-		m.name, m.hash, colon = strings.Cut(line, ":")
-		switch err := checkHash(m.hash); {
+		name, rest, colon := strings.Cut(line, ":")
+		field, _, _ := strings.Cut(rest, ":")
+		hash, doubt, err := parseHash(field)
+		m.name, m.hash = name, hash
+		if doubt != "" {
+			doubts = append(doubts, m.fault("password hash: %s", doubt))
+		}
+		switch {
 		case !colon || oneLine(m.name) != nil:
 			t.file.faults = append(t.file.faults, m.fault("is not a mailbox, a colon and a password hash: alice@example.com:$argon2id$v=19$..."))
 		case err != nil:
@@ -117,6 +124,12 @@ func (t *table) passwordFile() (mailboxes []mailbox) {
 	}
 	if empty {
 		t.fault("password_file", "%s: there is no mailbox in it", path)
+	}
+	if n := len(doubts); n > 0 {
+		if n > 1 {
+			doubts[0].Message += fmt.Sprintf("; the same is to be said of %d more in this file", n-1)
+		}
+		t.file.warnings = append(t.file.warnings, doubts[0])
 	}
 	return mailboxes
 }
