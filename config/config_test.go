@@ -56,7 +56,7 @@ func TestEverythingGiven(t *testing.T) {
 	if s := own.ClientSecret.Reveal(); s != "file secret" {
 		t.Errorf("secret %q", s)
 	}
-	if w := c.Warnings; len(w) != 1 || w[0].Line != 80 {
+	if w := c.Warnings; len(w) != 1 || w[0].Line != 83 {
 		t.Error(Faults(w))
 	}
 	c.Providers, c.Warnings = nil, nil
@@ -66,16 +66,16 @@ func TestEverythingGiven(t *testing.T) {
 		StateDirectory: filepath.Join(dir, "good", "state"),
 		Store:          Store{false, Secret(testdata(t, "store.key"))},
 		Log:            Log{"debug", "json"},
-		Limits:         Limits{10, 5, 0, 0, 0, 5 * time.Second, 1500 * time.Millisecond, 24 * time.Hour, 0},
+		Limits:         Limits{10, 5, 3, 4, time.Second, 5 * time.Second, 1500 * time.Millisecond, 24 * time.Hour, 0},
 		Web:            &Web{"[::1]:1180", "https://mail.example.com/oauth"},
 		Metrics:        &Metrics{":9180"},
-		Listeners:      []Listener{{Protocol: "imap", Address: "127.0.0.2:1143", Provider: "own", Line: 23}, {Protocol: "smtp", Address: "[::1]:1143", Provider: "", Line: 28}},
+		Listeners:      []Listener{{Protocol: "imap", Address: "127.0.0.2:1143", Provider: "own", Line: 26}, {Protocol: "smtp", Address: "[::1]:1143", Provider: "", Line: 31}},
 		Accounts: map[string]*Account{
 			"alice@example.com": {
-				Name: "alice@example.com", Provider: "own", PasswordHash: hash, Line: 71,
+				Name: "alice@example.com", Provider: "own", PasswordHash: hash, Line: 74,
 				IMAPUser: "shared@example.com", SMTPUser: "delegate@example.com", POP3User: "pop", LoginHint: "delegate@example.com",
 			},
-			`bob"the"builder`: {Name: `bob"the"builder`, Provider: "outlook", PasswordHash: hash, Enabled: true, Line: 80, LoginHint: `bob"the"builder`},
+			`bob"the"builder`: {Name: `bob"the"builder`, Provider: "outlook", PasswordHash: hash, Enabled: true, Line: 83, LoginHint: `bob"the"builder`},
 		},
 	}
 	if !reflect.DeepEqual(c, rest) {
