@@ -21,7 +21,9 @@ func (t *table) accounts(providers map[string]*Provider) map[string]*Account {
 		if isPattern(a.name()) {
 			patterns = append(patterns, a.pattern(account))
 		} else {
-			a.checkWhole(providers[account.Provider])
+			account.Logins = a.logins()
+			account.SharedMailboxes = a.sharedMailboxes()
+			a.checkWhole(account, providers[account.Provider])
 			accounts[a.name()] = account
 			whole[strings.ToLower(a.name())] = account
 		}
@@ -81,14 +83,16 @@ func (t *table) checkAccountKeys(p *Provider) {
 
 // checkWhole tells what is wrong with the name and the keys of an account that
 // is written out in full. Its provider may be nil.
-func (t *table) checkWhole(p *Provider) {
+func (t *table) checkWhole(a *Account, p *Provider) {
 	name := t.name()
 	if err := checkMailbox(name); err != nil {
 		t.file.fault(t.place.at(), "%s: the name %v; write the mailbox's address", t.header(), err)
 	} else if p != nil && p.wholeAddresses() && !strings.Contains(name, "@") && !t.has("imap_user") {
 		t.file.warn(t.place.at(), "%s: %s knows its mailboxes by their whole addresses; write one, with its @", t.header(), p.Title)
 	}
-	t.require("password_hash", `whoever reached the port could log in; make one with "xoauthd hash-password"`)
+	if len(a.Logins) == 0 {
+		t.require("password_hash", fmt.Sprintf(`whoever reached the port could log in; make one with "xoauthd hash-password", or add [[%s]]`, append(t.path, "login")))
+	}
 	t.asked = append(t.asked, patternKeys...)
 	for _, key := range t.given(patternKeys...) {
 		t.fault(key, `only a pattern has one, such as [account."*@example.com"]`)
@@ -104,10 +108,33 @@ func checkMailbox(name string) error {
 		return errors.New("cannot be that of a page")
 	case strings.ContainsFunc(name, unicode.IsSpace):
 		return errors.New("must not hold a space")
+	case strings.Contains(name, `\`):
+		return errDivider
 	case at && (local == "" || domain == ""):
 		return errors.New("must have something on both sides of its @")
 	}
 	return nil
+}
+
+// errDivider is a name that would be taken apart when a client gives it.
+var errDivider = errors.New(`must not hold a \ or *, behind which a client names a shared mailbox`)
+
+// sharedMailboxes reads those that a client may name with its user name. One *
+// is for all.
+func (t *table) sharedMailboxes() []string {
+	names := t.texts("shared_mailboxes", nil)
+	if slices.Equal(names, []string{"*"}) {
+		return names
+	}
+	for i, name := range names {
+		line := t.place.key("shared_mailboxes").item(i).at()
+		if name == "*" {
+			t.file.fault(line, `shared_mailboxes: "*" is for any, and stands alone`)
+		} else if err := checkUser(name); err != nil {
+			t.file.fault(line, "shared_mailboxes: %q %v", name, err)
+		}
+	}
+	return names
 }
 
 func checkPassword(s string) error {

@@ -15,6 +15,7 @@ func (f *file) check(c *Config) {
 	f.checkPresence(c)
 	f.checkAddresses()
 	f.checkNames()
+	f.checkUsers(c.Accounts)
 	for _, l := range c.Listeners {
 		f.checkListener(l, c.Providers)
 	}
@@ -94,12 +95,17 @@ func (f *file) checkAccount(a *Account, name string, c *Config) {
 	if p == nil || !a.Enabled || len(c.Listeners) == 0 {
 		return
 	}
+	listens := map[string]bool{} // by protocol
 	for _, l := range c.Listeners {
-		if (l.Provider == "" || l.Provider == a.Provider) && p.Upstream(l.Protocol) != nil {
-			return
+		if l.Provider == "" || l.Provider == a.Provider {
+			listens[l.Protocol] = true
 		}
 	}
-	f.warn(a.Line, "[%s]: no listener serves its provider, %q", toml.Key{"account", name}, a.Provider)
+	if !slices.ContainsFunc(Protocols(), func(protocol string) bool { return listens[protocol] && p.Upstream(protocol) != nil }) {
+		f.warn(a.Line, "[%s]: no listener serves its provider, %q", toml.Key{"account", name}, a.Provider)
+		return
+	}
+	f.checkLogins(a, p, listens)
 }
 
 func byLine(accounts map[string]*Account) []*Account {

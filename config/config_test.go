@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -56,7 +57,7 @@ func TestEverythingGiven(t *testing.T) {
 	if s := own.ClientSecret.Reveal(); s != "file secret" {
 		t.Errorf("secret %q", s)
 	}
-	if w := c.Warnings; len(w) != 1 || w[0].Line != 83 {
+	if w := c.Warnings; len(w) != 1 || w[0].Line != 92 {
 		t.Error(Faults(w))
 	}
 	c.Providers, c.Warnings = nil, nil
@@ -74,8 +75,15 @@ func TestEverythingGiven(t *testing.T) {
 			"alice@example.com": {
 				Name: "alice@example.com", Provider: "own", PasswordHash: hash, Line: 74,
 				IMAPUser: "shared@example.com", SMTPUser: "delegate@example.com", POP3User: "pop", LoginHint: "delegate@example.com",
+				SharedMailboxes: []string{"info@example.com"},
+				Logins: []Login{{
+					Label: "scanner", User: "scanner1", PasswordHash: hash, Line: 84,
+					Protocols: []string{"smtp"},
+					Networks:  []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")},
+					Ends:      time.Date(2027, 1, 1, 12, 0, 0, 0, time.UTC),
+				}},
 			},
-			`bob"the"builder`: {Name: `bob"the"builder`, Provider: "outlook", PasswordHash: hash, Enabled: true, Line: 83, LoginHint: `bob"the"builder`},
+			`bob"the"builder`: {Name: `bob"the"builder`, Provider: "outlook", PasswordHash: hash, Enabled: true, Line: 92, LoginHint: `bob"the"builder`},
 		},
 	}
 	if !reflect.DeepEqual(c, rest) {

@@ -153,7 +153,7 @@ func TestExampleNamesEveryKey(t *testing.T) {
 	}
 	example := readExample(t)
 	for key := range known {
-		named := regexp.MustCompile(`(?m)(^|[#{,] *)` + key + ` *=|^\[*` + key + `[\].]`)
+		named := regexp.MustCompile(`(?m)(^|[#{,] *)` + key + ` *=|^\[*` + key + `[\].]|\.` + key + `\]\]`)
 		if !named.MatchString(example) {
 			t.Errorf("%s is not in example.toml", key)
 		}

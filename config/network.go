@@ -83,6 +83,33 @@ func (e endpoint) ip() netip.Addr {
 	return ip.Unmap()
 }
 
+// networks reads networks, of which an address alone is one.
+func (t *table) networks(key string) (networks []netip.Prefix) {
+	for i, s := range t.texts(key, nil) {
+		network, err := parseNetwork(s)
+		if err != nil && oneLine(s) == nil { // else it has been told
+			t.file.fault(t.place.key(key).item(i).at(), "%s: %v", key, err)
+		}
+		networks = append(networks, network)
+	}
+	return networks
+}
+
+func parseNetwork(s string) (netip.Prefix, error) {
+	if ip, err := netip.ParseAddr(s); err == nil && ip.Zone() == "" {
+		ip = ip.Unmap()
+		return netip.PrefixFrom(ip, ip.BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(s)
+	switch {
+	case err != nil || p.Addr().Is4In6():
+		return p, fmt.Errorf("%q is not an IP address or a network, such as 192.0.2.7 or 192.0.2.0/24", s)
+	case p != p.Masked():
+		return p, fmt.Errorf("%s is an address in the network %s; write the one or the other", s, p.Masked())
+	}
+	return p, nil
+}
+
 // url reads a URL that may carry secrets: it is https, or leads to this
 // machine.
 func (t *table) url(key, def string) string {

@@ -13,8 +13,12 @@ import (
 // own.
 const maxAccounts = 10_000
 
-// patternKeys are the keys of a pattern alone.
-var patternKeys = []string{"password_file", "mailboxes"}
+// The keys of a pattern alone, and of an account alone that is written out in
+// full.
+var (
+	patternKeys = []string{"password_file", "mailboxes"}
+	wholeKeys   = []string{"login", "shared_mailboxes"}
+)
 
 // A pattern is an account for several mailboxes of a domain. Its grants open all
 // of them, so that who may log in, and where, must be written down.
@@ -51,6 +55,7 @@ func isPattern(name string) bool { return strings.Contains(name, "*") }
 // pattern reads the mailboxes of a pattern, either from a file that has a
 // password for each, or from a list that shares one.
 func (t *table) pattern(a *Account) *pattern {
+	t.asked = append(t.asked, wholeKeys...)
 	domain, ok := strings.CutPrefix(a.Name, "*@")
 	if !ok || domain == "" || strings.ContainsAny(domain, "*@ ") {
 		t.file.fault(t.place.at(), `%s: the one use of * is for all mailboxes of a domain, as in [account."*@example.com"]`, t.header())
@@ -59,6 +64,9 @@ func (t *table) pattern(a *Account) *pattern {
 	}
 	for _, key := range t.given("imap_user", "smtp_user", "pop3_user") {
 		t.fault(key, "means nothing for a pattern, whose mailboxes log in as themselves; write an account in full for another")
+	}
+	for _, key := range t.given(wholeKeys...) {
+		t.fault(key, "means nothing for a pattern, whose mailboxes have one password each and open themselves alone; write an account in full for more")
 	}
 	t.keepOne("password", "password_file", "password_hash")
 	names := t.texts("mailboxes", nil)

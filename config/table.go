@@ -238,7 +238,7 @@ func (t *table) tableList(key string) (tables []*table) {
 			add(i, v)
 		}
 	default:
-		t.fault(key, "write it with two brackets, [[%s]], once for each", key)
+		t.fault(key, "write it with two brackets, [[%s]], once for each", append(t.path, key))
 	}
 	return tables
 }
