@@ -114,12 +114,15 @@ func (p *panicked) where() string {
 func failure(err error) *Error {
 	var e *Error
 	var violation wire.Violation
+	var noTLS *wire.TLSError
 	var network net.Error
 	switch {
 	case errors.As(err, &e):
 		return e
 	case errors.As(err, &violation):
 		return &Error{Result: Violation, Detail: violation.Error(), Err: err}
+	case errors.As(err, &noTLS):
+		return &Error{Result: TLSFailed, Err: err}
 	case errors.Is(err, wire.ErrInterrupted):
 		return &Error{Result: Stopping, Err: err}
 	case errors.Is(err, os.ErrDeadlineExceeded):

@@ -40,6 +40,7 @@ var (
 	ErrTooMuch     = Violation(fmt.Sprintf("more than %d lines or %d octets before login", MaxLines, MaxOctets))
 	ErrBareLF      = Violation("line ends in LF instead of CRLF")
 	ErrTLS         = Violation("TLS on a plaintext port: set encryption to none here")
+	ErrTLSEarly    = Violation("TLS on a port that begins in plain text: set encryption to STARTTLS here")
 
 	// ErrHTTP is worse than a mistake: a web page can make a browser send a
 	// request here, with commands of another protocol in its body.
@@ -84,6 +85,7 @@ type Conn struct {
 
 	offered  *tls.Config // with which the peer may begin TLS; nil if it may not
 	required bool        // that it does so, before it logs in
+	silent   bool        // nothing more is sent: it would not be understood
 
 	lines, octets int      // read so far
 	hidden        []string // what is not told of what the peer says
@@ -146,6 +148,9 @@ func (c *Conn) ReadLine() (string, error) {
 	}
 	if c.lines == 0 && !c.Secure() {
 		if first, err := c.in.Peek(1); err == nil && first[0] == recordHandshake {
+			if c.OffersTLS() {
+				return "", ErrTLSEarly
+			}
 			return "", ErrTLS
 		}
 	}

@@ -24,8 +24,10 @@ type tape struct {
 	in io.Reader
 }
 
-func (c *tape) Read(p []byte) (int, error)      { return c.in.Read(p) }
-func (c *tape) SetReadDeadline(time.Time) error { return nil }
+func (c *tape) Read(p []byte) (int, error)       { return c.in.Read(p) }
+func (c *tape) Write(p []byte) (int, error)      { return len(p), nil }
+func (c *tape) SetReadDeadline(time.Time) error  { return nil }
+func (c *tape) SetWriteDeadline(time.Time) error { return nil }
 
 // pipe returns a Conn and its peer, who has said text.
 func pipe(t *testing.T, text string) (*Conn, net.Conn) {

@@ -10,17 +10,15 @@ import (
 // from one peer must not become a line of its own at the other.
 func (c *Conn) Printf(format string, args ...any) {
 	line := fmt.Sprintf(format, args...)
-	c.trace(true, line)
-	c.print(line)
+	c.PrintSecret(line, line)
 }
 
 // PrintSecret writes one line of which the trace says only shown.
 func (c *Conn) PrintSecret(line, shown string) {
+	if c.silent {
+		return
+	}
 	c.trace(true, shown)
-	c.print(line)
-}
-
-func (c *Conn) print(line string) {
 	c.out = append(c.out, oneLine.Replace(line)...)
 	c.out = append(c.out, "\r\n"...)
 }

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"math"
 	"net"
 	"syscall"
 	"time"
@@ -30,10 +31,11 @@ type socket struct {
 	lazy bool
 
 	ahead []byte // what was read already, and is the beginning of TLS
+	left  int    // octets that may yet be read, if not lazy
 }
 
 func newSocket(c net.Conn) *socket {
-	s := &socket{Conn: c}
+	s := &socket{Conn: c, left: math.MaxInt}
 	if t, ok := c.(*net.TCPConn); ok {
 		t.SetKeepAliveConfig(KeepAlive)
 	}
@@ -74,10 +76,15 @@ func (s *socket) Read(p []byte) (int, error) {
 	if s.lazy {
 		return s.tryRead(p)
 	}
+	if s.left <= 0 {
+		return 0, ErrTooMuch
+	}
 	if s.raw != nil {
 		setQuickAck(s.raw)
 	}
-	return s.Conn.Read(p)
+	n, err := s.Conn.Read(p[:min(len(p), s.left)])
+	s.left -= n
+	return n, err
 }
 
 // errWouldBlock says that there is nothing to read now. It is temporary in the

@@ -5,22 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"os"
 	"time"
-
-	"github.com/pires/go-proxyproto"
 )
 
-// What a peer can do wrong before, or with, TLS.
-var (
-	// ErrInjected is what whoever can write into a plain connection does, to have
-	// it taken for what the client says inside TLS (CVE-2011-0411).
-	ErrInjected = Violation("something was sent together with the command that begins TLS, and before it")
-
-	// ErrNoProxy is a peer that is to speak the PROXY protocol, and does not.
-	ErrNoProxy = Violation("no header of the PROXY protocol")
-)
+// ErrInjected is what whoever can write into a plain connection does, to have it
+// taken for what the client says inside TLS (CVE-2011-0411).
+const ErrInjected = Violation("something was sent together with the command that begins TLS, and before it")
 
 // OfferTLS lets the peer, a client, begin TLS with config by the command of its
 // protocol. If that is required, there is no login before.
@@ -34,9 +27,10 @@ func (c *Conn) OffersTLS() bool { return c.offered != nil && !c.Secure() }
 // NeedsTLS reports whether the peer has to begin TLS before it may log in.
 func (c *Conn) NeedsTLS() bool { return c.required && !c.Secure() }
 
-// AcceptTLS begins TLS as the server, after a line that says so. Octets that
-// have arrived already are from whoever could write into the plain connection:
-// then nothing is said, and the error is ErrInjected.
+// AcceptTLS begins TLS as the server, with what is offered, after a line that
+// says so. Octets that have arrived already are from whoever could write into the
+// plain connection: then that line is not sent, and the error is ErrInjected.
+// Otherwise it is as BeginTLS says.
 func (c *Conn) AcceptTLS(goAhead string) error {
 	if c.in.Buffered() > 0 {
 		return ErrInjected
@@ -46,23 +40,36 @@ func (c *Conn) AcceptTLS(goAhead string) error {
 }
 
 // BeginTLS begins TLS as the server. What has arrived already is its beginning.
+// The handshake has the time of one step, and its octets count among those that
+// a peer may send. The error is a *TLSError if the peer and we cannot come
+// together. After an error nothing more is sent.
 func (c *Conn) BeginTLS(config *tls.Config) error {
+	err := c.beginTLS(config)
+	c.silent = err != nil
+	return err
+}
+
+func (c *Conn) beginTLS(config *tls.Config) error {
 	if err := c.await(); err != nil {
 		return err
 	}
 	if err := c.awaitSent(); err != nil {
 		return err
 	}
+	before := c.octets
 	if n := c.in.Buffered(); n > 0 {
 		c.socket.ahead = make([]byte, n)
 		io.ReadFull(c.in, c.socket.ahead) // cannot fail: they are in memory
+		c.octets += n
 	}
+	c.socket.left = MaxOctets - c.octets
 	t := tls.Server(c.socket, config)
-	if err := t.Handshake(); err != nil {
-		return fmt.Errorf("TLS: %w", c.readError(err, 0))
+	err := t.Handshake()
+	c.octets, c.socket.left = MaxOctets-c.socket.left, math.MaxInt
+	if err != nil {
+		return c.tlsError(err, c.octets > before)
 	}
-	c.conn = t
-	c.in.Reset(t)
+	c.enter(t)
 	return nil
 }
 
@@ -82,9 +89,16 @@ func (c *Conn) StartTLS(config *tls.Config) error {
 	if err := t.Handshake(); err != nil {
 		return c.readError(err, 0)
 	}
+	c.enter(t)
+	return nil
+}
+
+// enter goes on inside t.
+func (c *Conn) enter(t *tls.Conn) {
 	c.conn = t
 	c.in.Reset(t)
-	return nil
+	s := t.ConnectionState()
+	c.trace(false, fmt.Sprintf("(%s begins, with %s, for %q)", tls.VersionName(s.Version), tls.CipherSuiteName(s.CipherSuite), s.ServerName))
 }
 
 // Secure reports whether the connection is inside TLS.
@@ -114,23 +128,4 @@ func (c *Conn) BeginsTLS(d time.Duration) (bool, error) {
 		return false, nil
 	}
 	return false, c.readError(err, 0)
-}
-
-// ReadProxyHeader reads what a load balancer sends before all else: whose
-// connection it passes on, by version 1 or 2 of the PROXY protocol. It is nil if
-// the connection is the load balancer's own, to see whether we are well.
-func (c *Conn) ReadProxyHeader() (client net.Addr, err error) {
-	if err := c.await(); err != nil {
-		return nil, err
-	}
-	header, err := proxyproto.Read(c.in)
-	switch {
-	case errors.Is(err, proxyproto.ErrNoProxyProtocol):
-		return nil, ErrNoProxy
-	case err != nil:
-		return nil, c.readError(err, 0)
-	case header.Command.IsLocal():
-		return nil, nil
-	}
-	return header.SourceAddr, nil
 }

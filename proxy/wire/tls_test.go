@@ -1,0 +1,290 @@
+package wire
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/xoauthd/xoauthd/internal/ca"
+)
+
+// ends returns what a server and a client need to trust each other.
+func ends(t testing.TB) (server, client *tls.Config) {
+	t.Helper()
+	authority, err := ca.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate, err := authority.Issue("localhost")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{certificate}},
+		&tls.Config{RootCAs: authority.Pool(), ServerName: "localhost"}
+}
+
+// beside runs f until the test ends.
+func beside(t *testing.T, f func()) {
+	var running sync.WaitGroup
+	running.Go(f)
+	t.Cleanup(running.Wait)
+}
+
+// A relay goes on where a dialogue inside TLS ended, and either end may stop
+// sending before the other, wherever the handshake's beginning was read.
+func TestBeginTLS(t *testing.T) {
+	server, client := ends(t)
+	ours, peer := tcp(t)
+	c := New(ours, time.Minute)
+	var traced []string
+	c.Trace = func(_ bool, line string) { traced = append(traced, line) }
+	beside(t, func() {
+		inside := tls.Client(peer, client)
+		io.WriteString(inside, "a LOGIN\r\nahead")
+		inside.CloseWrite()
+		told, err := io.ReadAll(inside)
+		if string(told) != "OK\r\n"+strings.Repeat("x", 1<<20) || err != nil {
+			t.Errorf("told %d octets, %v", len(told), err)
+		}
+		peer.Close()
+	})
+	if begins, err := c.BeginsTLS(time.Minute); !begins || err != nil {
+		t.Fatal(begins, err)
+	}
+	if c.in.Buffered() == 0 || c.Secure() || c.TLS() != nil {
+		t.Error("TLS has begun before its time")
+	}
+	if err := c.BeginTLS(server); err != nil {
+		t.Fatal(err)
+	}
+	if state := c.TLS(); !c.Secure() || state == nil || state.ServerName != "localhost" {
+		t.Errorf("inside %+v", state)
+	}
+	if want := `(TLS 1.3 begins, with TLS_AES_128_GCM_SHA256, for "localhost")`; len(traced) != 1 || traced[0] != want {
+		t.Errorf("traced %q", traced)
+	}
+	if line, err := c.ReadLine(); line != "a LOGIN" || err != nil {
+		t.Fatalf("%q, %v", line, err)
+	}
+	c.Printf("OK")
+	s, err := c.Stream()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := receiveAll(s, 100); string(got) != "ahead" || err != io.EOF {
+		t.Errorf("%q, %v", got, err)
+	}
+	if _, err := s.Write(bytes.Repeat([]byte("x"), 1<<20)); err != nil {
+		t.Error(err)
+	}
+	if err := s.CloseWrite(); err != nil {
+		t.Error(err)
+	}
+	s.Close()
+}
+
+// A stream inside TLS receives what comes in pieces of records, and in many.
+func TestStreamServesTLS(t *testing.T) {
+	server, client := ends(t)
+	ours, peer := tcp(t)
+	sent := bytes.Repeat([]byte("0123456789"), 50_000)
+	beside(t, func() {
+		inside := tls.Client(pieces{peer}, client)
+		inside.Write(sent)
+		peer.Close()
+	})
+	c := New(ours, time.Minute)
+	if err := c.BeginTLS(server); err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.Stream()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := receiveAll(s, len(sent)+1)
+	if !bytes.Equal(got, sent) || err != io.EOF {
+		t.Errorf("%d octets of %d, %v", len(got), len(sent), err)
+	}
+}
+
+// pieces is a connection that writes a little at a time.
+type pieces struct{ net.Conn }
+
+func (c pieces) Write(p []byte) (n int, err error) {
+	for n < len(p) && err == nil {
+		var m int
+		m, err = c.Conn.Write(p[n:min(n+1000, len(p))])
+		n += m
+	}
+	return n, err
+}
+
+func TestAcceptTLS(t *testing.T) {
+	server, client := ends(t)
+	c, peer := pipe(t, "STARTTLS\r\n")
+	c.OfferTLS(server, true)
+	if !c.OffersTLS() || !c.NeedsTLS() {
+		t.Error("TLS is not offered, or not required")
+	}
+	if _, err := c.ReadLine(); err != nil {
+		t.Fatal(err)
+	}
+	beside(t, func() {
+		if line, err := bufio.NewReaderSize(peer, 16).ReadString('\n'); line != "go ahead\r\n" {
+			t.Errorf("%q, %v", line, err)
+		}
+		if err := tls.Client(peer, client).Handshake(); err != nil {
+			t.Error(err)
+		}
+		io.Copy(io.Discard, peer)
+	})
+	if err := c.AcceptTLS("go ahead"); err != nil {
+		t.Error(err)
+	}
+	if c.OffersTLS() || c.NeedsTLS() {
+		t.Error("TLS is offered inside TLS, or required")
+	}
+	c.Close()
+}
+
+// Where something is injected, TLS does not begin, and the client can be told.
+func TestAcceptTLSInjected(t *testing.T) {
+	tape := &tape{in: strings.NewReader("STARTTLS\r\nx")}
+	c := New(tape, time.Second)
+	if _, err := c.ReadLine(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.AcceptTLS("go ahead"); err != ErrInjected || len(c.out) > 0 || c.Secure() {
+		t.Errorf("%v; %q is sent", err, c.out)
+	}
+	if c.Printf("bye"); string(c.out) != "bye\r\n" {
+		t.Errorf("%q is sent", c.out)
+	}
+}
+
+// After a handshake that failed nothing is sent: it would be neither TLS nor
+// expected.
+func TestSilentAfterTLS(t *testing.T) {
+	server, _ := ends(t)
+	ours, peer := tcp(t)
+	io.WriteString(peer, "a LOGIN joe s3cret\r\n")
+	c := New(ours, time.Minute)
+	c.Trace = func(_ bool, line string) { t.Errorf("traced %q", line) }
+	var failed *TLSError
+	if err := c.BeginTLS(server); !errors.As(err, &failed) {
+		t.Fatal(err)
+	}
+	c.Printf("* BYE")
+	peer.CloseWrite()
+	c.Linger()
+	c.Close()
+	if told, err := io.ReadAll(peer); len(told) > 0 || err != nil {
+		t.Errorf("told %q, %v", told, err)
+	}
+}
+
+// What a client may take for a handshake is bounded, however it says it.
+func TestTLSBounds(t *testing.T) {
+	hello := "\x01\x00\xff\xff" + strings.Repeat("x", 1<<18) // longer than all that may be said
+	var records strings.Builder
+	for len(hello) > 0 {
+		n := min(len(hello), 1000)
+		records.WriteString("\x16\x03\x01" + string([]byte{byte(n >> 8), byte(n)}) + hello[:n])
+		hello = hello[n:]
+	}
+	in := strings.NewReader(records.String())
+	c := New(&tape{in: in}, time.Second)
+	if err := c.BeginTLS(new(tls.Config)); !errors.Is(err, ErrTooMuch) {
+		t.Error(err)
+	}
+	if read := int(in.Size()) - in.Len(); read > MaxOctets {
+		t.Errorf("%d octets are read", read)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		ours, peer := net.Pipe()
+		defer ours.Close()
+		start := time.Now()
+		beside(t, func() {
+			for _, octet := range records.String() {
+				if _, err := peer.Write([]byte{byte(octet)}); err != nil {
+					return
+				}
+				time.Sleep(time.Second)
+			}
+		})
+		c := New(ours, 20*time.Second)
+		c.SetEnd(start.Add(10 * time.Second))
+		err := c.BeginTLS(new(tls.Config))
+		if d := time.Since(start); d != 10*time.Second || !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%v after %v", err, d)
+		}
+		peer.Close()
+	})
+}
+
+func TestBeginsTLS(t *testing.T) {
+	for _, test := range []struct {
+		name, said string
+		after      time.Duration
+		begins     bool
+		err        error
+		takes      time.Duration
+	}{
+		{"TLS", "\x16\x03", time.Second, true, nil, time.Second},
+		{"a command", "EHLO", time.Second, false, nil, time.Second},
+		{"silence", "", time.Hour, false, nil, 2 * time.Second},
+		{"TLS too late", "\x16\x03", 3 * time.Second, false, nil, 2 * time.Second},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ours, peer := net.Pipe()
+				defer peer.Close()
+				defer ours.Close()
+				start := time.Now()
+				say := time.AfterFunc(test.after, func() { io.WriteString(peer, test.said) })
+				defer say.Stop()
+				c := New(ours, time.Minute)
+				begins, err := c.BeginsTLS(2 * time.Second)
+				if d := time.Since(start); begins != test.begins || err != test.err || d != test.takes {
+					t.Errorf("%v, %v after %v", begins, err, d)
+				}
+			})
+		})
+	}
+	gone := New(&tape{in: strings.NewReader("")}, time.Second)
+	if _, err := gone.BeginsTLS(time.Second); err != io.EOF {
+		t.Error(err)
+	}
+}
+
+// Who waits for the first octet can be interrupted, and has no more time than the
+// dialogue.
+func TestBeginsTLSEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, peer := net.Pipe()
+		defer peer.Close()
+		defer ours.Close()
+		c := New(ours, time.Minute)
+		c.SetEnd(time.Now().Add(time.Second))
+		if _, err := c.BeginsTLS(2 * time.Second); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Error(err)
+		}
+		c = New(ours, time.Minute)
+		time.AfterFunc(time.Second, c.Interrupt)
+		if _, err := c.BeginsTLS(2 * time.Second); err != ErrInterrupted {
+			t.Error(err)
+		}
+		if err := c.BeginTLS(new(tls.Config)); err != ErrInterrupted {
+			t.Error(err)
+		}
+	})
+}
