@@ -31,9 +31,10 @@ type client interface {
 
 // A protocol is what differs between protocols for a session.
 type protocol struct {
-	// server begins the dialogue with a client. extensions returns those of the
-	// upstream; hello is what the client called itself.
-	server func(c *wire.Conn, extensions func(hello string) []string) server
+	// server begins the dialogue with a client that may log in by mechanisms.
+	// extensions returns those of the upstream; hello is what the client called
+	// itself.
+	server func(c *wire.Conn, mechanisms []string, extensions func(hello string) []string) server
 
 	// client begins the dialogue with an upstream, with STARTTLS if config is
 	// not nil.
@@ -57,8 +58,8 @@ type protocol struct {
 // protocols are those that a Listener may speak.
 var protocols = map[string]*protocol{
 	"imap": {
-		server: func(c *wire.Conn, extensions func(string) []string) server {
-			return imapdialogue.NewServer(c, extensions(""))
+		server: func(c *wire.Conn, mechanisms []string, extensions func(string) []string) server {
+			return imapdialogue.NewServer(c, mechanisms, extensions(""))
 		},
 		client: func(c *wire.Conn, config *tls.Config, _ string) (client, error) {
 			return imapdialogue.NewClient(c, config)
@@ -67,8 +68,8 @@ var protocols = map[string]*protocol{
 		open:   func(c client) error { return c.(*imapdialogue.Client).Examine() },
 	},
 	"smtp": {
-		server: func(c *wire.Conn, extensions func(string) []string) server {
-			return smtpdialogue.NewServer(c, extensions)
+		server: func(c *wire.Conn, mechanisms []string, extensions func(string) []string) server {
+			return smtpdialogue.NewServer(c, mechanisms, extensions)
 		},
 		client: func(c *wire.Conn, config *tls.Config, hello string) (client, error) {
 			return smtpdialogue.NewClient(c, config, hello)
@@ -79,8 +80,8 @@ var protocols = map[string]*protocol{
 		early:  true,
 	},
 	"pop3": {
-		server: func(c *wire.Conn, extensions func(string) []string) server {
-			return pop3dialogue.NewServer(c, extensions(""))
+		server: func(c *wire.Conn, mechanisms []string, extensions func(string) []string) server {
+			return pop3dialogue.NewServer(c, mechanisms, extensions(""))
 		},
 		client: func(c *wire.Conn, config *tls.Config, _ string) (client, error) {
 			return pop3dialogue.NewClient(c, config)

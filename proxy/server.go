@@ -18,6 +18,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/xoauthd/xoauthd/proxy/sasl"
 	"github.com/xoauthd/xoauthd/proxy/wire"
 )
 
@@ -81,6 +82,14 @@ type Listener struct {
 	// OwnTokens lets clients log in with access tokens of their own, which are
 	// passed on to the only upstream.
 	OwnTokens bool
+}
+
+// mechanisms are those that clients may log in by.
+func (l *Listener) mechanisms() []string {
+	if l.OwnTokens {
+		return sasl.OwnTokens
+	}
+	return sasl.Passwords
 }
 
 // A Begin is when a client begins TLS.
@@ -194,6 +203,9 @@ func (s *Server) serve(stopping, life context.Context, c net.Conn, l *Listener) 
 	x.client = wire.New(c, s.Limits.LogIn)
 	x.client.Trace = x.tracer("client")
 	x.client.SetEnd(x.record.start.Add(s.Limits.LogIn))
+	if l.TLS != nil && l.Begin != ImplicitTLS {
+		x.client.OfferTLS(l.TLS, l.RequireTLS)
+	}
 	err := guard(func() error { return x.run(life) })
 	s.Metrics.end(x.record, err)
 	if r := x.record.result(err); s.Log.Enabled(life, r.level()) {

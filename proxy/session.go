@@ -39,7 +39,7 @@ func (s *session) run(ctx context.Context) error {
 	// When xoauthd stops, a client that has not logged in is told so.
 	defer context.AfterFunc(s.stopping, s.client.Interrupt)()
 
-	front := s.protocol.server(s.client, func(hello string) []string { return s.extensions(ctx, hello) })
+	front := s.protocol.server(s.client, s.l.mechanisms(), func(hello string) []string { return s.extensions(ctx, hello) })
 	leave, ok := s.counts.admit(s, s.Limits.Sessions)
 	if !ok {
 		return s.bye(front, s.tooMany())

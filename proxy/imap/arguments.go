@@ -48,16 +48,16 @@ func (a *arguments) quoted() (string, error) {
 		case '\\':
 			i++
 			if i == len(a.line) || (a.line[i] != '"' && a.line[i] != '\\') {
-				return "", a.s.refused(a.line, `in quotes, \ goes before " and \ only`)
+				return "", a.s.bad(a.line, `in quotes, \ goes before " and \ only`)
 			}
 			text.WriteByte(a.line[i])
 		case 0, '\r':
-			return "", a.s.refused(a.line, "control character in quotes")
+			return "", a.s.bad(a.line, "control character in quotes")
 		default:
 			text.WriteByte(b)
 		}
 	}
-	return "", a.s.refused(a.line, "quotes are not closed")
+	return "", a.s.bad(a.line, "quotes are not closed")
 }
 
 // literal reads a literal, and then the line that the command goes on in.
@@ -65,9 +65,9 @@ func (a *arguments) literal() (string, error) {
 	l := literal(a.line)
 	switch {
 	case l == nil || l.text != a.line:
-		return "", a.s.refused(a.line, "a literal is {octets} at the end of the line")
+		return "", a.s.bad(a.line, "a literal is {octets} at the end of the line")
 	case l.octets > maxLiteral:
-		return "", a.s.refused(a.line, "literal longer than "+strconv.Itoa(maxLiteral)+" octets")
+		return "", a.s.bad(a.line, "literal longer than "+strconv.Itoa(maxLiteral)+" octets")
 	}
 	if l.synchronizing {
 		a.s.c.Printf("+ go on")
@@ -81,7 +81,7 @@ func (a *arguments) literal() (string, error) {
 	}
 	a.s.c.Heard("(literal and what follows)")
 	if strings.ContainsAny(string(octets), "\x00\r\n") {
-		return "", a.s.refused(a.line, "control character in literal")
+		return "", a.s.bad(a.line, "control character in literal")
 	}
 	return string(octets), nil
 }
@@ -107,7 +107,7 @@ func (a *arguments) wrong() error {
 	if a.line != "" && !isAstringChar(a.line[0]) {
 		why += `; in quotes if there is a space in it, or one of (){%*"\`
 	}
-	return a.s.refused(a.line, why)
+	return a.s.bad(a.line, why)
 }
 
 // A literalHead announces a literal (RFC 9051 section 4.3).

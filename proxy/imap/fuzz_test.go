@@ -1,69 +1,30 @@
 package imap
 
 import (
-	"bytes"
+	"crypto/tls"
 	"fmt"
-	"net"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
+	"github.com/xoauthd/xoauthd/internal/tape"
 	"github.com/xoauthd/xoauthd/proxy/sasl"
 	"github.com/xoauthd/xoauthd/proxy/wire"
 )
 
-// A tape is a connection whose peer has said everything already.
-type tape struct {
-	net.Conn
-	in   *strings.Reader
-	sent bytes.Buffer
-}
-
-func (c *tape) Read(p []byte) (int, error)       { return c.in.Read(p) }
-func (c *tape) Write(p []byte) (int, error)      { return c.sent.Write(p) }
-func (c *tape) SetReadDeadline(time.Time) error  { return nil }
-func (c *tape) SetWriteDeadline(time.Time) error { return nil }
-
-// play returns a connection to a peer that says text.
-func play(text string) (*tape, *wire.Conn) {
-	c := &tape{in: strings.NewReader(text)}
-	return c, wire.New(c, time.Second)
-}
-
-// seeds adds what a peer, C or U, says in each of the dialogues.
-func seeds(f *testing.F, peer string) {
-	files, err := filepath.Glob("../testdata/imap-*.dialog")
-	if err != nil || len(files) == 0 {
-		f.Fatal("no dialogues", err)
-	}
-	for _, file := range files {
-		script, err := os.ReadFile(file)
-		if err != nil {
-			f.Fatal(err)
-		}
-		var said strings.Builder
-		for line := range strings.Lines(string(script)) {
-			if text, ok := strings.CutPrefix(line, peer+"> "); ok {
-				said.WriteString(strings.TrimSuffix(text, "\n") + "\r\n")
-			}
-		}
-		f.Add(said.String())
-	}
-}
-
 // serve runs a whole session with a client that says text and is never let in.
-func serve(text string) (sent string, tried []sasl.Credentials) {
-	c, conn := play(text)
-	s := NewServer(conn, nil)
+func serve(text string, starttls, required bool) (sent string, tried []sasl.Credentials) {
+	c, conn := tape.Play(text)
+	if starttls {
+		conn.OfferTLS(new(tls.Config), required)
+	}
+	s := NewServer(conn, sasl.OwnTokens, nil)
 	s.Greet()
 	for {
 		credentials, err := s.ReadLogin()
 		if err != nil {
 			s.Bye("X", err.Error())
-			return c.sent.String(), tried
+			return c.Told(), tried
 		}
 		tried = append(tried, credentials)
 		s.Refuse("X", "no")
@@ -71,17 +32,23 @@ func serve(text string) (sent string, tried []sasl.Credentials) {
 }
 
 // FuzzServer: whatever a client says, the session ends, what it is told are
-// lines, and names hold nothing that could break out of one.
+// lines, and names hold nothing that could break out of one. Where TLS is
+// required, nobody logs in without, or is asked for a password.
 func FuzzServer(f *testing.F) {
-	seeds(f, "C")
-	f.Add("a LOGIN {3}\r\njoe {3+}\r\nxyz\r\n")
-	f.Fuzz(func(t *testing.T, text string) {
-		sent, tried := serve(text)
+	for _, said := range append(tape.Seeds(f, "../testdata", "imap", "C"), "a LOGIN {3}\r\njoe {3+}\r\nxyz\r\n") {
+		f.Add(said, false, false)
+		f.Add(said, true, true)
+	}
+	f.Fuzz(func(t *testing.T, text string, starttls, required bool) {
+		sent, tried := serve(text, starttls, required)
 		if n := strings.Count(sent, "\n"); n > 3*wire.MaxLines || n != strings.Count(sent, "\r\n") || n != strings.Count(sent, "\r") {
 			t.Errorf("%d lines: %.200q", n, sent)
 		}
 		if len(sent) > len(text)+wire.MaxLines*300 {
 			t.Errorf("%d octets for %d", len(sent), len(text))
+		}
+		if starttls && required && (len(tried) > 0 || strings.Contains(sent, "\r\n+ ")) {
+			t.Errorf("in the clear: %+v, %.200q", tried, sent)
 		}
 		for _, c := range tried {
 			if strings.ContainsAny(c.User+c.Password, "\r\n") && !strings.Contains(strings.ToUpper(text), "AUTHENTICATE") {
@@ -96,17 +63,18 @@ func FuzzServer(f *testing.F) {
 func FuzzLiteral(f *testing.F) {
 	for _, command := range []string{"a LOGIN ", "a LOGIN joe ", "a LOGIN {3}", `a LOGIN "`, "a APPEND INBOX ", "a ID (",
 		"a AUTHENTICATE PLAIN ", "a NOOP ", "", "a ", "a LOGOUT ", "a LOGIN joe s3cret ", "a STARTTLS ~"} {
-		f.Add(command, "", "", false)
-		f.Add(command, strings.Repeat("x", 4096), "", true)
+		f.Add(command, "", "", false, false)
+		f.Add(command, "", "", false, true)
+		f.Add(command, strings.Repeat("x", 4096), "", true, false)
 	}
-	f.Fuzz(func(t *testing.T, command, before, after string, zeros bool) {
+	f.Fuzz(func(t *testing.T, command, before, after string, zeros, required bool) {
 		command = strings.NewReplacer("\r", "", "\n", "").Replace(command)
 		literal := before + "\r\nzz9 NOOP\r\n" + after
 		head := fmt.Sprintf("{%d+}", len(literal))
 		if zeros {
 			head = "{000" + head[1:]
 		}
-		sent, _ := serve(command + head + "\r\n" + literal)
+		sent, _ := serve(command+head+"\r\n"+literal, required, required)
 		if len(command)+len(head) < wire.MaxLine && strings.Contains(sent, "\r\nzz9 ") {
 			t.Errorf("%q", sent)
 		}
@@ -116,7 +84,9 @@ func FuzzLiteral(f *testing.F) {
 // FuzzClient: whatever an upstream says, the login ends, and what the client at
 // the other end would be told are as many lines as they are meant to be.
 func FuzzClient(f *testing.F) {
-	seeds(f, "U")
+	for _, said := range tape.Seeds(f, "../testdata", "imap", "U") {
+		f.Add(said)
+	}
 	f.Add("* OK [CAPABILITY X]\r\n+\r\n+\r\nA1 OK [CAPABILITY X] x\r\nA2 OK\r\n")
 	f.Add("* OK\r\n* CAPABILITY SASL-IR\r\nA1 OK\r\nA2 OK [CAPABILITY] x\r\n* CAPABILITY X\r\nA3 OK\r\nA4 OK\r\n")
 	f.Fuzz(func(t *testing.T, text string) {
@@ -128,7 +98,7 @@ func FuzzClient(f *testing.F) {
 
 // logIn logs in by mechanism to an upstream that says text.
 func logIn(t *testing.T, text, mechanism string) {
-	_, conn := play(text)
+	_, conn := tape.Play(text)
 	k, err := NewClient(conn, nil)
 	if err != nil {
 		return
@@ -149,12 +119,12 @@ func logIn(t *testing.T, text, mechanism string) {
 	if len(welcome) == 0 || !strings.HasPrefix(welcome[len(welcome)-1], "OK [") || len(k.Extensions()) == 0 {
 		t.Errorf("welcome %q, extensions %q", welcome, k.Extensions())
 	}
-	c, conn := play("")
-	s := NewServer(conn, k.Extensions())
+	c, conn := tape.Play("")
+	s := NewServer(conn, sasl.Passwords, k.Extensions())
 	s.tag = "a1"
 	s.Accept(welcome)
 	conn.Flush()
-	lines := strings.SplitAfter(c.sent.String(), "\r\n")
+	lines := strings.SplitAfter(c.Told(), "\r\n")
 	if len(lines) != len(welcome)+1 || slices.ContainsFunc(lines, func(l string) bool { return strings.Count(l, "\r")+strings.Count(l, "\n") > 2 }) {
 		t.Errorf("%q was said as %q", welcome, lines)
 	}

@@ -15,20 +15,33 @@ import (
 
 // A Server is the server's end of a dialogue with a client.
 type Server struct {
-	c    *wire.Conn
-	caps string // what CAPABILITY answers
-	tag  string // of the command that is answered next
+	c          *wire.Conn
+	mechanisms []string
+	extensions []string // of the upstream, for the client
+	tag        string   // of the command that is answered next
 }
 
-// NewServer begins a dialogue. Beside what this end can do, the client is told
-// of extensions, which the upstream will have once the client is logged in.
-// Some clients ask only once, before login.
-func NewServer(c *wire.Conn, extensions []string) *Server {
+// NewServer begins a dialogue with a client that may log in by mechanisms. Beside
+// what this end can do, it is told of extensions, which the upstream will have
+// once the client is logged in. Some clients ask only once, before login.
+func NewServer(c *wire.Conn, mechanisms, extensions []string) *Server {
+	return &Server{c: c, mechanisms: mechanisms, extensions: offer(extensions)}
+}
+
+// capabilities are what CAPABILITY answers now.
+func (s *Server) capabilities() string {
 	caps := []string{"IMAP4rev1", "ID", "SASL-IR"}
-	for _, m := range sasl.Mechanisms {
-		caps = append(caps, "AUTH="+m)
+	if s.c.OffersTLS() {
+		caps = append(caps, "STARTTLS")
 	}
-	return &Server{c: c, caps: strings.Join(append(caps, offer(extensions)...), " ")}
+	if s.c.NeedsTLS() {
+		caps = append(caps, "LOGINDISABLED")
+	} else {
+		for _, m := range s.mechanisms {
+			caps = append(caps, "AUTH="+m)
+		}
+	}
+	return strings.Join(append(caps, s.extensions...), " ")
 }
 
 // offer returns the extensions of an upstream that are not of the connection to
@@ -44,10 +57,11 @@ func offer(upstream []string) []string {
 	})
 }
 
-// A syntaxError is an error of the client that does not end the session.
-type syntaxError string
+// A reply is one that does not end the session, to a command not carried out:
+// the tagged response without its tag.
+type reply string
 
-func (e syntaxError) Error() string { return string(e) }
+func (r reply) Error() string { return string(r) }
 
 // errLiteral is what a client gets for octets that it sends unasked, in a
 // command that was refused. They must not be taken for commands.
@@ -55,7 +69,7 @@ const errLiteral = wire.Violation("literal sent with a command that was refused"
 
 // Greet writes the greeting, which the first ReadLogin sends.
 func (s *Server) Greet() {
-	s.c.Printf("* OK [CAPABILITY %s] xoauthd ready", s.caps)
+	s.c.Printf("* OK [CAPABILITY %s] xoauthd ready", s.capabilities())
 }
 
 // ReadLogin answers the client until it logs in, and returns with what. The
@@ -67,10 +81,10 @@ func (s *Server) ReadLogin() (sasl.Credentials, error) {
 			return sasl.Credentials{}, err
 		}
 		credentials, done, err := s.command(line)
-		var syntax syntaxError
+		var r reply
 		switch {
-		case errors.As(err, &syntax):
-			s.c.Printf("%s BAD %s", s.tag, syntax)
+		case errors.As(err, &r):
+			s.c.Printf("%s %s", s.tag, r)
 		case err != nil || done:
 			return credentials, err
 		}
@@ -89,44 +103,55 @@ func (s *Server) command(line string) (c sasl.Credentials, done bool, err error)
 		// It may be a password that got lost: not even the tag is repeated.
 		s.tag = "*"
 		s.c.Heard("(not a command)")
-		return c, false, s.refused(line, "a command is a tag, a space and a name")
+		return c, false, s.bad(line, "a command is a tag, a space and a name")
 	}
 	s.tag = tag
 	if !slices.Contains(commands, verb) {
 		s.c.Heard("(not a command before login)") // which may be so too
-		return c, false, s.refused(args, "log in first: this is not a command before login")
+		return c, false, s.bad(args, "log in first: this is not a command before login")
 	}
 	s.c.Heard(tag + " " + verb)
 
 	switch verb {
 	case "CAPABILITY", "NOOP", "LOGOUT":
 		if more {
-			return c, false, s.refused(args, verb+" takes no arguments")
+			return c, false, s.bad(args, verb+" takes no arguments")
 		}
 		return c, false, s.simple(verb)
 	case "ID":
 		if literal(args) != nil {
-			return c, false, s.refused(args, "literals are not taken in ID")
+			return c, false, s.bad(args, "literals are not taken in ID")
 		}
 		s.c.Printf(`* ID ("name" "xoauthd")`)
 		s.c.Printf("%s OK ID completed", tag)
-	case "LOGIN":
-		c, err = s.login(args)
-		return c, err == nil, err
-	case "AUTHENTICATE":
-		c, err = s.authenticate(args)
+	case "LOGIN", "AUTHENTICATE":
+		c, err = s.logIn(verb, args)
 		return c, err == nil, err
 	case "STARTTLS":
-		return c, false, s.refused(args, "TLS is not available here")
+		return c, false, s.startTLS(args)
 	}
 	return c, false, nil
+}
+
+// startTLS begins TLS (RFC 9051 section 6.2.1). What the client has been told and
+// has said before does not count: both are asked anew.
+func (s *Server) startTLS(args string) error {
+	switch {
+	case args != "":
+		return s.bad(args, "STARTTLS takes no arguments")
+	case s.c.Secure():
+		return s.bad(args, "TLS has begun already")
+	case !s.c.OffersTLS():
+		return s.bad(args, "TLS is not available here")
+	}
+	return s.c.AcceptTLS(s.tag + " OK begin TLS now")
 }
 
 // simple answers a command without arguments.
 func (s *Server) simple(verb string) error {
 	switch verb {
 	case "CAPABILITY":
-		s.c.Printf("* CAPABILITY %s", s.caps)
+		s.c.Printf("* CAPABILITY %s", s.capabilities())
 	case "LOGOUT":
 		s.c.Printf("* BYE logging out")
 	}
@@ -141,12 +166,27 @@ func (s *Server) simple(verb string) error {
 // refused is the error for a command that is not carried out, of which args is
 // not yet parsed. If the client sends a literal with it unasked (RFC 7888), its
 // octets are on their way and would be taken for commands: that ends the session.
-func (s *Server) refused(args, why string) error {
+func (s *Server) refused(args string, r reply) error {
 	if l := literal(args); l != nil && !l.synchronizing {
-		s.c.Printf("%s BAD %s", s.tag, why)
+		s.c.Printf("%s %s", s.tag, r)
 		return errLiteral
 	}
-	return syntaxError(why)
+	return r
+}
+
+// bad is refused for a command that the client gets wrong.
+func (s *Server) bad(args, why string) error { return s.refused(args, reply("BAD "+why)) }
+
+// logIn reads what the client logs in with. Before TLS, where that is required,
+// it is not asked for a password.
+func (s *Server) logIn(verb, args string) (sasl.Credentials, error) {
+	switch {
+	case s.c.NeedsTLS():
+		return sasl.Credentials{}, s.refused(args, "NO [PRIVACYREQUIRED] begin TLS first, with STARTTLS")
+	case verb == "LOGIN":
+		return s.login(args)
+	}
+	return s.authenticate(args)
 }
 
 // login reads the two arguments of LOGIN (RFC 9051 section 6.2.3).
@@ -172,9 +212,9 @@ func (s *Server) login(line string) (sasl.Credentials, error) {
 // authenticate runs a mechanism (RFC 9051 section 6.2.2, RFC 4959).
 func (s *Server) authenticate(args string) (c sasl.Credentials, err error) {
 	name, initial, more := strings.Cut(args, " ")
-	mechanism := sasl.NewServer(name, &c)
-	if mechanism == nil {
-		return c, s.refused(args, "mechanisms are "+strings.Join(sasl.Mechanisms, " "))
+	mechanism, err := sasl.NewServer(name, s.mechanisms, &c)
+	if err != nil {
+		return c, s.refused(args, reply("NO [CANNOT] "+err.Error()))
 	}
 	err = sasl.Serve(mechanism, initial, more, func(challenge string) (string, error) {
 		s.c.Printf("+ %s", challenge)
@@ -183,7 +223,7 @@ func (s *Server) authenticate(args string) (c sasl.Credentials, err error) {
 		return line, err
 	})
 	if wrong := sasl.ClientError(""); errors.As(err, &wrong) {
-		return c, s.refused(args, "AUTHENTICATE "+strings.ToUpper(name)+": "+string(wrong))
+		return c, s.bad(args, "AUTHENTICATE "+strings.ToUpper(name)+": "+string(wrong))
 	}
 	return c, err
 }

@@ -15,17 +15,29 @@ import (
 
 // A Server is the server's end of a dialogue with a client.
 type Server struct {
-	c    *wire.Conn
-	caps []string // what CAPA answers, a line each
-	user string   // what USER said, until PASS
+	c          *wire.Conn
+	mechanisms []string
+	extensions []string // of the upstream, for the client
+	user       string   // what USER said, until PASS
 }
 
-// NewServer begins a dialogue. Beside what this end can do, the client is told
-// of extensions, which the upstream will have once the client is logged in.
-// Some clients ask only once, before login.
-func NewServer(c *wire.Conn, extensions []string) *Server {
-	caps := []string{"USER", "SASL " + strings.Join(sasl.Mechanisms, " "), "RESP-CODES", "AUTH-RESP-CODE"}
-	return &Server{c: c, caps: append(caps, offer(extensions)...)}
+// NewServer begins a dialogue with a client that may log in by mechanisms. Beside
+// what this end can do, it is told of extensions, which the upstream will have
+// once the client is logged in. Some clients ask only once, before login.
+func NewServer(c *wire.Conn, mechanisms, extensions []string) *Server {
+	return &Server{c: c, mechanisms: mechanisms, extensions: offer(extensions)}
+}
+
+// capabilities are what CAPA answers now, a line each.
+func (s *Server) capabilities() []string {
+	caps := []string{"RESP-CODES", "AUTH-RESP-CODE"}
+	if s.c.OffersTLS() {
+		caps = append(caps, "STLS")
+	}
+	if !s.c.NeedsTLS() {
+		caps = append([]string{"USER", "SASL " + strings.Join(s.mechanisms, " ")}, caps...)
+	}
+	return append(caps, s.extensions...)
 }
 
 // offer returns the capabilities of an upstream that are not of the connection
@@ -79,6 +91,10 @@ func (s *Server) ReadLogin() (sasl.Credentials, error) {
 // commands are those before login, if only to be refused.
 var commands = []string{"CAPA", "USER", "PASS", "AUTH", "APOP", "STLS", "NOOP", "QUIT"}
 
+// beforeTLS are those that are carried out even where TLS is required and has not
+// begun.
+var beforeTLS = []string{"CAPA", "STLS", "NOOP", "QUIT"}
+
 // command answers one command. It is done at one that logs in.
 func (s *Server) command(line string) (c sasl.Credentials, done bool, err error) {
 	verb, args, _ := strings.Cut(line, " ")
@@ -88,10 +104,13 @@ func (s *Server) command(line string) (c sasl.Credentials, done bool, err error)
 		return c, false, complaint("log in first: this is not a command before login")
 	}
 	s.c.Heard(verb)
+	if s.c.NeedsTLS() && !slices.Contains(beforeTLS, verb) {
+		return c, false, complaint("begin TLS first, with STLS")
+	}
 
 	switch verb {
 	case "CAPA":
-		s.list("what can be done here", s.caps)
+		s.list("what can be done here", s.capabilities())
 	case "USER":
 		return c, false, s.name(args)
 	case "PASS":
@@ -99,7 +118,7 @@ func (s *Server) command(line string) (c sasl.Credentials, done bool, err error)
 		return c, err == nil, err
 	case "AUTH":
 		if args = strings.TrimSpace(args); args == "" {
-			s.list("mechanisms", sasl.Mechanisms)
+			s.list("mechanisms", s.mechanisms)
 			return c, false, nil
 		}
 		c, err = s.auth(args)
@@ -107,7 +126,7 @@ func (s *Server) command(line string) (c sasl.Credentials, done bool, err error)
 	case "APOP":
 		return c, false, complaint("APOP is not available here: use USER and PASS")
 	case "STLS":
-		return c, false, complaint("TLS is not available here")
+		return c, false, s.startTLS(args)
 	case "NOOP":
 		s.c.Printf("+OK")
 	case "QUIT":
@@ -116,6 +135,21 @@ func (s *Server) command(line string) (c sasl.Credentials, done bool, err error)
 		return c, false, io.EOF
 	}
 	return c, false, nil
+}
+
+// startTLS begins TLS (RFC 2595 section 4). What the client has said before does
+// not count.
+func (s *Server) startTLS(args string) error {
+	switch {
+	case args != "":
+		return complaint("STLS takes no arguments")
+	case s.c.Secure():
+		return complaint("TLS has begun already")
+	case !s.c.OffersTLS():
+		return complaint("TLS is not available here")
+	}
+	s.user = ""
+	return s.c.AcceptTLS("+OK begin TLS now")
 }
 
 // list answers in several lines (RFC 1939 section 3).
@@ -153,9 +187,9 @@ func (s *Server) password(password string) (c sasl.Credentials, err error) {
 // auth runs a mechanism (RFC 5034 section 4).
 func (s *Server) auth(args string) (c sasl.Credentials, err error) {
 	name, initial, more := strings.Cut(args, " ")
-	mechanism := sasl.NewServer(name, &c)
-	if mechanism == nil {
-		return c, complaint("mechanisms are " + strings.Join(sasl.Mechanisms, " "))
+	mechanism, err := sasl.NewServer(name, s.mechanisms, &c)
+	if err != nil {
+		return c, complaint(err.Error())
 	}
 	err = sasl.Serve(mechanism, initial, more, func(challenge string) (string, error) {
 		s.c.Printf("+ %s", challenge)

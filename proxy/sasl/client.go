@@ -1,7 +1,7 @@
 // Package sasl has the mechanisms that go-sasl lacks, as implementations of its
 // interfaces: the client's end of XOAUTH2, of an OAUTHBEARER that escapes names
 // and answers refusals, and of a LOGIN that is not particular; the server's end
-// of LOGIN. With them comes what every protocol does with mechanisms: choosing
+// of all three. With them comes what every protocol does with mechanisms: choosing
 // one, and running one.
 package sasl
 

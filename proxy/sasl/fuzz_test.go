@@ -8,22 +8,25 @@ import (
 )
 
 // FuzzServe: whatever a client answers, a mechanism ends after three answers at
-// most, with credentials or with a fault of the client.
+// most, with credentials or with a fault of the client. A token of its own can be
+// passed on as it is.
 func FuzzServe(f *testing.F) {
 	f.Add("PLAIN", "AGpvZQBwYXNz", true, "")
 	f.Add("PLAIN", "", false, "AGpvZQBwYXNz")
 	f.Add("LOGIN", "", false, "am9l\ncGFzcw==")
 	f.Add("LOGIN", "=", true, "=")
 	f.Add("LOGIN", "am9l", true, "*")
+	f.Add("XOAUTH2", Encode([]byte("user=joe\x01auth=Bearer t0ken\x01\x01")), true, "")
+	f.Add("OAUTHBEARER", "", false, Encode([]byte("n,a=j=2Co=3De,\x01host=h\x01port=1\x01auth=Bearer t0ken==\x01\x01")))
 	f.Fuzz(func(t *testing.T, name, response string, initial bool, answers string) {
 		var c Credentials
-		mechanism := NewServer(name, &c)
-		if mechanism == nil {
+		mechanism, err := NewServer(name, OwnTokens, &c)
+		if err != nil {
 			return
 		}
 		left := strings.Split(answers, "\n")
 		asked := 0
-		err := Serve(mechanism, response, initial, func(challenge string) (string, error) {
+		err = Serve(mechanism, response, initial, func(challenge string) (string, error) {
 			if _, err := Decode(challenge); err != nil {
 				t.Errorf("challenge %q", challenge)
 			}
@@ -37,6 +40,11 @@ func FuzzServe(f *testing.F) {
 		var wrong ClientError
 		if asked > 3 || (err != nil && err != io.EOF && !errors.As(err, &wrong)) {
 			t.Errorf("asked %d times, %v", asked, err)
+		}
+		if err == nil && c.Token != "" {
+			if _, err := NewClient(strings.ToUpper(name), c.User, c.Token, "h", 1); err != nil || c.User == "" || c.Password != "" {
+				t.Errorf("%+v cannot be passed on: %v", c, err)
+			}
 		}
 	})
 }

@@ -104,21 +104,25 @@ func TestServe(t *testing.T) {
 		want            Credentials
 		wrong           ClientError
 	}{
-		{"PLAIN at once", "PLAIN", "AGpvZQBwYXNz", nil, nil, Credentials{"joe", "pass"}, ""},
-		{"PLAIN when asked", "plain", "none", []string{"AGpvZQBwYXNz"}, []string{""}, Credentials{"joe", "pass"}, ""},
-		{"PLAIN as oneself", "PLAIN", "am9lAGpvZQBwYXNz", nil, nil, Credentials{"joe", "pass"}, ""},
+		{"PLAIN at once", "PLAIN", "AGpvZQBwYXNz", nil, nil, Credentials{User: "joe", Password: "pass"}, ""},
+		{"PLAIN when asked", "plain", "none", []string{"AGpvZQBwYXNz"}, []string{""}, Credentials{User: "joe", Password: "pass"}, ""},
+		{"PLAIN as oneself", "PLAIN", "am9lAGpvZQBwYXNz", nil, nil, Credentials{User: "joe", Password: "pass"}, ""},
 		{"PLAIN as somebody else", "PLAIN", "YW5uAGpvZQBwYXNz", nil, nil, Credentials{}, "authorization identity is not the user"},
 		{"PLAIN of two parts", "PLAIN", "am9lAHBhc3M=", nil, nil, Credentials{}, "sasl: invalid response"},
 		{"PLAIN of nothing", "PLAIN", "=", nil, nil, Credentials{}, "sasl: invalid response"},
-		{"LOGIN", "LOGIN", "none", []string{"am9l", "cGFzcw=="}, []string{"VXNlcm5hbWU6", "UGFzc3dvcmQ6"}, Credentials{"joe", "pass"}, ""},
-		{"LOGIN with the name", "login", "am9l", []string{"cGFzcw=="}, []string{"UGFzc3dvcmQ6"}, Credentials{"joe", "pass"}, ""},
+		{"LOGIN", "LOGIN", "none", []string{"am9l", "cGFzcw=="}, []string{"VXNlcm5hbWU6", "UGFzc3dvcmQ6"}, Credentials{User: "joe", Password: "pass"}, ""},
+		{"LOGIN with the name", "login", "am9l", []string{"cGFzcw=="}, []string{"UGFzc3dvcmQ6"}, Credentials{User: "joe", Password: "pass"}, ""},
 		{"PLAIN not in base64", "PLAIN", "joe", nil, nil, Credentials{}, "not base64"},
 		{"LOGIN answered not in base64", "LOGIN", "none", []string{"joe!"}, []string{"VXNlcm5hbWU6"}, Credentials{}, "not base64"},
 		{"given up", "LOGIN", "none", []string{"am9l", "*"}, []string{"VXNlcm5hbWU6", "UGFzc3dvcmQ6"}, Credentials{}, "canceled"},
 	} {
 		var got Credentials
 		var challenges []string
-		err := Serve(NewServer(test.mechanism, &got), test.ir, test.ir != "none", func(challenge string) (string, error) {
+		mechanism, err := NewServer(test.mechanism, OwnTokens, &got)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = Serve(mechanism, test.ir, test.ir != "none", func(challenge string) (string, error) {
 			challenges = append(challenges, challenge)
 			answer := test.answers[0]
 			test.answers = test.answers[1:]
@@ -132,12 +136,31 @@ func TestServe(t *testing.T) {
 			t.Errorf("%s: %v, challenges %q", test.name, got, challenges)
 		}
 	}
+	mechanism, err := NewServer("PLAIN", Passwords, new(Credentials))
+	if err != nil {
+		t.Fatal(err)
+	}
 	gone := errors.New("gone")
-	if err := Serve(NewServer("PLAIN", new(Credentials)), "", false, func(string) (string, error) { return "", gone }); err != gone {
+	if err := Serve(mechanism, "", false, func(string) (string, error) { return "", gone }); err != gone {
 		t.Errorf("the client is gone, but Serve says %v", err)
 	}
-	if NewServer("CRAM-MD5", new(Credentials)) != nil {
-		t.Error("there is a CRAM-MD5")
+}
+
+func TestNewServerRefuses(t *testing.T) {
+	for _, test := range []struct {
+		mechanism string
+		offered   []string
+		want      ClientError
+	}{
+		{"CRAM-MD5", Passwords, "mechanisms are PLAIN LOGIN"},
+		{"CRAM-MD5", OwnTokens, "mechanisms are PLAIN LOGIN XOAUTH2 OAUTHBEARER"},
+		{"", Passwords, "mechanisms are PLAIN LOGIN"},
+		{"XOAUTH2", Passwords, "xoauthd gets the tokens itself: log in with a user name and a password, by PLAIN or LOGIN"},
+		{"oauthbearer", Passwords, "xoauthd gets the tokens itself: log in with a user name and a password, by PLAIN or LOGIN"},
+	} {
+		if _, err := NewServer(test.mechanism, test.offered, new(Credentials)); err != test.want {
+			t.Errorf("%q of %q: %v", test.mechanism, test.offered, err)
+		}
 	}
 }
 

@@ -3,36 +3,46 @@ package sasl
 import (
 	"encoding/base64"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/emersion/go-sasl"
 )
 
-// Mechanisms are those that a client may log in with, best first. Its password
-// crosses nothing but this machine, or TLS.
-var Mechanisms = []string{PLAIN, LOGIN}
+// What a client may log in with: a password, which crosses nothing but this
+// machine, or TLS; and, where it is allowed, an access token of its own as well.
+var (
+	Passwords = []string{PLAIN, LOGIN}
+	OwnTokens = []string{PLAIN, LOGIN, XOAUTH2, OAUTHBEARER}
+)
 
-// Credentials are what a client logs in with.
+// Credentials are what a client logs in with: a password or a token.
 type Credentials struct {
-	User, Password string
+	User, Password, Token string
 }
 
 // NewServer returns the server's end of mechanism, which stores in c what the
-// client says. It is nil if there is no such mechanism.
-func NewServer(mechanism string, c *Credentials) sasl.Server {
-	switch strings.ToUpper(mechanism) {
-	case PLAIN:
+// client says. The error is a ClientError if it is none of those offered.
+func NewServer(mechanism string, offered []string, c *Credentials) (sasl.Server, error) {
+	name := strings.ToUpper(mechanism)
+	token := name == XOAUTH2 || name == OAUTHBEARER
+	switch {
+	case !slices.Contains(offered, name) && token:
+		return nil, ClientError("xoauthd gets the tokens itself: log in with a user name and a password, by " + strings.Join(offered, " or "))
+	case !slices.Contains(offered, name):
+		return nil, ClientError("mechanisms are " + strings.Join(offered, " "))
+	case name == PLAIN:
 		return sasl.NewPlainServer(func(identity, user, password string) error {
 			if identity != "" && identity != user {
 				return errors.New("authorization identity is not the user")
 			}
-			*c = Credentials{user, password}
+			*c = Credentials{User: user, Password: password}
 			return nil
-		})
-	case LOGIN:
-		return &loginServer{c: c}
+		}), nil
+	case name == LOGIN:
+		return &loginServer{c: c}, nil
 	}
-	return nil
+	return &tokenServer{parse: messages[name], c: c}, nil
 }
 
 // loginServer is the server's end of LOGIN, which no RFC describes; programs

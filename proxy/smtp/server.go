@@ -18,17 +18,18 @@ import (
 // A Server is the server's end of a dialogue with a client.
 type Server struct {
 	c          *wire.Conn
+	mechanisms []string
 	extensions func(hello string) []string
 	hello      string // what the client called itself; empty before EHLO or HELO
 }
 
-// NewServer begins a dialogue. A client does not say EHLO again after AUTH, so
-// it must be told of the extensions of the upstream that it will talk to then:
+// NewServer begins a dialogue with a client that may log in by mechanisms. It
+// does not say EHLO again after AUTH, so it must be told of the extensions of the upstream that it will talk to then:
 // extensions returns them as the upstream wrote them. It is called at EHLO, and
 // HELO, with the client's name, or an address literal if what the client said
 // could not be one (RFC 5321 section 4.1.3): the upstream is told the same.
-func NewServer(c *wire.Conn, extensions func(hello string) []string) *Server {
-	return &Server{c: c, extensions: extensions}
+func NewServer(c *wire.Conn, mechanisms []string, extensions func(hello string) []string) *Server {
+	return &Server{c: c, mechanisms: mechanisms, extensions: extensions}
 }
 
 // A reply is one that does not end the session, to a command not carried out.
@@ -41,6 +42,10 @@ var commands = []string{
 	"EHLO", "HELO", "NOOP", "RSET", "HELP", "VRFY", "QUIT", "STARTTLS",
 	"MAIL", "RCPT", "DATA", "BDAT", "BURL", "ETRN", "EXPN",
 }
+
+// beforeTLS are the commands that mean what they always do even where TLS is
+// required and has not begun (RFC 3207 section 4). BDAT ends the session.
+var beforeTLS = []string{"EHLO", "NOOP", "QUIT", "STARTTLS", "BDAT"}
 
 // errLogIn is what a client gets for a command that needs a login.
 const errLogIn = reply("530 5.7.0 log in first, with AUTH")
@@ -85,13 +90,16 @@ func (s *Server) command(line string) (c sasl.Credentials, done bool, err error)
 		return c, false, reply("500 5.5.1 not a command before login")
 	}
 	s.c.Heard(line)
+	if s.c.NeedsTLS() && !slices.Contains(beforeTLS, verb) {
+		return c, false, reply("530 5.7.0 begin TLS first, with STARTTLS")
+	}
 	switch verb {
 	case "EHLO", "HELO":
 		return c, false, s.ehlo(verb, strings.TrimSpace(args))
 	case "NOOP", "RSET":
 		s.c.Printf("250 2.0.0 OK")
 	case "HELP":
-		s.c.Printf("214 2.0.0 log in with AUTH %s; then the mail server itself answers", strings.Join(sasl.Mechanisms, " or "))
+		s.c.Printf("214 2.0.0 log in with AUTH %s; then the mail server itself answers", strings.Join(s.mechanisms, " or "))
 	case "VRFY":
 		s.c.Printf("252 2.5.2 cannot say; send it some mail")
 	case "QUIT":
@@ -99,7 +107,7 @@ func (s *Server) command(line string) (c sasl.Credentials, done bool, err error)
 		s.c.Flush()
 		return c, false, io.EOF
 	case "STARTTLS":
-		return c, false, reply("502 5.5.1 TLS is not available here")
+		return c, false, s.startTLS(args)
 	case "BDAT":
 		s.c.Printf("%s", errLogIn)
 		return c, false, errData
@@ -115,12 +123,10 @@ func (s *Server) ehlo(verb, name string) error {
 		return reply("501 5.5.4 " + verb + " takes a name")
 	}
 	s.hello = name
-	extensions := offer(s.extensions(helloName(s.hello)))
+	lines := append([]string{"localhost"}, s.offer()...)
 	if verb == "HELO" {
-		s.c.Printf("250 localhost")
-		return nil
+		lines = lines[:1]
 	}
-	lines := append([]string{"localhost"}, extensions...)
 	for _, line := range lines[:len(lines)-1] {
 		s.c.Printf("250-%s", line)
 	}
@@ -128,19 +134,46 @@ func (s *Server) ehlo(verb, name string) error {
 	return nil
 }
 
-// offer returns the extensions for a client: those of the upstream, but for
-// what concerns the connection to it, and with our own AUTH.
-func offer(upstream []string) []string {
-	var lines []string
-	for _, line := range upstream {
-		switch keyword(line) {
-		// REQUIRETLS must not be offered outside TLS (RFC 8689 section 2).
-		case "STARTTLS", "REQUIRETLS", "AUTH":
-		default:
-			lines = append(lines, line)
-		}
+// offer returns the extensions for the client: those of the upstream, but for
+// what concerns the connection to it, and with our own of that kind. Before TLS
+// where that is required there is nothing but TLS, and the upstream need not be
+// troubled: who wrote the EHLO is not known.
+func (s *Server) offer() (lines []string) {
+	if s.c.NeedsTLS() {
+		return []string{"STARTTLS"}
 	}
-	return append(lines, "AUTH "+strings.Join(sasl.Mechanisms, " "))
+	for _, line := range s.extensions(helloName(s.hello)) {
+		switch keyword(line) {
+		case "STARTTLS", "AUTH":
+			continue
+		case "REQUIRETLS":
+			// It must not be offered outside TLS (RFC 8689 section 2). Inside, the
+			// upstream keeps what it promises: it is reached by TLS only.
+			if !s.c.Secure() {
+				continue
+			}
+		}
+		lines = append(lines, line)
+	}
+	if s.c.OffersTLS() {
+		lines = append(lines, "STARTTLS")
+	}
+	return append(lines, "AUTH "+strings.Join(s.mechanisms, " "))
+}
+
+// startTLS begins TLS (RFC 3207 section 4). What the client has said before does
+// not count, not even EHLO.
+func (s *Server) startTLS(args string) error {
+	switch {
+	case args != "":
+		return reply("501 5.5.4 STARTTLS takes no arguments")
+	case s.c.Secure():
+		return reply("503 5.5.1 TLS has begun already")
+	case !s.c.OffersTLS():
+		return reply("502 5.5.1 TLS is not available here")
+	}
+	s.hello = ""
+	return s.c.AcceptTLS("220 2.0.0 begin TLS now")
 }
 
 // keyword is the name of the extension of an EHLO line. "AUTH=LOGIN" is how
@@ -153,13 +186,16 @@ func keyword(line string) string {
 
 // auth runs a mechanism (RFC 4954 section 4).
 func (s *Server) auth(args string) (c sasl.Credentials, err error) {
-	if s.hello == "" {
+	switch {
+	case s.c.NeedsTLS():
+		return c, reply("538 5.7.11 begin TLS first, with STARTTLS")
+	case s.hello == "":
 		return c, reply("503 5.5.1 say EHLO first")
 	}
 	name, initial, more := strings.Cut(args, " ")
-	mechanism := sasl.NewServer(name, &c)
-	if mechanism == nil {
-		return c, reply("504 5.5.4 mechanisms are " + strings.Join(sasl.Mechanisms, " "))
+	mechanism, err := sasl.NewServer(name, s.mechanisms, &c)
+	if err != nil {
+		return c, reply("504 5.5.4 " + err.Error())
 	}
 	err = sasl.Serve(mechanism, initial, more, func(challenge string) (string, error) {
 		s.c.Printf("334 %s", challenge)

@@ -1,11 +1,15 @@
 package smtp
 
 import (
+	"crypto/tls"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/emersion/go-smtp"
+
+	"github.com/xoauthd/xoauthd/internal/tape"
+	"github.com/xoauthd/xoauthd/proxy/sasl"
 )
 
 func TestParseReply(t *testing.T) {
@@ -58,9 +62,21 @@ func TestRefusal(t *testing.T) {
 }
 
 func TestOffer(t *testing.T) {
-	got := offer([]string{"SIZE 1", "starttls", "AUTH=LOGIN PLAIN", "auth login", "REQUIRETLS", "DSN"})
-	if want := []string{"SIZE 1", "DSN", "AUTH PLAIN LOGIN"}; !slices.Equal(got, want) {
-		t.Errorf("%q", got)
+	upstream := []string{"SIZE 1", "starttls", "AUTH=LOGIN PLAIN", "auth login", "REQUIRETLS", "DSN"}
+	for _, test := range []struct {
+		name string
+		tls  *tls.Config
+		want []string
+	}{
+		{"without TLS", nil, []string{"SIZE 1", "DSN", "AUTH PLAIN LOGIN"}},
+		{"with TLS to come", new(tls.Config), []string{"SIZE 1", "DSN", "STARTTLS", "AUTH PLAIN LOGIN"}},
+	} {
+		_, c := tape.Play("")
+		c.OfferTLS(test.tls, false)
+		s := NewServer(c, sasl.Passwords, func(string) []string { return upstream })
+		if got := s.offer(); !slices.Equal(got, test.want) {
+			t.Errorf("%s: %q", test.name, got)
+		}
 	}
 }
 
