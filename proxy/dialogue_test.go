@@ -18,15 +18,16 @@ import (
 // a file's name is its protocol.
 //
 //	# …            a comment; the first one says what is true
-//	% word …       a setting: see player.set
+//	% word …       a setting: see player.set, and tlsSettings
 //	C> text        the client sends a line
 //	C>> "text"     the client sends octets, quoted as in Go, in one segment
 //	C>1 "text"     the client sends octets, each in a segment of its own
 //	C< pattern     the client receives a line, within 30 seconds; ... is any text
 //	C-             the client hangs up
 //	C$             the client sees the end
+//	C!             the client begins TLS
 //	U+             the upstream is connected to; TLS begins unless it is to come
-//	U!             TLS begins
+//	U!             the upstream lets TLS begin
 //	~ 60s          time passes
 //	~ stop         xoauthd is told to stop
 //	= result text  how the session went, and what its line in the log has of it
@@ -115,7 +116,10 @@ func (p *player) play(line string) error {
 	case "$":
 		return peer.expectEnd()
 	case "!":
-		return peer.startTLS(p.certificate())
+		if peer == p.c {
+			return peer.startTLS(p.tls.config())
+		}
+		return peer.acceptTLS(p.certificate())
 	default:
 		return errors.New("not a line of a dialogue")
 	}

@@ -10,42 +10,59 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"sync"
 	"testing/synctest"
 	"time"
 )
 
 // A peer is one of the two that the session talks to.
 type peer struct {
-	conn net.Conn
+	conn net.Conn // the outbox, or TLS on it
 	in   *bufio.Reader
-	out  chan<- string // nil when it has hung up
-	gone chan struct{} // the writer has ended
 }
 
 func newPeer(c net.Conn) *peer {
-	out := make(chan string, 1000)
-	p := &peer{conn: c, in: bufio.NewReader(c), out: out, gone: make(chan struct{})}
-	go func() {
-		defer close(p.gone)
-		for text := range out {
-			io.WriteString(p.conn, text) // a peer that no longer listens is seen elsewhere
-		}
-	}()
-	return p
+	o := &outbox{Conn: c, texts: make(chan string, 1000), sent: make(chan struct{})}
+	go o.run()
+	return &peer{conn: o, in: bufio.NewReader(o)}
 }
 
-func (p *peer) send(text string) { p.out <- text }
+func (p *peer) send(text string) { io.WriteString(p.conn, text) }
 
 // close hangs up when all is sent.
-func (p *peer) close() {
-	if p.out == nil {
-		return
+func (p *peer) close() { p.conn.Close() }
+
+// An outbox is a connection whose writes do not wait until they are read, as on
+// a network.
+type outbox struct {
+	net.Conn
+	texts chan string
+	sent  chan struct{} // closed when all is
+	once  sync.Once
+}
+
+func (o *outbox) run() {
+	defer close(o.sent)
+	for text := range o.texts {
+		io.WriteString(o.Conn, text) // a peer that no longer listens is seen elsewhere
 	}
-	close(p.out)
-	p.out = nil
-	synctest.Wait()
-	p.conn.Close()
-	<-p.gone
+}
+
+func (o *outbox) Write(p []byte) (int, error) {
+	o.texts <- string(p)
+	return len(p), nil
+}
+
+func (o *outbox) SetWriteDeadline(time.Time) error { return nil } // TLS ends with one
+
+func (o *outbox) Close() error {
+	o.once.Do(func() {
+		close(o.texts)
+		synctest.Wait()
+		o.Conn.Close()
+		<-o.sent
+	})
+	return nil
 }
 
 // patience is how long a client waits for an answer, whatever has happened.
@@ -74,10 +91,17 @@ func (p *peer) expectEnd() error {
 	return nil
 }
 
-func (p *peer) startTLS(config *tls.Config) error {
+// acceptTLS begins TLS as the server, startTLS as the client.
+func (p *peer) acceptTLS(config *tls.Config) error { return p.enter(tls.Server, config) }
+func (p *peer) startTLS(config *tls.Config) error  { return p.enter(tls.Client, config) }
+
+func (p *peer) enter(end func(net.Conn, *tls.Config) *tls.Conn, config *tls.Config) error {
 	synctest.Wait() // until what was sent before is read
-	t := tls.Server(p.conn, config)
-	t.Handshake() // if the client does not like it, that is the script's matter
+	p.conn.SetReadDeadline(time.Now().Add(patience))
+	t := end(p.conn, config)
+	if t.Handshake() != nil { // they do not like each other: that is the script's matter
+		io.Copy(io.Discard, p.conn)
+	}
 	p.conn = t
 	p.in.Reset(t)
 	return nil

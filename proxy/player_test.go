@@ -32,6 +32,7 @@ type player struct {
 	account  *scriptedAccount
 
 	authority *ca.CA
+	tls       *clientTLS
 	names     []string // in the upstream's certificate
 	spoil     func(*x509.Certificate)
 	dials     chan net.Conn
@@ -51,7 +52,7 @@ func newPlayer(t *testing.T, protocol string, level slog.Level) *player {
 		t.Fatal(err)
 	}
 	p := &player{
-		t: t, authority: authority,
+		t: t, authority: authority, tls: newClientTLS(authority),
 		names: []string{"mail.example.com"},
 		spoil: func(*x509.Certificate) {},
 		log:   new(bytes.Buffer),
@@ -116,6 +117,9 @@ func (p *player) end() {
 
 // set changes what is there before the session begins.
 func (p *player) set(words []string) error {
+	if set, ok := tlsSettings[words[0]]; ok {
+		return set(p, words[1:])
+	}
 	switch upstream := p.account.upstream; words[0] {
 	case "starttls":
 		upstream.STARTTLS = true
@@ -202,7 +206,7 @@ func (p *player) connected() error {
 	if p.account.upstream.STARTTLS {
 		return nil
 	}
-	return p.u.startTLS(p.certificate())
+	return p.u.acceptTLS(p.certificate())
 }
 
 func (p *player) certificate() *tls.Config {

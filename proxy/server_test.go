@@ -161,8 +161,6 @@ func settle(t *testing.T, drain time.Duration) *house {
 		c.SetDeadline(time.Time{})
 	}
 	t.Cleanup(func() { p.c.conn.Close(); p.u.conn.Close() })
-	close(p.c.out)
-	close(p.u.out)
 	return h
 }
 

@@ -1,0 +1,117 @@
+package proxy
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net/netip"
+
+	"github.com/xoauthd/xoauthd/internal/ca"
+)
+
+// clientTLS is how the client of a dialogue begins TLS.
+type clientTLS struct {
+	authority   *ca.CA // which signed the certificate of the listener
+	trusted     *x509.CertPool
+	newest      uint16 // of the versions that it knows
+	name        string // of the server, by SNI
+	certificate []tls.Certificate
+}
+
+func newClientTLS(authority *ca.CA) *clientTLS {
+	return &clientTLS{authority: authority, trusted: authority.Pool(), name: "localhost"}
+}
+
+func (c *clientTLS) config() *tls.Config {
+	return &tls.Config{
+		RootCAs: c.trusted, ServerName: c.name, Certificates: c.certificate,
+		MinVersion: tls.VersionTLS10, MaxVersion: c.newest,
+	}
+}
+
+// listen returns what a listener begins TLS with. Without tickets nobody writes
+// what the other does not expect.
+func (c *clientTLS) listen() (*tls.Config, error) {
+	certificate, err := c.authority.Issue("localhost")
+	return &tls.Config{Certificates: []tls.Certificate{certificate}, SessionTicketsDisabled: true}, err
+}
+
+var begins = map[string]Begin{"starttls": StartTLS, "implicit": ImplicitTLS, "auto": AnyTLS}
+
+var tlsVersions = map[string]uint16{
+	"1.0": tls.VersionTLS10, "1.1": tls.VersionTLS11, "1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13,
+}
+
+// tlsSettings are the settings of a dialogue that concern the listener, and the
+// client's way in.
+var tlsSettings = map[string]func(p *player, words []string) error{
+	// When the client may begin TLS: starttls, implicit, auto.
+	"tls": func(p *player, words []string) (err error) {
+		var ok bool
+		if p.listener.Begin, ok = begins[words[0]]; !ok {
+			return errors.New("no such way to begin")
+		}
+		p.listener.TLS, err = p.tls.listen()
+		return err
+	},
+	"require-tls": func(p *player, _ []string) error {
+		p.listener.RequireTLS = true
+		return nil
+	},
+	// The oldest version that the listener takes, after tls.
+	"min-tls": func(p *player, words []string) error {
+		p.listener.TLS.MinVersion = tlsVersions[words[0]]
+		return nil
+	},
+	// The listener wants a certificate of the client, after tls.
+	"client-ca": func(p *player, _ []string) error {
+		p.listener.TLS.ClientAuth, p.listener.TLS.ClientCAs = tls.RequireAndVerifyClientCert, p.tls.authority.Pool()
+		return nil
+	},
+	// The client has one: good, expired, or of a stranger.
+	"client-certificate": func(p *player, words []string) error {
+		authority, change := p.tls.authority, func(*x509.Certificate) {}
+		switch words[0] {
+		case "good":
+		case "expired":
+			change = ca.Expired
+		case "stranger":
+			var err error
+			if authority, err = ca.New(); err != nil {
+				return err
+			}
+		default:
+			return errors.New("no such certificate")
+		}
+		certificate, err := authority.IssueWith(func(template *x509.Certificate) {
+			template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+			change(template)
+		}, "scanner")
+		p.tls.certificate = []tls.Certificate{certificate}
+		return err
+	},
+	// The newest version that the client knows.
+	"client-tls": func(p *player, words []string) error {
+		p.tls.newest = tlsVersions[words[0]]
+		return nil
+	},
+	"client-distrusts": func(p *player, _ []string) error {
+		p.tls.trusted = x509.NewCertPool()
+		return nil
+	},
+	"own-tokens": func(p *player, _ []string) error {
+		p.listener.OwnTokens = true
+		return nil
+	},
+	// The load balancers, by their networks.
+	"proxies": func(p *player, words []string) error {
+		for _, word := range words {
+			network, err := netip.ParsePrefix(word)
+			if err != nil {
+				return err
+			}
+			p.listener.Proxies = append(p.listener.Proxies, network)
+		}
+		return nil
+	},
+}
