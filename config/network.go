@@ -163,3 +163,39 @@ func (t *table) host(key, def string) string {
 	}
 	return s
 }
+
+// networks reads addresses and networks, of clients or of load balancers.
+func (t *table) networks(key string) (networks []netip.Prefix) {
+	for i, s := range t.texts(key, nil) {
+		if oneLine(s) != nil {
+			continue // told already
+		}
+		n, err := parseNetwork(s)
+		if err != nil {
+			t.file.fault(t.place.key(key).item(i).at(), "%s: %v", key, err)
+			continue
+		}
+		networks = append(networks, n)
+	}
+	return networks
+}
+
+// parseNetwork takes an address alone for a network of one. What looks like a
+// network and is an address in it could be meant as either.
+func parseNetwork(s string) (netip.Prefix, error) {
+	ip, err := netip.ParseAddr(s)
+	if err == nil && ip.Zone() == "" {
+		ip = ip.Unmap()
+		return netip.PrefixFrom(ip, ip.BitLen()), nil
+	}
+	n, err := netip.ParsePrefix(s)
+	switch {
+	case err != nil:
+		return n, fmt.Errorf("%q is neither an IP address nor a network, such as 192.0.2.7 or 192.0.2.0/24", s)
+	case n.Addr().Is4In6():
+		return n, fmt.Errorf("%s is written in the way of IPv6; write the IPv4 network itself, such as 192.0.2.0/24", s)
+	case n != n.Masked():
+		return n, fmt.Errorf("%s is an address within a network; write %s for the network, or %s for the address alone", s, n.Masked(), n.Addr())
+	}
+	return n, nil
+}
