@@ -47,7 +47,7 @@ func TestEverythingGiven(t *testing.T) {
 		ClientCertificateAlgorithm: "PS256",
 		Mechanism:                  "oauthbearer",
 		CAFile:                     filepath.Join(dir, "ca.pem"),
-		IMAP:                       &Upstream{Host: "::1", Port: 993, TLS: "implicit"},
+		IMAP:                       &Upstream{Host: "::1", Port: 993, TLS: "implicit", Sessions: 20},
 		SMTP:                       &Upstream{Host: "smtp.example.com", Port: 2525, TLS: "starttls"},
 		POP3:                       &Upstream{Host: "pop.example.com", Port: 110, TLS: "starttls"},
 	}
@@ -107,7 +107,7 @@ func TestPresetsAndWhatOverridesThem(t *testing.T) {
 			Issuer:              "https://accounts.google.com",
 			Scopes:              []string{"https://mail.google.com/", "openid", "email"},
 			AuthorizationParams: map[string]string{"prompt": "select_account"},
-			IMAP:                &Upstream{Host: "imap.example.com", Port: 993, TLS: "implicit"},
+			IMAP:                &Upstream{Host: "imap.example.com", Port: 993, TLS: "implicit", Sessions: 15},
 			SMTP:                &Upstream{Host: "smtp.gmail.com", Port: 587, TLS: "starttls"},
 			POP3:                &Upstream{Host: "pop.gmail.com", Port: 995, TLS: "implicit"},
 		},
@@ -116,7 +116,7 @@ func TestPresetsAndWhatOverridesThem(t *testing.T) {
 			Title:            "Microsoft 365",
 			AuthorizationURL: "https://login.microsoftonline.com/example.com/oauth2/v2.0/authorize",
 			TokenURL:         "https://login.microsoftonline.com/example.com/oauth2/v2.0/token",
-			SMTP:             &Upstream{Host: "smtp.office365.com", Port: 587, TLS: "starttls"},
+			SMTP:             &Upstream{Host: "smtp.office365.com", Port: 587, TLS: "starttls", Sessions: 3},
 		},
 		"outlook": {
 			Preset:           "outlook",

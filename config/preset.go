@@ -7,7 +7,8 @@ func Presets() []string { return []string{"google", "icloud", "microsoft", "outl
 
 // preset returns what is known of a provider, or nil if there is no preset of
 // that name. The empty name has a preset too, in which nothing is set. A
-// server's port follows from its TLS mode.
+// server's port follows from its TLS mode, and its sessions are what the provider
+// says it allows a mailbox.
 func preset(name, tenant string, f *flow) *Provider {
 	p := &Provider{Preset: name}
 	switch name {
@@ -21,7 +22,7 @@ func preset(name, tenant string, f *flow) *Provider {
 	case "microsoft":
 		p.Title = "Microsoft 365"
 		p.microsoft(tenant, f)
-		p.SMTP = &Upstream{Host: "smtp.office365.com", TLS: "starttls"}
+		p.SMTP = &Upstream{Host: "smtp.office365.com", TLS: "starttls", Sessions: 3}
 	case "outlook":
 		p.Title = "Outlook.com"
 		p.microsoft("consumers", f)
@@ -46,7 +47,7 @@ func (p *Provider) google(f *flow) {
 	// Without offline there is no refresh token; without consent there is
 	// none the second time.
 	p.AuthorizationParams = map[string]string{"access_type": "offline", "prompt": "consent"}
-	p.IMAP = &Upstream{Host: "imap.gmail.com", TLS: "implicit"}
+	p.IMAP = &Upstream{Host: "imap.gmail.com", TLS: "implicit", Sessions: 15}
 	p.SMTP = &Upstream{Host: "smtp.gmail.com", TLS: "implicit"}
 	p.POP3 = &Upstream{Host: "pop.gmail.com", TLS: "implicit"}
 }

@@ -202,6 +202,8 @@ func (t *table) upstream(protocol string, preset *Upstream) *Upstream {
 	u := &Upstream{
 		Host: sub.host("host", preset.Host),
 		TLS:  sub.oneOf("tls", preset.TLS, "implicit", "starttls"),
+
+		Sessions: sub.integer("sessions", preset.Sessions, 0, 100_000),
 	}
 	u.Port = sub.integer("port", ports[protocol][u.TLS], 1, 65535)
 	for mode, port := range ports[protocol] {
