@@ -140,7 +140,7 @@ func (f *file) notTOML(err error) error {
 	}
 	why := strings.TrimSuffix(at.Message, ".")
 	switch {
-	case strings.HasSuffix(at.LastKey, "client_secret"), strings.HasSuffix(at.LastKey, "password_hash"), strings.HasSuffix(at.LastKey, "upstream_password"):
+	case strings.HasSuffix(at.LastKey, "client_secret"), strings.HasSuffix(at.LastKey, "password_hash"), strings.HasSuffix(at.LastKey, "upstream_password"), strings.HasSuffix(at.LastKey, "proxy"):
 		// toml's own words quote some of the value.
 		why = "the value of this key is not a string: write it 'in quotes'"
 	case strings.Contains(why, "got '@'"):

@@ -41,6 +41,7 @@ func (t *table) provider(web *Web) *Provider {
 	}
 	p.AuthorizationParams = t.params(p.AuthorizationParams)
 	p.Mechanism = t.mechanism(p.Flow)
+	p.Proxy = t.proxy()
 	p.CAFile, p.RootCAs = t.roots()
 	p.IMAP = t.upstream("imap", p.IMAP)
 	p.SMTP = t.upstream("smtp", p.SMTP)

@@ -1,0 +1,72 @@
+package config
+
+import (
+	"errors"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode"
+)
+
+// proxy reads what the connections to a provider go through. It may hold a
+// password, so it has the sources of a secret, and nothing shows it.
+func (t *table) proxy() Secret {
+	sources := t.sources("proxy")
+	inline := sources[0].read
+	sources[0].read = func(s string) (string, error) {
+		if u, err := url.Parse(s); err == nil && u.User == nil {
+			return s, nil // whoever reads it learns no password
+		}
+		return inline(s)
+	}
+	s := t.secret("proxy", checkProxy, sources...).Reveal()
+	// Where the two differ, names are resolved here with the one, and by the proxy
+	// with the other. Go knows only the latter.
+	if address, found := strings.CutPrefix(s, "socks5h:"); found {
+		s = "socks5:" + address
+	}
+	return Secret(s)
+}
+
+// checkProxy does not show the URL. A port must be there: without one, some
+// programs take 80 and others 1080.
+func checkProxy(s string) error {
+	if s == "direct" {
+		return nil
+	}
+	u, err := url.Parse(s)
+	scheme, _, _ := strings.Cut(s, "://")
+	switch {
+	case oneLine(s) != nil:
+		return oneLine(s)
+	case !slices.Contains([]string{"socks5", "socks5h", "http", "https"}, scheme):
+		return errors.New(`must be "direct", or a URL that begins with socks5://, http:// or https://`)
+	case err != nil:
+		return errors.New("must be a URL such as http://user:password@proxy.example.com:3128; in the password, / # ? @ : and % are written as %2F %23 %3F %40 %3A and %25")
+	case u.Hostname() == "" || u.Port() == "" || u.Port() == "0":
+		return errors.New("must name a host and a port, such as socks5://127.0.0.1:1080")
+	case strings.TrimSuffix(u.Path, "/") != "" || strings.ContainsAny(s, "?#"):
+		return errors.New("must end with the port, for a proxy has no paths")
+	case u.User != nil:
+		return checkUserinfo(u)
+	}
+	return nil
+}
+
+// checkUserinfo says what a proxy cannot be told of a user: SOCKS has one octet
+// for the length of each part (RFC 1929 section 2), and HTTP a colon between the
+// two (RFC 7617 section 2).
+func checkUserinfo(u *url.URL) error {
+	name := u.User.Username()
+	password, _ := u.User.Password()
+	socks := strings.HasPrefix(u.Scheme, "socks5")
+	switch {
+	case strings.ContainsFunc(name+password, unicode.IsControl):
+		return errors.New("must hold no control characters, not even in the way of %0A")
+	case socks && (name == "" || password == "" || max(len(name), len(password)) > 255):
+		return errors.New("must hold both a user name and a password of at most 255 octets, or neither: SOCKS passes on no other")
+	case !socks && strings.Contains(name, ":"):
+		return errors.New("must hold no colon in its user name: HTTP ends it there")
+	}
+	return nil
+}
