@@ -1,0 +1,136 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// An endpoint is an address that xoauthd listens at. The zero value is one that
+// is missing or wrong.
+type endpoint struct {
+	line    int
+	address string
+	host    string
+	port    uint16
+	socket  string // the path of a unix socket, which has neither host nor port
+}
+
+// local returns the address at key, where xoauthd itself listens. If harm
+// says what harm it would do, no other machine may reach the address.
+func (t *table) local(key, harm string) string {
+	at := t.hostPort(key, t.text(key, ""))
+	if harm != "" && !at.isLocal() {
+		t.fault(key, "%s is not of this machine only, and %s; use 127.0.0.1, [::1] or localhost", at.address, harm)
+	}
+	return at.address
+}
+
+// listensAt returns the address of a listener.
+func (t *table) listensAt() endpoint {
+	address := t.text("address", "")
+	if path, found := strings.CutPrefix(address, "unix:"); found {
+		return t.unixSocket(path)
+	}
+	if strings.HasPrefix(address, "/") {
+		t.fault("address", "the address of a unix socket is written unix:%s", address)
+		return endpoint{}
+	}
+	return t.hostPort("address", address)
+}
+
+// hostPort returns what is at key, host:port.
+func (t *table) hostPort(key, address string) endpoint {
+	if address == "" {
+		return endpoint{}
+	}
+	host, port, err := splitAddress(address)
+	if err != nil {
+		t.fault(key, "%v", err)
+		return endpoint{}
+	}
+	return t.listens(endpoint{t.line(key), address, host, port, ""})
+}
+
+// maxSocketPath is how long the path of a unix socket can be on Linux (unix(7)).
+const maxSocketPath = 107
+
+// unixSocket returns the socket of a path. Abstract sockets are refused: they
+// have no owner and no mode.
+func (t *table) unixSocket(path string) endpoint {
+	if path == "" || path[0] == '@' {
+		t.fault("address", "unix: needs the path of a file, such as unix:/run/xoauthd/imap.sock, whose mode says who may connect")
+		return endpoint{}
+	}
+	path = filepath.Clean(t.file.path(path))
+	if len(path) > maxSocketPath {
+		t.fault("address", "%s is %d octets long, and the path of a unix socket can have %d; choose a shorter one", path, len(path), maxSocketPath)
+		return endpoint{}
+	}
+	return t.listens(endpoint{t.line("address"), "unix:" + path, "", 0, path})
+}
+
+func (t *table) listens(at endpoint) endpoint {
+	t.file.listens = append(t.file.listens, at)
+	return at
+}
+
+// splitAddress takes host:port apart. A host that is a name could be one
+// machine today and another tomorrow, so there is only localhost. The port 0
+// lets the system choose.
+func splitAddress(address string) (host string, port uint16, err error) {
+	host, service, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", 0, fmt.Errorf("%q is not host:port, such as 127.0.0.1:1143 or [::1]:1143", address)
+	}
+	n, err := strconv.ParseUint(service, 10, 16)
+	if err != nil {
+		return "", 0, fmt.Errorf("%q is not a port; it is a number up to 65535", service)
+	}
+	host = strings.ToLower(host)
+	if _, err := netip.ParseAddr(host); err != nil && host != "" && host != "localhost" {
+		return "", 0, fmt.Errorf("%q is not an IP address, nor localhost", host)
+	}
+	return host, uint16(n), nil
+}
+
+func isLoopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return strings.EqualFold(host, "localhost") || err == nil && ip.IsLoopback()
+}
+
+// isLocal reports whether only this machine can reach e. Of one that is wrong
+// nothing else is worth telling.
+func (e endpoint) isLocal() bool {
+	return e.address == "" || e.socket != "" || isLoopback(e.host)
+}
+
+// clashes reports whether one of the two could not be bound after the other.
+func (e endpoint) clashes(o endpoint) bool {
+	switch {
+	case e.socket != "" || o.socket != "":
+		return e.socket == o.socket
+	case e.port != o.port || e.port == 0:
+		return false
+	}
+	return slices.ContainsFunc(e.ips(), func(a netip.Addr) bool {
+		return slices.ContainsFunc(o.ips(), func(b netip.Addr) bool {
+			return a == b || a.IsUnspecified() || b.IsUnspecified()
+		})
+	})
+}
+
+func (e endpoint) ips() []netip.Addr {
+	switch e.host {
+	case "":
+		return []netip.Addr{netip.IPv6Unspecified()}
+	case "localhost":
+		return []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}
+	}
+	ip, _ := netip.ParseAddr(e.host) // splitAddress has seen to it
+	return []netip.Addr{ip.Unmap()}
+}
