@@ -16,6 +16,7 @@ func (f *file) check(c *Config) {
 	f.checkAddresses()
 	f.checkNames()
 	f.checkUsers(c.Accounts)
+	f.checkCertificates(c)
 	for _, l := range c.Listeners {
 		f.checkListener(l, c.Providers)
 	}
@@ -70,6 +71,13 @@ func (f *file) checkNames() {
 			continue
 		}
 		first[folded] = a
+	}
+}
+
+func (f *file) checkCertificates(c *Config) {
+	withTLS := func(l Listener) bool { return l.TLS != "none" }
+	if len(c.Certificates) > 0 && len(c.Listeners) > 0 && !slices.ContainsFunc(c.Listeners, withTLS) {
+		f.warn(c.Certificates[0].Line, `[[certificate]] means nothing: no listener has a tls but "none"`)
 	}
 }
 

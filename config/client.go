@@ -85,11 +85,10 @@ func (t *table) certificate() *tls.Certificate {
 
 // certificateFile reads the file of the certificate, if there is one.
 func (t *table) certificateFile() (path, text string, err error) {
-	path = t.text("client_certificate", "")
+	path = t.filePath("client_certificate")
 	if path == "" {
 		return "", "", nil
 	}
-	path = t.file.path(path)
 	text, mode, err := t.file.readOther(path)
 	if err == nil && holdsKey(text) {
 		err = checkMode(path, mode)
@@ -125,11 +124,10 @@ func (t *table) keyPair(path, text, keyText string) *tls.Certificate {
 // assertionFile reads the name of a file that is read anew for each token. It
 // need not be there yet: what a workload is given may come after its start.
 func (t *table) assertionFile() string {
-	path := t.text("client_assertion_file", "")
+	path := t.filePath("client_assertion_file")
 	if path == "" {
 		return ""
 	}
-	path = t.file.path(path)
 	if _, err := os.Stat(path); err != nil {
 		t.file.warn(t.line("client_assertion_file"), "client_assertion_file: %v: there will be no tokens until it is there", reason(path, err))
 	}

@@ -8,7 +8,6 @@ import (
 	"cmp"
 	"crypto/tls"
 	"crypto/x509"
-	"io/fs"
 	"net"
 	"net/netip"
 	"strconv"
@@ -22,8 +21,9 @@ type Config struct {
 
 	// Fingerprint is that of the file and of the files that it names: what differs
 	// has different ones. Credentials and variables, which commands are not given,
-	// are no part of it, nor is an assertion that is read for each token. It is not
-	// for the log: short secrets in those files could be guessed from it.
+	// are no part of it, nor is what is read anew while the daemon runs: the
+	// assertion of a token, the certificates of listeners. It is not for the log:
+	// short secrets in those files could be guessed from it.
 	Fingerprint string
 
 	StateDirectory string // where the grants are kept
@@ -89,46 +89,6 @@ type Metrics struct {
 // Protocols returns those that a listener may have, and a provider servers for.
 func Protocols() []string { return []string{"imap", "smtp", "pop3"} }
 
-// A Certificate is one that clients are shown, and its key, both in PEM. They are
-// read anew when they change.
-type Certificate struct {
-	File    string // the chain, the server's own first
-	KeyFile string // may be the same
-	Line    int    // in the configuration
-}
-
-// A Listener is where clients connect.
-type Listener struct {
-	Protocol string // one of Protocols
-	Address  string // host:port, of loopback only if TLS is not required, or unix:PATH
-	Socket   Socket // of an address unix:PATH
-	Provider string // whose accounts alone it serves; empty: every provider's
-	Line     int    // in the file
-
-	// TLS is when a client begins it: "none" for never, "starttls" for by a command
-	// of the protocol, "implicit" for with the first octet, "auto" for one of the two.
-	TLS        string
-	RequireTLS bool           // there is no login without
-	MinTLS     uint16         // as tls.VersionTLS12
-	ClientCAs  *x509.CertPool // who must have signed the client's certificate; nil: it needs none
-
-	// Proxies are the load balancers that alone may connect, by the PROXY protocol.
-	Proxies []netip.Prefix
-
-	// LocalUsers are the ids of the users of this machine whose programs alone may
-	// connect; empty: all.
-	LocalUsers []uint32
-
-	// ClientTokens lets clients log in with access tokens of their own.
-	ClientTokens bool
-}
-
-// A Socket is how the file of a unix socket is to be.
-type Socket struct {
-	UID, GID int         // -1: as made
-	Mode     fs.FileMode // permissions
-}
-
 // A Provider runs the mail servers of some accounts, and lets xoauthd have
 // tokens for them. What its flow has no use for is empty.
 type Provider struct {
@@ -168,8 +128,8 @@ type Provider struct {
 	Mechanism           string            // "auto", "xoauth2" or "oauthbearer"; for an app password "auto", "plain" or "login"
 
 	// Proxy is the URL of what all connections to the provider go through: http,
-	// https or socks5, with its password. "direct" is none; if it is empty, calls of
-	// the token endpoint go as the environment says.
+	// https or socks5, with a port, and its password. "direct" is none; if it is
+	// empty, calls of the token endpoint go as the environment says.
 	Proxy Secret
 
 	CAFile  string         // more certificates to trust, in PEM; may be empty

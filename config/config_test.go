@@ -1,6 +1,7 @@
 package config
 
 import (
+	"crypto/tls"
 	"errors"
 	"io/fs"
 	"net/netip"
@@ -61,6 +62,10 @@ func TestEverythingGiven(t *testing.T) {
 		t.Error(Faults(w))
 	}
 	c.Providers, c.Warnings = nil, nil
+	if c.Listeners[2].ClientCAs == nil {
+		t.Error("client_ca_file gives no certificates")
+	}
+	c.Listeners[2].ClientCAs = nil
 	rest := &Config{
 		File:           filepath.Join(dir, "good", "full.toml"),
 		Fingerprint:    c.Fingerprint,
@@ -70,7 +75,20 @@ func TestEverythingGiven(t *testing.T) {
 		Limits:         Limits{10, 5, 3, 4, time.Second, 5 * time.Second, 1500 * time.Millisecond, 24 * time.Hour, 0},
 		Web:            &Web{"[::1]:1180", "https://mail.example.com/oauth"},
 		Metrics:        &Metrics{":9180"},
-		Listeners:      []Listener{{Protocol: "imap", Address: "127.0.0.2:1143", Provider: "own", Line: 26}, {Protocol: "smtp", Address: "[::1]:1143", Provider: "", Line: 31}},
+		Certificates:   []Certificate{{filepath.Join(dir, "server.pem"), filepath.Join(dir, "server.key"), 100}},
+		Listeners: []Listener{
+			{Protocol: "imap", Address: "127.0.0.2:1143", Provider: "own", Line: 26, TLS: "none", MinTLS: tls.VersionTLS12},
+			{Protocol: "smtp", Address: "[::1]:1143", Line: 31, TLS: "none", MinTLS: tls.VersionTLS12},
+			{
+				Protocol: "pop3", Address: "0.0.0.0:1110", Provider: "own", Line: 104,
+				TLS: "auto", RequireTLS: true, MinTLS: tls.VersionTLS13,
+				Proxies:      []netip.Prefix{netip.MustParsePrefix("192.0.2.7/32"), netip.MustParsePrefix("2001:db8::/32")},
+				ClientTokens: true,
+			}, {
+				Protocol: "imap", Address: "unix:" + filepath.Join(dir, "good", "imap.sock"), Line: 115, TLS: "none", MinTLS: tls.VersionTLS12,
+				Socket: Socket{0, 1002, 0o600}, LocalUsers: []uint32{0, 1001},
+			},
+		},
 		Accounts: map[string]*Account{
 			"alice@example.com": {
 				Name: "alice@example.com", Provider: "own", PasswordHash: hash, Line: 74,
@@ -234,6 +252,7 @@ func TestFingerprint(t *testing.T) {
 		"flows.toml":    {"good/flows.toml", "chain.pem", "pkcs1.key", "service.json", "upstream.secret"},
 		"patterns.toml": {"good/patterns.toml", "staff.passwords"},
 		"clients.toml":  {"good/clients.toml", "both.pem"},
+		"proxies.toml":  {"good/proxies.toml", "proxy.secret"},
 	} {
 		name = filepath.Join(dir, "good", name)
 		before := load(t, name).Fingerprint

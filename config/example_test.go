@@ -26,6 +26,8 @@ func loadExample(t *testing.T, text string) *Config {
 		"workspace.json":            material["service.json"],
 		"icloud.password":           "password\n",
 		"frank.password":            "password\n",
+		"localhost.pem":             material["server.pem"],
+		"localhost.key":             material["server.key"],
 		"xoauthd.toml":              strings.ReplaceAll(text, "/usr/bin/oama", "/bin/sh"),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
@@ -119,6 +121,18 @@ func TestExampleRecipes(t *testing.T) {
 	}
 }
 
+// TestExampleListeners takes the # from all listeners.
+func TestExampleListeners(t *testing.T) {
+	text := readExample(t)
+	shown := regexp.MustCompile(`(?m)^# \[\[(certificate|listener)\]\]\n(#( .*)?\n)+`)
+	c := loadExample(t, shown.ReplaceAllStringFunc(text, func(block string) string {
+		return regexp.MustCompile(`(?m)^# ?`).ReplaceAllString(block, "")
+	}))
+	if len(c.Listeners) != 5 || len(c.Certificates) != 1 || len(c.Warnings) > 0 {
+		t.Errorf("%+v, %+v, %v", c.Listeners, c.Certificates, Faults(c.Warnings))
+	}
+}
+
 // TestExampleNamesEveryKey puts a key that is unknown into each table of a file
 // that has them all, and so is told the keys that are known.
 func TestExampleNamesEveryKey(t *testing.T) {
@@ -153,7 +167,7 @@ func TestExampleNamesEveryKey(t *testing.T) {
 	}
 	example := readExample(t)
 	for key := range known {
-		named := regexp.MustCompile(`(?m)(^|[#{,] *)` + key + ` *=|^\[*` + key + `[\].]|\.` + key + `\]\]`)
+		named := regexp.MustCompile(`(?m)(^|[#{,] *)` + key + ` *=|^(# )?\[*` + key + `[\].]|\.` + key + `\]\]`)
 		if !named.MatchString(example) {
 			t.Errorf("%s is not in example.toml", key)
 		}

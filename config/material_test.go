@@ -9,6 +9,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/json"
 	"encoding/pem"
+	"maps"
 	"math/big"
 	"sync"
 	"testing"
@@ -83,7 +84,7 @@ func material(t *testing.T) map[string]string {
 		block, _ := pem.Decode([]byte(text))
 		return string(block.Bytes)
 	}
-	return map[string]string{
+	all := map[string]string{
 		"both.pem":        good + own,
 		"public.both.pem": good + own,
 		"chain.pem":       good + good,
@@ -108,5 +109,38 @@ func material(t *testing.T) map[string]string {
 		"no_key.json":     changed("private_key", "hunter"),
 		"no_token.json":   changed("token_uri", ""),
 		"http_token.json": changed("token_uri", "http://hunter.example.com/token"),
+	}
+	maps.Copy(all, served(t))
+	return all
+}
+
+// served returns the files of certificates that clients are shown.
+func served(t *testing.T) map[string]string {
+	t.Helper()
+	key := must[*ecdsa.PrivateKey](t)(curveKey())
+	caKey := must[*rsa.PrivateKey](t)(otherKey())
+	ca := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "CA"}, NotBefore: today.AddDate(-9, 0, 0), NotAfter: today.AddDate(9, 0, 0),
+		IsCA: true, BasicConstraintsValid: true,
+	}
+	issuer := block("CERTIFICATE", must[[]byte](t)(x509.CreateCertificate(rand.Reader, ca, ca, &caKey.PublicKey, caKey)))
+	issue := func(from, to time.Time, names ...string) string {
+		leaf := &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "localhost"}, NotBefore: from, NotAfter: to, DNSNames: names}
+		return block("CERTIFICATE", must[[]byte](t)(x509.CreateCertificate(rand.Reader, leaf, ca, &key.PublicKey, caKey)))
+	}
+	last, next := today.AddDate(-1, 0, 0), today.AddDate(1, 0, 0)
+	good := issue(last, next, "localhost")
+	sec1 := block("EC PRIVATE KEY", must[[]byte](t)(x509.MarshalECPrivateKey(key)))
+	return map[string]string{
+		"server.pem":         good + issuer,
+		"server.key":         "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n" + sec1,
+		"server.both":        sec1 + good,
+		"public.server.both": sec1 + good,
+		"server.expired":     issue(last, today.AddDate(0, 0, -10), "localhost") + sec1,
+		"server.early":       issue(today.AddDate(0, 0, 10), next, "localhost") + sec1,
+		"server.unnamed":     issue(last, next) + sec1,
+		"server.reversed":    issuer + good + sec1,
+		"server.stray":       good + certificate(t, last, next) + sec1,
+		"openssh.key":        block("OPENSSH PRIVATE KEY", []byte("hunter")),
 	}
 }

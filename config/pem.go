@@ -80,7 +80,7 @@ func parseKey(text string) (*rsa.PrivateKey, error) {
 	return nil, noPEM(text, "private key")
 }
 
-// decodeKey reads PKCS #1 and #8. What package x509 would say is nothing to act
+// decodeKey reads PKCS #1 and #8, and SEC 1. What package x509 would say is nothing to act
 // upon.
 func decodeKey(b *pem.Block) (key any, err error) {
 	switch {
@@ -90,6 +90,10 @@ func decodeKey(b *pem.Block) (key any, err error) {
 		key, err = x509.ParsePKCS8PrivateKey(b.Bytes)
 	case b.Type == "RSA PRIVATE KEY":
 		key, err = x509.ParsePKCS1PrivateKey(b.Bytes)
+	case b.Type == "EC PRIVATE KEY":
+		key, err = x509.ParseECPrivateKey(b.Bytes)
+	default:
+		return nil, errors.New("the private key is of a kind that TLS has no use for; make another")
 	}
 	if err != nil {
 		return nil, errors.New("the private key is damaged; copy the whole file")

@@ -158,11 +158,10 @@ var ownParams = []string{
 
 // roots reads the certificates to be trusted beside the system's.
 func (t *table) roots() (string, *x509.CertPool) {
-	path := t.text("ca_file", "")
+	path := t.filePath("ca_file")
 	if path == "" {
 		return "", nil
 	}
-	path = t.file.path(path)
 	pem, _, err := t.file.readOther(path)
 	if err != nil {
 		t.fault("ca_file", "%v", err)

@@ -20,6 +20,7 @@ func (f *file) config(top *table) *Config {
 		Metrics:        top.metrics(),
 	}
 	c.Providers = top.providers(c.Web)
+	c.Certificates = top.certificates()
 	c.Listeners = top.listeners(c.Providers)
 	f.addScopes(c)
 	c.Accounts = top.accounts(c.Providers)
@@ -103,20 +104,4 @@ func (t *table) metrics() *Metrics {
 	defer m.done()
 	m.require("address", `write for example address = "127.0.0.1:9180"`)
 	return &Metrics{Address: m.local("address", "")}
-}
-
-func (t *table) listeners(providers map[string]*Provider) []Listener {
-	var listeners []Listener
-	for _, l := range t.tableList("listener") {
-		l.require("protocol", `write protocol = "imap", "smtp" or "pop3"`)
-		l.require("address", `write for example address = "127.0.0.1:1143"`)
-		listeners = append(listeners, Listener{
-			Protocol: l.oneOf("protocol", "", Protocols()...),
-			Address:  l.local("address", "passwords would cross the network in the clear"),
-			Provider: l.providerName(providers),
-			Line:     l.place.at(),
-		})
-		l.done()
-	}
-	return listeners
 }

@@ -96,9 +96,27 @@ func (t *table) fileSecret(path string) (string, error) {
 	return text, err
 }
 
-// readOther reads the whole of a file that f names, and tells the mode of what it
-// has read. Its errors name that file.
+// filePath returns the path at a key as it is to be opened.
+func (t *table) filePath(key string) string {
+	path := t.text(key, "")
+	if path == "" {
+		return ""
+	}
+	return t.file.path(path)
+}
+
+// readOther reads a file that f names. What is in it is a part of the fingerprint.
 func (f *file) readOther(path string) (text string, mode fs.FileMode, err error) {
+	text, mode, err = readWhole(path)
+	if err == nil {
+		f.add(text)
+	}
+	return text, mode, err
+}
+
+// readWhole reads the whole of a file, and tells the mode of what it has read. Its
+// errors name that file.
+func readWhole(path string) (text string, mode fs.FileMode, err error) {
 	// Without O_NONBLOCK, a pipe would be waited for before it is refused.
 	r, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -116,7 +134,6 @@ func (f *file) readOther(path string) (text string, mode fs.FileMode, err error)
 	if err != nil {
 		return "", 0, reason(path, err)
 	}
-	f.add(string(b))
 	return string(b), info.Mode(), nil
 }
 

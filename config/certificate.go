@@ -1,0 +1,166 @@
+package config
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// A Certificate is one that clients are shown, and its key, both in PEM. They are
+// read anew when they change.
+type Certificate struct {
+	File    string // the chain, the server's own first
+	KeyFile string // may be the same
+	Line    int    // in the configuration
+}
+
+func (t *table) certificates() (all []Certificate) {
+	for _, c := range t.tableList("certificate") {
+		c.require("file", `write for example file = "localhost.pem"; "xoauthd make-cert" makes one for this machine`)
+		all = append(all, c.serverCertificate())
+		c.done()
+	}
+	return all
+}
+
+// serverCertificate reads where a certificate and its private key are, and tells
+// what is wrong with what is there now.
+func (t *table) serverCertificate() Certificate {
+	c := Certificate{File: t.filePath("file"), KeyFile: t.filePath("key_file"), Line: t.place.at()}
+	c.KeyFile = cmp.Or(c.KeyFile, c.File)
+	if c.File == "" {
+		return c // told already
+	}
+	text, err := readPEM(c.File)
+	if err != nil {
+		t.fault("file", "%v", err)
+	}
+	key, keyErr := text, err
+	if c.KeyFile != c.File {
+		key, keyErr = readPEM(c.KeyFile)
+		if keyErr != nil {
+			t.fault("key_file", "%v", keyErr)
+		}
+	}
+	if err == nil && keyErr == nil {
+		t.checkServerCertificate(c, text, key)
+	}
+	return c
+}
+
+// readPEM reads a file that may hold a private key. It is no part of the
+// fingerprint: where the file is read anew, a change does not part the daemon
+// from its configuration.
+func readPEM(path string) (text string, err error) {
+	text, mode, err := readWhole(path)
+	if err == nil && holdsKey(text) {
+		err = checkMode(path, mode)
+	}
+	return text, err
+}
+
+// checkServerCertificate tells what is wrong with the texts of the two files.
+func (t *table) checkServerCertificate(c Certificate, text, key string) {
+	chain, err := parseCertificates(text)
+	together := c.KeyFile == c.File
+	switch {
+	case isSwapped(text, key):
+		t.fault("key_file", "%s: the certificate is in it, and the private key is in the file: swap the two", c.KeyFile)
+		return
+	case err != nil:
+	case together && !holdsKey(text):
+		err = errors.New("there is no private key in it: name its file by key_file")
+	default:
+		err = checkChain(chain)
+	}
+	if err != nil {
+		t.fault("file", "%s: %v", c.File, err)
+	} else {
+		t.checkValidity(c, chain[0])
+	}
+	switch err := checkServerKey(key, chain); {
+	case err != nil && !together:
+		t.fault("key_file", "%s: %v", c.KeyFile, err)
+	case err != nil && holdsKey(text):
+		t.fault("file", "%s: %v", c.File, err)
+	}
+}
+
+// checkChain says what would make clients refuse a chain. An issuer may have
+// several certificates in it, so each has to be that of any above.
+func checkChain(chain []*x509.Certificate) error {
+	for i, c := range chain[1:] {
+		issued := func(above *x509.Certificate) bool { return bytes.Equal(above.RawIssuer, c.RawSubject) }
+		if !slices.ContainsFunc(chain[:i+1], issued) {
+			return fmt.Errorf("the certificates in it are out of order: number %d has issued none of those above it; the server's own comes first, and each issuer below", i+2)
+		}
+	}
+	if len(chain[0].DNSNames)+len(chain[0].IPAddresses) == 0 {
+		return errors.New("the certificate names no host in its subjectAltName, and clients refuse it; make another")
+	}
+	return nil
+}
+
+// checkServerKey says what is wrong with a private key, and whose it is if not of
+// the first certificate.
+func checkServerKey(text string, chain []*x509.Certificate) error {
+	all := blocks(text)
+	first := slices.IndexFunc(all, isKey)
+	if first < 0 {
+		return noPEM(text, "private key")
+	}
+	if _, err := decodeKey(all[first]); err != nil {
+		return err
+	}
+	fits := func(c *x509.Certificate) bool {
+		own := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
+		_, err := tls.X509KeyPair(own, []byte(text))
+		return err == nil
+	}
+	switch i := slices.IndexFunc(chain, fits); {
+	case i < 0 && len(chain) > 0:
+		return errors.New("the private key does not belong to the certificate")
+	case i > 0:
+		return fmt.Errorf("the private key is that of certificate %d of the file, and the server's own must be the first", i+1)
+	}
+	return nil
+}
+
+// checkValidity warns only: a daemon that does not start serves nobody, not even
+// those who come without TLS.
+func (t *table) checkValidity(c Certificate, leaf *x509.Certificate) {
+	switch now := t.file.now; {
+	case now.After(leaf.NotAfter):
+		t.file.warn(t.line("file"), "file: %s: the certificate has expired, and clients have refused it since %s: renew it", c.File, leaf.NotAfter.Format(time.DateOnly))
+	case now.Before(leaf.NotBefore):
+		t.file.warn(t.line("file"), "file: %s: the certificate is not valid yet, and clients refuse it until %s", c.File, leaf.NotBefore.Format(time.DateOnly))
+	}
+}
+
+// clientCAs reads the certificates that those of clients are signed with.
+func (t *table) clientCAs() *x509.CertPool {
+	path := t.filePath("client_ca_file")
+	if path == "" {
+		return nil
+	}
+	text, _, err := t.file.readOther(path)
+	if err != nil {
+		t.fault("client_ca_file", "%v", err)
+		return nil
+	}
+	all, err := parseCertificates(text)
+	if err != nil {
+		t.fault("client_ca_file", "%s: %v", path, err)
+	}
+	pool := x509.NewCertPool()
+	for _, c := range all {
+		pool.AddCert(c)
+	}
+	return pool
+}

@@ -1,0 +1,25 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// TestFingerprintOfARenewedCertificate holds that what the daemon reads anew does
+// not part it from its configuration.
+func TestFingerprintOfARenewedCertificate(t *testing.T) {
+	dir := copyTestdata(t)
+	name := filepath.Join(dir, "good", "listeners.toml")
+	before := load(t, name).Fingerprint
+	for _, renewed := range []string{"server.pem", "server.key"} {
+		renewed = filepath.Join(dir, renewed)
+		text := must[[]byte](t)(os.ReadFile(renewed))
+		if err := os.WriteFile(renewed, append(text, '\n'), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if after := load(t, name).Fingerprint; after != before {
+		t.Errorf("%s, and then %s", before, after)
+	}
+}

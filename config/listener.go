@@ -1,0 +1,158 @@
+package config
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"net/netip"
+)
+
+// A Listener is where clients connect.
+type Listener struct {
+	Protocol string // one of Protocols
+	Address  string // host:port, of loopback only if TLS is not required, or unix:PATH
+	Socket   Socket // of an address unix:PATH
+	Provider string // whose accounts alone it serves; empty: every provider's
+	Line     int    // in the file
+
+	// TLS is when a client begins it: "none" for never, "starttls" for by a command
+	// of the protocol, "implicit" for with the first octet, "auto" for one of the two.
+	TLS        string
+	RequireTLS bool           // there is no login without
+	MinTLS     uint16         // as tls.VersionTLS12
+	ClientCAs  *x509.CertPool // who must have signed the client's certificate; nil: it needs none
+
+	// Proxies are the load balancers that alone may connect, by the PROXY protocol.
+	Proxies []netip.Prefix
+
+	// LocalUsers are the ids of the users of this machine whose programs alone may
+	// connect; empty: all.
+	LocalUsers []uint32
+
+	// ClientTokens lets clients log in with access tokens of their own.
+	ClientTokens bool
+}
+
+// listeners reads where clients connect. If there is a certificate, they can
+// begin TLS.
+func (t *table) listeners(providers map[string]*Provider) (all []Listener) {
+	for _, l := range t.tableList("listener") {
+		all = append(all, l.listener(providers, t.has("certificate")))
+		l.done()
+	}
+	return all
+}
+
+func (t *table) listener(providers map[string]*Provider, certified bool) Listener {
+	t.require("protocol", `write protocol = "imap", "smtp" or "pop3"`)
+	t.require("address", `write for example address = "127.0.0.1:1143"`)
+	at := t.listensAt()
+	l := Listener{
+		Protocol: t.oneOf("protocol", "", Protocols()...),
+		Address:  at.address,
+		Socket:   t.socket(at),
+		Provider: t.providerName(providers),
+		Line:     t.place.at(),
+	}
+	t.listenerTLS(&l, at)
+	if begins := l.TLS != "none" && l.TLS != ""; begins && !certified {
+		t.fault("tls", `there is no certificate that clients could be shown: add a table [[certificate]] with its file; "xoauthd make-cert" makes one for this machine`)
+	}
+	t.checkPort(&l, at)
+	t.peers(&l, at)
+	l.ClientTokens = t.clientTokens(providers[l.Provider])
+	return l
+}
+
+// listenerTLS reads when TLS begins, and sees to it that no password crosses a
+// network without. A client that must have a certificate shows it in TLS alone.
+func (t *table) listenerTLS(l *Listener, at endpoint) {
+	l.MinTLS = t.minTLS()
+	l.ClientCAs = t.clientCAs()
+	needed := !at.isLocal() || t.has("client_ca_file")
+	l.RequireTLS = t.boolean("require_tls", needed)
+	l.TLS = t.oneOf("tls", "", "none", "starttls", "implicit", "auto")
+	if !t.has("tls") {
+		l.TLS = "none"
+	}
+	switch l.TLS {
+	case "none":
+		l.RequireTLS = false
+		for _, key := range t.given("require_tls", "min_tls", "client_ca_file") {
+			t.fault(key, "means nothing without TLS: say by tls when clients begin it")
+		}
+		if !at.isLocal() {
+			t.fault("address", `%s is not of this machine only, and passwords would cross the network in the clear; use 127.0.0.1, [::1] or localhost, or tls = "implicit" or "starttls"`, at.address)
+		}
+	case "implicit":
+		l.RequireTLS = true
+		if t.has("require_tls") {
+			t.fault("require_tls", `means nothing with tls = "implicit", where TLS comes before all else`)
+		}
+	case "starttls", "auto":
+		switch {
+		case l.RequireTLS || !needed:
+		case !at.isLocal():
+			t.fault("require_tls", "%s is not of this machine only, and passwords would cross the network in the clear; take this line away", at.address)
+		default:
+			t.fault("require_tls", "without TLS, clients could log in without the certificate that client_ca_file asks of them; take one of the two away")
+		}
+	}
+}
+
+// minTLS reads the oldest version of TLS that is spoken.
+func (t *table) minTLS() uint16 {
+	versions := map[string]uint16{"1.0": tls.VersionTLS10, "1.1": tls.VersionTLS11, "1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13}
+	s := t.oneOf("min_tls", "1.2", "1.0", "1.1", "1.2", "1.3")
+	if versions[s] < tls.VersionTLS12 {
+		t.file.warn(t.line("min_tls"), "min_tls: RFC 8996 forbids TLS %s, whose hashes and ciphers are broken: keep this listener for the devices that know nothing newer, in a network that you trust", s)
+	}
+	return versions[s]
+}
+
+// checkPort warns of a port at which clients expect TLS to begin in another way.
+// At those of STARTTLS, they can do without.
+func (t *table) checkPort(l *Listener, at endpoint) {
+	for mode, port := range ports[l.Protocol] {
+		switch {
+		case int(at.port) != port, l.TLS == mode, l.TLS == "auto", l.TLS == "":
+		case mode == "starttls" && l.TLS == "none":
+		default:
+			t.file.warn(t.line("address"), "address: %d is the usual port of %q, but tls is %q: clients that are told the port alone will not get through", port, mode, l.TLS)
+		}
+	}
+}
+
+// peers reads who may connect.
+func (t *table) peers(l *Listener, at endpoint) {
+	l.Proxies = t.networks("proxy_protocol")
+	l.LocalUsers = t.localUsers()
+	for _, n := range l.Proxies {
+		if n.Bits() == 0 {
+			t.fault("proxy_protocol", "%s is everybody, and each could pretend to come from anywhere; name the load balancers alone", n)
+		}
+	}
+	if t.has("proxy_protocol") && at.socket != "" {
+		t.fault("proxy_protocol", "means nothing at a unix socket, where nobody has an address; socket_user, socket_group and socket_mode say who may connect")
+	}
+	switch {
+	case !t.has("local_users"):
+	case t.has("proxy_protocol"):
+		t.fault("local_users", "means nothing with proxy_protocol, where it is always the load balancer that connects")
+	case !at.isLocal():
+		t.fault("local_users", "means nothing at %s, which is not of this machine only; use 127.0.0.1, [::1], localhost or unix:PATH", at.address)
+	}
+}
+
+// clientTokens reads whether clients may bring tokens of their own, which are for
+// the servers of one provider and must not be shown to those of another.
+func (t *table) clientTokens(p *Provider) bool {
+	given := t.boolean("client_tokens", false)
+	switch {
+	case !given:
+	case !t.has("provider"):
+		t.fault("client_tokens", "needs a provider in this table: its servers alone are to be given the tokens")
+	case p != nil && p.Flow == "app_password":
+		t.fault("client_tokens", "the servers of the provider %q take no tokens: its flow is %q", p.Name, p.Flow)
+	}
+	return given
+}
