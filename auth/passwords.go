@@ -1,58 +1,47 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/alexedwards/argon2id"
-	"golang.org/x/crypto/argon2"
 )
 
-// ErrPassword says that name and password do not go together, and not which of
-// them is at fault.
+// ErrPassword is what errors.Is finds in why an attempt is refused. The error's
+// text says which of name, password and conditions is at fault. That is for the
+// log: the client must not learn more than this.
 var ErrPassword = errors.New("unknown login or wrong password")
 
 // ErrGuesses says that there were too many wrong passwords of late, so that this
 // one was not looked at.
 var ErrGuesses = errors.New("too many wrong passwords; not looked at for a while")
 
-// maxPassword bounds what is hashed for anybody who can connect, in bytes.
-const maxPassword = 1 << 10
+const (
+	// maxPassword bounds what is hashed for anybody who can connect, in bytes.
+	maxPassword = 1 << 10
 
-// hashParams returns the first of OWASP's recommendations for argon2id that a
-// small server can bear: 19 MiB, and some 20 ms.
-func hashParams() *argon2id.Params {
-	return &argon2id.Params{Memory: 19 << 10, Iterations: 2, Parallelism: 1, SaltLength: 16, KeyLength: 32}
-}
-
-// HashPassword returns the argon2id hash of a password, in PHC string format.
-func HashPassword(password string) (string, error) {
-	switch {
-	case password == "":
-		return "", errors.New("the password is empty")
-	case len(password) > maxPassword:
-		return "", fmt.Errorf("the password is longer than %d bytes", maxPassword)
-	}
-	return argon2id.CreateHash(password, hashParams())
-}
+	// maxHashes bounds what one attempt costs, and the logins of a user name.
+	maxHashes = 16
+)
 
 // A Login is a user name and a password, with which a program opens an account.
+// Several may have one user name, if they are of one account.
 type Login struct {
 	Account string
 	Label   string // which of the account's; empty: the one that has no label
 	User    string // matched without regard to case
-	Hash    string // of the password
+	Hash    string // of the password: argon2id, bcrypt or SHA-512-crypt
 
 	Protocols []string       // that it may speak; empty: all
 	Networks  []netip.Prefix // where it may come from; empty: anywhere
@@ -66,139 +55,232 @@ type Attempt struct {
 	From           netip.Addr // not valid: from this machine
 }
 
+// A refusal is an ErrPassword.
+type refusal struct{ text string }
+
+func (r *refusal) Error() string        { return r.text }
+func (r *refusal) Is(target error) bool { return target == ErrPassword }
+
+var (
+	errUnknownUser   = &refusal{"unknown user name"}
+	errWrongPassword = &refusal{"wrong password"}
+)
+
 // Passwords are the logins of all accounts. A right password that comes again
 // costs a MAC instead of the slow hash, so that a program that logs in every
-// minute burns no CPU; the key of the MAC lives and dies with the process. An
-// unknown name takes as long as a wrong password for an account whose hash has
-// the parameters of most; where they differ, the time tells names apart.
+// minute burns no CPU; the key of the MAC lives and dies with the process.
+//
+// Whatever else is wrong takes the same time: an unknown name, a password, and a
+// login that may not come in. Each costs the same hashes, with decoys in the place
+// of those that a name has not; see newBudget for where that ends.
 type Passwords struct {
-	logins  map[string]Login // by user name in lower case
-	nobody  string           // the hash that an unknown name is compared with
+	users   map[string]*user // by user name in lower case
+	nobody  *user            // what an unknown name is
 	compare func(password, hash string) (bool, error)
 
 	// turns has room for as many as can hash at once. It is a channel because
 	// a client may leave while it waits.
 	turns chan struct{}
 
-	key   []byte
-	mu    sync.Mutex
-	right map[string][sha256.Size]byte // by user name: the MAC of its last right password
+	key []byte
+	mu  sync.Mutex // guards right of all logins
 }
 
-// NewPasswords returns the passwords of logins. The error tells all that is wrong
-// with them.
+// A user is all that there is of one user name.
+type user struct {
+	logins []*login
+	decoys []string // hashes that no password has
+	wrong  *refusal // of a password that none of the logins has
+}
+
+type login struct {
+	Login
+	right *[sha256.Size]byte // the MAC of its password, once that was right
+}
+
+// NewPasswords returns the passwords of logins. The error
+// tells all that is wrong with the logins.
 func NewPasswords(logins []Login) (*Passwords, error) {
 	p := &Passwords{
-		logins:  make(map[string]Login, len(logins)),
-		compare: argon2id.ComparePasswordAndHash,
+		users:   make(map[string]*user),
+		nobody:  &user{wrong: errUnknownUser},
+		compare: compareHash,
 		turns:   make(chan struct{}, runtime.GOMAXPROCS(0)),
 		key:     make([]byte, sha256.Size),
-		right:   make(map[string][sha256.Size]byte),
 	}
 	rand.Read(p.key) // never fails: it ends the program instead
 	var faults []error
-	count := make(map[argon2id.Params]int)
-	common := *hashParams()
+	spent := make(map[*user]budget)
 	for _, l := range logins {
-		params, err := parseHash(l.Hash)
+		c, err := parseHash(l.Hash)
+		if err == nil {
+			err = p.add(l)
+		}
 		if err != nil {
 			faults = append(faults, fmt.Errorf("%s: %w", l.User, err))
 			continue
 		}
-		folded := strings.ToLower(l.User)
-		if twin, found := p.logins[folded]; found {
-			faults = append(faults, fmt.Errorf("%s and %s differ only in case", twin.User, l.User))
+		u := p.users[strings.ToLower(l.User)]
+		if spent[u] == nil {
+			spent[u] = budget{}
 		}
-		p.logins[folded] = l
-		if count[params]++; count[params] > count[common] {
-			common = params
-		}
+		spent[u][c]++
 	}
 	if len(faults) > 0 {
 		return nil, errors.Join(faults...)
 	}
-	p.nobody = noPassword(common)
+	all := newBudget(slices.Collect(maps.Values(spent)))
+	p.nobody.decoys = all.rest(nil)
+	for u, b := range spent {
+		u.decoys = all.rest(b)
+	}
 	return p, nil
 }
 
-// noPassword is a hash that no password has, as costly as those of params. It is
-// not computed, so that a daemon which is at rest need not have had the memory.
-func noPassword(params argon2id.Params) string {
-	random := func(n uint32) string {
-		b := make([]byte, n)
-		rand.Read(b)
-		return base64.RawStdEncoding.EncodeToString(b)
-	}
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version,
-		params.Memory, params.Iterations, params.Parallelism, random(params.SaltLength), random(params.KeyLength))
-}
-
-// parseHash refuses hashes that are none, or that anybody could use to wear the
-// machine down: the slow hash is open to all who can connect.
-func parseHash(hash string) (argon2id.Params, error) {
-	params, _, _, err := argon2id.DecodeHash(hash)
+// add gives l to its user name.
+func (p *Passwords) add(l Login) error {
+	name := strings.ToLower(l.User)
+	u := p.users[name]
 	switch {
-	case err != nil:
-		return argon2id.Params{}, errors.New("the password hash is not of argon2id: make one with xoauthd hash-password")
-	case params.Iterations < 1 || params.Parallelism < 1 || params.SaltLength < 8 || params.KeyLength < 16:
-		return argon2id.Params{}, errors.New("the password hash is too weak: make one with xoauthd hash-password")
-	case params.Memory > 1<<20 || params.Iterations > 100 || params.SaltLength > 64 || params.KeyLength > 64:
-		return argon2id.Params{}, errors.New("the password hash is too costly (at most 1 GiB and 100 passes): make one with xoauthd hash-password")
+	case u == nil:
+		u = &user{wrong: errWrongPassword}
+		p.users[name] = u
+	case u.logins[0].Account != l.Account:
+		return fmt.Errorf("user name of two accounts, %s and %s", u.logins[0].Account, l.Account)
+	case len(u.logins) == maxHashes:
+		return fmt.Errorf("%d passwords are the most for a user name", maxHashes)
 	}
-	return *params, nil
+	u.logins = append(u.logins, &login{Login: l})
+	return nil
 }
 
 // Check returns the login that is attempted. If that fails, it is what is known
-// of it. The error is ErrPassword, or that of ctx if the client left while others
-// had their passwords hashed.
+// of it: the login whose password was right, or the only one of the user name, or
+// of several what they have in common. The error is ErrPassword, or
+// that of ctx if the client left, or stayed too long, while others had their
+// passwords hashed.
 func (p *Passwords) Check(ctx context.Context, a Attempt) (Login, error) {
+	name := strings.ToLower(a.User)
+	u := p.users[name]
+	if u == nil {
+		u = p.nobody
+	}
 	if a.Password == "" || len(a.Password) > maxPassword {
-		return Login{}, ErrPassword
+		return u.common(), u.wrong
 	}
-	l, known := p.logins[strings.ToLower(a.User)]
-	if !known {
-		l.Hash = p.nobody
-	}
-	mac := p.mac(l.User, a.Password)
-	if p.recognized(l.User, mac) {
-		return l, nil
+	mac := p.mac(name, a.Password)
+	if l := p.recognize(u, mac, a); l != nil {
+		return l.Login, nil
 	}
 	select {
 	case p.turns <- struct{}{}:
 		defer func() { <-p.turns }()
 	case <-ctx.Done():
-		return Login{}, ctx.Err()
+		return u.common(), ctx.Err()
 	}
-	if p.recognized(l.User, mac) { // by one who had the turn before
-		return l, nil
+	return p.look(u, mac, a)
+}
+
+// look hashes a password that was not recognized before it had its turn.
+func (p *Passwords) look(u *user, mac [sha256.Size]byte, a Attempt) (Login, error) {
+	if l := p.recognize(u, mac, a); l != nil { // thanks to who had the turn before
+		return l.Login, nil
 	}
-	ok, err := p.compare(a.Password, l.Hash)
-	if err != nil {
-		return Login{}, err
+	var right []*login
+	for _, l := range u.logins {
+		ok, err := p.compare(a.Password, l.Hash)
+		if err != nil {
+			return Login{}, err
+		}
+		if ok {
+			right = append(right, l)
+		}
 	}
-	if !ok || !known {
-		return Login{}, ErrPassword
+	for _, decoy := range u.decoys {
+		if _, err := p.compare(a.Password, decoy); err != nil {
+			return Login{}, err
+		}
+	}
+	if len(right) == 0 {
+		return u.common(), u.wrong
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.right[l.User] = mac
-	return l, nil
+	for _, l := range right {
+		l.right = &mac
+	}
+	for _, l := range right {
+		if l.objection(a) == nil {
+			return l.Login, nil
+		}
+	}
+	return right[0].Login, right[0].objection(a)
+}
+
+// common is what the logins of u have in common: all, if there is only one.
+func (u *user) common() Login {
+	switch len(u.logins) {
+	case 0:
+		return Login{}
+	case 1:
+		return u.logins[0].Login
+	}
+	return Login{Account: u.logins[0].Account, User: u.logins[0].User}
+}
+
+// objection says why a must not open l, though its password is right.
+func (l *Login) objection(a Attempt) error {
+	var text string
+	switch from := a.From.Unmap().WithZone(""); {
+	case !l.Ends.IsZero() && !time.Now().Before(l.Ends):
+		text = "ended on " + l.Ends.Format(time.DateOnly)
+	case len(l.Protocols) > 0 && !slices.Contains(l.Protocols, a.Protocol):
+		text = "may not speak " + a.Protocol
+	case !l.admits(from) && from.IsValid():
+		text = fmt.Sprintf("may not come from %s", from)
+	case !l.admits(from):
+		text = "may not come from this machine"
+	default:
+		return nil
+	}
+	return &refusal{fmt.Sprintf("login %q %s", cmp.Or(l.Label, l.User), text)}
+}
+
+// admits reports whether l may come from there. Who has no address is at each of
+// those that every machine has.
+func (l *Login) admits(from netip.Addr) bool {
+	contains := func(a netip.Addr) bool {
+		return slices.ContainsFunc(l.Networks, func(n netip.Prefix) bool { return n.Contains(a) })
+	}
+	switch {
+	case len(l.Networks) == 0:
+		return true
+	case from.IsValid():
+		return contains(from)
+	}
+	return contains(netip.AddrFrom4([4]byte{127, 0, 0, 1})) || contains(netip.IPv6Loopback())
 }
 
 // mac binds the password to the user name. The length keeps the two apart.
-func (p *Passwords) mac(user, password string) (sum [sha256.Size]byte) {
+func (p *Passwords) mac(name, password string) (sum [sha256.Size]byte) {
 	h := hmac.New(sha256.New, p.key)
-	h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(user))))
-	h.Write([]byte(user))
+	h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(name))))
+	h.Write([]byte(name))
 	h.Write([]byte(password))
 	h.Sum(sum[:0])
 	return sum
 }
 
-// recognized compares with a MAC of zeros where there is none.
-func (p *Passwords) recognized(user string, mac [sha256.Size]byte) bool {
+// recognize returns the login of u that a opens with a password that was right
+// before, or nil. One that a may not open is not recognized: the answer would come
+// sooner than that to a wrong password.
+func (p *Passwords) recognize(u *user, mac [sha256.Size]byte, a Attempt) (found *login) {
 	p.mu.Lock()
-	last, found := p.right[user]
-	p.mu.Unlock()
-	return hmac.Equal(last[:], mac[:]) && found
+	defer p.mu.Unlock()
+	for _, l := range u.logins {
+		if l.right != nil && hmac.Equal(l.right[:], mac[:]) && found == nil && l.objection(a) == nil {
+			found = l
+		}
+	}
+	return found
 }
