@@ -1,9 +1,11 @@
 package auth
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -31,6 +33,25 @@ func TestMetrics(t *testing.T) {
 			a.Token(t.Context(), "")
 			accounts = append(accounts, a)
 		}
+		p, err := NewPasswords([]Login{{Account: "ok", User: "joe", Hash: cheap(t, "secret"), Protocols: []string{"imap"}}}, m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		from := netip.MustParseAddr("192.0.2.1")
+		for _, a := range []Attempt{
+			{User: "joe", Password: "secret", Protocol: "imap"},
+			{User: "joe", Password: "secret", Protocol: "smtp"},
+			{User: "joe", Password: ""},
+			{User: "eve", Password: "secret"},
+		} {
+			p.Check(t.Context(), a)
+		}
+		for range 10 {
+			p.Check(t.Context(), Attempt{User: "ann", Password: "guess", From: from})
+		}
+		p.guesses.begin(from, "ann").source.next = time.Now().Add(time.Minute)
+		p.Check(t.Context(), Attempt{User: "ann", Password: "guess", From: from})
+
 		reg := prometheus.NewPedanticRegistry()
 		reg.MustRegister(m, NewAccountCollector(func() []*Account { return accounts }))
 		want := `
@@ -46,6 +67,15 @@ xoauthd_account_needs_authorization{account="down"} 1
 xoauthd_account_needs_authorization{account="no"} 1
 xoauthd_account_needs_authorization{account="ok"} 0
 xoauthd_account_needs_authorization{account="secret"} 0
+# HELP xoauthd_password_failures_delayed_total Local passwords that were refused, and whose answer was withheld for a while.
+# TYPE xoauthd_password_failures_delayed_total counter
+xoauthd_password_failures_delayed_total 9
+# HELP xoauthd_password_failures_total Local passwords that were refused, by why.
+# TYPE xoauthd_password_failures_total counter
+xoauthd_password_failures_total{reason="not_allowed"} 1
+xoauthd_password_failures_total{reason="too_many_guesses"} 1
+xoauthd_password_failures_total{reason="unknown_user"} 11
+xoauthd_password_failures_total{reason="wrong_password"} 1
 # HELP xoauthd_token_issued_timestamp_seconds When the account's access token was got, in seconds since 1970.
 # TYPE xoauthd_token_issued_timestamp_seconds gauge
 xoauthd_token_issued_timestamp_seconds{account="ok"} 946684800

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -56,14 +55,14 @@ type Attempt struct {
 }
 
 // A refusal is an ErrPassword.
-type refusal struct{ text string }
+type refusal struct{ reason, text string }
 
 func (r *refusal) Error() string        { return r.text }
 func (r *refusal) Is(target error) bool { return target == ErrPassword }
 
 var (
-	errUnknownUser   = &refusal{"unknown user name"}
-	errWrongPassword = &refusal{"wrong password"}
+	errUnknownUser   = &refusal{reasonUnknownUser, "unknown user name"}
+	errWrongPassword = &refusal{reasonWrongPassword, "wrong password"}
 )
 
 // Passwords are the logins of all accounts. A right password that comes again
@@ -77,10 +76,8 @@ type Passwords struct {
 	users   map[string]*user // by user name in lower case
 	nobody  *user            // what an unknown name is
 	compare func(password, hash string) (bool, error)
-
-	// turns has room for as many as can hash at once. It is a channel because
-	// a client may leave while it waits.
-	turns chan struct{}
+	guesses *guesses
+	metrics *Metrics
 
 	key []byte
 	mu  sync.Mutex // guards right of all logins
@@ -98,17 +95,19 @@ type login struct {
 	right *[sha256.Size]byte // the MAC of its password, once that was right
 }
 
-// NewPasswords returns the passwords of logins. The error
+// NewPasswords returns the passwords of logins. The metrics may be nil. The error
 // tells all that is wrong with the logins.
-func NewPasswords(logins []Login) (*Passwords, error) {
+func NewPasswords(logins []Login, m *Metrics) (*Passwords, error) {
 	p := &Passwords{
 		users:   make(map[string]*user),
 		nobody:  &user{wrong: errUnknownUser},
 		compare: compareHash,
-		turns:   make(chan struct{}, runtime.GOMAXPROCS(0)),
+		guesses: newGuesses(),
+		metrics: m,
 		key:     make([]byte, sha256.Size),
 	}
 	rand.Read(p.key) // never fails: it ends the program instead
+	m.declareFailures()
 	var faults []error
 	spent := make(map[*user]budget)
 	for _, l := range logins {
@@ -156,10 +155,19 @@ func (p *Passwords) add(l Login) error {
 
 // Check returns the login that is attempted. If that fails, it is what is known
 // of it: the login whose password was right, or the only one of the user name, or
-// of several what they have in common. The error is ErrPassword, or
+// of several what they have in common. The error is ErrPassword or ErrGuesses, or
 // that of ctx if the client left, or stayed too long, while others had their
 // passwords hashed.
+//
+// The answer to a wrong password is withheld for a while if there were others
+// before; see guesses.
 func (p *Passwords) Check(ctx context.Context, a Attempt) (Login, error) {
+	l, err := p.check(ctx, a)
+	p.metrics.countFailure(err)
+	return l, err
+}
+
+func (p *Passwords) check(ctx context.Context, a Attempt) (Login, error) {
 	name := strings.ToLower(a.User)
 	u := p.users[name]
 	if u == nil {
@@ -172,17 +180,21 @@ func (p *Passwords) Check(ctx context.Context, a Attempt) (Login, error) {
 	if l := p.recognize(u, mac, a); l != nil {
 		return l.Login, nil
 	}
-	select {
-	case p.turns <- struct{}{}:
-		defer func() { <-p.turns }()
-	case <-ctx.Done():
-		return u.common(), ctx.Err()
+	g := p.guesses.begin(a.From, name)
+	l, err := p.look(ctx, g, u, mac, a)
+	if errors.Is(err, ErrPassword) && g.fail(ctx) {
+		p.metrics.countDelayed()
 	}
-	return p.look(u, mac, a)
+	return l, err
 }
 
-// look hashes a password that was not recognized before it had its turn.
-func (p *Passwords) look(u *user, mac [sha256.Size]byte, a Attempt) (Login, error) {
+// look hashes a password that was not recognized, when it has its turn.
+func (p *Passwords) look(ctx context.Context, g *guess, u *user, mac [sha256.Size]byte, a Attempt) (Login, error) {
+	leave, err := g.enter(ctx)
+	if err != nil {
+		return u.common(), err
+	}
+	defer leave()
 	if l := p.recognize(u, mac, a); l != nil { // thanks to who had the turn before
 		return l.Login, nil
 	}
@@ -243,7 +255,7 @@ func (l *Login) objection(a Attempt) error {
 	default:
 		return nil
 	}
-	return &refusal{fmt.Sprintf("login %q %s", cmp.Or(l.Label, l.User), text)}
+	return &refusal{reasonNotAllowed, fmt.Sprintf("login %q %s", cmp.Or(l.Label, l.User), text)}
 }
 
 // admits reports whether l may come from there. Who has no address is at each of

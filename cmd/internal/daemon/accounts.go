@@ -52,7 +52,7 @@ func (as *accounts) fill(c *config.Config, store *auth.Store, metrics *auth.Metr
 		logins = append(logins, auth.Login{Account: name, User: name, Hash: a.PasswordHash})
 	}
 	var err error
-	as.passwords, err = auth.NewPasswords(logins)
+	as.passwords, err = auth.NewPasswords(logins, metrics)
 	return err
 }
 
