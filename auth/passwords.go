@@ -42,6 +42,8 @@ type Login struct {
 	User    string // matched without regard to case
 	Hash    string // of the password: argon2id, bcrypt or SHA-512-crypt
 
+	Disabled  bool           // the account is
+	Provider  string         // the account's
 	Protocols []string       // that it may speak; empty: all
 	Networks  []netip.Prefix // where it may come from; empty: anywhere
 	Ends      time.Time      // when it does; zero: never
@@ -50,6 +52,7 @@ type Login struct {
 // An Attempt is what a program says to log in, by which protocol, and from where.
 type Attempt struct {
 	Protocol       string
+	Provider       string // whose accounts alone are there; empty: every provider's
 	User, Password string
 	From           netip.Addr // not valid: from this machine
 }
@@ -244,6 +247,10 @@ func (u *user) common() Login {
 func (l *Login) objection(a Attempt) error {
 	var text string
 	switch from := a.From.Unmap().WithZone(""); {
+	case l.Disabled:
+		text = "is of an account that is not enabled"
+	case a.Provider != "" && l.Provider != a.Provider:
+		text = fmt.Sprintf("is of provider %s, and this listener serves %s alone", l.Provider, a.Provider)
 	case !l.Ends.IsZero() && !time.Now().Before(l.Ends):
 		text = "ended on " + l.Ends.Format(time.DateOnly)
 	case len(l.Protocols) > 0 && !slices.Contains(l.Protocols, a.Protocol):

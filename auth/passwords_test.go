@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -138,6 +139,8 @@ func TestConditions(t *testing.T) {
 		want     string // empty: it comes in
 	}{
 		{"no condition", Login{}, "imap", "192.0.2.1", ""},
+		{"not enabled", Login{Disabled: true}, "imap", "", `login "scanner" is of an account that is not enabled`},
+		{"another provider", Login{Provider: "two"}, "imap", "", `login "scanner" is of provider two, and this listener serves one alone`},
 		{"the protocol", Login{Protocols: []string{"pop3", "smtp"}}, "smtp", "", ""},
 		{"another protocol", Login{Protocols: []string{"pop3", "smtp"}}, "imap", "", `login "scanner" may not speak imap`},
 		{"a network", Login{Networks: prefixes("10.0.0.0/8", "192.0.2.0/24")}, "imap", "192.0.2.1", ""},
@@ -154,8 +157,9 @@ func TestConditions(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { // it is midnight, at the beginning of 2000
 				tt.login.User, tt.login.Label, tt.login.Hash = "joe", "scanner", cheap(t, "secret")
+				tt.login.Provider = cmp.Or(tt.login.Provider, "one")
 				p, count := counted(t, []Login{tt.login})
-				a := Attempt{Protocol: tt.protocol, User: "joe", Password: "secret"}
+				a := Attempt{Protocol: tt.protocol, Provider: "one", User: "joe", Password: "secret"}
 				if tt.from != "" {
 					a.From = netip.MustParseAddr(tt.from)
 				}

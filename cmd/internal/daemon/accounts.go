@@ -49,7 +49,13 @@ func (as *accounts) fill(c *config.Config, store *auth.Store, metrics *auth.Metr
 		kept := auth.NewAccount(name, p.Provider, p.flow(a), store, log)
 		as.byName[name] = &account{Account: kept, provider: p, config: a, remedy: as.remedy(name)}
 		as.all = append(as.all, kept)
-		logins = append(logins, auth.Login{Account: name, User: name, Hash: a.PasswordHash})
+		logins = append(logins, auth.Login{
+			Account:  name,
+			User:     name,
+			Hash:     a.PasswordHash,
+			Disabled: !a.Enabled,
+			Provider: a.Provider,
+		})
 	}
 	var err error
 	as.passwords, err = auth.NewPasswords(logins, metrics)
@@ -105,25 +111,24 @@ func Link(web *config.Web, account string) string {
 	return web.PublicURL + "/authorize/" + url.PathEscape(account)
 }
 
-// LogIn checks a local password.
+// LogIn checks a local password. What is told to the client is the same, whatever
+// is wrong.
 func (as *accounts) LogIn(ctx context.Context, a proxy.Attempt) (proxy.Login, error) {
-	l, err := as.passwords.Check(ctx, auth.Attempt{Protocol: a.Protocol, User: a.User, Password: a.Password, From: a.From})
-	switch {
-	case errors.Is(err, context.DeadlineExceeded):
-		return proxy.Login{}, proxy.Fail(proxy.TooManySessions, errors.New("too many passwords to check at once"))
-	case err != nil:
-		return proxy.Login{}, refusal(err)
+	l, err := as.passwords.Check(ctx, auth.Attempt{
+		Protocol: a.Protocol,
+		Provider: a.Provider,
+		User:     a.User,
+		Password: a.Password,
+		From:     a.From,
+	})
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = proxy.Fail(proxy.TooManySessions, errors.New("too many passwords to check at once"))
+	} else {
+		err = refusal(err)
 	}
-	// What is told to the client is the same, whatever is wrong.
 	opened := as.byName[l.Account]
-	switch {
-	case !opened.config.Enabled:
-		err = fmt.Errorf("account %s is not enabled", l.Account)
-	case a.Provider != "" && opened.provider.Name != a.Provider:
-		err = fmt.Errorf("account %s is of provider %s, and this listener serves %s alone", l.Account, opened.provider.Name, a.Provider)
-	}
-	if err != nil {
-		err = proxy.Fail(proxy.BadCredentials, err)
+	if opened == nil {
+		return proxy.Login{}, err
 	}
 	return proxy.Login{Account: opened, Label: l.Label, User: opened.config.User(a.Protocol)}, err
 }

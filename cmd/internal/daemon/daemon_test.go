@@ -277,6 +277,7 @@ func TestRefusal(t *testing.T) {
 		want proxy.Result
 	}{
 		{auth.ErrPassword, proxy.BadCredentials},
+		{auth.ErrGuesses, proxy.TooManyGuesses},
 		{&auth.Error{Kind: auth.Passing}, proxy.ProviderDown},
 		{&auth.Error{Kind: auth.Misconfigured, Code: "invalid_client"}, proxy.Misconfigured},
 		{context.Canceled, proxy.Stopping},
