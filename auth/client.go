@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"mime"
@@ -28,21 +29,40 @@ const (
 
 // NewHTTPClient returns a client for token endpoints: bounded in time and
 // size, without redirects (which would carry the client's secret elsewhere),
-// through the proxy that the environment names. Servers must have a
-// certificate from roots, or from the system's if roots is nil.
-func NewHTTPClient(roots *x509.CertPool) *http.Client {
+// through proxy, as that of http.Transport: http.ProxyFromEnvironment, for
+// example, or nil for none. Servers must have a certificate from roots, or from
+// the system's if roots is nil; so must the proxy, if its URL is https.
+func NewHTTPClient(roots *x509.CertPool, proxy func(*http.Request) (*url.URL, error)) *http.Client {
 	return &http.Client{
 		Timeout: callTime,
 		CheckRedirect: func(*http.Request, []*http.Request) error {
 			return http.ErrUseLastResponse
 		},
 		Transport: answers{&http.Transport{
-			Proxy:                  http.ProxyFromEnvironment,
+			Proxy:                  proxy,
+			OnProxyConnectResponse: connected,
 			TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
 			ForceAttemptHTTP2:      true,
 			MaxResponseHeaderBytes: maxHeaders,
 			IdleConnTimeout:        30 * time.Second, // refreshes are an hour apart
 		}},
+	}
+}
+
+// connected says at which proxy a call came to an end, and what to do. The proxy's
+// own words may be anything: what it was sent, for one.
+func connected(_ context.Context, proxy *url.URL, _ *http.Request, answer *http.Response) error {
+	hint := "Check token_url, and whether the proxy lets one connect to it: proxy in the provider's section, or HTTPS_PROXY in the environment."
+	switch answer.StatusCode {
+	case http.StatusOK:
+		return nil
+	case http.StatusProxyAuthRequired:
+		hint = "The proxy wants a user name and password, or others: put them into proxy in the provider's section, or into HTTPS_PROXY in the environment, as http://user:password@host:port."
+	}
+	return &Error{
+		Kind: Passing,
+		Err:  fmt.Errorf("HTTP proxy %s: %d %s", proxy.Host, answer.StatusCode, http.StatusText(answer.StatusCode)),
+		hint: hint,
 	}
 }
 

@@ -63,7 +63,7 @@ func remote(endpoint string) *Provider {
 	return &Provider{
 		Name:   "example",
 		OAuth:  oauth2.Config{ClientID: "client", Endpoint: oauth2.Endpoint{TokenURL: endpoint}},
-		Client: NewHTTPClient(nil),
+		Client: NewHTTPClient(nil, nil),
 	}
 }
 

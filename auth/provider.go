@@ -178,7 +178,7 @@ func (p *Provider) config() *oauth2.Config {
 func (p *Provider) withClient(ctx context.Context) context.Context {
 	client := p.Client
 	if client == nil {
-		client = NewHTTPClient(nil)
+		client = NewHTTPClient(nil, http.ProxyFromEnvironment)
 	}
 	if p.Assertion != nil {
 		c := *client
