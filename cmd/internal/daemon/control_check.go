@@ -55,6 +55,8 @@ func (p *page) subject() doctor.Subject {
 			TokenURL: p.provider.config.TokenURL,
 			Scopes:   p.Scopes(),
 			RootCAs:  p.provider.config.RootCAs,
+			Proxy:    p.provider.route.calls,
+			Through:  p.provider.route.through,
 		},
 		Status: p.Status,
 		Token:  p.Account.Token,

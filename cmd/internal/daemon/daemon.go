@@ -96,6 +96,9 @@ func (d *Daemon) assemble() error {
 		Limits: proxy.Limits{
 			Sessions:   limits.Sessions,
 			PerAccount: limits.SessionsPerAccount,
+			PerLogin:   limits.SessionsPerLogin,
+			PerAddress: limits.SessionsPerAddress,
+			Queue:      limits.QueueTimeout,
 			LogIn:      limits.LoginTimeout,
 			Step:       limits.StepTimeout,
 			Idle:       limits.IdleTimeout,

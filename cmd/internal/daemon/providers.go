@@ -20,7 +20,8 @@ type provider struct {
 	config    *config.Provider
 	title     string                     // as people know it
 	upstreams map[string]*proxy.Upstream // by protocol
-	turns     chan struct{}              // of commands that get tokens
+	route     route
+	turns     chan struct{} // of commands that get tokens
 }
 
 // maxCommands is how many commands of a provider run at one time: each takes
@@ -28,45 +29,34 @@ type provider struct {
 const maxCommands = 4
 
 func newProvider(c *config.Provider, metrics *auth.Metrics) (*provider, error) {
-	style := oauth2.AuthStyleInParams
-	if c.AuthStyle == "header" {
-		style = oauth2.AuthStyleInHeader
+	way, err := newRoute(c)
+	if err != nil {
+		return nil, fmt.Errorf("provider %s: proxy: %w", c.Name, err)
 	}
 	p := &provider{
 		Provider: &auth.Provider{
-			Name: c.Name,
-			OAuth: oauth2.Config{
-				ClientID:     c.ClientID,
-				ClientSecret: c.ClientSecret.Reveal(),
-				Endpoint: oauth2.Endpoint{
-					AuthURL:       c.AuthorizationURL,
-					DeviceAuthURL: c.DeviceAuthorizationURL,
-					TokenURL:      c.TokenURL,
-					AuthStyle:     style,
-				},
-				RedirectURL: c.RedirectURL,
-				Scopes:      c.Scopes,
-			},
+			Name:             c.Name,
+			OAuth:            registration(c),
 			Params:           c.AuthorizationParams,
 			Issuer:           c.Issuer,
 			RevocationURL:    c.RevocationURL,
 			CredentialExpiry: credentialExpiry(c),
-			Client:           auth.NewHTTPClient(c.RootCAs),
+			Client:           auth.NewHTTPClient(c.RootCAs, way.calls),
 			Metrics:          metrics,
 		},
 		config:    c,
 		title:     cmp.Or(c.Title, c.Name),
 		upstreams: make(map[string]*proxy.Upstream),
+		route:     way,
 		turns:     make(chan struct{}, maxCommands),
 	}
 	for _, protocol := range config.Protocols() {
 		if u := c.Upstream(protocol); u != nil {
-			p.upstreams[protocol] = newUpstream(c, u)
+			p.upstreams[protocol] = newUpstream(c, u, way)
 		}
 	}
 	switch {
 	case c.ClientCertificate != nil:
-		var err error
 		p.Assertion, err = auth.NewCertificateAssertion(c.ClientCertificate, c.ClientCertificateAlgorithm, "")
 		if err != nil {
 			return nil, fmt.Errorf("provider %s: client_certificate: %w", c.Name, err)
@@ -75,6 +65,26 @@ func newProvider(c *config.Provider, metrics *auth.Metrics) (*provider, error) {
 		p.Assertion = auth.FederatedToken(c.ClientAssertionFile)
 	}
 	return p, nil
+}
+
+// registration is the client at the provider.
+func registration(c *config.Provider) oauth2.Config {
+	style := oauth2.AuthStyleInParams
+	if c.AuthStyle == "header" {
+		style = oauth2.AuthStyleInHeader
+	}
+	return oauth2.Config{
+		ClientID:     c.ClientID,
+		ClientSecret: c.ClientSecret.Reveal(),
+		Endpoint: oauth2.Endpoint{
+			AuthURL:       c.AuthorizationURL,
+			DeviceAuthURL: c.DeviceAuthorizationURL,
+			TokenURL:      c.TokenURL,
+			AuthStyle:     style,
+		},
+		RedirectURL: c.RedirectURL,
+		Scopes:      c.Scopes,
+	}
 }
 
 // credentialExpiry is when the client's secret or certificate ends; zero if that
@@ -86,7 +96,7 @@ func credentialExpiry(c *config.Provider) time.Time {
 	return c.ClientSecretExpires
 }
 
-func newUpstream(c *config.Provider, u *config.Upstream) *proxy.Upstream {
+func newUpstream(c *config.Provider, u *config.Upstream, way route) *proxy.Upstream {
 	mechanism := c.Mechanism
 	if c.Flow == "app_password" && mechanism == "auto" {
 		mechanism = "password"
@@ -97,6 +107,8 @@ func newUpstream(c *config.Provider, u *config.Upstream) *proxy.Upstream {
 		Port:       u.Port,
 		STARTTLS:   u.TLS == "starttls",
 		Mechanism:  mechanism,
+		Sessions:   u.Sessions,
+		Dial:       way.mail,
 		Unattended: c.Flow != "authorization_code" && c.Flow != "device_code",
 		TLS: &tls.Config{
 			ServerName: u.Host,

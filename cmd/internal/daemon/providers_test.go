@@ -1,6 +1,9 @@
 package daemon
 
 import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/xoauthd/xoauthd/config"
@@ -19,9 +22,42 @@ func TestUpstream(t *testing.T) {
 		{"command", "auto", true},
 		{"app_password", "password", true},
 	} {
-		u := newUpstream(&config.Provider{Flow: test.flow, Mechanism: "auto"}, &config.Upstream{})
+		u := newUpstream(&config.Provider{Flow: test.flow, Mechanism: "auto"}, &config.Upstream{}, route{})
 		if u.Unattended != test.unattended || u.Mechanism != test.mechanism {
 			t.Errorf("%s: unattended %v, mechanism %s", test.flow, u.Unattended, u.Mechanism)
+		}
+	}
+}
+
+// TestRoute: all that goes to a provider goes the same way, and what is wrong
+// with it is told without its password.
+func TestRoute(t *testing.T) {
+	call := httptest.NewRequest(http.MethodPost, "https://login.example.com/token", nil)
+	for _, test := range []struct {
+		proxy   config.Secret
+		through string // of calls; none if empty
+		mail    bool   // is dialled specially
+		err     string
+	}{
+		{"direct", "", false, ""},
+		{"socks5://joe:s3cret@proxy.example.com", "socks5://joe:s3cret@proxy.example.com", true, ""},
+		{"http://proxy.example.com", "http://proxy.example.com", true, ""},
+		{"ftp://joe:s3cret@proxy.example.com", "", false, "none of socks5://"},
+		{"http://joe:s3cret@proxy.example.com:port", "", false, "not a URL"},
+	} {
+		way, err := newRoute(&config.Provider{Proxy: test.proxy})
+		if test.err != "" {
+			if err == nil || !strings.Contains(err.Error(), test.err) || strings.Contains(err.Error(), "s3cret") {
+				t.Errorf("%s: %v", test.proxy.Reveal(), err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		through, err := way.calls(call)
+		if err != nil || (through == nil) != (test.through == "") || through != nil && through.String() != test.through || (way.mail != nil) != test.mail {
+			t.Errorf("%s: calls through %v, %v, mail specially: %v", test.proxy.Reveal(), through, err, way.mail != nil)
 		}
 	}
 }

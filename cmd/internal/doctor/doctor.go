@@ -20,8 +20,8 @@
 //
 // Facts are, where they apply: pattern, provider, flow, state, identity,
 // obtained, refreshed, scopes and listeners of the account; addresses of a name;
-// address, tls_version, cipher, alpn, subject, issuer, not_after and http_proxy
-// of a connection; source, expiry and life_seconds of a token, and its claims by
+// address, tls_version, cipher, alpn, subject, issuer, not_after and proxy of a
+// connection; source, expiry and life_seconds of a token, and its claims by
 // their own names; mechanism and user of a login, with capabilities, mailboxes,
 // messages, unseen and namespace (IMAP), extensions (SMTP), or capabilities,
 // messages and octets (POP3). Times are of RFC 3339. There is never a secret among

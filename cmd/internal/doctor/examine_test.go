@@ -311,7 +311,7 @@ func TestDefaults(t *testing.T) {
 	r := NewReport(alice)
 	Examine(t.Context(), Subject{
 		Account: alice, Enabled: true, Password: true,
-		Listeners: []Listener{{"imap", closed}},
+		Listeners: []Listener{{Protocol: "imap", Address: closed}},
 		Upstreams: []Upstream{{&proxy.Upstream{Host: "127.0.0.1", Port: port, TLS: &tls.Config{}}, "imap", alice}},
 		Token:     func(context.Context, string) (string, error) { return "secret", nil },
 	}, r.Add)
@@ -431,26 +431,101 @@ func TestHTTPProxy(t *testing.T) {
 				w.subject.Provider.Proxy = test.proxy
 				w.addresses["proxy.example.com"] = "192.0.2.8"
 				delete(w.addresses, "login.example.com") // which only the proxy knows
-				w.servers["192.0.2.8:3128"] = func(c net.Conn) {
-					for line := range lines(c) {
-						if line == "" {
-							break
-						}
-					}
-					if _, err := c.Write([]byte("HTTP/1.1 200 OK\r\n\r\n")); err == nil {
-						w.endpoint(c)
-					}
-				}
+				w.servers["192.0.2.8:3128"] = proxied(w.endpoint)
 				r, text, _ := w.examine()
 				s := step(t, r, "token endpoint at login.example.com:443")
 				switch {
-				case test.cause == "" && (!r.OK || !strings.Contains(s.Detail, "(HTTP proxy proxy.example.com:3128), TLS 1.3")):
+				case test.cause == "" && (!r.OK || !strings.Contains(s.Detail, "through http://proxy.example.com:3128, TLS 1.3")):
 					t.Error(text)
 				case test.cause != "" && s.Outcome != Failed:
 					t.Error(text)
 				}
 			})
 		})
+	}
+}
+
+// A provider's own proxy is all that has to be found, by mail as by calls: it
+// knows the servers.
+func TestThrough(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, opaque)
+		through, err := url.Parse("http://user:" + opaque + "@proxy.example.com")
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.subject.Provider.Through, w.subject.Provider.Proxy = through, http.ProxyURL(through)
+		dial := func(ctx context.Context, network, address string) (net.Conn, error) {
+			return w.dial(ctx, network, strings.NewReplacer("imap.example.com", "192.0.2.1", "smtp.example.com", "192.0.2.2").Replace(address))
+		}
+		for _, u := range w.subject.Upstreams {
+			u.Dial = dial
+		}
+		w.addresses = map[string]string{"proxy.example.com": "192.0.2.8"}
+		w.servers["192.0.2.8:80"] = proxied(w.endpoint)
+		r, text, _ := w.examine()
+		const way = "http://proxy.example.com:80"
+		for _, name := range []string{"connection to imap.example.com:993", "token endpoint at login.example.com:443"} {
+			if s := step(t, r, name); !r.OK || s.Facts["proxy"] != way || !strings.Contains(s.Detail, " through "+way+", ") {
+				t.Error(text)
+			}
+		}
+		if strings.Count(text, "DNS of ") != 1 {
+			t.Error(text)
+		}
+	})
+}
+
+// A listener is heard as a mail program would hear it.
+func TestListeners(t *testing.T) {
+	for _, test := range []struct {
+		name, cause, detail string
+		listener            Listener
+		serve               func(*world) func(net.Conn)
+	}{
+		{"TLS from the first octet on", "", "it greets, TLS 1.3; certificate of localhost by xoauthd test CA, good for ",
+			Listener{Protocol: "imap", Address: "127.0.0.1:993", TLS: true},
+			func(w *world) func(net.Conn) { return secure(w.certificate("localhost", right), says("* OK\r\n")) }},
+		{"a certificate that is about to end", "the server's certificate ends in 9 days", "it greets, TLS 1.3",
+			Listener{Protocol: "imap", Address: "127.0.0.1:993", TLS: true},
+			func(w *world) func(net.Conn) {
+				c := w.certificate("localhost", func(c *x509.Certificate) { c.NotAfter = time.Now().Add(9*24*time.Hour + time.Minute) })
+				return secure(c, says("* OK\r\n"))
+			}},
+		{"no TLS where it should be", "TLS: ", "",
+			Listener{Protocol: "imap", Address: "127.0.0.1:993", TLS: true},
+			func(*world) func(net.Conn) { return says("* OK\r\n") }},
+		{"a unix socket", "", "it greets", Listener{Protocol: "pop3", Address: "unix:/run/xoauthd/pop3.sock"},
+			func(*world) func(net.Conn) { return says("+OK\r\n") }},
+		{"not for us", "", "it is there, and greets some clients only", Listener{Protocol: "imap", Address: "127.0.0.1:1143", Selective: true},
+			func(*world) func(net.Conn) { return says("") }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, opaque)
+				w.subject.Listeners = []Listener{test.listener}
+				w.servers[strings.TrimPrefix(test.listener.Address, "unix:")] = test.serve(w)
+				r, _, _ := w.examine()
+				s := step(t, r, strings.ToUpper(test.listener.Protocol)+" listener at "+test.listener.Address)
+				if !strings.HasPrefix(s.Detail, test.detail) || !strings.HasPrefix(s.Cause, test.cause) || (s.Cause == "") != (test.cause == "") {
+					t.Errorf("%+v", s)
+				}
+			})
+		})
+	}
+}
+
+// proxied is a proxy that leads to one server, whatever it is asked for.
+func proxied(serve func(net.Conn)) func(net.Conn) {
+	return func(c net.Conn) {
+		for line := range lines(c) {
+			if line == "" {
+				break
+			}
+		}
+		if _, err := c.Write([]byte("HTTP/1.1 200 OK\r\n\r\n")); err == nil {
+			serve(c)
+		}
 	}
 }
 

@@ -51,8 +51,9 @@ func (k *link) open(ctx context.Context, dial func(ctx context.Context, network,
 	}
 	k.conn = bounded(conn)
 	defer closeWith(ctx, conn)()
-	s.Detail = conn.RemoteAddr().String()
-	s.fact("address", s.Detail)
+	address := conn.RemoteAddr().String()
+	s.Detail = join(address, " ", s.Detail)
+	s.fact("address", address)
 
 	var state *tls.ConnectionState
 	config := k.TLS.Clone()

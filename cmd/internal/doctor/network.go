@@ -28,14 +28,10 @@ const shownAddresses = 3
 func (x *examination) names(ctx context.Context) (unknown map[string]bool) {
 	var hosts []string
 	if endpoint, through, err := x.endpoint(); err == nil && endpoint != nil {
-		host := endpoint.Hostname()
-		if through != nil { // which looks up the endpoint itself
-			host = through.Hostname()
-		}
-		hosts = append(hosts, host)
+		hosts = append(hosts, nearest(endpoint.Hostname(), through))
 	}
 	for _, u := range x.Upstreams {
-		hosts = append(hosts, u.Host)
+		hosts = append(hosts, nearest(u.Host, x.Provider.Through))
 	}
 	unknown = make(map[string]bool)
 	for i, host := range hosts {
@@ -84,12 +80,16 @@ func (x *examination) connections(ctx context.Context, unknown map[string]bool) 
 		k := &link{Upstream: u}
 		links = append(links, k)
 		name := "connection to " + u.Address()
-		if unknown[u.Host] {
+		if unknown[nearest(u.Host, x.Provider.Through)] {
 			x.skip(name, "its address is not known")
 			continue
 		}
 		x.step(ctx, name, connectTime, func(ctx context.Context, s *Step) error {
-			return k.open(ctx, x.dial, s)
+			if through := x.Provider.Through; through != nil {
+				s.Detail = "through " + shown(through)
+				s.fact("proxy", shown(through))
+			}
+			return k.open(ctx, x.dialer(u), s)
 		})
 	}
 	return links
@@ -105,7 +105,7 @@ func (x *examination) tokenEndpoint(ctx context.Context, unknown map[string]bool
 	name := "token endpoint"
 	if endpoint != nil {
 		name += " at " + authority(endpoint)
-		if through == nil && unknown[endpoint.Hostname()] || through != nil && unknown[through.Hostname()] {
+		if unknown[nearest(endpoint.Hostname(), through)] {
 			x.skip(name, "its address is not known")
 			return
 		}
@@ -117,13 +117,13 @@ func (x *examination) tokenEndpoint(ctx context.Context, unknown map[string]bool
 		}
 		err := x.head(ctx, endpoint, through, s)
 		if err != nil && unverified(err) == nil {
-			s.Remedy = "Check token_url, and whether a firewall or an HTTP proxy (HTTPS_PROXY) is in the way."
+			s.Remedy = "Check token_url, and whether a firewall or a proxy (HTTPS_PROXY, or proxy in the provider's section) is in the way."
 		}
 		return err
 	})
 }
 
-// head asks endpoint for nothing, through an HTTP proxy if that is not nil.
+// head asks endpoint for nothing, through a proxy if that is not nil.
 func (x *examination) head(ctx context.Context, endpoint, through *url.URL, s *Step) error {
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) {
 		s.fact("address", c.Conn.RemoteAddr().String())
@@ -139,7 +139,7 @@ func (x *examination) head(ctx context.Context, endpoint, through *url.URL, s *S
 	}
 	defer transport.CloseIdleConnections()
 	if through != nil {
-		s.fact("http_proxy", authority(through))
+		s.fact("proxy", shown(through))
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodHead, endpoint.String(), nil)
 	if err != nil {
@@ -152,7 +152,7 @@ func (x *examination) head(ctx context.Context, endpoint, through *url.URL, s *S
 	}
 	answer.Body.Close()
 	if through != nil {
-		s.Detail = join(s.Detail, " ", "(HTTP proxy "+authority(through)+")")
+		s.Detail = join(s.Detail, " ", "through "+shown(through))
 	}
 	describeTLS(s, answer.TLS)
 	return nil
@@ -211,22 +211,48 @@ func (x *examination) listeners(ctx context.Context) {
 	for _, l := range x.Listeners {
 		name := strings.ToUpper(l.Protocol) + " listener at " + l.Address
 		x.step(ctx, name, listenerTime, func(ctx context.Context, s *Step) error {
-			s.Remedy = "Check that the daemon runs, with the configuration as it is now, and what its log says."
-			conn, err := x.dial(ctx, "tcp", l.Address)
+			err := x.listener(ctx, l, s)
 			if err != nil {
-				return err
+				s.Remedy = "Check that the daemon runs, with the configuration as it is now, and what its log says."
 			}
-			defer closeWith(ctx, conn)()
-			defer conn.Close()
-			greeting, err := bufio.NewReaderSize(bounded(conn), 1<<10).ReadSlice('\n')
-			if err != nil {
-				return named(ctx, "greeting", err)
-			}
-			if text := string(greeting); !strings.HasPrefix(text, "* OK") && !strings.HasPrefix(text, "220") && !strings.HasPrefix(text, "+OK") {
-				return errors.New("greeting: " + text)
-			}
-			s.Remedy, s.Detail = "", "it greets"
-			return nil
+			return err
 		})
 	}
+}
+
+func (x *examination) listener(ctx context.Context, l Listener, s *Step) error {
+	network, address := "tcp", l.Address
+	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+		network, address = "unix", path
+	}
+	conn, err := x.dial(ctx, network, address)
+	if err != nil {
+		return err
+	}
+	defer closeWith(ctx, conn)()
+	defer conn.Close()
+	if l.Selective {
+		s.Detail = "it is there, and greets some clients only"
+		return nil
+	}
+	conn = bounded(conn)
+	if l.TLS {
+		// Whether clients trust the certificate is for them to say.
+		secure := tls.Client(conn, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12})
+		if err := secure.HandshakeContext(ctx); err != nil {
+			return named(ctx, "TLS", err)
+		}
+		state := secure.ConnectionState()
+		conn = secure
+		describeTLS(s, &state)
+	}
+	greeting, err := bufio.NewReaderSize(conn, 1<<10).ReadSlice('\n')
+	if err != nil {
+		return named(ctx, "greeting", err)
+	}
+	if text := string(greeting); !strings.HasPrefix(text, "* OK") && !strings.HasPrefix(text, "220") && !strings.HasPrefix(text, "+OK") {
+		return errors.New("greeting: " + text)
+	}
+	s.Detail = join("it greets", ", ", s.Detail)
+	return nil
 }

@@ -20,7 +20,7 @@ func newPOP3World(t *testing.T, secret string, server func(net.Conn)) *world {
 	w := newWorld(t, secret)
 	w.addresses["pop.example.com"] = "192.0.2.4"
 	w.subject.Upstreams = []Upstream{{w.upstream("pop.example.com", 995, false), "pop3", alice}}
-	w.subject.Listeners = []Listener{{"pop3", "127.0.0.1:1110"}}
+	w.subject.Listeners = []Listener{{Protocol: "pop3", Address: "127.0.0.1:1110"}}
 	w.servers["127.0.0.1:1110"] = says("+OK xoauthd ready\r\n")
 	w.servers["192.0.2.4:995"] = secure(w.certificate("pop.example.com", right), server)
 	return w

@@ -55,15 +55,24 @@ type Provider struct {
 	Scopes   []string
 	RootCAs  *x509.CertPool // nil are the system's
 
-	// Proxy says through which HTTP proxy a request goes; nil is
+	// Proxy says through which proxy a request goes; nil is
 	// http.ProxyFromEnvironment.
 	Proxy func(*http.Request) (*url.URL, error)
+
+	// Through is the proxy that the mail servers are dialled through, by the Dial
+	// of each upstream; nil if there is none.
+	Through *url.URL
 }
 
 // A Listener is a place where mail programs come in.
 type Listener struct {
 	Protocol string // "imap", "smtp" or "pop3"
-	Address  string // host:port
+	Address  string // host:port, or unix:PATH
+	TLS      bool   // from the first octet on
+
+	// Selective says that it greets some clients only: those with a certificate,
+	// that a load balancer passes on, or of some users of this machine.
+	Selective bool
 }
 
 // An Upstream is a mail server that the account logs in to.
@@ -80,6 +89,14 @@ func (s *Subject) dial(ctx context.Context, network, address string) (net.Conn, 
 	return (&net.Dialer{}).DialContext(ctx, network, address)
 }
 
+// dialer returns what connects to u.
+func (s *Subject) dialer(u Upstream) func(ctx context.Context, network, address string) (net.Conn, error) {
+	if u.Dial != nil {
+		return u.Dial
+	}
+	return s.dial
+}
+
 func (s *Subject) lookup(ctx context.Context, host string) ([]netip.Addr, error) {
 	if s.Lookup != nil {
 		return s.Lookup(ctx, host)
@@ -87,7 +104,7 @@ func (s *Subject) lookup(ctx context.Context, host string) ([]netip.Addr, error)
 	return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 }
 
-// endpoint is the token endpoint's URL, and the HTTP proxy on the way to it, if
+// endpoint is the token endpoint's URL, and the proxy on the way to it, if
 // there is one. Both are nil if no endpoint is asked.
 func (s *Subject) endpoint() (endpoint, through *url.URL, err error) {
 	if s.Password || s.Provider.TokenURL == "" {
@@ -107,6 +124,18 @@ func (s *Subject) endpoint() (endpoint, through *url.URL, err error) {
 	}
 	return request.URL, through, nil
 }
+
+// nearest is the host of which this machine has to know the address: that of the
+// proxy, if there is one, which looks up the other itself.
+func nearest(host string, through *url.URL) string {
+	if through != nil {
+		return through.Hostname()
+	}
+	return host
+}
+
+// shown is the URL of a proxy without user name and password.
+func shown(through *url.URL) string { return through.Scheme + "://" + authority(through) }
 
 // authority is u's host:port.
 func authority(u *url.URL) string {

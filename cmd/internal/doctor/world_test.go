@@ -67,7 +67,7 @@ func newWorld(t *testing.T, secret string) *world {
 			Name: "example", Title: "Example Mail", Proof: "client_secret", TokenURL: "https://login.example.com/token", Scopes: []string{"mail"},
 			RootCAs: w.ca.Pool(), Proxy: func(*http.Request) (*url.URL, error) { return nil, nil },
 		},
-		Listeners: []Listener{{"imap", "127.0.0.1:1143"}, {"smtp", "127.0.0.1:1587"}},
+		Listeners: []Listener{{Protocol: "imap", Address: "127.0.0.1:1143"}, {Protocol: "smtp", Address: "127.0.0.1:1587"}},
 		Upstreams: []Upstream{
 			{w.upstream("imap.example.com", 993, false), "imap", alice},
 			{w.upstream("smtp.example.com", 587, true), "smtp", alice},
@@ -225,13 +225,15 @@ func (w *world) lookup(_ context.Context, host string) ([]netip.Addr, error) {
 	return []netip.Addr{netip.MustParseAddr(a), netip.MustParseAddr("2001:db8::1")}, nil
 }
 
-func (w *world) dial(_ context.Context, _, address string) (net.Conn, error) {
-	host, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return nil, err
-	}
-	if a, known := w.addresses[host]; known {
-		address = net.JoinHostPort(a, port)
+func (w *world) dial(_ context.Context, network, address string) (net.Conn, error) {
+	if network != "unix" {
+		host, port, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, err
+		}
+		if a, known := w.addresses[host]; known {
+			address = net.JoinHostPort(a, port)
+		}
 	}
 	serve := w.servers[address]
 	if serve == nil {

@@ -1,0 +1,37 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/url"
+
+	"github.com/xoauthd/xoauthd/config"
+	"github.com/xoauthd/xoauthd/proxy"
+)
+
+// A route is the way to a provider.
+type route struct {
+	through *url.URL // the outbound proxy of the configuration; nil: there is none
+	calls   func(*http.Request) (*url.URL, error)
+	mail    func(ctx context.Context, network, address string) (net.Conn, error) // nil: straight
+}
+
+// newRoute goes as the configuration says. If that says nothing, calls go as the
+// environment has it: that is where a proxy for HTTP is named, which mail servers
+// are rarely reached through.
+func newRoute(c *config.Provider) (route, error) {
+	switch c.Proxy.Reveal() {
+	case "":
+		return route{calls: http.ProxyFromEnvironment}, nil
+	case "direct":
+		return route{calls: http.ProxyURL(nil)}, nil
+	}
+	through, err := url.Parse(c.Proxy.Reveal())
+	if err != nil {
+		return route{}, errors.New("not a URL") // which may have a password, and err would show it
+	}
+	mail, err := proxy.Through(through, c.RootCAs)
+	return route{through, http.ProxyURL(through), mail}, err
+}
