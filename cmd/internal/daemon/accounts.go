@@ -49,17 +49,33 @@ func (as *accounts) fill(c *config.Config, store *auth.Store, metrics *auth.Metr
 		kept := auth.NewAccount(name, p.Provider, p.flow(a), store, log)
 		as.byName[name] = &account{Account: kept, provider: p, config: a, remedy: as.remedy(name)}
 		as.all = append(as.all, kept)
-		logins = append(logins, auth.Login{
-			Account:  name,
-			User:     name,
-			Hash:     a.PasswordHash,
-			Disabled: !a.Enabled,
-			Provider: a.Provider,
-		})
+		logins = append(logins, loginsOf(a)...)
 	}
 	var err error
 	as.passwords, err = auth.NewPasswords(logins, metrics)
 	return err
+}
+
+// loginsOf are the account's own, if it has one, and the others.
+func loginsOf(a *config.Account) (logins []auth.Login) {
+	if a.PasswordHash != "" {
+		logins = append(logins, auth.Login{User: a.Name, Hash: a.PasswordHash})
+	}
+	for _, l := range a.Logins {
+		logins = append(logins, auth.Login{
+			Label:     l.Label,
+			User:      l.User,
+			Hash:      l.PasswordHash,
+			Protocols: l.Protocols,
+			Networks:  l.Networks,
+			Ends:      l.Ends,
+		})
+	}
+	for i := range logins {
+		l := &logins[i]
+		l.Account, l.Provider, l.Disabled = a.Name, a.Provider, !a.Enabled
+	}
+	return logins
 }
 
 // list returns all accounts in the order of their names.
@@ -111,13 +127,14 @@ func Link(web *config.Web, account string) string {
 	return web.PublicURL + "/authorize/" + url.PathEscape(account)
 }
 
-// LogIn checks a local password. What is told to the client is the same, whatever
-// is wrong.
+// LogIn checks a local password, and only then what the user name goes on with.
+// What is told to the client is the same, whatever is wrong.
 func (as *accounts) LogIn(ctx context.Context, a proxy.Attempt) (proxy.Login, error) {
+	user, mailbox, other := divide(a.User)
 	l, err := as.passwords.Check(ctx, auth.Attempt{
 		Protocol: a.Protocol,
 		Provider: a.Provider,
-		User:     a.User,
+		User:     user,
 		Password: a.Password,
 		From:     a.From,
 	})
@@ -130,7 +147,13 @@ func (as *accounts) LogIn(ctx context.Context, a proxy.Attempt) (proxy.Login, er
 	if opened == nil {
 		return proxy.Login{}, err
 	}
-	return proxy.Login{Account: opened, Label: l.Label, User: opened.config.User(a.Protocol)}, err
+	login := proxy.Login{Account: opened, Label: l.Label, User: opened.config.User(a.Protocol)}
+	if err == nil && other {
+		if login.User, err = shared(opened.config, a.Protocol, mailbox); err != nil {
+			err = proxy.Fail(proxy.BadCredentials, err)
+		}
+	}
+	return login, err
 }
 
 // Upstream is the server for protocol, or nil if there is none.
