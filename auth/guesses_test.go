@@ -253,7 +253,7 @@ func TestSourcesAreBounded(t *testing.T) {
 	})
 }
 
-// How long the right password takes that was never seen, while a thousand guess.
+// How long the right password takes that was never seen, while many guess.
 func BenchmarkCheckAttacked(b *testing.B) {
 	hash, err := HashPassword("secret")
 	if err != nil {
@@ -269,7 +269,7 @@ func BenchmarkCheckAttacked(b *testing.B) {
 		{"from another address", 1000, only(there), "joe"},
 		{"from 1000 other addresses", 1000, each, "joe"},
 		{"from here, another name", 1000, only(here), "ann"},
-		{"from here, the same name", 1000, only(here), "joe"},
+		{"from here, the same name", 100, only(here), "joe"},
 	} {
 		b.Run(bm.name, func(b *testing.B) {
 			p, err := NewPasswords(logins(map[string]string{"joe": hash, "ann": hash}), nil)
