@@ -17,10 +17,18 @@ type Socket struct {
 func (t *table) socket(at endpoint) Socket {
 	s := Socket{UID: -1, GID: -1, Mode: t.socketMode()}
 	if name := t.text("socket_user", ""); name != "" {
-		s.UID = int(t.id(t.line("socket_user"), "socket_user", name, userID))
+		id, err := userID(name)
+		if err != nil {
+			t.fault("socket_user", "%v", err)
+		}
+		s.UID = int(id)
 	}
 	if name := t.text("socket_group", ""); name != "" {
-		s.GID = int(t.id(t.line("socket_group"), "socket_group", name, groupID))
+		id, err := groupID(name)
+		if err != nil {
+			t.fault("socket_group", "%v", err)
+		}
+		s.GID = int(id)
 	}
 	if at.socket != "" || at.address == "" {
 		return s
@@ -31,8 +39,7 @@ func (t *table) socket(at endpoint) Socket {
 	return Socket{}
 }
 
-// socketMode reads permissions. By default, those whose login the socket is for
-// are in a group.
+// socketMode reads permissions. The default is for a user and a group.
 func (t *table) socketMode() fs.FileMode {
 	s := t.text("socket_mode", "0660")
 	mode, err := strconv.ParseUint(s, 8, 32)
@@ -48,43 +55,39 @@ func (t *table) socketMode() fs.FileMode {
 // localUsers reads whose programs may connect.
 func (t *table) localUsers() (ids []uint32) {
 	for i, name := range t.texts("local_users", nil) {
-		if oneLine(name) == nil { // else it has been told
-			ids = append(ids, t.id(t.place.key("local_users").item(i).at(), "local_users", name, userID))
+		if oneLine(name) != nil {
+			continue // told already
 		}
+		id, err := userID(name)
+		if err != nil {
+			t.file.fault(t.place.key("local_users").item(i).at(), "local_users: %v", err)
+		}
+		ids = append(ids, id)
 	}
 	return ids
 }
 
-// id returns the id of a name, which may be one.
-func (t *table) id(line int, key, name string, lookUp func(string) (string, error)) uint32 {
-	id, err := strconv.ParseUint(name, 10, 32)
-	if err == nil {
-		return uint32(id)
+// userID returns the id of a user, who can also be named by it.
+func userID(name string) (uint32, error) {
+	text := name
+	if u, err := user.Lookup(name); err == nil {
+		text = u.Uid
 	}
-	found, err := lookUp(name)
+	id, err := strconv.ParseUint(text, 10, 32)
 	if err != nil {
-		t.file.fault(line, "%s: %v", key, err)
-		return 0
+		return 0, fmt.Errorf("there is no user %q in /etc/passwd; write the id of one who is kept elsewhere", name)
 	}
-	id, err = strconv.ParseUint(found, 10, 32)
-	if err != nil {
-		t.file.fault(line, "%s: the id of %q is no number", key, name)
-	}
-	return uint32(id)
+	return uint32(id), nil
 }
 
-func userID(name string) (string, error) {
-	u, err := user.Lookup(name)
-	if err != nil {
-		return "", fmt.Errorf("there is no user %q in /etc/passwd; write the id of one who is kept elsewhere", name)
+func groupID(name string) (uint32, error) {
+	text := name
+	if g, err := user.LookupGroup(name); err == nil {
+		text = g.Gid
 	}
-	return u.Uid, nil
-}
-
-func groupID(name string) (string, error) {
-	g, err := user.LookupGroup(name)
+	id, err := strconv.ParseUint(text, 10, 32)
 	if err != nil {
-		return "", fmt.Errorf("there is no group %q in /etc/group; write the id of one that is kept elsewhere", name)
+		return 0, fmt.Errorf("there is no group %q in /etc/group; write the id of one that is kept elsewhere", name)
 	}
-	return g.Gid, nil
+	return uint32(id), nil
 }
