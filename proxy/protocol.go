@@ -43,6 +43,10 @@ type protocol struct {
 	// status is how a server says a.
 	status func(a answer) string
 
+	// farewell says that a server has a word for the end of a session other than
+	// that for a refusal: one that was just refused would hear the same twice.
+	farewell bool
+
 	// open checks that the mailbox of a login is there, where one can.
 	open func(client) error
 
@@ -64,8 +68,9 @@ var protocols = map[string]*protocol{
 		client: func(c *wire.Conn, config *tls.Config, _ string) (client, error) {
 			return imapdialogue.NewClient(c, config)
 		},
-		status: func(a answer) string { return string(a.imap) },
-		open:   func(c client) error { return c.(*imapdialogue.Client).Examine() },
+		status:   func(a answer) string { return string(a.imap) },
+		farewell: true,
+		open:     func(c client) error { return c.(*imapdialogue.Client).Examine() },
 	},
 	"smtp": {
 		server: func(c *wire.Conn, mechanisms []string, extensions func(string) []string) server {
@@ -74,10 +79,11 @@ var protocols = map[string]*protocol{
 		client: func(c *wire.Conn, config *tls.Config, hello string) (client, error) {
 			return smtpdialogue.NewClient(c, config, hello)
 		},
-		status: func(a answer) string { return a.smtp },
-		open:   func(client) error { return nil }, // there is none
-		unseen: []string{"PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES"},
-		early:  true,
+		status:   func(a answer) string { return a.smtp },
+		farewell: true,
+		open:     func(client) error { return nil }, // there is none
+		unseen:   []string{"PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES"},
+		early:    true,
 	},
 	"pop3": {
 		server: func(c *wire.Conn, mechanisms []string, extensions func(string) []string) server {

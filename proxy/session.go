@@ -66,6 +66,10 @@ func (s *session) run(ctx context.Context) error {
 		e := failure(err)
 		front.Refuse(s.protocol.status(answers[e.Result]), e.text())
 	}
+	if !s.protocol.farewell {
+		s.client.Linger()
+		return refused
+	}
 	return s.part(front, refused)
 }
 
