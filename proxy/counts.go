@@ -1,53 +1,60 @@
 package proxy
 
 import (
-	"slices"
+	"container/heap"
+	"container/list"
+	"net/netip"
 	"sync"
 )
 
-// counts are the sessions that are there.
+// counts are the sessions that are there, logged in or not.
 type counts struct {
 	mu       sync.Mutex
-	accounts map[string]int // by account; all of them under ""
-
-	// strangers are the sessions that have not shown a password yet, or not the
-	// right one, the oldest first.
-	strangers []*session
+	sessions int
+	crowds   crowds
 }
 
-// enter counts one more session, of an account or, with an empty name, in all.
-// It returns what ends it, or false if there are most already.
-func (c *counts) enter(account string, most int) (leave func(), ok bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.add(account, most)
-}
-
-// admit counts one more session in all. If there are most already, the oldest
-// stranger has to go: who only connects and says nothing must not keep out who
-// knows a password.
+// admit counts one more session. If there are most already, a stranger has to
+// go, which is a session that has not shown a password yet, or not the right
+// one: who only connects and says nothing must not keep out who knows a
+// password. It is the oldest of the largest crowd, so that a host that floods
+// us displaces itself. If that is s, it returns false.
 func (c *counts) admit(s *session, most int) (leave func(), ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if most > 0 && c.accounts[""] >= most && len(c.strangers) > 0 {
-		oldest := c.strangers[0]
-		c.strangers = c.strangers[1:]
-		oldest.displaced.Store(true)
-		oldest.client.Interrupt()
-		c.remove("")
+	c.sessions++
+	c.crowds.add(s)
+	if most > 0 && c.sessions > most {
+		last := c.crowds.oldest()
+		c.crowds.remove(last)
+		c.sessions--
+		if last == s {
+			return nil, false
+		}
+		last.displaced.Store(true)
+		last.client.Interrupt()
 	}
-	if _, ok = c.add("", most); !ok {
-		return nil, false
-	}
-	c.strangers = append(c.strangers, s)
 	return func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if !s.displaced.Load() {
-			c.forget(s)
-			c.remove("")
+			c.crowds.remove(s)
+			c.sessions--
 		}
 	}, true
+}
+
+// comesFrom says that the client of s, a stranger, is elsewhere than whoever
+// connected.
+func (c *counts) comesFrom(s *session, from netip.Addr) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	stranger := s.crowd != nil
+	c.crowds.remove(s)
+	s.from = from
+	if stranger {
+		c.crowds.add(s)
+	}
 }
 
 // known says that s is no stranger any more. It returns false if that comes too
@@ -55,31 +62,101 @@ func (c *counts) admit(s *session, most int) (leave func(), ok bool) {
 func (c *counts) known(s *session) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.forget(s)
+	c.crowds.remove(s)
 	return !s.displaced.Load()
 }
 
-func (c *counts) forget(s *session) {
-	c.strangers = slices.DeleteFunc(c.strangers, func(x *session) bool { return x == s })
+// A crowd are the strangers of one host, the oldest first.
+type crowd struct {
+	host    netip.Prefix
+	members list.List // of *session
+	index   int       // in crowds.largest
 }
 
-func (c *counts) add(account string, most int) (leave func(), ok bool) {
-	if most > 0 && c.accounts[account] >= most {
-		return nil, false
-	}
-	if c.accounts == nil {
-		c.accounts = make(map[string]int)
-	}
-	c.accounts[account]++
-	return func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.remove(account)
-	}, true
+// crowds are all strangers.
+type crowds struct {
+	of      map[netip.Prefix]*crowd
+	largest largest
 }
 
-func (c *counts) remove(account string) {
-	if c.accounts[account]--; c.accounts[account] == 0 {
-		delete(c.accounts, account)
+func (c *crowds) add(s *session) {
+	host := hostOf(s.from)
+	k := c.of[host]
+	if k == nil {
+		if c.of == nil {
+			c.of = make(map[netip.Prefix]*crowd)
+		}
+		k = &crowd{host: host}
+		c.of[host] = k
 	}
+	s.crowd, s.place = k, k.members.PushBack(s)
+	if k.members.Len() == 1 {
+		heap.Push(&c.largest, k)
+	} else {
+		heap.Fix(&c.largest, k.index)
+	}
+}
+
+// remove takes s out, if it is a stranger.
+func (c *crowds) remove(s *session) {
+	k := s.crowd
+	if k == nil {
+		return
+	}
+	if k.members.Len() > 1 {
+		k.members.Remove(s.place)
+		heap.Fix(&c.largest, k.index)
+	} else {
+		heap.Remove(&c.largest, k.index)
+		delete(c.of, k.host)
+	}
+	s.crowd, s.place = nil, nil
+}
+
+// oldest is that of the largest crowd. There must be one.
+func (c *crowds) oldest() *session { return c.largest[0].oldest() }
+
+func (k *crowd) oldest() *session { return k.members.Front().Value.(*session) }
+
+// largest is a heap of crowds. Of two that are equally large, that comes first
+// whose oldest member is older.
+type largest []*crowd
+
+func (h largest) Len() int { return len(h) }
+
+func (h largest) Less(i, j int) bool {
+	if n, m := h[i].members.Len(), h[j].members.Len(); n != m {
+		return n > m
+	}
+	return h[i].oldest().record.id < h[j].oldest().record.id
+}
+
+func (h largest) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].index, h[j].index = i, j
+}
+
+func (h *largest) Push(k any) {
+	k.(*crowd).index = len(*h)
+	*h = append(*h, k.(*crowd))
+}
+
+func (h *largest) Pop() any {
+	last := len(*h) - 1
+	k := (*h)[last]
+	(*h)[last] = nil
+	*h = (*h)[:last]
+	return k
+}
+
+// hostOf is what counts as one host: an address or, of IPv6, the 64 bits of a
+// network, in which one host has as many addresses as it likes. It is the zero
+// value for who has no address.
+func hostOf(a netip.Addr) netip.Prefix {
+	bits := a.BitLen()
+	if a.Is6() {
+		bits = 64
+	}
+	host, _ := a.Prefix(bits) // fails for no address, rightly
+	return host
 }

@@ -30,6 +30,7 @@ import (
 //	U!             the upstream lets TLS begin
 //	~ 60s          time passes
 //	~ stop         xoauthd is told to stop
+//	~ place        the session that takes the account's only place ends
 //	= result text  how the session went, and what its line in the log has of it
 //
 // The upstream, U, does what the client can. Within a line, rep(n,…) is repeated

@@ -10,7 +10,10 @@ import (
 // Metrics are what is counted of sessions.
 type Metrics struct {
 	sessions      *prometheus.CounterVec
+	logins        *prometheus.CounterVec
 	active        *prometheus.GaugeVec
+	queued        *prometheus.GaugeVec
+	inQueue       *prometheus.HistogramVec
 	relayed       *prometheus.CounterVec
 	upstreamLogIn *prometheus.HistogramVec
 }
@@ -22,9 +25,22 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Name: "xoauthd_sessions_total",
 			Help: "Sessions that have ended, by how they went.",
 		}, []string{"protocol", "result"}),
+		logins: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "xoauthd_logins_total",
+			Help: "Sessions that have ended, of those in which an account was named, by how they went.",
+		}, []string{"account", "login", "protocol", "result"}),
 		active: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "xoauthd_active_sessions",
 			Help: "Sessions that are there now, logged in or not.",
+		}, []string{"protocol"}),
+		queued: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "xoauthd_queued_sessions",
+			Help: "Sessions that wait now for others to end.",
+		}, []string{"protocol"}),
+		inQueue: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "xoauthd_session_queue_seconds",
+			Help:    "Time that sessions had to wait for others to end, where they had to, whether in vain or not.",
+			Buckets: []float64{.1, .25, .5, 1, 2.5, 5, 10, 30, 60},
 		}, []string{"protocol"}),
 		relayed: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "xoauthd_relayed_bytes_total",
@@ -36,10 +52,12 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
 		}, []string{"protocol", "provider"}),
 	}
-	r.MustRegister(m.sessions, m.active, m.relayed, m.upstreamLogIn)
-	// A rate needs a zero to begin with.
+	r.MustRegister(m.sessions, m.logins, m.active, m.queued, m.inQueue, m.relayed, m.upstreamLogIn)
+	// A rate needs a zero to begin with; for logins that would be too many.
 	for protocol := range protocols {
 		m.active.WithLabelValues(protocol)
+		m.queued.WithLabelValues(protocol)
+		m.inQueue.WithLabelValues(protocol)
 		m.relayed.WithLabelValues(protocol, "upstream")
 		m.relayed.WithLabelValues(protocol, "client")
 		for _, result := range results() {
@@ -65,7 +83,22 @@ func (m *Metrics) begin(protocol string, id int64, client net.Addr) *record {
 // end counts how the session of r went.
 func (m *Metrics) end(r *record, err error) {
 	m.active.WithLabelValues(r.protocol).Dec()
-	m.sessions.WithLabelValues(r.protocol, string(r.result(err))).Inc()
+	result := string(r.result(err))
+	m.sessions.WithLabelValues(r.protocol, result).Inc()
+	if r.account != "" {
+		m.logins.WithLabelValues(r.account, r.login, r.protocol, result).Inc()
+	}
+}
+
+// queue counts a session that begins to wait. The caller must say when it does
+// so no more.
+func (m *Metrics) queue(protocol string) (end func()) {
+	start := time.Now()
+	m.queued.WithLabelValues(protocol).Inc()
+	return func() {
+		m.queued.WithLabelValues(protocol).Dec()
+		m.inQueue.WithLabelValues(protocol).Observe(time.Since(start).Seconds())
+	}
 }
 
 func (m *Metrics) upstreamLogin(protocol, provider string, d time.Duration) {

@@ -13,7 +13,10 @@ import (
 // What dashboards stand on: every metric, with its labels.
 var promised = []string{
 	"xoauthd_active_sessions{protocol}",
+	"xoauthd_logins_total{account,login,protocol,result}",
+	"xoauthd_queued_sessions{protocol}",
 	"xoauthd_relayed_bytes_total{protocol,to}",
+	"xoauthd_session_queue_seconds{protocol}",
 	"xoauthd_sessions_total{protocol,result}",
 	"xoauthd_upstream_login_seconds{protocol,provider}",
 }
@@ -22,6 +25,7 @@ func TestMetrics(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	m := NewMetrics(registry)
 	m.upstreamLogin("imap", "example", time.Second)
+	m.end(&record{protocol: "imap", lastAttempt: lastAttempt{account: "joe@example.com", login: "scanner"}}, nil)
 	problems, err := testutil.GatherAndLint(registry)
 	if err != nil {
 		t.Fatal(err)

@@ -43,6 +43,7 @@ type player struct {
 	stopped context.Context
 	done    chan struct{} // the session has ended
 	counted int           // sessions that are there without this one
+	full    *ticket       // of that which takes the account's only place
 	judged  bool
 }
 
@@ -157,12 +158,16 @@ func (p *player) set(words []string) error {
 		p.account.upstream = nil
 	case "full":
 		p.server.Limits.Sessions = 1
-		p.server.counts.enter("", 1)
+		p.server.counts.sessions = 1
 		p.counted = 1
 	case "account-full":
 		p.server.Limits.PerAccount = 1
-		p.server.counts.enter("joe@example.com", 1)
+		p.full = p.server.queue.join([]bound{{"account joe@example.com", 1, ""}})
 		p.counted = 1
+	case "queue": // for how long a client waits for its turn
+		var err error
+		p.server.Limits.Queue, err = time.ParseDuration(words[1])
+		return err
 	case "remembered": // from an earlier session: extensions, separated by commas
 		p.server.memory.keep(upstream, strings.Split(strings.Join(words[1:], " "), ","))
 	case "other-remembered": // so for the second upstream
@@ -182,6 +187,12 @@ var spoilers = map[string]func(*x509.Certificate){
 func (p *player) pass(text string) error {
 	if text == "stop" {
 		p.stop()
+		synctest.Wait()
+		return nil
+	}
+	if text == "place" {
+		p.server.queue.leave(p.full)
+		p.counted = 0
 		synctest.Wait()
 		return nil
 	}
@@ -238,8 +249,8 @@ func (p *player) judge(text string) error {
 	if n := testutil.ToFloat64(p.server.Metrics.active.WithLabelValues(p.listener.Protocol)); n != 0 {
 		return fmt.Errorf("%v sessions are active", n)
 	}
-	if n := len(p.server.counts.accounts); n != p.counted {
-		return fmt.Errorf("sessions are counted that are not there: %v", p.server.counts.accounts)
+	if n := p.server.counts.sessions + len(p.server.queue.rooms); n != p.counted {
+		return fmt.Errorf("sessions are counted that are not there: %d, %v", p.server.counts.sessions, p.server.queue.rooms)
 	}
 	for _, secret := range p.secrets() {
 		if strings.Contains(p.log.String(), secret) {

@@ -1,9 +1,11 @@
 package proxy
 
 import (
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -17,15 +19,26 @@ type record struct {
 	client   net.Addr
 	start    time.Time
 
-	user         string // what the client last tried to log in as
-	account      string // which its password opened
-	upstream     string
-	upstreamUser string // who the account is there, unless its name says so
-	ended        string // what ended the relay
-	refused      int    // logins that were refused
+	via       net.Addr             // the load balancer, if client is what that said
+	localUser string               // of this machine, where not everybody may connect
+	tls       *tls.ConnectionState // nil outside TLS
+	refused   int                  // attempts to log in that were
+	ended     string               // what ended the relay
+
+	lastAttempt
 
 	up, down             atomic.Int64 // octets relayed to the upstream, and to the client
 	toUpstream, toClient prometheus.Counter
+}
+
+// A lastAttempt is what is told of how a client last tried to log in.
+type lastAttempt struct {
+	user         string // the client said that it is
+	ownToken     bool   // and had an access token
+	account      string // which its password opened, or would have
+	login        string // the label of which of the account's
+	upstream     string
+	upstreamUser string // who the account is there, unless its name says so
 }
 
 // sent counts n octets relayed to the upstream.
@@ -54,7 +67,7 @@ func (r *record) attrs(err error) []slog.Attr {
 	attrs := []slog.Attr{
 		slog.String("protocol", r.protocol),
 		slog.Int64("id", r.id),
-		slog.String("client", r.client.String()),
+		slog.String("client", addrText(r.client)),
 		slog.String("result", string(r.result(err))),
 	}
 	text := func(key, value string) {
@@ -62,10 +75,24 @@ func (r *record) attrs(err error) []slog.Attr {
 			attrs = append(attrs, slog.String(key, value))
 		}
 	}
+	if r.via != nil {
+		text("via", addrText(r.via))
+	}
+	text("local_user", r.localUser)
+	if r.tls != nil {
+		text("tls", tls.VersionName(r.tls.Version)) // "TLS 1.3"
+		if certificates := r.tls.PeerCertificates; len(certificates) > 0 {
+			text("client_certificate", truncate(oneLine(certificates[0].Subject.CommonName), 100))
+		}
+	}
 	if r.account != "" {
 		text("account", r.account)
+		text("login", r.login)
 	} else {
 		text("user", truncate(oneLine(r.user), 100))
+	}
+	if r.ownToken {
+		attrs = append(attrs, slog.Bool("own_token", true))
 	}
 	if r.refused > 0 {
 		attrs = append(attrs, slog.Int("refused", r.refused))
@@ -84,6 +111,23 @@ func (r *record) attrs(err error) []slog.Attr {
 		slog.Int64("up", r.up.Load()),
 		slog.Int64("down", r.down.Load()),
 		slog.Float64("seconds", seconds(time.Since(r.start))))
+}
+
+// addrOf is the IP address of a, or not valid if it has none.
+func addrOf(a net.Addr) netip.Addr {
+	t, ok := a.(*net.TCPAddr)
+	if !ok {
+		return netip.Addr{}
+	}
+	return t.AddrPort().Addr().Unmap().WithZone("")
+}
+
+// addrText is a for reading: a client of a unix socket has no name of its own.
+func addrText(a net.Addr) string {
+	if text := a.String(); text != "" && text != "@" {
+		return text
+	}
+	return a.Network()
 }
 
 // seconds rounds d to milliseconds, for reading.

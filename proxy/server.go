@@ -109,8 +109,8 @@ type Limits struct {
 	Sessions   int           // at a time, logged in or not
 	PerAccount int           // logged in at a time
 	PerLogin   int           // so for one login of an account
-	PerAddress int           // so for one address that is not of this machine
-	Queue      time.Duration // for a client that is logged in to wait for its turn
+	PerAddress int           // so for one address, or IPv6 network of 64 bits, that is not of this machine
+	Queue      time.Duration // for a client that knows the password to wait until it may be logged in
 	LogIn      time.Duration // for a client, until it has said who it is
 	Step       time.Duration // for one step of a dialogue with an upstream
 	Idle       time.Duration // for a relay in which nothing moves
@@ -130,6 +130,7 @@ type Server struct {
 	memory   memory
 	refusals refusals
 	counts   counts
+	queue    queue
 	ids      atomic.Int64
 }
 
@@ -198,7 +199,7 @@ func (s *Server) serve(stopping, life context.Context, c net.Conn, l *Listener) 
 	defer c.Close()
 	defer closeWith(life, c)()
 
-	x := &session{Server: s, l: l, protocol: protocols[l.Protocol], stopping: stopping}
+	x := &session{Server: s, l: l, protocol: protocols[l.Protocol], conn: c, stopping: stopping}
 	x.record = s.Metrics.begin(l.Protocol, s.ids.Add(1), c.RemoteAddr())
 	x.client = wire.New(c, s.Limits.LogIn)
 	x.client.Trace = x.tracer("client")
@@ -207,6 +208,7 @@ func (s *Server) serve(stopping, life context.Context, c net.Conn, l *Listener) 
 		x.client.OfferTLS(l.TLS, l.RequireTLS)
 	}
 	err := guard(func() error { return x.run(life) })
+	x.record.tls = x.client.TLS()
 	s.Metrics.end(x.record, err)
 	if r := x.record.result(err); s.Log.Enabled(life, r.level()) {
 		s.Log.LogAttrs(life, r.level(), "session", x.record.attrs(err)...)

@@ -247,8 +247,8 @@ func TestPanic(t *testing.T) {
 			t.Error(err)
 		}
 		synctest.Wait()
-		if n := s.counts.accounts; len(n) != 1 || n[""] != 1 {
-			t.Errorf("counted are %v", n)
+		if n, rooms := s.counts.sessions, s.queue.rooms; n != 1 || len(rooms) != 0 {
+			t.Errorf("counted are %d, %v", n, rooms)
 		}
 		for _, want := range []string{"result=internal", `why="panic: runtime error: index out of range [0] with length 0"`,
 			"(*panickingAccount).Token(", "(*session).logIn("} {

@@ -1,15 +1,17 @@
 package proxy
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
-	"github.com/xoauthd/xoauthd/proxy/sasl"
 	"github.com/xoauthd/xoauthd/proxy/wire"
 )
 
@@ -22,14 +24,19 @@ type session struct {
 	*Server
 	l        *Listener
 	protocol *protocol
+	conn     net.Conn   // of whoever connected, below client
+	from     netip.Addr // the client's; not valid if it is not one of IP
 	client   *wire.Conn
 	stopping context.Context // when done, the session is to come to an end
 	record   *record
 
+	greeted bool
 	hello   string // what the client called itself, where it did
 	early   *link  // dialled before the client logged in, if any
 	dialled bool   // so it was, or could not be
 
+	crowd     *crowd // of counts, and the place in it, as long as the client is a stranger
+	place     *list.Element
 	displaced atomic.Bool // it had to go for another: see counts.admit
 }
 
@@ -39,15 +46,17 @@ func (s *session) run(ctx context.Context) error {
 	// When xoauthd stops, a client that has not logged in is told so.
 	defer context.AfterFunc(s.stopping, s.client.Interrupt)()
 
-	front := s.protocol.server(s.client, s.l.mechanisms(), func(hello string) []string { return s.extensions(ctx, hello) })
+	s.from = addrOf(s.client.RemoteAddr())
 	leave, ok := s.counts.admit(s, s.Limits.Sessions)
 	if !ok {
-		return s.bye(front, s.tooMany())
+		return s.bye(s.front(ctx), s.tooMany())
 	}
 	defer leave()
 	defer s.dropEarly()
 
+	front := s.front(ctx)
 	front.Greet()
+	s.greeted = true
 	var refused error // why the client's last attempt failed
 	for range maxAttempts {
 		credentials, err := front.ReadLogin()
@@ -71,6 +80,11 @@ func (s *session) run(ctx context.Context) error {
 		return refused
 	}
 	return s.part(front, refused)
+}
+
+// front is our end of the dialogue with the client.
+func (s *session) front(ctx context.Context) server {
+	return s.protocol.server(s.client, s.l.mechanisms(), func(hello string) []string { return s.extensions(ctx, hello) })
 }
 
 // left is how a session ends whose client is not logged in. What that was
@@ -101,99 +115,27 @@ func (s *session) tooMany() error {
 	return Fail(TooManySessions, fmt.Errorf("%d sessions are the most (limits.sessions)", s.Limits.Sessions))
 }
 
-// bye tells the client why its session ends.
+// bye tells the client why its session ends, if it would understand.
 func (s *session) bye(front server, err error) error {
 	e := failure(err)
-	front.Bye(s.protocol.status(answers[e.Result]), e.text())
+	if s.hears(e) {
+		front.Bye(s.protocol.status(answers[e.Result]), e.text())
+	}
 	return e
 }
 
 // part is bye to a client that may still be sending.
 func (s *session) part(front server, err error) error {
-	defer s.client.Linger()
+	if s.hears(failure(err)) {
+		defer s.client.Linger()
+	}
 	return s.bye(front, err)
 }
 
-// logIn logs the client in upstream. The password opens the account, and the
-// account's token, or its own password there, the mailbox. A token that is
-// refused may have been revoked before its time; so another one is tried, once,
-// on a new connection, before the client sees anything. The caller must release what counts the session.
-func (s *session) logIn(ctx context.Context, c sasl.Credentials) (k *link, welcome []string, release func(), err error) {
-	s.record.user = c.User
-	login, err := s.password(ctx, c)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	account := login.Account
-	s.record.account = account.Name()
-	if !s.counts.known(s) {
-		return nil, nil, nil, s.tooMany()
-	}
-	upstream := account.Upstream(s.l.Protocol)
-	if upstream == nil {
-		return nil, nil, nil, Fail(Misconfigured, fmt.Errorf("its provider has no %s server", s.l.Protocol))
-	}
-	s.record.upstream = upstream.Address()
-	if login.User != account.Name() {
-		s.record.upstreamUser = login.User
-	}
-	release, ok := s.counts.enter(account.Name(), s.Limits.PerAccount)
-	if !ok {
-		return nil, nil, nil, Fail(TooManySessions, fmt.Errorf("%d sessions are the most for an account (limits.sessions_per_account)", s.Limits.PerAccount))
-	}
-	defer func() {
-		if k == nil {
-			release() // also when something panics
-		}
-	}()
-	k, welcome, err = s.logInUpstream(ctx, login, upstream)
-	if err != nil && s.stopping.Err() != nil {
-		err = Fail(Stopping, err)
-	}
-	return k, welcome, release, err
-}
-
-// password returns the login that the password opens. To find that out takes a
-// slow hash, and there may be a queue for it.
-func (s *session) password(ctx context.Context, c sasl.Credentials) (Login, error) {
-	ctx, cancel := s.within(ctx, answerTime)
-	defer cancel()
-	return s.Accounts.LogIn(ctx, Attempt{
-		Protocol: s.l.Protocol,
-		Provider: s.l.Provider,
-		User:     c.User,
-		Password: c.Password,
-	})
-}
-
-func (s *session) logInUpstream(ctx context.Context, login Login, upstream *Upstream) (*link, []string, error) {
-	account := login.Account
-	ctx, cancel := s.within(ctx, answerTime)
-	defer cancel()
-	token, err := account.Token(ctx, "")
-	if err != nil {
-		return nil, nil, err
-	}
-	if upstream.takesPassword() {
-		if err := s.refusals.standing(account.Name(), s.l.Protocol); err != nil {
-			return nil, nil, err
-		}
-	}
-	k, welcome, refused := s.connect(ctx, upstream, login.User, token)
-	if upstream.takesPassword() {
-		s.refusals.note(account.Name(), s.l.Protocol, refused)
-	}
-	if refused == nil || failure(refused).Result != UpstreamRefused {
-		return k, welcome, refused
-	}
-	token, err = account.Token(ctx, token)
-	switch {
-	case err == nil:
-		return s.connect(ctx, upstream, login.User, token)
-	case failure(err).Result == NeedsAuthorization:
-		return nil, nil, err
-	}
-	return nil, nil, refused // which says more than that there is no other token now
+// hears reports whether the client would understand why its session ends: not
+// while it may be waiting for TLS, nor when that has failed.
+func (s *session) hears(e *Error) bool {
+	return (s.greeted || s.l.Begin == StartTLS) && e.Result != TLSFailed
 }
 
 // extensions returns what the client is told before it logs in: those of the
@@ -223,6 +165,7 @@ func (s *session) dropEarly() {
 	if s.early != nil {
 		s.early.Quit()
 		s.early.close()
+		s.early = nil
 	}
 }
 

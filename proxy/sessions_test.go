@@ -84,7 +84,7 @@ func runSessions(t *testing.T, said ...string) string {
 		c.Close()
 	}
 	stop()
-	if n := len(s.counts.accounts); n != 0 {
+	if n := s.counts.sessions; n != 0 {
 		t.Errorf("%d sessions are counted", n)
 	}
 	return log.String()
@@ -134,8 +134,8 @@ func TestStrangersGiveWay(t *testing.T) {
 		c.Close()
 	}
 	stop()
-	if len(s.counts.accounts) != 0 || len(s.counts.strangers) != 0 {
-		t.Errorf("left: %v, %v", s.counts.accounts, s.counts.strangers)
+	if s.counts.sessions != 0 || len(s.counts.crowds.of) != 0 || len(s.queue.rooms) != 0 {
+		t.Errorf("left: %d, %v, %v", s.counts.sessions, s.counts.crowds.of, s.queue.rooms)
 	}
 }
 

@@ -64,7 +64,7 @@ func TestMetricsDocumented(t *testing.T) {
 	for d := range described {
 		there[name.FindStringSubmatch(d.String())[1]] = true
 	}
-	if len(there) != 13 {
+	if len(there) != 16 {
 		t.Errorf("there are %d metrics", len(there))
 	}
 	for _, file := range []string{"man/xoauthd.8", "README.md"} {

@@ -1,0 +1,117 @@
+package proxy
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/xoauthd/xoauthd/proxy/wire"
+)
+
+// stranger is a session of a client that has connected, and no more.
+func stranger(id int64, from string) *session {
+	s := &session{record: &record{id: id}, client: wire.New(unconnected{}, time.Minute)}
+	s.from, _ = netip.ParseAddr(from) // none: a unix socket
+	return s
+}
+
+// unconnected is a connection that nothing is done with.
+type unconnected struct{ net.Conn }
+
+func (unconnected) RemoteAddr() net.Addr            { return &net.TCPAddr{} }
+func (unconnected) SetReadDeadline(time.Time) error { return nil }
+
+func TestWhoGivesWay(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		come  []string // from where, one after the other; with a "+": and shows a password
+		gives int      // which of them gives way to the last; the last: it is refused
+	}{
+		{"the oldest, if all are from one address", []string{"192.0.2.1", "192.0.2.1", "192.0.2.1", "192.0.2.1"}, 0},
+		{"the oldest, if each is from another", []string{"192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"}, 0},
+		{"the oldest of the largest crowd", []string{"192.0.2.1", "192.0.2.2", "192.0.2.2", "192.0.2.3"}, 1},
+		{"one of the crowd that the newcomer makes largest", []string{"192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.3"}, 2},
+		{"a network of IPv6 is one host", []string{"192.0.2.1", "2001:db8::1", "2001:db8::2", "192.0.2.3"}, 1},
+		{"two networks of IPv6 are two", []string{"2001:db8::1", "2001:db8:0:1::1", "2001:db8:0:2::1", "2001:db8:0:2::2"}, 2},
+		{"who has no address is of one crowd", []string{"192.0.2.1", "", "", "192.0.2.3"}, 1},
+		{"nobody who showed a password", []string{"192.0.2.1+", "192.0.2.1+", "192.0.2.2", "192.0.2.1"}, 2},
+		{"the newcomer, where all others showed one", []string{"192.0.2.1+", "192.0.2.1+", "192.0.2.2+", "192.0.2.1"}, 3},
+	} {
+		var c counts
+		var all []*session
+		var leave []func()
+		for i, from := range test.come {
+			from, knows := strings.CutSuffix(from, "+")
+			s := stranger(int64(i), from)
+			gone, ok := c.admit(s, 3)
+			if ok != (i != test.gives || i < 3) {
+				t.Errorf("%s: %d admitted: %v", test.name, i, ok)
+			}
+			if knows && !c.known(s) {
+				t.Errorf("%s: %d is displaced", test.name, i)
+			}
+			if all = append(all, s); ok {
+				leave = append(leave, gone)
+			}
+		}
+		for i, s := range all {
+			if s.displaced.Load() != (i == test.gives && i < 3) {
+				t.Errorf("%s: %d displaced: %v", test.name, i, s.displaced.Load())
+			}
+		}
+		if c.sessions != 3 {
+			t.Errorf("%s: %d sessions", test.name, c.sessions)
+		}
+		for _, gone := range leave {
+			gone()
+		}
+		if c.sessions != 0 || len(c.crowds.of) != 0 || len(c.crowds.largest) != 0 {
+			t.Errorf("%s: left are %d, %v", test.name, c.sessions, c.crowds)
+		}
+	}
+}
+
+// Who comes through a load balancer is of the crowd of its own address.
+func TestComesFrom(t *testing.T) {
+	var c counts
+	sessions := make([]*session, 4)
+	for i := range sessions {
+		sessions[i] = stranger(int64(i), "192.0.2.7")
+		if _, ok := c.admit(sessions[i], 3); !ok {
+			t.Fatal(i)
+		}
+		c.comesFrom(sessions[i], netip.MustParseAddr(fmt.Sprintf("198.51.100.%d", max(1, i))))
+	}
+	if !sessions[0].displaced.Load() {
+		t.Error("the oldest of the largest crowd is still there")
+	}
+	c.comesFrom(sessions[0], netip.MustParseAddr("198.51.100.9")) // too late
+	if n := len(c.crowds.of); n != 3 {
+		t.Errorf("%d crowds", n)
+	}
+}
+
+// Ten thousand strangers cost a newcomer nothing to speak of.
+func TestTenThousandStrangers(t *testing.T) {
+	const n = 10000
+	var c counts
+	start := time.Now()
+	for i := range 3 * n {
+		if _, ok := c.admit(stranger(int64(i), fmt.Sprintf("192.0.%d.%d", i/7%2, i%251)), n); !ok {
+			t.Fatal("refused", i)
+		}
+	}
+	if d := time.Since(start); d > 5*time.Second {
+		t.Errorf("took %v", d)
+	}
+	smallest, largest := n, 0
+	for _, k := range c.crowds.of {
+		smallest, largest = min(smallest, k.members.Len()), max(largest, k.members.Len())
+	}
+	if c.sessions != n || largest-smallest > 1 {
+		t.Errorf("%d sessions, in crowds of %d to %d", c.sessions, smallest, largest)
+	}
+}

@@ -1,0 +1,184 @@
+package proxy
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/xoauthd/xoauthd/proxy/sasl"
+)
+
+// logIn logs the client in upstream. The password opens the account, and the
+// account's token, or its own password there, the mailbox. The caller must
+// release what counts the session.
+func (s *session) logIn(ctx context.Context, c sasl.Credentials) (k *link, welcome []string, release func(), err error) {
+	s.record.lastAttempt = lastAttempt{user: c.User}
+	if c.Token != "" {
+		return s.passOn(ctx, c)
+	}
+	login, err := s.password(ctx, c)
+	if login.Account != nil {
+		s.record.account, s.record.login = login.Account.Name(), login.Label
+	}
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if !s.counts.known(s) {
+		return nil, nil, nil, s.tooMany()
+	}
+	name := login.Account.Name()
+	upstream := login.Account.Upstream(s.l.Protocol)
+	if upstream == nil {
+		return nil, nil, nil, Fail(Misconfigured, fmt.Errorf("its provider has no %s server", s.l.Protocol))
+	}
+	s.record.upstream = upstream.Address()
+	if login.User != name {
+		s.record.upstreamUser = login.User
+	}
+	account := "account " + name
+	return s.enter(ctx, []bound{
+		{account, s.Limits.PerAccount, "limits.sessions_per_account"},
+		{"login " + cmp.Or(login.Label, "(no label)") + " of " + account, s.Limits.PerLogin, "limits.sessions_per_login"},
+		s.upstreamBound(account, upstream),
+		s.addressBound(),
+	}, func() (*link, []string, error) { return s.logInUpstream(ctx, login, upstream) })
+}
+
+// passOn logs the client in upstream with an access token of its own. It stays a
+// stranger until the upstream has said whose token that is.
+func (s *session) passOn(ctx context.Context, c sasl.Credentials) (k *link, welcome []string, release func(), err error) {
+	upstream := s.l.Upstreams[0]
+	s.record.ownToken = true
+	s.record.upstream = upstream.Address()
+	if _, err := sasl.NewClient(sasl.XOAUTH2, c.User, c.Token, upstream.Host, upstream.Port); err != nil {
+		return nil, nil, nil, Fail(BadCredentials, err)
+	}
+	user := "own tokens of " + c.User
+	return s.enter(ctx, []bound{
+		{user, s.Limits.PerAccount, "limits.sessions_per_account"},
+		s.upstreamBound(user, upstream),
+		s.addressBound(),
+	}, func() (*link, []string, error) {
+		ctx, cancel := s.within(ctx, answerTime)
+		defer cancel()
+		k, welcome, err := s.connect(ctx, upstream, c.User, c.Token)
+		if err == nil && !s.counts.known(s) {
+			k.close()
+			return nil, nil, s.tooMany()
+		}
+		return k, welcome, err
+	})
+}
+
+func (s *session) upstreamBound(who string, u *Upstream) bound {
+	return bound{
+		what: who + " at " + u.Address(),
+		most: u.Sessions,
+		by:   "provider." + u.Provider + "." + s.l.Protocol + ".sessions",
+	}
+}
+
+// addressBound is none for programs of this machine: they all have one address.
+func (s *session) addressBound() bound {
+	most := s.Limits.PerAddress
+	if s.isHere() {
+		most = 0
+	}
+	host := strings.TrimSuffix(hostOf(s.from).String(), "/32")
+	return bound{"address " + host, most, "limits.sessions_per_address"}
+}
+
+// isHere reports whether the client is a program of this machine.
+func (s *session) isHere() bool { return !s.from.IsValid() || s.from.IsLoopback() }
+
+// enter runs logIn when there is a place for the session in each of bounds, which
+// release gives back. It waits for one, but no longer than Limits.Queue, and
+// holds nothing meanwhile that others might use: neither the turn to have a
+// password hashed, nor a connection to an upstream that lets an account have
+// three.
+func (s *session) enter(ctx context.Context, bounds []bound, logIn func() (*link, []string, error)) (k *link, welcome []string, release func(), err error) {
+	t := s.queue.join(bounds)
+	release = func() { s.queue.leave(t) }
+	defer func() {
+		if k == nil {
+			release() // also when something panics
+		}
+	}()
+	err = s.wait(ctx, t)
+	if err == nil {
+		k, welcome, err = logIn()
+	}
+	if err != nil && s.stopping.Err() != nil {
+		err = Fail(Stopping, err)
+	}
+	return k, welcome, release, err
+}
+
+// wait returns when t is in. Otherwise the error tells which bound is full.
+func (s *session) wait(ctx context.Context, t *ticket) error {
+	select {
+	case <-t.in:
+		return nil
+	default:
+	}
+	s.dropEarly()
+	defer s.Metrics.queue(s.l.Protocol)()
+	ctx, cancel := s.within(ctx, s.Limits.Queue)
+	defer cancel()
+	select {
+	case <-t.in:
+	case <-ctx.Done():
+		if full := s.queue.full(t); full != nil {
+			return Fail(TooManySessions, full)
+		}
+	}
+	return nil
+}
+
+// password returns the login that the password opens. To find that out takes a
+// slow hash, and there may be a queue for it.
+func (s *session) password(ctx context.Context, c sasl.Credentials) (Login, error) {
+	ctx, cancel := s.within(ctx, answerTime)
+	defer cancel()
+	return s.Accounts.LogIn(ctx, Attempt{
+		Protocol: s.l.Protocol,
+		Provider: s.l.Provider,
+		User:     c.User,
+		Password: c.Password,
+		From:     s.from,
+	})
+}
+
+// logInUpstream gets a token and logs in with it. A token that is refused may
+// have been revoked before its time; so another one is tried, once, on a new
+// connection, before the client sees anything.
+func (s *session) logInUpstream(ctx context.Context, login Login, upstream *Upstream) (*link, []string, error) {
+	account := login.Account
+	ctx, cancel := s.within(ctx, answerTime)
+	defer cancel()
+	token, err := account.Token(ctx, "")
+	if err != nil {
+		return nil, nil, err
+	}
+	if upstream.takesPassword() {
+		if err := s.refusals.standing(account.Name(), s.l.Protocol); err != nil {
+			return nil, nil, err
+		}
+	}
+	k, welcome, refused := s.connect(ctx, upstream, login.User, token)
+	if upstream.takesPassword() {
+		s.refusals.note(account.Name(), s.l.Protocol, refused)
+	}
+	if refused == nil || failure(refused).Result != UpstreamRefused {
+		return k, welcome, refused
+	}
+	token, err = account.Token(ctx, token)
+	switch {
+	case err == nil:
+		return s.connect(ctx, upstream, login.User, token)
+	case failure(err).Result == NeedsAuthorization:
+		return nil, nil, err
+	}
+	return nil, nil, refused // which says more than that there is no other token now
+}
