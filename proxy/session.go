@@ -52,6 +52,9 @@ func (s *session) run(ctx context.Context) error {
 		return s.bye(s.front(ctx), s.tooMany())
 	}
 	defer leave()
+	if err := s.meet(); err != nil {
+		return s.left(s.front(ctx), err, nil)
+	}
 	defer s.dropEarly()
 
 	front := s.front(ctx)
@@ -143,7 +146,7 @@ func (s *session) hears(e *Error) bool {
 // it may be have in common.
 func (s *session) extensions(ctx context.Context, hello string) []string {
 	s.hello = hello
-	if s.protocol.early && len(s.l.Upstreams) == 1 && !s.dialled {
+	if s.protocol.early && len(s.l.Upstreams) == 1 && !s.dialled && !s.client.NeedsTLS() {
 		s.dialled = true
 		ctx, cancel := s.within(ctx, loginTime)
 		defer cancel()

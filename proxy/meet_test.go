@@ -1,0 +1,227 @@
+package proxy
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/xoauthd/xoauthd/internal/ca"
+)
+
+// An addressed connection is one from an address.
+type addressed struct {
+	net.Conn
+	from net.Addr
+}
+
+func (a addressed) RemoteAddr() net.Addr { return a.from }
+
+func tcpAddr(s string) net.Addr { return net.TCPAddrFromAddrPort(netip.MustParseAddrPort(s)) }
+
+func debugLog(log *bytes.Buffer) *slog.Logger {
+	return slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+// visit has a client connect from an address to l and say what it has to, and
+// returns the line of the session in the log, at whatever level.
+func visit(t *testing.T, l *Listener, from string, say func(net.Conn)) string {
+	t.Helper()
+	s, log := newTestServer(&scriptedAccount{})
+	s.Log = debugLog(log)
+	serveFrom(t, s, l, from, say)
+	for line := range strings.Lines(log.String()) {
+		if strings.Contains(line, "msg=session ") {
+			return line
+		}
+	}
+	return "nothing is logged: " + log.String()
+}
+
+// serveFrom runs a session of a client that connects from an address, and hangs
+// up when it has said what it has to.
+func serveFrom(t *testing.T, s *Server, l *Listener, from string, say func(net.Conn)) {
+	t.Helper()
+	a, b := net.Pipe()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.serve(t.Context(), t.Context(), addressed{b, tcpAddr(from)}, l)
+	}()
+	say(a)
+	a.Close()
+	<-done
+	if s.counts.sessions != 0 || len(s.counts.crowds.of) != 0 || len(s.queue.rooms) != 0 {
+		t.Errorf("left are %d sessions, %v, %v", s.counts.sessions, s.counts.crowds, s.queue.rooms)
+	}
+}
+
+// serverTLS is what clients may begin TLS with, and what they need for it.
+func serverTLS(t *testing.T) (server, client *tls.Config) {
+	t.Helper()
+	authority, err := ca.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate, err := authority.Issue("localhost")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server = &tls.Config{Certificates: []tls.Certificate{certificate}, SessionTicketsDisabled: true}
+	return server, &tls.Config{ServerName: "localhost", RootCAs: authority.Pool()}
+}
+
+// hear reads a line, which must begin so.
+func hear(t *testing.T, c net.Conn, want string) {
+	t.Helper()
+	c.SetReadDeadline(time.Now().Add(2 * time.Minute))
+	if line, err := bufio.NewReader(c).ReadString('\n'); err != nil || !strings.HasPrefix(line, want) {
+		t.Errorf("%q, %v; want %s", line, err, want)
+	}
+}
+
+// hearNothing reads to the end, which must come at once.
+func hearNothing(t *testing.T, c net.Conn) {
+	t.Helper()
+	c.SetReadDeadline(time.Now().Add(2 * time.Minute))
+	if said, err := io.ReadAll(c); len(said) > 0 || err != nil {
+		t.Errorf("%q, %v", said, err)
+	}
+}
+
+func within(c net.Conn, config *tls.Config) net.Conn { return tls.Client(c, config) }
+
+func TestMeetTLS(t *testing.T) {
+	const here, elsewhere = "127.0.0.1:1", "192.0.2.1:1"
+	for _, test := range []struct {
+		name  string
+		begin Begin
+		from  string
+		say   func(t *testing.T, c net.Conn, config *tls.Config)
+		took  time.Duration
+		log   string
+	}{
+		{"implicit TLS", ImplicitTLS, here, func(t *testing.T, c net.Conn, config *tls.Config) {
+			hear(t, within(c, config), "* OK ")
+		}, 0, `tls="TLS 1.3"`},
+		{"implicit TLS that does not come", ImplicitTLS, here, func(t *testing.T, c net.Conn, _ *tls.Config) {
+			hearNothing(t, c)
+		}, time.Minute, "result=timed_out"},
+		{"a look whether the port is open", ImplicitTLS, here, func(*testing.T, net.Conn, *tls.Config) {}, 0, "level=DEBUG"},
+		{"plain text where there is TLS only", ImplicitTLS, here, func(t *testing.T, c net.Conn, _ *tls.Config) {
+			fmt.Fprint(c, "a LOGIN x y\r\n")
+			// An alert, as a TLS client would need, and no word of IMAP.
+			c.SetReadDeadline(time.Now().Add(2 * time.Minute))
+			if said, _ := io.ReadAll(c); bytes.Contains(said, []byte("BYE")) {
+				t.Errorf("%q", said)
+			}
+		}, 0, "result=tls_failed"},
+		{"a client that knows no TLS of today", ImplicitTLS, here, func(t *testing.T, c net.Conn, config *tls.Config) {
+			config.MinVersion, config.MaxVersion = tls.VersionTLS10, tls.VersionTLS10
+			if err := tls.Client(c, config).Handshake(); err == nil {
+				t.Error("it does")
+			}
+		}, 0, "result=tls_failed"},
+		{"either: TLS", AnyTLS, here, func(t *testing.T, c net.Conn, config *tls.Config) {
+			hear(t, within(c, config), "* OK ")
+		}, 0, `tls="TLS 1.3"`},
+		{"either: plain text", AnyTLS, here, func(t *testing.T, c net.Conn, _ *tls.Config) {
+			hear(t, c, "* OK ")
+		}, 500 * time.Millisecond, "result=no_login"},
+		{"either: plain text from elsewhere", AnyTLS, elsewhere, func(t *testing.T, c net.Conn, _ *tls.Config) {
+			hear(t, c, "* OK ")
+		}, 2 * time.Second, "result=no_login"},
+		{"either: a client that does not wait", AnyTLS, elsewhere, func(t *testing.T, c net.Conn, _ *tls.Config) {
+			go fmt.Fprint(c, "a LOGOUT\r\n")
+			hear(t, c, "* OK ")
+		}, 0, "result=no_login"},
+		{"STARTTLS does not wait", StartTLS, elsewhere, func(t *testing.T, c net.Conn, _ *tls.Config) {
+			hear(t, c, "* OK ")
+		}, 0, "result=no_login"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				server, client := serverTLS(t)
+				start := time.Now()
+				line := visit(t, &Listener{Protocol: "imap", TLS: server, Begin: test.begin}, test.from, func(c net.Conn) {
+					test.say(t, c, client)
+					if d := time.Since(start); d != test.took {
+						t.Errorf("took %v", d)
+					}
+				})
+				if !strings.Contains(line, test.log) {
+					t.Error(line)
+				}
+			})
+		})
+	}
+}
+
+// Who must not connect is told so where that is no answer to TLS.
+func TestMeetProxy(t *testing.T) {
+	for _, test := range []struct {
+		name, from, header string
+		want               string // what is heard first
+		log                string
+	}{
+		{"whose connection it is", "192.0.2.7:1", "PROXY TCP4 198.51.100.1 192.0.2.7 40000 143\r\n",
+			"* OK ", "client=198.51.100.1:40000 result=no_login via=192.0.2.7:1 "},
+		{"of IPv6", "192.0.2.7:1", "PROXY TCP6 2001:db8::1 2001:db8::7 40000 143\r\n",
+			"* OK ", "client=[2001:db8::1]:40000 result=no_login via=192.0.2.7:1 "},
+		{"its own", "192.0.2.7:1", "PROXY UNKNOWN\r\n", "* OK ", "level=DEBUG msg=session protocol=imap id=1 client=192.0.2.7:1 result=no_login why="},
+		{"not one of IP", "192.0.2.7:1", "\r\n\r\n\x00\r\nQUIT\n\x21\x31\x00\xd8" + strings.Repeat("x", 216),
+			"* OK ", "client=192.0.2.7:1 result=no_login why="},
+		{"damaged", "192.0.2.7:1", "PROXY TCP4 nowhere\r\n", "* BYE [CLIENTBUG] ", "result=violation"},
+		{"none", "192.0.2.7:1", "a LOGOUT\r\n", "* BYE [CLIENTBUG] ", "result=violation"},
+		{"a stranger's", "198.51.100.1:1", "PROXY TCP4 127.0.0.1 127.0.0.1 40000 143\r\n", "* BYE [NOPERM] not from here",
+			`client=198.51.100.1:1 result=forbidden why="198.51.100.1 is not one of proxy_protocol"`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := &Listener{Protocol: "imap", Proxies: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}
+				line := visit(t, l, test.from, func(c net.Conn) {
+					go io.WriteString(c, test.header)
+					hear(t, c, test.want)
+				})
+				if !strings.Contains(line, test.log) {
+					t.Error(line)
+				}
+			})
+		})
+	}
+}
+
+// What a client is told of itself in its certificate is in the log.
+func TestClientCertificate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, client := serverTLS(t)
+		clients, err := ca.New()
+		if err != nil {
+			t.Fatal(err)
+		}
+		certificate, err := clients.IssueWith(func(c *x509.Certificate) {
+			c.Subject.CommonName = "scanner\n1"
+			c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+		}, "scanner")
+		if err != nil {
+			t.Fatal(err)
+		}
+		server.ClientAuth, server.ClientCAs = tls.RequireAndVerifyClientCert, clients.Pool()
+		client.Certificates = []tls.Certificate{certificate}
+		line := visit(t, &Listener{Protocol: "imap", TLS: server, Begin: ImplicitTLS}, "192.0.2.1:1", func(c net.Conn) {
+			hear(t, within(c, client), "* OK ")
+		})
+		if !strings.Contains(line, `client_certificate="scanner 1"`) {
+			t.Error(line)
+		}
+	})
+}
