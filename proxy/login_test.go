@@ -1,0 +1,153 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/xoauthd/xoauthd/proxy/sasl"
+)
+
+// A client's own token is passed on as it is, once, whatever the accounts are,
+// and the client is no stranger any more when the upstream has taken it.
+func TestOwnTokens(t *testing.T) {
+	const hello = "U> * OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2] hello"
+	const auth = "U< A1 AUTHENTICATE XOAUTH2 b64(user=ann@example.com^Aauth=Bearer 0wn^A^A)"
+	for _, test := range []struct {
+		name, user, token string
+		displaced         bool // before the upstream has answered
+		script            []string
+		want              Result
+	}{
+		{"taken", "ann@example.com", "0wn", false, []string{"U+", hello, auth, "U> A1 OK [CAPABILITY IMAP4rev1] in"}, OK},
+		{"refused", "ann@example.com", "0wn", false, []string{"U+", hello, auth, "U> A1 NO no", "U$"}, UpstreamRefused},
+		{"taken too late", "ann@example.com", "0wn", true, []string{"U+", hello, auth, "U> A1 OK [CAPABILITY IMAP4rev1] in", "U$"}, TooManySessions},
+		{"not a token", "ann@example.com", "0wn\x01", false, nil, BadCredentials},
+		{"not a name", "ann@example.com\x01auth=Bearer x", "0wn", false, nil, BadCredentials},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newPlayer(t, "imap", slog.LevelInfo)
+				p.c, p.done = newPeer(nobody{}), make(chan struct{})
+				close(p.done)
+				defer p.end()
+				s := stranger(1, "192.0.2.1")
+				s.Server, s.l, s.protocol, s.stopping = p.server, p.listener, protocols["imap"], p.stopped
+				s.record.protocol = "imap"
+				leave, _ := p.server.counts.admit(s, 1)
+				defer leave()
+				p.server.Limits.PerAddress = 1
+
+				type end struct {
+					k       *link
+					release func()
+					err     error
+				}
+				ended := make(chan end, 1)
+				go func() {
+					k, _, release, err := s.logIn(t.Context(), sasl.Credentials{User: test.user, Token: test.token})
+					ended <- end{k, release, err}
+				}()
+				for i, line := range test.script {
+					if test.displaced && i == 3 {
+						p.server.counts.admit(stranger(2, "192.0.2.1"), 1)
+					}
+					if err := p.play(line); err != nil {
+						t.Fatal(line, err)
+					}
+				}
+				e := <-ended
+				if got := s.record.result(e.err); got != test.want {
+					t.Errorf("%s: %v", got, e.err)
+				}
+				if (e.k != nil) != (test.want == OK) || len(p.server.queue.rooms) > 0 != (test.want == OK) {
+					t.Errorf("link %v, rooms %v", e.k, p.server.queue.rooms)
+				}
+				if known := s.crowd == nil; known != (test.want == OK || test.displaced) {
+					t.Errorf("no stranger any more: %v", known)
+				}
+				if e.k != nil {
+					e.k.close()
+					e.release()
+				}
+				if r := s.record; r.account != "" || !r.ownToken || r.user != test.user {
+					t.Errorf("%+v", r.lastAttempt)
+				}
+			})
+		})
+	}
+}
+
+// A labelled account tells whose login it would have been, even if it is none.
+type labelled struct{ scriptedAccount }
+
+func (a *labelled) LogIn(ctx context.Context, attempt Attempt) (Login, error) {
+	login, err := a.scriptedAccount.LogIn(ctx, attempt)
+	switch {
+	case attempt.From != netip.MustParseAddr("192.0.2.1"):
+		err = errors.New("it comes from " + attempt.From.String())
+	case attempt.User == "scanner1":
+		login, err = Login{Account: a, Label: "scanner"}, Fail(BadCredentials, errors.New("wrong password"))
+	}
+	return login, err
+}
+
+// A session is counted once for the login that it last tried, if that is one.
+func TestLoginsAreCounted(t *testing.T) {
+	for _, test := range []struct {
+		name, said string
+		want       string // in the log
+		scanner    float64
+	}{
+		{"the wrong password of a login", "a LOGIN scanner1 x\r\nb LOGIN scanner1 x\r\nc LOGOUT\r\n",
+			`account=joe@example.com login=scanner refused=2 why="wrong password"`, 1},
+		{"no login", "a LOGIN scanner1 x\r\nb LOGIN scanner2 x\r\nc LOGOUT\r\n", `user=scanner2 refused=2 why="no such login"`, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, log := newTestServer(nil)
+				s.Accounts = &labelled{scriptedAccount{password: "s3cret"}}
+				serveFrom(t, s, &Listener{Protocol: "imap"}, "192.0.2.1:1", func(c net.Conn) {
+					go io.WriteString(c, test.said)
+					io.Copy(io.Discard, c)
+				})
+				if !strings.Contains(log.String(), test.want) {
+					t.Error(log)
+				}
+				if got := testutil.ToFloat64(s.Metrics.logins.WithLabelValues("joe@example.com", "scanner", "imap", "bad_credentials")); got != test.scanner {
+					t.Errorf("counted %v times", got)
+				}
+			})
+		})
+	}
+}
+
+// Each bound is told by its name and by what sets it. What is of this machine has
+// one address, and no bound for that.
+func TestBounds(t *testing.T) {
+	u := &Upstream{Provider: "microsoft", Host: "smtp.example.com", Port: 587, Sessions: 3}
+	s := stranger(1, "2001:db8::1")
+	s.Server, s.l = &Server{Limits: Limits{PerAddress: 2}}, &Listener{Protocol: "smtp"}
+	for want, b := range map[string]bound{
+		"3 sessions are the most for account joe@example.com at smtp.example.com:587 (provider.microsoft.smtp.sessions)": s.upstreamBound("account joe@example.com", u),
+		"2 sessions are the most for address 2001:db8::/64 (limits.sessions_per_address)":                                s.addressBound(),
+	} {
+		if b.Error() != want {
+			t.Errorf("%q, want %q", &b, want)
+		}
+	}
+	for from, most := range map[string]int{"192.0.2.1": 2, "127.0.0.1": 0, "::1": 0, "": 0} {
+		s.from = stranger(1, from).from
+		if b := s.addressBound(); b.most != most {
+			t.Errorf("%q: %v", from, &b)
+		}
+	}
+}
