@@ -47,6 +47,10 @@ type protocol struct {
 	// that for a refusal: one that was just refused would hear the same twice.
 	farewell bool
 
+	// again answers a line with which a client that is logged in would log in once
+	// more. Other lines have no answer.
+	again func(line string) (answer string)
+
 	// open checks that the mailbox of a login is there, where one can.
 	open func(client) error
 
@@ -70,6 +74,7 @@ var protocols = map[string]*protocol{
 		},
 		status:   func(a answer) string { return string(a.imap) },
 		farewell: true,
+		again:    againIMAP,
 		open:     func(c client) error { return c.(*imapdialogue.Client).Examine() },
 	},
 	"smtp": {
@@ -81,6 +86,7 @@ var protocols = map[string]*protocol{
 		},
 		status:   func(a answer) string { return a.smtp },
 		farewell: true,
+		again:    againSMTP,
 		open:     func(client) error { return nil }, // there is none
 		unseen:   []string{"PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES"},
 		early:    true,
@@ -93,6 +99,7 @@ var protocols = map[string]*protocol{
 			return pop3dialogue.NewClient(c, config)
 		},
 		status: func(a answer) string { return a.pop3 },
+		again:  againPOP3,
 		open:   func(c client) error { return c.(*pop3dialogue.Client).Stat() },
 		unseen: []string{"TOP", "UIDL"},
 	},

@@ -10,7 +10,8 @@ import (
 )
 
 // relay copies octets between the client and the upstream, unread and unchanged,
-// until one side leaves. From here on xoauthd has nothing to say to either.
+// until one side leaves. From here on xoauthd has nothing to say to either, but
+// to a client that begins with another login.
 func (s *session) relay(ctx context.Context, k *link) error {
 	client, err := s.client.Stream()
 	if err != nil {
@@ -25,6 +26,7 @@ func (s *session) relay(ctx context.Context, k *link) error {
 		upstream: upstream,
 		idle:     s.Limits.Idle,
 		stopping: s.stopping,
+		again:    s.protocol.again,
 		sent:     s.record.sent,
 		received: s.record.received,
 	}
@@ -35,9 +37,10 @@ func (s *session) relay(ctx context.Context, k *link) error {
 // A relay is two pumps.
 type relay struct {
 	client, upstream *wire.Stream
-	idle             time.Duration   // without movement, until it ends; 0 is for ever
-	stopping         context.Context // when done, it is to end at a good moment
-	sent, received   func(n int)     // told of octets to the upstream, and to the client
+	idle             time.Duration                     // without movement, until it ends; 0 is for ever
+	stopping         context.Context                   // when done, it is to end at a good moment
+	again            func(line string) (answer string) // see refuse; nil when the client has said something else
+	sent, received   func(n int)                       // told of octets to the upstream, and to the client
 
 	tide *tide
 }
@@ -120,8 +123,15 @@ func (r *relay) pump(dst, src *wire.Stream, count func(n int)) (read, write erro
 		if err != nil {
 			return err, nil
 		}
+		octets := b.Octets()
+		if src == r.client && r.again != nil {
+			if octets = r.refuse(octets); len(octets) == 0 {
+				b.Return()
+				continue // the upstream owes no answer
+			}
+		}
 		r.tide.taken(src == r.client)
-		n, err := dst.Write(b.Octets())
+		n, err := dst.Write(octets)
 		b.Return()
 		r.tide.given(src == r.client)
 		count(n)
