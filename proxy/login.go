@@ -115,7 +115,8 @@ func (s *session) enter(ctx context.Context, bounds []bound, logIn func() (*link
 	return k, welcome, release, err
 }
 
-// wait returns when t is in. Otherwise the error tells which bound is full.
+// wait returns when t is in. Otherwise the error tells which bound is full. A
+// client that hangs up meanwhile has waited enough.
 func (s *session) wait(ctx context.Context, t *ticket) error {
 	select {
 	case <-t.in:
@@ -126,6 +127,7 @@ func (s *session) wait(ctx context.Context, t *ticket) error {
 	defer s.Metrics.queue(s.l.Protocol)()
 	ctx, cancel := s.within(ctx, s.Limits.Queue)
 	defer cancel()
+	defer s.client.Watch(cancel)()
 	select {
 	case <-t.in:
 	case <-ctx.Done():

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"slices"
 	"sync"
 	"testing"
@@ -12,6 +13,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/xoauthd/xoauthd/proxy/wire"
 )
 
 // A place is a bound of one that has no more room.
@@ -133,7 +136,9 @@ func TestTenThousandWait(t *testing.T) {
 		var mu sync.Mutex
 		last, served := 0, 0
 		for i := range n {
-			x := &session{Server: s, l: &Listener{Protocol: "smtp"}, stopping: t.Context()}
+			client, ours := net.Pipe()
+			defer client.Close()
+			x := &session{Server: s, l: &Listener{Protocol: "smtp"}, client: wire.New(ours, time.Hour), stopping: t.Context()}
 			ctx, leave := context.WithCancel(t.Context())
 			if i%10 == 9 {
 				time.AfterFunc(time.Millisecond, leave)

@@ -1,0 +1,76 @@
+package wire
+
+import (
+	"crypto/tls"
+	"io"
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/xoauthd/xoauthd/internal/ca"
+)
+
+func TestWatch(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		does func(c *Conn, peer net.Conn) // while it is watched
+		gone bool
+	}{
+		{"stays", func(*Conn, net.Conn) {}, false},
+		{"hangs up", func(_ *Conn, peer net.Conn) { peer.Close() }, true},
+		{"speaks", func(_ *Conn, peer net.Conn) { io.WriteString(peer, "b\r\n") }, false},
+		{"speaks and hangs up", func(_ *Conn, peer net.Conn) { io.WriteString(peer, "b\r\n"); peer.Close() }, false},
+		{"we are interrupted", func(c *Conn, _ net.Conn) { c.Interrupt() }, false},
+		{"says nothing in time", func(*Conn, net.Conn) { time.Sleep(time.Minute) }, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c, peer := pipe(t, "a\r\n")
+				if line, err := c.ReadLine(); line != "a" || err != nil {
+					t.Fatal(line, err)
+				}
+				gone := false
+				stop := c.Watch(func() { gone = true })
+				test.does(c, peer)
+				synctest.Wait()
+				stop()
+				if gone != test.gone {
+					t.Errorf("gone: %v", gone)
+				}
+			})
+		})
+	}
+}
+
+// Within TLS a conversation goes on after it as if nothing had been.
+func TestWatchTLS(t *testing.T) {
+	authority, err := ca.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate, err := authority.Issue("localhost")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours, peer := tcp(t)
+	client := tls.Client(peer, &tls.Config{ServerName: "localhost", RootCAs: authority.Pool()})
+	c := New(ours, 20*time.Second)
+	go client.Handshake()
+	if err := c.BeginTLS(&tls.Config{Certificates: []tls.Certificate{certificate}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"a", "b"} {
+		gone := make(chan struct{})
+		c.Watch(func() { close(gone) })()
+		go io.WriteString(client, want+"\r\n")
+		if line, err := c.ReadLine(); line != want || err != nil {
+			t.Error(line, err)
+		}
+		select {
+		case <-gone:
+			t.Error("gone")
+		default:
+		}
+	}
+}
