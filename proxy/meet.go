@@ -66,10 +66,7 @@ func (s *session) throughProxy() error {
 		return Fail(Forbidden, fmt.Errorf("%s is not one of proxy_protocol", s.from))
 	}
 	client, err := s.client.ReadProxyHeader()
-	switch {
-	case err != nil && failure(err).Result == Internal: // what its parser says
-		return Fail(Violation, err)
-	case err != nil:
+	if err != nil {
 		return err
 	}
 	if from := addrOf(client); from.IsValid() {

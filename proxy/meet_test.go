@@ -180,8 +180,8 @@ func TestMeetProxy(t *testing.T) {
 		{"its own", "192.0.2.7:1", "PROXY UNKNOWN\r\n", "* OK ", "level=DEBUG msg=session protocol=imap id=1 client=192.0.2.7:1 result=no_login why="},
 		{"not one of IP", "192.0.2.7:1", "\r\n\r\n\x00\r\nQUIT\n\x21\x31\x00\xd8" + strings.Repeat("x", 216),
 			"* OK ", "client=192.0.2.7:1 result=no_login why="},
-		{"damaged", "192.0.2.7:1", "PROXY TCP4 nowhere\r\n", "* BYE [CLIENTBUG] ", "result=violation"},
-		{"none", "192.0.2.7:1", "a LOGOUT\r\n", "* BYE [CLIENTBUG] ", "result=violation"},
+		{"damaged", "192.0.2.7:1", "PROXY TCP4 nowhere\r\n", "", "result=violation"},
+		{"none", "192.0.2.7:1", "a LOGOUT\r\n", "", "result=violation"},
 		{"a stranger's", "198.51.100.1:1", "PROXY TCP4 127.0.0.1 127.0.0.1 40000 143\r\n", "* BYE [NOPERM] not from here",
 			`client=198.51.100.1:1 result=forbidden why="198.51.100.1 is not one of proxy_protocol"`},
 	} {
@@ -190,6 +190,10 @@ func TestMeetProxy(t *testing.T) {
 				l := &Listener{Protocol: "imap", Proxies: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}
 				line := visit(t, l, test.from, func(c net.Conn) {
 					go io.WriteString(c, test.header)
+					if test.want == "" {
+						hearNothing(t, c)
+						return
+					}
 					hear(t, c, test.want)
 				})
 				if !strings.Contains(line, test.log) {

@@ -204,9 +204,6 @@ func (s *Server) serve(stopping, life context.Context, c net.Conn, l *Listener) 
 	x.client = wire.New(c, s.Limits.LogIn)
 	x.client.Trace = x.tracer("client")
 	x.client.SetEnd(x.record.start.Add(s.Limits.LogIn))
-	if l.TLS != nil && l.Begin != ImplicitTLS {
-		x.client.OfferTLS(l.TLS, l.RequireTLS)
-	}
 	err := guard(func() error { return x.run(life) })
 	x.record.tls = x.client.TLS()
 	s.Metrics.end(x.record, err)

@@ -21,9 +21,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // A tape is a connection whose peer has said everything already.
 type tape struct {
 	net.Conn
-	in io.Reader
+	in   io.Reader
+	from net.IP
 }
 
+func (c *tape) RemoteAddr() net.Addr             { return &net.TCPAddr{IP: c.from, Port: 1} }
 func (c *tape) Read(p []byte) (int, error)       { return c.in.Read(p) }
 func (c *tape) Write(p []byte) (int, error)      { return len(p), nil }
 func (c *tape) SetReadDeadline(time.Time) error  { return nil }

@@ -57,7 +57,11 @@ func (c *Conn) readProxyHeader() (client net.Addr, err error) {
 	case !header.TransportProtocol.IsStream():
 		return nil, Violation("header of the PROXY protocol: it is about datagrams")
 	}
-	if a, ok := header.SourceAddr.(*net.TCPAddr); ok && !a.IP.IsLoopback() {
+	a, ok := header.SourceAddr.(*net.TCPAddr)
+	if ok && a.IP.IsLoopback() && !isLoopback(c.RemoteAddr()) {
+		ok = false // it is that machine's loopback, not ours
+	}
+	if ok {
 		return a, nil
 	}
 	return nil, nil // a unix socket is of that machine, too

@@ -70,6 +70,14 @@ func TestReadProxyHeader(t *testing.T) {
 	}
 }
 
+// A loopback address is one of this machine if the load balancer is on it.
+func TestReadProxyHeaderFromHere(t *testing.T) {
+	c := New(&tape{in: strings.NewReader("PROXY TCP4 127.0.0.7 127.0.0.1 1024 993\r\n"), from: net.IPv6loopback}, time.Second)
+	if client, err := c.ReadProxyHeader(); err != nil || client == nil || client.String() != "127.0.0.7:1024" {
+		t.Errorf("%v, %v", client, err)
+	}
+}
+
 func TestReadProxyHeaderRefuses(t *testing.T) {
 	for _, test := range []struct {
 		name, said string
