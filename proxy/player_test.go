@@ -35,6 +35,7 @@ type player struct {
 	tls       *clientTLS
 	names     []string // in the upstream's certificate
 	spoil     func(*x509.Certificate)
+	alone     bool // the upstream's certificate is signed by itself
 	dials     chan net.Conn
 	refuse    bool // dials fail
 
@@ -130,6 +131,8 @@ func (p *player) set(words []string) error {
 		if p.spoil = spoilers[words[1]]; p.spoil == nil {
 			p.spoil, p.names = func(*x509.Certificate) {}, words[1:]
 		}
+	case "self-signed": // is the upstream's certificate
+		p.alone = true
 	case "stranger": // signs the upstream's certificate
 		var err error
 		p.authority, err = ca.New()
@@ -222,6 +225,9 @@ func (p *player) connected() error {
 
 func (p *player) certificate() *tls.Config {
 	certificate, err := p.authority.IssueWith(p.spoil, p.names...)
+	if p.alone {
+		certificate, err = ca.SelfSigned(p.names...)
+	}
 	if err != nil {
 		p.t.Fatal(err)
 	}

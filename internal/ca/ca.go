@@ -66,6 +66,23 @@ func (a *CA) IssueWith(change func(template *x509.Certificate), names ...string)
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("key: %w", err)
 	}
+	template := server(names)
+	change(template)
+	return issue(template, a.cert, key, a.key)
+}
+
+// SelfSigned is Issue for a certificate that no authority has signed.
+func SelfSigned(names ...string) (tls.Certificate, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("key: %w", err)
+	}
+	template := server(names)
+	return issue(template, template, key, key)
+}
+
+// server is the template of a server's certificate.
+func server(names []string) *x509.Certificate {
 	now := time.Now()
 	template := &x509.Certificate{
 		NotBefore:   now.Add(-age),
@@ -83,8 +100,12 @@ func (a *CA) IssueWith(change func(template *x509.Certificate), names ...string)
 	if len(names) > 0 {
 		template.Subject.CommonName = names[0]
 	}
-	change(template)
-	leaf, err := sign(template, a.cert, key.Public(), a.key)
+	return template
+}
+
+// issue returns key with a certificate for it that the signer's key has signed.
+func issue(template, signer *x509.Certificate, key, signing *ecdsa.PrivateKey) (tls.Certificate, error) {
+	leaf, err := sign(template, signer, key.Public(), signing)
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("certificate: %w", err)
 	}
