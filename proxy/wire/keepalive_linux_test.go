@@ -1,0 +1,63 @@
+package wire
+
+import (
+	"net"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A peer that is gone without a word is found out: by probes while it owes
+// nothing, by what it does not acknowledge otherwise.
+func TestGonePeer(t *testing.T) {
+	ours, _ := tcp(t)
+	local := newSocket(ours)
+	for _, option := range []struct {
+		name         string
+		level, which int
+		want         int
+	}{
+		{"SO_KEEPALIVE", unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
+		{"TCP_KEEPIDLE", unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, 60},
+		{"TCP_KEEPINTVL", unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, 15},
+		{"TCP_KEEPCNT", unix.IPPROTO_TCP, unix.TCP_KEEPCNT, 4},
+	} {
+		var got int
+		local.raw.Control(func(fd uintptr) { got, _ = unix.GetsockoptInt(int(fd), option.level, option.which) })
+		if got != option.want {
+			t.Errorf("%s is %d", option.name, got)
+		}
+	}
+
+	// An address of this machine is as good as another's: it is not loopback.
+	ln, err := net.Listen("tcp", net.JoinHostPort(ownAddress(t), "0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	c, err := net.DialTimeout("tcp", ln.Addr().String(), 10*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if ms := userTimeout(t, New(c, time.Second).socket); ms != 60_000 {
+		t.Errorf("data may stay unacknowledged for %d ms", ms)
+	}
+}
+
+// ownAddress is one that this machine has in a network.
+func ownAddress(t *testing.T) string {
+	t.Helper()
+	addresses, err := net.InterfaceAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range addresses {
+		if n, ok := a.(*net.IPNet); ok && n.IP.To4() != nil && n.IP.IsGlobalUnicast() {
+			return n.IP.String()
+		}
+	}
+	t.Skip("this machine is in no network")
+	return ""
+}
