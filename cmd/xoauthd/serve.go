@@ -23,6 +23,7 @@ func serveCommand(file *string) *cobra.Command {
 error. SIGTERM and SIGINT let sessions finish; a second one ends it at once.`,
 		Args: noArguments,
 		RunE: action(func(cmd *cobra.Command, _ []string) error {
+			dumpable := forbidDumps() // before there is a secret to dump
 			c, err := load(*file)
 			if err != nil {
 				return err
@@ -34,6 +35,9 @@ error. SIGTERM and SIGINT let sessions finish; a second one ends it at once.`,
 				return err
 			}
 			defer ignoreHangUp(log)()
+			if dumpable != nil {
+				log.Warn("a core dump may hold secrets: set LimitCORE=0, or ulimit -c 0", "why", dumpable.Error())
+			}
 			log.Info("starting", "version", daemon.Version(), "config", c.File, "state", c.StateDirectory)
 			if err := d.Run(cmd.Context()); err != nil {
 				return err
