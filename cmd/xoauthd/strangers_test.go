@@ -1,0 +1,205 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/internal/ca"
+	"github.com/xoauthd/xoauthd/internal/mailhost"
+)
+
+// BenchmarkStrangers is what strangers cost who connect over loopback, send
+// something and stay: the resident memory of the program itself for each, and
+// the time of a right login meanwhile. More than limits.sessions of them drive
+// each other out. At EHLO the upstream is dialled, so that takes a descriptor
+// more for each.
+func BenchmarkStrangers(b *testing.B) {
+	for _, test := range []struct {
+		name      string
+		strangers int
+		sessions  int // limits.sessions
+		protocol  string
+		sent      string
+	}{
+		{"silent", 10_000, 20_000, "imap", ""},
+		{"in_a_line", 10_000, 20_000, "imap", strings.Repeat("x", 8<<10)},
+		{"in_a_literal", 10_000, 20_000, "imap", "a LOGIN {4096+}\r\n" + strings.Repeat("x", 4095)},
+		{"in_AUTH", 10_000, 20_000, "imap", "a AUTHENTICATE PLAIN\r\n" + strings.Repeat("x", 12<<10)},
+		{"after_EHLO", 4000, 20_000, "smtp", "EHLO x\r\n"},
+		{"too_many", 10_000, 1000, "imap", ""},
+	} {
+		b.Run(test.name, func(b *testing.B) {
+			for b.Loop() {
+				d := newBesieged(b, test.sessions)
+				rest := d.resident(b)
+				d.besiege(b, test.strangers, test.protocol, test.sent)
+				logins := d.logIns(b, 50)
+				b.ReportMetric(float64(d.resident(b)-rest)/float64(min(test.strangers, test.sessions)), "KiB/stranger")
+				b.ReportMetric(logins[len(logins)/2].Seconds()*1000, "ms/login")
+				b.ReportMetric(logins[len(logins)-1].Seconds()*1000, "ms/slowest")
+				d.leave(b)
+			}
+		})
+	}
+}
+
+// besieged is a daemon in a process of its own.
+type besieged struct {
+	cmd       *exec.Cmd
+	addresses map[string]string // of its listeners, by protocol
+	host      *mailhost.Host
+	clients   []net.Conn
+}
+
+func newBesieged(b *testing.B, sessions int) *besieged {
+	d := &besieged{addresses: make(map[string]string)}
+	dir := b.TempDir()
+	authority, err := ca.New()
+	must(b, err)
+	certificate, err := authority.Issue("localhost")
+	must(b, err)
+	d.host = mailhost.New(mailhost.Config{
+		Certificate: certificate,
+		Check:       func(string) (string, bool) { return alice, true },
+		Mailboxes:   []string{alice},
+	})
+	imap, smtp := listen(b), listen(b)
+	go d.host.ServeIMAP(imap)
+	go d.host.ServeSMTP(smtp)
+	hash, err := auth.HashPassword("s3cret")
+	must(b, err)
+	must(b, os.WriteFile(filepath.Join(dir, "ca.pem"), authority.PEM(), 0o600))
+	file := filepath.Join(dir, "xoauthd.toml")
+	must(b, os.WriteFile(file, fmt.Appendf(nil, `state_directory = "state"
+
+[[listener]]
+protocol = "imap"
+address  = "127.0.0.1:0"
+
+[[listener]]
+protocol = "smtp"
+address  = "127.0.0.1:0"
+
+[limits]
+sessions = %d
+
+[provider.mine]
+flow          = "command"
+token_command = ["/bin/echo", "t0ken"]
+ca_file       = "ca.pem"
+imap = { host = "localhost", port = %d }
+smtp = { host = "localhost", port = %d }
+
+[account."%s"]
+provider      = "mine"
+password_hash = "%s"
+`, sessions, port(imap), port(smtp), alice, hash), 0o600))
+	d.start(b, filepath.Join(dir, "xoauthd"), file)
+	return d
+}
+
+func listen(b *testing.B) net.Listener {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	must(b, err)
+	return ln
+}
+
+func port(ln net.Listener) int { return ln.Addr().(*net.TCPAddr).Port }
+
+// start builds the program, runs it and learns where it listens.
+func (d *besieged) start(b *testing.B, program, config string) {
+	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+		b.Fatalf("go build: %v\n%s", err, out)
+	}
+	d.cmd = exec.Command(program, "serve", "-c", config)
+	stderr, err := d.cmd.StderrPipe()
+	must(b, err)
+	must(b, d.cmd.Start())
+	lines := bufio.NewScanner(stderr)
+	for len(d.addresses) < 2 && lines.Scan() {
+		if _, rest, ok := strings.Cut(lines.Text(), "msg=listening protocol="); ok {
+			protocol, address, _ := strings.Cut(rest, " address=")
+			d.addresses[protocol] = address
+		}
+	}
+	go io.Copy(io.Discard, stderr) // it says of each who is driven out
+}
+
+// besiege has n strangers connect, hear the greeting and send something. Who says
+// EHLO hears the answer as well.
+func (d *besieged) besiege(b *testing.B, n int, protocol, sent string) {
+	const atOnce = 50
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	for range atOnce {
+		all.Go(func() {
+			for range n / atOnce {
+				c, err := net.Dial("tcp", d.addresses[protocol])
+				if err != nil {
+					b.Error(err)
+					return
+				}
+				said := bufio.NewReader(c)
+				said.ReadString('\n')
+				io.WriteString(c, sent)
+				if strings.HasPrefix(sent, "EHLO") {
+					said.ReadString('\n')
+				}
+				mu.Lock()
+				d.clients = append(d.clients, c)
+				mu.Unlock()
+			}
+		})
+	}
+	all.Wait()
+}
+
+// logIns logs in n times and returns how long each took, the shortest first.
+func (d *besieged) logIns(b *testing.B, n int) (took []time.Duration) {
+	for range n {
+		start := time.Now()
+		c, err := net.Dial("tcp", d.addresses["imap"])
+		must(b, err)
+		fmt.Fprintf(c, "a LOGIN %s s3cret\r\nb LOGOUT\r\n", alice)
+		said, err := io.ReadAll(c)
+		if !strings.Contains(string(said), "\r\na OK ") {
+			b.Fatalf("%q, %v", said, err)
+		}
+		took = append(took, time.Since(start))
+		c.Close()
+	}
+	slices.Sort(took)
+	return took
+}
+
+// resident is the memory of the program, in KiB.
+func (d *besieged) resident(b *testing.B) (kib int) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.cmd.Process.Pid))
+	must(b, err)
+	_, rest, _ := strings.Cut(string(status), "\nVmRSS:")
+	if _, err := fmt.Sscan(rest, &kib); err != nil {
+		b.Fatal(err)
+	}
+	return kib
+}
+
+func (d *besieged) leave(b *testing.B) {
+	for _, c := range d.clients {
+		c.Close()
+	}
+	must(b, d.cmd.Process.Signal(syscall.SIGTERM))
+	must(b, d.cmd.Wait())
+	d.host.Close()
+}
