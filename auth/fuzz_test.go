@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"fmt"
 	"net/url"
 	"strings"
 	"testing"
@@ -73,6 +74,38 @@ func FuzzIdentity(f *testing.F) {
 		token := (&oauth2.Token{}).WithExtra(map[string]any{"id_token": raw})
 		if got := identity(token, "client"); got != "" && (!strings.Contains(got, "@") || len(got) > maxAddress || got != oneLine(got)) {
 			t.Errorf("identity %q", got)
+		}
+	})
+}
+
+// FuzzTokenAnswer: whatever a token endpoint answers, there is a token that can go
+// to a mail server and has an end within reason, or a fault in one line without
+// the secrets of the request; and the refresh token is there as before, or another.
+func FuzzTokenAnswer(f *testing.F) {
+	for _, body := range []string{
+		`{"access_token":"token1","token_type":"Bearer","expires_in":3600,"refresh_token":"refresh1"}`,
+		`{"access_token":"token1","token_type":"bearer","expires_in":"1e300"}`, `{"access_token":"token1","expires_in":-1}`,
+		`{"access_token":"to ken","token_type":"Bearer"}`, `{"access_token":"token1","token_type":"mac","refresh_token":"r\r\n"}`,
+		`access_token=token1&token_type=bearer&expires_in=7&refresh_token=refresh1`, `{"expires_in":NaN}`, "<html>", "", "null", "[]", withdrawn, badClient,
+	} {
+		f.Add(uint16(200), "application/json", body)
+		f.Add(uint16(400), "text/plain", body)
+	}
+	f.Add(uint16(200), "application/x-www-form-urlencoded", "access_token=token1")
+	f.Add(uint16(401), "application/json", `{"error":"invalid_client","error_description":"client-secret refresh-secret\nno"}`)
+	f.Fuzz(func(t *testing.T, status uint16, contentType, body string) {
+		s := &server{answer: always(int(status%400)+200, body), header: map[string][]string{"Content-Type": {contentType}}}
+		before := Grant{AccessToken: "token0", RefreshToken: "refresh-secret", Expiry: time.Now()}
+		g, err := newProvider(s).Refresh(t.Context(), before)
+		switch text := fmt.Sprint(err); {
+		case g.RefreshToken == "":
+			t.Errorf("the refresh token is lost: %v", err)
+		case err != nil:
+			if strings.Contains(text, "client-secret") || strings.Contains(text, "refresh-secret") || text != oneLine(text) {
+				t.Errorf("error %q", text)
+			}
+		case !isBearer(g.AccessToken) || len(g.AccessToken) > maxToken || !g.Expiry.After(before.Expiry) || time.Until(g.Expiry) > maxLife:
+			t.Errorf("%+v", g)
 		}
 	})
 }

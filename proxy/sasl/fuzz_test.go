@@ -62,3 +62,34 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// FuzzChallenge: whatever a server asks, a mechanism with an access token answers
+// once, and what it keeps for the log is without the token; one with a password
+// says no more than the name and the password.
+func FuzzChallenge(f *testing.F) {
+	f.Add([]byte(`{"status":"401"}`), []byte{})
+	f.Add([]byte("Username:"), []byte("Password:"))
+	f.Add([]byte("t0ken-t0ken"), []byte(Encode([]byte("user=joe\x01auth=Bearer t0ken-t0ken\x01\x01"))))
+	f.Fuzz(func(t *testing.T, first, second []byte) {
+		for _, name := range []string{XOAUTH2, OAUTHBEARER, PLAIN, LOGIN} {
+			c, err := NewClient(name, "joe", "t0ken-t0ken", "mail.example.com", 993)
+			if err != nil {
+				t.Fatal(err)
+			}
+			answers := 0
+			for _, challenge := range [][]byte{first, second, first} {
+				answer, err := c.Next(challenge)
+				if err != nil {
+					break
+				}
+				if answers++; name != LOGIN && strings.Contains(string(answer), "t0ken") {
+					t.Errorf("%s answers %q with %q", name, challenge, answer)
+				}
+			}
+			most := map[string]int{XOAUTH2: 1, OAUTHBEARER: 1, PLAIN: 0, LOGIN: 2}[name]
+			if answers > most || strings.Contains(c.Challenge(), "t0ken-t0ken") {
+				t.Errorf("%s: %d answers, and keeps %q", name, answers, c.Challenge())
+			}
+		}
+	})
+}
