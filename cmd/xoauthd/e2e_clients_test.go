@@ -34,7 +34,8 @@ const clientTime = 2 * time.Minute
 // of its own.
 func (d *daemon) try(t *testing.T, c command, name string, args ...string) result {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), clientTime)
+	// The test's own context is done when its cleanup begins.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), clientTime)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	var stdout, stderr bytes.Buffer
@@ -44,7 +45,22 @@ func (d *daemon) try(t *testing.T, c command, name string, args ...string) resul
 	if err := cmd.Run(); err != nil {
 		fmt.Fprintf(&stderr, "%s: %v\n", name, err)
 	}
+	if name == "curl" {
+		d.keepReplies(stderr.String())
+	}
 	return result{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
+}
+
+// keepReplies keeps what curl heard, as it shows it. What it said itself is its
+// own affair.
+func (d *daemon) keepReplies(shown string) {
+	var heard strings.Builder
+	for line := range strings.Lines(shown) {
+		if strings.HasPrefix(line, "< ") {
+			heard.WriteString(line)
+		}
+	}
+	d.said[d.dir+" replies"] += heard.String()
 }
 
 // run runs a program that succeeds, and returns what it printed.

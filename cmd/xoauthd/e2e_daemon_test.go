@@ -3,6 +3,7 @@ package main_test
 import (
 	"bytes"
 	"crypto/rand"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -81,6 +82,8 @@ func (w *world) newDaemonWith(t *testing.T, change func(*daemonConfig)) *daemon 
 
 func (d *daemon) config(t *testing.T, change func(*daemonConfig)) daemonConfig {
 	hash := d.run(t, command{stdin: d.password + "\n"}, d.program, "hash-password")
+	_, bare, _ := strings.Cut(hash, `"`)
+	d.secrets.add("password hash", strings.TrimRight(bare, "\"\n"))
 	c := daemonConfig{
 		State: d.state,
 		IMAP:  d.imap, SMTP: d.smtp, POP3: d.pop3, Web: d.web, Metrics: d.metrics,
@@ -149,6 +152,7 @@ func (d *daemon) finish(t *testing.T) {
 			d.keep(t, d.metrics, "/metrics")
 			d.keep(t, d.web, "/")
 			d.keep(t, d.web, "/authorize/"+d.user)
+			d.keepWords(t)
 		}
 		d.stop(t)
 	}
@@ -170,6 +174,19 @@ func (d *daemon) keep(t *testing.T, port int, path string) {
 		t.Errorf("%s: status %d", path, status)
 	}
 	d.said[d.dir+" "+path] += page
+}
+
+// keepWords keeps what else can be read of the daemon: what commands say about it,
+// whatever that is, and what ps shows.
+func (d *daemon) keepWords(t *testing.T) {
+	t.Helper()
+	for _, args := range [][]string{{"status", "--json"}, {"check"}, {"check", "--json", d.user}} {
+		r := d.try(t, command{}, d.program, append(args, "--config", d.file)...)
+		d.said[d.dir+" "+strings.Join(args, " ")] += r.stdout + r.stderr
+	}
+	cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", d.cmd.Process.Pid))
+	must(t, err)
+	d.said[d.dir+" cmdline"] += string(cmdline)
 }
 
 // metric returns the value of a metric, given its name and labels as they are

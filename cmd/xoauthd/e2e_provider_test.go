@@ -9,6 +9,8 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -90,6 +92,7 @@ func (p *provider) stop(t *testing.T) {
 // ServeHTTP implements http.Handler.
 func (p *provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	server := p.idp.Load()
+	p.secrets.add(state, r.URL.Query().Get("state"))
 	if r.URL.Path != idp.TokenPath {
 		server.ServeHTTP(w, r)
 		return
@@ -102,14 +105,16 @@ func (p *provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer := &copied{ResponseWriter: w}
 	server.ServeHTTP(answer, r)
 	var tokens struct {
-		Access  string `json:"access_token"`
-		Refresh string `json:"refresh_token"`
+		Access   string `json:"access_token"`
+		Refresh  string `json:"refresh_token"`
+		Identity string `json:"id_token"`
 	}
 	if json.Unmarshal(answer.body.Bytes(), &tokens) != nil {
 		return
 	}
 	p.secrets.add("access token", tokens.Access)
 	p.secrets.add("refresh token", tokens.Refresh)
+	p.secrets.add("ID token", tokens.Identity)
 }
 
 // copied is a ResponseWriter that keeps the body.
@@ -129,8 +134,12 @@ type secrets struct {
 	all map[string]string
 }
 
-// add adds a secret, also as it looks within something that is encoded. Nothing
-// is no secret.
+// state is the secret that one person must see: who authorizes at a terminal is
+// shown an address with it.
+const state = "state"
+
+// add adds a secret, also as it looks in an address, and within something that
+// is encoded. Nothing is no secret.
 func (s *secrets) add(what, secret string) {
 	if secret == "" {
 		return
@@ -141,8 +150,12 @@ func (s *secrets) add(what, secret string) {
 		s.all = make(map[string]string)
 	}
 	s.all[secret] = what
+	for _, escaped := range []string{url.QueryEscape(secret), url.PathEscape(secret)} {
+		s.all[escaped] = what
+	}
 	for _, encoded := range withinBase64(secret) {
 		s.all[encoded] = what + " in base64"
+		s.all[strings.NewReplacer("+", "-", "/", "_").Replace(encoded)] = what + " in base64"
 	}
 }
 

@@ -40,7 +40,7 @@ func testSecrets(t *testing.T, w *world) {
 	for where, text := range w.said {
 		text = html.UnescapeString(text) // of pages; a log stays as it is
 		for secret, what := range all {
-			if strings.Contains(text, secret) {
+			if strings.Contains(text, secret) && !(what == state && strings.Contains(where, "/terminal-")) {
 				t.Errorf("%s: %s", where, what) // and not the secret
 			}
 		}
@@ -53,7 +53,8 @@ func testSecrets(t *testing.T, w *world) {
 
 	// Without these, nothing was looked for, or nowhere.
 	for _, what := range []string{
-		"client secret", "password", "authorization code", "PKCE verifier", "access token", "refresh token",
+		"client secret", "password", "password hash", "authorization code", "PKCE verifier", state,
+		"access token", "refresh token", "device code", "assertion",
 	} {
 		if count[what] == 0 {
 			t.Errorf("no %s is known", what)
@@ -64,5 +65,5 @@ func testSecrets(t *testing.T, w *world) {
 		everything.WriteString(text)
 	}
 	contains(t, "what was said", everything.String(), "level=DEBUG", "peer=upstream", "peer=client",
-		"xoauthd_sessions_total", "What happened")
+		"xoauthd_sessions_total", "What happened", `"running": true`, "serve\x00--config\x00", "< 235 ", "< 454 ")
 }
