@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 
 	socks "golang.org/x/net/proxy"
 
@@ -64,7 +65,8 @@ func (o *outbound) dial(ctx context.Context, network, address string) (net.Conn,
 	}
 	stop := closeWith(ctx, c)
 	led, err := o.lead(ctx, c, address)
-	if !stop() { // the connection was closed, and that is what err is of
+	if !stop() || errors.Is(err, os.ErrDeadlineExceeded) { // the time is up, and err is of that
+		<-ctx.Done()
 		err = context.Cause(ctx)
 	}
 	if err == nil {
