@@ -127,6 +127,10 @@ func TestUnitAgrees(t *testing.T) {
 	if may := setting(t, unit, "ExecPaths"); may != program {
 		t.Errorf("the unit runs %s but may run %s", program, may)
 	}
+	// What the daemon tells who has no folder for a socket.
+	if folder := setting(t, unit, "RuntimeDirectory"); folder != "xoauthd" {
+		t.Errorf("sockets are in /run/%s", folder)
+	}
 	user := setting(t, unit, "User")
 	if !strings.Contains(read(t, "xoauthd.sysusers"), "\nu "+user+" ") {
 		t.Errorf("xoauthd.sysusers does not make the user %s", user)

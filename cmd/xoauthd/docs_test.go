@@ -53,7 +53,7 @@ func flagsIn(t *testing.T, c *cobra.Command, manual string) {
 func TestMetricsDocumented(t *testing.T) {
 	r := prometheus.NewRegistry()
 	proxy.NewMetrics(r)
-	there := map[string]bool{"xoauthd_build_info": true}
+	there := map[string]bool{"xoauthd_build_info": true, "xoauthd_certificate_expiry_timestamp_seconds": true}
 	described := make(chan *prometheus.Desc, 100)
 	auth.NewMetrics().Describe(described)
 	auth.NewAccountCollector(nil).Describe(described)
@@ -64,7 +64,7 @@ func TestMetricsDocumented(t *testing.T) {
 	for d := range described {
 		there[name.FindStringSubmatch(d.String())[1]] = true
 	}
-	if len(there) != 16 {
+	if len(there) != 17 {
 		t.Errorf("there are %d metrics", len(there))
 	}
 	for _, file := range []string{"man/xoauthd.8", "README.md"} {

@@ -64,7 +64,12 @@ func (p *page) subject() doctor.Subject {
 	}
 	for _, l := range p.daemon.config.Listeners {
 		if l.Provider == "" || l.Provider == p.provider.Name {
-			s.Listeners = append(s.Listeners, doctor.Listener{Protocol: l.Protocol, Address: l.Address})
+			s.Listeners = append(s.Listeners, doctor.Listener{
+				Protocol:  l.Protocol,
+				Address:   l.Address,
+				TLS:       l.TLS == "implicit",
+				Selective: l.ClientCAs != nil && l.TLS == "implicit" || len(l.Proxies) > 0 || len(l.LocalUsers) > 0,
+			})
 		}
 	}
 	for _, protocol := range p.protocols() {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"sync/atomic"
@@ -17,7 +18,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/xoauthd/xoauthd/auth"
-	"github.com/xoauthd/xoauthd/cmd/internal/control"
 	"github.com/xoauthd/xoauthd/config"
 	"github.com/xoauthd/xoauthd/proxy"
 	"github.com/xoauthd/xoauthd/systemd"
@@ -29,24 +29,19 @@ const lastRefresh = 10 * time.Second
 
 // A Daemon is xoauthd, from its configuration to its end.
 type Daemon struct {
-	config   *config.Config
-	log      *slog.Logger
-	store    *auth.Store
-	accounts accounts
-	proxy    *proxy.Server
-	registry *prometheus.Registry
-	ready    atomic.Bool
+	config       *config.Config
+	log          *slog.Logger
+	store        *auth.Store
+	accounts     accounts
+	certificates certificates
+	proxy        *proxy.Server
+	registry     *prometheus.Registry
+	ready        atomic.Bool
 
 	listeners []listener
 	web       *endpoint // nil without [web]
 	metrics   *endpoint // nil without [metrics]
 	control   net.Listener
-}
-
-// A listener is a place where mail programs come in.
-type listener struct {
-	net.Listener
-	to *proxy.Listener
 }
 
 // New opens the store and everything that others connect to, so that a fault is
@@ -87,6 +82,7 @@ func (d *Daemon) assemble() error {
 		auth.NewAccountCollector(d.accounts.watched),
 		auth.NewProviderCollector(d.accounts.registrations),
 		buildInfo(),
+		newExpiryCollector(&d.certificates),
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
@@ -108,52 +104,6 @@ func (d *Daemon) assemble() error {
 		Metrics: proxy.NewMetrics(d.registry),
 	}
 	return d.accounts.fill(d.config, d.store, metrics, d.log)
-}
-
-// listen opens all that others connect to. Every fault is told at once.
-func (d *Daemon) listen() error {
-	var faults []error
-	for i, l := range d.config.Listeners {
-		ln, err := open(l.Address)
-		if err != nil {
-			faults = append(faults, fmt.Errorf("%s:%d: listener %d: %w", d.config.File, l.Line, i+1, err))
-			continue
-		}
-		d.listeners = append(d.listeners, listener{ln, &proxy.Listener{
-			Protocol:  l.Protocol,
-			Provider:  l.Provider,
-			Upstreams: d.accounts.upstreams(l.Protocol, l.Provider),
-		}})
-	}
-	var err error
-	if d.config.Metrics != nil {
-		if d.metrics, err = d.openMetrics(); err != nil {
-			faults = append(faults, fmt.Errorf("[metrics]: %w", err))
-		}
-	}
-	if d.config.Web != nil {
-		if d.web, err = d.openWeb(); err != nil {
-			faults = append(faults, fmt.Errorf("[web]: %w", err))
-		}
-	}
-	if d.control, err = control.Listen(d.config.StateDirectory); err != nil {
-		faults = append(faults, fmt.Errorf("socket for commands: %w", err))
-	}
-	return errors.Join(faults...)
-}
-
-// open listens, and says what to do where that fails.
-func open(address string) (net.Listener, error) {
-	ln, err := net.Listen("tcp", address)
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("%w: another program has this port; \"ss -ltnp\" shows which", err)
-	case errors.Is(err, syscall.EACCES):
-		return nil, fmt.Errorf("%w: ports below 1024 need AmbientCapabilities=CAP_NET_BIND_SERVICE in the unit", err)
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return nil, fmt.Errorf("%w: no interface of this machine has this address", err)
-	}
-	return ln, err
 }
 
 // Run serves until ctx is done, and then ends in order: nobody new comes in,
@@ -187,7 +137,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 		return nil
 	})
 	run(func(ctx context.Context) error {
-		warnOfExpiry(ctx, d.accounts.registrations(), d.log)
+		warnOfExpiry(ctx, d.accounts.registrations(), d.certificates, d.log)
 		return nil
 	})
 	d.begun(serving)
@@ -223,7 +173,7 @@ func (d *Daemon) begun(ctx context.Context) {
 			log.Warn("account must be authorized", "how", d.accounts.remedy(a.Name()))
 		}
 	}
-	if err := systemd.Ready(fmt.Sprintf("accounts: %d, listeners: %d", len(d.accounts.list()), len(d.listeners))); err != nil {
+	if err := systemd.Ready(fmt.Sprintf("accounts: %d, listeners: %d", len(d.accounts.list()), len(d.config.Listeners))); err != nil {
 		d.log.Warn("cannot tell systemd", "why", err)
 	}
 	go func() {
@@ -242,16 +192,30 @@ func (d *Daemon) ending() {
 	}
 }
 
-// healthy connects to the daemon as a mail program does, and waits for its
-// greeting.
+// healthy connects to the daemon as a mail program does, with nothing to say, and
+// waits for a sign of life: a greeting or, where that is not for everybody or not
+// before TLS, that it hangs up, too.
 func (d *Daemon) healthy(ctx context.Context) error {
-	c, err := (&net.Dialer{}).DialContext(ctx, "tcp", d.listeners[0].Addr().String())
+	at := d.listeners[0]
+	for _, l := range d.listeners {
+		if len(l.to.Proxies) == 0 { // which would log that we are none
+			at = l
+			break
+		}
+	}
+	c, err := (&net.Dialer{}).DialContext(ctx, at.Addr().Network(), at.Addr().String())
 	if err != nil {
 		return err
 	}
 	defer c.Close()
 	defer context.AfterFunc(ctx, func() { c.Close() })()
+	if half, ok := c.(interface{ CloseWrite() error }); ok {
+		half.CloseWrite() // if that fails, so does what follows
+	}
 	_, err = c.Read(make([]byte, 1))
+	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
+		return nil
+	}
 	return err
 }
 

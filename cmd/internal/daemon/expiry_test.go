@@ -22,7 +22,7 @@ func TestWarnsOfExpiry(t *testing.T) {
 		}
 		done := make(chan struct{})
 		go func() {
-			warnOfExpiry(ctx, providers, slog.New(slog.NewTextHandler(&log, nil)))
+			warnOfExpiry(ctx, providers, nil, slog.New(slog.NewTextHandler(&log, nil)))
 			close(done)
 		}()
 		time.Sleep(4*24*time.Hour + time.Hour)

@@ -71,7 +71,7 @@ type Listener struct {
 	TLS      bool   // from the first octet on
 
 	// Selective says that it greets some clients only: those with a certificate,
-	// that a load balancer passes on, or of some users of this machine.
+	// those that a load balancer passes on, or those of some users of this machine.
 	Selective bool
 }
 

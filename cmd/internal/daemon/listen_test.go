@@ -1,0 +1,270 @@
+package daemon
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/xoauthd/xoauthd/config"
+	"github.com/xoauthd/xoauthd/proxy"
+)
+
+// TestLocalhost is both of its addresses, at one port.
+func TestLocalhost(t *testing.T) {
+	all, err := openAll(config.Listener{Address: "localhost:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ports := map[string]bool{}
+	for _, ln := range all {
+		defer ln.Close()
+		host, port, _ := net.SplitHostPort(ln.Addr().String())
+		if ports[port] = true; !slices.Contains([]string{"127.0.0.1", "::1"}, host) {
+			t.Errorf("listens at %s", ln.Addr())
+		}
+	}
+	if ln, err := net.Listen("tcp", "[::1]:0"); err != nil {
+		t.Logf("this machine has no IPv6: %v", err)
+	} else if ln.Close(); len(all) != 2 {
+		t.Errorf("%d listeners", len(all))
+	}
+	if len(ports) != 1 {
+		t.Errorf("listens at ports %v", ports)
+	}
+	_, port, _ := net.SplitHostPort(all[0].Addr().String())
+	if _, err := openAll(config.Listener{Address: "LOCALHOST:" + port}); !errors.Is(err, syscall.EADDRINUSE) {
+		t.Errorf("a port that is taken: %v", err)
+	}
+}
+
+// asMade leaves a socket to whom it belongs.
+func asMade(mode fs.FileMode) config.Socket { return config.Socket{UID: -1, GID: -1, Mode: mode} }
+
+// TestSocket: a socket is what it should be, is replaced when its daemon is dead
+// and only then, and is gone in the end.
+func TestSocket(t *testing.T) {
+	folder := t.TempDir()
+	path := filepath.Join(folder, "imap.sock")
+	first, err := openSocket(path, asMade(0o640))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Lstat(path); err != nil || info.Mode() != fs.ModeSocket|0o640 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+	if first.Addr().String() != path {
+		t.Errorf("the address is %s", first.Addr())
+	}
+	if _, err := openSocket(path, asMade(0o600)); err == nil || !strings.Contains(err.Error(), path+" is in use") {
+		t.Errorf("a socket that is in use: %v", err)
+	}
+	c, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+
+	first.(*socket).UnixListener.Close() // as if it had been killed
+	second, err := openSocket(path, asMade(0o600))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Close(); !errors.Is(err, net.ErrClosed) {
+		t.Error(err)
+	}
+	if _, err := os.Lstat(path); err != nil {
+		t.Errorf("who is gone has removed the socket of another: %v", err)
+	}
+	for range 2 {
+		if err := second.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if left, err := os.ReadDir(folder); err != nil || len(left) > 0 {
+		t.Errorf("%v is left, %v", left, err)
+	}
+}
+
+// TestSocketOwner gives a socket to others.
+func TestSocketOwner(t *testing.T) {
+	folder := t.TempDir()
+	path := filepath.Join(folder, "imap.sock")
+	ln, err := openSocket(path, config.Socket{UID: 1234, GID: 5678, Mode: 0o660})
+	if os.Geteuid() != 0 {
+		if err == nil || !strings.Contains(err.Error(), "SupplementaryGroups=") {
+			t.Errorf("%v does not say what to do", err)
+		}
+		if left, err := os.ReadDir(folder); err != nil || len(left) > 0 {
+			t.Errorf("%v is left, %v", left, err)
+		}
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	info, err := os.Lstat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := info.Sys().(*syscall.Stat_t); s.Uid != 1234 || s.Gid != 5678 {
+		t.Errorf("it belongs to %d:%d", s.Uid, s.Gid)
+	}
+}
+
+// TestSocketRefused: what is in the way stays, and is told with what to do.
+func TestSocketRefused(t *testing.T) {
+	folder := t.TempDir()
+	file, datagram := filepath.Join(folder, "file"), filepath.Join(folder, "datagram")
+	if err := os.WriteFile(file, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	other, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: datagram, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	for path, want := range map[string]string{
+		file:                             "not a socket: move it away",
+		folder:                           "not a socket: move it away",
+		datagram:                         "may be in use",
+		filepath.Join(folder, "no/imap"): "RuntimeDirectory=xoauthd",
+		filepath.Join(folder, strings.Repeat("x", 200)): "choose a shorter one",
+	} {
+		if _, err := openSocket(path, asMade(0o600)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", path, err, want)
+		}
+	}
+	if left, err := os.ReadDir(folder); err != nil || len(left) != 2 {
+		t.Errorf("%v is left, %v", left, err)
+	}
+}
+
+func TestUsersAreTold(t *testing.T) {
+	const private = "         0          0          1\n       990        990          1\n"
+	const container = "0 100000 65536\n"
+	for _, test := range []struct {
+		name, uidMap string
+		users        []uint32
+		told         bool
+	}{
+		{"the machine's own", "         0          0 4294967295\n", []uint32{0, 1000, 65534}, true},
+		{"no namespaces", "", []uint32{1000}, true},
+		{"PrivateUsers=yes", private, []uint32{1000}, false},
+		{"PrivateUsers=yes, but the daemon's own", private, []uint32{0, 990}, true},
+		{"a container", container, []uint32{1000, 33}, true},
+		{"beyond a container", container, []uint32{1000, 70000}, false},
+		{"nobody of a container, as whom all beyond look", container, []uint32{65534}, false},
+		{"nonsense", "x", []uint32{0}, false},
+	} {
+		if err := usersAreTold(test.uidMap, test.users); (err == nil) != test.told {
+			t.Errorf("%s: %v", test.name, err)
+		}
+	}
+}
+
+// TestBehind: sessions are told all that the configuration says of their listener.
+func TestBehind(t *testing.T) {
+	i := newIssuer(t)
+	c := load(t, listeners)
+	c.Certificates = []config.Certificate{i.issue("x", time.Hour, "x")}
+	base := c.Listeners[0]
+	l := base
+	l.TLS, l.RequireTLS, l.MinTLS, l.ClientCAs = "auto", true, tls.VersionTLS13, i.ca.Pool()
+	l.Proxies = []netip.Prefix{netip.MustParsePrefix("192.0.2.7/32")}
+	l.LocalUsers, l.ClientTokens, l.Provider = []uint32{33}, true, "one"
+	base.TLS = "none"
+	c.Listeners = []config.Listener{l, base}
+	d, _ := start(t, c)
+	to := d.listeners[0].to
+	if to.TLS == nil || to.TLS.MinVersion != tls.VersionTLS13 || to.TLS.ClientAuth != tls.RequireAndVerifyClientCert ||
+		to.Begin != proxy.AnyTLS || !to.RequireTLS || !slices.Equal(to.Proxies, l.Proxies) || !to.OwnTokens || len(to.Upstreams) != 1 {
+		t.Errorf("%+v", to)
+	}
+	if !slices.Equal(to.LocalUsers, []uint32{33, uint32(os.Geteuid())}) {
+		t.Errorf("local users: %v", to.LocalUsers)
+	}
+	if to = d.listeners[1].to; to.TLS != nil || to.Begin != proxy.StartTLS || len(to.Upstreams) != 2 {
+		t.Errorf("%+v", to)
+	}
+}
+
+// TestAlive: whatever a listener does with a client that has nothing to say, the
+// watchdog knows it from one that does nothing.
+func TestAlive(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		alive bool
+		serve func(net.Conn)
+	}{
+		{"greets", true, func(c net.Conn) { fmt.Fprint(c, "* OK\r\n") }},
+		{"hangs up", true, func(c net.Conn) { c.Close() }},
+		{"waits for TLS", true, func(c net.Conn) { tls.Server(c, &tls.Config{}).Handshake(); c.Close() }},
+		{"resets", true, func(c net.Conn) {
+			if t, ok := c.(*net.TCPConn); ok {
+				t.SetLinger(0)
+			}
+			c.Close()
+		}},
+		{"does nothing", false, func(net.Conn) {}},
+	} {
+		for _, address := range []string{"127.0.0.1:0", "unix:" + filepath.Join(t.TempDir(), "s")} {
+			all, err := openAll(config.Listener{Address: address, Socket: asMade(0o600)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			served := make(chan net.Conn, 1)
+			go func() {
+				c, err := all[0].Accept()
+				if err == nil {
+					test.serve(c)
+				}
+				served <- c
+			}()
+			d := &Daemon{listeners: []listener{{nil, &proxy.Listener{Proxies: make([]netip.Prefix, 1)}}, {all[0], &proxy.Listener{}}}}
+			patience := 10 * time.Second
+			if !test.alive {
+				patience = 50 * time.Millisecond
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			if err := d.healthy(ctx); (err == nil) != test.alive {
+				t.Errorf("%s at %s: %v", test.name, address, err)
+			}
+			cancel()
+			(<-served).Close()
+			all[0].Close()
+			if d.healthy(t.Context()) == nil {
+				t.Errorf("well though nobody listens at %s", address)
+			}
+		}
+	}
+}
+
+// TestListenersTold: every listener that cannot be opened is told, and none is
+// left open.
+func TestListenersTold(t *testing.T) {
+	c := load(t, listeners)
+	c.Certificates = []config.Certificate{{File: "none.pem", KeyFile: "none.key", Line: 2}}
+	base := c.Listeners[0]
+	users := base
+	base.Address, users.LocalUsers = "unix:"+filepath.Join(t.TempDir(), "no/sock"), []uint32{33}
+	c.Listeners = []config.Listener{base, users}
+	_, err := New(c, slog.New(slog.DiscardHandler))
+	for _, want := range []string{"xoauthd.toml:2: certificate: ", "listener 1: there is no folder "} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v\ndoes not say %s", err, want)
+		}
+	}
+}
