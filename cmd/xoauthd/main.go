@@ -85,6 +85,7 @@ logs in upstream with tokens that it obtains, keeps and refreshes itself.`,
 		revokeCommand(file),
 		hashPasswordCommand(),
 		makeKeyCommand(),
+		makeCertCommand(),
 	)
 	return root
 }
