@@ -252,7 +252,7 @@ func (l *Login) objection(a Attempt) error {
 	case a.Provider != "" && l.Provider != a.Provider:
 		text = fmt.Sprintf("is of provider %s, and this listener serves %s alone", l.Provider, a.Provider)
 	case !l.Ends.IsZero() && !time.Now().Before(l.Ends):
-		text = "ended on " + l.Ends.Format(time.DateOnly)
+		text = "ended on " + l.Ends.Add(-1).Format(time.DateOnly) // its last day
 	case len(l.Protocols) > 0 && !slices.Contains(l.Protocols, a.Protocol):
 		text = "may not speak " + a.Protocol
 	case !l.admits(from) && from.IsValid():

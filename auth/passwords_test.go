@@ -151,7 +151,7 @@ func TestConditions(t *testing.T) {
 		{"this machine, by IPv6", Login{Networks: prefixes("::1/128")}, "imap", "", ""},
 		{"not this machine", Login{Networks: prefixes("192.0.2.0/24")}, "imap", "", `login "scanner" may not come from this machine`},
 		{"before the end", Login{Ends: time.Date(2000, 1, 1, 0, 0, 1, 0, time.UTC)}, "imap", "", ""},
-		{"at the end", Login{Ends: time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)}, "imap", "", `login "scanner" ended on 2000-01-01`},
+		{"at the end", Login{Ends: time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)}, "imap", "", `login "scanner" ended on 1999-12-31`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -13,7 +13,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 
 	socks "golang.org/x/net/proxy"
 
@@ -53,8 +52,9 @@ type outbound struct {
 	user    *url.Userinfo // may be nil
 	tls     *tls.Config   // to the proxy itself
 
-	// lead makes of a connection to the proxy one to a server.
-	lead func(ctx context.Context, c net.Conn, address string) (net.Conn, error)
+	// lead makes of a connection to the proxy one to a server. It ends when c is
+	// closed.
+	lead func(c net.Conn, address string) (net.Conn, error)
 }
 
 // dial leaves a TCP connection what it is: a relay can do more with one.
@@ -64,9 +64,8 @@ func (o *outbound) dial(ctx context.Context, network, address string) (net.Conn,
 		return nil, &proxyError{o.name, err, hintNoProxy}
 	}
 	stop := closeWith(ctx, c)
-	led, err := o.lead(ctx, c, address)
-	if !stop() || errors.Is(err, os.ErrDeadlineExceeded) { // the time is up, and err is of that
-		<-ctx.Done()
+	led, err := o.lead(c, address)
+	if !stop() { // the connection was closed, and that is what err is of
 		err = context.Cause(ctx)
 	}
 	if err == nil {
@@ -81,7 +80,7 @@ func (o *outbound) dial(ctx context.Context, network, address string) (net.Conn,
 	return nil, e
 }
 
-func (o *outbound) socks(ctx context.Context, c net.Conn, address string) (net.Conn, error) {
+func (o *outbound) socks(c net.Conn, address string) (net.Conn, error) {
 	var auth *socks.Auth
 	if o.user != nil {
 		password, _ := o.user.Password()
@@ -97,7 +96,7 @@ func (o *outbound) socks(ctx context.Context, c net.Conn, address string) (net.C
 	if !ok {
 		return nil, errors.New("the library of SOCKS5 cannot use a connection")
 	}
-	_, err = over.DialWithConn(ctx, c, "tcp", address)
+	_, err = over.DialWithConn(context.Background(), c, "tcp", address)
 	if op := (*net.OpError)(nil); errors.As(err, &op) {
 		err = op.Err // the rest is said already
 	}
@@ -107,18 +106,18 @@ func (o *outbound) socks(ctx context.Context, c net.Conn, address string) (net.C
 	return c, nil
 }
 
-func (o *outbound) connectSecurely(ctx context.Context, c net.Conn, address string) (net.Conn, error) {
+func (o *outbound) connectSecurely(c net.Conn, address string) (net.Conn, error) {
 	secure := tls.Client(c, o.tls)
-	if err := secure.HandshakeContext(ctx); err != nil {
+	if err := secure.Handshake(); err != nil {
 		return nil, &proxyError{err: fmt.Errorf("TLS: %w", err), hint: hintProxyTLS}
 	}
-	return o.connect(ctx, secure, address)
+	return o.connect(secure, address)
 }
 
 // maxProxyAnswer is what a proxy may say before it connects, in octets.
 const maxProxyAnswer = 16 << 10
 
-func (o *outbound) connect(_ context.Context, c net.Conn, address string) (net.Conn, error) {
+func (o *outbound) connect(c net.Conn, address string) (net.Conn, error) {
 	request := &http.Request{
 		Method: http.MethodConnect,
 		URL:    &url.URL{Opaque: address},

@@ -7,10 +7,7 @@ import (
 	"net"
 )
 
-// CanTellUsers returns why the users of local programs cannot be told apart:
-// only Linux is asked for them so far.
-func CanTellUsers() error {
-	return errors.New("the users of other programs can be told apart on Linux only")
+// peerUser returns why it cannot: only Linux is asked so far.
+func peerUser(net.Conn) (uid uint32, err error) {
+	return 0, errors.New("the users of other programs can be told apart on Linux only")
 }
-
-func peerUser(net.Conn) (uid uint32, err error) { return 0, CanTellUsers() }

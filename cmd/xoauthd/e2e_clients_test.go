@@ -101,9 +101,33 @@ func imapReaders() []client {
 	}
 }
 
+// curl runs curl, which logs in to url as d is told to.
+func (d *daemon) curl(t *testing.T, c command, url string, args ...string) result {
+	all := append([]string{"--silent", "--verbose", "--url", url, "--user", d.user + ":" + d.password}, args...)
+	if d.way != never {
+		all = append(all, "--ssl-reqd", "--cacert", d.path("ca.pem"))
+	}
+	return d.try(t, c, "curl", all...)
+}
+
+// url is where curl finds a server of the daemon's.
+func (d *daemon) url(protocol string) string {
+	scheme := protocol
+	if d.way == implicit {
+		scheme += "s"
+	}
+	return scheme + "://" + address(d.port(protocol))
+}
+
+// python runs one of the clients in Python.
+func (d *daemon) python(t *testing.T, c command, script string, port int, recipients ...string) result {
+	c.env = append(c.env, "PASSWORD="+d.password, "WAY="+string(d.way), "SSL_CERT_FILE="+d.path("ca.pem"))
+	args := append([]string{filepath.Join("testdata/e2e", script), strconv.Itoa(port), d.user}, recipients...)
+	return d.try(t, c, "python3", args...)
+}
+
 func curlSend(t *testing.T, d *daemon, message string) result {
-	return d.try(t, command{stdin: message}, "curl", "--silent", "--verbose",
-		"--url", "smtp://"+address(d.smtp), "--user", d.user+":"+d.password,
+	return d.curl(t, command{stdin: message}, d.url("smtp"),
 		"--mail-from", d.user, "--mail-rcpt", d.user, "--upload-file", "-")
 }
 
@@ -113,6 +137,7 @@ func msmtpSend(mechanism string) func(*testing.T, *daemon, string) result {
 		file := filepath.Join(d.dir, "msmtprc")
 		d.write(t, "msmtprc", file, 0o600, map[string]any{
 			"Port": d.smtp, "User": d.user, "PasswordFile": d.passwordFile(), "Auth": mechanism,
+			"Way": d.way, "CA": d.path("ca.pem"),
 		})
 		stdin := strings.ReplaceAll(message, "\r\n", "\n")
 		return d.try(t, command{stdin: stdin}, "msmtp", "-C", file, d.user)
@@ -120,16 +145,14 @@ func msmtpSend(mechanism string) func(*testing.T, *daemon, string) result {
 }
 
 func smtplibSend(t *testing.T, d *daemon, message string) result {
-	return d.try(t, command{stdin: message, env: []string{"PASSWORD=" + d.password}},
-		"python3", "testdata/e2e/smtp.py", strconv.Itoa(d.smtp), d.user, d.user)
+	return d.python(t, command{stdin: message}, "smtp.py", d.smtp, d.user)
 }
 
 // curlRead reads one message after the other until there are no more.
 func curlRead(t *testing.T, d *daemon, _ string) result {
 	var lines strings.Builder
 	for i := 1; ; i++ {
-		r := d.try(t, command{}, "curl", "--silent", "--verbose", "--user", d.user+":"+d.password,
-			"--url", fmt.Sprintf("imap://%s/INBOX;MAILINDEX=%d", address(d.imap), i))
+		r := d.curl(t, command{}, fmt.Sprintf("%s/INBOX;MAILINDEX=%d", d.url("imap"), i))
 		// 78 is that there is no such message.
 		if r.status != 0 && (r.status != 78 || i == 1) {
 			return r
@@ -147,6 +170,7 @@ func mbsyncRead(t *testing.T, d *daemon, _ string) result {
 	file := filepath.Join(folder, "mbsyncrc")
 	d.write(t, "mbsyncrc", file, 0o600, map[string]any{
 		"Port": d.imap, "User": d.user, "PasswordFile": d.passwordFile(), "Folder": folder,
+		"Way": d.way, "CA": d.path("ca.pem"),
 	})
 	r := d.try(t, command{}, "mbsync", "-c", file, "-a")
 	if r.status != 0 {
@@ -170,8 +194,7 @@ func maildir(t *testing.T, folder string) string {
 }
 
 func imaplibRead(t *testing.T, d *daemon, _ string) result {
-	return d.try(t, command{env: []string{"PASSWORD=" + d.password}},
-		"python3", "testdata/e2e/imap.py", strconv.Itoa(d.imap), d.user)
+	return d.python(t, command{}, "imap.py", d.imap)
 }
 
 // send submits a message with the quickest of the senders.

@@ -27,6 +27,12 @@ func (d *daemon) dial(t *testing.T, port int) *conversation {
 	t.Helper()
 	conn, err := net.Dial("tcp", address(port))
 	must(t, err)
+	return newConversation(t, conn)
+}
+
+// newConversation talks on conn, which is closed with the test.
+func newConversation(t *testing.T, conn net.Conn) *conversation {
+	t.Helper()
 	t.Cleanup(func() { conn.Close() })
 	must(t, conn.SetDeadline(time.Now().Add(clientTime)))
 	return &conversation{t: t, conn: conn, r: bufio.NewReader(conn), w: conn}

@@ -23,6 +23,9 @@ type daemon struct {
 	dir, file, log string
 	state          string // directory
 	cmd            *exec.Cmd
+
+	imap, smtp, pop3 int // ports at which clients connect
+	way              way // how they begin TLS
 }
 
 // daemonConfig is what xoauthd.toml is filled in with.
@@ -39,6 +42,12 @@ type daemonConfig struct {
 	Provider string // keys in the place of those of the authorization code flow
 	Account  string // more keys
 	Accounts string // tables in the place of the account's
+	Upstream string // more keys of each mail server
+
+	ProviderKeys string // more keys
+
+	Listeners string // more tables of listeners, and what they need
+	Limits    string // more keys
 }
 
 // newDaemon starts a daemon whose account is not authorized yet.
@@ -68,6 +77,7 @@ func (w *world) newDaemonWith(t *testing.T, change func(*daemonConfig)) *daemon 
 		file:  filepath.Join(dir, "xoauthd.toml"),
 		log:   filepath.Join(dir, "log"),
 		state: filepath.Join(dir, "state"),
+		imap:  w.imap, smtp: w.smtp, pop3: w.pop3, way: never,
 	}
 	w.mailboxes = w.mailboxes[1:]
 	d.usePassword(t, newPassword())

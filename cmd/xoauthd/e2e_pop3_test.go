@@ -22,8 +22,7 @@ func pop3Readers() []client {
 // curlFetch lists the messages, and reads one after the other.
 func curlFetch(t *testing.T, d *daemon, _ string) result {
 	fetch := func(path string) result {
-		return d.try(t, command{}, "curl", "--silent", "--verbose", "--user", d.user+":"+d.password,
-			"--url", "pop3://"+address(d.pop3)+"/"+path)
+		return d.curl(t, command{}, d.url("pop3")+"/"+path)
 	}
 	list := fetch("")
 	if list.status != 0 {
@@ -50,6 +49,7 @@ func mpopRead(t *testing.T, d *daemon, _ string) result {
 	file := filepath.Join(folder, "mpoprc")
 	d.write(t, "mpoprc", file, 0o600, map[string]any{
 		"Port": d.pop3, "User": d.user, "PasswordFile": d.passwordFile(), "Folder": folder,
+		"Way": d.way, "CA": d.path("ca.pem"),
 	})
 	// It shows only so what the server says.
 	r := d.try(t, command{}, "mpop", "--debug", "-C", file)
@@ -60,6 +60,5 @@ func mpopRead(t *testing.T, d *daemon, _ string) result {
 }
 
 func poplibRead(t *testing.T, d *daemon, _ string) result {
-	return d.try(t, command{env: []string{"PASSWORD=" + d.password}},
-		"python3", "testdata/e2e/pop3.py", strconv.Itoa(d.pop3), d.user)
+	return d.python(t, command{}, "pop3.py", d.pop3)
 }

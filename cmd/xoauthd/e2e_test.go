@@ -52,6 +52,20 @@ func TestEndToEnd(t *testing.T) {
 		{"a grant is revoked", testRevoke},
 		{"a shared mailbox is opened by a delegate", testSharedMailbox},
 
+		{"every door opens, in every way, with every mechanism", testDoors},
+		{"every client comes in, in every way", testClients},
+		{"a client that is old finds its door", testOldTLS},
+		{"a client shows a certificate", testClientCertificate},
+		{"certificates are chosen by name, and renewed", testCertificates},
+		{"a unix socket is as it was to be", testUnixSocket},
+		{"only some users of the machine come in", testLocalUsers},
+		{"a load balancer says whom it passes on", testBalancer},
+		{"the provider is reached through a proxy", testOutbound},
+		{"each program has a login of its own", testLogins},
+		{"a mailbox is named behind the user name", testNamedMailbox},
+		{"sessions wait for their turn", testQueue},
+		{"guessing keeps nobody out", testGuesses},
+
 		{"a stopping daemon finishes what runs", testDrain},
 		{"a second daemon on the same state refuses", testSecondDaemon},
 		{"a killed daemon keeps its grant", testKill},
@@ -85,7 +99,7 @@ func requireAll(t *testing.T) {
 	if !exists("/usr/lib/dovecot/pop3", "/usr/libexec/dovecot/pop3") {
 		missing = append(missing, "POP3 of Dovecot")
 	}
-	for _, program := range []string{"dovecot", "postfix", "curl", "msmtp", "mbsync", "mpop", "python3"} {
+	for _, program := range []string{"dovecot", "postfix", "curl", "msmtp", "mbsync", "mpop", "python3", "fetchmail", "getmail", "openssl", "doveadm", "haproxy", "microsocks", "tinyproxy"} {
 		if _, err := exec.LookPath(program); err != nil {
 			missing = append(missing, program)
 		}

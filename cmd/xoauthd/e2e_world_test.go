@@ -37,7 +37,7 @@ type world struct {
 }
 
 // mailboxes is how many tests there can be, and more.
-const mailboxes = 40
+const mailboxes = 60
 
 // newWorld starts the servers. They end with the test.
 func newWorld(t *testing.T) *world {

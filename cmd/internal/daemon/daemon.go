@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -196,14 +197,17 @@ func (d *Daemon) ending() {
 // waits for a sign of life: a greeting or, where that is not for everybody or not
 // before TLS, that it hangs up, too.
 func (d *Daemon) healthy(ctx context.Context) error {
-	at := d.listeners[0]
-	for _, l := range d.listeners {
-		if len(l.to.Proxies) == 0 { // which would log that we are none
-			at = l
-			break
-		}
+	// One that is for load balancers alone would log that we are none.
+	plain := slices.IndexFunc(d.listeners, func(l listener) bool { return len(l.to.Proxies) == 0 })
+	err := hear(ctx, d.listeners[max(plain, 0)].Addr())
+	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
+		return nil
 	}
-	c, err := (&net.Dialer{}).DialContext(ctx, at.Addr().Network(), at.Addr().String())
+	return err
+}
+
+func hear(ctx context.Context, at net.Addr) error {
+	c, err := (&net.Dialer{}).DialContext(ctx, at.Network(), at.String())
 	if err != nil {
 		return err
 	}
@@ -213,9 +217,6 @@ func (d *Daemon) healthy(ctx context.Context) error {
 		half.CloseWrite() // if that fails, so does what follows
 	}
 	_, err = c.Read(make([]byte, 1))
-	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
-		return nil
-	}
 	return err
 }
 

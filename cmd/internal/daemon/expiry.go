@@ -14,8 +14,8 @@ import (
 // day: a registration that has ended takes all of its accounts with it, and a
 // certificate all of its programs. At the start, the configuration has told of
 // registrations.
-func warnOfExpiry(ctx context.Context, providers []*auth.Provider, certificates certificates, log *slog.Logger) {
-	certificates.warn(log)
+func warnOfExpiry(ctx context.Context, providers []*auth.Provider, cs certificates, log *slog.Logger) {
+	cs.warn(log)
 	for {
 		select {
 		case <-time.After(24 * time.Hour):
@@ -27,7 +27,7 @@ func warnOfExpiry(ctx context.Context, providers []*auth.Provider, certificates 
 				log.Warn("the client's secret or certificate must be renewed at the provider", "provider", p.Name, "when", when)
 			}
 		}
-		certificates.warn(log)
+		cs.warn(log)
 	}
 }
 

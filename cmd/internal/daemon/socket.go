@@ -30,7 +30,7 @@ type socket struct {
 // openSocket listens at path, and says what to do where that fails. The socket is
 // made in a folder that is open to nobody else and moved when it has its owner
 // and mode, so that nobody connects who must not.
-func openSocket(path string, want config.Socket) (ln net.Listener, err error) {
+func openSocket(path string, want config.Socket) (net.Listener, error) {
 	if err := makeWay(path); err != nil {
 		return nil, err
 	}
@@ -43,7 +43,7 @@ func openSocket(path string, want config.Socket) (ln net.Listener, err error) {
 	case err != nil:
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, os.Remove(folder)) }()
+	defer os.Remove(folder)
 	made := filepath.Join(folder, "s")
 	if longest := max(len(path), len(made)); longest > maxSocketPath {
 		return nil, fmt.Errorf("%s: the path is %d bytes too long for a socket: choose a shorter one", path, longest-maxSocketPath)
@@ -85,7 +85,7 @@ func makeWay(path string) error {
 // move gives the socket that was made its owner, its mode and its path.
 func (s *socket) move(made string, want config.Socket) error {
 	if err := os.Chown(made, want.UID, want.GID); err != nil {
-		return fmt.Errorf("giving the socket to user %d, group %d (-1: as it is): %w: only root can give it to another user, and others to a group that they are in; SupplementaryGroups= in the unit adds one", want.UID, want.GID, err)
+		return fmt.Errorf("socket_user and socket_group: %w: who is not root can give it to a group that it is in, and to no other user; SupplementaryGroups= in the unit adds groups", err)
 	}
 	if err := os.Chmod(made, want.Mode); err != nil {
 		return err

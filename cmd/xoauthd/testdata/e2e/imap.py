@@ -3,10 +3,18 @@
 import base64
 import imaplib
 import os
+import ssl
 import sys
 
 port, user = sys.argv[1:]
-with imaplib.IMAP4("127.0.0.1", int(port), timeout=60) as server:
+way, tls = os.environ["WAY"], ssl.create_default_context()
+if way == "implicit":
+    server = imaplib.IMAP4_SSL("127.0.0.1", int(port), ssl_context=tls, timeout=60)
+else:
+    server = imaplib.IMAP4("127.0.0.1", int(port), timeout=60)
+with server:
+    if way == "starttls":
+        server.starttls(tls)
     try:
         server.login(user, os.environ["PASSWORD"])
     except imaplib.IMAP4.error as e:

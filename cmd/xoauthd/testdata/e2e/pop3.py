@@ -3,10 +3,17 @@
 import base64
 import os
 import poplib
+import ssl
 import sys
 
 port, user = sys.argv[1:]
-server = poplib.POP3("127.0.0.1", int(port), timeout=60)
+way, tls = os.environ["WAY"], ssl.create_default_context()
+if way == "implicit":
+    server = poplib.POP3_SSL("127.0.0.1", int(port), context=tls, timeout=60)
+else:
+    server = poplib.POP3("127.0.0.1", int(port), timeout=60)
+if way == "starttls":
+    server.stls(tls)
 try:
     server.user(user)
     server.pass_(os.environ["PASSWORD"])

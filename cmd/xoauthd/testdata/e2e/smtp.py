@@ -2,10 +2,18 @@
 
 import os
 import smtplib
+import ssl
 import sys
 
 port, user, recipient = sys.argv[1:]
-with smtplib.SMTP("127.0.0.1", int(port), timeout=60) as server:
+way, tls = os.environ["WAY"], ssl.create_default_context()
+if way == "implicit":
+    server = smtplib.SMTP_SSL("127.0.0.1", int(port), context=tls, timeout=60)
+else:
+    server = smtplib.SMTP("127.0.0.1", int(port), timeout=60)
+with server:
+    if way == "starttls":
+        server.starttls(context=tls)
     try:
         server.login(user, os.environ["PASSWORD"])
     except smtplib.SMTPAuthenticationError as e:
