@@ -25,6 +25,14 @@ func (m *memory) keep(u *Upstream, extensions []string) {
 	m.extensions[u] = slices.Clone(extensions)
 }
 
+// knows reports whether u has been seen.
+func (m *memory) knows(u *Upstream) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	_, ok := m.extensions[u]
+	return ok
+}
+
 // common returns the extensions that all of upstreams have, in the first one's
 // order. One that was never seen is taken to have those of unseen.
 func (m *memory) common(upstreams []*Upstream, unseen []string) []string {

@@ -146,7 +146,7 @@ func (s *session) hears(e *Error) bool {
 // it may be have in common.
 func (s *session) extensions(ctx context.Context, hello string) []string {
 	s.hello = hello
-	if s.protocol.early && len(s.l.Upstreams) == 1 && !s.dialled && !s.client.NeedsTLS() {
+	if s.dialsEarly() {
 		s.dialled = true
 		ctx, cancel := s.within(ctx, loginTime)
 		defer cancel()
@@ -161,6 +161,14 @@ func (s *session) extensions(ctx context.Context, hello string) []string {
 		return s.early.Extensions()
 	}
 	return s.memory.common(s.l.Upstreams, s.protocol.unseen)
+}
+
+// dialsEarly reports whether it is worth a connection to know what the upstream
+// can do. For strangers of other machines it is not, once that has been known:
+// each of them would cost one.
+func (s *session) dialsEarly() bool {
+	return s.protocol.early && len(s.l.Upstreams) == 1 && !s.dialled && !s.client.NeedsTLS() &&
+		(s.isHere() || !s.memory.knows(s.l.Upstreams[0]))
 }
 
 // dropEarly takes leave of an upstream that was dialled for nothing.
