@@ -14,8 +14,11 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/crypto/bcrypt"
+
 	"github.com/xoauthd/xoauthd/auth"
 	"github.com/xoauthd/xoauthd/config"
+	"github.com/xoauthd/xoauthd/internal/ca"
 )
 
 // blocks are the texts between fences of README, of one language or of none.
@@ -70,7 +73,15 @@ func TestReadmeConfigurations(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	bcrypted, err := bcrypt.GenerateFromPassword([]byte("secret"), bcrypt.DefaultCost)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, text := range blocks(t, "toml") {
+		if strings.Contains(text, ".login]]") { // of an account that another block has
+			text = "[provider.google]\npreset = 'google'\nclient_id = '…'\nclient_secret = '…'\n" +
+				"[account.'alice@example.com']\nprovider = 'google'\n" + text
+		}
 		for part, whole := range map[string]string{
 			"[[listener]]": "[[listener]]\nprotocol = 'imap'\naddress = '127.0.0.1:1143'\n",
 			"[web]":        "[web]\naddress = '127.0.0.1:1180'\n",
@@ -82,7 +93,7 @@ func TestReadmeConfigurations(t *testing.T) {
 			}
 		}
 		file := filepath.Join(dir, "xoauthd.toml")
-		put(t, file, strings.NewReplacer("$argon2id$…", hash, "…", "0").Replace(text))
+		put(t, file, strings.NewReplacer("$argon2id$…", hash, "$2y$12$…", string(bcrypted), "…", "0").Replace(text))
 		if _, err := config.Load(file); err != nil {
 			t.Errorf("%v\n%s", err, text)
 		}
@@ -113,6 +124,20 @@ func secrets(t *testing.T, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	authority, err := ca.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	local, err := authority.Issue("localhost")
+	if err != nil {
+		t.Fatal(err)
+	}
+	localhost, localhostKey, err := ca.Encode(local)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, filepath.Join(dir, "localhost.pem"), string(localhost))
+	put(t, filepath.Join(dir, "localhost.key"), string(localhostKey))
 	put(t, filepath.Join(dir, "company.key"), string(private))
 	put(t, filepath.Join(dir, "company.pem"), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate})))
 	put(t, filepath.Join(dir, "workspace.json"), string(account))
