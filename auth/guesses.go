@@ -5,6 +5,7 @@ import (
 	"hash/maphash"
 	"net/netip"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 )
@@ -21,48 +22,42 @@ const (
 	// forgiven in five minutes.
 	maxScore = 10
 
-	// Answers to a source are so far apart at first, twice that with each further
-	// failure, and at most so far.
+	// After that, looks at the passwords of a source are so far apart at first,
+	// twice that with each further failure, and at most so far.
 	firstSpacing = 100 * time.Millisecond
 	lastSpacing  = 5 * time.Second
 
-	// nameSpacing is between answers for one user name, wherever the guesses come
-	// from: there are 20 a second.
+	// nameSpacing is between looks at passwords for one user name, of all sources
+	// that must wait: there are 20 a second.
 	nameSpacing = 50 * time.Millisecond
 
-	// maxWait is the longest that an answer is withheld, and less than programs wait
-	// for one. Who would have to wait longer is not heard.
-	maxWait = 20 * time.Second
-
 	maxSources = 10_000 // at 200 bytes
-	nameSlots  = 1 << 10
+	nameLines  = 1 << 10
 )
 
-// guesses slow down those who try wrong passwords, and nobody else: it is the
-// answer to a wrong password that is withheld, until the slot that is reserved
-// for it. A password that is right is answered as soon as it was hashed. Who
-// hangs up without an answer has reserved the slot all the same. A source that has
-// failed lately is refused unheard while its slots, or those of the user name, are
-// taken for maxWait.
+// guesses slow down those who try wrong passwords. Who has failed a few times must
+// wait before the next password is looked at, whether that is right or not: were
+// the answer withheld to wrong ones alone, then not being answered would be one.
+// What was right before is recognized without a look, and never comes here.
 //
-// Sources on this machine are never refused, as the rightful program may share
-// them with the attacker. There each user name is a source of its own, and has 20
-// answers a second, or what those can guess who wait for maxWait each.
+// On this machine the rightful program may share its address with the attacker.
+// There each user name is a source of its own, and has 20 looks a second.
 type guesses struct {
 	// Of what is hashed at one time there is one attempt of each source, half for
-	// sources that failed lately, and one for each processor in all. So a flood
-	// from one source has no more than one place in the queue, and however many
-	// sources fail, others pass by them. They are channels because a client may
-	// leave while it waits.
-	turns, suspects chan struct{}
+	// sources that failed lately, among which those of this machine count as one,
+	// and one for each processor in all. So a flood from one source has no more
+	// than one place in the line, and however many sources fail, others pass by
+	// them.
+	turns, suspects line
 
 	seed maphash.Seed
 
 	mu      sync.Mutex
 	sources map[uint64]*source // by the hash of their origin
-	// names has the next slot of each user name. Names that share one by chance
-	// slow each other's wrong passwords, and no right one.
-	names [nameSlots]time.Time
+	machine score              // of all sources that are on this one
+
+	// Names that share a line by chance slow each other's guesses.
+	names [nameLines]line
 }
 
 // An origin is where guesses come from: a network or, on this machine, whoever
@@ -74,20 +69,37 @@ type origin struct {
 
 // A source is what is known of an origin.
 type source struct {
-	turn  chan struct{}
-	score float64   // of failures, at the time of the last
-	last  time.Time // when that was
-	next  time.Time // the next slot
+	line
+	score
+}
+
+// A score is of failures.
+type score struct {
+	points float64 // at the time of the last
+	last   time.Time
+}
+
+// at is the score at now.
+func (s *score) at(now time.Time) float64 {
+	return max(0, s.points-float64(now.Sub(s.last))/float64(forgiveness))
+}
+
+func (s *score) add(now time.Time) {
+	s.points, s.last = min(s.at(now)+1, maxScore), now
 }
 
 func newGuesses() *guesses {
 	n := runtime.GOMAXPROCS(0)
-	return &guesses{
-		turns:    make(chan struct{}, n),
-		suspects: make(chan struct{}, max(1, n/2)),
+	g := &guesses{
+		turns:    line{turns: n},
+		suspects: line{turns: max(1, n/2)},
 		seed:     maphash.MakeSeed(),
 		sources:  make(map[uint64]*source),
 	}
+	for i := range g.names {
+		g.names[i].turns = 1
+	}
+	return g
 }
 
 // A guess is an attempt that may turn out to be one.
@@ -95,7 +107,8 @@ type guess struct {
 	*guesses
 	source *source
 	local  bool
-	next   *time.Time // slot of the user name
+	name   *line
+	slowed bool // it waits for the user name
 }
 
 // begin returns the guess from an address, of a password for name.
@@ -109,7 +122,7 @@ func (g *guesses) begin(from netip.Addr, name string) *guess {
 	case from.Is4():
 		o.network = netip.PrefixFrom(from, 32)
 	default:
-		o.network, _ = from.Prefix(64)
+		o.network, _ = from.Prefix(48) // which is what a site has, and so an attacker
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -119,10 +132,10 @@ func (g *guesses) begin(from netip.Addr, name string) *guess {
 		if len(g.sources) >= maxSources {
 			g.forget(time.Now())
 		}
-		s = &source{turn: make(chan struct{}, 1)}
+		s = &source{line: line{turns: 1}}
 		g.sources[key] = s
 	}
-	return &guess{g, s, local, &g.names[maphash.String(g.seed, name)%nameSlots]}
+	return &guess{guesses: g, source: s, local: local, name: &g.names[maphash.String(g.seed, name)%nameLines]}
 }
 
 // forget makes room for a source: of some, taken at random, the one with the least
@@ -143,98 +156,67 @@ func (g *guesses) forget(now time.Time) {
 	delete(g.sources, least)
 }
 
-// at is the score at now.
-func (s *source) at(now time.Time) float64 {
-	return max(0, s.score-float64(now.Sub(s.last))/float64(forgiveness))
-}
-
-// enter waits for the guess's turn to be hashed. The caller must leave, unless
+// enter waits for the guess's turn to be looked at. The caller must leave, unless
 // there is an error: ErrGuesses, or that of ctx.
 func (g *guess) enter(ctx context.Context) (leave func(), err error) {
-	var held []chan struct{}
+	var held []*line
 	leave = func() {
-		for _, turn := range held {
-			<-turn
+		for _, l := range slices.Backward(held) {
+			l.leave()
 		}
 	}
-	take := func(turn chan struct{}) {
+	take := func(l *line) {
 		if err != nil {
 			return
 		}
-		select {
-		case turn <- struct{}{}:
-			held = append(held, turn)
-		case <-ctx.Done():
-			err = ctx.Err()
+		if err = l.enter(ctx); err == nil {
+			held = append(held, l)
 		}
 	}
-	take(g.source.turn)
-	if g.suspect() {
-		take(g.suspects)
+	take(&g.source.line)
+	suspect := g.standing()
+	if g.slowed {
+		take(g.name)
 	}
-	if err == nil && g.refused() {
-		err = ErrGuesses
+	if suspect {
+		take(&g.suspects)
 	}
-	take(g.turns)
+	take(&g.turns)
 	if err != nil {
 		leave()
 	}
 	return leave, err
 }
 
-// suspect reports whether the source has failed lately.
-func (g *guess) suspect() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.source.at(time.Now()) > 0
-}
-
-// refused reports whether the guess is not to be heard: the source has failed
-// lately, and the next slot is too far away.
-func (g *guess) refused() bool {
+// standing reports whether the source has failed lately, and notes whether so often
+// that it must wait for the user name.
+func (g *guess) standing() (suspect bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := time.Now()
-	far := g.source.next.Sub(now) > maxWait || g.next.Sub(now) > maxWait
-	return far && g.source.at(now) > 0 && !g.local
+	points := g.source.at(now)
+	g.slowed = points > freeFailures-1
+	return points > 0 || g.local && g.machine.at(now) > 0
 }
 
-// fail counts a wrong password, and withholds the answer until its slot, or ctx
-// is done. It reports whether that took time.
-func (g *guess) fail(ctx context.Context) bool {
-	wait := g.reserve()
-	if wait <= 0 {
-		return false
-	}
-	select {
-	case <-time.After(wait):
-	case <-ctx.Done():
-	}
-	return true
-}
-
-// reserve counts a wrong password, and returns how long it is until its slot.
-func (g *guess) reserve() time.Duration {
+// fail counts a wrong password. The guess must not have left.
+func (g *guess) fail() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	now, s := time.Now(), g.source
-	s.score, s.last = min(s.at(now)+1, maxScore), now
-	wait := slot(g.next, now, nameSpacing)
-	if !g.local {
-		wait = max(wait, slot(&s.next, now, spacing(s.score)))
+	now := time.Now()
+	g.source.add(now)
+	if g.slowed {
+		g.name.next = now.Add(nameSpacing)
 	}
-	return wait
+	if g.local {
+		g.machine.add(now)
+	} else {
+		g.source.next = now.Add(spacing(g.source.points))
+	}
 }
 
-// slot returns how long it is until next, and moves that on by spacing.
-func slot(next *time.Time, now time.Time, spacing time.Duration) time.Duration {
-	wait := min(max(0, next.Sub(now)), maxWait)
-	*next = now.Add(wait + spacing)
-	return wait
-}
-
-// spacing is between the answer to a source, which brings it to that score, and
-// the next. A little of the score was forgiven already.
+// spacing is between the look that brings a source to that score, and the next. A
+// little of the score was forgiven already.
 func spacing(score float64) time.Duration {
 	if score <= freeFailures-1 {
 		return 0

@@ -38,7 +38,7 @@ func NewMetrics() *Metrics {
 		}, []string{"reason"}),
 		delayed: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "xoauthd_password_failures_delayed_total",
-			Help: "Local passwords that were refused, and whose answer was withheld for a while.",
+			Help: "Local passwords that were refused, and had to wait before they were looked at.",
 		}),
 	}
 }

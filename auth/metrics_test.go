@@ -49,7 +49,11 @@ func TestMetrics(t *testing.T) {
 		for range 10 {
 			p.Check(t.Context(), Attempt{User: "ann", Password: "guess", From: from})
 		}
-		p.guesses.begin(from, "ann").source.next = time.Now().Add(time.Minute)
+		before := p.guesses.begin(from, "ann").source
+		if err := before.enter(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.AfterFunc(maxWait, before.leave)
 		p.Check(t.Context(), Attempt{User: "ann", Password: "guess", From: from})
 
 		reg := prometheus.NewPedanticRegistry()
@@ -67,9 +71,9 @@ xoauthd_account_needs_authorization{account="down"} 1
 xoauthd_account_needs_authorization{account="no"} 1
 xoauthd_account_needs_authorization{account="ok"} 0
 xoauthd_account_needs_authorization{account="secret"} 0
-# HELP xoauthd_password_failures_delayed_total Local passwords that were refused, and whose answer was withheld for a while.
+# HELP xoauthd_password_failures_delayed_total Local passwords that were refused, and had to wait before they were looked at.
 # TYPE xoauthd_password_failures_delayed_total counter
-xoauthd_password_failures_delayed_total 9
+xoauthd_password_failures_delayed_total 7
 # HELP xoauthd_password_failures_total Local passwords that were refused, by why.
 # TYPE xoauthd_password_failures_total counter
 xoauthd_password_failures_total{reason="not_allowed"} 1

@@ -22,8 +22,8 @@ import (
 // log: the client must not learn more than this.
 var ErrPassword = errors.New("unknown login or wrong password")
 
-// ErrGuesses says that there were too many wrong passwords of late, so that this
-// one was not looked at.
+// ErrGuesses says that there are too many wrong passwords, so that this one was
+// not looked at.
 var ErrGuesses = errors.New("too many wrong passwords; not looked at for a while")
 
 const (
@@ -162,8 +162,8 @@ func (p *Passwords) add(l Login) error {
 // that of ctx if the client left, or stayed too long, while others had their
 // passwords hashed.
 //
-// The answer to a wrong password is withheld for a while if there were others
-// before; see guesses.
+// Who has failed before waits for a while, unless the password was right before;
+// see guesses.
 func (p *Passwords) Check(ctx context.Context, a Attempt) (Login, error) {
 	l, err := p.check(ctx, a)
 	p.metrics.countFailure(err)
@@ -184,15 +184,6 @@ func (p *Passwords) check(ctx context.Context, a Attempt) (Login, error) {
 		return l.Login, nil
 	}
 	g := p.guesses.begin(a.From, name)
-	l, err := p.look(ctx, g, u, mac, a)
-	if errors.Is(err, ErrPassword) && g.fail(ctx) {
-		p.metrics.countDelayed()
-	}
-	return l, err
-}
-
-// look hashes a password that was not recognized, when it has its turn.
-func (p *Passwords) look(ctx context.Context, g *guess, u *user, mac [sha256.Size]byte, a Attempt) (Login, error) {
 	leave, err := g.enter(ctx)
 	if err != nil {
 		return u.common(), err
@@ -201,6 +192,18 @@ func (p *Passwords) look(ctx context.Context, g *guess, u *user, mac [sha256.Siz
 	if l := p.recognize(u, mac, a); l != nil { // thanks to who had the turn before
 		return l.Login, nil
 	}
+	l, err := p.look(u, mac, a)
+	if errors.Is(err, ErrPassword) {
+		g.fail()
+		if g.slowed {
+			p.metrics.countDelayed()
+		}
+	}
+	return l, err
+}
+
+// look hashes a password that was not recognized.
+func (p *Passwords) look(u *user, mac [sha256.Size]byte, a Attempt) (Login, error) {
 	var right []*login
 	for _, l := range u.logins {
 		ok, err := p.compare(a.Password, l.Hash)
