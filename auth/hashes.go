@@ -2,6 +2,7 @@ package auth
 
 import (
 	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"maps"
@@ -82,9 +83,17 @@ func parseHash(hash string) (cost, error) {
 }
 
 func parseArgon2id(hash string) (cost, error) {
-	params, _, _, err := argon2id.DecodeHash(hash)
+	params, salt, key, err := argon2id.DecodeHash(hash)
+	if err != nil {
+		return cost{}, errBroken
+	}
+	// DecodeHash passes over what stands behind the parameters, and a key that is
+	// no whole number of blocks was cut.
+	encode := base64.RawStdEncoding.EncodeToString
+	again := fmt.Sprintf("$argon2id$v=19$m=%d,t=%d,p=%d$%s$%s",
+		params.Memory, params.Iterations, params.Parallelism, encode(salt), encode(key))
 	switch {
-	case err != nil:
+	case again != hash, len(key)%8 != 0:
 		return cost{}, errBroken
 	case params.Iterations < 1 || params.Parallelism < 1 || params.SaltLength < 8 || params.KeyLength < 16:
 		return cost{}, errors.New("the password hash is too weak: make one with xoauthd hash-password")

@@ -92,6 +92,8 @@ func TestParseHashRefuses(t *testing.T) {
 		{"no salt", "$argon2id$v=19$m=8,t=1,p=1$$" + key, "weak"},
 		{"no key", "$argon2id$v=19$m=8,t=1,p=1$" + salt + "$", "weak"},
 		{"no parts", "$argon2id$v=19$m=8", "cut short"},
+		{"key cut short", "$argon2id$v=19$m=8,t=1,p=1$" + salt + "$" + key[:len(key)-3], "cut short"},
+		{"more behind the parameters", "$argon2id$v=19$m=8,t=1,p=1,x=1$" + salt + "$" + key, "cut short"},
 		{"too much memory", "$argon2id$v=19$m=4000000,t=1,p=1$" + salt + "$" + key, "costly"},
 		{"too many passes", "$argon2id$v=19$m=8,t=1000000,p=1$" + salt + "$" + key, "costly"},
 		{"bcrypt cut short", "$2y$05$" + blowfish[1:], "cut short"},
