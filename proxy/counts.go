@@ -18,7 +18,8 @@ type counts struct {
 // go, which is a session that has not shown a password yet, or not the right
 // one: who only connects and says nothing must not keep out who knows a
 // password. It is the oldest of the largest crowd, so that a host that floods
-// us displaces itself. If that is s, it returns false.
+// us displaces itself. If that is s, it returns false. It is not counted any more,
+// so all that is done for it ends as well.
 func (c *counts) admit(s *session, most int) (leave func(), ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -32,6 +33,7 @@ func (c *counts) admit(s *session, most int) (leave func(), ok bool) {
 			return nil, false
 		}
 		last.displaced.Store(true)
+		last.end()
 		last.client.Interrupt()
 	}
 	return func() {

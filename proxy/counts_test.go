@@ -13,7 +13,7 @@ import (
 
 // stranger is a session of a client that has connected, and no more.
 func stranger(id int64, from string) *session {
-	s := &session{record: &record{id: id}, client: wire.New(unconnected{}, time.Minute)}
+	s := &session{record: &record{id: id}, client: wire.New(unconnected{}, time.Minute), end: func() {}}
 	s.from, _ = netip.ParseAddr(from) // none: a unix socket
 	return s
 }

@@ -51,15 +51,7 @@ func visit(t *testing.T, l *Listener, from string, say func(net.Conn)) string {
 // up when it has said what it has to.
 func serveFrom(t *testing.T, s *Server, l *Listener, from string, say func(net.Conn)) {
 	t.Helper()
-	a, b := net.Pipe()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		s.serve(t.Context(), t.Context(), addressed{b, tcpAddr(from)}, l)
-	}()
-	say(a)
-	a.Close()
-	<-done
+	serveOne(s, l, from, say)
 	if s.counts.sessions != 0 || len(s.counts.crowds.of) != 0 || len(s.queue.rooms) != 0 {
 		t.Errorf("left are %d sessions, %v, %v", s.counts.sessions, s.counts.crowds, s.queue.rooms)
 	}

@@ -37,7 +37,8 @@ type session struct {
 
 	crowd     *crowd // of counts, and the place in it, as long as the client is a stranger
 	place     *list.Element
-	displaced atomic.Bool // it had to go for another: see counts.admit
+	end       context.CancelFunc // ends all that is done for the client
+	displaced atomic.Bool        // it had to go for another: see counts.admit
 }
 
 // run is the session, straight down. Its error is an *Error, or nil if a client
@@ -46,6 +47,8 @@ func (s *session) run(ctx context.Context) error {
 	// When xoauthd stops, a client that has not logged in is told so.
 	defer context.AfterFunc(s.stopping, s.client.Interrupt)()
 
+	ctx, s.end = context.WithCancel(ctx)
+	defer s.end()
 	s.from = addrOf(s.client.RemoteAddr())
 	leave, ok := s.counts.admit(s, s.Limits.Sessions)
 	if !ok {
@@ -75,6 +78,9 @@ func (s *session) run(ctx context.Context) error {
 		}
 		refused = err
 		s.record.refused++
+		if s.displaced.Load() { // its answer may have been withheld, and must not come early
+			return s.left(front, err, refused)
+		}
 		e := failure(err)
 		front.Refuse(s.protocol.status(answers[e.Result]), e.text())
 	}
@@ -95,8 +101,8 @@ func (s *session) front(ctx context.Context) server {
 func (s *session) left(front server, err, refused error) error {
 	e := failure(err)
 	switch {
-	case s.displaced.Load():
-		return s.part(front, s.tooMany())
+	case s.displaced.Load(): // and not waited for
+		return s.bye(front, s.tooMany())
 	case e.Result == Stopping:
 		return s.part(front, err)
 	case e.Result == TimedOut:

@@ -1,0 +1,81 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// A slowAccount has its passwords looked at for as long as a client may wait.
+type slowAccount struct{ scriptedAccount }
+
+func (*slowAccount) LogIn(ctx context.Context, _ Attempt) (Login, error) {
+	<-ctx.Done()
+	return Login{}, Fail(BadCredentials, errors.New("wrong password"))
+}
+
+// Who has to go for another goes at once, whatever is done for it, and does not
+// hear an answer that was withheld.
+func TestDisplacedEnds(t *testing.T) {
+	waits := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	for _, test := range []struct{ name, protocol, says, hears string }{
+		{"while its password is looked at", "imap", "a LOGIN joe@example.com wrong\r\n", "* BYE [LIMIT]"},
+		{"while its upstream is dialled", "smtp", "EHLO x\r\n", "421 4.3.2"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, log := newTestServer(nil)
+				s.Accounts, s.Dial, s.Limits.Sessions = &slowAccount{}, waits, 1
+				l := &Listener{Protocol: test.protocol, Upstreams: []*Upstream{{Provider: "example"}}}
+				var heard []byte
+				first := make(chan struct{})
+				start := time.Now()
+				go func() {
+					defer close(first)
+					serveOne(s, l, "192.0.2.1:1", func(c net.Conn) {
+						hear(t, c, "")
+						go io.WriteString(c, test.says)
+						heard, _ = io.ReadAll(c)
+					})
+				}()
+				synctest.Wait()
+				serveOne(s, l, "192.0.2.1:1", func(c net.Conn) {
+					hear(t, c, "")
+					<-first
+				})
+				if d := time.Since(start); d != 0 {
+					t.Errorf("took %v", d)
+				}
+				if lines := strings.Split(string(heard), "\r\n"); !strings.HasPrefix(lines[len(lines)-2], test.hears) ||
+					strings.Contains(string(heard), "AUTHENTICATIONFAILED") {
+					t.Errorf("heard %q", heard)
+				}
+				if !strings.Contains(log.String(), "result=too_many_sessions") {
+					t.Error(log)
+				}
+			})
+		})
+	}
+}
+
+// serveOne runs a session of a client that connects from an address, and hangs up
+// when it has said what it has to.
+func serveOne(s *Server, l *Listener, from string, say func(net.Conn)) {
+	a, b := net.Pipe()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.serve(context.Background(), context.Background(), addressed{b, tcpAddr(from)}, l)
+	}()
+	say(a)
+	a.Close()
+	<-done
+}
