@@ -16,7 +16,7 @@ type counts struct {
 
 // admit counts one more session. If there are most already, a stranger has to
 // go, which is a session that has not shown a password yet, or not the right
-// one: who only connects and says nothing must not keep out who knows a
+// one, or waits for a place: who only connects and says nothing must not keep out who knows a
 // password. It is the oldest of the largest crowd, so that a host that floods
 // us displaces itself. If that is s, it returns false. It is not counted any more,
 // so all that is done for it ends as well.
@@ -66,6 +66,13 @@ func (c *counts) known(s *session) bool {
 	defer c.mu.Unlock()
 	c.crowds.remove(s)
 	return !s.displaced.Load()
+}
+
+// unknown says that s, which was known, is a stranger again.
+func (c *counts) unknown(s *session) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.crowds.add(s)
 }
 
 // A crowd are the strangers of one host, the oldest first.

@@ -24,9 +24,6 @@ func (s *session) logIn(ctx context.Context, c sasl.Credentials) (k *link, welco
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	if !s.counts.known(s) {
-		return nil, nil, nil, s.tooMany()
-	}
 	name := login.Account.Name()
 	upstream := login.Account.Upstream(s.l.Protocol)
 	if upstream == nil {
@@ -42,7 +39,21 @@ func (s *session) logIn(ctx context.Context, c sasl.Credentials) (k *link, welco
 		{"login " + cmp.Or(login.Label, "(no label)") + " of " + account, s.Limits.PerLogin, "limits.sessions_per_login"},
 		s.upstreamBound(account, upstream),
 		s.addressBound(),
-	}, func() (*link, []string, error) { return s.logInUpstream(ctx, login, upstream) })
+	}, func() (*link, []string, error) { return s.asKnown(ctx, login, upstream) })
+}
+
+// asKnown logs in upstream as no stranger, which it stays if that succeeds. It is
+// one while it waits for its place, and after a failure: of those there may be any
+// number with one password.
+func (s *session) asKnown(ctx context.Context, login Login, upstream *Upstream) (*link, []string, error) {
+	if !s.counts.known(s) {
+		return nil, nil, s.tooMany()
+	}
+	k, welcome, err := s.logInUpstream(ctx, login, upstream)
+	if err != nil {
+		s.counts.unknown(s)
+	}
+	return k, welcome, err
 }
 
 // passOn logs the client in upstream with an access token of its own. It stays a

@@ -35,7 +35,7 @@ type session struct {
 	early   *link  // dialled before the client logged in, if any
 	dialled bool   // so it was, or could not be
 
-	crowd     *crowd // of counts, and the place in it, as long as the client is a stranger
+	crowd     *crowd // of counts, and the place in it, as long as the client is a stranger: see counts.admit
 	place     *list.Element
 	end       context.CancelFunc // ends all that is done for the client
 	displaced atomic.Bool        // it had to go for another: see counts.admit

@@ -4,13 +4,16 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"os"
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -136,6 +139,35 @@ func TestStrangersGiveWay(t *testing.T) {
 	stop()
 	if s.counts.sessions != 0 || len(s.counts.crowds.of) != 0 || len(s.queue.rooms) != 0 {
 		t.Errorf("left: %d, %v, %v", s.counts.sessions, s.counts.crowds.of, s.queue.rooms)
+	}
+}
+
+// Who knows one password fills no places but those of its login: the rest of its
+// sessions gives way, be it that they wait for one, or that their logins fail.
+func TestOneLoginKeepsNobodyOut(t *testing.T) {
+	for name, most := range map[string]int{"waits": 1, "fails": 0} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, _ := newTestServer(&scriptedAccount{password: "s3cret", upstream: &Upstream{}, fails: Fail(ProviderDown, errors.New("scripted"))})
+				s.Limits.Sessions, s.Limits.PerLogin, s.Limits.Queue = 3, most, time.Minute
+				defer s.queue.leave(s.queue.join([]bound{{"login (no label) of account joe@example.com", most, ""}}))
+				var sessions sync.WaitGroup
+				var greeted []net.Conn
+				for range 5 {
+					a, b := net.Pipe()
+					sessions.Go(func() { s.serve(t.Context(), t.Context(), b, &Listener{Protocol: "imap"}) })
+					hear(t, a, "* OK")
+					go io.Copy(io.Discard, a)
+					io.WriteString(a, "a LOGIN joe@example.com s3cret\r\n")
+					synctest.Wait()
+					greeted = append(greeted, a)
+				}
+				for _, c := range greeted {
+					c.Close()
+				}
+				sessions.Wait()
+			})
+		})
 	}
 }
 
