@@ -79,3 +79,54 @@ func serveOne(s *Server, l *Listener, from string, say func(net.Conn)) {
 	a.Close()
 	<-done
 }
+
+// A client that hangs up while its password is looked at, or its answer withheld,
+// hears nothing, even if it can; the log says what was known.
+func TestGoneEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, log := newTestServer(nil)
+		s.Accounts = &slowAccount{}
+		start := time.Now()
+		a, b := net.Pipe()
+		half := &halfClosed{Conn: b, closed: make(chan struct{})}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			s.serve(t.Context(), t.Context(), half, &Listener{Protocol: "imap"})
+		}()
+		hear(t, a, "* OK")
+		io.WriteString(a, "a LOGIN joe@example.com wrong\r\n")
+		synctest.Wait()
+		close(half.closed)
+		hearNothing(t, a)
+		<-done
+		if d := time.Since(start); d != 0 || !strings.Contains(log.String(), "result=bad_credentials") {
+			t.Errorf("took %v: %s", d, log)
+		}
+	})
+}
+
+// halfClosed is a connection whose peer may say that it sends nothing more.
+type halfClosed struct {
+	net.Conn
+	closed chan struct{}
+}
+
+func (h *halfClosed) Read(p []byte) (int, error) {
+	got := make(chan struct{})
+	defer close(got)
+	go func() {
+		select {
+		case <-h.closed:
+			h.Conn.SetReadDeadline(time.Unix(1, 0))
+		case <-got:
+		}
+	}()
+	n, err := h.Conn.Read(p)
+	select {
+	case <-h.closed:
+		return 0, io.EOF
+	default:
+		return n, err
+	}
+}

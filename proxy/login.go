@@ -136,12 +136,14 @@ func (s *session) wait(ctx context.Context, t *ticket) error {
 	}
 	s.dropEarly()
 	defer s.Metrics.queue(s.l.Protocol)()
-	ctx, cancel := s.within(ctx, s.Limits.Queue)
-	defer cancel()
-	defer s.client.Watch(cancel)()
+	ctx, stop := s.attend(ctx, s.Limits.Queue)
+	defer stop()
 	select {
 	case <-t.in:
 	case <-ctx.Done():
+		if s.gone.Load() {
+			return errGone
+		}
 		if full := s.queue.full(t); full != nil {
 			return Fail(TooManySessions, full)
 		}
@@ -150,17 +152,22 @@ func (s *session) wait(ctx context.Context, t *ticket) error {
 }
 
 // password returns the login that the password opens. To find that out takes a
-// slow hash, and there may be a queue for it.
+// slow hash, and there may be a queue for it. Of a client that hangs up before its
+// turn nothing is known.
 func (s *session) password(ctx context.Context, c sasl.Credentials) (Login, error) {
-	ctx, cancel := s.within(ctx, answerTime)
-	defer cancel()
-	return s.Accounts.LogIn(ctx, Attempt{
+	ctx, stop := s.attend(ctx, answerTime)
+	defer stop()
+	login, err := s.Accounts.LogIn(ctx, Attempt{
 		Protocol: s.l.Protocol,
 		Provider: s.l.Provider,
 		User:     c.User,
 		Password: c.Password,
 		From:     s.from,
 	})
+	if err != nil && s.gone.Load() && failure(err).Result != BadCredentials {
+		err = errGone
+	}
+	return login, err
 }
 
 // logInUpstream gets a token and logs in with it. A token that is refused may

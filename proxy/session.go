@@ -39,7 +39,11 @@ type session struct {
 	place     *list.Element
 	end       context.CancelFunc // ends all that is done for the client
 	displaced atomic.Bool        // it had to go for another: see counts.admit
+	gone      atomic.Bool        // the client has hung up while it waited
 }
+
+// errGone is why a session ends whose client is gone.
+var errGone = Fail(NoLogin, errors.New("client left while it waited"))
 
 // run is the session, straight down. Its error is an *Error, or nil if a client
 // was logged in and then relayed.
@@ -76,10 +80,12 @@ func (s *session) run(ctx context.Context) error {
 			front.Accept(welcome)
 			return s.relay(ctx, k)
 		}
-		refused = err
-		s.record.refused++
-		if s.displaced.Load() { // its answer may have been withheld, and must not come early
-			return s.left(front, err, refused)
+		if err != errGone {
+			refused = err
+			s.record.refused++
+		}
+		if s.displaced.Load() || s.gone.Load() { // an answer may have been withheld, and must not come early
+			return s.left(front, errGone, refused)
 		}
 		e := failure(err)
 		front.Refuse(s.protocol.status(answers[e.Result]), e.text())
@@ -192,6 +198,13 @@ func (s *session) within(ctx context.Context, d time.Duration) (context.Context,
 	ctx, cancel := context.WithTimeout(ctx, d)
 	stop := context.AfterFunc(s.stopping, cancel)
 	return ctx, func() { stop(); cancel() }
+}
+
+// attend is within, and done as well when the client hangs up.
+func (s *session) attend(ctx context.Context, d time.Duration) (_ context.Context, stop func()) {
+	ctx, cancel := s.within(ctx, d)
+	unwatch := s.client.Watch(func() { s.gone.Store(true); cancel() })
+	return ctx, func() { unwatch(); cancel() }
 }
 
 // tracer returns what traces the dialogue with peer, or nil if nobody wants it.
