@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +23,7 @@ func stranger(id int64, from string) *session {
 type unconnected struct{ net.Conn }
 
 func (unconnected) RemoteAddr() net.Addr            { return &net.TCPAddr{} }
+func (unconnected) Read([]byte) (int, error)        { return 0, os.ErrDeadlineExceeded }
 func (unconnected) SetReadDeadline(time.Time) error { return nil }
 
 func TestWhoGivesWay(t *testing.T) {

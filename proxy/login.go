@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/xoauthd/xoauthd/proxy/sasl"
 )
@@ -57,7 +58,8 @@ func (s *session) asKnown(ctx context.Context, login Login, upstream *Upstream) 
 }
 
 // passOn logs the client in upstream with an access token of its own. It stays a
-// stranger until the upstream has said whose token that is.
+// stranger until the upstream has said whose token that is. Its name bounds
+// nothing: until then anybody can claim it, and after that the upstream does.
 func (s *session) passOn(ctx context.Context, c sasl.Credentials) (k *link, welcome []string, release func(), err error) {
 	upstream := s.l.Upstreams[0]
 	s.record.ownToken = true
@@ -65,21 +67,43 @@ func (s *session) passOn(ctx context.Context, c sasl.Credentials) (k *link, welc
 	if _, err := sasl.NewClient(sasl.XOAUTH2, c.User, c.Token, upstream.Host, upstream.Port); err != nil {
 		return nil, nil, nil, Fail(BadCredentials, err)
 	}
-	user := "own tokens of " + c.User
-	return s.enter(ctx, []bound{
-		{user, s.Limits.PerAccount, "limits.sessions_per_account"},
-		s.upstreamBound(user, upstream),
-		s.addressBound(),
-	}, func() (*link, []string, error) {
-		ctx, cancel := s.within(ctx, answerTime)
-		defer cancel()
-		k, welcome, err := s.connect(ctx, upstream, c.User, c.Token)
+	return s.enter(ctx, []bound{s.addressBound()}, func() (*link, []string, error) {
+		k, welcome, err := s.tryToken(ctx, upstream, c)
 		if err == nil && !s.counts.known(s) {
 			k.close()
 			return nil, nil, s.tooMany()
 		}
 		return k, welcome, err
 	})
+}
+
+// How many tokens of one address are tried at a time, and how long one that was
+// not taken counts as one of them: to the mail server each is a failed login of
+// ours, and it may shut us out for them.
+const (
+	tokensAtOnce = 10
+	tokenPause   = 10 * time.Second
+)
+
+// tryToken logs in with the client's own token. The pause is kept whatever went
+// wrong, so that who has the session displaced does not get around it.
+func (s *session) tryToken(ctx context.Context, upstream *Upstream, c sasl.Credentials) (k *link, welcome []string, err error) {
+	t := s.queue.join([]bound{{"tokens of " + s.host() + " that are tried, or were not taken", tokensAtOnce, "client_tokens"}})
+	leave := func() { s.queue.leave(t) }
+	if err := s.wait(ctx, t); err != nil {
+		leave()
+		return nil, nil, err
+	}
+	defer func() {
+		if k == nil {
+			time.AfterFunc(tokenPause, leave)
+		} else {
+			leave()
+		}
+	}()
+	ctx, cancel := s.within(ctx, answerTime)
+	defer cancel()
+	return s.connect(ctx, upstream, c.User, c.Token)
 }
 
 func (s *session) upstreamBound(who string, u *Upstream) bound {
@@ -96,8 +120,15 @@ func (s *session) addressBound() bound {
 	if s.isHere() {
 		most = 0
 	}
-	host := strings.TrimSuffix(hostOf(s.from).String(), "/32")
-	return bound{"address " + host, most, "limits.sessions_per_address"}
+	return bound{s.host(), most, "limits.sessions_per_address"}
+}
+
+// host is where the client is: all of this machine is one host.
+func (s *session) host() string {
+	if s.isHere() {
+		return "this machine"
+	}
+	return "address " + strings.TrimSuffix(hostOf(s.from).String(), "/32")
 }
 
 // isHere reports whether the client is a program of this machine.

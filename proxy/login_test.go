@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
@@ -65,6 +66,11 @@ func TestOwnTokens(t *testing.T) {
 					}
 				}
 				e := <-ended
+				if paused := len(p.server.queue.rooms) > 0; test.want != OK && paused != (test.want == UpstreamRefused) {
+					t.Errorf("rooms %v", p.server.queue.rooms)
+				}
+				time.Sleep(tokenPause)
+				synctest.Wait()
 				if got := s.record.result(e.err); got != test.want {
 					t.Errorf("%s: %v", got, e.err)
 				}
@@ -84,6 +90,46 @@ func TestOwnTokens(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Whatever names they claim, strangers of one address have few tokens tried, keep
+// no user of another address out, and are forgotten after a while.
+func TestOwnTokensAreSpaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := newTestServer(nil)
+		s.Limits.PerAccount, s.Limits.Queue = 1, tokenPause/2
+		dials := 0
+		s.Dial = func(context.Context, string, string) (net.Conn, error) {
+			dials++
+			return nil, errors.New("scripted")
+		}
+		try := func(from string) Result {
+			x := stranger(1, from)
+			x.Server, x.l, x.protocol, x.stopping = s, &Listener{Protocol: "imap", Upstreams: []*Upstream{{Host: "mail.example.com"}}}, protocols["imap"], t.Context()
+			_, _, _, err := x.logIn(t.Context(), sasl.Credentials{User: "joe@example.com", Token: "x"})
+			return failure(err).Result
+		}
+		for range tokensAtOnce {
+			if got := try("192.0.2.1"); got != UpstreamDown {
+				t.Error(got)
+			}
+		}
+		if got := try("192.0.2.1"); got != TooManySessions || dials != tokensAtOnce {
+			t.Errorf("%s, %d dials", got, dials)
+		}
+		if got := try("192.0.2.2"); got != UpstreamDown {
+			t.Error(got)
+		}
+		time.Sleep(tokenPause)
+		if got := try("192.0.2.1"); got != UpstreamDown {
+			t.Error(got)
+		}
+		time.Sleep(tokenPause)
+		synctest.Wait()
+		if len(s.queue.rooms) != 0 {
+			t.Errorf("left are %v", s.queue.rooms)
+		}
+	})
 }
 
 // A labelled account tells whose login it would have been, even if it is none.
