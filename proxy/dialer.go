@@ -132,7 +132,11 @@ func (o *outbound) connect(c net.Conn, address string) (net.Conn, error) {
 	if err := request.Write(c); err != nil {
 		return nil, err
 	}
-	answer, err := http.ReadResponse(bufio.NewReader(io.LimitReader(sipped{c}, maxProxyAnswer)), request)
+	r := bufio.NewReader(io.LimitReader(sipped{c}, maxProxyAnswer))
+	answer, err := http.ReadResponse(r, request)
+	for err == nil && answer.StatusCode < 200 && answer.StatusCode != http.StatusSwitchingProtocols {
+		answer, err = http.ReadResponse(r, request) // that was not the last (RFC 9110 section 15.2)
+	}
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return nil, errors.New("no whole answer to CONNECT")

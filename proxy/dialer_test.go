@@ -206,7 +206,7 @@ func TestSecureProxy(t *testing.T) {
 		s := tls.Server(c, &tls.Config{Certificates: []tls.Certificate{certificate}})
 		for lines := bufio.NewScanner(s); lines.Scan() && lines.Text() != ""; {
 		}
-		io.WriteString(s, "HTTP/1.1 200 fine\r\nX: y\r\n\r\n* OK hello\r\n")
+		io.WriteString(s, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 soon\r\nX: y\r\n\r\nHTTP/1.1 200 fine\r\nX: y\r\n\r\n* OK hello\r\n")
 		io.Copy(io.Discard, s)
 	})
 	c, err := dialled(t, &url.URL{Scheme: "https", Host: at}, authority, "imap.example.com:993")
@@ -231,6 +231,7 @@ func TestProxyMisbehaves(t *testing.T) {
 		{"is none", "http", "* OK hello\r\n", "malformed HTTP", "http://, https:// and socks5://"},
 		{"hangs up", "http", "", "no whole answer to CONNECT", "http://, https:// and socks5://"},
 		{"sends headers without end", "http", "HTTP/1.1 200 yes\r\n" + strings.Repeat("X: y\r\n", maxProxyAnswer), "no whole answer", "http://, https:// and socks5://"},
+		{"says without end that it will answer", "http", strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", maxProxyAnswer), "answer to CONNECT", "http://, https:// and socks5://"},
 		{"speaks no TLS", "https", "HTTP/1.1 400 no\r\n\r\n", "TLS: ", "most want http://"},
 		{"is SOCKS4", "socks5", "\x00\x5a", "unexpected protocol version", "user name and password"},
 		{"takes no password", "socks5", "\x05\xff", "no acceptable authentication methods", "user name and password"},
