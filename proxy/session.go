@@ -34,6 +34,7 @@ type session struct {
 	hello   string // what the client called itself, where it did
 	early   *link  // dialled before the client logged in, if any
 	dialled bool   // so it was, or could not be
+	secure  bool   // the client was inside TLS at its last hello
 
 	crowd     *crowd // of counts, and the place in it, as long as the client is a stranger: see counts.admit
 	place     *list.Element
@@ -158,6 +159,10 @@ func (s *session) hears(e *Error) bool {
 // it may be have in common.
 func (s *session) extensions(ctx context.Context, hello string) []string {
 	s.hello = hello
+	if secure := s.client.Secure(); secure != s.secure { // what was said before TLS does not count
+		s.secure, s.dialled = secure, false
+		s.dropEarly()
+	}
 	if s.dialsEarly() {
 		s.dialled = true
 		ctx, cancel := s.within(ctx, loginTime)
