@@ -23,11 +23,12 @@ type Server struct {
 	hello      string // what the client called itself; empty before EHLO or HELO
 }
 
-// NewServer begins a dialogue with a client that may log in by mechanisms. It
-// does not say EHLO again after AUTH, so it must be told of the extensions of the upstream that it will talk to then:
-// extensions returns them as the upstream wrote them. It is called at EHLO, and
-// HELO, with the client's name, or an address literal if what the client said
-// could not be one (RFC 5321 section 4.1.3): the upstream is told the same.
+// NewServer begins a dialogue with a client that may log in by mechanisms. The
+// client does not say EHLO again after AUTH, so it must be told then of the
+// extensions of the upstream that it will talk to: extensions returns them as the
+// upstream wrote them. It is called at EHLO, and HELO, with the client's name, or
+// an address literal if what the client said could not be one (RFC 5321 section
+// 4.1.3): the upstream is told the same.
 func NewServer(c *wire.Conn, mechanisms []string, extensions func(hello string) []string) *Server {
 	return &Server{c: c, mechanisms: mechanisms, extensions: extensions}
 }
