@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -46,109 +45,6 @@ func TestLocalhost(t *testing.T) {
 	_, port, _ := net.SplitHostPort(all[0].Addr().String())
 	if _, err := openAll(config.Listener{Address: "LOCALHOST:" + port}); !errors.Is(err, syscall.EADDRINUSE) {
 		t.Errorf("a port that is taken: %v", err)
-	}
-}
-
-// asMade leaves a socket to whom it belongs.
-func asMade(mode fs.FileMode) config.Socket { return config.Socket{UID: -1, GID: -1, Mode: mode} }
-
-// TestSocket: a socket is what it should be, is replaced when its daemon is dead
-// and only then, and is gone in the end.
-func TestSocket(t *testing.T) {
-	folder := t.TempDir()
-	path := filepath.Join(folder, "imap.sock")
-	first, err := openSocket(path, asMade(0o640))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if info, err := os.Lstat(path); err != nil || info.Mode() != fs.ModeSocket|0o640 {
-		t.Errorf("mode %v, %v", info.Mode(), err)
-	}
-	if first.Addr().String() != path {
-		t.Errorf("the address is %s", first.Addr())
-	}
-	if _, err := openSocket(path, asMade(0o600)); err == nil || !strings.Contains(err.Error(), path+" is in use") {
-		t.Errorf("a socket that is in use: %v", err)
-	}
-	c, err := net.Dial("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.Close()
-
-	first.(*socket).UnixListener.Close() // as if it had been killed
-	second, err := openSocket(path, asMade(0o600))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := first.Close(); !errors.Is(err, net.ErrClosed) {
-		t.Error(err)
-	}
-	if _, err := os.Lstat(path); err != nil {
-		t.Errorf("who is gone has removed the socket of another: %v", err)
-	}
-	for range 2 {
-		if err := second.Close(); err != nil {
-			t.Error(err)
-		}
-	}
-	if left, err := os.ReadDir(folder); err != nil || len(left) > 0 {
-		t.Errorf("%v is left, %v", left, err)
-	}
-}
-
-// TestSocketOwner gives a socket to others.
-func TestSocketOwner(t *testing.T) {
-	folder := t.TempDir()
-	path := filepath.Join(folder, "imap.sock")
-	ln, err := openSocket(path, config.Socket{UID: 1234, GID: 5678, Mode: 0o660})
-	if os.Geteuid() != 0 {
-		if err == nil || !strings.Contains(err.Error(), "SupplementaryGroups=") {
-			t.Errorf("%v does not say what to do", err)
-		}
-		if left, err := os.ReadDir(folder); err != nil || len(left) > 0 {
-			t.Errorf("%v is left, %v", left, err)
-		}
-		return
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	info, err := os.Lstat(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if s := info.Sys().(*syscall.Stat_t); s.Uid != 1234 || s.Gid != 5678 {
-		t.Errorf("it belongs to %d:%d", s.Uid, s.Gid)
-	}
-}
-
-// TestSocketRefused: what is in the way stays, and is told with what to do.
-func TestSocketRefused(t *testing.T) {
-	folder := t.TempDir()
-	file, datagram := filepath.Join(folder, "file"), filepath.Join(folder, "datagram")
-	if err := os.WriteFile(file, []byte("precious"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	other, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: datagram, Net: "unixgram"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer other.Close()
-	for path, want := range map[string]string{
-		file:                             "not a socket: move it away",
-		folder:                           "not a socket: move it away",
-		datagram:                         "may be in use",
-		filepath.Join(folder, "no/imap"): "RuntimeDirectory=xoauthd",
-		filepath.Join(folder, strings.Repeat("x", 200)): "choose a shorter one",
-	} {
-		if _, err := openSocket(path, asMade(0o600)); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v, want %s", path, err, want)
-		}
-	}
-	if left, err := os.ReadDir(folder); err != nil || len(left) != 2 {
-		t.Errorf("%v is left, %v", left, err)
 	}
 }
 

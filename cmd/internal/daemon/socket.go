@@ -13,10 +13,6 @@ import (
 	"github.com/xoauthd/xoauthd/config"
 )
 
-// maxSocketPath is how long the path of a unix socket can be: sun_path of unix(7)
-// has room for 108 bytes, of which the last is 0.
-const maxSocketPath = 107
-
 // A socket is a listener at a path. It removes that at its end, unless another
 // has taken it over.
 type socket struct {
@@ -27,14 +23,13 @@ type socket struct {
 	err  error // of closing it
 }
 
-// openSocket listens at path, and says what to do where that fails. The socket is
-// made in a folder that is open to nobody else and moved when it has its owner
-// and mode, so that nobody connects who must not.
+// openSocket listens at path, and says what to do where that fails. Until the
+// socket has its owner and mode nobody else can connect to it.
 func openSocket(path string, want config.Socket) (net.Listener, error) {
 	if err := makeWay(path); err != nil {
 		return nil, err
 	}
-	folder, err := os.MkdirTemp(filepath.Dir(path), ".new")
+	ul, err := listenPrivately(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("there is no folder %s: RuntimeDirectory=xoauthd in the unit makes /run/xoauthd", filepath.Dir(path))
@@ -43,25 +38,26 @@ func openSocket(path string, want config.Socket) (net.Listener, error) {
 	case err != nil:
 		return nil, err
 	}
-	defer os.Remove(folder)
-	made := filepath.Join(folder, "s")
-	if longest := max(len(path), len(made)); longest > maxSocketPath {
-		return nil, fmt.Errorf("%s: the path is %d bytes too long for a socket: choose a shorter one", path, longest-maxSocketPath)
-	}
-	ul, err := net.ListenUnix("unix", &net.UnixAddr{Name: made, Net: "unix"})
-	if err != nil {
-		return nil, err
-	}
-	ul.SetUnlinkOnClose(false)
 	s := &socket{UnixListener: ul, path: path}
-	if err := s.move(made, want); err != nil {
-		return nil, errors.Join(err, ul.Close(), os.Remove(made))
+	if err := s.hand(want); err != nil {
+		return nil, errors.Join(err, ul.Close(), os.Remove(path))
 	}
 	return s, nil
 }
 
-// makeWay refuses a path where something is that must not be replaced: all but a
-// socket at which nobody listens any more.
+// listenPrivately makes a socket that is its owner's alone. The mask is that of
+// the whole process: what else is made meanwhile would only be more private.
+func listenPrivately(path string) (*net.UnixListener, error) {
+	defer syscall.Umask(syscall.Umask(0o077))
+	ul, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err == nil {
+		ul.SetUnlinkOnClose(false) // Close sees to it
+	}
+	return ul, err
+}
+
+// makeWay removes a socket at which nobody listens any more, as a daemon that was
+// killed leaves it. Anything else at the path is refused, and stays.
 func makeWay(path string) error {
 	switch info, err := os.Lstat(path); {
 	case errors.Is(err, fs.ErrNotExist):
@@ -77,30 +73,29 @@ func makeWay(path string) error {
 		c.Close()
 		return fmt.Errorf("%s is in use: another program listens at it; \"ss -lxp\" shows which", path)
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return nil
+		return os.Remove(path)
 	}
 	return fmt.Errorf("%s is there already, and may be in use (%w): remove it if it is not", path, err)
 }
 
-// move gives the socket that was made its owner, its mode and its path.
-func (s *socket) move(made string, want config.Socket) error {
-	if err := os.Chown(made, want.UID, want.GID); err != nil {
-		return fmt.Errorf("socket_user and socket_group: %w: who is not root can give it to a group that it is in, and to no other user; SupplementaryGroups= in the unit adds groups", err)
+// hand gives the socket to whom it is for. An owner that is not asked for stays:
+// who hardens the unit may forbid the very call.
+func (s *socket) hand(want config.Socket) error {
+	if want.UID >= 0 || want.GID >= 0 {
+		if err := os.Chown(s.path, want.UID, want.GID); err != nil {
+			return fmt.Errorf("socket_user and socket_group: %w: who is not root can give it to a group that it is in, and to no other user; SupplementaryGroups= in the unit adds groups", err)
+		}
 	}
-	if err := os.Chmod(made, want.Mode); err != nil {
+	if err := os.Chmod(s.path, want.Mode); err != nil {
 		return err
 	}
 	var err error
-	if s.info, err = os.Lstat(made); err != nil {
-		return err
-	}
-	return os.Rename(made, s.path)
+	s.info, err = os.Lstat(s.path)
+	return err
 }
 
-// Addr is the path, and not that under which the socket was made.
-func (s *socket) Addr() net.Addr { return &net.UnixAddr{Name: s.path, Net: "unix"} }
-
-// Close removes the socket once: what is at the path later is another's.
+// Close removes the socket once: what is at the path later is another's. It does
+// so while it still listens, when no other file can have the number of ours.
 func (s *socket) Close() error {
 	s.once.Do(func() {
 		if info, err := os.Lstat(s.path); err == nil && os.SameFile(info, s.info) {
