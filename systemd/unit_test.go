@@ -104,6 +104,72 @@ func TestUnitExposure(t *testing.T) {
 	}
 }
 
+// The filter lets the daemon do its work: make a socket and give it a mode, be
+// alone in its state, shut the core dump and the memory, run a token_command. The
+// drop-in that the unit speaks of lets it give the socket to a group.
+func TestUnitSystemCalls(t *testing.T) {
+	groups := callGroups(t)
+	unit := read(t, "xoauthd.service")
+	const dropIn = "SystemCallFilter=@chown"
+	if !strings.Contains(unit, "#   "+dropIn+"\n") {
+		t.Errorf("the unit does not speak of %s", dropIn)
+	}
+	for calls, unit := range map[string]string{
+		"fchmodat umask unlinkat renameat bind listen accept4 connect setsockopt getsockopt splice flock fsync": unit,
+		"prctl prlimit64 execve clone3 setpgid kill wait4":                                                      unit,
+		"fchownat": unit + dropIn,
+	} {
+		allowed := allowedCalls(unit, groups)
+		for _, call := range strings.Fields(calls) {
+			if !allowed[call] {
+				t.Errorf("%s is forbidden", call)
+			}
+		}
+		if allowed["setuid"] || allowed["mount"] {
+			t.Error("everything is allowed")
+		}
+	}
+}
+
+// callGroups are the groups of system calls that filters name, each with its calls
+// and groups.
+func callGroups(t *testing.T) map[string][]string {
+	t.Helper()
+	out, err := exec.Command(tool(t, "systemd-analyze"), "syscall-filter", "--no-pager").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	groups := make(map[string][]string)
+	var group string
+	for line := range strings.Lines(string(out)) {
+		if name := strings.TrimSpace(line); strings.HasPrefix(line, "@") {
+			group = name
+		} else {
+			groups[group] = append(groups[group], name)
+		}
+	}
+	return groups
+}
+
+// allowedCalls applies the filters of a unit in their order.
+func allowedCalls(unit string, groups map[string][]string) map[string]bool {
+	allowed := make(map[string]bool)
+	var set func(name string, allow bool)
+	set = func(name string, allow bool) {
+		allowed[name] = allow
+		for _, member := range groups[name] {
+			set(member, allow)
+		}
+	}
+	for _, filter := range regexp.MustCompile(`(?m)^SystemCallFilter=(.*)$`).FindAllStringSubmatch(unit, -1) {
+		names, forbidden := strings.CutPrefix(filter[1], "~")
+		for _, name := range strings.Fields(names) {
+			set(name, !forbidden)
+		}
+	}
+	return allowed
+}
+
 // The collector has to feel the limit before the kernel does.
 func TestUnitMemory(t *testing.T) {
 	unit := read(t, "xoauthd.service")

@@ -83,7 +83,7 @@ func makeWay(path string) error {
 func (s *socket) hand(want config.Socket) error {
 	if want.UID >= 0 || want.GID >= 0 {
 		if err := os.Chown(s.path, want.UID, want.GID); err != nil {
-			return fmt.Errorf("socket_user and socket_group: %w: who is not root can give it to a group that it is in, and to no other user; SupplementaryGroups= in the unit adds groups", err)
+			return fmt.Errorf("socket_user and socket_group: %w: who is not root can give it to a group that it is in, and to no other user; SupplementaryGroups= in the unit adds groups, and SystemCallFilter=@chown lets it give", err)
 		}
 	}
 	if err := os.Chmod(s.path, want.Mode); err != nil {

@@ -3,6 +3,8 @@ package daemon
 import (
 	"path/filepath"
 	"runtime"
+	"strings"
+	"syscall"
 	"testing"
 	"unsafe"
 
@@ -15,7 +17,7 @@ import (
 // is not to be given away can be opened all the same.
 func TestSocketWithoutChown(t *testing.T) {
 	runtime.LockOSThread() // and never unlock it: the filter ends with the thread
-	forbid(t, unix.SYS_FCHOWNAT)
+	forbid(t, unix.SYS_FCHOWNAT, unix.EPERM)
 	folder := t.TempDir()
 	ln, err := openSocket(filepath.Join(folder, "imap.sock"), asMade(0o660))
 	if err != nil {
@@ -23,19 +25,31 @@ func TestSocketWithoutChown(t *testing.T) {
 	}
 	defer ln.Close()
 	given := config.Socket{UID: -1, GID: unix.Getegid(), Mode: 0o660}
-	if _, err := openSocket(filepath.Join(folder, "smtp.sock"), given); err == nil {
-		t.Error("nothing was forbidden")
+	if _, err := openSocket(filepath.Join(folder, "smtp.sock"), given); err == nil || !strings.Contains(err.Error(), "SystemCallFilter=@chown") {
+		t.Errorf("%v does not say what to do", err)
 	}
 }
 
-// forbid takes a system call away from this thread, by seccomp(2).
-func forbid(t *testing.T, call uint32) {
+// TestPortForbidden: a port that is not to be had is told with what to do.
+func TestPortForbidden(t *testing.T) {
+	runtime.LockOSThread()
+	forbid(t, unix.SYS_BIND, unix.EACCES)
+	_, err := open("127.0.0.1:0")
+	for _, want := range []string{"CapabilityBoundingSet=CAP_NET_BIND_SERVICE", "AmbientCapabilities=CAP_NET_BIND_SERVICE"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v does not name %s", err, want)
+		}
+	}
+}
+
+// forbid has a system call of this thread fail with why, by seccomp(2).
+func forbid(t *testing.T, call uint32, why syscall.Errno) {
 	t.Helper()
 	const number = 0 // where it is in what the filter is given
 	filter := []unix.SockFilter{
 		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: number},
 		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: call, Jf: 1},
-		{Code: unix.BPF_RET, K: unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)},
+		{Code: unix.BPF_RET, K: unix.SECCOMP_RET_ERRNO | uint32(why)},
 		{Code: unix.BPF_RET, K: unix.SECCOMP_RET_ALLOW},
 	}
 	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
