@@ -10,7 +10,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"slices"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -197,9 +196,7 @@ func (d *Daemon) ending() {
 // waits for a sign of life: a greeting or, where that is not for everybody or not
 // before TLS, that it hangs up, too.
 func (d *Daemon) healthy(ctx context.Context) error {
-	// One that is for load balancers alone would log that we are none.
-	plain := slices.IndexFunc(d.listeners, func(l listener) bool { return len(l.to.Proxies) == 0 })
-	err := hear(ctx, d.listeners[max(plain, 0)].Addr())
+	err := hear(ctx, d.lookout().Addr())
 	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
 		return nil
 	}

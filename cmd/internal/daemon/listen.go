@@ -3,8 +3,10 @@ package daemon
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -45,6 +47,9 @@ func (d *Daemon) listen() error {
 	if d.control, err = control.Listen(d.config.StateDirectory); err != nil {
 		faults = append(faults, fmt.Errorf("socket for commands: %w", err))
 	}
+	if len(faults) == 0 {
+		d.admitSelf()
+	}
 	return errors.Join(faults...)
 }
 
@@ -52,18 +57,37 @@ func (d *Daemon) listen() error {
 func (d *Daemon) openListener(l config.Listener) error {
 	to := d.behind(l)
 	if len(to.LocalUsers) > 0 {
-		uidMap, _ := os.ReadFile("/proc/self/uid_map") // without namespaces of users there is none
-		if err := usersAreTold(string(uidMap), to.LocalUsers); err != nil {
+		if err := checkUsers("/proc", to.LocalUsers); err != nil {
 			return fmt.Errorf("local_users: %w", err)
 		}
-		// The watchdog comes in as a client does.
-		to.LocalUsers = append(slices.Clone(to.LocalUsers), uint32(os.Geteuid()))
 	}
 	all, err := openAll(l)
 	for _, ln := range all {
 		d.listeners = append(d.listeners, listener{ln, to})
 	}
 	return err
+}
+
+// lookout is the listener at which the daemon looks whether it is well, by coming
+// in as a client does: if there is one, one that everybody may come in by.
+func (d *Daemon) lookout() listener {
+	closed := func(l listener) int {
+		switch {
+		case len(l.to.Proxies) > 0:
+			return 2 // and logs that we are no load balancer
+		case len(l.to.LocalUsers) > 0:
+			return 1
+		}
+		return 0
+	}
+	return slices.MinFunc(d.listeners, func(a, b listener) int { return closed(a) - closed(b) })
+}
+
+// admitSelf lets the daemon's own user come in where it looks whether it is well.
+func (d *Daemon) admitSelf() {
+	if to := d.lookout().to; len(to.LocalUsers) > 0 {
+		to.LocalUsers = append(slices.Clone(to.LocalUsers), uint32(os.Geteuid()))
+	}
 }
 
 // behind is what sessions are to know of the listener that they come from.
@@ -140,11 +164,24 @@ func open(address string) (net.Listener, error) {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return nil, fmt.Errorf("%w: another program has this port; \"ss -ltnp\" shows which", err)
 	case errors.Is(err, syscall.EACCES):
-		return nil, fmt.Errorf("%w: ports below 1024 need AmbientCapabilities=CAP_NET_BIND_SERVICE in the unit", err)
+		return nil, fmt.Errorf("%w: a port below 1024 needs CapabilityBoundingSet=CAP_NET_BIND_SERVICE and AmbientCapabilities=CAP_NET_BIND_SERVICE in the unit", err)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		return nil, fmt.Errorf("%w: no interface of this machine has this address", err)
 	}
 	return ln, err
+}
+
+// checkUsers says whether the system at proc tells users from each other.
+func checkUsers(proc string, users []uint32) error {
+	uidMap, err := os.ReadFile(filepath.Join(proc, "self/uid_map"))
+	if errors.Is(err, fs.ErrNotExist) {
+		// A Linux without namespaces of users has none, but the rest of proc(5).
+		_, err = os.Stat(filepath.Join(proc, "self/status"))
+	}
+	if err != nil {
+		return fmt.Errorf("%w: users can be told from each other only by proc(5) of Linux; take local_users away here", err)
+	}
+	return usersAreTold(string(uidMap), users)
 }
 
 // usersAreTold says whether the system tells each of users from all others, as

@@ -71,6 +71,34 @@ func TestUsersAreTold(t *testing.T) {
 	}
 }
 
+// TestCheckUsers: a Linux without namespaces of users tells them from each other;
+// where it cannot be known, the listener must not open.
+func TestCheckUsers(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		files map[string]string
+		known bool
+	}{
+		{"the machine's own", map[string]string{"status": "", "uid_map": "0 0 4294967295\n"}, true},
+		{"PrivateUsers=yes", map[string]string{"status": "", "uid_map": "0 0 1\n"}, false},
+		{"no namespaces", map[string]string{"status": ""}, true},
+		{"no Linux", nil, false},
+	} {
+		proc := t.TempDir()
+		if err := os.Mkdir(filepath.Join(proc, "self"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		for name, text := range test.files {
+			if err := os.WriteFile(filepath.Join(proc, "self", name), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := checkUsers(proc, []uint32{1000}); (err == nil) != test.known {
+			t.Errorf("%s: %v", test.name, err)
+		}
+	}
+}
+
 // TestBehind: sessions are told all that the configuration says of their listener.
 func TestBehind(t *testing.T) {
 	i := newIssuer(t)
@@ -86,14 +114,43 @@ func TestBehind(t *testing.T) {
 	d, _ := start(t, c)
 	to := d.listeners[0].to
 	if to.TLS == nil || to.TLS.MinVersion != tls.VersionTLS13 || to.TLS.ClientAuth != tls.RequireAndVerifyClientCert ||
-		to.Begin != proxy.AnyTLS || !to.RequireTLS || !slices.Equal(to.Proxies, l.Proxies) || !to.OwnTokens || len(to.Upstreams) != 1 {
+		to.Begin != proxy.AnyTLS || !to.RequireTLS || !slices.Equal(to.Proxies, l.Proxies) || !slices.Equal(to.LocalUsers, l.LocalUsers) || !to.OwnTokens || len(to.Upstreams) != 1 {
 		t.Errorf("%+v", to)
-	}
-	if !slices.Equal(to.LocalUsers, []uint32{33, uint32(os.Geteuid())}) {
-		t.Errorf("local users: %v", to.LocalUsers)
 	}
 	if to = d.listeners[1].to; to.TLS != nil || to.Begin != proxy.StartTLS || len(to.Upstreams) != 2 {
 		t.Errorf("%+v", to)
+	}
+}
+
+// TestLookout: the daemon looks whether it is well where everybody comes in. Its own
+// user is let in with others only where there is no such place, and at one alone.
+func TestLookout(t *testing.T) {
+	base := load(t, listeners).Listeners[0]
+	users, balanced := base, base
+	users.LocalUsers, balanced.Proxies = []uint32{33}, []netip.Prefix{netip.MustParsePrefix("192.0.2.7/32")}
+	with := []uint32{33, uint32(os.Geteuid())}
+	for _, test := range []struct {
+		name string
+		all  []config.Listener
+		at   int
+		want [][]uint32 // the users of each
+	}{
+		{"one is for everybody", []config.Listener{users, balanced, base}, 2, [][]uint32{{33}, nil, nil}},
+		{"all are for some users", []config.Listener{users, users}, 0, [][]uint32{with, {33}}},
+		{"the first is for load balancers", []config.Listener{balanced, users}, 1, [][]uint32{nil, with}},
+		{"all are for load balancers", []config.Listener{balanced}, 0, [][]uint32{nil}},
+	} {
+		c := load(t, listeners)
+		c.Listeners = test.all
+		d, _ := start(t, c)
+		if d.lookout().Addr() != d.listeners[test.at].Addr() {
+			t.Errorf("%s: it looks at %s, want listener %d", test.name, d.lookout().Addr(), test.at)
+		}
+		for i, want := range test.want {
+			if got := d.listeners[i].to.LocalUsers; !slices.Equal(got, want) {
+				t.Errorf("%s: users %v of listener %d, want %v", test.name, got, i, want)
+			}
+		}
 	}
 }
 
