@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"net/netip"
+	"slices"
 )
 
 // A Listener is where clients connect.
@@ -131,6 +132,9 @@ func (t *table) peers(l *Listener, at endpoint) {
 			t.fault("proxy_protocol", "%s is everybody, and each could pretend to come from anywhere; name the load balancers alone", n)
 		}
 	}
+	if slices.ContainsFunc(l.Proxies, holdsLoopback) {
+		t.file.warn(t.line("proxy_protocol"), "proxy_protocol: an address of this machine is among them, so that each of its users can pretend to come from anywhere: networks of logins, and bounds by address, do not hold for them")
+	}
 	if t.has("proxy_protocol") && at.socket != "" {
 		t.fault("proxy_protocol", "means nothing at a unix socket, where nobody has an address; socket_user, socket_group and socket_mode say who may connect")
 	}
@@ -141,6 +145,12 @@ func (t *table) peers(l *Listener, at endpoint) {
 	case !at.isLocal():
 		t.fault("local_users", "means nothing at %s, which is not of this machine only; use 127.0.0.1, [::1], localhost or unix:PATH", at.address)
 	}
+}
+
+// holdsLoopback reports whether programs of this machine come from n.
+func holdsLoopback(n netip.Prefix) bool {
+	four := netip.PrefixFrom(netip.AddrFrom4([4]byte{127}), 8)
+	return n.Bits() > 0 && (n.Overlaps(four) || n.Contains(netip.IPv6Loopback()))
 }
 
 // clientTokens reads whether clients may bring tokens of their own, which are for
