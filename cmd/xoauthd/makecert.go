@@ -125,8 +125,8 @@ func selfSigned(names []string, days int, old bool) (*x509.Certificate, crypto.S
 	return c, key, err
 }
 
-// writePair writes a certificate and its key, or neither. The key is for its owner
-// alone, but in a folder that gives its group to what is made there, as
+// writePair writes a certificate and its key, or neither: the key first, so that a
+// certificate that is there has one. The key is for its owner alone, but in a folder that gives its group to what is made there, as
 // /etc/xoauthd does: that is how the daemon reads it.
 func writePair(certFile string, certificate *x509.Certificate, keyFile string, key crypto.Signer) error {
 	der, err := x509.MarshalPKCS8PrivateKey(key)
@@ -141,13 +141,21 @@ func writePair(certFile string, certificate *x509.Certificate, keyFile string, k
 	if info.Mode()&fs.ModeSetgid != 0 {
 		mode = 0o640
 	}
-	if err := writeNew(certFile, 0o644, &pem.Block{Type: "CERTIFICATE", Bytes: certificate.Raw}); err != nil {
-		return err
+	if isThere(keyFile) && !isThere(certFile) {
+		return fmt.Errorf("%s is there already, but not its certificate, as when make-cert was interrupted: remove it, unless another certificate needs it", keyFile)
 	}
 	if err := writeNew(keyFile, mode, &pem.Block{Type: "PRIVATE KEY", Bytes: der}); err != nil {
-		return errors.Join(err, os.Remove(certFile))
+		return err
+	}
+	if err := writeNew(certFile, 0o644, &pem.Block{Type: "CERTIFICATE", Bytes: certificate.Raw}); err != nil {
+		return errors.Join(err, os.Remove(keyFile))
 	}
 	return nil
+}
+
+func isThere(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
 }
 
 // writeNew writes a file that is not there yet. What the process would take away
