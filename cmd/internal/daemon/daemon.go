@@ -164,6 +164,7 @@ func (d *Daemon) begun(ctx context.Context) {
 		d.log.Info("metrics", "address", d.metrics.Addr().String())
 	}
 	d.warnOfOthers()
+	d.warnOfFiles(openFiles())
 	for _, a := range d.accounts.watched() {
 		if s := a.Status(); s.State == auth.NeedsAuthorization {
 			log := d.log.With("account", a.Name(), "why", s.Why)
