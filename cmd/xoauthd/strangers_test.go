@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -21,39 +22,64 @@ import (
 )
 
 // BenchmarkStrangers is what strangers cost who connect over loopback, send
-// something and stay: the resident memory of the program itself for each, and
-// the time of a right login meanwhile. More than limits.sessions of them drive
-// each other out. At EHLO the upstream is dialled, so that takes a descriptor
-// more for each.
+// something and stay: the resident memory of the program itself for each, its
+// time on a processor, and the time of a right login meanwhile. More than
+// limits.sessions of them drive each other out. At EHLO the upstream is dialled,
+// so that takes a descriptor more for each.
 func BenchmarkStrangers(b *testing.B) {
+	halfHello := "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + strings.Repeat("x", 245)
 	for _, test := range []struct {
 		name      string
 		strangers int
 		sessions  int // limits.sessions
 		protocol  string
-		sent      string
+		begin     func(net.Conn)
 	}{
-		{"silent", 10_000, 20_000, "imap", ""},
-		{"in_a_line", 10_000, 20_000, "imap", strings.Repeat("x", 8<<10)},
-		{"in_a_literal", 10_000, 20_000, "imap", "a LOGIN {4096+}\r\n" + strings.Repeat("x", 4095)},
-		{"in_AUTH", 10_000, 20_000, "imap", "a AUTHENTICATE PLAIN\r\n" + strings.Repeat("x", 12<<10)},
-		{"after_EHLO", 4000, 20_000, "smtp", "EHLO x\r\n"},
-		{"too_many", 10_000, 1000, "imap", ""},
+		{"silent", 10_000, 20_000, "imap", greeted("")},
+		{"in_a_line", 10_000, 20_000, "imap", greeted(strings.Repeat("x", 8<<10))},
+		{"in_a_literal", 10_000, 20_000, "imap", greeted("a LOGIN {4096+}\r\n" + strings.Repeat("x", 4095))},
+		{"in_AUTH", 10_000, 20_000, "imap", greeted("a AUTHENTICATE PLAIN\r\n" + strings.Repeat("x", 12<<10))},
+		{"after_EHLO", 4000, 20_000, "smtp", answered("EHLO x\r\n")},
+		{"before_TLS", 10_000, 20_000, "pop3", func(net.Conn) {}},
+		{"in_a_handshake", 10_000, 20_000, "pop3", func(c net.Conn) { io.WriteString(c, halfHello) }},
+		{"after_a_handshake", 10_000, 20_000, "pop3", secured},
+		{"too_many", 10_000, 1000, "imap", greeted("")},
 	} {
 		b.Run(test.name, func(b *testing.B) {
 			for b.Loop() {
 				d := newBesieged(b, test.sessions)
 				rest := d.resident(b)
-				d.besiege(b, test.strangers, test.protocol, test.sent)
+				d.besiege(b, test.strangers, test.protocol, test.begin)
 				logins := d.logIns(b, 50)
 				b.ReportMetric(float64(d.resident(b)-rest)/float64(min(test.strangers, test.sessions)), "KiB/stranger")
 				b.ReportMetric(logins[len(logins)/2].Seconds()*1000, "ms/login")
 				b.ReportMetric(logins[len(logins)-1].Seconds()*1000, "ms/slowest")
 				d.leave(b)
+				spent := d.cmd.ProcessState.UserTime() + d.cmd.ProcessState.SystemTime()
+				b.ReportMetric(spent.Seconds()*1e6/float64(test.strangers), "cpu-µs/stranger")
 			}
 		})
 	}
 }
+
+// greeted hears the greeting and sends something.
+func greeted(sent string) func(net.Conn) {
+	return func(c net.Conn) {
+		bufio.NewReader(c).ReadString('\n')
+		io.WriteString(c, sent)
+	}
+}
+
+// answered hears the answer as well.
+func answered(sent string) func(net.Conn) {
+	return func(c net.Conn) {
+		greeted(sent)(c)
+		bufio.NewReader(c).ReadString('\n')
+	}
+}
+
+// secured begins TLS, and hears the greeting.
+func secured(c net.Conn) { greeted("")(tls.Client(c, &tls.Config{InsecureSkipVerify: true})) }
 
 // besieged is a daemon in a process of its own.
 type besieged struct {
@@ -76,6 +102,9 @@ func newBesieged(b *testing.B, sessions int) *besieged {
 		Mailboxes:   []string{alice},
 	})
 	imap, smtp := listen(b), listen(b)
+	shown, key, err := ca.Encode(certificate)
+	must(b, err)
+	must(b, os.WriteFile(filepath.Join(dir, "localhost.pem"), append(shown, key...), 0o600))
 	go d.host.ServeIMAP(imap)
 	go d.host.ServeSMTP(smtp)
 	hash, err := auth.HashPassword("s3cret")
@@ -92,6 +121,14 @@ address  = "127.0.0.1:0"
 protocol = "smtp"
 address  = "127.0.0.1:0"
 
+[[listener]]
+protocol = "pop3"
+address  = "127.0.0.1:0"
+tls      = "implicit"
+
+[[certificate]]
+file = "localhost.pem"
+
 [limits]
 sessions = %d
 
@@ -101,6 +138,7 @@ token_command = ["/bin/echo", "t0ken"]
 ca_file       = "ca.pem"
 imap = { host = "localhost", port = %d }
 smtp = { host = "localhost", port = %d }
+pop3 = { host = "localhost" }
 
 [account."%s"]
 provider      = "mine"
@@ -128,7 +166,7 @@ func (d *besieged) start(b *testing.B, program, config string) {
 	must(b, err)
 	must(b, d.cmd.Start())
 	lines := bufio.NewScanner(stderr)
-	for len(d.addresses) < 2 && lines.Scan() {
+	for len(d.addresses) < 3 && lines.Scan() {
 		if _, rest, ok := strings.Cut(lines.Text(), "msg=listening protocol="); ok {
 			protocol, address, _ := strings.Cut(rest, " address=")
 			d.addresses[protocol] = address
@@ -137,9 +175,8 @@ func (d *besieged) start(b *testing.B, program, config string) {
 	go io.Copy(io.Discard, stderr) // it says of each who is driven out
 }
 
-// besiege has n strangers connect, hear the greeting and send something. Who says
-// EHLO hears the answer as well.
-func (d *besieged) besiege(b *testing.B, n int, protocol, sent string) {
+// besiege has n strangers connect and begin.
+func (d *besieged) besiege(b *testing.B, n int, protocol string, begin func(net.Conn)) {
 	const atOnce = 50
 	var all sync.WaitGroup
 	var mu sync.Mutex
@@ -151,12 +188,7 @@ func (d *besieged) besiege(b *testing.B, n int, protocol, sent string) {
 					b.Error(err)
 					return
 				}
-				said := bufio.NewReader(c)
-				said.ReadString('\n')
-				io.WriteString(c, sent)
-				if strings.HasPrefix(sent, "EHLO") {
-					said.ReadString('\n')
-				}
+				begin(c)
 				mu.Lock()
 				d.clients = append(d.clients, c)
 				mu.Unlock()
