@@ -64,6 +64,7 @@ func testAppPassword(t *testing.T, w *world) {
 	poll(t, "the password to be tried again by SMTP", func() bool { return curlSend(t, d, greeting).status == 0 })
 	d.delivered(t, d.user, 1)
 	poll(t, "the password to be tried again by IMAP", func() bool { return curlRead(t, d, "").status == 0 })
+	poll(t, "the password to be tried again by POP3", func() bool { return curlFetch(t, d, "").status == 0 })
 	d.worksEverywhere(t)
 	contains(t, "the log", d.logged(t), "AUTH PLAIN", "AUTHENTICATE PLAIN")
 
