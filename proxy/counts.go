@@ -14,12 +14,12 @@ type counts struct {
 	crowds   crowds
 }
 
-// admit counts one more session. If there are most already, a stranger has to
-// go, which is a session that has not shown a password yet, or not the right
-// one, or waits for a place: who only connects and says nothing must not keep out who knows a
-// password. It is the oldest of the largest crowd, so that a host that floods
-// us displaces itself. If that is s, it returns false. It is not counted any more,
-// so all that is done for it ends as well.
+// admit counts one more session. If there are most already, a stranger has to go,
+// which is a session that has not shown a password yet, or not the right one, or
+// waits for a place: who only connects and says nothing must not keep out who knows
+// a password. It is the oldest of the largest crowd, so that a host that floods us
+// displaces itself. If that is s, it returns false. It is not counted any more, so
+// all that is done for it ends as well.
 func (c *counts) admit(s *session, most int) (leave func(), ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
