@@ -122,6 +122,14 @@ func testDoors(t *testing.T, w *world) {
 			d.through(all[i], never).mustBeginTLS(t)
 		}
 	}
+	// A client that does not trust the certificate leaves a word in the log.
+	r := d.try(t, command{}, "curl", "--silent", "--user", "a:b", "--url", d.through(all[3], implicit).url("imap"))
+	if r.status != 60 { // of the peer's certificate
+		t.Errorf("curl without the CA: exit status %d", r.status)
+	}
+	poll(t, "a word in the log", func() bool {
+		return strings.Contains(d.logged(t), "does not trust the certificate of the listener")
+	})
 	readme, err := os.ReadFile("../../README.md")
 	must(t, err)
 	if !strings.Contains(string(readme), doorTable()) {

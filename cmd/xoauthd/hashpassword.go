@@ -20,10 +20,10 @@ func hashPasswordCommand() *cobra.Command {
 	var generate bool
 	c := &cobra.Command{
 		Use:   "hash-password",
-		Short: "Make the password_hash of an account",
-		Long: `Make the password_hash of an account, from a password that it asks for or, if
-standard input is not a terminal, from the first line of that. The password is
-for the mail program and this machine alone: it is not that of the mailbox.`,
+		Short: "Make the password_hash of an account or a login",
+		Long: `Make the password_hash of an account or a login, from a password that it asks for
+or, if standard input is not a terminal, from the first line of that. The password
+is for the mail program and this machine alone: it is not that of the mailbox.`,
 		Args: noArguments,
 		RunE: action(func(cmd *cobra.Command, _ []string) error {
 			password := rand.Text()

@@ -68,8 +68,9 @@ func command() *cobra.Command {
 		Use:   "xoauthd",
 		Short: "Passwords for mail programs, OAuth 2.0 for mail servers",
 		Long: `xoauthd lets programs that know only a user name and a password use mail
-servers that accept only OAuth 2.0. Programs connect to it on this machine; it
-logs in upstream with tokens that it obtains, keeps and refreshes itself.`,
+servers that accept only OAuth 2.0. Programs connect to it on this machine or,
+with TLS, from others; it logs in upstream with tokens that it obtains, keeps and
+refreshes itself.`,
 		Version:       daemon.Version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,

@@ -38,9 +38,10 @@ func makeCertCommand() *cobra.Command {
 		Short: "Make a certificate for the listeners",
 		Long: `Make a key, localhost.key, and a certificate for it, localhost.pem, for a
 [[certificate]] of the configuration: of localhost, 127.0.0.1 and ::1, and of the
-NAMEs and addresses by which programs reach this machine. No authority has signed
-it, so each program has to be told to trust it; how, is printed. Files that are
-there already are left alone.`,
+NAMEs and addresses by which programs reach this machine, the first of which gives
+the files their name. No authority has signed it, so each program has to be told to
+trust it; how, is printed. Files that are there already are left alone: to renew a
+certificate, move them away, make others, and have programs trust those.`,
 		Args: func(_ *cobra.Command, names []string) error {
 			if days < 1 || days > maxCertificateDays {
 				return fmt.Errorf("--days %d is not from 1 to %d", days, maxCertificateDays)
@@ -48,8 +49,8 @@ there already are left alone.`,
 			return checkNames(names)
 		},
 		RunE: action(func(cmd *cobra.Command, names []string) error {
-			names = append([]string{"localhost", "127.0.0.1", "::1"}, names...)
-			certificate, key, err := selfSigned(names, days, old)
+			here := []string{"localhost", "127.0.0.1", "::1"}
+			certificate, key, err := selfSigned(append(here, names...), days, old)
 			if err != nil {
 				return err
 			}
@@ -57,7 +58,7 @@ there already are left alone.`,
 			if err != nil {
 				return err
 			}
-			made = filepath.Join(made, "localhost")
+			made = filepath.Join(made, append(names, "localhost")[0])
 			if err := writePair(made+".pem", certificate, made+".key", key); err != nil {
 				return err
 			}
@@ -126,14 +127,18 @@ func selfSigned(names []string, days int, old bool) (*x509.Certificate, crypto.S
 }
 
 // writePair writes a certificate and its key, or neither: the key first, so that a
-// certificate that is there has one. The key is for its owner alone, but in a folder that gives its group to what is made there, as
-// /etc/xoauthd does: that is how the daemon reads it.
+// certificate that is there has one. The key is for its owner alone, but in a folder
+// that gives its group to what is made there, as /etc/xoauthd does: that is how the
+// daemon reads it.
 func writePair(certFile string, certificate *x509.Certificate, keyFile string, key crypto.Signer) error {
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		return err
 	}
 	info, err := os.Stat(filepath.Dir(keyFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w: make it first, or choose another --directory", err)
+	}
 	if err != nil {
 		return err
 	}
@@ -189,7 +194,7 @@ func tellCertificate(w io.Writer, made string, c *x509.Certificate) error {
 var nextSteps = template.Must(template.New("").Parse(`Made {{.Made}}.pem, a certificate of
   {{.Names}}
 that is good until {{.Ends}}, and its key, {{.Made}}.key.
-That is secret: only xoauthd has to read it ("chgrp xoauthd" and "chmod 640").
+The key is secret: only xoauthd has to read it (its group is xoauthd, its mode 640).
 
 In the configuration:
 
@@ -204,10 +209,10 @@ Programs have to trust it:
   all of Debian and Ubuntu
       cp {{.Made}}.pem /usr/local/share/ca-certificates/xoauthd.crt
       update-ca-certificates
-  curl
-      --cacert {{.Made}}.pem
-  msmtp, mpop
-      tls_trust_file {{.Made}}.pem
+  curl, msmtp and mpop, if they do not yet, by that copy: other users may not be let
+  into the folder of the original
+      --cacert /usr/local/share/ca-certificates/xoauthd.crt
+      tls_trust_file /usr/local/share/ca-certificates/xoauthd.crt
   Thunderbird
       confirm the exception when it first connects, or add it beforehand:
       Settings, Privacy & Security, Manage Certificates, Servers

@@ -39,7 +39,7 @@ var (
 	ErrLineTooLong = Violation(fmt.Sprintf("line longer than %d octets", MaxLine))
 	ErrTooMuch     = Violation(fmt.Sprintf("more than %d lines or %d octets before login", MaxLines, MaxOctets))
 	ErrBareLF      = Violation("line ends in LF instead of CRLF")
-	ErrTLS         = Violation("TLS on a plaintext port: set encryption to none here")
+	ErrTLS         = Violation("TLS, and this listener has none: set encryption to none, or its tls to \"implicit\" or \"auto\"")
 	ErrTLSEarly    = Violation("TLS on a port that begins in plain text: set encryption to STARTTLS here")
 
 	// ErrHTTP is worse than a mistake: a web page can make a browser send a
