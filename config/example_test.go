@@ -18,6 +18,7 @@ func loadExample(t *testing.T, text string) *Config {
 	t.Helper()
 	t.Setenv("STATE_DIRECTORY", "")
 	dir, material := t.TempDir(), material(t)
+	text = strings.ReplaceAll(text, "$argon2id$...", hash)
 	for name, content := range map[string]string{
 		"google.secret":             "secret\n",
 		"company.pem":               material["chain.pem"],
@@ -27,8 +28,9 @@ func loadExample(t *testing.T, text string) *Config {
 		"icloud.password":           "password\n",
 		"frank.password":            "password\n",
 		"localhost.pem":             material["server.pem"],
+		"clients.pem":               material["server.pem"],
 		"localhost.key":             material["server.key"],
-		"xoauthd.toml":              strings.ReplaceAll(text, "/usr/bin/oama", "/bin/sh"),
+		"xoauthd.toml":              strings.NewReplacer("/usr/bin/oama", "/bin/sh", `socket_user  = "xoauthd"`, "", `socket_group = "mail"`, "").Replace(text),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
@@ -121,15 +123,24 @@ func TestExampleRecipes(t *testing.T) {
 	}
 }
 
-// TestExampleListeners takes the # from all listeners.
+// TestExampleListeners takes the # from the recipes for listeners, each alone but for
+// the certificate that it may take. Only old TLS is warned of.
 func TestExampleListeners(t *testing.T) {
 	text := readExample(t)
-	shown := regexp.MustCompile(`(?m)^# \[\[(certificate|listener)\]\]\n(#( .*)?\n)+`)
-	c := loadExample(t, shown.ReplaceAllStringFunc(text, func(block string) string {
-		return regexp.MustCompile(`(?m)^# ?`).ReplaceAllString(block, "")
-	}))
-	if len(c.Listeners) != 5 || len(c.Certificates) != 1 || len(c.Warnings) > 0 {
-		t.Errorf("%+v, %+v, %v", c.Listeners, c.Certificates, Faults(c.Warnings))
+	blocks := regexp.MustCompile(`(?m)^# \[\[(certificate|listener)\]\]\n(#( .*)?\n)+`).FindAllString(text, -1)
+	if len(blocks) != 8 {
+		t.Fatalf("%d recipes", len(blocks))
+	}
+	certificate, _, _ := strings.Cut(blocks[1], "#\n")
+	for _, block := range blocks {
+		if strings.Contains(block, "tls ") && !strings.Contains(block, "[[certificate]]") {
+			block = certificate + block
+		}
+		c := loadExample(t, text+"\n"+regexp.MustCompile(`(?m)^# ?`).ReplaceAllString(block, ""))
+		old := strings.Contains(block, `min_tls  = "1.0"`)
+		if len(c.Listeners) != 3 || len(c.Warnings) > 0 && !old {
+			t.Errorf("%s\ngives %d listeners and %v", block, len(c.Listeners), Faults(c.Warnings))
+		}
 	}
 }
 
