@@ -66,7 +66,11 @@ func (t *table) unixSocket(path string) endpoint {
 		t.fault("address", "unix: needs the path of a file, such as unix:/run/xoauthd/imap.sock, whose mode says who may connect")
 		return endpoint{}
 	}
-	path = filepath.Clean(t.file.path(path))
+	if !filepath.IsAbs(path) {
+		t.fault("address", "unix:%s needs a whole path, such as unix:/run/xoauthd/imap.sock", path)
+		return endpoint{}
+	}
+	path = filepath.Clean(path)
 	if len(path) > maxSocketPath {
 		t.fault("address", "%s is %d octets long, and the path of a unix socket can have %d; choose a shorter one", path, len(path), maxSocketPath)
 		return endpoint{}

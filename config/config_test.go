@@ -85,7 +85,7 @@ func TestEverythingGiven(t *testing.T) {
 				Proxies:      []netip.Prefix{netip.MustParsePrefix("192.0.2.7/32"), netip.MustParsePrefix("2001:db8::/32")},
 				ClientTokens: true,
 			}, {
-				Protocol: "imap", Address: "unix:" + filepath.Join(dir, "good", "imap.sock"), Line: 115, TLS: "none", MinTLS: tls.VersionTLS12,
+				Protocol: "imap", Address: "unix:/run/imap.sock", Line: 115, TLS: "none", MinTLS: tls.VersionTLS12,
 				Socket: Socket{0, 1002, 0o600}, LocalUsers: []uint32{0, 1001},
 			},
 		},
