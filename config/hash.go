@@ -152,7 +152,7 @@ var otherHashes = []struct{ id, what string }{
 	{"$argon2d$", "is an argon2d hash, and not argon2id; " + another},
 	{"$2$", "is a bcrypt hash of a kind that was given up; " + another},
 	{"$2x$", "is a bcrypt hash of a kind that was given up; " + another},
-	{"$apr1$", `is an MD5 hash, which htpasswd makes unasked; make another with "htpasswd -B -C 10"`},
+	{"$apr1$", "is an MD5 hash, which htpasswd makes unasked; " + another},
 	{"$1$", "is an MD5-crypt hash, whose password is soon guessed; " + another},
 	{"$5$", "is a SHA-256-crypt hash, and xoauthd compares those of SHA-512-crypt; " + another},
 	{"$y$", "is a yescrypt hash, as in /etc/shadow, which xoauthd cannot compare; " + another},
@@ -163,7 +163,7 @@ var otherHashes = []struct{ id, what string }{
 	{"{SHA", "is a SHA hash without salt, whose password is soon guessed; " + another},
 	{"{PLAIN}", `is the password itself; make a hash of it with "xoauthd hash-password"`},
 	{"{CLEARTEXT}", `is the password itself; make a hash of it with "xoauthd hash-password"`},
-	{"{", `has a scheme that xoauthd does not know; make another with "doveadm pw -s ARGON2ID"`},
+	{"{", "has a scheme that xoauthd does not know; " + another},
 }
 
 // whatElse guesses what a hash is that is none.
