@@ -82,7 +82,7 @@ func (t *table) listenerTLS(l *Listener, at endpoint) {
 			t.fault(key, "means nothing without TLS: say by tls when clients begin it")
 		}
 		if !at.isLocal() {
-			t.fault("address", `%s is not of this machine only, and passwords would cross the network in the clear; use 127.0.0.1, [::1] or localhost, or tls = "implicit" or "starttls"`, at.address)
+			t.fault("address", `%s is not of this machine only, and passwords would cross the network in the clear; use 127.0.0.1, [::1] or localhost, or tls = "implicit", "starttls" or "auto"`, at.address)
 		}
 	case "implicit":
 		l.RequireTLS = true

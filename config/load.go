@@ -143,6 +143,8 @@ func (f *file) notTOML(err error) error {
 	case strings.HasSuffix(at.LastKey, "client_secret"), strings.HasSuffix(at.LastKey, "password_hash"), strings.HasSuffix(at.LastKey, "upstream_password"), strings.HasSuffix(at.LastKey, "proxy"):
 		// toml's own words quote some of the value.
 		why = "the value of this key is not a string: write it 'in quotes'"
+	case strings.HasSuffix(at.LastKey, "socket_mode"):
+		why += `; modes are in quotes: "0660"`
 	case strings.Contains(why, "got '@'"):
 		why += `; a name with @ or . in it is written in quotes: [account."alice@example.com"]`
 	}

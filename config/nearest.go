@@ -1,14 +1,27 @@
 package config
 
+import "slices"
+
 // nearest returns the word that key is most likely a slip for, or "".
 func nearest(key string, words []string) string {
 	best, least := "", max(1, len(key)/3)+1
 	for _, w := range words {
-		if d := distance(key, w); d < least {
+		d := distance(key, w)
+		if sameLetters(key, w) {
+			d = 1 // as tsl for tls
+		}
+		if d < least {
 			best, least = w, d
 		}
 	}
 	return best
+}
+
+func sameLetters(a, b string) bool {
+	x, y := []byte(a), []byte(b)
+	slices.Sort(x)
+	slices.Sort(y)
+	return slices.Equal(x, y)
 }
 
 // distance returns how many letters must be put in, taken out or changed to

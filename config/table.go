@@ -92,9 +92,20 @@ func value[T any](t *table, key string) (v T, ok bool) {
 		return v, false
 	}
 	if v, ok = t.values[key].(T); !ok {
-		t.fault(key, "must be %s, not %s", kind(v), kind(t.values[key]))
+		t.fault(key, "must be %s, not %s%s", kind(v), kind(t.values[key]), written[key])
 	}
 	return v, ok
+}
+
+// written says how keys are written whose type people get wrong.
+var written = map[string]string{
+	"ends":                  ": write it without quotes, ends = 2027-12-31",
+	"client_secret_expires": ": write it without quotes, client_secret_expires = 2027-12-31",
+	"min_tls":               `: write min_tls = "1.2"`,
+	"socket_mode":           `: modes are in quotes, "0660"`,
+	"local_users":           `: write local_users = ["1001"]`,
+	"networks":              `: write networks = ["192.0.2.0/24"]`,
+	"proxy_protocol":        `: write proxy_protocol = ["192.0.2.7"]`,
 }
 
 // kind names the type of a value that toml has decoded.
@@ -138,10 +149,21 @@ func (t *table) oneOf(key, def string, words ...string) string {
 		return def
 	}
 	if !slices.Contains(words, s) {
-		t.fault(key, "%q is not one of %s", s, enumerate(words))
+		t.fault(key, "%q is not one of %s%s", s, enumerate(words), suggest(key, s, words))
 		return def
 	}
 	return s
+}
+
+// suggest guesses what was meant by a word that is none of words.
+func suggest(key, s string, words []string) string {
+	if key == "tls" && (s == "ssl" || s == "tls") {
+		return `; for TLS from the first byte write "implicit"`
+	}
+	if near := nearest(s, words); near != "" {
+		return fmt.Sprintf("; did you mean %q?", near)
+	}
+	return ""
 }
 
 func (t *table) boolean(key string, def bool) bool {
@@ -177,7 +199,7 @@ func (t *table) texts(key string, def []string) []string {
 		line := t.place.key(key).item(i).at()
 		s, ok := v.(string)
 		if !ok {
-			t.file.fault(line, "%s: each of them must be a string, not %s", key, kind(v))
+			t.file.fault(line, "%s: each of them must be a string, not %s%s", key, kind(v), written[key])
 		} else if err := oneLine(s); err != nil {
 			t.file.fault(line, "%s: %v", key, err)
 		}
