@@ -22,7 +22,7 @@ func (t *table) accounts(providers map[string]*Provider) map[string]*Account {
 			patterns = append(patterns, a.pattern(account))
 		} else {
 			account.Logins = a.logins()
-			account.SharedMailboxes = a.sharedMailboxes()
+			account.SharedMailboxes = a.sharedMailboxes(providers[account.Provider])
 			a.checkWhole(account, providers[account.Provider])
 			accounts[a.name()] = account
 			whole[strings.ToLower(a.name())] = account
@@ -120,8 +120,8 @@ func checkMailbox(name string) error {
 var errDivider = errors.New(`must not hold a \ or *, behind which a client names a shared mailbox`)
 
 // sharedMailboxes reads those that a client may name with its user name. One *
-// is for all.
-func (t *table) sharedMailboxes() []string {
+// is for all. The provider may be nil.
+func (t *table) sharedMailboxes(p *Provider) []string {
 	names := t.texts("shared_mailboxes", nil)
 	if slices.Equal(names, []string{"*"}) {
 		return names
@@ -132,6 +132,8 @@ func (t *table) sharedMailboxes() []string {
 			t.file.fault(line, `shared_mailboxes: "*" is for any, and stands alone`)
 		} else if err := checkUser(name); err != nil {
 			t.file.fault(line, "shared_mailboxes: %q %v", name, err)
+		} else if p != nil && p.wholeAddresses() && !strings.Contains(name, "@") {
+			t.file.warn(line, "shared_mailboxes: %q has no @, and %s knows its mailboxes by their whole addresses; write one", name, p.Title)
 		}
 	}
 	return names

@@ -110,6 +110,7 @@ func (f *file) checkUsers(accounts map[string]*Account) {
 		owners[strings.ToLower(a.Name)] = a
 	}
 	for _, a := range sorted {
+		f.checkHashes(a)
 		passwords := map[string]int{} // by folded user name
 		if a.PasswordHash != "" {
 			passwords[strings.ToLower(a.Name)]++
@@ -127,5 +128,18 @@ func (f *file) checkUsers(accounts map[string]*Account) {
 				f.fault(l.Line, "login %q: the user name %q has %d passwords already, which is the most; give this login another", l.Label, l.User, maxPasswords)
 			}
 		}
+	}
+}
+
+// checkHashes warns of logins that what a client says cannot tell apart.
+func (f *file) checkHashes(a *Account) {
+	first := map[[2]string]int{{strings.ToLower(a.Name), a.PasswordHash}: a.Line}
+	for _, l := range a.Logins {
+		said := [2]string{strings.ToLower(l.User), l.PasswordHash}
+		if line := first[said]; line > 0 && l.PasswordHash != "" {
+			f.warn(l.Line, "login %q: its user name and its password_hash are those of line %d, so that it can never be told from that: give it a password of its own", l.Label, line)
+			continue
+		}
+		first[said] = l.Line
 	}
 }

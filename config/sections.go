@@ -61,7 +61,7 @@ func (t *table) log() Log {
 func (t *table) limits() Limits {
 	l, _ := t.table("limits")
 	defer l.done()
-	return Limits{
+	limits := Limits{
 		Sessions:           l.integer("sessions", 1000, 1, 100_000),
 		SessionsPerAccount: l.integer("sessions_per_account", 100, 1, 100_000),
 		SessionsPerLogin:   l.integer("sessions_per_login", 0, 0, 100_000),
@@ -74,6 +74,18 @@ func (t *table) limits() Limits {
 		// RFC 9051 section 5.4: an IMAP server must wait 30 minutes at least.
 		IdleTimeout:  l.duration("idle_timeout", 31*time.Minute, 30*time.Minute, 24*time.Hour),
 		DrainTimeout: l.duration("drain_timeout", 10*time.Second, 0, 5*time.Minute),
+	}
+	l.neverReached("sessions_per_account", limits.SessionsPerAccount, "sessions", limits.Sessions)
+	l.neverReached("sessions_per_login", limits.SessionsPerLogin, "sessions_per_account", limits.SessionsPerAccount)
+	l.neverReached("sessions_per_address", limits.SessionsPerAddress, "sessions", limits.Sessions)
+	return limits
+}
+
+// neverReached warns of a bound that a wider one is reached before. Of defaults
+// nothing is said.
+func (t *table) neverReached(key string, n int, wider string, most int) {
+	if t.has(key) && n > most {
+		t.file.warn(t.line(key), "%s: %d is never reached, for %s is %d: lower the one or raise the other", key, n, wider, most)
 	}
 }
 
