@@ -27,9 +27,9 @@ func loadExample(t *testing.T, text string) *Config {
 		"workspace.json":            material["service.json"],
 		"icloud.password":           "password\n",
 		"frank.password":            "password\n",
-		"localhost.pem":             material["server.pem"],
+		"mail.example.com.pem":      material["server.pem"],
 		"clients.pem":               material["server.pem"],
-		"localhost.key":             material["server.key"],
+		"mail.example.com.key":      material["server.key"],
 		"xoauthd.toml":              strings.NewReplacer("/usr/bin/oama", "/bin/sh", `socket_user  = "xoauthd"`, "", `socket_group = "mail"`, "").Replace(text),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {

@@ -14,12 +14,7 @@ import (
 // A relay goes on when the client changes its keys, and wants ours changed (RFC
 // 8446 section 4.6.3). crypto/tls has no client that does so.
 func TestKeyUpdate(t *testing.T) {
-	if _, err := exec.LookPath("openssl"); err != nil {
-		if os.Getenv("XOAUTHD_E2E") == "required" {
-			t.Fatal("openssl is not installed, and XOAUTHD_E2E=required")
-		}
-		t.Skip("openssl is not installed")
-	}
+	needOpenSSL(t)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -61,6 +56,16 @@ func TestKeyUpdate(t *testing.T) {
 			t.Fatal(err)
 		}
 		await("answered")
+	}
+}
+
+func needOpenSSL(t *testing.T) {
+	t.Helper()
+	if _, err := exec.LookPath("openssl"); err != nil {
+		if os.Getenv("XOAUTHD_E2E") == "required" {
+			t.Fatal("openssl is not installed, and XOAUTHD_E2E=required")
+		}
+		t.Skip("openssl is not installed")
 	}
 }
 

@@ -61,13 +61,11 @@ func why(err error) string {
 		return "client's certificate is not one that client_ca_file of the listener allows: " + certificate.Err.Error()
 	case errors.As(err, &plain) && plain.Conn != nil:
 		return "client speaks in plain text where TLS begins: set its encryption to SSL/TLS"
+	case errors.As(err, &op) && op.Op == "local error" && op.Err.Error() == badRecord.Error(): // their types differ
+		return "client broke off unreadably, as OpenSSL does where it does not trust the certificate of the listener, " +
+			"or its name: have it trust that certificate, or the authority that signed it, and connect by a name that is in it"
 	case errors.As(err, &op) && op.Op == "remote error":
 		return refusal(op.Err)
-	case errors.As(err, &op) && op.Op == "local error" && op.Err.Error() == badRecord.Error():
-		// OpenSSL sends its alert as TLS 1.3 wants it, and unreadably for us, before
-		// its keys are those of the handshake.
-		return "client broke off unreadably, as OpenSSL does where it does not trust the certificate of the listener, or its name: " +
-			"have it trust that, or the authority that signed it, and connect by a name that is in it"
 	case errors.As(err, &op) && op.Op != "local error", errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return "client hung up; it may not trust the certificate of the listener"
 	}
@@ -88,13 +86,14 @@ func newest(versions string) string {
 	return name
 }
 
-// badRecord is what we say of a record that cannot be decrypted.
-const badRecord = tls.AlertError(20)
-
 // The alerts by which a client says that it does not like our certificate
 // (RFC 8446 section 6.2): bad, unsupported, revoked, expired, unknown, and of an
 // authority that is unknown.
 var distrust = []tls.AlertError{42, 43, 44, 45, 46, 48}
+
+// badRecord is how we take the alert of OpenSSL's clients under TLS 1.3, which
+// comes in the clear where it has to be encrypted.
+const badRecord = tls.AlertError(20)
 
 // refusal is the alert by which a client ends a handshake, in words.
 func refusal(alert error) string {

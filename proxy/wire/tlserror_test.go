@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -95,6 +96,33 @@ func TestTLSErrors(t *testing.T) {
 	}
 	if err := handshake(t, server, func(net.Conn) {}); !errors.Is(err, io.EOF) || errors.As(err, new(*TLSError)) {
 		t.Errorf("a client that only looks whether we are there: %v", err)
+	}
+}
+
+// A client of OpenSSL's that does not trust us says so in a way that crypto/tls
+// cannot read.
+func TestOpenSSLDistrusts(t *testing.T) {
+	needOpenSSL(t)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	client := exec.CommandContext(t.Context(), "openssl", "s_client", "-connect", ln.Addr().String(), "-tls1_3", "-verify_return_error")
+	if err := client.Start(); err != nil {
+		t.Fatal(err)
+	}
+	beside(t, func() { client.Wait() })
+	ours, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := New(ours, time.Minute)
+	defer c.Close()
+	server, _ := ends(t)
+	var failed *TLSError
+	if err := c.BeginTLS(server); !errors.As(err, &failed) || !strings.Contains(failed.Why, "connect by a name that is in it") {
+		t.Error(err)
 	}
 }
 
