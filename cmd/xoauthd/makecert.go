@@ -194,7 +194,7 @@ func tellCertificate(w io.Writer, made string, c *x509.Certificate) error {
 var nextSteps = template.Must(template.New("").Parse(`Made {{.Made}}.pem, a certificate of
   {{.Names}}
 that is good until {{.Ends}}, and its key, {{.Made}}.key.
-The key is secret: only xoauthd has to read it (its group is xoauthd, its mode 640).
+The key is secret: only xoauthd has to read it, by the group xoauthd and mode 640.
 
 In the configuration:
 
