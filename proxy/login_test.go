@@ -66,8 +66,8 @@ func TestOwnTokens(t *testing.T) {
 					}
 				}
 				e := <-ended
-				if paused := len(p.server.queue.rooms) > 0; test.want != OK && paused != (test.want == UpstreamRefused) {
-					t.Errorf("rooms %v", p.server.queue.rooms)
+				if paused := rooms(&p.server.queue) > 0; test.want != OK && paused != (test.want == UpstreamRefused) {
+					t.Errorf("the place is kept: %v", paused)
 				}
 				time.Sleep(tokenPause)
 				synctest.Wait()
@@ -90,6 +90,13 @@ func TestOwnTokens(t *testing.T) {
 			})
 		})
 	}
+}
+
+// rooms counts those of q.
+func rooms(q *queue) int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.rooms)
 }
 
 // Whatever names they claim, strangers of one address have few tokens tried, keep
