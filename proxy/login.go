@@ -167,6 +167,7 @@ func (s *session) wait(ctx context.Context, t *ticket) error {
 	}
 	s.dropEarly()
 	defer s.Metrics.queue(s.l.Protocol)()
+	defer func(began time.Time) { s.record.queued += time.Since(began) }(time.Now())
 	ctx, stop := s.attend(ctx, s.Limits.Queue)
 	defer stop()
 	select {

@@ -138,7 +138,7 @@ func TestTenThousandWait(t *testing.T) {
 		for i := range n {
 			client, ours := net.Pipe()
 			defer client.Close()
-			x := &session{Server: s, l: &Listener{Protocol: "smtp"}, client: wire.New(ours, time.Hour), stopping: t.Context()}
+			x := &session{Server: s, l: &Listener{Protocol: "smtp"}, client: wire.New(ours, time.Hour), record: new(record), stopping: t.Context()}
 			ctx, leave := context.WithCancel(t.Context())
 			if i%10 == 9 {
 				time.AfterFunc(time.Millisecond, leave)

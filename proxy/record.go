@@ -22,6 +22,7 @@ type record struct {
 	via       net.Addr             // the load balancer, if client is what that said
 	localUser string               // of this machine, where not everybody may connect
 	tls       *tls.ConnectionState // nil outside TLS
+	queued    time.Duration        // how long it waited for its places
 	refused   int                  // attempts to log in that were
 	ended     string               // what ended the relay
 
@@ -93,6 +94,9 @@ func (r *record) attrs(err error) []slog.Attr {
 	}
 	if r.ownToken {
 		attrs = append(attrs, slog.Bool("own_token", true))
+	}
+	if r.queued > 0 {
+		attrs = append(attrs, slog.Float64("queued", seconds(r.queued)))
 	}
 	if r.refused > 0 {
 		attrs = append(attrs, slog.Int("refused", r.refused))

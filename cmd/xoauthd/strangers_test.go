@@ -169,7 +169,7 @@ func (d *besieged) start(b *testing.B, program, config string) {
 	for len(d.addresses) < 3 && lines.Scan() {
 		if _, rest, ok := strings.Cut(lines.Text(), "msg=listening protocol="); ok {
 			protocol, address, _ := strings.Cut(rest, " address=")
-			d.addresses[protocol] = address
+			d.addresses[protocol], _, _ = strings.Cut(address, " ")
 		}
 	}
 	go io.Copy(io.Discard, stderr) // it says of each who is driven out

@@ -155,7 +155,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 func (d *Daemon) begun(ctx context.Context) {
 	d.ready.Store(true)
 	for _, l := range d.listeners {
-		d.log.Info("listening", "protocol", l.to.Protocol, "address", l.Addr().String())
+		d.log.Info("listening", "protocol", l.to.Protocol, "address", l.Addr().String(), "tls", l.tls)
 	}
 	if d.web != nil {
 		d.log.Info("pages for authorizing", "address", d.web.Addr().String(), "url", d.config.Web.PublicURL)

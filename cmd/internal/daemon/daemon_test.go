@@ -155,7 +155,7 @@ func TestUnhealthy(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer silent.Close()
-	ill := &Daemon{listeners: []listener{{silent, &proxy.Listener{}}}}
+	ill := &Daemon{listeners: []listener{{Listener: silent, to: &proxy.Listener{}}}}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if ill.healthy(ctx) == nil {

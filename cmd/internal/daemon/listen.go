@@ -19,7 +19,8 @@ import (
 // A listener is a place where mail programs come in.
 type listener struct {
 	net.Listener
-	to *proxy.Listener
+	to  *proxy.Listener
+	tls string // as in the configuration
 }
 
 // listen opens all that others connect to. Every fault is told at once.
@@ -63,7 +64,7 @@ func (d *Daemon) openListener(l config.Listener) error {
 	}
 	all, err := openAll(l)
 	for _, ln := range all {
-		d.listeners = append(d.listeners, listener{ln, to})
+		d.listeners = append(d.listeners, listener{ln, to, l.TLS})
 	}
 	return err
 }

@@ -186,7 +186,7 @@ func TestAlive(t *testing.T) {
 				}
 				served <- c
 			}()
-			d := &Daemon{listeners: []listener{{nil, &proxy.Listener{Proxies: make([]netip.Prefix, 1)}}, {all[0], &proxy.Listener{}}}}
+			d := &Daemon{listeners: []listener{{to: &proxy.Listener{Proxies: make([]netip.Prefix, 1)}}, {Listener: all[0], to: &proxy.Listener{}}}}
 			patience := 10 * time.Second
 			if !test.alive {
 				patience = 50 * time.Millisecond
