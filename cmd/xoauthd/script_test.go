@@ -6,9 +6,19 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// TestMain lets the test binary be the program itself, for the scripts.
+// TestMain lets the test binary be the program itself, for the scripts, and what
+// another user of the machine runs, for the attacks.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"xoauthd": main})
+	runRole()
+	testscript.Main(cleaned{m}, map[string]func(){"xoauthd": main})
+}
+
+// cleaned removes what tests share, after the last one.
+type cleaned struct{ m *testing.M }
+
+func (c cleaned) Run() int {
+	defer removeShared()
+	return c.m.Run()
 }
 
 // TestScripts runs the scripts of testdata, each of which uses the program as a
