@@ -138,14 +138,19 @@ func literal(line string) *literalHead {
 	return l
 }
 
-// isTag reports whether s is a tag: 1*<any ASTRING-CHAR except "+">.
+// maxTag is the length of the longest tag that a Server repeats, in octets.
+const maxTag = 64
+
+// isTag reports whether s is a tag that a Server repeats. A tag is
+// 1*<any ASTRING-CHAR except "+"> (RFC 9051 section 9). A Server does not repeat
+// all of those: a browser that shows the reply must not find markup in it.
 func isTag(s string) bool {
 	for i := range len(s) {
-		if !isAstringChar(s[i]) || s[i] == '+' {
+		if !isAstringChar(s[i]) || s[i] > '~' || strings.IndexByte("+<>&'`", s[i]) >= 0 {
 			return false
 		}
 	}
-	return s != ""
+	return s != "" && len(s) <= maxTag
 }
 
 // isVerb reports whether s could be the name of a command. What could not may

@@ -100,10 +100,10 @@ func (s *Server) command(line string) (c sasl.Credentials, done bool, err error)
 	verb, args, more := strings.Cut(rest, " ")
 	verb = strings.ToUpper(verb)
 	if !isTag(tag) || !isVerb(verb) {
-		// It may be a password that got lost: not even the tag is repeated.
+		// The line may be a misplaced password or markup: no part of it is repeated.
 		s.tag = "*"
 		s.c.Heard("(not a command)")
-		return c, false, s.bad(line, "a command is a tag, a space and a name")
+		return c, false, s.bad(line, `expected "tag command"`)
 	}
 	s.tag = tag
 	if !slices.Contains(commands, verb) {

@@ -88,6 +88,7 @@ type Conn struct {
 	silent   bool        // nothing more is sent: it would not be understood
 
 	lines, octets int      // read so far
+	started       bool     // a line was read since the connection or its TLS began
 	hidden        []string // what is not told of what the peer says
 
 	mu          sync.Mutex // for both below, as Interrupt may come at any time
@@ -146,8 +147,9 @@ func (c *Conn) ReadLine() (string, error) {
 	if err := c.await(); err != nil {
 		return "", err
 	}
-	if c.lines == 0 && !c.Secure() {
-		if first, err := c.in.Peek(1); err == nil && first[0] == recordHandshake {
+	first := !c.started
+	if first && !c.Secure() {
+		if b, err := c.in.Peek(1); err == nil && b[0] == recordHandshake {
 			if c.OffersTLS() {
 				return "", ErrTLSEarly
 			}
@@ -172,8 +174,9 @@ func (c *Conn) ReadLine() (string, error) {
 	if c.lines++; c.lines > MaxLines || c.octets > MaxOctets {
 		return "", ErrTooMuch
 	}
+	c.started = true
 	text, ok := strings.CutSuffix(string(line), "\r\n")
-	if c.lines == 1 && isHTTP(text) {
+	if first && isHTTP(text) {
 		return "", ErrHTTP
 	}
 	if !ok {

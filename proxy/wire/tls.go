@@ -97,6 +97,7 @@ func (c *Conn) StartTLS(config *tls.Config) error {
 func (c *Conn) enter(t *tls.Conn) {
 	c.conn = t
 	c.in.Reset(t)
+	c.started = false // a browser's request may be the first line inside TLS only
 	s := t.ConnectionState()
 	c.trace(false, fmt.Sprintf("(%s begins, with %s, for %q)", tls.VersionName(s.Version), tls.CipherSuiteName(s.CipherSuite), s.ServerName))
 }
