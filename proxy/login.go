@@ -25,6 +25,7 @@ func (s *session) logIn(ctx context.Context, c sasl.Credentials) (k *link, welco
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	s.record.authenticated = true
 	name := login.Account.Name()
 	upstream := login.Account.Upstream(s.l.Protocol)
 	if upstream == nil {

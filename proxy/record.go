@@ -34,12 +34,13 @@ type record struct {
 
 // A lastAttempt is what is told of how a client last tried to log in.
 type lastAttempt struct {
-	user         string // the client said that it is
-	ownToken     bool   // and had an access token
-	account      string // which its password opened, or would have
-	login        string // the label of which of the account's
-	upstream     string
-	upstreamUser string // who the account is there, unless its name says so
+	user          string // the client said that it is
+	ownToken      bool   // and had an access token
+	account       string // which its password opened, or would have
+	login         string // the label of which of the account's
+	authenticated bool   // the password was that of account
+	upstream      string
+	upstreamUser  string // who the account is there, unless its name says so
 }
 
 // sent counts n octets relayed to the upstream.
@@ -90,7 +91,7 @@ func (r *record) attrs(err error) []slog.Attr {
 		text("account", r.account)
 		text("login", r.login)
 	} else {
-		text("user", truncate(oneLine(r.user), 100))
+		text("user", r.userText())
 	}
 	if r.ownToken {
 		attrs = append(attrs, slog.Bool("own_token", true))
@@ -116,6 +117,9 @@ func (r *record) attrs(err error) []slog.Attr {
 		slog.Int64("down", r.down.Load()),
 		slog.Float64("seconds", seconds(time.Since(r.start))))
 }
+
+// userText is the name that the client gave, for reading.
+func (r *record) userText() string { return truncate(oneLine(r.user), 100) }
 
 // addrOf is the IP address of a, or not valid if it has none.
 func addrOf(a net.Addr) netip.Addr {

@@ -131,6 +131,7 @@ type Server struct {
 	refusals refusals
 	counts   counts
 	queue    queue
+	repeats  repeats
 	ids      atomic.Int64
 }
 
@@ -163,6 +164,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, l *Listener) error 
 	})
 	defer time.AfterFunc(s.Limits.Drain, end).Stop()
 	sessions.Wait()
+	s.repeats.flush(s.Log)
 	return err
 }
 
@@ -207,9 +209,7 @@ func (s *Server) serve(stopping, life context.Context, c net.Conn, l *Listener) 
 	err := guard(func() error { return x.run(life) })
 	x.record.tls = x.client.TLS()
 	s.Metrics.end(x.record, err)
-	if r := x.record.result(err); s.Log.Enabled(life, r.level()) {
-		s.Log.LogAttrs(life, r.level(), "session", x.record.attrs(err)...)
-	}
+	x.log(err)
 }
 
 // guard runs f, and makes an error of a panic in it: that ends its session alone.

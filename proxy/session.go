@@ -212,6 +212,29 @@ func (s *session) attend(ctx context.Context, d time.Duration) (_ context.Contex
 	return ctx, func() { unwatch(); cancel() }
 }
 
+// log logs the one line of the session, or has it summed up with others of its
+// kind.
+func (s *session) log(err error) {
+	result := s.record.result(err)
+	if !s.Log.Enabled(context.Background(), result.level()) {
+		return
+	}
+	if err != nil && result.level() > slog.LevelDebug && !s.repeats.admit(s.failureKind(result), err, s.Log) {
+		return
+	}
+	s.Log.LogAttrs(context.Background(), result.level(), "session", s.record.attrs(err)...)
+}
+
+func (s *session) failureKind(result Result) failureKind {
+	k := failureKind{protocol: s.l.Protocol, result: result, user: s.record.userText()}
+	if k.account = s.record.authenticated; k.account {
+		k.user = s.record.account
+	} else {
+		k.client = s.host()
+	}
+	return k
+}
+
 // tracer returns what traces the dialogue with peer, or nil if nobody wants it.
 func (s *session) tracer(peer string) func(sent bool, line string) {
 	if !s.Log.Enabled(context.Background(), slog.LevelDebug) {

@@ -1,0 +1,109 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// junk runs n sessions at once whose clients send text and leave.
+func junk(s *Server, n int, text func(i int) string) {
+	var sessions sync.WaitGroup
+	for i := range n {
+		a, b := net.Pipe()
+		sessions.Go(func() {
+			s.serve(context.Background(), context.Background(), b, &Listener{Protocol: "imap"})
+			a.Close()
+		})
+		go io.Copy(io.Discard, a)
+		go io.WriteString(a, text(i))
+	}
+	sessions.Wait()
+}
+
+func lines(log *bytes.Buffer) int { return strings.Count(log.String(), "\n") }
+
+// A client that connects thousands of times has a few lines in the log, and one
+// for the rest. Lines of other results, hosts and accounts are not lost for it.
+func TestRepeatsAreSummedUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		account := &scriptedAccount{password: "s3cret", upstream: &Upstream{}, fails: Fail(NeedsAuthorization, errors.New("scripted"))}
+		s, log := newTestServer(account)
+		junk(s, 4004, func(int) string { return "GET / HTTP/1.1\r\n" })
+		if n := lines(log); n != maxRepeats {
+			t.Errorf("%d lines for 4004 requests", n)
+		}
+		log.Reset()
+		junk(s, 1, func(int) string { return "a LOGIN joe@example.com wrong\r\nb LOGOUT\r\n" })
+		junk(s, 1, func(int) string { return "a LOGIN joe@example.com s3cret\r\nb LOGOUT\r\n" })
+		for _, want := range []string{"result=bad_credentials", "result=needs_authorization"} {
+			if !strings.Contains(log.String(), want) {
+				t.Errorf("no %s in\n%s", want, log)
+			}
+		}
+		log.Reset()
+		time.Sleep(repeatWindow)
+		synctest.Wait()
+		want := `level=WARN msg="sessions summed up" protocol=imap result=violation client="this machine" why="HTTP on a port for mail" sessions=3994 seconds=60` + "\n"
+		if _, line, _ := strings.Cut(log.String(), " "); line != want {
+			t.Errorf("got %s\nwant %s", line, want)
+		}
+
+		// The next window begins anew.
+		log.Reset()
+		junk(s, 1, func(int) string { return "GET / HTTP/1.1\r\n" })
+		time.Sleep(repeatWindow)
+		synctest.Wait()
+		if n := lines(log); n != 1 || !strings.Contains(log.String(), "msg=session ") {
+			t.Error(log)
+		}
+	})
+}
+
+// Names that a client makes up do not make lines.
+func TestRepeatsOfManyNames(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, log := newTestServer(&scriptedAccount{})
+		junk(s, 1000, func(i int) string { return fmt.Sprintf("a LOGIN user%d x\r\nb LOGOUT\r\n", i) })
+		time.Sleep(repeatWindow)
+		synctest.Wait()
+		if n := lines(log); n != maxHostLines+1 || !strings.Contains(log.String(), "sessions=950") {
+			t.Errorf("%d lines:\n%s", n, log)
+		}
+	})
+}
+
+// Neither do hosts: what is kept and what is logged is bounded.
+func TestRepeatsOfManyHosts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, log := newTestServer(nil)
+		err := Fail(TLSFailed, errors.New("scripted"))
+		kind := func(i int) failureKind {
+			return failureKind{protocol: "imap", result: TLSFailed, client: fmt.Sprint("address ", i)}
+		}
+		admitted := 0
+		for i := range 10000 {
+			if s.repeats.admit(kind(i), err, s.Log) {
+				admitted++
+			}
+		}
+		if admitted != maxAllLines || len(s.repeats.kinds) != maxAllLines+1 {
+			t.Errorf("%d lines, %d kinds", admitted, len(s.repeats.kinds))
+		}
+		if !s.repeats.admit(failureKind{result: UpstreamDown, user: "joe", account: true}, err, s.Log) {
+			t.Error("the line of an account is lost")
+		}
+		s.repeats.flush(s.Log)
+		if n := lines(log); n != 1 || !strings.Contains(log.String(), `client="several hosts"`) || !strings.Contains(log.String(), "sessions=9500") {
+			t.Error(log)
+		}
+	})
+}
