@@ -119,11 +119,14 @@ func checkMailbox(name string) error {
 // errDivider is a name that would be taken apart when a client gives it.
 var errDivider = errors.New(`must not hold a \ or *, behind which a client names a shared mailbox`)
 
-// sharedMailboxes reads those that a client may name with its user name. One *
-// is for all. The provider may be nil.
+// sharedMailboxes reads the mailboxes that a client may name behind its user
+// name. "*" alone allows any mailbox that the token opens. p may be nil.
 func (t *table) sharedMailboxes(p *Provider) []string {
 	names := t.texts("shared_mailboxes", nil)
 	if slices.Equal(names, []string{"*"}) {
+		if p != nil && p.opensAny() {
+			t.fault("shared_mailboxes", `"*" is refused with the flow %q of the provider %q: its tokens open every mailbox, so clients of this account could open the mailboxes of all other accounts; list the mailboxes instead, shared_mailboxes = ["info@example.com"]`, p.Flow, p.Name)
+		}
 		return names
 	}
 	for i, name := range names {

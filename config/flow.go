@@ -88,6 +88,14 @@ func flowNamed(name string) *flow {
 	return &flows[i]
 }
 
+// opensAny reports whether the provider's tokens open more mailboxes than that of
+// the account they are for, whatever rights a person has. A command that is told
+// the mailbox prints tokens for that one.
+func (p *Provider) opensAny() bool {
+	f := flowNamed(p.Flow)
+	return f != nil && f.patterns && !namesMailbox(p.TokenCommand)
+}
+
 // flowNames returns the names of the flows for which is holds.
 func flowNames(is func(*flow) bool) []string {
 	var names []string
