@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/xoauthd/xoauthd/internal/text"
 )
 
 // accounts reads the accounts, of which a pattern makes one for each of its
@@ -156,7 +158,7 @@ func (t *table) providerName(providers map[string]*Provider) string {
 		return name
 	}
 	names := slices.Sorted(maps.Keys(providers))
-	switch near := nearest(name, names); {
+	switch near := text.Nearest(name, names); {
 	case near != "":
 		t.fault("provider", "there is no provider %q; did you mean %q?", name, near)
 	case len(names) > 0:

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+
+	"github.com/xoauthd/xoauthd/internal/text"
 )
 
 // A flow is a way to get access tokens, or to do without them. Its fields say
@@ -141,7 +143,7 @@ func (t *table) flow(preset string) *flow {
 
 func (t *table) unknownFlow(name string) {
 	names := flowNames(func(*flow) bool { return true })
-	if near := nearest(name, names); near != "" {
+	if near := text.Nearest(name, names); near != "" {
 		t.fault("flow", "there is no flow %q; did you mean %q?", name, near)
 		return
 	}

@@ -12,6 +12,8 @@ import (
 	"unicode"
 
 	"github.com/BurntSushi/toml"
+
+	"github.com/xoauthd/xoauthd/internal/text"
 )
 
 // A table is one table of the file while it is read. Each key is asked for
@@ -72,7 +74,7 @@ func (t *table) done() {
 
 // meant guesses what was meant by an unknown key.
 func (t *table) meant(key string) string {
-	if near := nearest(key, t.asked); near != "" {
+	if near := text.Nearest(key, t.asked); near != "" {
 		return fmt.Sprintf("; did you mean %q?", near)
 	}
 	_, isTable := t.values[key].(map[string]any)
@@ -160,7 +162,7 @@ func suggest(key, s string, words []string) string {
 	if key == "tls" && (s == "ssl" || s == "tls") {
 		return `; for TLS from the first byte write "implicit"`
 	}
-	if near := nearest(s, words); near != "" {
+	if near := text.Nearest(s, words); near != "" {
 		return fmt.Sprintf("; did you mean %q?", near)
 	}
 	return ""

@@ -9,7 +9,6 @@ import (
 	"net"
 	"os"
 	"os/user"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -22,6 +21,7 @@ import (
 	"github.com/xoauthd/xoauthd/cmd/internal/control"
 	"github.com/xoauthd/xoauthd/cmd/internal/daemon"
 	"github.com/xoauthd/xoauthd/config"
+	"github.com/xoauthd/xoauthd/internal/text"
 )
 
 // errInterrupted is of a person who pressed Ctrl-C.
@@ -126,20 +126,9 @@ func asOwner(cmd *cobra.Command, dir string) string {
 	})
 	words = append(words, cmd.Flags().Args()...)
 	for i, w := range words {
-		words[i] = quote(w)
+		words[i] = text.ShellWord(w)
 	}
 	return strings.Join(words, " ")
-}
-
-// plainWord is one that a shell takes as it is.
-var plainWord = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
-
-// quote is word as a shell has to be given it.
-func quote(word string) string {
-	if plainWord.MatchString(word) {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
 func userName(uid string) string {

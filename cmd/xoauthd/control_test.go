@@ -19,6 +19,7 @@ import (
 	"github.com/xoauthd/xoauthd/internal/ca"
 	"github.com/xoauthd/xoauthd/internal/idp"
 	"github.com/xoauthd/xoauthd/internal/mailhost"
+	"github.com/xoauthd/xoauthd/internal/text"
 )
 
 const (
@@ -169,7 +170,7 @@ func TestAsOwner(t *testing.T) {
 	if got := asOwner(cmd, filepath.Join(t.TempDir(), "none")); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	if got := quote(userName("4000000000")); got != "'#4000000000'" {
+	if got := text.ShellWord(userName("4000000000")); got != "'#4000000000'" {
 		t.Errorf("a user without a name: %s", got)
 	}
 }

@@ -7,12 +7,16 @@ import (
 	"strings"
 
 	"github.com/xoauthd/xoauthd/config"
+	"github.com/xoauthd/xoauthd/internal/text"
 )
 
-// mostNamed is how many accounts a message names, at most.
-const mostNamed = 10
+// Bounds of the accounts that a message names.
+const (
+	maxNear  = 5  // those that are most similar to a name
+	maxNamed = 10 // the mailboxes of a pattern
+)
 
-// find returns the account of that name, without regard to case.
+// find returns the account called name. Names are compared without case.
 func find(c *config.Config, name string) (*config.Account, error) {
 	names := slices.Sorted(maps.Keys(c.Accounts))
 	for _, n := range names {
@@ -23,13 +27,11 @@ func find(c *config.Config, name string) (*config.Account, error) {
 	if err := ofPattern(c, names, name); err != nil {
 		return nil, err
 	}
-	if len(names) <= mostNamed {
-		return nil, fmt.Errorf("no account %q in %s; there are: %s", name, c.File, strings.Join(names, ", "))
+	near := strings.Join(text.NearestFew(strings.ToLower(name), names, maxNear), ", ")
+	if len(names) <= maxNear {
+		return nil, fmt.Errorf("no account %q in %s; the accounts are %s", name, c.File, near)
 	}
-	i, _ := slices.BinarySearch(names, name)
-	i = min(max(i-mostNamed/2, 0), len(names)-mostNamed)
-	return nil, fmt.Errorf("no account %q in %s; there are %d, of which these are next to it: %s",
-		name, c.File, len(names), strings.Join(names[i:i+mostNamed], ", "))
+	return nil, fmt.Errorf("no account %q in %s; the most similar of its %d accounts are %s", name, c.File, len(names), near)
 }
 
 // ofPattern is what to say of a name that is a pattern of the configuration, or
@@ -51,8 +53,8 @@ func ofPattern(c *config.Config, names []string, name string) error {
 		return fmt.Errorf("%s is there, but neither its password_file nor its mailboxes name %s", pattern, name)
 	}
 	more := ""
-	if n := len(mailboxes) - mostNamed; n > 0 {
-		mailboxes, more = mailboxes[:mostNamed], fmt.Sprintf(", and %d more", n)
+	if n := len(mailboxes) - maxNamed; n > 0 {
+		mailboxes, more = mailboxes[:maxNamed], fmt.Sprintf(", and %d more", n)
 	}
 	return fmt.Errorf("%s is a pattern; name one of its mailboxes: %s%s", pattern, strings.Join(mailboxes, ", "), more)
 }

@@ -18,10 +18,20 @@ func TestFind(t *testing.T) {
 	if a, err := find(c, "USER007@example.com"); err != nil || a.Name != "user007@example.com" {
 		t.Errorf("%v, %v", a, err)
 	}
-	for name, near := range map[string]string{"user7@example.com": "user299@", "a@example.com": "user000@", "user155x@example.com": "user155@"} {
-		if _, err := find(c, name); err == nil || !strings.Contains(err.Error(), near) || len(err.Error()) > 350 {
-			t.Errorf("%s: %v", name, err)
+	c.Accounts["zoe@example.org"] = &config.Account{Name: "zoe@example.org"}
+	for name, want := range map[string]string{
+		"zeo@example.org":     `no account "zeo@example.org" in ; the most similar of its 301 accounts are zoe@example.org, `,
+		"ZOE@example.com":     "are zoe@example.org, ",
+		"users07@example.com": "are user007@example.com, ",
+		"billing":             "the most similar of its 301 accounts are ",
+	} {
+		if _, err := find(c, name); err == nil || !strings.Contains(err.Error(), want) || len(err.Error()) > 200 {
+			t.Errorf("%s: %v, want %s", name, err, want)
 		}
+	}
+	few := &config.Config{Accounts: map[string]*config.Account{"alice@example.com": {}, "bob@example.com": {}}}
+	if _, err := find(few, "x"); err == nil || !strings.HasSuffix(err.Error(), "the accounts are bob@example.com, alice@example.com") {
+		t.Error(err)
 	}
 }
 

@@ -1,0 +1,58 @@
+package text
+
+import (
+	"os/exec"
+	"slices"
+	"testing"
+)
+
+func TestNearest(t *testing.T) {
+	words := []string{"imap", "smtp", "pop3", "starttls", "tls"}
+	for _, row := range []struct{ s, want string }{
+		{"imap", "imap"},
+		{"impa", "imap"},
+		{"startls", "starttls"},
+		{"tsl", "tls"},
+		{"nntp", ""}, // two of four letters differ
+		{"gopher", ""},
+		{"", ""},
+	} {
+		if got := Nearest(row.s, words); got != row.want {
+			t.Errorf("Nearest(%q) = %q, want %q", row.s, got, row.want)
+		}
+	}
+}
+
+func TestNearestFew(t *testing.T) {
+	words := []string{"alice@example.com", "bob@example.com", "carol@example.com", "alice@example.org"}
+	for _, row := range []struct {
+		s    string
+		n    int
+		want []string
+	}{
+		{"alcie@example.com", 1, []string{"alice@example.com"}},
+		{"bob@example.net", 1, []string{"bob@example.com"}},
+		{"x", 10, []string{"bob@example.com", "alice@example.com", "carol@example.com", "alice@example.org"}},
+		{"x", 0, []string{}},
+	} {
+		if got := NearestFew(row.s, words, row.n); !slices.Equal(got, row.want) {
+			t.Errorf("NearestFew(%q, %d) = %q, want %q", row.s, row.n, got, row.want)
+		}
+	}
+	if words[0] != "alice@example.com" {
+		t.Error("the argument was sorted")
+	}
+}
+
+// TestShellWord asks a real shell.
+func TestShellWord(t *testing.T) {
+	for _, word := range []string{"a", "/etc/xoauthd/x.toml", "a b", "it's", "$(id)", "", "#x", "~", "a\nb", "ü"} {
+		out, err := exec.Command("sh", "-c", "printf %s "+ShellWord(word)).Output()
+		if err != nil || string(out) != word {
+			t.Errorf("%q: the shell makes %q of %s: %v", word, out, ShellWord(word), err)
+		}
+	}
+	if got := ShellWord("alice@example.com"); got != "alice@example.com" {
+		t.Errorf("needless quotes: %s", got)
+	}
+}
