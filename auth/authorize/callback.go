@@ -37,6 +37,10 @@ func (e *endpoint) paste(w http.ResponseWriter, r *http.Request) {
 // for any if that is nil. It answers with a redirect to the result's page: the code
 // must neither be used again when the person reloads, nor stay in the address bar.
 func (e *endpoint) follow(w http.ResponseWriter, r *http.Request, q url.Values, only *account) {
+	if name := repeated(q); name != "" {
+		e.message(w, http.StatusBadRequest, repeatedParameter(name, e.base+"/"))
+		return
+	}
 	t, err := e.attempts.take(q.Get("state"), r, only)
 	switch {
 	case errors.Is(err, errOtherBrowser):
@@ -61,6 +65,22 @@ func (e *endpoint) follow(w http.ResponseWriter, r *http.Request, q url.Values, 
 	e.attempts.finish(t, o)
 	o.Log(r.Context(), e.log, client(r)...)
 	e.toResult(w, r, t)
+}
+
+// responseParameters are the parameters of an authorization response that xoauthd
+// reads: RFC 6749 sections 4.1.2 and 4.1.2.1, RFC 9207 section 2.
+var responseParameters = []string{"state", "code", "iss", "error", "error_description"}
+
+// repeated returns the first of responseParameters that q has more than once, or
+// "". Such a response is invalid (RFC 6749 section 3.1): which value counts would
+// depend on the reader.
+func repeated(q url.Values) string {
+	for _, name := range responseParameters {
+		if len(q[name]) > 1 {
+			return name
+		}
+	}
+	return ""
 }
 
 // toResult sends the browser to the page that tells what comes of t.

@@ -168,6 +168,10 @@ func TestCallbackNotFollowed(t *testing.T) {
 			v.cookie = v.begin("joe@example.com").cookie
 			return code(v.back("code=1"))
 		}, 403, "not the browser it began in"},
+		{"state repeated", func(v *visit) (int, string) { return code(v.back("code=1&state=" + v.state)) }, 400, "not valid"},
+		{"code repeated", func(v *visit) (int, string) { return code(v.back("code=1&code=1")) }, 400, "“code” more than once"},
+		{"iss repeated", func(v *visit) (int, string) { return code(v.back("code=1&iss=a&iss=a")) }, 400, "“iss” more than once"},
+		{"error repeated", func(v *visit) (int, string) { return code(v.back("error=PHISH&error=PHISH")) }, 400, "“error” more than once"},
 		{"only looked at", func(v *visit) (int, string) {
 			return code(v.do("HEAD", home+"/callback?code=1&state="+v.state, "Cookie", v.cookie))
 		}, 200, ""},

@@ -70,7 +70,7 @@ func TestDevice(t *testing.T) {
 		time.Sleep(5 * time.Minute)
 		wants(t, v.page(), `<p class="usercode"><code>WDJB-MJHT</code></p>`, "Open <code>https://provider.example/device</code>",
 			`href="https://provider.example/device?user_code=WDJB-MJHT" target="_blank" rel="noopener noreferrer"`,
-			"in 10 minutes", `http-equiv="refresh" content="5"`)
+			"valid until", "(10 minutes left)", `http-equiv="refresh" content="5"`)
 		if w := s.do("GET", home+v.result); w.Code != http.StatusNotFound {
 			t.Errorf("another browser sees the code: %d", w.Code)
 		}

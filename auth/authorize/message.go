@@ -95,6 +95,14 @@ func notAnAnswer(a *account) message {
 	}
 }
 
+func repeatedParameter(name, index string) message {
+	return message{
+		Title: "This answer is not valid",
+		Text:  "The address has the parameter “" + name + "” more than once, so it is not clear which value counts. Nothing was done. Begin again.",
+		Link:  "Choose the account", To: index,
+	}
+}
+
 func usedBefore(result string) message {
 	return message{
 		Title: "Already done",

@@ -26,6 +26,9 @@ func TestPaste(t *testing.T) {
 			return v.paste("http://localhost/?code=" + strings.Repeat("c0de", maxBody) + "&state=" + v.state)
 		}, 400, "That is not the address"},
 		{"another state", func(v *visit) *httptest.ResponseRecorder { return v.paste("?code=c0de&state=x") }, 400, "not expected"},
+		{"a parameter that is repeated", func(v *visit) *httptest.ResponseRecorder {
+			return v.paste("http://localhost/?code=c0de&code=c0de&state=" + v.state)
+		}, 400, "“code” more than once"},
 		{"another browser", func(v *visit) *httptest.ResponseRecorder {
 			v.cookie = ""
 			return v.paste("?code=c0de&state=" + v.state)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"net/url"
 	"strings"
 	"sync/atomic"
@@ -46,6 +47,8 @@ func (t *Attempt) Finish(ctx context.Context, pasted string) (Outcome, error) {
 	switch {
 	case err != nil:
 		return Outcome{}, err
+	case repeated(q) != "":
+		return Outcome{}, fmt.Errorf("this address has the parameter %q more than once: open the link again, and bring the address that the browser ends on then", repeated(q))
 	case q.Get("state") != t.state:
 		return Outcome{}, errors.New("this address belongs to another authorization: open the link that was given for this one, and bring the address that the browser ends on then")
 	case !t.used.CompareAndSwap(false, true):

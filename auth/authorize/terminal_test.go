@@ -44,6 +44,9 @@ func TestAnswerIn(t *testing.T) {
 		{"the provider's own page", "https://provider.example/authorize?state=STATE&client_id=x", ""},
 		{"a code alone", "c0de", ""},
 		{"no state", "http://localhost/?code=c0de", ""},
+		{"a code that is repeated", "http://localhost/?code=c0de&code=c0de2&state=STATE", ""},
+		{"a state that is repeated", "http://localhost/?code=c0de&state=STATE&state=STATE", ""},
+		{"an issuer that is repeated", "http://localhost/?code=c0de&state=STATE&iss=a&iss=b", ""},
 		{"not escaped as it should be", "http://localhost/?code=c0de&state=%zz", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -115,7 +115,10 @@ type deviceView struct {
 }
 
 func deviceViewOf(d *auth.Device) deviceView {
-	return deviceView{d.UserCode, d.URI, cmp.Or(d.Complete, d.URI), momentOf(d.Expiry, time.Now())}
+	now := time.Now()
+	until := momentOf(d.Expiry, now)
+	until.Ago = TimeLeft(d.Expiry, now)
+	return deviceView{d.UserCode, d.URI, cmp.Or(d.Complete, d.URI), until}
 }
 
 // render answers with a page.

@@ -174,20 +174,40 @@ func mailboxWords(n, all, section int) string {
 // ago tells how far t is from now, in one unit.
 func ago(t, now time.Time) string {
 	d := t.Sub(now.Round(0)) // wall clock: the monotonic one stands still in suspend
-	form := "in %s"
-	if d < 0 {
-		form, d = "%s ago", -d
+	switch {
+	case d >= time.Minute:
+		return "in " + span(d)
+	case d > 0:
+		return "in less than a minute"
+	case d > -time.Minute:
+		return "just now"
 	}
+	return span(-d) + " ago"
+}
+
+// TimeLeft tells how long something lasts that ends at t: "14 minutes left". It
+// never tells more than there is.
+func TimeLeft(t, now time.Time) string {
+	d := t.Sub(now.Round(0))
+	switch {
+	case d <= 0:
+		return "expired"
+	case d < time.Minute:
+		return "less than a minute left"
+	}
+	return span(d) + " left"
+}
+
+// span is d, which is a minute or more, in one unit, rounded down.
+func span(d time.Duration) string {
 	const day = 24 * time.Hour
 	switch {
-	case d < time.Minute:
-		return "just now"
 	case d < 2*time.Hour:
-		return fmt.Sprintf(form, plural(int(d/time.Minute), "minute"))
+		return plural(int(d/time.Minute), "minute")
 	case d < 2*day:
-		return fmt.Sprintf(form, plural(int(d/time.Hour), "hour"))
+		return plural(int(d/time.Hour), "hour")
 	}
-	return fmt.Sprintf(form, plural(int(d/day), "day"))
+	return plural(int(d/day), "day")
 }
 
 func plural(n int, unit string) string {

@@ -129,9 +129,28 @@ func TestAgo(t *testing.T) {
 		90 * time.Minute:  "in 90 minutes",
 		-2 * time.Hour:    "2 hours ago",
 		47 * time.Hour:    "in 47 hours",
+		time.Minute:       "in 1 minute",
+		59 * time.Second:  "in less than a minute",
 		-48 * time.Hour:   "2 days ago",
 	} {
 		if got := ago(now.Add(d), now); got != want {
+			t.Errorf("%v: %q, want %q", d, got, want)
+		}
+	}
+}
+
+func TestTimeLeft(t *testing.T) {
+	now := time.Now()
+	for d, want := range map[time.Duration]string{
+		-time.Second:      "expired",
+		0:                 "expired",
+		time.Second:       "less than a minute left",
+		time.Minute:       "1 minute left",
+		119 * time.Second: "1 minute left",
+		15 * time.Minute:  "15 minutes left",
+		3 * time.Hour:     "3 hours left",
+	} {
+		if got := TimeLeft(now.Add(d), now); got != want {
 			t.Errorf("%v: %q, want %q", d, got, want)
 		}
 	}

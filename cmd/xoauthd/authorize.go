@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/xoauthd/xoauthd/auth/authorize"
 	"github.com/xoauthd/xoauthd/cmd/internal/control"
 	"github.com/xoauthd/xoauthd/cmd/internal/daemon"
 	"github.com/xoauthd/xoauthd/config"
@@ -38,6 +39,9 @@ anywhere, and need not reach this machine.`,
 			account, err := find(c, args[0])
 			if err != nil {
 				return err
+			}
+			if !account.Enabled {
+				return daemon.Disabled(account)
 			}
 			if inTerminal || c.Web == nil || c.Providers[account.Provider].Flow != "authorization_code" {
 				return authorizeHere(cmd, c, account)
@@ -115,8 +119,8 @@ Enter there the code
 
 %s
 
-which is good until %s. This waits for it; Ctrl-C gives up.
-`, t.person, cmp.Or(d.Complete, d.URL), d.Code, d.Expiry.Local().Format("15:04"))
+which is valid until %s (%s). This command waits for it; Ctrl-C ends it.
+`, t.person, cmp.Or(d.Complete, d.URL), d.Code, d.Expiry.Local().Format("15:04 MST"), authorize.TimeLeft(d.Expiry, time.Now()))
 	return err
 }
 

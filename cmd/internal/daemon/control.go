@@ -9,6 +9,7 @@ import (
 
 	"github.com/xoauthd/xoauthd/auth"
 	"github.com/xoauthd/xoauthd/cmd/internal/control"
+	"github.com/xoauthd/xoauthd/config"
 )
 
 // The commands that a daemon carries out, each with what it tells.
@@ -98,7 +99,15 @@ func (k *controller) attended(name string) (*page, error) {
 		err = fmt.Errorf("nobody has to authorize %s: the flow of provider %s, %s, needs no person. \"xoauthd check %[1]s\" tries it",
 			p.Name(), p.provider.Name, p.Flow())
 	}
+	if err == nil && !p.config.Enabled {
+		err = Disabled(p.config)
+	}
 	return p, err
+}
+
+// Disabled is the error for a disabled account that somebody wants to authorize.
+func Disabled(a *config.Account) error {
+	return fmt.Errorf("account %q is disabled and cannot be authorized: remove enabled = false from the configuration and restart xoauthd", a.Name)
 }
 
 // finishing returns the context of a request to the provider that is to come to

@@ -57,6 +57,8 @@ func TestCommands(t *testing.T) {
 		{CommandAuthorize, "bob@example.com", `nobody has to authorize bob@example.com`},
 		{CommandAuthorize, "alice@example.com", "provider one has no redirect_url"},
 		{CommandImport, "bob@example.com", `"xoauthd check bob@example.com" tries it`},
+		{CommandAuthorize, "off@example.com", `account "off@example.com" is disabled and cannot be authorized`},
+		{CommandImport, "off@example.com", `account "off@example.com" is disabled`},
 		{CommandRevoke, "nobody@example.com", "restart it"},
 		{CommandForget, "nobody@example.com", "restart it"},
 	} {
