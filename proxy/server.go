@@ -196,7 +196,8 @@ func (s *Server) accept(ctx context.Context, ln net.Listener, serve func(net.Con
 }
 
 // serve runs one session until it ends, or life is done. When stopping is done
-// it is to come to an end. All that is logged or counted of it is so here.
+// it is to come to an end. All that is logged or counted of it is so here, after
+// the connection is closed: a slow log must not hold descriptors.
 func (s *Server) serve(stopping, life context.Context, c net.Conn, l *Listener) {
 	defer c.Close()
 	defer closeWith(life, c)()
@@ -207,6 +208,7 @@ func (s *Server) serve(stopping, life context.Context, c net.Conn, l *Listener) 
 	x.client.Trace = x.tracer("client")
 	x.client.SetEnd(x.record.start.Add(s.Limits.LogIn))
 	err := guard(func() error { return x.run(life) })
+	c.Close()
 	x.record.tls = x.client.TLS()
 	s.Metrics.end(x.record, err)
 	x.log(err)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"runtime"
@@ -230,4 +231,35 @@ func TestDialsEarly(t *testing.T) {
 			t.Errorf("%q: dialled: %v", from, got)
 		}
 	}
+}
+
+// A blockedHandler is a log whose reader has stopped reading.
+type blockedHandler struct {
+	slog.Handler
+	until chan struct{}
+}
+
+func (h blockedHandler) Handle(context.Context, slog.Record) error { <-h.until; return nil }
+
+// TestClosesBeforeLogging checks that a session whose line cannot be logged holds
+// no descriptor and no place.
+func TestClosesBeforeLogging(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, log := newTestServer(&scriptedAccount{})
+		until := make(chan struct{})
+		s.Log = slog.New(blockedHandler{slog.NewTextHandler(log, nil), until})
+		a, b := net.Pipe()
+		var session sync.WaitGroup
+		session.Go(func() { s.serve(t.Context(), t.Context(), b, &Listener{Protocol: "imap"}) })
+		go io.WriteString(a, "GET / HTTP/1.1\r\n")
+		a.SetDeadline(time.Now().Add(time.Minute))
+		if _, err := io.ReadAll(a); err != nil {
+			t.Errorf("the connection is open: %v", err)
+		}
+		if s.counts.sessions != 0 {
+			t.Error("the session is counted")
+		}
+		close(until)
+		session.Wait()
+	})
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -54,12 +55,26 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		fmt.Fprintf(stderr, "xoauthd: %v\nTry \"xoauthd --help\".\n", err)
 		return exitUsage
 	}
-	daemon.Say(stderr, slog.LevelError, "xoauthd: "+err.Error())
+	within(time.Second, func() { daemon.Say(stderr, slog.LevelError, "xoauthd: "+err.Error()) })
 	var faults config.Faults
 	if errors.As(err, &faults) {
 		return exitConfig
 	}
 	return exitFailed
+}
+
+// within runs f and waits for it, but no longer than d: standard error may be a
+// pipe that nobody reads, and the program has to end all the same.
+func within(d time.Duration, f func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	select {
+	case <-done:
+	case <-time.After(d):
+	}
 }
 
 // command is the program's command line.

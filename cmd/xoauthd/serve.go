@@ -24,17 +24,20 @@ error. SIGTERM and SIGINT let sessions finish; a second one ends it at once.`,
 		Args: noArguments,
 		RunE: action(func(cmd *cobra.Command, _ []string) error {
 			dumpable := forbidDumps() // before there is a secret to dump
+			catchBrokenPipe()
 			c, err := load(*file)
 			if err != nil {
 				return err
 			}
-			warn(cmd.ErrOrStderr(), c.Warnings)
-			log := daemon.NewLog(c.Log, cmd.ErrOrStderr())
-			d, err := daemon.New(c, log)
+			log := daemon.OpenLog(c.Log, cmd.ErrOrStderr())
+			defer log.Close()
+			warn(log, c.Warnings)
+			d, err := daemon.New(c, log.Logger)
 			if err != nil {
 				return err
 			}
-			defer ignoreHangUp(log)()
+			d.Register(log.Collector())
+			defer ignoreHangUp(log.Logger)()
 			if dumpable != nil {
 				log.Warn("a core dump may hold secrets: set LimitCORE=0, or ulimit -c 0", "why", dumpable.Error())
 			}
@@ -63,6 +66,13 @@ func ignoreHangUp(log *slog.Logger) (stop func()) {
 		signal.Stop(hangUps)
 		close(hangUps)
 	}
+}
+
+// catchBrokenPipe makes a write to a standard error that nobody reads any more an
+// error, which is counted. By default it would be the end of the process. A
+// handler is set rather than SIG_IGN, which a token_command would inherit.
+func catchBrokenPipe() {
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 }
 
 // load reads the configuration.

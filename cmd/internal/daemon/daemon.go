@@ -106,6 +106,9 @@ func (d *Daemon) assemble() error {
 	return d.accounts.fill(d.config, d.store, metrics, d.log)
 }
 
+// Register adds metrics to those that the daemon exports.
+func (d *Daemon) Register(c prometheus.Collector) { d.registry.MustRegister(c) }
+
 // Run serves until ctx is done, and then ends in order: nobody new comes in,
 // sessions drain, tokens that are on their way are saved.
 func (d *Daemon) Run(ctx context.Context) error {

@@ -10,9 +10,9 @@ import (
 	"github.com/xoauthd/xoauthd/systemd"
 )
 
-// NewLog returns the log that the configuration wants. Under journald its lines
-// have no time, since they get one there, but a priority, by which journalctl -p
-// can choose.
+// NewLog returns a logger that writes each line to w at once, in the format that
+// the configuration asks for. Under journald, lines have no time, which journald
+// adds, but a priority, by which journalctl -p selects.
 func NewLog(c config.Log, w io.Writer) *slog.Logger {
 	return newLog(c, w, systemd.UnderJournal())
 }

@@ -1,0 +1,141 @@
+package daemon
+
+import (
+	"bytes"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/xoauthd/xoauthd/config"
+)
+
+const (
+	// maxPending bounds the octets of log lines that wait to be written.
+	maxPending = 1 << 20
+
+	// logFlush bounds how long Close waits for the reader of the log.
+	logFlush = time.Second
+)
+
+// A Log is a logger that never waits for the reader of its output: it queues
+// lines, and a goroutine writes them. It drops lines while the queue is full,
+// counts them, and logs their number as soon as it can write again.
+type Log struct {
+	*slog.Logger
+	w    io.Writer
+	wake chan struct{} // holds a token when there is something to do
+	done chan struct{} // closed when the last line is written
+
+	mu      sync.Mutex
+	pending []byte
+	dropped int // lines, in all
+	told    int // of these, in lines about it
+	closed  bool
+}
+
+// OpenLog returns the log that the configuration asks for. The caller must Close
+// it.
+func OpenLog(c config.Log, w io.Writer) *Log {
+	l := &Log{w: w, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	l.Logger = NewLog(c, l)
+	go l.run()
+	return l
+}
+
+// Write queues whole lines. It never fails and never blocks.
+func (l *Log) Write(lines []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.pending)+len(lines) > maxPending {
+		l.dropped += bytes.Count(lines, newline)
+	} else {
+		l.pending = append(l.pending, lines...)
+	}
+	l.signal()
+	return len(lines), nil
+}
+
+var newline = []byte("\n")
+
+func (l *Log) signal() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Close writes what is queued, but waits no longer than logFlush for that. Later
+// lines are lost.
+func (l *Log) Close() error {
+	l.mu.Lock()
+	l.closed = true
+	l.signal()
+	l.mu.Unlock()
+	select {
+	case <-l.done:
+	case <-time.After(logFlush):
+	}
+	return nil
+}
+
+// run writes queued lines until the log is closed.
+func (l *Log) run() {
+	defer close(l.done)
+	for range l.wake {
+		for {
+			batch, last := l.take()
+			if len(batch) == 0 {
+				if last {
+					return
+				}
+				break
+			}
+			if _, err := l.w.Write(batch); err != nil {
+				l.lost(bytes.Count(batch, newline))
+			} else {
+				l.tell()
+			}
+		}
+	}
+}
+
+// take returns what is queued, and whether nothing will follow.
+func (l *Log) take() (batch []byte, last bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	batch, l.pending = l.pending, nil
+	return batch, l.closed
+}
+
+// lost counts lines that could not be written.
+func (l *Log) lost(lines int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.dropped += lines
+}
+
+// tell logs how many lines were dropped since it was last called.
+func (l *Log) tell() {
+	l.mu.Lock()
+	n := l.dropped - l.told
+	l.told = l.dropped
+	l.mu.Unlock()
+	if n > 0 {
+		l.Error("log lines dropped", "number", n, "reason", "the reader of the log did not keep up")
+	}
+}
+
+// Collector returns the metrics of the log.
+func (l *Log) Collector() prometheus.Collector {
+	return prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "xoauthd_log_lines_dropped_total",
+		Help: "Log lines that were dropped because the reader of the log did not keep up.",
+	}, func() float64 {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return float64(l.dropped)
+	})
+}
