@@ -1,13 +1,12 @@
 package proxy
 
 import (
-	"cmp"
 	"fmt"
 	"net/netip"
-	"os/user"
 	"slices"
-	"strconv"
 	"time"
+
+	"github.com/xoauthd/xoauthd/proxy/peercred"
 )
 
 // How long a client that may begin TLS or not has to do so. One that does not
@@ -76,26 +75,15 @@ func (s *session) throughProxy() error {
 	return nil
 }
 
-// localUser learns which user of this machine has connected.
+// localUser finds out which user of this machine has connected.
 func (s *session) localUser() error {
-	uid, err := peerUser(s.conn)
+	uid, err := s.Peers.UID(s.conn)
 	if err != nil {
 		return Fail(Forbidden, fmt.Errorf("not known to be of local_users: %w", err))
 	}
-	s.record.localUser = userName(uid)
+	s.record.localUser = peercred.UserName(uid)
 	if !slices.Contains(s.l.LocalUsers, uid) {
 		return Fail(Forbidden, fmt.Errorf("%s is not one of local_users", s.record.localUser))
 	}
 	return nil
-}
-
-// userName is the name of a user of this machine or, if there is none, the
-// number.
-func userName(uid uint32) string {
-	number := strconv.FormatUint(uint64(uid), 10)
-	u, err := user.LookupId(number)
-	if err != nil {
-		return number
-	}
-	return cmp.Or(u.Username, number)
 }

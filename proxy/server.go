@@ -18,6 +18,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/xoauthd/xoauthd/proxy/peercred"
 	"github.com/xoauthd/xoauthd/proxy/sasl"
 	"github.com/xoauthd/xoauthd/proxy/wire"
 )
@@ -126,6 +127,10 @@ type Server struct {
 
 	// Dial connects to an upstream that has no Dial of its own; nil is a net.Dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+	// Peers finds the users of connections within this machine. Others may use it,
+	// too.
+	Peers peercred.Finder
 
 	memory   memory
 	refusals refusals

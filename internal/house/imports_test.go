@@ -45,11 +45,12 @@ var points = []string{"config", "auth", "proxy", "systemd"}
 // What the parts of proxy may import of the project: a dialogue knows no other
 // dialogue, and what all of them stand on knows none.
 var parts = map[string][]string{
-	"proxy/imap": {"proxy/sasl", "proxy/wire"},
-	"proxy/smtp": {"proxy/sasl", "proxy/wire"},
-	"proxy/pop3": {"proxy/sasl", "proxy/wire"},
-	"proxy/sasl": {},
-	"proxy/wire": {},
+	"proxy/imap":     {"proxy/sasl", "proxy/wire"},
+	"proxy/smtp":     {"proxy/sasl", "proxy/wire"},
+	"proxy/pop3":     {"proxy/sasl", "proxy/wire"},
+	"proxy/peercred": {},
+	"proxy/sasl":     {},
+	"proxy/wire":     {},
 }
 
 // leaves are the packages of internal that everything may import. They import

@@ -1,0 +1,68 @@
+package peercred
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+// errNoSocket means that the other end has been closed meanwhile, or was passed to
+// no process.
+var errNoSocket = errors.New("the client has closed its socket")
+
+type finder struct {
+	diag   atomic.Bool // sock_diag has found a socket, so it works
+	tables tables
+}
+
+func (f *finder) uid(conn net.Conn) (uint32, error) {
+	switch c := conn.(type) {
+	case *net.UnixConn:
+		return unixPeer(c)
+	case *net.TCPConn:
+		return f.tcpPeer(c.RemoteAddr().(*net.TCPAddr).AddrPort(), c.LocalAddr().(*net.TCPAddr).AddrPort())
+	}
+	return 0, fmt.Errorf("a %s connection has no user", conn.RemoteAddr().Network())
+}
+
+// unixPeer returns the user who connected, even if another holds the socket now.
+// It must not be asked about TCP: there the kernel answers 4294967295 and no error.
+func unixPeer(c *net.UnixConn) (uid uint32, err error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var credentials *unix.Ucred
+	controlErr := raw.Control(func(fd uintptr) {
+		credentials, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	})
+	if err := errors.Join(controlErr, err); err != nil {
+		return 0, err
+	}
+	return credentials.Uid, nil
+}
+
+// tcpPeer looks up the client's socket. A connection to one of the machine's own
+// addresses comes from that address, too.
+func (f *finder) tcpPeer(client, ours netip.AddrPort) (uid uint32, err error) {
+	client, ours = unmap(client), unmap(ours)
+	if !client.Addr().IsLoopback() && client.Addr() != ours.Addr() {
+		return 0, fmt.Errorf("%s is not on this machine", client.Addr())
+	}
+	uid, err = sockDiag(client, ours)
+	switch {
+	case err == nil:
+		f.diag.Store(true)
+	case !f.diag.Load(): // which may be for want of sock_diag
+		return f.tables.find(client, ours)
+	}
+	return uid, err
+}
+
+func unmap(a netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(a.Addr().Unmap().WithZone(""), a.Port())
+}
