@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net/url"
 	"strings"
@@ -43,9 +44,13 @@ type Account struct {
 
 	refreshing *refresh  // the one under way
 	failure    *Error    // of the last refresh
+	failed     Problem   // the same, with those before it
 	delay      backoff   // between passing failures
 	retry      time.Time // no refresh before, while there is a failure
 	forced     time.Time // the last refresh of a token that had life left
+
+	logins   map[string]time.Time // the last that a mail server accepted, by protocol
+	refusals map[string]Problem   // of mail servers since, by protocol
 
 	used   time.Time // when a login last asked for a token
 	asked  time.Time // when the provider was last asked for one
@@ -118,35 +123,12 @@ func (a *Account) Provider() *Provider { return a.provider }
 // Attended reports whether a person authorizes the account.
 func (a *Account) Attended() bool { return a.flow == nil }
 
-// appPassword returns the account's own, unless it is what a mail server has
-// refused. That is told by Status for a while: what would show that the password
-// is taken after all, a login, is not seen here.
-func (a *Account) appPassword(password, stale string) (string, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if stale != password {
-		return password, nil
-	}
-	a.failure, a.retry = errRefusedPassword(), time.Now().Add(refusalTime)
-	return "", a.failure
-}
-
-// refusalTime is how long a refused app password is spoken of.
-const refusalTime = time.Hour
-
-// forgiven reports whether the failure is of an app password that was refused
-// long ago. The caller holds mu.
-func (a *Account) forgiven(now time.Time) bool {
-	_, ok := a.flow.(AppPassword)
-	return ok && now.After(a.retry)
-}
-
-// Used reports whether a token was ever got for the account, or asked for since
-// the start.
+// Used reports whether the account has ever got a token, or has tried since the
+// start to get one or to log in.
 func (a *Account) Used() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return !a.grant.empty() || a.failure != nil || a.refreshing != nil
+	return !a.grant.empty() || a.failure != nil || a.refreshing != nil || len(a.logins) > 0 || len(a.refusals) > 0
 }
 
 // Token returns a valid access token other than stale, which may be empty and
@@ -156,7 +138,10 @@ func (a *Account) Used() bool {
 // or that of ctx.
 func (a *Account) Token(ctx context.Context, stale string) (string, error) {
 	if password, ok := a.flow.(AppPassword); ok {
-		return a.appPassword(string(password), stale)
+		if stale == string(password) {
+			return "", errRefusedPassword()
+		}
+		return string(password), nil
 	}
 	token, r, err := a.tokenOrRefresh(ctx, stale)
 	if r == nil {
@@ -248,29 +233,29 @@ func (a *Account) Keep(g Grant) error {
 func (a *Account) Status() Status {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	g, alive := a.grant, a.grant.alive(time.Now())
-	s := Status{State: Authorized, Obtained: g.Obtained, Refreshed: g.Refreshed, Identity: g.Identity, Ends: g.Ends}
+	g, now := a.grant, time.Now()
+	s := Status{
+		State:     Authorized,
+		Obtained:  g.Obtained,
+		Refreshed: g.Refreshed,
+		Identity:  g.Identity,
+		Ends:      g.Ends,
+		Problems:  a.problems(now),
+		Logins:    maps.Clone(a.logins),
+	}
 	if g.AccessToken != "" {
 		s.Expiry = g.Expiry
 	}
+	if len(s.Problems) == 0 {
+		return s
+	}
+	first := s.Problems[0]
+	s.Why, s.Hint = first.Text, first.Hint
 	switch {
-	case a.damage != nil:
-		s.State, s.Why = NeedsAuthorization, oneLine(a.damage.Error())
-	case g.empty() && a.flow == nil:
-		s.State, s.Why = NeedsAuthorization, neverAuthorized().Error()
-	case g.Withdrawn != "":
-		s.State, s.Why, s.Hint = NeedsAuthorization, g.Withdrawn, g.Hint
-	case g.RefreshToken == "" && a.flow == nil && !alive:
-		s.State, s.Why = NeedsAuthorization, noRefreshToken().Error()
-	case a.failure != nil && !a.forgiven(time.Now()):
-		s.Why, s.Hint = a.failure.Error(), a.failure.Hint()
-		if !alive {
-			s.State = Failing
-		}
-	case a.unsaved != nil:
-		s.Why = oneLine(a.unsaved.Error())
-	case !g.Ends.IsZero():
-		s.Why, s.Hint = "the provider ends this grant on "+g.Ends.Local().Format("2 January 2006"), hintTesting
+	case first.Kind == ProblemAuthorization:
+		s.State = NeedsAuthorization
+	case first.Failing:
+		s.State = Failing
 	}
 	return s
 }

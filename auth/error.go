@@ -16,6 +16,10 @@ import (
 // person can mend, by authorizing the account (again).
 var ErrNeedsAuthorization = errors.New("the account must be authorized")
 
+// ErrRefused is what errors.Is finds where there is nothing to log in with but
+// what a mail server has just refused, and no failure of the provider's is to blame.
+var ErrRefused = errors.New("the mail server refuses what the account logs in with")
+
 // A Kind is who can mend a failure: nobody has to, a person, or the operator.
 type Kind int
 
@@ -53,6 +57,7 @@ type Error struct {
 	RetryAfter  time.Duration // how long the provider asked to be left alone
 	Err         error         // what happened, where no code was sent
 
+	refused  bool   // by a mail server: see ErrRefused
 	endpoint string // that was asked; empty for that of tokens
 	hint     string // where more is known than code and description tell
 }
@@ -80,9 +85,10 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// Is makes every failure that a person must mend an ErrNeedsAuthorization.
+// Is makes every failure that a person must mend an ErrNeedsAuthorization, and a
+// refusal by a mail server an ErrRefused.
 func (e *Error) Is(target error) bool {
-	return target == ErrNeedsAuthorization && e.Kind == Consent
+	return target == ErrNeedsAuthorization && e.Kind == Consent || target == ErrRefused && e.refused
 }
 
 // oneLine makes text from elsewhere fit for a log, a reply or a page: what

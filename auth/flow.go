@@ -67,5 +67,5 @@ func (p AppPassword) token(context.Context, *Provider) (*oauth2.Token, error) {
 func (AppPassword) kind() string { return "app_password" }
 
 func errRefusedPassword() *Error {
-	return &Error{Kind: Misconfigured, Err: errors.New("a mail server refuses the app password: make a new one at the provider")}
+	return &Error{Kind: Misconfigured, refused: true, Err: errors.New("a mail server refuses the app password: make a new one at the provider")}
 }

@@ -86,7 +86,7 @@ type State string
 const (
 	Authorized         State = "authorized"          // a token is there, or can be had
 	NeedsAuthorization State = "needs authorization" // never authorized, withdrawn, or not to be read
-	Failing            State = "failing"             // authorized, but the provider gives no token now
+	Failing            State = "failing"             // authorized, but the provider gives no token, or a mail server refuses it
 )
 
 // A Status tells how an account stands, without its secrets.
@@ -99,4 +99,7 @@ type Status struct {
 	Refreshed time.Time // when a token was last got by refresh; zero if never
 	Identity  string    // the address of who consented; empty if it is not known
 	Ends      time.Time // when the provider will end the grant; zero if it has not said so
+
+	Problems []Problem            // all that is wrong, the most important first; Why and Hint are those of the first
+	Logins   map[string]time.Time // when a mail server last accepted a login, by protocol
 }

@@ -192,7 +192,8 @@ func (a *Account) settle(g Grant, e *Error) (wait time.Duration) {
 	default:
 		wait = a.delay.grow(e)
 	}
-	a.failure, a.retry = e, time.Now().Add(wait)
+	now := time.Now()
+	a.failure, a.failed, a.retry = e, a.failed.again(failedRefresh(e, now)), now.Add(wait)
 	a.end("", e)
 	return wait
 }
@@ -207,7 +208,7 @@ func (a *Account) end(token string, err error) {
 
 // succeeded lifts what failures have brought about. The caller holds mu.
 func (a *Account) succeeded() {
-	a.failure, a.delay, a.retry = nil, 0, time.Time{}
+	a.failure, a.failed, a.delay, a.retry = nil, Problem{}, 0, time.Time{}
 }
 
 // save makes the store have g, or nothing if that is empty, and notes how that
@@ -257,7 +258,7 @@ func (a *Account) saveAgain() error {
 // not be replaced yet. The caller holds mu.
 func (a *Account) refused(now time.Time) error {
 	wait := max(a.forced.Add(forcedDelay).Sub(now), time.Second)
-	return &Error{Kind: Passing, Err: fmt.Errorf(
+	return &Error{Kind: Passing, refused: true, Err: fmt.Errorf(
 		"the mail server refuses the access token; next refresh in %d s", int(wait.Seconds()))}
 }
 

@@ -33,7 +33,7 @@ func forgotten(t *testing.T, a *Account) bool {
 	_, tokenErr := a.Token(t.Context(), "")
 	s := a.Status()
 	return errors.Is(err, fs.ErrNotExist) && tokenErr != nil && tokenErr.Error() == neverAuthorized().Error() &&
-		s == Status{State: NeedsAuthorization, Why: neverAuthorized().Error()}
+		s.State == NeedsAuthorization && s.Why == neverAuthorized().Error() && s.Obtained.IsZero() && s.Expiry.IsZero() && s.Identity == ""
 }
 
 func TestRevoke(t *testing.T) {

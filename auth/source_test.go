@@ -1,13 +1,13 @@
 package auth
 
 import (
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
-	"time"
 )
 
 // TestOtherSource: what one provider gave is shown to no other, and to no other
@@ -106,26 +106,23 @@ func TestCommandsAreSources(t *testing.T) {
 	}
 }
 
-// TestRefusedAppPassword is spoken of for an hour. The password is given out all
-// the same: it may be one of the mail servers alone that refuses it.
+// TestRefusedAppPassword: the account gives out the password again, as it may be
+// only one of the mail servers that refuses it. What they say decides the status.
 func TestRefusedAppPassword(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		a := NewAccount("joe", newProvider(&server{}), AppPassword("secret"), openStore(t, t.TempDir()+"/state"), nil)
-		if password, err := a.Token(t.Context(), ""); password != "secret" || err != nil || a.Status().State != Authorized {
-			t.Errorf("%q, %v, %+v", password, err, a.Status())
-		}
-		if _, err := a.Token(t.Context(), "secret"); err == nil {
-			t.Error("the refused password is given out as another")
-		}
-		if s := a.Status(); s.State != Failing || !strings.Contains(s.Why, "refuses the app password") {
-			t.Errorf("status = %+v", s)
-		}
-		if password, err := a.Token(t.Context(), ""); password != "secret" || err != nil {
-			t.Errorf("%q, %v", password, err)
-		}
-		time.Sleep(refusalTime + time.Second)
-		if s := a.Status(); s.State != Authorized || s.Why != "" {
-			t.Errorf("status = %+v", s)
-		}
-	})
+	a := NewAccount("joe", newProvider(&server{}), AppPassword("secret"), openStore(t, t.TempDir()+"/state"), nil)
+	if _, err := a.Token(t.Context(), "secret"); !errors.Is(err, ErrRefused) {
+		t.Errorf("the refused password: %v", err)
+	}
+	if password, err := a.Token(t.Context(), ""); password != "secret" || err != nil || a.Status().State != Authorized {
+		t.Errorf("%q, %v, %+v", password, err, a.Status())
+	}
+	a.LoginFailed("imap", ProblemRefused, "NO [AUTHENTICATIONFAILED] no", "")
+	a.LoggedIn("smtp")
+	if s := a.Status(); s.State != Failing || s.Why != "upstream refused (IMAP): NO [AUTHENTICATIONFAILED] no" {
+		t.Errorf("status = %+v", s)
+	}
+	a.LoggedIn("imap")
+	if s := a.Status(); s.State != Authorized || s.Why != "" {
+		t.Errorf("status = %+v", s)
+	}
 }

@@ -28,6 +28,7 @@ import (
 //	C!             the client begins TLS
 //	U+             the upstream is connected to; TLS begins unless it is to come
 //	U!             the upstream lets TLS begin
+//	A result …     the account has been told so of logins at the upstream
 //	~ 60s          time passes
 //	~ stop         xoauthd is told to stop
 //	~ place        the session that takes the account's only place ends
@@ -90,6 +91,8 @@ func (p *player) play(line string) error {
 		return p.judge(text)
 	case "U+":
 		return p.connected()
+	case "A":
+		return p.told(text)
 	}
 	peer := map[string]*peer{"C": p.c, "U": p.u}[what[:1]]
 	if peer == nil {

@@ -91,6 +91,15 @@ func (e *Error) Unwrap() error { return e.Err }
 // but the kind.
 func Fail(r Result, err error) error { return &Error{Result: r, Err: err} }
 
+// Words are what an upstream said with err, or otherwise err itself, in one line
+// for a person.
+func Words(err error) string {
+	if e := failure(err); e.Detail != "" && e.upstream != nil {
+		return truncate(oneLine(e.Detail), 1000)
+	}
+	return reason(err)
+}
+
 // panicked is a panic as an error.
 type panicked struct {
 	value any

@@ -3,6 +3,7 @@ package proxy
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -203,22 +204,32 @@ func (s *session) password(ctx context.Context, c sasl.Credentials) (Login, erro
 	return login, err
 }
 
-// logInUpstream gets a token and logs in with it. A token that is refused may
-// have been revoked before its time; so another one is tried, once, on a new
-// connection, before the client sees anything.
+// logInUpstream gets a token and logs in with it, and tells the account what came
+// of the login.
 func (s *session) logInUpstream(ctx context.Context, login Login, upstream *Upstream) (*link, []string, error) {
-	account := login.Account
 	ctx, cancel := s.within(ctx, answerTime)
 	defer cancel()
-	token, err := account.Token(ctx, "")
+	token, err := login.Account.Token(ctx, "")
 	if err != nil {
 		return nil, nil, err
 	}
 	if upstream.takesPassword() {
-		if err := s.refusals.standing(account.Name(), s.l.Protocol); err != nil {
+		if err := s.refusals.standing(login.Account.Name(), s.l.Protocol); err != nil {
 			return nil, nil, err
 		}
 	}
+	k, welcome, err := s.logInWith(ctx, login, upstream, token)
+	if err == nil || !errors.Is(ctx.Err(), context.Canceled) { // by the client or the end of xoauthd
+		login.Account.LoginEnded(s.l.Protocol, err)
+	}
+	return k, welcome, err
+}
+
+// logInWith logs in with a token. The upstream may refuse one that was revoked
+// before its time, so logInWith tries another one, once, on a new connection,
+// before the client sees anything.
+func (s *session) logInWith(ctx context.Context, login Login, upstream *Upstream, token string) (*link, []string, error) {
+	account := login.Account
 	k, welcome, refused := s.connect(ctx, upstream, login.User, token)
 	if upstream.takesPassword() {
 		s.refusals.note(account.Name(), s.l.Protocol, refused)
@@ -226,12 +237,18 @@ func (s *session) logInUpstream(ctx context.Context, login Login, upstream *Upst
 	if refused == nil || failure(refused).Result != UpstreamRefused {
 		return k, welcome, refused
 	}
-	token, err = account.Token(ctx, token)
+	token, err := account.Token(ctx, token)
 	switch {
 	case err == nil:
 		return s.connect(ctx, upstream, login.User, token)
+	case failure(err).Result == UpstreamRefused: // which tells less of it than refused does
+		return nil, nil, refused
 	case failure(err).Result == NeedsAuthorization:
 		return nil, nil, err
 	}
-	return nil, nil, refused // which says more than that there is no other token now
+	return nil, nil, &Error{
+		Result: failure(err).Result,
+		Detail: failure(err).Detail,
+		Err:    fmt.Errorf("the mail server refuses the access token (%s), and the provider gives no other: %w", Words(refused), err),
+	}
 }

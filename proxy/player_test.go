@@ -236,6 +236,15 @@ func (p *player) certificate() *tls.Config {
 	return &tls.Config{Certificates: []tls.Certificate{certificate}, SessionTicketsDisabled: true}
 }
 
+// told compares what the account was told of logins at the upstream so far.
+func (p *player) told(results string) error {
+	synctest.Wait()
+	if got := strings.Join(p.account.ended, " "); got != results {
+		return fmt.Errorf("the account was told %q", got)
+	}
+	return nil
+}
+
 // judge waits for the end of the session and looks at what was logged and
 // counted of it.
 func (p *player) judge(text string) error {
@@ -306,6 +315,7 @@ type scriptedAccount struct {
 	tokens   []string
 	fails    error
 	slow     bool
+	ended    []string // the results of the logins at the upstream
 }
 
 func (a *scriptedAccount) LogIn(_ context.Context, attempt Attempt) (Login, error) {
@@ -331,5 +341,16 @@ func (a *scriptedAccount) Token(ctx context.Context, stale string) (string, erro
 	if a.fails != nil {
 		return "", a.fails
 	}
-	return "", Fail(ProviderDown, errors.New("there is no other token"))
+	if stale != "" {
+		return "", Fail(UpstreamRefused, errors.New("there is no other token"))
+	}
+	return "", Fail(ProviderDown, errors.New("there is no token"))
+}
+
+func (a *scriptedAccount) LoginEnded(_ string, err error) {
+	result := OK
+	if err != nil {
+		result = failure(err).Result
+	}
+	a.ended = append(a.ended, string(result))
 }

@@ -56,8 +56,14 @@ type Account interface {
 	// Token returns a valid access token or, where the mechanism of the account's
 	// upstreams is for one, the password there. It is other than stale, which was
 	// refused, or is empty: for a refused password there is only an error. The
-	// error is an *Error.
+	// error is an *Error, with the result UpstreamRefused if there is nothing other
+	// than stale and no failure of the provider is the cause.
 	Token(ctx context.Context, stale string) (string, error)
+	// LoginEnded tells the account how a login at its upstream for protocol ended:
+	// nil if the upstream accepted it, otherwise the *Error. It is not called for a
+	// login that ended before the upstream had to decide, because the client left
+	// or xoauthd stops, say. It returns at once.
+	LoginEnded(protocol string, err error)
 }
 
 // A Listener is a place where clients come in.

@@ -168,6 +168,22 @@ func (a *account) Token(ctx context.Context, stale string) (string, error) {
 	return token, refusal(err)
 }
 
+// LoginEnded notes for the account's status what came of a login.
+func (a *account) LoginEnded(protocol string, err error) {
+	var e *proxy.Error
+	switch {
+	case err == nil:
+		a.LoggedIn(protocol)
+	case errors.As(err, &e) && e.Result == proxy.UpstreamDown:
+		a.LoginFailed(protocol, auth.ProblemUnavailable, proxy.Words(err), proxy.Hint(err))
+	case errors.As(err, &e) && e.Result == proxy.Misconfigured:
+		a.LoginFailed(protocol, auth.ProblemMisconfigured, proxy.Words(err), proxy.Hint(err))
+	case errors.As(err, &e) && (e.Result == proxy.UpstreamRefused || e.Result == proxy.ProviderDown):
+		// ProviderDown: the server refuses the token, and there is no other.
+		a.LoginFailed(protocol, auth.ProblemRefused, proxy.Words(err), proxy.Hint(err))
+	}
+}
+
 // refusal says what an error of auth is to a session.
 func refusal(err error) error {
 	var e *auth.Error
@@ -178,6 +194,8 @@ func refusal(err error) error {
 		return proxy.Fail(proxy.BadCredentials, err)
 	case errors.Is(err, auth.ErrGuesses):
 		return proxy.Fail(proxy.TooManyGuesses, err)
+	case errors.Is(err, auth.ErrRefused):
+		return proxy.Fail(proxy.UpstreamRefused, err)
 	case errors.As(err, &e) && e.Kind == auth.Misconfigured:
 		return proxy.Fail(proxy.Misconfigured, err)
 	case errors.As(err, &e):

@@ -1,0 +1,179 @@
+package auth
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A Problem is one thing that is wrong with an account at present.
+type Problem struct {
+	Part  string      `json:"part"`            // PartProvider, PartStore or the protocol of a mail server, such as "imap"
+	Kind  ProblemKind `json:"kind"`            //
+	Text  string      `json:"text"`            // one line, without secrets
+	Hint  string      `json:"hint,omitempty"`  // what to do; empty if that is not known
+	Since time.Time   `json:"since,omitzero"`  // the first failure since the last success; zero if it is not known
+	Last  time.Time   `json:"last,omitzero"`   // the latest failure
+	Count int         `json:"count,omitempty"` // failures since the last success
+
+	// Failing reports that programs cannot log in, or soon cannot, unless somebody
+	// acts. Account.Status sets it.
+	Failing bool `json:"failing"`
+}
+
+// The parts of an account that have problems, beside its mail servers.
+const (
+	PartProvider = "provider" // the token endpoint and the grant
+	PartStore    = "store"    // the state directory
+)
+
+// A ProblemKind says what a failure means.
+type ProblemKind string
+
+// The kinds of problems.
+const (
+	ProblemAuthorization ProblemKind = "needs_authorization" // a person must authorize the account
+	ProblemRefused       ProblemKind = "refused"             // a mail server refuses the account; trying again does not help
+	ProblemUnavailable   ProblemKind = "unavailable"         // a server cannot be reached, or is out of order
+	ProblemMisconfigured ProblemKind = "misconfigured"       // the configuration, or the registration at the provider, must be corrected
+	ProblemUnsaved       ProblemKind = "unsaved"             // the grant is in use, but not on disk
+	ProblemEnding        ProblemKind = "ending"              // the provider will end the grant
+)
+
+// lasting is for how long a mail server must have failed, and at least twice,
+// before it counts that it is unavailable: most such faults pass by themselves.
+const lasting = 5 * time.Minute
+
+// again is the problem after one more failure of the same part. A failure that
+// may pass does not hide one that does not: only a success ends that.
+func (p Problem) again(next Problem) Problem {
+	switch {
+	case p.Kind == next.Kind:
+		next.Since, next.Count = p.Since, p.Count+1
+	case p.Kind != "" && next.Kind == ProblemUnavailable:
+		return p
+	default:
+		next.Since, next.Count = next.Last, 1
+	}
+	return next
+}
+
+// lasts reports whether the problem of a mail server counts as a failure of the
+// account: at once if trying again does not help, and otherwise once it lasts.
+func (p Problem) lasts() bool {
+	return p.Kind != ProblemUnavailable || p.Count > 1 && p.Last.Sub(p.Since) >= lasting
+}
+
+// LoggedIn tells the account that its mail server for protocol has accepted a
+// login. That ends the problem of the protocol.
+func (a *Account) LoggedIn(protocol string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.logins == nil {
+		a.logins = make(map[string]time.Time)
+	}
+	a.logins[protocol] = time.Now().Round(0)
+	delete(a.refusals, protocol)
+}
+
+// LoginFailed tells the account that a login at its mail server for protocol has
+// failed: why, in words without secrets, and what to do about it, if that is known.
+func (a *Account) LoginFailed(protocol string, kind ProblemKind, words, hint string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.refusals == nil {
+		a.refusals = make(map[string]Problem)
+	}
+	p := Problem{Part: protocol, Kind: kind, Hint: oneLine(hint), Last: time.Now().Round(0)}
+	p.Text = oneLine(fmt.Sprintf("%s (%s): %s", kind.ofUpstream(), strings.ToUpper(protocol), words))
+	a.refusals[protocol] = a.refusals[protocol].again(p)
+}
+
+// ofUpstream says the kind of a mail server's problem.
+func (k ProblemKind) ofUpstream() string {
+	switch k {
+	case ProblemRefused:
+		return "upstream refused"
+	case ProblemUnavailable:
+		return "upstream unavailable"
+	}
+	return string(k)
+}
+
+// problems are all that the account has now, the most important first. The
+// caller holds mu.
+func (a *Account) problems(now time.Time) []Problem {
+	if p, ok := a.unauthorized(now); ok {
+		return []Problem{p}
+	}
+	var all []Problem
+	if a.failure != nil {
+		p := a.failed
+		p.Failing = p.Kind == ProblemMisconfigured || !a.grant.alive(now)
+		all = append(all, p)
+	}
+	for _, p := range a.refusals {
+		p.Failing = p.lasts()
+		all = append(all, p)
+	}
+	if a.unsaved != nil {
+		all = append(all, Problem{Part: PartStore, Kind: ProblemUnsaved, Text: oneLine(a.unsaved.Error())})
+	}
+	if ends := a.grant.Ends; !ends.IsZero() {
+		all = append(all, Problem{
+			Part: PartProvider, Kind: ProblemEnding, Hint: hintTesting,
+			Text: "the provider ends this grant on " + ends.Local().Format("2 January 2006"),
+		})
+	}
+	slices.SortStableFunc(all, func(x, y Problem) int { return cmp.Compare(x.rank(), y.rank()) })
+	return all
+}
+
+// rank orders problems: first those that keep programs out, and of these the
+// provider's, which may be what causes the others.
+func (p Problem) rank() string {
+	place := "2 "
+	switch {
+	case p.Part == PartProvider && p.Failing:
+		place = "0 "
+	case p.Failing:
+		place = "1 "
+	case p.Kind == ProblemEnding:
+		place = "3 "
+	}
+	return place + p.Part
+}
+
+// unauthorized is why a person must authorize the account, if that is so. The
+// caller holds mu.
+func (a *Account) unauthorized(now time.Time) (p Problem, ok bool) {
+	p = Problem{Part: PartProvider, Kind: ProblemAuthorization, Failing: true}
+	g := a.grant
+	switch {
+	case a.damage != nil:
+		p.Text = oneLine(a.damage.Error())
+	case g.empty() && a.flow == nil:
+		p.Text = neverAuthorized().Error()
+	case g.Withdrawn != "":
+		p.Text, p.Hint = g.Withdrawn, g.Hint
+	case g.RefreshToken == "" && a.flow == nil && !g.alive(now):
+		p.Text = noRefreshToken().Error()
+	default:
+		return Problem{}, false
+	}
+	return p, true
+}
+
+// failedRefresh is the problem that e, of a refresh, is.
+func failedRefresh(e *Error, now time.Time) Problem {
+	p := Problem{Part: PartProvider, Kind: ProblemUnavailable, Text: e.Error(), Hint: e.Hint(), Last: now.Round(0)}
+	switch e.Kind {
+	case Misconfigured:
+		p.Kind = ProblemMisconfigured
+	case Consent:
+		p.Kind = ProblemAuthorization
+	}
+	return p
+}
