@@ -23,9 +23,9 @@ func TestLocalUsers(t *testing.T) {
 		hears string
 		log   string
 	}{
-		{"listed", []uint32{me + 1, me}, StartTLS, "* OK ", "result=no_login local_user=" + peercred.UserName(me) + " "},
-		{"not listed", []uint32{me + 1}, StartTLS, "* BYE [NOPERM] not from here\r\n", `result=forbidden local_user=` + peercred.UserName(me) + ` why="` + peercred.UserName(me) + ` is not one of local_users"`},
-		{"not listed, and may wait for TLS", []uint32{me + 1}, AnyTLS, "", "result=forbidden"},
+		{"listed", []uint32{me + 1, me}, StartTLS, "* OK ", "local_user=" + peercred.UserName(me) + " result=no_login "},
+		{"not listed", []uint32{me + 1}, StartTLS, "* BYE [NOPERM] not from here\r\n", `local_user=` + peercred.UserName(me) + ` result=forbidden why="` + peercred.UserName(me) + ` is not one of local_users"`},
+		{"not listed, and may wait for TLS", []uint32{me + 1}, AnyTLS, "", "local_user=" + peercred.UserName(me) + " result=forbidden"},
 	} {
 		ln, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -43,6 +44,23 @@ func (s *session) logIn(ctx context.Context, c sasl.Credentials) (k *link, welco
 		s.upstreamBound(account, upstream),
 		s.addressBound(),
 	}, func() (*link, []string, error) { return s.asKnown(ctx, login, upstream) })
+}
+
+// recordLogin logs and counts an attempt to log in that began at a time and
+// failed with err, or succeeded. A failure is logged when the session ends.
+func (s *session) recordLogin(began time.Time, err error) {
+	if err == errGone {
+		return
+	}
+	r := s.record
+	r.tls = s.client.TLS()
+	if r.account != "" {
+		s.Metrics.login(r, err)
+	}
+	if err == nil {
+		attrs := append(r.clientAttrs(), r.loginAttrs()...)
+		s.Log.LogAttrs(context.Background(), slog.LevelInfo, "login", append(attrs, slog.Float64("seconds", seconds(time.Since(began))))...)
+	}
 }
 
 // asKnown logs in upstream as no stranger, which it stays if that succeeds. It is

@@ -153,7 +153,7 @@ func (a *labelled) LogIn(ctx context.Context, attempt Attempt) (Login, error) {
 	return login, err
 }
 
-// A session is counted once for the login that it last tried, if that is one.
+// Each attempt is counted for the login that it names, if that exists.
 func TestLoginsAreCounted(t *testing.T) {
 	for _, test := range []struct {
 		name, said string
@@ -161,8 +161,8 @@ func TestLoginsAreCounted(t *testing.T) {
 		scanner    float64
 	}{
 		{"the wrong password of a login", "a LOGIN scanner1 x\r\nb LOGIN scanner1 x\r\nc LOGOUT\r\n",
-			`account=joe@example.com login=scanner refused=2 why="wrong password"`, 1},
-		{"no login", "a LOGIN scanner1 x\r\nb LOGIN scanner2 x\r\nc LOGOUT\r\n", `user=scanner2 refused=2 why="no such login"`, 0},
+			`account=joe@example.com login=scanner refused=2 why="wrong password"`, 2},
+		{"a name that does not exist, after one that does", "a LOGIN scanner1 x\r\nb LOGIN scanner2 x\r\nc LOGOUT\r\n", `user=scanner2 refused=2 why="no such login"`, 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -203,4 +203,34 @@ func TestBounds(t *testing.T) {
 			t.Errorf("%q: %v", from, &b)
 		}
 	}
+}
+
+// A login is logged and counted when it happens, and not when its session ends.
+func TestLoginIsRecorded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlayer(t, "imap", slog.LevelInfo)
+		defer p.end()
+		p.playLines(`C< * OK ...
+C> a LOGIN joe@example.com wrong
+C< a NO [AUTHENTICATIONFAILED] ...
+C> b LOGIN joe@example.com s3cret
+U+
+U> * OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2] hello
+U< A1 AUTHENTICATE ...
+~ 2s
+U> A1 OK [CAPABILITY IMAP4rev1] in
+C< b OK ...`)
+		synctest.Wait()
+		want := `"level":"INFO","msg":"login","protocol":"imap","id":1,"client":"pipe","account":"joe@example.com","upstream":"mail.example.com:993","seconds":2}`
+		if _, line, _ := strings.Cut(p.log.String(), ","); strings.TrimSpace(line) != want {
+			t.Errorf("%s\nwant %s", line, want)
+		}
+		if n := testutil.ToFloat64(p.server.Metrics.logins.WithLabelValues("joe@example.com", "", "imap", "ok")); n != 1 {
+			t.Errorf("counted %v times", n)
+		}
+		p.playLines("~ 10m\nC-\nU$\n= ok")
+		if n := testutil.ToFloat64(p.server.Metrics.logins.WithLabelValues("joe@example.com", "", "imap", "ok")); n != 1 {
+			t.Errorf("counted %v times in the end", n)
+		}
+	})
 }

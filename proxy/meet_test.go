@@ -40,7 +40,7 @@ func visit(t *testing.T, l *Listener, from string, say func(net.Conn)) string {
 	s.Log = debugLog(log)
 	serveFrom(t, s, l, from, say)
 	for line := range strings.Lines(log.String()) {
-		if strings.Contains(line, "msg=session ") {
+		if strings.Contains(line, `msg="session ended" `) {
 			return line
 		}
 	}
@@ -166,10 +166,10 @@ func TestMeetProxy(t *testing.T) {
 		log                string
 	}{
 		{"whose connection it is", "192.0.2.7:1", "PROXY TCP4 198.51.100.1 192.0.2.7 40000 143\r\n",
-			"* OK ", "client=198.51.100.1:40000 result=no_login via=192.0.2.7:1 "},
+			"* OK ", "client=198.51.100.1:40000 via=192.0.2.7:1 result=no_login "},
 		{"of IPv6", "192.0.2.7:1", "PROXY TCP6 2001:db8::1 2001:db8::7 40000 143\r\n",
-			"* OK ", "client=[2001:db8::1]:40000 result=no_login via=192.0.2.7:1 "},
-		{"its own", "192.0.2.7:1", "PROXY UNKNOWN\r\n", "* OK ", "level=DEBUG msg=session protocol=imap id=1 client=192.0.2.7:1 result=no_login why="},
+			"* OK ", "client=[2001:db8::1]:40000 via=192.0.2.7:1 result=no_login "},
+		{"its own", "192.0.2.7:1", "PROXY UNKNOWN\r\n", "* OK ", "level=DEBUG msg=\"session ended\" protocol=imap id=1 client=192.0.2.7:1 result=no_login why="},
 		{"not one of IP", "192.0.2.7:1", "\r\n\r\n\x00\r\nQUIT\n\x21\x31\x00\xd8" + strings.Repeat("x", 216),
 			"* OK ", "client=192.0.2.7:1 result=no_login why="},
 		{"damaged", "192.0.2.7:1", "PROXY TCP4 nowhere\r\n", "", "result=violation"},

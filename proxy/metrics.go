@@ -27,7 +27,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		}, []string{"protocol", "result"}),
 		logins: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "xoauthd_logins_total",
-			Help: "Sessions that have ended, of those in which an account was named, by how they went.",
+			Help: "Attempts to log in that named an account, by result.",
 		}, []string{"account", "login", "protocol", "result"}),
 		active: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "xoauthd_active_sessions",
@@ -80,14 +80,15 @@ func (m *Metrics) begin(protocol string, id int64, client net.Addr) *record {
 	}
 }
 
+// login counts an attempt to log in to the account of r.
+func (m *Metrics) login(r *record, err error) {
+	m.logins.WithLabelValues(r.account, r.login, r.protocol, string(r.result(err))).Inc()
+}
+
 // end counts how the session of r went.
 func (m *Metrics) end(r *record, err error) {
 	m.active.WithLabelValues(r.protocol).Dec()
-	result := string(r.result(err))
-	m.sessions.WithLabelValues(r.protocol, result).Inc()
-	if r.account != "" {
-		m.logins.WithLabelValues(r.account, r.login, r.protocol, result).Inc()
-	}
+	m.sessions.WithLabelValues(r.protocol, string(r.result(err))).Inc()
 }
 
 // queue counts a session that begins to wait. The caller must say when it does

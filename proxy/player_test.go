@@ -285,7 +285,7 @@ func (p *player) judgeLog(result, more string) error {
 	if err := json.Unmarshal([]byte(last), &session); err != nil {
 		return err
 	}
-	if session.Msg != "session" || session.Result != result || !strings.Contains(last, more) {
+	if session.Msg != "session ended" || session.Result != result || !strings.Contains(last, more) {
 		return errors.New("it went otherwise")
 	}
 	return nil

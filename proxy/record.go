@@ -63,28 +63,59 @@ func (r *record) result(err error) Result {
 	return failure(err).Result
 }
 
-// attrs are the one line that is logged of the session. Who only says a name
-// may say anything, so it is cut.
+// attrs are the line that is logged when the session has ended.
 func (r *record) attrs(err error) []slog.Attr {
-	attrs := []slog.Attr{
-		slog.String("protocol", r.protocol),
-		slog.Int64("id", r.id),
-		slog.String("client", addrText(r.client)),
-		slog.String("result", string(r.result(err))),
-	}
+	attrs := append(r.clientAttrs(), slog.String("result", string(r.result(err))))
+	attrs = append(attrs, r.loginAttrs()...)
 	text := func(key, value string) {
 		if value != "" {
 			attrs = append(attrs, slog.String(key, value))
 		}
 	}
-	if r.via != nil {
-		text("via", addrText(r.via))
+	if r.refused > 0 {
+		attrs = append(attrs, slog.Int("refused", r.refused))
 	}
-	text("local_user", r.localUser)
+	text("ended", r.ended)
+	if err != nil {
+		text("why", reason(err))
+		text("hint", Hint(err))
+	}
+	if p := (*panicked)(nil); errors.As(err, &p) {
+		text("stack", p.where())
+	}
+	return append(attrs,
+		slog.Int64("up", r.up.Load()),
+		slog.Int64("down", r.down.Load()),
+		slog.Float64("seconds", seconds(time.Since(r.start))))
+}
+
+// clientAttrs are what is known of the client before it logs in.
+func (r *record) clientAttrs() []slog.Attr {
+	attrs := []slog.Attr{
+		slog.String("protocol", r.protocol),
+		slog.Int64("id", r.id),
+		slog.String("client", addrText(r.client)),
+	}
+	if r.via != nil {
+		attrs = append(attrs, slog.String("via", addrText(r.via)))
+	}
+	if r.localUser != "" {
+		attrs = append(attrs, slog.String("local_user", r.localUser))
+	}
 	if r.tls != nil {
-		text("tls", tls.VersionName(r.tls.Version)) // "TLS 1.3"
+		attrs = append(attrs, slog.String("tls", tls.VersionName(r.tls.Version))) // "TLS 1.3"
 		if certificates := r.tls.PeerCertificates; len(certificates) > 0 {
-			text("client_certificate", truncate(oneLine(certificates[0].Subject.CommonName), 100))
+			attrs = append(attrs, slog.String("client_certificate", truncate(oneLine(certificates[0].Subject.CommonName), 100)))
+		}
+	}
+	return attrs
+}
+
+// loginAttrs are what is known of the client's last attempt to log in.
+func (r *record) loginAttrs() (attrs []slog.Attr) {
+	text := func(key, value string) {
+		if value != "" {
+			attrs = append(attrs, slog.String(key, value))
 		}
 	}
 	if r.account != "" {
@@ -99,23 +130,9 @@ func (r *record) attrs(err error) []slog.Attr {
 	if r.queued > 0 {
 		attrs = append(attrs, slog.Float64("queued", seconds(r.queued)))
 	}
-	if r.refused > 0 {
-		attrs = append(attrs, slog.Int("refused", r.refused))
-	}
 	text("upstream", r.upstream)
 	text("upstream_user", r.upstreamUser)
-	text("ended", r.ended)
-	if err != nil {
-		text("why", reason(err))
-		text("hint", Hint(err))
-	}
-	if p := (*panicked)(nil); errors.As(err, &p) {
-		text("stack", p.where())
-	}
-	return append(attrs,
-		slog.Int64("up", r.up.Load()),
-		slog.Int64("down", r.down.Load()),
-		slog.Float64("seconds", seconds(time.Since(r.start))))
+	return attrs
 }
 
 // userText is the name that the client gave, for reading.

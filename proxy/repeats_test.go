@@ -62,7 +62,7 @@ func TestRepeatsAreSummedUp(t *testing.T) {
 		junk(s, 1, func(int) string { return "GET / HTTP/1.1\r\n" })
 		time.Sleep(repeatWindow)
 		synctest.Wait()
-		if n := lines(log); n != 1 || !strings.Contains(log.String(), "msg=session ") {
+		if n := lines(log); n != 1 || !strings.Contains(log.String(), `msg="session ended" `) {
 			t.Error(log)
 		}
 	})

@@ -74,7 +74,9 @@ func (s *session) run(ctx context.Context) error {
 		if err != nil {
 			return s.left(front, err, refused)
 		}
+		began := time.Now()
 		k, welcome, release, err := s.logIn(ctx, credentials)
+		s.recordLogin(began, err)
 		if err == nil {
 			defer release()
 			defer k.close()
@@ -222,7 +224,7 @@ func (s *session) log(err error) {
 	if err != nil && result.level() > slog.LevelDebug && !s.repeats.admit(s.failureKind(result), err, s.Log) {
 		return
 	}
-	s.Log.LogAttrs(context.Background(), result.level(), "session", s.record.attrs(err)...)
+	s.Log.LogAttrs(context.Background(), result.level(), "session ended", s.record.attrs(err)...)
 }
 
 func (s *session) failureKind(result Result) failureKind {
