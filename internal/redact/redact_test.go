@@ -1,0 +1,232 @@
+package redact
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html"
+	"io"
+	"net/url"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+)
+
+const (
+	refreshToken = "1//09hX-qPz_7dKcYIARAAGAkSNwF-L9IrV2mT~uQ4/b.W8+s6oNfJgExZyD0aC3k="
+	appPassword  = "hxkd qpwz mvbn rtys"
+)
+
+func TestRedact(t *testing.T) {
+	form := url.Values{"refresh_token": {refreshToken}, "grant_type": {"refresh_token"}}.Encode()
+	jsonText, err := json.Marshal("<" + refreshToken + ">")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b64 := base64.StdEncoding.EncodeToString
+	response := "user=joe@example.com\x01auth=Bearer " + refreshToken + "\x01\x01"
+	for _, test := range []struct{ name, text, want string }{
+		{"nothing", "", ""},
+		{"no secret", "535 5.7.8 Authentication failed: try again", "535 5.7.8 Authentication failed: try again"},
+		{"as it is", "no " + refreshToken + " here", "no (hidden) here"},
+		{"twice", refreshToken + "," + refreshToken, "(hidden),(hidden)"},
+		{"its beginning", "token " + refreshToken[:8] + "...", "token (hidden)..."},
+		{"its end", "..." + refreshToken[len(refreshToken)-8:], "...(hidden)"},
+		{"too little of it", "token " + refreshToken[:7] + "...", "token " + refreshToken[:7] + "..."},
+		{"in upper case", strings.ToUpper(refreshToken), "(hidden)"},
+		{"in a form", form, "grant_type=refresh_token&refresh_token=(hidden)"},
+		{"in a form, in lower case", strings.ToLower(form), "grant_type=refresh_token&refresh_token=(hidden)"},
+		{"in a form in a URL", "https://a.example/?q=" + url.QueryEscape(form),
+			"https://a.example/?q=grant_type%3Drefresh_token%26refresh_token%3D(hidden)"},
+		{"each octet escaped", percent(refreshToken), "(hidden)"},
+		{"some octets escaped", refreshToken[:20] + percent(refreshToken[20:30]) + refreshToken[30:], "(hidden)"},
+		{"in JSON", string(jsonText), `"\u003c(hidden)\u003e"`},
+		{"in JSON, each octet escaped", eachOctet(`\u%04X`, refreshToken), "(hidden)"},
+		{"quoted by Go", eachOctet(`\x%02x`, refreshToken), "(hidden)"},
+		{"in HTML", html.EscapeString("<" + refreshToken + ">"), "&lt;(hidden)&gt;"},
+		{"in HTML, by number", eachOctet("&#%d;", refreshToken), "(hidden)"},
+		{"in HTML, by hexadecimal number", eachOctet("&#X%x", refreshToken[:30]), "(hidden)"},
+		{"in HTML, by name", strings.NewReplacer("/", "&sol;", "_", "&lowbar;", "+", "&plus;", "=", "&equals;").Replace(refreshToken), "(hidden)"},
+		{"in HTML in JSON in a URL", url.QueryEscape(strings.ReplaceAll(html.EscapeString("'"+refreshToken+"'"), "&", `\u0026`)), "%5Cu0026%2339%3B(hidden)%5Cu0026%2339%3B"},
+		{"in hexadecimal", "x" + hex.EncodeToString([]byte(refreshToken)), "x(hidden)"},
+		{"in hexadecimal, in upper case", strings.ToUpper(hex.EncodeToString([]byte(refreshToken))), "(hidden)"},
+		{"the response of a mechanism", "not understood: " + b64([]byte(response)),
+			"not understood: dXNlcj1qb2VAZXhhbXBsZS5jb20BYXV0aD1CZWFyZXIg(hidden)AQE="},
+		{"over two lines", refreshToken[:5] + "\r\n" + refreshToken[5:], "(hidden)\n(hidden)"},
+		{"over indented lines", refreshToken[:30] + "\n   " + refreshToken[30:33] + "\n\t" + refreshToken[33:], "(hidden)\n(hidden)\n(hidden)"},
+		{"in lines of base64", lines(b64([]byte("abc"+refreshToken)), 40), "YWJj(hidden)\n(hidden)\n(hidden)"},
+		{"with control characters", strings.Join(strings.Split(refreshToken, ""), "\x00"), "(hidden)"},
+		{"with characters that are not seen", strings.Join(strings.Split(refreshToken, ""), "\u200b"), "(hidden)"},
+		{"with the same, escaped", strings.Join(strings.Split(refreshToken, ""), `\u00ad`), "(hidden)"},
+		{"a password with spaces", "no " + appPassword + ".", "no (hidden)."},
+		{"the password without its spaces", strings.ReplaceAll(appPassword, " ", ""), "(hidden)"},
+		{"the password in a form", "password=" + url.QueryEscape(appPassword), "password=(hidden)"},
+		{"the password in a form and HTML", "password=" + strings.ReplaceAll(appPassword, " ", "&#43;"), "password=(hidden)"},
+		{"a short password", "PASS real", "PASS (hidden)"},
+		{"a short password in base64", b64([]byte("\x00joe\x00real")), "AGpvZQBy(hidden)"[:6] + "(hidden)"},
+		{"a short password, escaped", "%72%65%61%6c", "(hidden)"},
+		{"words that seem to hold it", "are allowed", "are allowed"},
+		{"a password of common words", "wrong password", "wrong password"},
+		{"one that is too short", "no abc", "no abc"},
+		{"octets that are not UTF-8", "\xff\xfe" + refreshToken, "\xff\xfe(hidden)"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := New(refreshToken, appPassword, "real", "password1", "abc", "")
+			if got := s.Redact(test.text); got != test.want {
+				t.Errorf("%q became\n%q, want\n%q", test.text, got, test.want)
+			}
+			if s.Clean(test.text) != (test.text == test.want) {
+				t.Errorf("Clean(%q) is wrong", test.text)
+			}
+		})
+	}
+}
+
+func percent(s string) string { return eachOctet("%%%02X", s) }
+
+func eachOctet(format, s string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		fmt.Fprintf(&b, format, s[i])
+	}
+	return b.String()
+}
+
+// lines breaks s into lines of n octets.
+func lines(s string, n int) string {
+	var all []string
+	for ; len(s) > n; s = s[n:] {
+		all = append(all, s[:n])
+	}
+	return strings.Join(append(all, s), "\r\n")
+}
+
+func TestRedactLongSecret(t *testing.T) {
+	token := randomToken(4000)
+	s := New(token)
+	for i := 0; i+12 <= len(token); i++ {
+		if s.Clean("a " + token[i:i+12] + " b") {
+			t.Fatalf("12 octets at %d are shown", i)
+		}
+	}
+	if got := s.Redact("<" + token + ">"); got != "<(hidden)>" {
+		t.Errorf("the whole became %.100q", got)
+	}
+}
+
+func TestRedactNothing(t *testing.T) {
+	var s Secrets
+	if got := s.Redact("text"); got != "text" {
+		t.Error(got)
+	}
+	if got := len(s.Redact(strings.Repeat("x", 1<<20))); got != maxText {
+		t.Errorf("%d octets are left", got)
+	}
+}
+
+func TestError(t *testing.T) {
+	s := New(refreshToken)
+	if s.Error(nil) != nil {
+		t.Error("nil became an error")
+	}
+	if err := s.Error(io.EOF); err != io.EOF {
+		t.Errorf("%v is not what it was", err)
+	}
+	err := s.Error(fmt.Errorf("answer %q: %w", refreshToken, io.EOF))
+	if err.Error() != `answer "(hidden)": EOF` || !errors.Is(err, io.EOF) {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestBounded adds more than there is room for. What was added last, and what is
+// added again and again, stays hidden.
+func TestBounded(t *testing.T) {
+	var s Secrets
+	memory := heap()
+	for range 3 * maxOctets / 2000 {
+		s.Add(randomToken(2000), refreshToken)
+	}
+	if s.Clean(refreshToken) {
+		t.Error("a secret that is in use is shown")
+	}
+	first := randomToken(2000)
+	s.Add(first)
+	for range maxOctets / 2000 / 2 {
+		s.Add(randomToken(2000))
+	}
+	if s.Clean(first) {
+		t.Error("one of the last 2 MiB is shown")
+	}
+	if used := heap() - memory; used > 32<<20 {
+		t.Errorf("%d MiB are in use", used>>20)
+	}
+	runtime.KeepAlive(&s)
+}
+
+func heap() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+func TestAtTheSameTime(t *testing.T) {
+	s := New(refreshToken)
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			for range 100 {
+				s.Add(randomToken(100))
+				if s.Clean(refreshToken) {
+					t.Error("it is shown")
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// randomToken returns n characters of base64url.
+func randomToken(n int) string {
+	b := make([]byte, n)
+	rand.Read(b)
+	return base64.RawURLEncoding.EncodeToString(b)[:n]
+}
+
+func BenchmarkRedact(b *testing.B) {
+	var s Secrets
+	for range 500 {
+		s.Add(randomToken(2000))
+	}
+	capability := "* CAPABILITY IMAP4 IMAP4rev1 AUTH=PLAIN AUTH=XOAUTH2 SASL-IR UIDPLUS MOVE ID UNSELECT CHILDREN IDLE NAMESPACE LITERAL+"
+	for name, text := range map[string]string{
+		"line":        capability,
+		"description": "AADSTS700082: The refresh token has expired due to inactivity. The token was issued on 2026-01-02T03:04:05.678Z and was inactive for 90.00:00:00. Trace ID: 4a1b0a3e-6f0a-4cbb-9f4e-0c2d6e1f0200 Correlation ID: 0a9b8c7d-1234-5678-9abc-def012345678 Timestamp: 2026-05-06 07:08:09Z",
+		"longest":     strings.Repeat("QUJDREVG", 2<<10),
+		"escapes":     strings.Repeat("%252541", 2<<10),
+		"hex":         strings.Repeat("51554a44", 2<<10),
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				s.Redact(text)
+			}
+		})
+	}
+	b.Run("add", func(b *testing.B) {
+		for b.Loop() {
+			var s Secrets
+			s.Add(randomToken(2000))
+		}
+	})
+	b.Run("add again", func(b *testing.B) {
+		s.Add(refreshToken)
+		for b.Loop() {
+			s.Add(refreshToken)
+		}
+	})
+}
