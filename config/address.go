@@ -20,14 +20,23 @@ type endpoint struct {
 	socket  string // the path of a unix socket, which has neither host nor port
 }
 
-// local returns the address at key, where xoauthd itself listens. If harm
-// says what harm it would do, no other machine may reach the address.
-func (t *table) local(key, harm string) string {
-	at := t.hostPort(key, t.text(key, ""))
-	if harm != "" && !at.isLocal() {
-		t.fault(key, "%s is not of this machine only, and %s; use 127.0.0.1, [::1] or localhost", at.address, harm)
+// keepLocal reports a fault if other machines can reach e. The harm is what they
+// could do.
+func (t *table) keepLocal(e endpoint, harm string) {
+	if !e.isLocal() {
+		t.fault("address", "%s can be reached from other machines, and %s; use 127.0.0.1, [::1] or localhost", e.address, harm)
 	}
-	return at.address
+}
+
+// orLocalhost returns localhost in place of 127.0.0.1 and [::1]. Links and redirect
+// URIs name localhost, which browsers resolve to either. If one were free, another
+// user of the machine could listen there and would receive codes and cookies.
+func (e endpoint) orLocalhost() endpoint {
+	if slices.Contains(localhost, e.ip()) {
+		e.host = "localhost"
+		e.address = "localhost:" + strconv.Itoa(int(e.port))
+	}
+	return e
 }
 
 // listensAt returns the address of a listener.
@@ -53,7 +62,7 @@ func (t *table) hostPort(key, address string) endpoint {
 		t.fault(key, "%v", err)
 		return endpoint{}
 	}
-	return t.listens(endpoint{t.line(key), address, host, port, ""})
+	return endpoint{t.line(key), address, host, port, ""}
 }
 
 // maxSocketPath is how long the path of a unix socket can be on Linux (unix(7)).
@@ -75,12 +84,14 @@ func (t *table) unixSocket(path string) endpoint {
 		t.fault("address", "%s is %d octets long, and the path of a unix socket can have %d; choose a shorter one", path, len(path), maxSocketPath)
 		return endpoint{}
 	}
-	return t.listens(endpoint{t.line("address"), "unix:" + path, "", 0, path})
+	return endpoint{t.line("address"), "unix:" + path, "", 0, path}
 }
 
-func (t *table) listens(at endpoint) endpoint {
-	t.file.listens = append(t.file.listens, at)
-	return at
+// listens notes that xoauthd listens at e, so that no two endpoints clash.
+func (t *table) listens(e endpoint) {
+	if e.address != "" {
+		t.file.listens = append(t.file.listens, e)
+	}
 }
 
 // splitAddress takes host:port apart. A host that is a name could be one
@@ -128,13 +139,25 @@ func (e endpoint) clashes(o endpoint) bool {
 	})
 }
 
+// localhost is what the name stands for.
+var localhost = []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}
+
+// ips returns the addresses that e stands for.
 func (e endpoint) ips() []netip.Addr {
 	switch e.host {
 	case "":
 		return []netip.Addr{netip.IPv6Unspecified()}
 	case "localhost":
-		return []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}
+		return localhost
 	}
-	ip, _ := netip.ParseAddr(e.host) // splitAddress has seen to it
-	return []netip.Addr{ip.Unmap()}
+	return []netip.Addr{e.ip()}
+}
+
+// ip returns the address that the host is; it is not valid if the host is a name.
+func (e endpoint) ip() netip.Addr {
+	ip, err := netip.ParseAddr(e.host)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return ip.Unmap()
 }

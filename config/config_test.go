@@ -73,7 +73,7 @@ func TestEverythingGiven(t *testing.T) {
 		Store:          Store{false, Secret(testdata(t, "store.key"))},
 		Log:            Log{"debug", "json"},
 		Limits:         Limits{10, 5, 3, 4, time.Second, 5 * time.Second, 1500 * time.Millisecond, 24 * time.Hour, 0},
-		Web:            &Web{"[::1]:1180", "https://mail.example.com/oauth"},
+		Web:            &Web{"localhost:1180", "https://mail.example.com/oauth"},
 		Metrics:        &Metrics{":9180"},
 		Certificates:   []Certificate{{filepath.Join(dir, "server.pem"), filepath.Join(dir, "server.key"), 100}},
 		Listeners: []Listener{

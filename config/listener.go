@@ -47,6 +47,7 @@ func (t *table) listener(providers map[string]*Provider, certified bool) Listene
 	t.require("protocol", `write protocol = "imap", "smtp" or "pop3"`)
 	t.require("address", `write for example address = "127.0.0.1:1143"`)
 	at := t.listensAt()
+	t.listens(at)
 	l := Listener{
 		Protocol: t.oneOf("protocol", "", Protocols()...),
 		Address:  at.address,

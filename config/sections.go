@@ -3,7 +3,6 @@ package config
 import (
 	"cmp"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -96,14 +95,15 @@ func (t *table) web() *Web {
 	}
 	defer w.done()
 	w.require("address", `write for example address = "127.0.0.1:1180"`)
-	web := &Web{Address: w.local("address", "whoever reached its pages could authorize accounts")}
-	web.PublicURL = strings.TrimRight(w.pageURL("public_url", ""), "/")
-	if web.PublicURL == "" && web.Address != "" {
-		_, port, _ := splitAddress(web.Address)
-		if port == 0 {
+	at := w.hostPort("address", w.text("address", "")).orLocalhost()
+	w.keepLocal(at, "anyone who reaches its pages can authorize accounts")
+	w.listens(at)
+	web := &Web{Address: at.address, PublicURL: strings.TrimRight(w.pageURL("public_url", ""), "/")}
+	if web.PublicURL == "" && at.address != "" {
+		if at.port == 0 {
 			w.fault("address", "with port 0, browsers cannot be told where it is; give a port")
 		}
-		web.PublicURL = "http://localhost:" + strconv.Itoa(int(port))
+		web.PublicURL = "http://" + at.address
 	}
 	return web
 }
@@ -115,5 +115,7 @@ func (t *table) metrics() *Metrics {
 	}
 	defer m.done()
 	m.require("address", `write for example address = "127.0.0.1:9180"`)
-	return &Metrics{Address: m.local("address", "")}
+	at := m.hostPort("address", m.text("address", ""))
+	m.listens(at)
+	return &Metrics{Address: at.address}
 }

@@ -155,8 +155,8 @@ revocation_url    = "{{.Issuer}}{{.RevokePath}}"
 issuer            = "{{.Issuer}}"
 scopes            = ["mail", "offline_access"]
 ca_file           = "ca.pem"
-imap = { host = "localhost", port = {{.UpstreamIMAP}}, tls = "implicit" }
-smtp = { host = "localhost", port = {{.UpstreamSMTP}}, tls = "starttls" }
+imap = { host = "127.0.0.1", port = {{.UpstreamIMAP}}, tls = "implicit" }
+smtp = { host = "127.0.0.1", port = {{.UpstreamSMTP}}, tls = "starttls" }
 
 [account."{{.Account}}"]
 provider      = "demo"

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"syscall"
 	"time"
 
 	"github.com/xoauthd/xoauthd/internal/ca"
@@ -55,16 +56,29 @@ func newPlaces() (*places, error) {
 	return p, nil
 }
 
-// listen listens on this machine only: at port if nobody else does, or 10,000
-// above, where the system does not take ports from for other programs.
+// listen listens on this machine only: at port if it is free, or 10,000 above,
+// where the system does not take ports from for other programs.
 func listen(port int) (net.Listener, error) {
 	const step, last = 10_000, 30_000
 	for p := port; p < last; p += step {
 		if ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", p)); err == nil {
-			return ln, nil
+			if freeAtIPv6(p) {
+				return ln, nil
+			}
+			ln.Close()
 		}
 	}
 	return net.Listen("tcp", "127.0.0.1:0")
+}
+
+// freeAtIPv6 reports whether [::1] is free at a port, too: the pages take both
+// addresses of localhost.
+func freeAtIPv6(port int) bool {
+	ln, err := net.Listen("tcp", fmt.Sprintf("[::1]:%d", port))
+	if err == nil {
+		ln.Close()
+	}
+	return !errors.Is(err, syscall.EADDRINUSE)
 }
 
 // A provider is what one has an account at.

@@ -296,6 +296,7 @@ func (d *target) logIn(t *testing.T) time.Duration {
 // A role is what the test binary does when it runs as another user.
 var roles = map[string]func(args []string) error{
 	"login": loginRole,
+	"bind":  bindRole,
 }
 
 const roleVariable = "XOAUTHD_TEST_ROLE"

@@ -161,10 +161,14 @@ func (d *Daemon) begun(ctx context.Context) {
 		d.log.Info("listening", "protocol", l.to.Protocol, "address", l.Addr().String(), "tls", l.tls)
 	}
 	if d.web != nil {
-		d.log.Info("pages for authorizing", "address", d.web.Addr().String(), "url", d.config.Web.PublicURL)
+		for _, ln := range d.web.listeners {
+			d.log.Info("pages for authorizing", "address", ln.Addr().String(), "url", d.config.Web.PublicURL)
+		}
 	}
 	if d.metrics != nil {
-		d.log.Info("metrics", "address", d.metrics.Addr().String())
+		for _, ln := range d.metrics.listeners {
+			d.log.Info("metrics", "address", ln.Addr().String())
+		}
 	}
 	d.warnOfOthers()
 	d.warnOfFiles(openFiles())
@@ -237,7 +241,7 @@ func (d *Daemon) Close() error {
 	}
 	for _, e := range []*endpoint{d.web, d.metrics} {
 		if e != nil {
-			e.Close()
+			e.close()
 		}
 	}
 	if d.control != nil {

@@ -95,7 +95,7 @@ func start(t *testing.T, c *config.Config) (d *Daemon, stop func() error) {
 
 func get(t *testing.T, d *Daemon, path string) (status int, body string) {
 	t.Helper()
-	answer, err := http.Get("http://" + d.metrics.Addr().String() + path)
+	answer, err := http.Get("http://" + d.metrics.listeners[0].Addr().String() + path)
 	if err != nil {
 		t.Fatal(err)
 	}

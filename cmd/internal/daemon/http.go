@@ -12,13 +12,15 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/xoauthd/xoauthd/config"
 )
 
-// An endpoint is an HTTP server with its listener.
+// An endpoint is an HTTP server with its listeners.
 type endpoint struct {
-	net.Listener
-	server   *http.Server
-	handlers sync.WaitGroup // those that run, and what they leave running
+	listeners []net.Listener
+	server    *http.Server
+	handlers  sync.WaitGroup // those that run, and what they leave running
 
 	// The two ends of what handlers, and what they leave running, wait for.
 	stopping context.Context // done when nobody is waited for who has not come yet
@@ -30,8 +32,8 @@ type endpoint struct {
 // newEndpoint returns a server that nobody can hold up for long, or make
 // remember much. A callback, which waits for the provider and for mail servers,
 // takes more time for itself, until late is done.
-func newEndpoint(ln net.Listener, log *slog.Logger) *endpoint {
-	e := &endpoint{Listener: ln}
+func newEndpoint(listeners []net.Listener, log *slog.Logger) *endpoint {
+	e := &endpoint{listeners: listeners}
 	e.stopping, e.stop = context.WithCancel(context.Background())
 	e.late, e.hurry = context.WithCancel(context.Background())
 	e.server = &http.Server{
@@ -65,8 +67,10 @@ const (
 // serve serves until ctx is done, and then finishes what it has begun: when it
 // returns, no handler runs, nor anything that one has left running.
 func (e *endpoint) serve(ctx context.Context) error {
-	ended := make(chan error, 1)
-	go func() { ended <- e.server.Serve(e.Listener) }()
+	ended := make(chan error, len(e.listeners))
+	for _, ln := range e.listeners {
+		go func() { ended <- e.serveAt(ln) }()
+	}
 	var err error
 	select {
 	case err = <-ended:
@@ -84,18 +88,33 @@ func (e *endpoint) serve(ctx context.Context) error {
 	// now, say. It has its time all the same, and then still saves: the store
 	// must not be closed before that is done.
 	e.handlers.Wait()
-	if err == nil {
-		err = <-ended
+	if err != nil {
+		return err
 	}
-	if !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serving %s: %w", e.Addr(), err)
+	for range e.listeners {
+		err = errors.Join(err, <-ended)
+	}
+	return err
+}
+
+// serveAt serves one listener until the server is shut down.
+func (e *endpoint) serveAt(ln net.Listener) error {
+	if err := e.server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serving %s: %w", ln.Addr(), err)
 	}
 	return nil
 }
 
+// close closes the listeners.
+func (e *endpoint) close() {
+	for _, ln := range e.listeners {
+		ln.Close()
+	}
+}
+
 // openMetrics opens the endpoint that machines watch.
 func (d *Daemon) openMetrics() (*endpoint, error) {
-	ln, err := open(d.config.Metrics.Address)
+	all, err := openAll(d.config.Metrics.Address, config.Socket{})
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +136,7 @@ func (d *Daemon) openMetrics() (*endpoint, error) {
 		}
 		io.WriteString(w, "ready\n")
 	})
-	e := newEndpoint(ln, d.log)
+	e := newEndpoint(all, d.log)
 	e.handle(mux)
 	return e, nil
 }

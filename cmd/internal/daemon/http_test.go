@@ -57,7 +57,7 @@ func TestLastRequest(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				begun, returned := make(chan struct{}), false
 				ln := newPipes()
-				e := newEndpoint(ln, slog.New(slog.DiscardHandler))
+				e := newEndpoint([]net.Listener{ln}, slog.New(slog.DiscardHandler))
 				e.handle(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 					close(begun)
 					test.work(e.late)
@@ -112,7 +112,7 @@ func TestWhatHandlersLeaveRunning(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ln, saved, hurried := newPipes(), false, false
-				e := newEndpoint(ln, slog.New(slog.DiscardHandler))
+				e := newEndpoint([]net.Listener{ln}, slog.New(slog.DiscardHandler))
 				e.handle(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 					e.handlers.Go(func() {
 						test.work(e)
@@ -148,7 +148,7 @@ func TestWhatHandlersLeaveRunning(t *testing.T) {
 func TestServingFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ln, saved := newPipes(), false
-		e := newEndpoint(ln, slog.New(slog.DiscardHandler))
+		e := newEndpoint([]net.Listener{ln}, slog.New(slog.DiscardHandler))
 		e.handle(http.NotFoundHandler())
 		e.handlers.Go(func() {
 			<-e.stopping.Done()
@@ -156,7 +156,7 @@ func TestServingFails(t *testing.T) {
 			saved = true
 		})
 		close(ln.closed)
-		e.Listener = closedOnce{ln}
+		e.listeners[0] = closedOnce{ln}
 		if err := e.serve(t.Context()); !errors.Is(err, net.ErrClosed) || !saved {
 			t.Errorf("ended with %v; saved: %v", err, saved)
 		}

@@ -62,7 +62,7 @@ func (d *Daemon) openListener(l config.Listener) error {
 			return fmt.Errorf("local_users: %w", err)
 		}
 	}
-	all, err := openAll(l)
+	all, err := openAll(l.Address, l.Socket)
 	for _, ln := range all {
 		d.listeners = append(d.listeners, listener{ln, to, l.TLS})
 	}
@@ -112,19 +112,19 @@ func (d *Daemon) behind(l config.Listener) *proxy.Listener {
 // offersTLS reports whether clients can begin TLS.
 func offersTLS(l config.Listener) bool { return l.TLS != "" && l.TLS != "none" }
 
-// openAll opens all the addresses of l: those of localhost are two.
-func openAll(l config.Listener) ([]net.Listener, error) {
-	if path, ok := strings.CutPrefix(l.Address, "unix:"); ok {
-		ln, err := openSocket(path, l.Socket)
+// openAll opens every address that address stands for: localhost is two.
+func openAll(address string, socket config.Socket) ([]net.Listener, error) {
+	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+		ln, err := openSocket(path, socket)
 		if err != nil {
 			return nil, err
 		}
 		return []net.Listener{ln}, nil
 	}
-	if host, port, err := net.SplitHostPort(l.Address); err == nil && strings.EqualFold(host, "localhost") {
+	if host, port, err := net.SplitHostPort(address); err == nil && strings.EqualFold(host, "localhost") {
 		return openLocalhost(port)
 	}
-	ln, err := open(l.Address)
+	ln, err := open(address)
 	if err != nil {
 		return nil, err
 	}
@@ -163,13 +163,21 @@ func open(address string) (net.Listener, error) {
 	ln, err := net.Listen("tcp", address)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("%w: another program has this port; \"ss -ltnp\" shows which", err)
+		return nil, fmt.Errorf("%w: %s; \"ss -ltnp\" shows which", err, usedBy(holder(address)))
 	case errors.Is(err, syscall.EACCES):
 		return nil, fmt.Errorf("%w: a port below 1024 needs CapabilityBoundingSet=CAP_NET_BIND_SERVICE and AmbientCapabilities=CAP_NET_BIND_SERVICE in the unit", err)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		return nil, fmt.Errorf("%w: no interface of this machine has this address", err)
 	}
 	return ln, err
+}
+
+// usedBy says who uses a port, whose user may not be known.
+func usedBy(user string) string {
+	if user == "" {
+		return "another program uses this port"
+	}
+	return "a program of the user " + user + " uses this port"
 }
 
 // checkUsers says whether the system at proc tells users from each other.

@@ -22,7 +22,7 @@ import (
 
 // TestLocalhost is both of its addresses, at one port.
 func TestLocalhost(t *testing.T) {
-	all, err := openAll(config.Listener{Address: "localhost:0"})
+	all, err := openAll("localhost:0", config.Socket{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +43,7 @@ func TestLocalhost(t *testing.T) {
 		t.Errorf("listens at ports %v", ports)
 	}
 	_, port, _ := net.SplitHostPort(all[0].Addr().String())
-	if _, err := openAll(config.Listener{Address: "LOCALHOST:" + port}); !errors.Is(err, syscall.EADDRINUSE) {
+	if _, err := openAll("LOCALHOST:"+port, config.Socket{}); !errors.Is(err, syscall.EADDRINUSE) {
 		t.Errorf("a port that is taken: %v", err)
 	}
 }
@@ -174,7 +174,7 @@ func TestAlive(t *testing.T) {
 		{"does nothing", false, func(net.Conn) {}},
 	} {
 		for _, address := range []string{"127.0.0.1:0", "unix:" + filepath.Join(t.TempDir(), "s")} {
-			all, err := openAll(config.Listener{Address: address, Socket: asMade(0o600)})
+			all, err := openAll(address, asMade(0o600))
 			if err != nil {
 				t.Fatal(err)
 			}

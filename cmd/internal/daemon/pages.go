@@ -12,30 +12,31 @@ import (
 
 	"github.com/xoauthd/xoauthd/auth"
 	"github.com/xoauthd/xoauthd/auth/authorize"
+	"github.com/xoauthd/xoauthd/config"
 	"github.com/xoauthd/xoauthd/proxy"
 )
 
 // openWeb opens the endpoint where a person authorizes accounts.
 func (d *Daemon) openWeb() (*endpoint, error) {
-	ln, err := open(d.config.Web.Address)
+	all, err := openAll(d.config.Web.Address, config.Socket{})
 	if err != nil {
 		return nil, err
 	}
-	web := newEndpoint(ln, d.log)
+	web := newEndpoint(all, d.log)
 	var pages []authorize.Account
 	for _, a := range d.accounts.list() {
 		pages = append(pages, &page{account: d.accounts.byName[a.Name()], daemon: d, stopping: web.stopping, late: web.late})
 	}
 	handler, err := authorize.New(authorize.Config{
 		Accounts:      pages,
-		ListenAddress: ln.Addr().String(),
+		ListenAddress: all[0].Addr().String(),
 		PublicURL:     d.config.Web.PublicURL,
 		Version:       Version(),
 		Log:           d.log,
 		Go:            web.handlers.Go,
 	})
 	if err != nil {
-		ln.Close()
+		web.close()
 		return nil, err
 	}
 	web.handle(handler)

@@ -83,7 +83,7 @@ func TestStopping(t *testing.T) {
 				return nil, r.Context().Err()
 			}
 		})
-		web := newEndpoint(newPipes(), slog.New(slog.DiscardHandler))
+		web := newEndpoint([]net.Listener{newPipes()}, slog.New(slog.DiscardHandler))
 		p := &page{
 			account: &account{provider: &provider{Provider: &auth.Provider{
 				OAuth: oauth2.Config{Endpoint: oauth2.Endpoint{
