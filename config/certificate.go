@@ -20,6 +20,28 @@ type Certificate struct {
 	Line    int    // in the configuration
 }
 
+// Load reads the certificate and its key as their files are now. It is an error if
+// users other than root and the one that xoauthd runs as can change them, or can
+// read the key.
+func (c Certificate) Load() (*tls.Certificate, error) {
+	f := new(file)
+	chain, err := f.readPEM(c.File)
+	if err != nil {
+		return nil, err
+	}
+	key := chain
+	if c.KeyFile != c.File {
+		if key, err = f.readPEM(c.KeyFile); err != nil {
+			return nil, err
+		}
+	}
+	pair, err := tls.X509KeyPair([]byte(chain), []byte(key))
+	if err != nil {
+		return nil, fmt.Errorf("%s and %s: %w: put there a certificate and the key that it was made for, both in PEM", c.File, c.KeyFile, err)
+	}
+	return &pair, nil
+}
+
 func (t *table) certificates() (all []Certificate) {
 	for _, c := range t.tableList("certificate") {
 		c.require("file", `write for example file = "localhost.pem"; "xoauthd make-cert" makes one for this machine`)
@@ -37,13 +59,13 @@ func (t *table) serverCertificate() Certificate {
 	if c.File == "" {
 		return c // told already
 	}
-	text, err := readPEM(c.File)
+	text, err := t.file.readPEM(c.File)
 	if err != nil {
 		t.fault("file", "%v", err)
 	}
 	key, keyErr := text, err
 	if c.KeyFile != c.File {
-		key, keyErr = readPEM(c.KeyFile)
+		key, keyErr = t.file.readPEM(c.KeyFile)
 		if keyErr != nil {
 			t.fault("key_file", "%v", keyErr)
 		}
@@ -57,12 +79,8 @@ func (t *table) serverCertificate() Certificate {
 // readPEM reads a file that may hold a private key. It is no part of the
 // fingerprint: where the file is read anew, a change does not part the daemon
 // from its configuration.
-func readPEM(path string) (text string, err error) {
-	text, mode, err := readWhole(path)
-	if err == nil && holdsKey(text) {
-		err = checkMode(path, mode)
-	}
-	return text, err
+func (f *file) readPEM(path string) (text string, err error) {
+	return f.readChecked(path, holdsKey)
 }
 
 // checkServerCertificate tells what is wrong with the texts of the two files.
@@ -149,7 +167,7 @@ func (t *table) clientCAs() *x509.CertPool {
 	if path == "" {
 		return nil
 	}
-	text, _, err := t.file.readOther(path)
+	text, err := t.file.readOther(path, isPublic)
 	if err != nil {
 		t.fault("client_ca_file", "%v", err)
 		return nil

@@ -89,10 +89,7 @@ func (t *table) certificateFile() (path, text string, err error) {
 	if path == "" {
 		return "", "", nil
 	}
-	text, mode, err := t.file.readOther(path)
-	if err == nil && holdsKey(text) {
-		err = checkMode(path, mode)
-	}
+	text, err = t.file.readOther(path, holdsKey)
 	return path, text, err
 }
 
@@ -128,8 +125,13 @@ func (t *table) assertionFile() string {
 	if path == "" {
 		return ""
 	}
-	if _, err := os.Stat(path); err != nil {
+	switch info, err := os.Stat(path); {
+	case err != nil:
 		t.file.warn(t.line("client_assertion_file"), "client_assertion_file: %v: there will be no tokens until it is there", reason(path, err))
+	default:
+		if err := t.file.checkWriters(path, info); err != nil {
+			t.fault("client_assertion_file", "%v", err)
+		}
 	}
 	return path
 }

@@ -20,7 +20,7 @@ func (t *table) tokenCommand() ([]string, time.Duration) {
 	if len(command) == 0 {
 		return nil, 0
 	}
-	if err := checkProgram(command[0]); command[0] != "" && err != nil {
+	if err := t.file.checkProgram(command[0]); command[0] != "" && err != nil {
 		t.file.fault(t.place.key("token_command").item(0).at(), "token_command: %v", err)
 	}
 	for i, arg := range command {
@@ -44,7 +44,7 @@ func namesMailbox(command []string) bool {
 	return slices.ContainsFunc(command, func(arg string) bool { return strings.Contains(arg, mailboxWord) })
 }
 
-func checkProgram(path string) error {
+func (f *file) checkProgram(path string) error {
 	if !filepath.IsAbs(path) {
 		return errors.New("it must begin with the whole path of a program, such as /usr/bin/oama")
 	}
@@ -57,5 +57,5 @@ func checkProgram(path string) error {
 	case !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0:
 		return errors.New(path + " is not a program; chmod +x makes one of a script")
 	}
-	return nil
+	return f.checkWriters(path, info)
 }

@@ -33,7 +33,7 @@ func loadAt(path string, now time.Time) (*Config, error) {
 	}
 	values, err := decode(text)
 	if err != nil {
-		return nil, f.notTOML(err)
+		return nil, append(f.faults, f.notTOML(err))
 	}
 	c := f.config(&table{file: f, values: values, place: locate(text)})
 	if len(f.faults) > 0 {
@@ -59,6 +59,7 @@ type file struct {
 	withheld Faults
 	listens  []endpoint
 	accounts []*table // with their patterns, sorted by line
+	exposed  []string // paths that others can change, and that have a fault
 
 	presetScopes []*Provider // whose scopes the file does not set
 }
@@ -109,6 +110,7 @@ func (f *file) read() (string, error) {
 		return "", err
 	}
 	f.mode = info.Mode()
+	f.checkOwnWriters(info)
 	text, err := io.ReadAll(r)
 	f.add(string(text))
 	return string(text), err
@@ -133,10 +135,10 @@ func decode(text string) (map[string]any, error) {
 }
 
 // notTOML makes a fault of an error of decode.
-func (f *file) notTOML(err error) error {
+func (f *file) notTOML(err error) Fault {
 	var at toml.ParseError
 	if !errors.As(err, &at) {
-		return Faults{{f.name, 0, err.Error()}}
+		return Fault{f.name, 0, err.Error()}
 	}
 	why := strings.TrimSuffix(at.Message, ".")
 	switch {
@@ -148,5 +150,5 @@ func (f *file) notTOML(err error) error {
 	case strings.Contains(why, "got '@'"):
 		why += `; a name with @ or . in it is written in quotes: [account."alice@example.com"]`
 	}
-	return Faults{{f.name, max(1, at.Position.Line), "not valid TOML: " + why}}
+	return Fault{f.name, max(1, at.Position.Line), "not valid TOML: " + why}
 }

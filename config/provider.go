@@ -162,7 +162,7 @@ func (t *table) roots() (string, *x509.CertPool) {
 	if path == "" {
 		return "", nil
 	}
-	pem, _, err := t.file.readOther(path)
+	pem, err := t.file.readOther(path, isPublic)
 	if err != nil {
 		t.fault("ca_file", "%v", err)
 		return "", nil

@@ -39,7 +39,7 @@ func TestProxyPasswordThatEverybodyCanRead(t *testing.T) {
 	} {
 		name, _ := minimal(t, `proxy = "`+row.proxy+`"`, row.mode)
 		got := Faults(load(t, name).Warnings).Error()
-		if strings.Contains(got, ":4: proxy: everybody on this machine can read it here") != row.warned {
+		if strings.Contains(got, ":4: proxy: every user of this machine can read it here") != row.warned {
 			t.Errorf("%s, %v: %s", row.proxy, row.mode, got)
 		}
 	}

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/xoauthd/xoauthd/internal/text"
 )
 
 // A source is a key of a table that says where a secret is.
@@ -81,19 +83,15 @@ func (t *table) secret(noun string, check func(string) error, sources ...source)
 }
 
 func (t *table) inlineSecret(key, secret string) (string, error) {
-	if t.file.mode.Perm()&0o006 != 0 {
-		t.file.warn(t.line(key), "%s: everybody on this machine can read it here; chmod o= %s", key, t.file.name)
+	if t.file.mode.Perm()&0o004 != 0 {
+		t.file.warn(t.line(key), "%s: every user of this machine can read it here: chmod o= %s", key, text.ShellWord(t.file.name))
 	}
 	return secret, nil
 }
 
+// fileSecret reads a file that nobody else may read.
 func (t *table) fileSecret(path string) (string, error) {
-	path = t.file.path(path)
-	text, mode, err := t.file.readOther(path)
-	if err == nil {
-		err = checkMode(path, mode)
-	}
-	return text, err
+	return t.file.readOther(t.file.path(path), func(string) bool { return true })
 }
 
 // filePath returns the path at a key as it is to be opened.
@@ -105,53 +103,53 @@ func (t *table) filePath(key string) string {
 	return t.file.path(path)
 }
 
-// readOther reads a file that f names. What is in it is a part of the fingerprint.
-func (f *file) readOther(path string) (text string, mode fs.FileMode, err error) {
-	text, mode, err = readWhole(path)
+// readOther reads a file that the configuration names, and adds it to the
+// fingerprint. secret is as for readChecked.
+func (f *file) readOther(path string, secret func(string) bool) (content string, err error) {
+	content, err = f.readChecked(path, secret)
 	if err == nil {
-		f.add(text)
+		f.add(content)
 	}
-	return text, mode, err
+	return content, err
 }
 
-// readWhole reads the whole of a file, and tells the mode of what it has read. Its
-// errors name that file.
-func readWhole(path string) (text string, mode fs.FileMode, err error) {
+// readChecked reads a file that the configuration names. It is an error if others
+// can change it or, where secret says so of its text, if they can read it.
+func (f *file) readChecked(path string, secret func(string) bool) (content string, err error) {
+	content, info, err := readWhole(path)
+	if err == nil && secret(content) {
+		err = checkReaders(path, info)
+	}
+	if err == nil {
+		err = f.checkWriters(path, info)
+	}
+	return content, err
+}
+
+// isPublic is for files that hold no secret.
+func isPublic(string) bool { return false }
+
+// readWhole returns the text and the mode of a regular file. Its errors name the
+// file.
+func readWhole(path string) (content string, info fs.FileInfo, err error) {
 	// Without O_NONBLOCK, a pipe would be waited for before it is refused.
 	r, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		return "", 0, reason(path, err)
+		return "", nil, reason(path, err)
 	}
 	defer r.Close()
-	info, err := r.Stat()
+	info, err = r.Stat()
 	if err != nil {
-		return "", 0, reason(path, err)
+		return "", nil, reason(path, err)
 	}
 	if !info.Mode().IsRegular() {
-		return "", 0, fmt.Errorf("%s is not a file", path)
+		return "", nil, fmt.Errorf("%s is not a file", path)
 	}
 	b, err := io.ReadAll(r)
 	if err != nil {
-		return "", 0, reason(path, err)
+		return "", nil, reason(path, err)
 	}
-	return string(b), info.Mode(), nil
-}
-
-// checkMode tells who else can read a secret or, worse, put another in its
-// place. The group may read it: it is how the daemon does.
-func checkMode(path string, mode fs.FileMode) error {
-	who := ""
-	switch {
-	case mode.Perm()&0o002 != 0:
-		who = "everybody on this machine can change it"
-	case mode.Perm()&0o004 != 0:
-		who = "everybody on this machine can read it"
-	case mode.Perm()&0o020 != 0:
-		who = "its whole group can change it"
-	default:
-		return nil
-	}
-	return fmt.Errorf("%s: %s; chmod g-w,o= %[1]s", path, who)
+	return string(b), info, nil
 }
 
 // A withheld secret is for the daemon alone, and this says why it is not here.

@@ -52,14 +52,11 @@ func readCertificates(c *config.Config, log *slog.Logger) (certificates, error) 
 }
 
 func readPair(of config.Certificate) (*tls.Certificate, error) {
-	pair, err := tls.LoadX509KeyPair(of.File, of.KeyFile)
-	switch {
-	case errors.Is(err, fs.ErrPermission):
+	pair, err := of.Load()
+	if errors.Is(err, fs.ErrPermission) {
 		err = fmt.Errorf("%w: the user that xoauthd runs as must be able to read it, by its group for example", err)
-	case err != nil:
-		err = fmt.Errorf("%s and %s: %w: put there a certificate and the key that it was made for, both in PEM", of.File, of.KeyFile, err)
 	}
-	return &pair, err
+	return pair, err
 }
 
 // stats tells what files there are; one that cannot be looked at is nil.

@@ -186,6 +186,14 @@ func TestRenewal(t *testing.T) {
 		after(time.Hour, "three", "")
 		i.issue("x", time.Hour, "four")
 		after(time.Hour, "four", "level=INFO")
+
+		// A key that everybody can read is not used.
+		i.issue("x", time.Hour, "five")
+		os.Chmod(of.KeyFile, 0o644)
+		after(time.Hour, "four", "")
+		after(time.Hour, "four", "every user of this machine can read it: chmod g-w,o= ")
+		os.Chmod(of.KeyFile, 0o600)
+		after(time.Hour, "five", "level=INFO")
 	})
 }
 
