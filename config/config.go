@@ -121,7 +121,8 @@ type Provider struct {
 	TokenURL               string
 	RevocationURL          string // RFC 7009; empty: the provider has none
 	RedirectURL            string // empty if there is neither a redirect_url nor a [web]
-	Issuer                 string // RFC 9207; empty: not checked
+	Issuer                 string // RFC 9207, in which {tenantid} is any id; empty: a response must have no iss
+	RequireIss             bool   // a response must have one
 
 	Scopes              []string
 	AuthorizationParams map[string]string // added to the authorization URL

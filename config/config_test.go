@@ -41,6 +41,7 @@ func TestEverythingGiven(t *testing.T) {
 		RevocationURL:       "http://127.0.0.1:8080/revoke",
 		RedirectURL:         "https://mail.example.com/callback",
 		Issuer:              "https://login.example.com",
+		RequireIss:          true,
 		Scopes:              []string{"mail", "offline_access"},
 		AuthorizationParams: map[string]string{"prompt": "consent"},
 		AuthStyle:           "header",
@@ -58,7 +59,7 @@ func TestEverythingGiven(t *testing.T) {
 	if s := own.ClientSecret.Reveal(); s != "file secret" {
 		t.Errorf("secret %q", s)
 	}
-	if w := c.Warnings; len(w) != 1 || w[0].Line != 92 {
+	if w := c.Warnings; len(w) != 1 || w[0].Line != 93 {
 		t.Error(Faults(w))
 	}
 	c.Providers, c.Warnings = nil, nil
@@ -75,33 +76,33 @@ func TestEverythingGiven(t *testing.T) {
 		Limits:         Limits{10, 5, 3, 4, time.Second, 5 * time.Second, 1500 * time.Millisecond, 24 * time.Hour, 0},
 		Web:            &Web{"localhost:1180", "https://mail.example.com/oauth"},
 		Metrics:        &Metrics{":9180"},
-		Certificates:   []Certificate{{filepath.Join(dir, "server.pem"), filepath.Join(dir, "server.key"), 100}},
+		Certificates:   []Certificate{{filepath.Join(dir, "server.pem"), filepath.Join(dir, "server.key"), 101}},
 		Listeners: []Listener{
 			{Protocol: "imap", Address: "127.0.0.2:1143", Provider: "own", Line: 26, TLS: "none", MinTLS: tls.VersionTLS12},
 			{Protocol: "smtp", Address: "[::1]:1143", Line: 31, TLS: "none", MinTLS: tls.VersionTLS12},
 			{
-				Protocol: "pop3", Address: "0.0.0.0:1110", Provider: "own", Line: 104,
+				Protocol: "pop3", Address: "0.0.0.0:1110", Provider: "own", Line: 105,
 				TLS: "auto", RequireTLS: true, MinTLS: tls.VersionTLS13,
 				Proxies:      []netip.Prefix{netip.MustParsePrefix("192.0.2.7/32"), netip.MustParsePrefix("2001:db8::/32")},
 				ClientTokens: true,
 			}, {
-				Protocol: "imap", Address: "unix:/run/imap.sock", Line: 115, TLS: "none", MinTLS: tls.VersionTLS12,
+				Protocol: "imap", Address: "unix:/run/imap.sock", Line: 116, TLS: "none", MinTLS: tls.VersionTLS12,
 				Socket: Socket{0, 1002, 0o600}, LocalUsers: []uint32{0, 1001},
 			},
 		},
 		Accounts: map[string]*Account{
 			"alice@example.com": {
-				Name: "alice@example.com", Provider: "own", PasswordHash: hash, Line: 74,
+				Name: "alice@example.com", Provider: "own", PasswordHash: hash, Line: 75,
 				IMAPUser: "shared@example.com", SMTPUser: "delegate@example.com", POP3User: "pop", LoginHint: "delegate@example.com",
 				SharedMailboxes: []string{"info@example.com"},
 				Logins: []Login{{
-					Label: "scanner", User: "scanner1", PasswordHash: hash, Line: 84,
+					Label: "scanner", User: "scanner1", PasswordHash: hash, Line: 85,
 					Protocols: []string{"smtp"},
 					Networks:  []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")},
 					Ends:      time.Date(2027, 1, 1, 12, 0, 0, 0, time.UTC),
 				}},
 			},
-			`bob"the"builder`: {Name: `bob"the"builder`, Provider: "outlook", PasswordHash: hash, Enabled: true, Line: 92, LoginHint: `bob"the"builder`},
+			`bob"the"builder`: {Name: `bob"the"builder`, Provider: "outlook", PasswordHash: hash, Enabled: true, Line: 93, LoginHint: `bob"the"builder`},
 		},
 	}
 	if !reflect.DeepEqual(c, rest) {
@@ -134,6 +135,7 @@ func TestPresetsAndWhatOverridesThem(t *testing.T) {
 			Title:            "Microsoft 365",
 			AuthorizationURL: "https://login.microsoftonline.com/example.com/oauth2/v2.0/authorize",
 			TokenURL:         "https://login.microsoftonline.com/example.com/oauth2/v2.0/token",
+			Issuer:           "https://login.microsoftonline.com/{tenantid}/v2.0",
 			SMTP:             &Upstream{Host: "smtp.office365.com", Port: 587, TLS: "starttls", Sessions: 3},
 		},
 		"outlook": {
@@ -141,12 +143,13 @@ func TestPresetsAndWhatOverridesThem(t *testing.T) {
 			Title:            "Outlook.com",
 			AuthorizationURL: "https://login.microsoftonline.com/consumers/oauth2/v2.0/authorize",
 			TokenURL:         "https://login.microsoftonline.com/consumers/oauth2/v2.0/token",
+			Issuer:           "https://login.microsoftonline.com/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0",
 			SMTP:             &Upstream{Host: "smtp-mail.outlook.com", Port: 587, TLS: "starttls"},
 		},
 	} {
 		want.Name = name
 		want.ClientID = "id"
-		want.RedirectURL = "https://mail.example.com/oauth/callback"
+		want.RedirectURL = "https://mail.example.com/oauth/callback/" + name
 		want.Flow = "authorization_code"
 		want.AuthStyle = "params"
 		want.ClientCertificateAlgorithm = "PS256"

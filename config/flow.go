@@ -35,7 +35,7 @@ var flows = []flow{
 	{
 		name:    "authorization_code",
 		needs:   [][]string{{"client_id"}, {"authorization_url"}, {"token_url"}, {"scopes"}},
-		takes:   append([]string{"authorization_params", "redirect_url", "issuer", "revocation_url", "login_hint"}, registration...),
+		takes:   append([]string{"authorization_params", "redirect_url", "issuer", "require_iss", "revocation_url", "login_hint"}, registration...),
 		consent: true,
 	}, {
 		name:    "device_code",

@@ -59,6 +59,7 @@ func (p *Provider) microsoft(tenant string, f *flow) {
 	p.AuthorizationURL = base + "authorize"
 	p.DeviceAuthorizationURL = base + "devicecode"
 	p.TokenURL = base + "token"
+	p.Issuer = entraIssuer(tenant)
 	p.Scopes = []string{
 		scopeIMAP,
 		"https://outlook.office.com/SMTP.Send",

@@ -4,18 +4,18 @@ import (
 	"cmp"
 	"crypto/x509"
 	"maps"
-	"net/url"
 	"regexp"
 	"slices"
-	"strings"
 )
 
 func (t *table) providers(web *Web) map[string]*Provider {
 	providers := map[string]*Provider{}
-	for _, p := range t.tables("provider") {
+	tables := t.tables("provider")
+	for _, p := range tables {
 		providers[p.name()] = p.provider(web)
 		p.done()
 	}
+	t.file.redirects(tables, providers, web)
 	return providers
 }
 
@@ -30,11 +30,8 @@ func (t *table) provider(web *Web) *Provider {
 	p.DeviceAuthorizationURL = t.url("device_authorization_url", p.DeviceAuthorizationURL)
 	p.TokenURL = t.tokenURL(p.TokenURL, p.ServiceAccount)
 	p.RevocationURL = t.url("revocation_url", p.RevocationURL)
-	if web != nil && p.Flow == "authorization_code" {
-		p.RedirectURL = web.PublicURL + "/callback"
-	}
-	p.RedirectURL = t.redirectURL(p.RedirectURL)
-	p.Issuer = t.url("issuer", p.Issuer)
+	p.RedirectURL = t.redirectURL(web)
+	t.issuer(p)
 	p.Scopes = t.texts("scopes", p.Scopes)
 	if !t.has("scopes") {
 		t.file.presetScopes = append(t.file.presetScopes, p)
@@ -100,6 +97,9 @@ func (t *table) checkTenant(tenant, preset string, f *flow) {
 		t.fault("tenant", "%q is not one tenant, which the flow %q needs: write the tenant's id or a domain of it", tenant, f.name)
 	}
 }
+
+// tenantID is a tenant's id, a GUID.
+var tenantID = regexp.MustCompile(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
 
 var tenantName = regexp.MustCompile(`^[0-9A-Za-z.-]*$`)
 
@@ -212,20 +212,4 @@ func (t *table) upstream(protocol string, preset *Upstream) *Upstream {
 		}
 	}
 	return u
-}
-
-// redirectURL reads where browsers come back from the provider. The pages that
-// a person reads are elsewhere.
-func (t *table) redirectURL(def string) string {
-	s := t.pageURL("redirect_url", def)
-	u, err := url.Parse(s)
-	if s == def || err != nil {
-		return s
-	}
-	for _, taken := range []string{"/authorize/", "/result/", "/style.css", "/icon.svg"} {
-		if strings.HasPrefix(u.Path, taken) {
-			t.fault("redirect_url", "the path %s is that of another page; use for example /callback", u.Path)
-		}
-	}
-	return s
 }

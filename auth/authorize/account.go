@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"path"
 	"strings"
 )
@@ -30,7 +29,7 @@ func (e *endpoint) add(a Account) error {
 	case e.account(name) != nil:
 		return errors.New("is there twice")
 	}
-	n := &account{Account: a, path: e.base + "/authorize/" + url.PathEscape(a.Name()), formAction: "'self'"}
+	n := &account{Account: a, path: e.base + AccountPath(a.Name()), formAction: "'self'"}
 	if a.Attended() && !n.byDevice() {
 		if err := e.addCallback(n); err != nil {
 			return err
@@ -42,7 +41,7 @@ func (e *endpoint) add(a Account) error {
 
 // addCallback makes the redirect URL of a known to the endpoint.
 func (e *endpoint) addCallback(a *account) error {
-	redirect, err := webURL(a.RedirectURL())
+	redirect, err := webURL(a.Registration().RedirectURL)
 	if err != nil {
 		return fmt.Errorf("redirect URL: %w", err)
 	}
@@ -50,19 +49,16 @@ func (e *endpoint) addCallback(a *account) error {
 	if err != nil {
 		return fmt.Errorf("authorization URL: %w", err)
 	}
-	a.origin, a.host, a.callback = originOf(redirect), canonicalHost(redirect.Host), redirect.EscapedPath()
+	a.origin, a.host, a.callback = originOf(redirect), canonicalHost(redirect.Host), pathOf(redirect)
 	// Chromium holds every redirect that follows a form to form-action, and a
 	// provider may pass the browser on to others at once (personal Microsoft
 	// accounts, a company's own sign-in): not its origin but its scheme is all
 	// that can be said beforehand.
 	a.formAction += " " + provider.Scheme + ":"
-	if a.callback == "" {
-		a.callback = "/" // as browsers ask for it
-	}
 	if strings.TrimSuffix(path.Clean(a.callback), "/") != strings.TrimSuffix(a.callback, "/") {
 		return fmt.Errorf("redirect URL: the path %s is not plain", a.callback)
 	}
-	for _, taken := range []string{"/authorize/", "/result/", "/style.css", "/icon.svg"} {
+	for _, taken := range PagePaths() {
 		if strings.HasPrefix(a.callback, e.base+taken) {
 			return fmt.Errorf("redirect URL: the path %s is that of another page", a.callback)
 		}

@@ -46,14 +46,8 @@ type Account interface {
 	LoginHint() string
 	// Status tells how the account stands.
 	Status() auth.Status
-	// Issuer is the provider's identifier (RFC 9207 section 2), or empty if
-	// none is known and the callback's iss is not to be compared.
-	Issuer() string
-	// RedirectURL is the callback, as registered at the provider. It may lead
-	// where these pages are not: the address is then brought back by hand.
-	RedirectURL() string
-	// Scopes are what is asked for.
-	Scopes() []string
+	// Registration is what the client and the provider have agreed on.
+	Registration() Registration
 	// AuthCodeURL is where the browser is sent, with the S256 challenge of
 	// verifier.
 	AuthCodeURL(state, verifier string) string
@@ -73,6 +67,25 @@ type Account interface {
 	// Keep saves g and puts it to use. After an auth.ErrNotSaved it is in use,
 	// but lost when the daemon ends; after an auth.ErrEarlierKept it is not.
 	Keep(g auth.Grant) error
+}
+
+// A Registration is what a client and its provider have agreed on.
+type Registration struct {
+	// RedirectURL is where the provider sends the browser with its response. It
+	// may lead where the pages are not: a person then pastes the address.
+	RedirectURL string
+	// RedirectURI is what to register at the provider so that it accepts
+	// RedirectURL. Where it is not the same, RedirectNote is a sentence that says
+	// why.
+	RedirectURI, RedirectNote string
+
+	Scopes []string // that are asked for
+
+	// Issuer is the provider's identifier (RFC 9207 section 2), in which
+	// {tenantid} stands for any GUID. If it is empty, a response must have no iss;
+	// if RequireIss is set, it must have one.
+	Issuer     string
+	RequireIss bool
 }
 
 // A Trial tells what came of one login upstream.
@@ -175,12 +188,12 @@ func (e *endpoint) routes() *http.ServeMux {
 	mux := http.NewServeMux()
 	index := e.base + "/"
 	mux.HandleFunc("GET "+index+"{$}", e.index)
-	mux.HandleFunc("GET "+e.base+"/authorize/{account}", e.show)
-	mux.HandleFunc("POST "+e.base+"/authorize/{account}", e.begin)
-	mux.HandleFunc("POST "+e.base+"/authorize/{account}/address", e.paste)
-	mux.HandleFunc("GET "+e.base+"/result/{id}", e.result)
-	mux.HandleFunc("GET "+e.base+"/style.css", asset("style.css", "text/css; charset=utf-8"))
-	mux.HandleFunc("GET "+e.base+"/icon.svg", asset("icon.svg", "image/svg+xml"))
+	mux.HandleFunc("GET "+e.base+accountPath+"{account}", e.show)
+	mux.HandleFunc("POST "+e.base+accountPath+"{account}", e.begin)
+	mux.HandleFunc("POST "+e.base+accountPath+"{account}/address", e.paste)
+	mux.HandleFunc("GET "+e.base+resultPath+"{id}", e.result)
+	mux.HandleFunc("GET "+e.base+stylePath, asset("style.css", "text/css; charset=utf-8"))
+	mux.HandleFunc("GET "+e.base+iconPath, asset("icon.svg", "image/svg+xml"))
 
 	known := map[string]bool{index: true} // where index looks for callbacks
 	for _, a := range e.accounts {

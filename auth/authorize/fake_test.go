@@ -22,6 +22,7 @@ import (
 // A fakeAccount does as its fields say.
 type fakeAccount struct {
 	name, issuer, redirect, authURL string
+	requireIss                      bool
 	pattern                         string
 	flow                            string // empty for an account that is authorized by its page
 	unattended, disabled            bool
@@ -82,9 +83,9 @@ func (a *fakeAccount) AwaitDevice(ctx context.Context, d *auth.Device) (auth.Gra
 	}
 }
 
-func (a *fakeAccount) Issuer() string      { return a.issuer }
-func (a *fakeAccount) RedirectURL() string { return a.redirect }
-func (a *fakeAccount) Scopes() []string    { return a.scopes }
+func (a *fakeAccount) Registration() Registration {
+	return Registration{RedirectURL: a.redirect, RedirectURI: a.redirect, Scopes: a.scopes, Issuer: a.issuer, RequireIss: a.requireIss}
+}
 
 func (a *fakeAccount) AuthCodeURL(state, verifier string) string {
 	return a.authURL + "?" + url.Values{

@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// FuzzAnswerIn: whatever is pasted, what is followed has a state, and a code or
-// an error; and of anything else nothing is repeated.
-func FuzzAnswerIn(f *testing.F) {
+// FuzzParseResponse: whatever is pasted, a response has a state, a code or an
+// error, and an address; and no error repeats anything of it.
+func FuzzParseResponse(f *testing.F) {
 	for _, seed := range []string{
 		"http://localhost:1180/callback?code=c0de&state=5tate", "code=c0de&state=5tate", "?error=access_denied&state=5tate",
 		"<http://localhost/\n callback?code=c0de&\nstate=5tate>", "http://localhost/callback#code=c0de&state=5tate", "%zz", "state=", "",
@@ -16,11 +16,11 @@ func FuzzAnswerIn(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, pasted string) {
-		q, err := answerIn(pasted)
+		r, err := parseResponse(pasted)
 		switch {
-		case err == nil && (q.Get("state") == "" || q.Get("code") == "" && q.Get("error") == ""):
-			t.Errorf("answer %v", q)
-		case err != nil && err.Error() != "this is not an address that the provider sends the browser to: that one has state= and code= in it":
+		case err == nil && (r.Get("state") == "" || r.Get("code") == "" && r.Get("error") == "" || r.host == "" || r.path == ""):
+			t.Errorf("response %v", r)
+		case err != nil && err != errNoResponse && err != errNoAddress:
 			t.Errorf("error %q", err)
 		}
 	})

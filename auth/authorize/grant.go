@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -24,25 +23,23 @@ func lasting(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), workTime)
 }
 
-// complete goes from the provider's answer q to a grant that is kept, or to
-// the words why not.
-func complete(ctx context.Context, a Account, verifier string, q url.Values) Outcome {
+// complete redeems the code of a provider's response, and keeps the grant if it
+// is the account's. The outcome says why it is not.
+func complete(ctx context.Context, a Account, verifier string, answer response) Outcome {
 	ctx, cancel := lasting(ctx)
 	defer cancel()
 	res := &result{account: a}
-	if want := a.Issuer(); want != "" && q.Has("iss") && q.Get("iss") != want {
-		// The code may be another provider's, to be sent to this one's token
-		// endpoint: mix-up, RFC 9700 section 4.4.
-		res.step(answerOf(a), 0, fmt.Errorf("it comes from %s, not from %s", oneLine(q.Get("iss")), want), "")
-		return res.end(wrongIssuer, "The answer came from another provider than the one that was asked. Nothing was sent to it. If this happens again, check the issuer in the configuration of "+a.Provider()+".")
+	if err, hint := answer.check(a.Registration()); err != nil {
+		res.step(answerOf(a), 0, err, hint)
+		return res.end(wrongIssuer, "The answer may be another provider's than that of "+a.Provider()+". It was sent to neither, and nothing was kept.")
 	}
-	if code := q.Get("error"); code != "" || q.Get("code") == "" {
-		return res.denied(code, q.Get("error_description"))
+	if code := answer.Get("error"); code != "" || answer.Get("code") == "" {
+		return res.denied(code, answer.Get("error_description"))
 	}
 	res.step(answerOf(a), 0, nil, "")
 
 	start := time.Now()
-	g, err := a.Exchange(ctx, q.Get("code"), verifier)
+	g, err := a.Exchange(ctx, answer.Get("code"), verifier)
 	if err != nil {
 		res.step("Exchange of the code for a token", time.Since(start), err, exchangeHint(err))
 		return res.end(noToken, a.Provider()+" agreed, but then gave no token. Nothing was kept.")

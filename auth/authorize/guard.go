@@ -29,7 +29,7 @@ func (e *endpoint) guard(mux *http.ServeMux) http.Handler {
 
 		_, pattern := mux.Handler(r)
 		switch {
-		case !e.hosts[canonicalHost(r.Host)] && pattern != "GET "+e.base+"/style.css": // the answer needs it too
+		case !e.hosts[canonicalHost(r.Host)] && pattern != "GET "+e.base+stylePath: // the answer needs it too
 			e.message(w, http.StatusMisdirectedRequest, notThisHost(r.Host))
 		case e.cross.Check(r) != nil:
 			e.message(w, http.StatusForbidden, fromElsewhere)

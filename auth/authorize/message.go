@@ -95,6 +95,14 @@ func notAnAnswer(a *account) message {
 	}
 }
 
+func noAddress(a *account) message {
+	return message{
+		Title: "That is not the whole address",
+		Text:  "What was pasted begins in the middle of the address. Copy all that the address bar has, from http:// or the host name on: the beginning shows which provider has answered.",
+		Link:  "Back to the account", To: a.path,
+	}
+}
+
 func repeatedParameter(name, index string) message {
 	return message{
 		Title: "This answer is not valid",

@@ -21,26 +21,27 @@ func TestPaste(t *testing.T) {
 		page   string
 	}{
 		{"not an address", func(v *visit) *httptest.ResponseRecorder { return v.paste("c0de") }, 400, "That is not the address"},
+		{"a query alone", func(v *visit) *httptest.ResponseRecorder { return v.paste("?code=c0de&state=" + v.state) }, 400, "That is not the whole address"},
 		{"nothing", func(v *visit) *httptest.ResponseRecorder { return v.paste("") }, 400, "That is not the address"},
 		{"more than is read", func(v *visit) *httptest.ResponseRecorder {
 			return v.paste("http://localhost/?code=" + strings.Repeat("c0de", maxBody) + "&state=" + v.state)
 		}, 400, "That is not the address"},
-		{"another state", func(v *visit) *httptest.ResponseRecorder { return v.paste("?code=c0de&state=x") }, 400, "not expected"},
+		{"another state", func(v *visit) *httptest.ResponseRecorder { return v.paste("127.0.0.1:1180/callback?code=c0de&state=x") }, 400, "not expected"},
 		{"a parameter that is repeated", func(v *visit) *httptest.ResponseRecorder {
-			return v.paste("http://localhost/?code=c0de&code=c0de&state=" + v.state)
+			return v.paste("http://127.0.0.1:1180/callback?code=c0de&code=c0de&state=" + v.state)
 		}, 400, "“code” more than once"},
 		{"another browser", func(v *visit) *httptest.ResponseRecorder {
 			v.cookie = ""
-			return v.paste("?code=c0de&state=" + v.state)
+			return v.paste("127.0.0.1:1180/callback?code=c0de&state=" + v.state)
 		}, 403, "not the browser it began in"},
 		{"another site", func(v *visit) *httptest.ResponseRecorder {
-			return v.post("/authorize/joe@example.com/address", url.Values{"address": {"?code=c0de&state=" + v.state}}, "Cookie", v.cookie, "Sec-Fetch-Site", "cross-site")
+			return v.post("/authorize/joe@example.com/address", url.Values{"address": {"127.0.0.1:1180/callback?code=c0de&state=" + v.state}}, "Cookie", v.cookie, "Sec-Fetch-Site", "cross-site")
 		}, 403, "another web site"},
 		{"an account that is not there", func(v *visit) *httptest.ResponseRecorder {
-			return v.post("/authorize/x/address", url.Values{"address": {"?code=c0de&state=" + v.state}}, "Cookie", v.cookie)
+			return v.post("/authorize/x/address", url.Values{"address": {"127.0.0.1:1180/callback?code=c0de&state=" + v.state}}, "Cookie", v.cookie)
 		}, 404, "no such account"},
 		{"another account", func(v *visit) *httptest.ResponseRecorder {
-			return v.post("/authorize/ann@example.com/address", url.Values{"address": {"?code=c0de&state=" + v.state}}, "Cookie", v.cookie)
+			return v.post("/authorize/ann@example.com/address", url.Values{"address": {"127.0.0.1:1180/callback?code=c0de&state=" + v.state}}, "Cookie", v.cookie)
 		}, 409, `href="/authorize/joe@example.com">Go to joe@example.com`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -58,14 +59,14 @@ func TestPaste(t *testing.T) {
 				t.Errorf("exchanged %q", a.exchanges)
 			}
 			// The attempt is not lost by it.
-			w = right.paste("http://localhost/?code=c0de&state=" + right.state)
+			w = right.paste("http://127.0.0.1:1180/callback?code=c0de&state=" + right.state)
 			if w.Code != http.StatusSeeOther || len(a.kept) != 1 {
 				t.Fatalf("%d, kept %v: %s", w.Code, a.kept, w.Body)
 			}
 			to := w.Header().Get("Location")
 			wants(t, right.do("GET", home+to, "Cookie", right.cookie).Body.String(), "joe@example.com is authorized")
 			wants(t, right.log.String(), "result=authorized client=192.0.2.1:1234")
-			if w = right.paste("http://localhost/?code=c0de&state=" + right.state); w.Code != http.StatusConflict {
+			if w = right.paste("http://127.0.0.1:1180/callback?code=c0de&state=" + right.state); w.Code != http.StatusConflict {
 				t.Errorf("pasted again: %d", w.Code)
 			}
 			if w = right.back("code=c0de"); w.Code != http.StatusConflict || len(a.exchanges) != 1 {

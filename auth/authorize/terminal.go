@@ -5,8 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"net/url"
-	"strings"
 	"sync/atomic"
 
 	"golang.org/x/oauth2"
@@ -37,24 +35,23 @@ func Begin(a Account) *Attempt {
 // URL is where the browser is to go.
 func (t *Attempt) URL() string { return t.account.AuthCodeURL(t.state, t.verifier) }
 
-// Finish follows the provider's answer, which is in the address that the
-// browser ended on; its query, or what stands behind the question mark, will do.
-// An error says that it is not such an address, so that a person can be asked
-// again: nothing was done. The answer is followed once, and to its end even if
-// ctx is done before.
+// Finish completes the attempt with the provider's response, which is in the
+// address that the browser ended on. An error says why pasted is not that address,
+// so that a person can be asked again: nothing was done. The response is used
+// once, and to the end even if ctx is done before.
 func (t *Attempt) Finish(ctx context.Context, pasted string) (Outcome, error) {
-	q, err := answerIn(pasted)
+	answer, err := parseResponse(pasted)
 	switch {
 	case err != nil:
 		return Outcome{}, err
-	case repeated(q) != "":
-		return Outcome{}, fmt.Errorf("this address has the parameter %q more than once: open the link again, and bring the address that the browser ends on then", repeated(q))
-	case q.Get("state") != t.state:
+	case answer.repeated() != "":
+		return Outcome{}, fmt.Errorf("this address has the parameter %q more than once: open the link again, and bring the address that the browser ends on then", answer.repeated())
+	case answer.Get("state") != t.state:
 		return Outcome{}, errors.New("this address belongs to another authorization: open the link that was given for this one, and bring the address that the browser ends on then")
 	case !t.used.CompareAndSwap(false, true):
 		return Outcome{}, errors.New("this answer of the provider was used already: begin again")
 	}
-	return complete(ctx, t.account, t.verifier, q), nil
+	return complete(ctx, t.account, t.verifier, answer), nil
 }
 
 // AwaitDevice waits until a person has entered the code of d and agreed, or
@@ -72,21 +69,4 @@ func Adopt(ctx context.Context, a Account, g auth.Grant) Outcome {
 	ctx, cancel := lasting(ctx)
 	defer cancel()
 	return (&result{account: a, brought: true}).adopt(ctx, g)
-}
-
-// answerIn returns the provider's answer that is in pasted. It forgives what
-// happens to an address on its way through a terminal or a message: line breaks
-// and blanks in it, quotes around it, a scheme that a browser does not show.
-func answerIn(pasted string) (url.Values, error) {
-	s := strings.Trim(strings.Join(strings.Fields(pasted), ""), `<>"'`)
-	s, _, _ = strings.Cut(s, "#")
-	if _, query, ok := strings.Cut(s, "?"); ok {
-		s = query
-	}
-	q, err := url.ParseQuery(s)
-	if err != nil || q.Get("state") == "" || q.Get("code") == "" && q.Get("error") == "" {
-		// Of a fault in the query nothing is told: the words would have the code.
-		return nil, errors.New("this is not an address that the provider sends the browser to: that one has state= and code= in it")
-	}
-	return q, nil
 }

@@ -24,30 +24,32 @@ func stateOf(t *testing.T, link string) string {
 	return u.Query().Get("state")
 }
 
-// TestAnswerIn is about what a person may paste. STATE is the attempt's.
-func TestAnswerIn(t *testing.T) {
+// TestPasted is about what a person may paste. STATE is the attempt's.
+func TestPasted(t *testing.T) {
 	for _, test := range []struct{ name, pasted, code string }{
-		{"an address", "http://localhost/?code=c0de&state=STATE", "c0de"},
-		{"an address with a path", "https://mail.example.com/a/callback?state=STATE&code=c0de&scope=x", "c0de"},
-		{"no scheme", "localhost:1180/callback?code=c0de&state=STATE", "c0de"},
-		{"a query", "?code=c0de&state=STATE", "c0de"},
-		{"what stands behind the question mark", "code=c0de&state=STATE", "c0de"},
-		{"blanks around it", "  http://localhost/?code=c0de&state=STATE \r\n", "c0de"},
-		{"wrapped by a terminal", "http://localhost/?code=c0\n  de&state=STATE", "c0de"},
-		{"in quotes", `"http://localhost/?code=c0de&state=STATE"`, "c0de"},
-		{"in angle brackets", "<http://localhost/?code=c0de&state=STATE>", "c0de"},
-		{"a fragment behind it", "http://localhost/?code=c0de&state=STATE#_=_", "c0de"},
-		{"escaped", "http://localhost/?code=4%2F0c0de&state=STATE", "4/0c0de"},
+		{"an address", "http://127.0.0.1:1180/callback?code=c0de&state=STATE", "c0de"},
+		{"an address with more in it", "http://127.0.0.1:1180/callback?state=STATE&code=c0de&scope=x", "c0de"},
+		{"an address that the browser has made one of https", "https://127.0.0.1:1180/callback?state=STATE&code=c0de", "c0de"},
+		{"no scheme", "127.0.0.1:1180/callback?code=c0de&state=STATE", "c0de"},
+		{"a query", "?code=c0de&state=STATE", ""},
+		{"what stands behind the question mark", "code=c0de&state=STATE", ""},
+		{"a path and a query", "/callback?code=c0de&state=STATE", ""},
+		{"blanks around it", "  http://127.0.0.1:1180/callback?code=c0de&state=STATE \r\n", "c0de"},
+		{"wrapped by a terminal", "http://127.0.0.1:1180/callback?code=c0\n  de&state=STATE", "c0de"},
+		{"in quotes", `"http://127.0.0.1:1180/callback?code=c0de&state=STATE"`, "c0de"},
+		{"in angle brackets", "<http://127.0.0.1:1180/callback?code=c0de&state=STATE>", "c0de"},
+		{"a fragment behind it", "http://127.0.0.1:1180/callback?code=c0de&state=STATE#_=_", "c0de"},
+		{"escaped", "http://127.0.0.1:1180/callback?code=4%2F0c0de&state=STATE", "4/0c0de"},
 		{"nothing", "", ""},
 		{"words", "it does not work", ""},
 		{"an address without an answer", "http://localhost/", ""},
 		{"the provider's own page", "https://provider.example/authorize?state=STATE&client_id=x", ""},
 		{"a code alone", "c0de", ""},
-		{"no state", "http://localhost/?code=c0de", ""},
-		{"a code that is repeated", "http://localhost/?code=c0de&code=c0de2&state=STATE", ""},
-		{"a state that is repeated", "http://localhost/?code=c0de&state=STATE&state=STATE", ""},
-		{"an issuer that is repeated", "http://localhost/?code=c0de&state=STATE&iss=a&iss=b", ""},
-		{"not escaped as it should be", "http://localhost/?code=c0de&state=%zz", ""},
+		{"no state", "http://127.0.0.1:1180/callback?code=c0de", ""},
+		{"a code that is repeated", "http://127.0.0.1:1180/callback?code=c0de&code=c0de2&state=STATE", ""},
+		{"a state that is repeated", "http://127.0.0.1:1180/callback?code=c0de&state=STATE&state=STATE", ""},
+		{"an issuer that is repeated", "http://127.0.0.1:1180/callback?code=c0de&state=STATE&iss=a&iss=b", ""},
+		{"not escaped as it should be", "http://127.0.0.1:1180/callback?code=c0de&state=%zz", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			a := newAccount("joe@example.com")
@@ -70,14 +72,14 @@ func TestAttempt(t *testing.T) {
 	a := newAccount("joe@example.com")
 	a.issuer = "https://id.example"
 	one, two := Begin(a), Begin(a)
-	if _, err := one.Finish(t.Context(), "code=1&state="+stateOf(t, two.URL())); err == nil || !strings.Contains(err.Error(), "another authorization") {
+	if _, err := one.Finish(t.Context(), "127.0.0.1:1180/callback?code=1&state="+stateOf(t, two.URL())); err == nil || !strings.Contains(err.Error(), "another authorization") {
 		t.Errorf("the answer to another attempt: %v", err)
 	}
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	patient := &patient{fakeAccount: a}
 	one.account = patient
-	o, err := one.Finish(gone, "iss=https://id.example&code=1&state="+stateOf(t, one.URL()))
+	o, err := one.Finish(gone, "127.0.0.1:1180/callback?iss=https://id.example&code=1&state="+stateOf(t, one.URL()))
 	if err != nil || o.Outcome != authorized || patient.err != nil {
 		t.Errorf("%+v, %v, context: %v", o, err, patient.err)
 	}
@@ -85,17 +87,17 @@ func TestAttempt(t *testing.T) {
 	if _, verifier, _ := strings.Cut(a.exchanges[0], " "); challengeOf(verifier) != challenge.Query().Get("code_challenge") {
 		t.Error("the code was not exchanged with its verifier")
 	}
-	if _, err := one.Finish(t.Context(), "code=1&state="+stateOf(t, one.URL())); err == nil || !strings.Contains(err.Error(), "used already") {
+	if _, err := one.Finish(t.Context(), "127.0.0.1:1180/callback?code=1&state="+stateOf(t, one.URL())); err == nil || !strings.Contains(err.Error(), "used already") {
 		t.Errorf("the same answer again: %v", err)
 	}
-	if o, err := two.Finish(t.Context(), "iss=https://evil.example&code=2&state="+stateOf(t, two.URL())); err != nil || o.Outcome != wrongIssuer {
+	if o, err := two.Finish(t.Context(), "127.0.0.1:1180/callback?iss=https://evil.example&code=2&state="+stateOf(t, two.URL())); err != nil || o.Outcome != wrongIssuer {
 		t.Errorf("%+v, %v", o, err)
 	}
 	if len(a.exchanges) != 1 || len(a.kept) != 1 {
 		t.Errorf("%d exchanges and %d grants, want 1 and 1", len(a.exchanges), len(a.kept))
 	}
 	three := Begin(a)
-	if o, err := three.Finish(t.Context(), "error=access_denied&state="+stateOf(t, three.URL())); err != nil || o.Outcome != refused || !strings.Contains(o.Lead, "Its earlier") {
+	if o, err := three.Finish(t.Context(), "127.0.0.1:1180/callback?error=access_denied&state="+stateOf(t, three.URL())); err != nil || o.Outcome != refused || !strings.Contains(o.Lead, "Its earlier") {
 		t.Errorf("%+v, %v", o, err)
 	}
 }

@@ -46,12 +46,14 @@ type view struct {
 
 // An accountView is an account as shown.
 type accountView struct {
-	Name, Provider, Path, Action, Redirect string
-	SignsIn                                string // who is to sign in at the provider
-	Delegate                               bool   // which is another than the account
-	Attended                               bool
-	Flow                                   flow
-	Status                                 auth.Status
+	Name, Provider, Path, Action string
+	Redirect                     string // where the browser comes back
+	RedirectURI, RedirectNote    string // to register
+	SignsIn                      string // who is to sign in at the provider
+	Delegate                     bool   // which is another than the account
+	Attended                     bool
+	Flow                         flow
+	Status                       auth.Status
 	standing
 	Check                     string // what to type to try it
 	Consented, Token, Renewed moment
@@ -97,11 +99,12 @@ func viewOf(a *account) *accountView {
 	if !v.Attended {
 		return v
 	}
-	v.Redirect = a.RedirectURL()
+	reg := a.Registration()
+	v.Redirect, v.RedirectURI, v.RedirectNote = reg.RedirectURL, reg.RedirectURI, reg.RedirectNote
 	v.SignsIn = signsIn(a)
 	v.Delegate = !strings.EqualFold(v.SignsIn, v.Name)
 	v.Consented = momentOf(s.Obtained, now)
-	for _, name := range a.Scopes() {
+	for _, name := range reg.Scopes {
 		v.Scopes = append(v.Scopes, scope{name, scopeWords(name)})
 	}
 	return v

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -105,7 +106,9 @@ func (t *terminal) consent(ctx context.Context, c daemon.Consent) (string, error
 
 The browser ends at an address that begins with %s.
 What is shown there, if anything, does not matter: paste that address here.
-`, t.person, c.URL, c.Redirect)
+
+If %s says that the redirect URI is wrong, register this one: %s
+`, t.person, c.URL, c.Redirect, c.Provider, strings.TrimSpace(c.URI+"\n"+c.Note))
 	return t.ask(ctx, "Address: ")
 }
 

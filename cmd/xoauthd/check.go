@@ -65,12 +65,13 @@ func summarize(w io.Writer, c *config.Config) {
 		count(len(c.Listeners), "listener"), count(len(c.Providers), "provider"), count(len(c.Accounts), "account"))
 	for _, name := range slices.Sorted(maps.Keys(c.Providers)) {
 		p := c.Providers[name]
-		if p.RedirectURL == "" {
+		uri, note := p.Registration()
+		if uri == "" {
 			continue
 		}
-		fmt.Fprintf(w, "Redirect URI to register with provider %s: %s\n", name, p.RedirectURL)
-		if strings.HasPrefix(p.RedirectURL, "http://localhost:") && (p.Preset == "microsoft" || p.Preset == "outlook") {
-			fmt.Fprintln(w, "  (Microsoft ignores the port of localhost, and wants it registered without)")
+		fmt.Fprintf(w, "Redirect URI to register with provider %s: %s\n", name, uri)
+		if note != "" {
+			fmt.Fprintf(w, "  (%s)\n", note)
 		}
 	}
 }

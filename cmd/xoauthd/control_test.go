@@ -75,9 +75,10 @@ authorization_url = "%[1]s/authorize"
 token_url         = "%[1]s/token"
 revocation_url    = "%[1]s/revoke"
 redirect_url      = "%[2]s"
+issuer            = "%[1]s"
 scopes            = ["mail", "offline_access"]
 ca_file           = "ca.pem"
-imap = { host = "localhost", port = %d }
+imap = { host = "localhost", port = %[3]d }
 
 [account."Alice@example.com"]
 provider      = "mine"

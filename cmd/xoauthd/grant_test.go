@@ -83,38 +83,68 @@ func TestTerminal(t *testing.T) {
 			{"denied", alice, "deny", 1, "Access was refused"},
 			{"allowed", alice, "allow", 0, "Alice@example.com is authorized"},
 		} {
-			in, person := io.Pipe()
-			screen, out := io.Pipe()
-			status := make(chan int, 1)
-			var said bytes.Buffer
-			go func() {
-				status <- run(t.Context(), []string{"authorize", "--terminal", alice, "--config", p.file}, in, out, out)
-				out.Close()
-			}()
-			read := func(pattern string) string {
-				t.Helper()
-				for b := make([]byte, 1000); ; {
-					if m := regexp.MustCompile(pattern).FindString(said.String()); m != "" {
-						return m
-					}
-					n, err := screen.Read(b)
-					said.Write(b[:n])
-					if err != nil {
-						t.Fatalf("%s: no %s in %s", test.name, pattern, &said)
-					}
-				}
-			}
-			link := read(`http://\S+/authorize\?\S+\n`)
-			read("Address: ")
-			fmt.Fprintln(person, "http://localhost:1/callback?code=x")
-			read("That will not do: .*\nPaste .*: ")
-			fmt.Fprintln(person, p.consent(t, strings.TrimSpace(link), test.mailbox, test.answer))
-			io.Copy(&said, screen)
-			if got := <-status; got != test.status || !strings.Contains(said.String(), test.want) {
-				t.Errorf("%s: status %d:\n%s", test.name, got, &said)
+			x := p.begin(t, "authorize", "--terminal", alice)
+			link := x.shows(t, `http://\S+/authorize\?\S+\n`)
+			x.shows(t, "wrong, register this one: "+redirect+"\n")
+			x.shows(t, "Address: ")
+			x.types(t, "http://localhost:1/callback?code=x")
+			x.shows(t, "That will not do: .*\nPaste .*: ")
+			x.types(t, p.consent(t, strings.TrimSpace(link), test.mailbox, test.answer))
+			if got, said := x.ends(); got != test.status || !strings.Contains(said, test.want) {
+				t.Errorf("%s: status %d:\n%s", test.name, got, said)
 			}
 		}
 	})
+}
+
+// A dialogue is a command that a person has in a terminal, as far as pipes are
+// one.
+type dialogue struct {
+	keys   *io.PipeWriter
+	screen *io.PipeReader
+	said   bytes.Buffer
+	status chan int
+}
+
+// begin runs a command. The test must call ends.
+func (p *place) begin(t *testing.T, args ...string) *dialogue {
+	t.Helper()
+	in, keys := io.Pipe()
+	screen, out := io.Pipe()
+	x := &dialogue{keys: keys, screen: screen, status: make(chan int, 1)}
+	go func() {
+		x.status <- run(t.Context(), append(args, "--config", p.file), in, out, out)
+		in.Close() // what is typed then goes nowhere
+		out.Close()
+	}()
+	return x
+}
+
+// shows waits for what pattern matches, and returns it.
+func (x *dialogue) shows(t *testing.T, pattern string) string {
+	t.Helper()
+	for b := make([]byte, 1000); ; {
+		if m := regexp.MustCompile(pattern).FindString(x.said.String()); m != "" {
+			return m
+		}
+		n, err := x.screen.Read(b)
+		x.said.Write(b[:n])
+		if err != nil {
+			t.Fatalf("no %s in %s", pattern, &x.said)
+		}
+	}
+}
+
+func (x *dialogue) types(t *testing.T, line string) {
+	t.Helper()
+	_, err := fmt.Fprintln(x.keys, line)
+	must(t, err)
+}
+
+// ends waits for the end, and returns the exit status and all that was said.
+func (x *dialogue) ends() (status int, said string) {
+	io.Copy(&x.said, x.screen)
+	return <-x.status, x.said.String()
 }
 
 // consent is a person with a browser at the provider. It returns the address at

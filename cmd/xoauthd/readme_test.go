@@ -153,3 +153,38 @@ func put(t *testing.T, file, text string) {
 		t.Fatal(err)
 	}
 }
+
+// TestRedirectURIs holds README and example.toml to the redirect URIs that the
+// program wants registered: of each provider alone, and of both.
+func TestRedirectURIs(t *testing.T) {
+	const microsoft = "[provider.microsoft]\npreset = 'microsoft'\nclient_id = 'id'\n"
+	const google = "[provider.google]\npreset = 'google'\nclient_id = 'id'\nclient_secret = 'secret'\n"
+	hash, err := auth.HashPassword("secret")
+	must(t, err)
+	shown := map[string]bool{}
+	for _, providers := range []string{google, microsoft, google + microsoft} {
+		file := filepath.Join(t.TempDir(), "xoauthd.toml")
+		name := regexp.MustCompile(`\[provider\.(\w+)\]`).FindStringSubmatch(providers)[1]
+		put(t, file, "[[listener]]\nprotocol = 'imap'\naddress = '127.0.0.1:1143'\n[web]\naddress = '127.0.0.1:1180'\n"+
+			providers+"[account.'alice@example.com']\nprovider = '"+name+"'\npassword_hash = '"+hash+"'\n")
+		c, err := config.Load(file)
+		must(t, err)
+		for _, p := range c.Providers {
+			uri, _ := p.Registration()
+			shown[uri] = true
+		}
+	}
+	for file, more := range map[string]string{"README.md": "", "example.toml": "http://localhost:1180/callback/example"} {
+		text := read(t, file)
+		for uri := range shown {
+			if !regexp.MustCompile(regexp.QuoteMeta(uri) + `[^/\w]`).MatchString(text) {
+				t.Errorf("%s does not show %s", file, uri)
+			}
+		}
+		for _, uri := range regexp.MustCompile(`http://localhost[\w:/]*/callback[\w/]*`).FindAllString(text, -1) {
+			if !shown[uri] && uri != more {
+				t.Errorf("%s shows %s", file, uri)
+			}
+		}
+	}
+}

@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"net/url"
 	"slices"
 
 	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/auth/authorize"
 	"github.com/xoauthd/xoauthd/config"
 	"github.com/xoauthd/xoauthd/proxy"
 )
@@ -124,7 +124,7 @@ func (as *accounts) remedy(name string) string {
 
 // Link is the address of the page where the account is authorized.
 func Link(web *config.Web, account string) string {
-	return web.PublicURL + "/authorize/" + url.PathEscape(account)
+	return web.PublicURL + authorize.AccountPath(account)
 }
 
 // LogIn checks a local password, and only then what the user name goes on with.

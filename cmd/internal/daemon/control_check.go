@@ -53,7 +53,7 @@ func (p *page) subject() doctor.Subject {
 			Title:    p.provider.config.Title,
 			Proof:    proof(p.provider.config),
 			TokenURL: p.provider.config.TokenURL,
-			Scopes:   p.Scopes(),
+			Scopes:   p.Registration().Scopes,
 			RootCAs:  p.provider.config.RootCAs,
 			Proxy:    p.provider.route.calls,
 			Through:  p.provider.route.through,

@@ -27,6 +27,8 @@ type Consent struct {
 	Provider string `json:"provider"`        // as people call it
 	URL      string `json:"url"`             // to be opened
 	Redirect string `json:"redirect"`        // how the address begins at which the browser ends
+	URI      string `json:"uri"`             // the redirect URI to register at the provider
+	Note     string `json:"note,omitempty"`  // why it is not Redirect
 	Again    string `json:"again,omitempty"` // what is wrong with the answer before
 }
 
@@ -48,13 +50,14 @@ func (k *controller) authorize(ctx context.Context, r control.Request, c *contro
 	if p.Flow() == "device_code" {
 		return k.authorizeDevice(ctx, p, c)
 	}
-	if p.RedirectURL() == "" {
+	reg := p.Registration()
+	if reg.RedirectURL == "" {
 		return fmt.Errorf("provider %s has no redirect_url: set one, for example http://localhost, and register it at %s", p.provider.Name, p.Provider())
 	}
 	attempt := authorize.Begin(p)
 	ctx, cancel := context.WithTimeoutCause(ctx, consentTime, errNobodyCame)
 	defer cancel()
-	consent := Consent{Provider: p.Provider(), URL: attempt.URL(), Redirect: p.RedirectURL()}
+	consent := Consent{Provider: p.Provider(), URL: attempt.URL(), Redirect: reg.RedirectURL, URI: reg.RedirectURI, Note: reg.RedirectNote}
 	for {
 		pasted, err := c.Ask(ctx, EventConsent, consent)
 		if err != nil {

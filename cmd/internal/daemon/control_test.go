@@ -50,7 +50,7 @@ func TestCommands(t *testing.T) {
 		}
 	}
 	alice := d.accounts.byName["alice@example.com"]
-	alice.provider.OAuth.RedirectURL = ""
+	alice.provider.config.RedirectURL = ""
 	for _, test := range []struct{ command, account, want string }{
 		{CommandStatus, "nobody@example.com", `does not know "nobody@example.com": restart it`},
 		{CommandAuthorize, "nobody@example.com", "restart it"},

@@ -38,7 +38,7 @@ func load(t *testing.T, more string) *config.Config {
 client_id = "x"
 authorization_url = "https://login.example.com/authorize"
 token_url = "https://login.example.com/token"
-redirect_url = "http://localhost/callback"
+redirect_url = "http://localhost/callback/` + name + `"
 scopes = ["mail"]
 imap = { host = "imap.example.com" }
 `

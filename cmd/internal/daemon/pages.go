@@ -72,9 +72,6 @@ func (p *page) Pattern() string { return p.config.Pattern }
 // Provider is what people call the provider.
 func (p *page) Provider() string { return p.provider.title }
 
-// Issuer is what the provider calls itself.
-func (p *page) Issuer() string { return p.provider.Provider.Issuer }
-
 // Flow is how the account gets its tokens.
 func (p *page) Flow() string { return p.provider.config.Flow }
 
@@ -84,11 +81,19 @@ func (p *page) Enabled() bool { return p.config.Enabled }
 // LoginHint is who signs in at the provider.
 func (p *page) LoginHint() string { return p.config.LoginHint }
 
-// RedirectURL is the callback.
-func (p *page) RedirectURL() string { return p.provider.OAuth.RedirectURL }
-
-// Scopes are what is asked for.
-func (p *page) Scopes() []string { return p.provider.OAuth.Scopes }
+// Registration is what the client and the provider have agreed on.
+func (p *page) Registration() authorize.Registration {
+	c := p.provider.config
+	uri, note := c.Registration()
+	return authorize.Registration{
+		RedirectURL:  c.RedirectURL,
+		RedirectURI:  uri,
+		RedirectNote: note,
+		Scopes:       c.Scopes,
+		Issuer:       c.Issuer,
+		RequireIss:   c.RequireIss,
+	}
+}
 
 // AuthCodeURL is where the person consents.
 func (p *page) AuthCodeURL(state, verifier string) string {

@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -16,6 +18,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/auth/authorize"
 	"github.com/xoauthd/xoauthd/config"
 	"github.com/xoauthd/xoauthd/proxy"
 )
@@ -154,4 +157,42 @@ func emptyStore(t *testing.T) *auth.Store {
 	}
 	t.Cleanup(func() { s.Close() })
 	return s
+}
+
+// TestPagePaths: the configuration refuses a redirect URL at each path of the
+// pages, and takes others.
+func TestPagePaths(t *testing.T) {
+	load := func(path string) error {
+		file := filepath.Join(t.TempDir(), "xoauthd.toml")
+		text := `[[listener]]
+protocol = "imap"
+address  = "127.0.0.1:1143"
+[web]
+address    = "127.0.0.1:1180"
+public_url = "https://mail.example.com/oauth"
+[provider.mine]
+preset       = "outlook"
+client_id    = "x"
+redirect_url = "https://mail.example.com/oauth` + path + `"
+[account."alice@example.com"]
+provider      = "mine"
+password_hash = "$argon2id$v=19$m=19456,t=2,p=1$pBRIGepKUqjL4LDI51z58w$s+AX+0UaxFBX6QsnhggUN5hqg67TepmNhl0tpWvvZ88"
+`
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := config.Load(file)
+		return err
+	}
+	paths := append(authorize.PagePaths(), authorize.AccountPath("alice@example.com"))
+	for _, path := range paths {
+		if err := load(path); err == nil || !strings.Contains(err.Error(), "is that of another page") {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	for _, path := range []string{"", "/", "/callback", "/callback/mine", "/authorized", "/stylish"} {
+		if err := load(path); err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
 }

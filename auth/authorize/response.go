@@ -1,0 +1,117 @@
+package authorize
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"strings"
+)
+
+// A response is a provider's answer to an authorization request (RFC 6749
+// section 4.1.2), with where it arrived.
+type response struct {
+	url.Values
+	host string // that the browser was sent to, by canonicalHost; empty if it is not known
+	path string // escaped, and not empty
+}
+
+// responseParameters are the parameters of a response that xoauthd reads: RFC
+// 6749 sections 4.1.2 and 4.1.2.1, RFC 9207 section 2.
+var responseParameters = []string{"state", "code", "iss", "error", "error_description"}
+
+// repeated returns the first of responseParameters that r has more than once, or
+// "". Such a response is invalid (RFC 6749 section 3.1): which value counts would
+// depend on the reader.
+func (r response) repeated() string {
+	for _, name := range responseParameters {
+		if len(r.Values[name]) > 1 {
+			return name
+		}
+	}
+	return ""
+}
+
+// Why a pasted text is no response.
+var (
+	errNoResponse = errors.New("this is not an address that the provider sends the browser to: that one has state= and code= in it")
+	errNoAddress  = errors.New("the beginning of the address is missing: paste all of it, from http:// or the host name on")
+)
+
+// parseResponse returns the response that is in pasted, the address that a
+// browser ended on. It forgives what happens to an address on its way through a
+// terminal or a message: line breaks and blanks in it, quotes around it, a scheme
+// that a browser does not show. Its errors repeat nothing of pasted, which may
+// hold a code.
+func parseResponse(pasted string) (response, error) {
+	s := strings.Trim(strings.Join(strings.Fields(pasted), ""), `<>"'`)
+	s, _, _ = strings.Cut(s, "#")
+	address, query, found := strings.Cut(s, "?")
+	if !found {
+		address, query = "", s
+	}
+	q, err := url.ParseQuery(query)
+	if err != nil || q.Get("state") == "" || q.Get("code") == "" && q.Get("error") == "" {
+		return response{}, errNoResponse
+	}
+	if _, rest, found := strings.Cut(address, "://"); found {
+		address = rest
+	}
+	u, err := url.Parse("http://" + address)
+	if err != nil || u.Host == "" {
+		return response{}, errNoAddress
+	}
+	return response{q, canonicalHost(u.Host), pathOf(u)}, nil
+}
+
+// pathOf is the path of u as browsers ask for it.
+func pathOf(u *url.URL) string {
+	if path := u.EscapedPath(); path != "" {
+		return path
+	}
+	return "/"
+}
+
+// check returns why r must not be followed as the response to an authorization
+// request of that registration, and a hint. It may be of another provider, to
+// which this one has sent the browser on to be handed its code: mix-up, RFC 9700
+// section 4.4.
+func (r response) check(reg Registration) (err error, hint string) {
+	const again = "Authorize again. If this happens again, one of the configured providers may be sending browsers to another, to be handed its codes."
+	if !r.arrivedAt(reg.RedirectURL) {
+		return fmt.Errorf("it arrived at another address than %s", reg.RedirectURL), again
+	}
+	iss := oneLine(r.Get("iss"))
+	switch {
+	case !r.Has("iss") && reg.RequireIss:
+		return fmt.Errorf("it has no iss, and %s always sends one", reg.Issuer), again
+	case !r.Has("iss"):
+		return nil, ""
+	case reg.Issuer == "":
+		return fmt.Errorf("it has an iss, %s, and the provider's section of the configuration has no issuer to compare it with", iss),
+			"If this is the issuer in the provider's own metadata, set issuer = \"" + iss + "\" in its section. If not, another provider has sent the answer."
+	case !isIssuer(r.Get("iss"), reg.Issuer):
+		return fmt.Errorf("it comes from %s, not from %s", iss, reg.Issuer), again + " The issuer in the configuration may be wrong, too."
+	}
+	return nil, ""
+}
+
+// arrivedAt reports whether r arrived at the redirect URL.
+func (r response) arrivedAt(redirect string) bool {
+	u, err := url.Parse(redirect)
+	return err == nil && r.path == pathOf(u) && (r.host == "" || r.host == canonicalHost(u.Host))
+}
+
+// isIssuer reports whether iss is the issuer want, in which {tenantid} is that of
+// any tenant of Microsoft Entra.
+func isIssuer(iss, want string) bool {
+	before, after, template := strings.Cut(want, "{tenantid}")
+	if !template {
+		return iss == want
+	}
+	id, found := strings.CutPrefix(iss, before)
+	id, ends := strings.CutSuffix(id, after)
+	return found && ends && tenantID.MatchString(id)
+}
+
+var tenantID = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
