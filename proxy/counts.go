@@ -7,10 +7,19 @@ import (
 	"sync"
 )
 
+// maxLeaving is how many evicted sessions may still be telling their clients why.
+// One more is closed without a word, so that the number of open connections is
+// bounded whatever clients do.
+const maxLeaving = 100
+
+// noLimit lets a session in however many there are.
+const noLimit = 0
+
 // counts are the sessions that are there, logged in or not.
 type counts struct {
 	mu       sync.Mutex
 	sessions int
+	leaving  int // sessions that are not counted any more and have not ended
 	crowds   crowds
 }
 
@@ -19,31 +28,40 @@ type counts struct {
 // waits for a place: who only connects and says nothing must not keep out who knows
 // a password. It is the oldest of the largest crowd, so that a host that floods us
 // displaces itself. If that is s, it returns false. It is not counted any more, so
-// all that is done for it ends as well.
+// all that is done for it ends as well. The caller must call leave when s has
+// closed its connections, in either case.
 func (c *counts) admit(s *session, most int) (leave func(), ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.sessions++
 	c.crowds.add(s)
+	counted := true
 	if most > 0 && c.sessions > most {
 		last := c.crowds.oldest()
 		c.crowds.remove(last)
 		c.sessions--
+		c.leaving++
 		if last == s {
-			return nil, false
+			counted = false
+		} else {
+			last.displaced.Store(true)
+			last.end()
+			last.client.Interrupt()
 		}
-		last.displaced.Store(true)
-		last.end()
-		last.client.Interrupt()
+		if c.leaving > maxLeaving {
+			last.client.Close()
+		}
 	}
 	return func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if !s.displaced.Load() {
-			c.crowds.remove(s)
-			c.sessions--
+		if !counted || s.displaced.Load() {
+			c.leaving--
+			return
 		}
-	}, true
+		c.crowds.remove(s)
+		c.sessions--
+	}, counted
 }
 
 // comesFrom says that the client of s, a stranger, is elsewhere than whoever

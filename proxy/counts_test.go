@@ -25,6 +25,7 @@ type unconnected struct{ net.Conn }
 func (unconnected) RemoteAddr() net.Addr            { return &net.TCPAddr{} }
 func (unconnected) Read([]byte) (int, error)        { return 0, os.ErrDeadlineExceeded }
 func (unconnected) SetReadDeadline(time.Time) error { return nil }
+func (unconnected) Close() error                    { return nil }
 
 func TestWhoGivesWay(t *testing.T) {
 	for _, test := range []struct {
@@ -95,6 +96,40 @@ func TestComesFrom(t *testing.T) {
 		t.Errorf("%d crowds", n)
 	}
 }
+
+// TestLeavingIsBounded checks that evicted sessions that do not end are closed, so
+// that they do not add up.
+func TestLeavingIsBounded(t *testing.T) {
+	var c counts
+	var leave []func()
+	closed := 0
+	for i := range 3 * maxLeaving {
+		s := stranger(int64(i), "192.0.2.1")
+		s.client = wire.New(closing{unconnected{}, &closed}, time.Minute)
+		gone, ok := c.admit(s, 10)
+		if !ok {
+			t.Fatal("refused", i)
+		}
+		leave = append(leave, gone)
+	}
+	if want := 3*maxLeaving - 10 - maxLeaving; closed != want {
+		t.Errorf("%d connections were closed, want %d", closed, want)
+	}
+	for _, gone := range leave {
+		gone()
+	}
+	if c.sessions != 0 || c.leaving != 0 {
+		t.Errorf("left are %d sessions, and %d that are leaving", c.sessions, c.leaving)
+	}
+}
+
+// closing counts how often it is closed.
+type closing struct {
+	unconnected
+	closed *int
+}
+
+func (c closing) Close() error { *c.closed++; return nil }
 
 // Ten thousand strangers cost a newcomer nothing to speak of.
 func TestTenThousandStrangers(t *testing.T) {

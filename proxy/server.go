@@ -7,7 +7,6 @@ package proxy
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -159,7 +158,8 @@ func (s *Server) dialer(u *Upstream) func(ctx context.Context, network, address 
 
 // Serve runs the sessions that come in at ln, which it closes, until ctx is
 // done. It then lets clients know, lets relays that are busy go on for at most
-// Limits.Drain, and returns nil when the last session has ended.
+// Limits.Drain, and returns nil when the last session has ended. It ends with the
+// first error of ln.Accept, so a listener has to get over passing ones by itself.
 func (s *Server) Serve(ctx context.Context, ln net.Listener, l *Listener) error {
 	defer closeWith(ctx, ln)()
 	defer ln.Close()
@@ -170,59 +170,59 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, l *Listener) error 
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	var sessions sync.WaitGroup
-	err := s.accept(ctx, ln, func(c net.Conn) {
-		sessions.Go(func() { s.serve(ctx, life, c, l) })
-	})
+	var err error
+	for {
+		var c net.Conn
+		if c, err = ln.Accept(); err != nil {
+			break
+		}
+		sessions.Go(s.begin(ctx, life, c, l, s.Limits.Sessions))
+	}
+	if ctx.Err() != nil {
+		err = nil
+	} else {
+		err = fmt.Errorf("accept on %s: %w", ln.Addr(), err)
+	}
 	defer time.AfterFunc(s.Limits.Drain, end).Stop()
 	sessions.Wait()
 	s.repeats.flush(s.Log)
 	return err
 }
 
-// accept gives the connections that come in at ln to serve, until ctx is done.
-// Out of descriptors, or of memory, it waits for better times: the sessions
-// that are there go on, and some will end.
-func (s *Server) accept(ctx context.Context, ln net.Listener, serve func(net.Conn)) error {
-	const shortest, longest = 5 * time.Millisecond, time.Second
-	wait := shortest
-	for {
-		c, err := ln.Accept()
-		switch {
-		case err == nil:
-			wait = shortest
-			serve(c)
-		case ctx.Err() != nil:
-			return nil
-		case errors.Is(err, net.ErrClosed):
-			return fmt.Errorf("accept on %s: %w", ln.Addr(), err)
-		default:
-			s.Log.Error("cannot accept a connection; trying again", "address", ln.Addr().String(), "why", err.Error(), "in", wait)
-			select {
-			case <-time.After(wait):
-			case <-ctx.Done():
-			}
-			wait = min(2*wait, longest)
-		}
+// serve runs one session until it ends, or life is done. When stopping is done
+// it is to come to an end.
+func (s *Server) serve(stopping, life context.Context, c net.Conn, l *Listener) {
+	s.begin(stopping, life, c, l, s.Limits.Sessions)()
+}
+
+// begin counts a session, and evicts another if there are most already. The caller
+// must call run. begin does not wait, so that an accept loop can call it: counted
+// before the next connection is accepted, the open connections are bounded however
+// late run is scheduled.
+func (s *Server) begin(stopping, life context.Context, c net.Conn, l *Listener, most int) (run func()) {
+	ctx, end := context.WithCancel(life)
+	x := s.newSession(c, l)
+	x.stopping, x.end = stopping, end
+	leave, admitted := s.counts.admit(x, most)
+	return func() {
+		stop := closeWith(life, c)
+		err := guard(func() error { return x.run(ctx, admitted) })
+		stop()
+		end()
+		c.Close()
+		leave()
+		x.finish(err) // last, as a slow log must not hold descriptors
 	}
 }
 
-// serve runs one session until it ends, or life is done. When stopping is done
-// it is to come to an end. All that is logged or counted of it is so here, after
-// the connection is closed: a slow log must not hold descriptors.
-func (s *Server) serve(stopping, life context.Context, c net.Conn, l *Listener) {
-	defer c.Close()
-	defer closeWith(life, c)()
-
-	x := &session{Server: s, l: l, protocol: protocols[l.Protocol], conn: c, stopping: stopping}
+func (s *Server) newSession(c net.Conn, l *Listener) *session {
+	x := &session{Server: s, l: l, protocol: protocols[l.Protocol], conn: c}
 	x.record = s.Metrics.begin(l.Protocol, s.ids.Add(1), c.RemoteAddr())
+	x.from = addrOf(c.RemoteAddr())
 	x.client = wire.New(c, s.Limits.LogIn)
 	x.client.Trace = x.tracer("client")
 	x.client.SetEnd(x.record.start.Add(s.Limits.LogIn))
-	err := guard(func() error { return x.run(life) })
-	c.Close()
-	x.record.tls = x.client.TLS()
-	s.Metrics.end(x.record, err)
-	x.log(err)
+	return x
 }
 
 // guard runs f, and makes an error of a panic in it: that ends its session alone.

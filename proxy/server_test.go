@@ -7,10 +7,8 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"os"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -62,49 +60,6 @@ func newTestServer(account *scriptedAccount) (*Server, *bytes.Buffer) {
 		Log:      slog.New(slog.NewTextHandler(log, nil)),
 		Metrics:  NewMetrics(prometheus.NewRegistry()),
 	}, log
-}
-
-func TestAcceptErrors(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s, log := newTestServer(&scriptedAccount{})
-		ln := newScriptedListener()
-		ctx, cancel := context.WithCancel(t.Context())
-		served := make(chan error)
-		go func() { served <- s.Serve(ctx, ln, &Listener{Protocol: "imap"}) }()
-		start := time.Now()
-		for range 10 {
-			ln.next <- &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", syscall.EMFILE)}
-		}
-		c, theirs := net.Pipe()
-		ln.next <- theirs
-		greeting := make([]byte, 4)
-		if _, err := io.ReadFull(c, greeting); string(greeting) != "* OK" || err != nil {
-			t.Errorf("%q, %v", greeting, err)
-		}
-		// 5, 10, 20, 40, 80, 160, 320, 640, 1000, 1000 milliseconds
-		if d := time.Since(start); d != 3275*time.Millisecond {
-			t.Errorf("accepted after %v", d)
-		}
-		c.Close()
-		synctest.Wait()
-		if n := strings.Count(log.String(), "too many open files"); n != 10 {
-			t.Errorf("told %d times:\n%s", n, log)
-		}
-
-		// It begins anew after each connection that comes.
-		ln.next <- syscall.EMFILE
-		time.Sleep(5 * time.Millisecond)
-		synctest.Wait()
-		if len(ln.next) != 0 || !strings.HasSuffix(strings.TrimSpace(log.String()), "in=5ms") {
-			t.Error(log)
-		}
-		ln.next <- syscall.EMFILE // stopped while it waits
-		synctest.Wait()
-		cancel()
-		if err := <-served; err != nil {
-			t.Error(err)
-		}
-	})
 }
 
 func TestServeFails(t *testing.T) {

@@ -48,18 +48,13 @@ var errGone = Fail(NoLogin, errors.New("client left while it waited"))
 
 // run is the session, straight down. Its error is an *Error, or nil if a client
 // was logged in and then relayed.
-func (s *session) run(ctx context.Context) error {
+func (s *session) run(ctx context.Context, admitted bool) error {
 	// When xoauthd stops, a client that has not logged in is told so.
 	defer context.AfterFunc(s.stopping, s.client.Interrupt)()
 
-	ctx, s.end = context.WithCancel(ctx)
-	defer s.end()
-	s.from = addrOf(s.client.RemoteAddr())
-	leave, ok := s.counts.admit(s, s.Limits.Sessions)
-	if !ok {
+	if !admitted {
 		return s.bye(s.front(ctx), s.tooMany())
 	}
-	defer leave()
 	if err := s.meet(); err != nil {
 		return s.left(s.front(ctx), err, nil)
 	}
@@ -212,6 +207,13 @@ func (s *session) attend(ctx context.Context, d time.Duration) (_ context.Contex
 	ctx, cancel := s.within(ctx, d)
 	unwatch := s.client.Watch(func() { s.gone.Store(true); cancel() })
 	return ctx, func() { unwatch(); cancel() }
+}
+
+// finish counts and logs how the session went, once its connections are closed.
+func (s *session) finish(err error) {
+	s.record.tls = s.client.TLS()
+	s.Metrics.end(s.record, err)
+	s.log(err)
 }
 
 // log logs the one line of the session, or has it summed up with others of its

@@ -57,6 +57,7 @@ func TestMetricsDocumented(t *testing.T) {
 		"xoauthd_build_info":                           true,
 		"xoauthd_certificate_expiry_timestamp_seconds": true,
 		"xoauthd_log_lines_dropped_total":              true,
+		"xoauthd_accept_errors_total":                  true,
 	}
 	described := make(chan *prometheus.Desc, 100)
 	auth.NewMetrics().Describe(described)

@@ -18,10 +18,6 @@ const (
 
 	// requestTime is for the first line: programs do not hesitate.
 	requestTime = 10 * time.Second
-
-	// acceptAgain is when the next is accepted after one could not be: out of
-	// descriptors, the daemon gets over it when a session ends.
-	acceptAgain = time.Second
 )
 
 // A Handler carries out a command. Its context is done when the command has
@@ -35,7 +31,8 @@ type Server struct {
 }
 
 // Serve has the conversations that come in at ln, which it closes, until ctx is
-// done. It then returns nil when the last handler has ended.
+// done. It then returns nil when the last handler has ended. It ends with the first
+// error of ln.Accept, so a listener has to get over passing ones by itself.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	defer context.AfterFunc(ctx, func() { ln.Close() })()
 	defer ln.Close()
@@ -44,19 +41,11 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	turns := make(chan struct{}, maxConversations)
 	for {
 		conn, err := ln.Accept()
-		switch {
-		case err == nil:
-		case ctx.Err() != nil:
+		if ctx.Err() != nil && err != nil {
 			return nil
-		case errors.Is(err, net.ErrClosed):
+		}
+		if err != nil {
 			return fmt.Errorf("accept on %s: %w", ln.Addr(), err)
-		default:
-			s.Log.Error("cannot accept a command; trying again", "why", err.Error())
-			select {
-			case <-time.After(acceptAgain):
-			case <-ctx.Done():
-			}
-			continue
 		}
 		if err := permitted(conn); err != nil {
 			s.Log.Warn("a command was refused", "why", err.Error())

@@ -7,11 +7,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -37,6 +35,8 @@ type Daemon struct {
 	proxy        *proxy.Server
 	registry     *prometheus.Registry
 	ready        atomic.Bool
+	acceptErrors *prometheus.CounterVec
+	acceptors    []*acceptor // of all listeners
 
 	listeners []listener
 	web       *endpoint // nil without [web]
@@ -77,8 +77,10 @@ func Assemble(c *config.Config, log *slog.Logger) (*Daemon, error) {
 // assemble makes the parts from the configuration.
 func (d *Daemon) assemble() error {
 	metrics := auth.NewMetrics()
+	d.acceptErrors = newAcceptErrors()
 	d.registry.MustRegister(
 		metrics,
+		d.acceptErrors,
 		auth.NewAccountCollector(d.accounts.watched),
 		auth.NewProviderCollector(d.accounts.registrations),
 		buildInfo(),
@@ -198,31 +200,6 @@ func (d *Daemon) ending() {
 	if err := systemd.Stopping("letting sessions finish"); err != nil {
 		d.log.Warn("cannot tell systemd", "why", err)
 	}
-}
-
-// healthy connects to the daemon as a mail program does, with nothing to say, and
-// waits for a sign of life: a greeting or, where that is not for everybody or not
-// before TLS, that it hangs up, too.
-func (d *Daemon) healthy(ctx context.Context) error {
-	err := hear(ctx, d.lookout().Addr())
-	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
-		return nil
-	}
-	return err
-}
-
-func hear(ctx context.Context, at net.Addr) error {
-	c, err := (&net.Dialer{}).DialContext(ctx, at.Network(), at.String())
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	defer context.AfterFunc(ctx, func() { c.Close() })()
-	if half, ok := c.(interface{ CloseWrite() error }); ok {
-		half.CloseWrite() // if that fails, so does what follows
-	}
-	_, err = c.Read(make([]byte, 1))
-	return err
 }
 
 // Close waits for tokens that are on their way and closes the store, and what is

@@ -144,25 +144,6 @@ func TestSystemd(t *testing.T) {
 	hear("STOPPING=1")
 }
 
-// TestUnhealthy: a daemon is well while its listener greets, and only then.
-func TestUnhealthy(t *testing.T) {
-	d, _ := start(t, load(t, listeners))
-	if err := d.healthy(t.Context()); err != nil {
-		t.Errorf("unwell while it serves: %v", err)
-	}
-	silent, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer silent.Close()
-	ill := &Daemon{listeners: []listener{{Listener: silent, to: &proxy.Listener{}}}}
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	if ill.healthy(ctx) == nil {
-		t.Error("well though no greeting comes")
-	}
-}
-
 func TestMetrics(t *testing.T) {
 	d, _ := start(t, load(t, listeners))
 	problems, err := testutil.GatherAndLint(d.registry)

@@ -2,6 +2,9 @@ package daemon
 
 import "syscall"
 
+// hintFiles is what an administrator can do where descriptors run out.
+const hintFiles = "allow the daemon more open files: LimitNOFILE= in the unit, or ulimit -n"
+
 // otherFiles is how many are open beside those of sessions: state, pages, metrics
 // and calls to providers.
 const otherFiles = 100

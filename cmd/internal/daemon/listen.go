@@ -49,7 +49,7 @@ func (d *Daemon) listen() error {
 		faults = append(faults, fmt.Errorf("socket for commands: %w", err))
 	}
 	if len(faults) == 0 {
-		d.admitSelf()
+		d.wrapListeners()
 	}
 	return errors.Join(faults...)
 }
@@ -67,28 +67,6 @@ func (d *Daemon) openListener(l config.Listener) error {
 		d.listeners = append(d.listeners, listener{ln, to, l.TLS})
 	}
 	return err
-}
-
-// lookout is the listener at which the daemon looks whether it is well, by coming
-// in as a client does: if there is one, one that everybody may come in by.
-func (d *Daemon) lookout() listener {
-	closed := func(l listener) int {
-		switch {
-		case len(l.to.Proxies) > 0:
-			return 2 // and logs that we are no load balancer
-		case len(l.to.LocalUsers) > 0:
-			return 1
-		}
-		return 0
-	}
-	return slices.MinFunc(d.listeners, func(a, b listener) int { return closed(a) - closed(b) })
-}
-
-// admitSelf lets the daemon's own user come in where it looks whether it is well.
-func (d *Daemon) admitSelf() {
-	if to := d.lookout().to; len(to.LocalUsers) > 0 {
-		to.LocalUsers = append(slices.Clone(to.LocalUsers), uint32(os.Geteuid()))
-	}
 }
 
 // behind is what sessions are to know of the listener that they come from.

@@ -1,0 +1,166 @@
+package daemon
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+)
+
+// A scriptedListener returns what is sent to it: a net.Conn or an error.
+type scriptedListener struct {
+	net.TCPListener // for its methods that are not called here
+	next            chan any
+	closed          chan struct{}
+}
+
+func newScriptedListener() *scriptedListener {
+	return &scriptedListener{next: make(chan any, 1000), closed: make(chan struct{})}
+}
+
+func (l *scriptedListener) Accept() (net.Conn, error) {
+	select {
+	case next := <-l.next:
+		if err, ok := next.(error); ok {
+			return nil, err
+		}
+		return next.(net.Conn), nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *scriptedListener) Close() error { close(l.closed); return nil }
+func (l *scriptedListener) Addr() net.Addr {
+	return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 143}
+}
+
+func testAcceptor(ln net.Listener) (*acceptor, *bytes.Buffer) {
+	log := new(bytes.Buffer)
+	return newAcceptor(ln, "imap", slog.New(slog.NewTextHandler(log, nil)), newAcceptErrors().WithLabelValues("imap")), log
+}
+
+var errFiles = &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", syscall.EMFILE)}
+
+// TestAcceptErrors checks that Accept gets over errors, ever more slowly, and that
+// the log is not filled with them.
+func TestAcceptErrors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ln := newScriptedListener()
+		a, log := testAcceptor(ln)
+		start := time.Now()
+		for range 10 {
+			ln.next <- errFiles
+		}
+		ln.next <- &net.TCPConn{}
+		if _, err := a.Accept(); err != nil {
+			t.Fatal(err)
+		}
+		// 5, 10, 20, 40, 80, 160, 320, 640, 1000, 1000 milliseconds
+		if d := time.Since(start); d != 3275*time.Millisecond {
+			t.Errorf("accepted after %v", d)
+		}
+		if lines := strings.Count(log.String(), "\n"); lines != 1 ||
+			!strings.Contains(log.String(), "too many open files") || !strings.Contains(log.String(), "LimitNOFILE=") {
+			t.Errorf("the log has %d lines:\n%s", lines, log)
+		}
+		if n := testutil.ToFloat64(a.errors); n != 10 {
+			t.Errorf("%v errors are counted", n)
+		}
+
+		// After a connection it waits briefly again. In two minutes, two more lines.
+		ln.next <- errFiles
+		ln.next <- &net.TCPConn{}
+		start = time.Now()
+		a.Accept()
+		if d := time.Since(start); d != shortestWait {
+			t.Errorf("waited %v", d)
+		}
+		for range 140 {
+			ln.next <- errFiles
+		}
+		ln.next <- &net.TCPConn{}
+		a.Accept()
+		if lines := strings.Count(log.String(), "\n"); lines != 3 || !strings.Contains(log.String(), "errors=") {
+			t.Errorf("the log has %d lines:\n%s", lines, log)
+		}
+
+		// Closed while it waits.
+		ln.next <- errFiles
+		ended := make(chan error, 1)
+		go func() {
+			_, err := a.Accept()
+			ended <- err
+		}()
+		synctest.Wait()
+		start = time.Now()
+		a.Close()
+		if err := <-ended; !errors.Is(err, net.ErrClosed) || time.Since(start) != 0 {
+			t.Errorf("after %v: %v", time.Since(start), err)
+		}
+	})
+}
+
+// TestAcceptProbe checks that a listener of each kind is well while somebody
+// accepts from it, and only then, and that connections are accepted all the same.
+func TestAcceptProbe(t *testing.T) {
+	for _, address := range []string{"127.0.0.1:0", "unix:" + filepath.Join(t.TempDir(), "s")} {
+		all, err := openAll(address, asMade(0o600))
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, log := testAcceptor(all[0])
+		soon, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		if err := a.probe(soon); err == nil || !strings.Contains(err.Error(), a.Addr().String()) {
+			t.Errorf("%s: nobody accepts: %v", address, err)
+		}
+		cancel()
+
+		accepted := make(chan error, 10)
+		go func() {
+			for {
+				c, err := a.Accept()
+				if err == nil {
+					c.Close()
+				}
+				accepted <- err
+				if err != nil {
+					return
+				}
+			}
+		}()
+		for range 3 {
+			if err := a.probe(t.Context()); err != nil {
+				t.Errorf("%s: %v", address, err)
+			}
+			c, err := net.Dial(a.Addr().Network(), a.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Close()
+			if err := <-accepted; err != nil {
+				t.Errorf("%s: %v", address, err)
+			}
+		}
+		a.Close()
+		if err := <-accepted; !errors.Is(err, net.ErrClosed) {
+			t.Errorf("%s: closed: %v", address, err)
+		}
+		if err := a.probe(t.Context()); err == nil {
+			t.Errorf("%s: well though it is closed", address)
+		}
+		if log.Len() > 0 {
+			t.Errorf("%s: the log is\n%s", address, log)
+		}
+	}
+}
