@@ -264,9 +264,18 @@ func (s *session) logInWith(ctx context.Context, login Login, upstream *Upstream
 	case failure(err).Result == NeedsAuthorization:
 		return nil, nil, err
 	}
-	return nil, nil, &Error{
-		Result: failure(err).Result,
-		Detail: failure(err).Detail,
+	return nil, nil, NoOther(refused, err)
+}
+
+// NoOther is the failure of a login whose token the upstream has refused where err
+// is why the provider gives no other: that is what has to be mended.
+func NoOther(refused, err error) error {
+	e := &Error{
+		Result: UpstreamRefused,
 		Err:    fmt.Errorf("the mail server refuses the access token (%s), and the provider gives no other: %w", Words(refused), err),
 	}
+	if why := (*Error)(nil); errors.As(err, &why) {
+		e.Result, e.Detail = why.Result, why.Detail
+	}
+	return e
 }

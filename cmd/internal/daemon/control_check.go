@@ -61,6 +61,8 @@ func (p *page) subject() doctor.Subject {
 		Status: p.Status,
 		Token:  p.Account.Token,
 		Hint:   proxy.Hint,
+
+		LoginEnded: p.LoginEnded,
 	}
 	for _, l := range p.daemon.config.Listeners {
 		if l.Provider == "" || l.Provider == p.provider.Name {

@@ -22,9 +22,9 @@
 // obtained, refreshed, scopes and listeners of the account; addresses of a name;
 // address, tls_version, cipher, alpn, subject, issuer, not_after and proxy of a
 // connection; source, expiry and life_seconds of a token, and its claims by
-// their own names; mechanism and user of a login, with capabilities, mailboxes,
-// messages, unseen and namespace (IMAP), extensions (SMTP), or capabilities,
-// messages and octets (POP3). Times are of RFC 3339. There is never a secret among
+// their own names; mechanism and user of a login; capabilities, mailboxes,
+// messages, unseen and namespace of an IMAP mailbox; extensions of an SMTP session;
+// capabilities, messages and octets of a POP3 mailbox. Times are of RFC 3339. There is never a secret among
 // them. Where a server says too much, "…" ends the text or the list.
 package doctor
 

@@ -37,6 +37,7 @@ type examination struct {
 	veil     veil
 	secret   string // what the account logs in with; empty if that cannot be had
 	replaced bool   // or tried to be, after it was refused
+	noOther  error  // why the provider gave none in its place; nil if it did, or was not asked
 }
 
 // Examine examines s. It reports each step as soon as it is done, and returns

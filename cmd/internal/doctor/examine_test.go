@@ -100,6 +100,7 @@ const (
 // What a server says goes to who can do something about it.
 func TestRefusals(t *testing.T) {
 	const imapLogin, smtpLogin = "IMAP login at imap.example.com:993", "SMTP login at smtp.example.com:465"
+	const imapMailbox = "IMAP mailbox at imap.example.com:993"
 	const capability = "* CAPABILITY IMAP4rev1 AUTH=XOAUTH2 SASL-IR\r\nTAG OK done"
 	for _, test := range []struct {
 		name, step    string
@@ -109,7 +110,7 @@ func TestRefusals(t *testing.T) {
 		{"Microsoft refuses the token", imapLogin,
 			script(imapGreeting, "CAPABILITY", capability, "AUTHENTICATE", "TAG NO AUTHENTICATE failed."),
 			"XOAUTH2: NO AUTHENTICATE failed.", "Hint: upstream_refused."},
-		{"Microsoft has no rights for it", imapLogin,
+		{"Microsoft has no rights for it", imapMailbox,
 			script(imapGreeting, "CAPABILITY", capability, "AUTHENTICATE", "TAG OK done", "LIST", "TAG BAD User is authenticated but not connected."),
 			"LIST: BAD User is authenticated but not connected.", "Hint: upstream_refused."},
 		{"Google refuses the token", imapLogin,
@@ -149,7 +150,13 @@ func TestRefusals(t *testing.T) {
 					w.subject.Upstreams[u].Mechanism = "xoauth2"
 				}
 				w.servers[address] = secure(w.certificate(name, right), test.server)
+				ended := make(map[string]error)
+				w.subject.LoginEnded = func(protocol string, err error) { ended[protocol] = err }
 				r, _, _ := w.examine()
+				protocol := strings.ToLower(test.step[:4])
+				if len(ended) != 2 || ended[protocol] == nil || ended["imap"] != nil && ended["smtp"] != nil {
+					t.Errorf("the account is told %v", ended)
+				}
 				s := step(t, r, test.step)
 				if s.Outcome != Failed || !strings.HasPrefix(s.Cause, test.cause) || s.Remedy != test.remedy {
 					t.Errorf("%s: cause %q, remedy %q; want %q, %q", s.Outcome, s.Cause, s.Remedy, test.cause, test.remedy)
@@ -346,7 +353,10 @@ func TestPassword(t *testing.T) {
 					"EHLO", "250-x\r\n250-SIZE 1000\r\n250 AUTH "+test.offers, "AUTH PLAIN", "235 2.7.0 LINE",
 					"AUTH LOGIN", "334 VXNlcm5hbWU6", "YWxpY2VAZXhhbXBsZS5jb20=", "334 UGFzc3dvcmQ6", "YWJjZC1lZmdo", "235 2.7.0 LINE", "RSET", "250 LINE", "NOOP", "250 x", "QUIT", "221 x"))
 				r, text, _ := w.examine()
-				if s := step(t, r, "SMTP login at smtp.example.com:465"); !r.OK || s.Detail != test.mechanism+" as "+alice+"; SIZE 1000" {
+				if s := step(t, r, "SMTP login at smtp.example.com:465"); !r.OK || s.Detail != test.mechanism+" as "+alice {
+					t.Errorf("%s", text)
+				}
+				if s := step(t, r, "SMTP session at smtp.example.com:465"); s.Detail != "SIZE 1000" {
 					t.Errorf("%s", text)
 				}
 				if strings.Contains(text, "token") {
@@ -383,7 +393,10 @@ func TestIMAPSTARTTLS(t *testing.T) {
 		w.subject.Upstreams = []Upstream{{w.upstream("imap.example.com", 143, true), "imap", alice}}
 		w.subject.Upstreams[0].Mechanism = "password"
 		r, text, _ := w.examine()
-		if s := step(t, r, "IMAP login at imap.example.com:143"); !r.OK || !strings.HasPrefix(s.Detail, "PLAIN as "+alice+"; 1 mailbox, INBOX 0 messages") {
+		if s := step(t, r, "IMAP login at imap.example.com:143"); !r.OK || s.Detail != "PLAIN as "+alice {
+			t.Error(text)
+		}
+		if s := step(t, r, "IMAP mailbox at imap.example.com:143"); s.Detail != "1 mailbox, INBOX 0 messages, 0 unseen" {
 			t.Error(text)
 		}
 

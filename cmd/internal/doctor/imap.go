@@ -82,6 +82,8 @@ func (i *imapClient) authenticate(l login) error {
 	return i.c.Authenticate(l)
 }
 
+func (*imapClient) place() string { return "mailbox" }
+
 func (i *imapClient) look(s *Step) (command string, err error) {
 	caps, err := i.c.Capability().Wait()
 	if err != nil {
@@ -106,7 +108,7 @@ func (i *imapClient) look(s *Step) (command string, err error) {
 		return "STATUS INBOX", err
 	}
 	s.fact("mailboxes", mailboxes)
-	s.Detail += "; " + plural(mailboxes, "mailbox", "mailboxes")
+	s.Detail = plural(mailboxes, "mailbox", "mailboxes")
 	if status.NumMessages != nil {
 		s.fact("messages", int64(*status.NumMessages))
 		s.Detail += ", INBOX " + count(int64(*status.NumMessages), "message")
@@ -121,21 +123,28 @@ func (i *imapClient) look(s *Step) (command string, err error) {
 // leave does what is left, and logs out.
 func (i *imapClient) leave(hasNamespace bool, s *Step) (command string, err error) {
 	if hasNamespace {
-		namespace, err := i.c.Namespace().Wait()
-		if err != nil {
-			return "NAMESPACE", err
-		}
-		var personal []string
-		for _, n := range namespace.Personal {
-			personal = append(personal, fmt.Sprintf("%q %q", n.Prefix, string(n.Delim)))
-		}
-		s.fact("namespace", personal)
+		i.namespace(s)
 	}
 	if err := i.c.Noop().Wait(); err != nil {
 		return "NOOP", err
 	}
 	_ = i.c.Logout().Wait() // all is known by now
 	return "", nil
+}
+
+// namespace looks for the personal namespaces, by a command that is optional
+// (RFC 2342).
+func (i *imapClient) namespace(s *Step) {
+	namespace, err := i.c.Namespace().Wait()
+	if err != nil {
+		s.find(Warning, "NAMESPACE: "+err.Error(), "Programs may look for folders in the wrong place.")
+		return
+	}
+	var personal []string
+	for _, n := range namespace.Personal {
+		personal = append(personal, fmt.Sprintf("%q %q", n.Prefix, string(n.Delim)))
+	}
+	s.fact("namespace", personal)
 }
 
 func plural(n int64, one, many string) string {

@@ -19,8 +19,11 @@ type client interface {
 
 	authenticate(login) error
 
-	// look finds out what one sees after login, and takes leave. An error comes
-	// with the command.
+	// place is what a program finds after login, in one word.
+	place() string
+
+	// look finds out what that is, and takes leave. An error comes with the command
+	// that failed. Where a command is optional in its protocol, that is a warning.
 	look(s *Step) (command string, err error)
 }
 

@@ -10,10 +10,12 @@ import (
 	"github.com/xoauthd/xoauthd/proxy/sasl"
 )
 
-// login logs in, looks around and logs out. If the token is refused, that is
-// done with another, as in a session, and what comes of that counts.
+// login logs in, looks at what a program finds after login, and logs out. If the
+// token is refused, that is done with another, as in a session, and what comes of
+// that counts.
 func (x *examination) login(ctx context.Context, k *link) {
-	name := strings.ToUpper(k.Protocol) + " login at " + k.Address()
+	protocol := strings.ToUpper(k.Protocol)
+	name := protocol + " login at " + k.Address()
 	const nothing = "there is nothing to log in with"
 	switch {
 	case k.client == nil:
@@ -23,41 +25,71 @@ func (x *examination) login(ctx context.Context, k *link) {
 		x.skip(name, nothing)
 		return
 	}
-	s, refused := x.attempt(ctx, name, k)
-	switch {
-	case refused == nil:
-	case x.replace(ctx, refused):
-		s, _ = x.attempt(ctx, name, k)
-	case x.secret == "": // and that is the cause
-		s = skipped(name, nothing)
+	defer k.close()
+	s, err := x.attempt(ctx, name, k)
+	if isRefusal(err) {
+		switch {
+		case x.replace(ctx, err):
+			s, err = x.attempt(ctx, name, k)
+		case x.secret == "": // and that is the cause
+			x.done(skipped(name, nothing))
+			return
+		}
 	}
-	x.done(s)
+	if isRefusal(err) && x.noOther != nil {
+		err = proxy.NoOther(err, x.noOther)
+		s.Remedy = x.tokenRemedy(x.noOther)
+	}
+	if s.Outcome != Skipped {
+		x.ended(ctx, k.Protocol, err)
+	}
+	if !x.done(s) {
+		return
+	}
+	x.step(ctx, protocol+" "+k.client.place()+" at "+k.Address(), loginTime, func(ctx context.Context, s *Step) error {
+		defer closeWith(ctx, k.conn)()
+		command, err := k.client.look(s)
+		if err == nil {
+			return nil
+		}
+		err = told(ctx, command, k.Refused(err, true))
+		x.ended(ctx, k.Protocol, err)
+		return err
+	})
 }
 
-// attempt is one login, on a new connection if another was before it. The error
-// is set if it was refused.
-func (x *examination) attempt(ctx context.Context, name string, k *link) (s Step, refused error) {
+// ended tells the account how a login ended, unless the examination was given up.
+func (x *examination) ended(ctx context.Context, protocol string, err error) {
+	if x.LoginEnded != nil && !errors.Is(ctx.Err(), context.Canceled) {
+		x.LoginEnded(protocol, err)
+	}
+}
+
+func isRefusal(err error) bool {
+	var e *proxy.Error
+	return errors.As(err, &e) && e.Result == proxy.UpstreamRefused
+}
+
+// attempt is one login, on a new connection if another was before it. The error is
+// that of the step.
+func (x *examination) attempt(ctx context.Context, name string, k *link) (s Step, err error) {
 	s = x.take(ctx, name, loginTime, func(ctx context.Context, s *Step) error {
-		defer k.close()
 		if k.client == nil {
-			if err := k.open(ctx, x.dial, &Step{}); err != nil {
+			if err = k.open(ctx, x.dialer(k.Upstream), &Step{}); err != nil {
 				return err
 			}
 		}
-		defer closeWith(ctx, k.conn)()
-		if err := k.logIn(ctx, s, x.secret); err != nil {
-			var e *proxy.Error
-			if errors.As(err, &e) && e.Result == proxy.UpstreamRefused {
-				refused = err
-			}
+		stop := closeWith(ctx, k.conn)
+		if err = k.logIn(ctx, s, x.secret); err != nil {
+			k.close()
 			return err
 		}
-		if command, err := k.client.look(s); err != nil {
-			return told(ctx, command, k.Refused(err, true))
+		if !stop() { // the connection is closed
+			err = k.Down(context.Cause(ctx))
 		}
-		return nil
+		return err
 	})
-	return s, refused
+	return s, err
 }
 
 func (k *link) logIn(ctx context.Context, s *Step, secret string) error {

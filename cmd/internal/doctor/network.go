@@ -15,6 +15,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/xoauthd/xoauthd/proxy"
 )
 
 // soon is how long before its end a certificate is worth a warning: by then, a
@@ -82,15 +84,21 @@ func (x *examination) connections(ctx context.Context, unknown map[string]bool) 
 		name := "connection to " + u.Address()
 		if unknown[nearest(u.Host, x.Provider.Through)] {
 			x.skip(name, "its address is not known")
+			x.ended(ctx, u.Protocol, proxy.Fail(proxy.UpstreamDown, fmt.Errorf("the address of %s is not known", u.Host)))
 			continue
 		}
+		var err error
 		x.step(ctx, name, connectTime, func(ctx context.Context, s *Step) error {
 			if through := x.Provider.Through; through != nil {
 				s.Detail = "through " + shown(through)
 				s.fact("proxy", shown(through))
 			}
-			return k.open(ctx, x.dialer(u), s)
+			err = k.open(ctx, x.dialer(u), s)
+			return err
 		})
+		if err != nil {
+			x.ended(ctx, u.Protocol, err)
+		}
 	}
 	return links
 }

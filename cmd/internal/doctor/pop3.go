@@ -124,10 +124,15 @@ func (p *pop3Client) authenticate(l login) error {
 	return err
 }
 
-// look marks no message, so that its QUIT deletes none.
+func (*pop3Client) place() string { return "mailbox" }
+
+// look marks no message, so that its QUIT deletes none. CAPA and UIDL are optional
+// (RFC 2449; RFC 1939 section 7).
 func (p *pop3Client) look(s *Step) (command string, err error) {
 	caps, err := p.list("CAPA")
-	if err != nil {
+	if refused := (*pop3dialogue.Refusal)(nil); errors.As(err, &refused) {
+		s.find(Warning, "CAPA: "+err.Error(), "Programs cannot find out what the server can do.")
+	} else if err != nil {
 		return "CAPA", err
 	}
 	s.fact("capabilities", caps)
@@ -141,16 +146,26 @@ func (p *pop3Client) look(s *Step) (command string, err error) {
 	}
 	s.fact("messages", messages)
 	s.fact("octets", octets)
-	s.Detail += "; " + count(messages, "message") + ", " + count(octets, "octet")
+	s.Detail = count(messages, "message") + ", " + count(octets, "octet")
 	if slices.Contains(caps, "UIDL") {
-		ids, err := p.list("UIDL")
-		if err != nil {
+		if err := p.identifiers(s, messages); err != nil {
 			return "UIDL", err
-		}
-		if n := int64(len(ids)); n != messages {
-			s.find(Warning, fmt.Sprintf("UIDL tells %d of them", n), "Programs that leave mail on the server may fetch some twice, or never.")
 		}
 	}
 	_, _ = p.ask("QUIT") // all is known by now
 	return "", nil
+}
+
+// identifiers looks at those of the messages. An error is of the connection.
+func (p *pop3Client) identifiers(s *Step, messages int64) error {
+	const remedy = "Programs that leave mail on the server may fetch some twice, or never."
+	ids, err := p.list("UIDL")
+	if refused := (*pop3dialogue.Refusal)(nil); errors.As(err, &refused) {
+		s.find(Warning, "UIDL: "+err.Error(), remedy)
+		return nil
+	}
+	if n := int64(len(ids)); err == nil && n != messages {
+		s.find(Warning, fmt.Sprintf("UIDL tells %d of them", n), remedy)
+	}
+	return err
 }

@@ -10,8 +10,9 @@ import (
 )
 
 const (
-	pop3Login = "POP3 login at pop.example.com:995"
-	pop3Caps  = "+OK\r\nTOP\r\nUIDL\r\nSASL PLAIN XOAUTH2\r\nUSER\r\n."
+	pop3Login   = "POP3 login at pop.example.com:995"
+	pop3Mailbox = "POP3 mailbox at pop.example.com:995"
+	pop3Caps    = "+OK\r\nTOP\r\nUIDL\r\nSASL PLAIN XOAUTH2\r\nUSER\r\n."
 )
 
 // newPOP3World is one whose account is read by POP3, at a server over TLS.
@@ -27,36 +28,68 @@ func newPOP3World(t *testing.T, secret string, server func(net.Conn)) *world {
 }
 
 func TestPOP3(t *testing.T) {
+	const begin = "AUTH XOAUTH2"
+	in := func(pairs ...string) func(net.Conn) { // after login
+		return script("+OK hi", append([]string{"CAPA", pop3Caps, begin, "+ ", "dXNlcj", "+OK in", "QUIT", "+OK bye"}, pairs...)...)
+	}
+	onceCapable := func(c net.Conn) { // before login
+		asked := 0
+		for line := range greeted(c, "+OK hi") {
+			answer := "+OK bye"
+			switch line {
+			case "CAPA":
+				answer = "-ERR not now"
+				if asked++; asked == 1 {
+					answer = pop3Caps
+				}
+			case begin:
+				answer = "+ "
+			case "STAT":
+				answer = "+OK 2 320"
+			}
+			fmt.Fprint(c, answer+"\r\n")
+		}
+	}
+	const twice = "Programs that leave mail on the server may fetch some twice, or never."
 	for _, test := range []struct {
 		name       string
 		server     func(net.Conn)
+		step       string
 		outcome    Outcome
 		told, hint string // its detail or, if it is not well, its cause
 	}{
-		{"well", script("+OK hi", "CAPA", pop3Caps, "AUTH XOAUTH2", "+ ", "dXNlcj", "+OK in", "STAT", "+OK 2 320", "UIDL", "+OK\r\n1 a\r\n2 b\r\n.", "QUIT", "+OK bye"),
-			OK, "XOAUTH2 as " + alice + "; 2 messages, 320 octets", ""},
-		{"Microsoft refuses the token", script("+OK hi", "CAPA", pop3Caps, "AUTH XOAUTH2", "+ ", "dXNlcj", "-ERR Authentication failure: unknown user name or bad password."),
-			Failed, "XOAUTH2: -ERR Authentication failure: unknown user name or bad password.", "Hint: upstream_refused."},
-		{"Google refuses the token", script("+OK hi", "CAPA", pop3Caps, "AUTH XOAUTH2", "+ ", "dXNlcj", "+ eyJzdGF0dXMiOiI0MDAifQ==", "", "-ERR [AUTH] Invalid credentials"),
-			Failed, `XOAUTH2: -ERR [AUTH] Invalid credentials ({"status":"400"})`, "Hint: upstream_refused."},
-		{"the mailbox is open elsewhere", script("+OK hi", "CAPA", pop3Caps, "AUTH XOAUTH2", "+ ", "dXNlcj", "-ERR [IN-USE] locked"),
-			Failed, "XOAUTH2: -ERR [IN-USE] locked", "Hint: upstream_down."},
-		{"the mailbox does not open", script("+OK hi", "CAPA", pop3Caps, "AUTH XOAUTH2", "+ ", "dXNlcj", "+OK in", "STAT", "-ERR [sys/temp] later"),
-			Failed, "STAT: -ERR [sys/temp] later", "Hint: upstream_down."},
-		{"messages without an id", script("+OK hi", "CAPA", pop3Caps, "AUTH XOAUTH2", "+ ", "dXNlcj", "+OK in", "STAT", "+OK 2 320", "UIDL", "+OK\r\n1 a\r\n.", "QUIT", "+OK bye"),
-			Warning, "UIDL tells 1 of them", "Programs that leave mail on the server may fetch some twice, or never."},
-		{"the server repeats what it was sent", script("+OK hi", "CAPA", pop3Caps, "AUTH XOAUTH2", "+ ", "dXNlcj", "-ERR what is LINE"),
-			Failed, "XOAUTH2: -ERR what is (hidden)", "Hint: upstream_refused."},
-		{"another protocol", script("+OK hi", "CAPA", pop3Caps, "AUTH XOAUTH2", "* BYE"),
-			Failed, `XOAUTH2: not POP3: "* BYE"`, "Hint: upstream_down."},
+		{"well", in("STAT", "+OK 2 320", "UIDL", "+OK\r\n1 a\r\n2 b\r\n."), pop3Login, OK, "XOAUTH2 as " + alice, ""},
+		{"the mailbox is well", in("STAT", "+OK 2 320", "UIDL", "+OK\r\n1 a\r\n2 b\r\n."), pop3Mailbox, OK, "2 messages, 320 octets", ""},
+		{"Microsoft refuses the token", script("+OK hi", "CAPA", pop3Caps, begin, "+ ", "dXNlcj", "-ERR Authentication failure: unknown user name or bad password."),
+			pop3Login, Failed, "XOAUTH2: -ERR Authentication failure: unknown user name or bad password.", "Hint: upstream_refused."},
+		{"Google refuses the token", script("+OK hi", "CAPA", pop3Caps, begin, "+ ", "dXNlcj", "+ eyJzdGF0dXMiOiI0MDAifQ==", "", "-ERR [AUTH] Invalid credentials"),
+			pop3Login, Failed, `XOAUTH2: -ERR [AUTH] Invalid credentials ({"status":"400"})`, "Hint: upstream_refused."},
+		{"the mailbox is open elsewhere", script("+OK hi", "CAPA", pop3Caps, begin, "+ ", "dXNlcj", "-ERR [IN-USE] locked"),
+			pop3Login, Failed, "XOAUTH2: -ERR [IN-USE] locked", "Hint: upstream_down."},
+		{"the mailbox does not open", in("STAT", "-ERR [sys/temp] later"),
+			pop3Mailbox, Failed, "STAT: -ERR [sys/temp] later", "Hint: upstream_down."},
+		{"messages without an id", in("STAT", "+OK 2 320", "UIDL", "+OK\r\n1 a\r\n."), pop3Mailbox, Warning, "UIDL tells 1 of them", twice},
+		{"no ids at all", in("STAT", "+OK 2 320", "UIDL", "-ERR no such command"), pop3Mailbox, Warning, "UIDL: -ERR no such command", twice},
+		{"no capabilities after login", onceCapable, pop3Mailbox, Warning, "CAPA: -ERR not now", "Programs cannot find out what the server can do."},
+		{"the server repeats what it was sent", script("+OK hi", "CAPA", pop3Caps, begin, "+ ", "dXNlcj", "-ERR what is LINE"),
+			pop3Login, Failed, "XOAUTH2: -ERR what is (hidden)", "Hint: upstream_refused."},
+		{"another protocol", script("+OK hi", "CAPA", pop3Caps, begin, "* BYE"),
+			pop3Login, Failed, `XOAUTH2: not POP3: "* BYE"`, "Hint: upstream_down."},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newPOP3World(t, opaque, test.server)
 				r, _, _ := w.examine()
-				s := step(t, r, pop3Login)
-				if told := s.Detail + s.Cause; s.Outcome != test.outcome || !strings.HasSuffix(told, test.told) || s.Remedy != test.hint {
+				s := step(t, r, test.step)
+				told := s.Cause
+				if told == "" {
+					told = s.Detail
+				}
+				if s.Outcome != test.outcome || told != test.told || s.Remedy != test.hint {
 					t.Errorf("%s: %q, remedy %q", s.Outcome, told, s.Remedy)
+				}
+				if l := step(t, r, pop3Login); test.step == pop3Mailbox && l.Outcome != OK {
+					t.Errorf("the login, which was good: %+v", l)
 				}
 			})
 		})
@@ -71,7 +104,10 @@ func TestPOP3Password(t *testing.T) {
 		w.subject.Password = true
 		w.subject.Upstreams[0].Mechanism = "password"
 		r, text, _ := w.examine()
-		if s := step(t, r, pop3Login); !r.OK || s.Detail != "LOGIN as "+alice+"; 0 messages, 0 octets" {
+		if s := step(t, r, pop3Login); !r.OK || s.Detail != "LOGIN as "+alice {
+			t.Error(text)
+		}
+		if s := step(t, r, pop3Mailbox); s.Detail != "0 messages, 0 octets" {
 			t.Error(text)
 		}
 	})

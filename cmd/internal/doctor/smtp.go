@@ -68,7 +68,9 @@ func (a *shortAuth) Next(challenge []byte) ([]byte, error) {
 	return a.Client.Next(challenge)
 }
 
-// look sends nothing. After RSET, go-smtp says EHLO again: what a server takes
+func (smtpClient) place() string { return "session" }
+
+// look sends no message. After RSET, go-smtp says EHLO again: what a server takes
 // may be another once it knows from whom.
 func (c smtpClient) look(s *Step) (command string, err error) {
 	if err := c.c.Reset(); err != nil {
@@ -84,7 +86,7 @@ func (c smtpClient) look(s *Step) (command string, err error) {
 		}
 	}
 	s.fact("extensions", found)
-	s.Detail = join(s.Detail, "; ", strings.Join(found, ", "))
+	s.Detail = strings.Join(found, ", ")
 	_ = c.c.Quit() // all is known by now
 	return "", nil
 }

@@ -33,6 +33,10 @@ type Subject struct {
 	// refused, or is empty.
 	Token func(ctx context.Context, stale string) (string, error)
 
+	// LoginEnded is told of each login at an upstream how it ended: nil or the error.
+	// It may be nil.
+	LoginEnded func(protocol string, err error)
+
 	// Hint tells what to do about an error, or nothing. It may be nil.
 	Hint func(error) string
 

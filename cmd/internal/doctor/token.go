@@ -61,7 +61,10 @@ func (x *examination) replace(ctx context.Context, refused error) bool {
 			x.secret = ""
 			s.Remedy = x.tokenRemedy(err)
 			return err
-		case err != nil: // so the refusal is what counts
+		case err != nil:
+			if !errors.Is(err, auth.ErrRefused) {
+				x.noOther = err
+			}
 			s.find(Warning, "there is no other: "+err.Error(), x.hint(err))
 		}
 		return nil

@@ -117,7 +117,7 @@ func TestRefusedToken(t *testing.T) {
 			[]Outcome{Failed, Skipped, Skipped}, "token endpoint: invalid_grant", "Hint: nothing is known. Authorize it."},
 		{"none for now", false, "", &auth.Error{Kind: auth.Passing, Status: 503}, 2,
 			[]Outcome{Warning, Failed, Failed}, "there is no other: token endpoint: HTTP status 503" + refused,
-			"Hint: nothing is known.Hint: upstream_refused."},
+			"Hint: nothing is known.Hint: nothing is known."},
 		{"a password is what it is", true, "", nil, 1, []Outcome{"", Failed, Failed},
 			"LOGIN: NO [AUTHENTICATIONFAILED] Passwords are not accepted: use XOAUTH2 or OAUTHBEARER", "Hint: upstream_refused."},
 	} {

@@ -198,6 +198,12 @@ func script(greeting string, pairs ...string) func(net.Conn) {
 	}
 }
 
+// greeted says the greeting and reads the lines that come.
+func greeted(c net.Conn, greeting string) func(yield func(string) bool) {
+	_, _ = io.WriteString(c, greeting+"\r\n")
+	return lines(c)
+}
+
 func lines(c net.Conn) func(yield func(string) bool) {
 	return func(yield func(string) bool) {
 		var line []byte
