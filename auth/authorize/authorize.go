@@ -64,6 +64,10 @@ type Account interface {
 	// Try logs in upstream with g as the account, on every protocol that is
 	// configured for it.
 	Try(ctx context.Context, g auth.Grant) []Trial
+	// LoginEnded tells the account how a login with its grant ended: nil if its mail
+	// server for protocol, "imap" for example, accepted it, otherwise the error of
+	// the Trial.
+	LoginEnded(protocol string, err error)
 	// Keep saves g and puts it to use. After an auth.ErrNotSaved it is in use,
 	// but lost when the daemon ends; after an auth.ErrEarlierKept it is not.
 	Keep(g auth.Grant) error

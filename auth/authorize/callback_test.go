@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -262,4 +263,29 @@ func TestForwardedAddressIsLogged(t *testing.T) {
 	v := newSite(t, "", a).begin(a.name)
 	v.back("code=1", "X-Forwarded-For", "203.0.113.7\t198.51.100.1")
 	wants(t, v.log.String(), `client=192.0.2.1:1234 forwarded_for="203.0.113.7 198.51.100.1"`)
+}
+
+// TestLoginEnded: the account is told of each trial, once the grant is in use.
+func TestLoginEnded(t *testing.T) {
+	refused := Trial{Protocol: "SMTP", Upstream: "smtp.example.com:587", Err: errors.New("535 no")}
+	for _, test := range []struct {
+		name    string
+		keepErr error
+		trials  []Trial
+		want    []string
+	}{
+		{"kept", nil, []Trial{{Protocol: "IMAP"}, refused}, []string{"imap: <nil>", "smtp: 535 no"}},
+		{"kept, but not saved", auth.ErrNotSaved, []Trial{{Protocol: "IMAP"}}, []string{"imap: <nil>"}},
+		{"not kept", auth.ErrEarlierKept, []Trial{{Protocol: "IMAP"}, refused}, nil},
+		{"no mailbox opened", nil, []Trial{refused}, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			a := newAccount("joe@example.com")
+			a.trials, a.keepErr = test.trials, test.keepErr
+			newSite(t, "", a).begin(a.name).finish("code=c0de")
+			if !slices.Equal(a.logins, test.want) {
+				t.Errorf("the account is told %q, want %q", a.logins, test.want)
+			}
+		})
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -44,6 +45,7 @@ type fakeAccount struct {
 	asked     int      // calls of DeviceAuth
 	exchanges []string // code and verifier of each
 	kept      []auth.Grant
+	logins    []string // what it was told of logins
 }
 
 // ends is when all access tokens of a fakeAccount end.
@@ -114,6 +116,12 @@ func (a *fakeAccount) grant(code string) auth.Grant {
 }
 
 func (a *fakeAccount) Try(context.Context, auth.Grant) []Trial { return a.trials }
+
+func (a *fakeAccount) LoginEnded(protocol string, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.logins = append(a.logins, fmt.Sprint(protocol, ": ", err))
+}
 
 func (a *fakeAccount) Keep(g auth.Grant) error {
 	a.mu.Lock()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -92,18 +93,25 @@ func (res *result) adopt(ctx context.Context, g auth.Grant) Outcome {
 	if opened == 0 {
 		return res.end(noMailbox, res.whyNoMailbox(g, len(trials), down))
 	}
-	return res.keep(g, opened == len(trials))
+	return res.keep(g, trials)
 }
 
-// keep puts g to use, and tells for how long it is good. all says that every
-// mailbox opened.
-func (res *result) keep(g auth.Grant, all bool) Outcome {
+// keep puts g to use, and tells for how long it is good. The account is told what
+// came of the trials.
+func (res *result) keep(g auth.Grant, trials []Trial) Outcome {
 	a := res.account
+	all := !slices.ContainsFunc(trials, func(l Trial) bool { return l.Err != nil })
 	if g.RefreshToken == "" {
 		res.step("Refresh token", 0, errors.New("none came with the access token, which cannot be renewed without"), refreshTokenHint(a))
 	}
 	start := time.Now()
-	switch err := a.Keep(g); {
+	err := a.Keep(g)
+	if !errors.Is(err, auth.ErrEarlierKept) {
+		for _, l := range trials {
+			a.LoginEnded(strings.ToLower(l.Protocol), l.Err)
+		}
+	}
+	switch {
 	case errors.Is(err, auth.ErrEarlierKept):
 		return res.end(noRefresh, "The mailbox opened, but what "+a.Provider()+" gave ends "+at(g.Expiry)+", without a way to renew it. So it was not put in the place of the earlier authorization, which can be renewed.")
 	case err != nil:

@@ -130,7 +130,7 @@ func (res *result) end(outcome, lead string) Outcome {
 		o.Title = name + " is authorized"
 	default:
 		o.Title = name + " was not authorized"
-		if res.account.Status().State == auth.Authorized {
+		if res.account.Status().State != auth.NeedsAuthorization {
 			o.Lead += " Its earlier authorization stays in use."
 		}
 	}
