@@ -229,6 +229,13 @@ func (a *Account) Keep(g Grant) error {
 	return err
 }
 
+// Unsaved reports whether the account's grant is in use but not on disk.
+func (a *Account) Unsaved() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.unsaved != nil
+}
+
 // Status tells how the account stands at this moment.
 func (a *Account) Status() Status {
 	a.mu.Lock()

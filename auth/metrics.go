@@ -2,7 +2,6 @@ package auth
 
 import (
 	"errors"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -99,59 +98,6 @@ func (m *Metrics) declare(provider string) {
 func (m *Metrics) count(provider, result string) {
 	if m != nil {
 		m.refreshes.WithLabelValues(provider, result).Inc()
-	}
-}
-
-// NewAccountCollector returns a collector of how the accounts stand. It asks
-// for them at each scrape.
-func NewAccountCollector(accounts func() []*Account) prometheus.Collector {
-	return &accountCollector{
-		accounts: accounts,
-		expiry: prometheus.NewDesc("xoauthd_token_expiry_timestamp_seconds",
-			"When the account's access token ends, in seconds since 1970.", []string{"account"}, nil),
-		issued: prometheus.NewDesc("xoauthd_token_issued_timestamp_seconds",
-			"When the account's access token was got, in seconds since 1970.", []string{"account"}, nil),
-		needs: prometheus.NewDesc("xoauthd_account_needs_authorization",
-			"Whether a person must authorize the account (again): 1 if so.", []string{"account"}, nil),
-		failing: prometheus.NewDesc("xoauthd_account_failing",
-			"Whether the account fails for now, though it needs no person: 1 if so.", []string{"account"}, nil),
-	}
-}
-
-type accountCollector struct {
-	accounts                       func() []*Account
-	expiry, issued, needs, failing *prometheus.Desc
-}
-
-func (c *accountCollector) Describe(ch chan<- *prometheus.Desc) {
-	ch <- c.expiry
-	ch <- c.issued
-	ch <- c.needs
-	ch <- c.failing
-}
-
-func (c *accountCollector) Collect(ch chan<- prometheus.Metric) {
-	for _, a := range c.accounts() {
-		status := a.Status()
-		for desc, state := range map[*prometheus.Desc]State{c.needs: NeedsAuthorization, c.failing: Failing} {
-			is := 0.0
-			if status.State == state {
-				is = 1
-			}
-			ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, is, a.Name())
-		}
-		if a.idle() { // its token is not renewed, and nobody should wonder why
-			continue
-		}
-		issued := status.Obtained
-		if status.Refreshed.After(issued) {
-			issued = status.Refreshed
-		}
-		for desc, at := range map[*prometheus.Desc]time.Time{c.expiry: status.Expiry, c.issued: issued} {
-			if !at.IsZero() {
-				ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(at.Unix()), a.Name())
-			}
-		}
 	}
 }
 

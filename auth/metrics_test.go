@@ -3,6 +3,7 @@ package auth
 import (
 	"net/netip"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,6 +21,7 @@ func TestMetrics(t *testing.T) {
 			"down":   {answer: always(503, "")},
 			"no":     {answer: always(400, withdrawn)},
 			"secret": {answer: always(401, badClient)},
+			"smtp":   {answer: numbered},
 		} {
 			p := newProvider(s)
 			p.Metrics = m
@@ -30,6 +32,12 @@ func TestMetrics(t *testing.T) {
 				}
 			}
 			a := NewAccount(name, p, nil, store, nil)
+			if name == "smtp" {
+				a.LoggedIn("imap")
+				a.LoginFailed("smtp", ProblemRefused, "535 5.7.139 no", "")
+				a.LoginFailed("pop3", ProblemUnavailable, "no route", "")
+				store.files = &faulty{store.files, "write", syscall.ENOSPC}
+			}
 			a.Token(t.Context(), "")
 			accounts = append(accounts, a)
 		}
@@ -59,18 +67,35 @@ func TestMetrics(t *testing.T) {
 		reg := prometheus.NewPedanticRegistry()
 		reg.MustRegister(m, NewAccountCollector(func() []*Account { return accounts }))
 		want := `
-# HELP xoauthd_account_failing Whether the account fails for now, though it needs no person: 1 if so.
+# HELP xoauthd_account_failing Whether the account fails, at the provider or at a mail server, and needs no authorization: 1 if so.
 # TYPE xoauthd_account_failing gauge
 xoauthd_account_failing{account="down"} 0
 xoauthd_account_failing{account="no"} 0
 xoauthd_account_failing{account="ok"} 0
 xoauthd_account_failing{account="secret"} 1
+xoauthd_account_failing{account="smtp"} 1
+# HELP xoauthd_account_last_login_timestamp_seconds When the account's mail server for the protocol last accepted a login, in seconds since 1970.
+# TYPE xoauthd_account_last_login_timestamp_seconds gauge
+xoauthd_account_last_login_timestamp_seconds{account="smtp",protocol="imap"} 946684800
+# HELP xoauthd_account_last_refresh_timestamp_seconds When xoauthd last refreshed the account's access token, in seconds since 1970.
+# TYPE xoauthd_account_last_refresh_timestamp_seconds gauge
+xoauthd_account_last_refresh_timestamp_seconds{account="ok"} 946684800
+xoauthd_account_last_refresh_timestamp_seconds{account="smtp"} 946684800
+# HELP xoauthd_account_login_failing Whether the account's mail server for the protocol refuses logins, or has been unavailable for long: 1 if so.
+# TYPE xoauthd_account_login_failing gauge
+xoauthd_account_login_failing{account="smtp",protocol="imap"} 0
+xoauthd_account_login_failing{account="smtp",protocol="pop3"} 0
+xoauthd_account_login_failing{account="smtp",protocol="smtp"} 1
 # HELP xoauthd_account_needs_authorization Whether a person must authorize the account (again): 1 if so.
 # TYPE xoauthd_account_needs_authorization gauge
 xoauthd_account_needs_authorization{account="down"} 1
 xoauthd_account_needs_authorization{account="no"} 1
 xoauthd_account_needs_authorization{account="ok"} 0
 xoauthd_account_needs_authorization{account="secret"} 0
+xoauthd_account_needs_authorization{account="smtp"} 0
+# HELP xoauthd_grants_unsaved Grants that are in use but not on disk, and are lost if xoauthd ends now.
+# TYPE xoauthd_grants_unsaved gauge
+xoauthd_grants_unsaved 1
 # HELP xoauthd_password_failures_delayed_total Local passwords that were refused, and had to wait before they were looked at.
 # TYPE xoauthd_password_failures_delayed_total counter
 xoauthd_password_failures_delayed_total 7
@@ -80,17 +105,19 @@ xoauthd_password_failures_total{reason="not_allowed"} 1
 xoauthd_password_failures_total{reason="too_many_guesses"} 1
 xoauthd_password_failures_total{reason="unknown_user"} 11
 xoauthd_password_failures_total{reason="wrong_password"} 1
-# HELP xoauthd_token_issued_timestamp_seconds When the account's access token was got, in seconds since 1970.
+# HELP xoauthd_token_issued_timestamp_seconds When the provider issued the account's access token, in seconds since 1970.
 # TYPE xoauthd_token_issued_timestamp_seconds gauge
 xoauthd_token_issued_timestamp_seconds{account="ok"} 946684800
+xoauthd_token_issued_timestamp_seconds{account="smtp"} 946684800
 # HELP xoauthd_token_expiry_timestamp_seconds When the account's access token ends, in seconds since 1970.
 # TYPE xoauthd_token_expiry_timestamp_seconds gauge
 xoauthd_token_expiry_timestamp_seconds{account="ok"} 946688400
+xoauthd_token_expiry_timestamp_seconds{account="smtp"} 946688400
 # HELP xoauthd_token_refreshes_total Requests to refresh an access token, by what came of them.
 # TYPE xoauthd_token_refreshes_total counter
 xoauthd_token_refreshes_total{provider="example",result="misconfigured"} 1
 xoauthd_token_refreshes_total{provider="example",result="needs_authorization"} 1
-xoauthd_token_refreshes_total{provider="example",result="ok"} 1
+xoauthd_token_refreshes_total{provider="example",result="ok"} 2
 xoauthd_token_refreshes_total{provider="example",result="passing"} 0
 `
 		if err := testutil.GatherAndCompare(reg, strings.NewReader(want)); err != nil {

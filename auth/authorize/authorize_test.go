@@ -66,7 +66,7 @@ func TestPages(t *testing.T) {
 		status               int
 		page                 []string
 	}{
-		{"the list", "GET", "/", 200, []string{"3 accounts: 1 in order, 1 to be authorized, 1 failing for now.", `href="/authorize/never@example.com"`, "never authorized", "v1.2.3",
+		{"the list", "GET", "/", 200, []string{"3 accounts: 1 in order, 1 to be authorized, 1 failing.", `href="/authorize/never@example.com"`, "never authorized", "v1.2.3",
 			"2 days ago", "in 40 minutes", "Token ran out", "3 hours ago", "Token renewed", "token: dial tcp: refused"}},
 		{"an account", "GET", "/authorize/good@example.com", 200, []string{"Sign in there as <strong><bdi>good@example.com</bdi>", "Continue to Example Mail",
 			"<code class=\"copy\">http://127.0.0.1:1180/callback</code>", "read, send and delete mail<br><code>https://mail.google.com/</code>", "<li><code>https://example.com/other"}},

@@ -57,7 +57,11 @@ func (a *fakeAccount) Provider() string { return "Example Mail" }
 func (a *fakeAccount) Status() auth.Status {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.status
+	s := a.status
+	if s.Why != "" && s.Problems == nil {
+		s.Problems = []auth.Problem{{Part: auth.PartProvider, Text: s.Why, Hint: s.Hint}}
+	}
+	return s
 }
 
 func (a *fakeAccount) Flow() string      { return cmp.Or(a.flow, "authorization_code") }

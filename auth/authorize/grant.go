@@ -119,8 +119,10 @@ func (res *result) keep(g auth.Grant, trials []Trial) Outcome {
 		return res.end(notSaved, "Programs can log in now. But what the provider gave could not be saved, and is lost if xoauthd ends before that is mended. It tries again by itself.")
 	}
 	res.step("Saving", time.Since(start), nil, "")
-	if s := a.Status(); !s.Ends.IsZero() {
-		res.step("Life of the authorization", 0, errors.New(s.Why), s.Hint)
+	for _, p := range a.Status().Problems {
+		if p.Kind == auth.ProblemEnding {
+			res.step("Life of the authorization", 0, errors.New(p.Text), p.Hint)
+		}
 	}
 	switch {
 	case g.RefreshToken == "":

@@ -16,16 +16,17 @@ const (
 	maxListed = 200
 )
 
-// The sections of the list: those first that somebody has to do something for.
+// The sections of the list: first the accounts that need somebody.
 const (
 	toAuthorize = iota
 	failing
+	warned
 	inOrder
 	disabled
 	sections
 )
 
-var titles = [sections]string{"To be authorized", "Failing for now", "In order", "Disabled"}
+var titles = [sections]string{"To be authorized", "Failing", "With a warning", "In order", "Disabled"}
 
 // A standing is how an account stands, as shown.
 type standing struct {
@@ -34,7 +35,7 @@ type standing struct {
 	Section int    // of the list
 }
 
-// Well reports whether nobody has to do anything.
+// Well reports whether nothing is wrong.
 func (s standing) Well() bool { return s.Section >= inOrder }
 
 func standingOf(a Account, s auth.Status) standing {
@@ -45,6 +46,10 @@ func standingOf(a Account, s auth.Status) standing {
 		return standing{string(s.State), "bad", toAuthorize}
 	case s.State == auth.Failing:
 		return standing{string(s.State), "warn", failing}
+	case len(s.Problems) > 0 && a.Attended():
+		return standing{string(s.State), "warn", warned}
+	case len(s.Problems) > 0:
+		return standing{"working", "warn", warned}
 	case a.Attended():
 		return standing{string(s.State), "good", inOrder}
 	case s.Expiry.IsZero() && s.Refreshed.IsZero(): // no token yet: it may work, or not

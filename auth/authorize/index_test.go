@@ -64,6 +64,10 @@ func TestState(t *testing.T) {
 	broken.status = auth.Status{State: auth.Failing, Why: "exit status 1"}
 	attended, never := newAccount("a@example.com"), newAccount("a@example.com")
 	attended.status = auth.Status{State: auth.Authorized}
+	smtp, soon := newAccount("a@example.com"), newAccount("a@example.com")
+	smtp.status = auth.Status{State: auth.Failing, Problems: []auth.Problem{{Part: "smtp", Text: "upstream refused (SMTP): 535 no", Hint: "Have it enabled.",
+		Failing: true, Since: time.Now().Add(-3 * time.Hour), Last: time.Now().Add(-5 * time.Minute), Count: 36}}}
+	soon.status = auth.Status{State: auth.Authorized, Expiry: time.Now().Add(time.Hour), Problems: []auth.Problem{{Part: auth.PartProvider, Text: "token endpoint: HTTP status 503"}}}
 	off := newAccount("a@example.com")
 	off.disabled, off.status = true, auth.Status{State: auth.NeedsAuthorization, Why: "never authorized", Hint: "Do."}
 	for _, test := range []struct {
@@ -73,15 +77,23 @@ func TestState(t *testing.T) {
 		{fresh, `plain">ready<`, "1 account, all well."},
 		{used, `good">working<`, "1 account, all well."},
 		{ended, `good">working<`, "1 account, all well."},
-		{broken, `warn">failing<`, "1 failing for now."},
+		{broken, `warn">failing<`, "1 failing."},
+		{smtp, `warn">failing<`, "1 failing."},
+		{soon, `warn">authorized<`, "0 in order, 1 with a warning."},
 		{attended, `good">authorized<`, "1 account, all well."},
 		{never, `bad">needs authorization<`, "0 in order, 1 to be authorized."},
 		{off, `plain">disabled<`, "1 account: 0 in order, 1 disabled."},
 	} {
 		s := newSite(t, "", test.a)
 		wants(t, s.do("GET", home+"/").Body.String(), test.shown, test.counts)
-		wants(t, s.do("GET", home+"/authorize/a@example.com").Body.String(), test.shown)
+		page := s.do("GET", home+"/authorize/a@example.com").Body.String()
+		wants(t, page, test.shown)
+		if problems := test.a.Status().Problems; len(problems) > 0 && strings.Contains(page, "renews it by itself") {
+			t.Errorf("the page says that all goes well with %v", problems)
+		}
 	}
+	wants(t, newSite(t, "", smtp).do("GET", home+"/").Body.String(), `Failing <span class="count">1<`,
+		"upstream refused (SMTP): 535 no", "(3 hours ago)</span>, 36 times", "(5 minutes ago)", "Have it enabled.")
 }
 
 // TestDisabled: nobody is asked to authorize an account that is not used.
@@ -142,7 +154,7 @@ func TestPatterns(t *testing.T) {
 	if !slices.Equal(names, []string{"never@example.com", "box0007@example.com"}) {
 		t.Errorf("seen at once: %v", names)
 	}
-	wants(t, page, "21 accounts: 17 in order, 1 to be authorized, 1 failing for now, 2 disabled.", `In order <span class="count">17<`, "HTTP status 503",
+	wants(t, page, "21 accounts: 17 in order, 1 to be authorized, 1 failing, 2 disabled.", `In order <span class="count">17<`, "HTTP status 503",
 		"<summary><bdi>*@example.com</bdi>, 14 of 15 mailboxes</summary>",
 		"<summary><bdi>*@example.org</bdi>, 3 mailboxes, all well</summary>",
 		"<summary><bdi>*@example.net</bdi>, 2 mailboxes</summary>",
@@ -166,7 +178,7 @@ func TestListOfMany(t *testing.T) {
 	if len(names) != 1+2*maxListed || names[0] != "never@example.com" || names[1] != "box1000@example.com" || names[1+maxListed] != "box0000@example.org" {
 		t.Errorf("%d names: %v", len(names), names)
 	}
-	wants(t, page, "3501 accounts: 3200 in order, 1 to be authorized, 300 failing for now.", `In order <span class="count">3200<`,
+	wants(t, page, "3501 accounts: 3200 in order, 1 to be authorized, 300 failing.", `In order <span class="count">3200<`,
 		"<bdi>*@example.com</bdi>, 2700 of 3000 mailboxes", ">2500 more are not shown.", ">300 more are not shown.", ">100 more are not shown.", "<code>sudo -u xoauthd xoauthd status</code>")
 	if strings.Contains(page, "runs out") || len(page) > 200<<10 {
 		t.Errorf("the list is long: %d bytes", len(page))

@@ -56,9 +56,17 @@ type accountView struct {
 	Status                       auth.Status
 	standing
 	Check                     string // what to type to try it
+	Problems                  []problem
 	Consented, Token, Renewed moment
 	Expired                   bool
 	Scopes                    []scope
+}
+
+// A problem is one that an account has, as shown.
+type problem struct {
+	Text, Hint  string
+	Since, Last moment
+	Count       int
 }
 
 type scope struct{ Name, Words string }
@@ -92,9 +100,11 @@ func viewOf(a *account) *accountView {
 		Renewed:  momentOf(s.Refreshed, now),
 		Expired:  s.Expiry.Before(now),
 	}
-	v.Status.Why, v.Status.Identity = oneLine(s.Why), oneLine(s.Identity)
-	if v.Section == disabled { // nobody has to do anything
-		v.Status.Why, v.Status.Hint = "", ""
+	v.Status.Identity = oneLine(s.Identity)
+	if v.Section != disabled {
+		for _, p := range s.Problems {
+			v.Problems = append(v.Problems, problem{oneLine(p.Text), p.Hint, momentOf(p.Since, now), momentOf(p.Last, now), p.Count})
+		}
 	}
 	if !v.Attended {
 		return v

@@ -147,7 +147,7 @@ func summary(counts [sections]int) string {
 		return plural(all, "account") + ", all well."
 	}
 	parts := []string{fmt.Sprintf("%d in order", counts[inOrder])}
-	for section, words := range [sections]string{toAuthorize: "to be authorized", failing: "failing for now", disabled: "disabled"} {
+	for section, words := range [sections]string{toAuthorize: "to be authorized", failing: "failing", warned: "with a warning", disabled: "disabled"} {
 		if n := counts[section]; n > 0 && section != inOrder {
 			parts = append(parts, fmt.Sprintf("%d %s", n, words))
 		}

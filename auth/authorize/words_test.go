@@ -92,8 +92,8 @@ func TestSummary(t *testing.T) {
 		{[sections]int{inOrder: 1}, "1 account, all well."},
 		{[sections]int{inOrder: 3}, "3 accounts, all well."},
 		{[sections]int{toAuthorize: 1, inOrder: 2}, "3 accounts: 2 in order, 1 to be authorized."},
-		{[sections]int{failing: 2, inOrder: 1}, "3 accounts: 1 in order, 2 failing for now."},
-		{[sections]int{toAuthorize: 2, failing: 1, disabled: 1}, "4 accounts: 0 in order, 2 to be authorized, 1 failing for now, 1 disabled."},
+		{[sections]int{failing: 2, inOrder: 1}, "3 accounts: 1 in order, 2 failing."},
+		{[sections]int{toAuthorize: 2, failing: 1, disabled: 1}, "4 accounts: 0 in order, 2 to be authorized, 1 failing, 1 disabled."},
 	} {
 		if got := summary(test.counts); got != test.want {
 			t.Errorf("%v: %q, want %q", test.counts, got, test.want)

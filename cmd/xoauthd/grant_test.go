@@ -32,7 +32,7 @@ func TestGrant(t *testing.T) {
 		p.run(t, "", 1, `needs authorization  none
 			Alice@example.com: the account has never been authorized
 			run xoauthd authorize Alice@example.com
-			xoauthd: 1 of 1 account cannot be used`, "status")
+			xoauthd: 1 of 1 account needs attention`, "status")
 
 		p.run(t, p.issue(t, alice), 0, "ok      IMAP login at localhost\nAlice@example.com is authorized", "grant", "import", alice)
 		p.run(t, "", p.well(), "authorized  until", "status", "ALICE@EXAMPLE.COM")

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -24,8 +25,11 @@ func statusCommand(file *string) *cobra.Command {
 below the table, with what to do about it. Mailboxes of a pattern that are well
 have one line together.
 
-The exit status is 1 if an account that is enabled has to be authorized or fails,
-and if no daemon runs: the accounts are then shown as their files are.`,
+The exit status is 1 if an account that is enabled must be authorized, if it fails,
+if its grant is not on disk, and if no daemon runs: the accounts are then shown as
+their files are. An account fails if the provider gives no token or rejects the
+client, if a mail server refused the last login of a protocol, and if a mail server
+has been unavailable for five minutes, at two logins or more.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return errors.New("name one account, or none for all")
@@ -101,7 +105,11 @@ func (s *status) compare(e control.Event) error {
 }
 
 // bad reports whether somebody should look after a.
-func bad(a daemon.AccountStatus) bool { return a.Enabled && a.State != auth.Authorized }
+func bad(a daemon.AccountStatus) bool {
+	return a.Enabled && (a.State != auth.Authorized || slices.ContainsFunc(a.Problems, unsaved))
+}
+
+func unsaved(p auth.Problem) bool { return p.Kind == auth.ProblemUnsaved }
 
 // fault is an error if somebody should look after an account, or the daemon.
 func (s *status) fault() error {
@@ -112,8 +120,10 @@ func (s *status) fault() error {
 		}
 	}
 	switch {
-	case n > 0:
-		return fmt.Errorf("%d of %s cannot be used", n, count(len(s.Accounts), "account"))
+	case n == 1:
+		return fmt.Errorf("1 of %s needs attention", count(len(s.Accounts), "account"))
+	case n > 1:
+		return fmt.Errorf("%d of %s need attention", n, count(len(s.Accounts), "account"))
 	case !s.Running:
 		return errors.New("without a daemon no account can be used")
 	}

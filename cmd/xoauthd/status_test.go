@@ -14,30 +14,51 @@ func TestStatus(t *testing.T) {
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.Local)
 	s := status{Accounts: []daemon.AccountStatus{
 		{Account: alice, Provider: "google", Flow: "authorization_code", Enabled: true, State: auth.Authorized, Consented: now, Expiry: now.Add(time.Hour)},
-		{Account: bob, Provider: "microsoft", Flow: "device_code", Enabled: true, State: auth.NeedsAuthorization, Why: "token endpoint: invalid_grant", Hint: "It was revoked.", How: "run this", Consented: now, Expiry: now.Add(time.Hour)},
-		{Account: "off@example.com", Provider: "google", Flow: "authorization_code", State: auth.NeedsAuthorization, Why: "never authorized"},
-		{Account: "app@example.com", Provider: "microsoft", Flow: "client_credentials", Enabled: true, State: auth.Failing, Why: "no network"},
+		{Account: bob, Provider: "microsoft", Flow: "device_code", Enabled: true, State: auth.NeedsAuthorization, How: "run this", Consented: now, Expiry: now.Add(time.Hour),
+			Problems: []auth.Problem{{Text: "token endpoint: invalid_grant", Hint: "It was revoked.", Failing: true}}},
+		{Account: "off@example.com", Provider: "google", Flow: "authorization_code", State: auth.NeedsAuthorization, Problems: []auth.Problem{{Text: "never authorized"}}},
+		{Account: "app@example.com", Provider: "microsoft", Flow: "client_credentials", Enabled: true, State: auth.Failing, Problems: []auth.Problem{
+			{Part: auth.PartProvider, Text: "no network", Failing: true, Since: now.Add(-time.Minute), Last: now, Count: 1},
+			{Part: "imap", Text: "no network", Failing: true}}},
 		{Account: "job@example.com", Provider: "microsoft", Flow: "client_credentials", Enabled: true, State: auth.Authorized},
+		{Account: "smtp@example.com", Provider: "microsoft", Flow: "authorization_code", Enabled: true, State: auth.Failing, Consented: now, Expiry: now.Add(time.Hour), Problems: []auth.Problem{
+			{Part: "smtp", Text: "upstream refused (SMTP): 535 5.7.139 no", Hint: "Have it enabled.", Failing: true, Since: now.Add(-24 * time.Hour), Last: now.Add(-time.Hour), Count: 25},
+			{Part: "imap", Text: "upstream unavailable (IMAP): no route", Since: now, Last: now, Count: 1}}},
+		{Account: "new@example.com", Provider: "google", Flow: "authorization_code", Enabled: true, State: auth.Authorized, Consented: now, Expiry: now.Add(time.Hour),
+			Problems: []auth.Problem{{Part: auth.PartStore, Kind: auth.ProblemUnsaved, Text: "not saved: no space"}}},
 	}}
 	var out strings.Builder
 	must(t, s.write(&out, now))
 	want := `ACCOUNT            PROVIDER   FLOW                STATE                TOKEN
-alice@example.com  google     authorization_code  authorized           until 13:00 ` + now.Format("MST") + `
+alice@example.com  google     authorization_code  authorized           until 13:00 ZONE
 bob@example.com    microsoft  device_code         needs authorization  none
 off@example.com    google     authorization_code  disabled             none
 app@example.com    microsoft  client_credentials  failing              none
 job@example.com    microsoft  client_credentials  ready                none
+smtp@example.com   microsoft  authorization_code  failing (SMTP)       until 13:00 ZONE
+new@example.com    google     authorization_code  authorized           until 13:00 ZONE
 
 bob@example.com: token endpoint: invalid_grant
   It was revoked.
   run this
 
 app@example.com: no network
+  at 12:00 ZONE
+app@example.com: no network
+
+smtp@example.com: upstream refused (SMTP): 535 5.7.139 no
+  25 times since 2026-11-22 12:00 ZONE, the last at 11:00 ZONE
+  Have it enabled.
+smtp@example.com: upstream unavailable (IMAP): no route
+  at 12:00 ZONE
+
+new@example.com: not saved: no space
 `
+	want = strings.ReplaceAll(want, "ZONE", now.Format("MST"))
 	if out.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", &out, want)
 	}
-	if err := s.fault(); err == nil || err.Error() != "2 of 5 accounts cannot be used" {
+	if err := s.fault(); err == nil || err.Error() != "4 of 7 accounts need attention" {
 		t.Errorf("fault: %v", err)
 	}
 }
@@ -50,7 +71,7 @@ func TestStatusOfPattern(t *testing.T) {
 		a := daemon.AccountStatus{Account: name + "@example.com", Pattern: "*@example.com", Provider: "google", Flow: "command", Enabled: true, State: auth.Authorized}
 		switch {
 		case name == "bea":
-			a.State, a.Why = auth.Failing, "no such mailbox"
+			a.State, a.Problems = auth.Failing, []auth.Problem{{Part: auth.PartProvider, Text: "no such mailbox", Failing: true}}
 		case name == "eve":
 			a.Enabled = false
 		default:
@@ -90,8 +111,8 @@ func TestStatusFault(t *testing.T) {
 	}{
 		{"all is well", true, well, ""},
 		{"no daemon", false, well, "without a daemon no account can be used"},
-		{"a bad account", true, ill, "1 of 1 account cannot be used"},
-		{"both", false, ill, "1 of 1 account cannot be used"},
+		{"a bad account", true, ill, "1 of 1 account needs attention"},
+		{"both", false, ill, "1 of 1 account needs attention"},
 	} {
 		s := status{Running: test.running, Accounts: []daemon.AccountStatus{test.account}}
 		if err := s.fault(); (err == nil) != (test.want == "") || err != nil && err.Error() != test.want {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -21,17 +22,38 @@ func (s *status) write(w io.Writer, now time.Time) error {
 		return err
 	}
 	for _, a := range s.Accounts {
-		if !troubled(a) {
-			continue
-		}
-		fmt.Fprintf(w, "\n%s: %s\n", a.Account, a.Why)
-		for _, help := range []string{a.Hint, a.How} {
-			if help != "" {
-				fmt.Fprintf(w, "  %s\n", help)
-			}
+		if troubled(a) {
+			writeProblems(w, a, now)
 		}
 	}
 	return nil
+}
+
+// writeProblems writes what is wrong with a, and what to do about it.
+func writeProblems(w io.Writer, a daemon.AccountStatus, now time.Time) {
+	fmt.Fprintln(w)
+	for _, p := range a.Problems {
+		fmt.Fprintf(w, "%s: %s\n", a.Account, p.Text)
+		for _, line := range []string{occurred(p, now), p.Hint} {
+			if line != "" {
+				fmt.Fprintf(w, "  %s\n", line)
+			}
+		}
+	}
+	if a.How != "" {
+		fmt.Fprintf(w, "  %s\n", a.How)
+	}
+}
+
+// occurred tells when p has occurred, and how often.
+func occurred(p auth.Problem, now time.Time) string {
+	switch {
+	case p.Since.IsZero():
+		return ""
+	case p.Count < 2:
+		return "at " + moment(p.Last, now)
+	}
+	return fmt.Sprintf("%d times since %s, the last at %s", p.Count, moment(p.Since, now), moment(p.Last, now))
 }
 
 // A row is an account, or the mailboxes of a pattern of which there is no more to
@@ -79,7 +101,7 @@ func (r *row) join(other *row) {
 }
 
 // troubled reports whether there is something to tell of a.
-func troubled(a daemon.AccountStatus) bool { return a.Enabled && a.Why != "" }
+func troubled(a daemon.AccountStatus) bool { return a.Enabled && len(a.Problems) > 0 }
 
 // shownState is the state of a in one word. One that needs no person is ready
 // before it has ever got a token.
@@ -89,8 +111,27 @@ func shownState(a daemon.AccountStatus) string {
 		return "disabled"
 	case a.State == auth.Authorized && a.Consented.IsZero() && a.Refreshed.IsZero():
 		return "ready"
+	case a.State == auth.Failing:
+		return "failing" + failingBy(a.Problems)
 	}
 	return string(a.State)
+}
+
+// failingBy names the protocols that fail, unless the account fails as a whole.
+func failingBy(problems []auth.Problem) string {
+	var protocols []string
+	for _, p := range problems {
+		switch {
+		case p.Failing && (p.Part == auth.PartProvider || p.Part == auth.PartStore):
+			return ""
+		case p.Failing:
+			protocols = append(protocols, strings.ToUpper(p.Part))
+		}
+	}
+	if len(protocols) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(protocols, ", ") + ")"
 }
 
 // shownToken tells until when the token of a is good, unless nobody wants it any
@@ -102,8 +143,7 @@ func shownToken(a daemon.AccountStatus, now time.Time) string {
 	return life(a.Expiry, now)
 }
 
-// life tells until when a token is good, in the local time, which it names: who
-// reads it may live by another.
+// life tells until when a token is good.
 func life(expiry, now time.Time) string {
 	switch {
 	case expiry.IsZero():
@@ -111,9 +151,15 @@ func life(expiry, now time.Time) string {
 	case !now.Before(expiry):
 		return "expired"
 	}
-	expiry = expiry.Local()
-	if expiry.Format(time.DateOnly) == now.Local().Format(time.DateOnly) {
-		return "until " + expiry.Format("15:04 MST")
+	return "until " + moment(expiry, now)
+}
+
+// moment is t in the local time, which it names; without the date if that is
+// today's.
+func moment(t, now time.Time) string {
+	t = t.Local()
+	if t.Format(time.DateOnly) == now.Local().Format(time.DateOnly) {
+		return t.Format("15:04 MST")
 	}
-	return "until " + expiry.Format("2006-01-02 15:04 MST")
+	return t.Format("2006-01-02 15:04 MST")
 }

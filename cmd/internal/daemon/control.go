@@ -132,6 +132,9 @@ type AccountStatus struct {
 	Refreshed time.Time  `json:"refreshed,omitzero"` // last
 	Expiry    time.Time  `json:"expiry,omitzero"`    // of the access token
 	Ends      time.Time  `json:"ends,omitzero"`      // when the provider will end the grant, if it has said so
+
+	Problems   []auth.Problem       `json:"problems,omitempty"`    // all that is wrong; Why and Hint are those of the first
+	LastLogins map[string]time.Time `json:"last_logins,omitempty"` // that mail servers accepted, by protocol
 }
 
 func (p *page) accountStatus() AccountStatus {
@@ -150,6 +153,9 @@ func (p *page) accountStatus() AccountStatus {
 		Refreshed: s.Refreshed,
 		Expiry:    s.Expiry,
 		Ends:      s.Ends,
+
+		Problems:   s.Problems,
+		LastLogins: s.Logins,
 	}
 	if s.State == auth.NeedsAuthorization {
 		shown.How = p.remedy

@@ -144,11 +144,14 @@ func (x *examination) authorization(ctx context.Context) bool {
 	status := x.Status()
 	x.step(ctx, "authorization", lookupTime, func(_ context.Context, s *Step) error {
 		describeStatus(s, status, x.Account)
-		switch {
-		case status.State == auth.NeedsAuthorization:
+		if status.State == auth.NeedsAuthorization {
 			s.find(Failed, cmp.Or(status.Why, "the account must be authorized"), join(status.Hint, " ", x.Remedy))
-		case status.Why != "":
-			s.find(Warning, status.Why, status.Hint)
+			return nil
+		}
+		for _, p := range status.Problems {
+			if p.Part == auth.PartProvider || p.Part == auth.PartStore { // the others have steps of their own
+				s.find(Warning, p.Text, p.Hint)
+			}
 		}
 		return nil
 	})

@@ -603,7 +603,11 @@ func TestConfiguration(t *testing.T) {
 		}, "authorization", Failed, "3 days ago", "token endpoint: invalid_grant",
 			"Seven days are over. Open http://localhost:1180/authorize/alice@example.com", Skipped},
 		{"failing for now", func(w *world) {
-			w.status.State, w.status.Why, w.status.Hint = auth.Failing, "token endpoint: HTTP status 503", "It passes."
+			w.status.State = auth.Failing
+			w.status.Problems = []auth.Problem{
+				{Part: auth.PartProvider, Text: "token endpoint: HTTP status 503", Hint: "It passes."},
+				{Part: "smtp", Text: "which the login is for", Hint: "See there."},
+			}
 		}, "authorization", Warning, "3 days ago", "token endpoint: HTTP status 503", "It passes.", OK},
 	} {
 		t.Run(test.name, func(t *testing.T) {
