@@ -14,6 +14,15 @@ import (
 	"time"
 )
 
+// TestMain takes the proxies of the machine away, of which there may be warnings.
+func TestMain(m *testing.M) {
+	for _, name := range []string{"HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY"} {
+		os.Unsetenv(name)
+		os.Unsetenv(strings.ToLower(name))
+	}
+	m.Run()
+}
+
 func load(t *testing.T, name string) *Config {
 	t.Helper()
 	c, err := loadAt(name, today)

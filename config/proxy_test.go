@@ -2,9 +2,12 @@ package config
 
 import (
 	"io/fs"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/net/http/httpproxy"
 )
 
 func TestProxy(t *testing.T) {
@@ -42,5 +45,80 @@ func TestProxyPasswordThatEverybodyCanRead(t *testing.T) {
 		if strings.Contains(got, ":4: proxy: every user of this machine can read it here") != row.warned {
 			t.Errorf("%s, %v: %s", row.proxy, row.mode, got)
 		}
+	}
+}
+
+// TestProxyOfTheEnvironment compares with net/http, which must take every value
+// that is no fault for the proxy that it says.
+func TestProxyOfTheEnvironment(t *testing.T) {
+	const secret = "hunter"
+	for _, row := range []struct{ value, through, fault string }{
+		{"http://proxy.example.com:3128", "http://proxy.example.com:3128", ""},
+		{"proxy.example.com:3128", "http://proxy.example.com:3128", ""},
+		{"proxy.example.com", "http://proxy.example.com", ""},
+		{"https://user:hunter@proxy.example.com", "https://user:hunter@proxy.example.com", ""},
+		{"socks5h://[::1]:1080", "socks5h://[::1]:1080", ""},
+		{"", "", ""},
+		{"http://user:hunter/@proxy.example.com:3128", "", "must be a URL such as"},
+		{"http://user:hunter@proxy.example.com:port", "", "must be a URL such as"},
+		{"http://:3128", "", "must name a host"},
+		{"socks4://hunter:1080", "", "must be "},
+		{"ftp://hunter:1080", "", "must be "},
+		{" http://hunter:1080", "", "must "},
+		{"http://hunter:1080\n", "", "must not hold line breaks"},
+		{`"http://hunter:1080"`, "", "must be "},
+	} {
+		t.Setenv("HTTPS_PROXY", row.value)
+		name, _ := minimal(t, "", 0o600)
+		_, err := Load(name)
+		if row.fault == "" {
+			u, goErr := httpproxy.FromEnvironment().ProxyFunc()(&url.URL{Scheme: "https", Host: "login.example.com"})
+			if err != nil || goErr != nil || row.through != "" && (u == nil || u.String() != row.through) || row.through == "" && u != nil {
+				t.Errorf("%q: %v; Go goes through %v, %v", row.value, err, u, goErr)
+			}
+			continue
+		}
+		if err == nil || !strings.Contains(err.Error(), "environment: HTTPS_PROXY "+row.fault) || strings.Contains(err.Error(), secret) {
+			t.Errorf("%q: %v, want %s", row.value, err, row.fault)
+		}
+	}
+}
+
+func TestNoProxyOfTheEnvironment(t *testing.T) {
+	for value, fault := range map[string]string{
+		"":  "",
+		"*": "",
+		"localhost, .example.com,*.example.org,192.0.2.0/24,2001:db8::/32,[::1]:80,host:443,": "",
+		"localhost example.com":  "with commas between them",
+		"localhost;example.com":  "with commas between them",
+		"http://example.com":     `"http://example.com" is a URL`,
+		"localhost,192.0.2.0/33": `"192.0.2.0/33" is no network`,
+		"192.0.2.*":              "the * matches nothing",
+	} {
+		t.Setenv("no_proxy", value)
+		name, _ := minimal(t, "", 0o600)
+		_, err := Load(name)
+		if (fault == "") != (err == nil) || fault != "" && !strings.Contains(err.Error(), "environment: no_proxy must ") || fault != "" && !strings.Contains(err.Error(), fault) {
+			t.Errorf("%q: %v, want %s", value, err, fault)
+		}
+	}
+}
+
+// TestEnvironmentThatIsNotUsed holds that variables are no fault where nothing goes
+// by them, and a warning where somebody may believe that something does.
+func TestEnvironmentThatIsNotUsed(t *testing.T) {
+	t.Setenv("HTTPS_PROXY", "ftp://proxy.example.com")
+	name, _ := minimal(t, `proxy = "direct"`, 0o600)
+	load(t, name)
+	t.Setenv("HTTPS_PROXY", "")
+	t.Setenv("all_proxy", "socks5://user:hunter@proxy.example.com:1080")
+	name, _ = minimal(t, "", 0o600)
+	got := Faults(load(t, name).Warnings).Error()
+	if !strings.Contains(got, "environment: all_proxy is not used: ") || strings.Contains(got, "hunter") {
+		t.Error(got)
+	}
+	t.Setenv("https_proxy", "proxy.example.com:3128")
+	if got := Faults(load(t, name).Warnings).Error(); strings.Contains(got, "all_proxy") {
+		t.Error(got)
 	}
 }

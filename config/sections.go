@@ -25,6 +25,7 @@ func (f *file) config(top *table) *Config {
 	c.Accounts = top.accounts(c.Providers)
 	top.done()
 	f.check(c)
+	f.checkEnvironment(c)
 	return c
 }
 

@@ -1,0 +1,89 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+)
+
+// environmentFile stands for the name of a file in faults of the environment.
+const environmentFile = "environment"
+
+// checkEnvironment checks the variables by which providers without a proxy key are
+// reached. Go's own reading of them ignores what is invalid, and goes directly.
+func (f *file) checkEnvironment(c *Config) {
+	uses := func(p *Provider) bool {
+		return p != nil && p.Proxy == "" && p.Flow != "command" && p.Flow != "app_password"
+	}
+	if !slices.ContainsFunc(slices.Collect(maps.Values(c.Providers)), uses) {
+		return
+	}
+	https, name := environmentVariable("HTTPS_PROXY")
+	if https != "" {
+		f.environmentFault(name, checkEnvironmentProxy(https))
+	}
+	if list, name := environmentVariable("NO_PROXY"); list != "" {
+		f.environmentFault(name, checkNoProxy(list))
+	}
+	for _, other := range []string{"ALL_PROXY", "HTTP_PROXY"} {
+		if value, name := environmentVariable(other); value != "" && https == "" {
+			f.warnings = append(f.warnings, Fault{environmentFile, 0, name + " is not used: providers are reached by https, so set HTTPS_PROXY, or proxy of the provider"})
+		}
+	}
+}
+
+func (f *file) environmentFault(name string, err error) {
+	if err != nil {
+		f.faults = append(f.faults, Fault{environmentFile, 0, fmt.Sprintf("%s %v", name, err)})
+	}
+}
+
+// environmentVariable returns the value of a variable, which may be in lower case,
+// and its name as it is set.
+func environmentVariable(name string) (value, as string) {
+	lower := strings.ToLower(name)
+	if value = os.Getenv(name); value != "" {
+		return value, name
+	}
+	return os.Getenv(lower), lower
+}
+
+// checkEnvironmentProxy says what is wrong with a proxy without showing it. Beside
+// what the key proxy takes, the scheme and the port can be left out.
+func checkEnvironmentProxy(s string) error {
+	if !strings.Contains(s, "://") {
+		s = "http://" + s
+	}
+	u, err := url.Parse(s)
+	if err == nil && u.Port() == "" && u.Hostname() != "" {
+		u.Host += ":1"
+		s = u.String()
+	}
+	return checkProxy(s)
+}
+
+// checkNoProxy checks the hosts that are reached without a proxy.
+func checkNoProxy(list string) error {
+	for _, entry := range strings.Split(list, ",") {
+		entry = strings.TrimSpace(entry)
+		host := strings.TrimPrefix(strings.TrimPrefix(entry, "*."), ".")
+		_, err := netip.ParsePrefix(entry)
+		switch {
+		case entry == "" || entry == "*":
+		case strings.ContainsAny(entry, " \t;"):
+			return errors.New("must be a list of hosts with commas between them, not spaces or semicolons")
+		case strings.Contains(entry, "://"):
+			return fmt.Errorf("must list hosts, and %q is a URL: leave out what is before and behind the host", entry)
+		case strings.Contains(entry, "/") && err != nil:
+			return fmt.Errorf("must list hosts and networks, and %q is no network, such as 192.0.2.0/24", entry)
+		case strings.Contains(host, "*"):
+			return fmt.Errorf("must list hosts, and in %q the * matches nothing: a domain such as .example.com is all hosts in it", entry)
+		}
+	}
+	return nil
+}
