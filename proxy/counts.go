@@ -5,6 +5,8 @@ import (
 	"container/list"
 	"net/netip"
 	"sync"
+
+	"github.com/xoauthd/xoauthd/proxy/peercred"
 )
 
 // maxLeaving is how many evicted sessions may still be telling their clients why.
@@ -12,33 +14,32 @@ import (
 // bounded whatever clients do.
 const maxLeaving = 100
 
-// noLimit lets a session in however many there are.
+// noLimit admits a session however many there are.
 const noLimit = 0
 
-// counts are the sessions that are there, logged in or not.
+// counts are the sessions that are there, before and after login.
 type counts struct {
 	mu       sync.Mutex
 	sessions int
 	leaving  int // sessions that are not counted any more and have not ended
-	crowds   crowds
+	preAuth  preAuth
 }
 
-// admit counts one more session. If there are most already, a stranger has to go,
-// which is a session that has not shown a password yet, or not the right one, or
-// waits for a place: who only connects and says nothing must not keep out who knows
-// a password. It is the oldest of the largest crowd, so that a host that floods us
-// displaces itself. If that is s, it returns false. It is not counted any more, so
-// all that is done for it ends as well. The caller must call leave when s has
-// closed its connections, in either case.
+// admit counts a session. At the limit it evicts a pre-auth session: one whose
+// client has not shown the right password, or waits for a slot. It is the oldest of
+// the source that has the most of them, so that a flood from one user or address
+// evicts only its own connections. If that is s itself, admit returns false. An
+// evicted session is not counted any more, and all that is done for it ends. The
+// caller must call leave, in either case, when s has closed its connections.
 func (c *counts) admit(s *session, most int) (leave func(), ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.sessions++
-	c.crowds.add(s)
+	c.preAuth.add(s)
 	counted := true
 	if most > 0 && c.sessions > most {
-		last := c.crowds.oldest()
-		c.crowds.remove(last)
+		last := c.preAuth.oldest()
+		c.preAuth.remove(last)
 		c.sessions--
 		c.leaving++
 		if last == s {
@@ -59,95 +60,93 @@ func (c *counts) admit(s *session, most int) (leave func(), ok bool) {
 			c.leaving--
 			return
 		}
-		c.crowds.remove(s)
+		c.preAuth.remove(s)
 		c.sessions--
 	}, counted
 }
 
-// comesFrom says that the client of s, a stranger, is elsewhere than whoever
-// connected.
+// comesFrom sets where the client of s is, which a load balancer passes on.
 func (c *counts) comesFrom(s *session, from netip.Addr) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	stranger := s.crowd != nil
-	c.crowds.remove(s)
-	s.from = from
-	if stranger {
-		c.crowds.add(s)
+	preAuth := s.group != nil
+	c.preAuth.remove(s)
+	s.from, s.source = from, peercred.SourceOf(from)
+	if preAuth {
+		c.preAuth.add(s)
 	}
 }
 
-// known says that s is no stranger any more. It returns false if that comes too
-// late.
+// known makes s a session that is not evicted. It returns false if s has been
+// evicted already.
 func (c *counts) known(s *session) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.crowds.remove(s)
+	c.preAuth.remove(s)
 	return !s.displaced.Load()
 }
 
-// unknown says that s, which was known, is a stranger again.
+// unknown makes s, which was known, a pre-auth session again.
 func (c *counts) unknown(s *session) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.crowds.add(s)
+	c.preAuth.add(s)
 }
 
-// A crowd are the strangers of one host, the oldest first.
-type crowd struct {
-	host    netip.Prefix
-	members list.List // of *session
-	index   int       // in crowds.largest
-}
-
-// crowds are all strangers.
-type crowds struct {
-	of      map[netip.Prefix]*crowd
+// preAuth are all pre-auth sessions, by source.
+type preAuth struct {
+	groups  map[peercred.Source]*group
 	largest largest
 }
 
-func (c *crowds) add(s *session) {
-	host := hostOf(s.from)
-	k := c.of[host]
-	if k == nil {
-		if c.of == nil {
-			c.of = make(map[netip.Prefix]*crowd)
+// A group is the pre-auth sessions of one source, the oldest first.
+type group struct {
+	source  peercred.Source
+	members list.List // of *session
+	index   int       // in preAuth.largest
+}
+
+func (p *preAuth) add(s *session) {
+	g := p.groups[s.source]
+	if g == nil {
+		if p.groups == nil {
+			p.groups = make(map[peercred.Source]*group)
 		}
-		k = &crowd{host: host}
-		c.of[host] = k
+		g = &group{source: s.source}
+		p.groups[s.source] = g
 	}
-	s.crowd, s.place = k, k.members.PushBack(s)
-	if k.members.Len() == 1 {
-		heap.Push(&c.largest, k)
+	s.group, s.place = g, g.members.PushBack(s)
+	if g.members.Len() == 1 {
+		heap.Push(&p.largest, g)
 	} else {
-		heap.Fix(&c.largest, k.index)
+		heap.Fix(&p.largest, g.index)
 	}
 }
 
-// remove takes s out, if it is a stranger.
-func (c *crowds) remove(s *session) {
-	k := s.crowd
-	if k == nil {
+// remove takes s out, if it is in.
+func (p *preAuth) remove(s *session) {
+	g := s.group
+	if g == nil {
 		return
 	}
-	if k.members.Len() > 1 {
-		k.members.Remove(s.place)
-		heap.Fix(&c.largest, k.index)
+	if g.members.Len() > 1 {
+		g.members.Remove(s.place)
+		heap.Fix(&p.largest, g.index)
 	} else {
-		heap.Remove(&c.largest, k.index)
-		delete(c.of, k.host)
+		heap.Remove(&p.largest, g.index)
+		delete(p.groups, g.source)
 	}
-	s.crowd, s.place = nil, nil
+	s.group, s.place = nil, nil
 }
 
-// oldest is that of the largest crowd. There must be one.
-func (c *crowds) oldest() *session { return c.largest[0].oldest() }
+// oldest returns the oldest session of the largest group. There must be one.
+func (p *preAuth) oldest() *session { return p.largest[0].oldest() }
 
-func (k *crowd) oldest() *session { return k.members.Front().Value.(*session) }
+func (g *group) oldest() *session { return g.members.Front().Value.(*session) }
 
-// largest is a heap of crowds. Of two that are equally large, that comes first
-// whose oldest member is older.
-type largest []*crowd
+// largest is a heap of groups. Of two that are equally large, the one whose oldest
+// member is older comes first.
+type largest []*group
 
 func (h largest) Len() int { return len(h) }
 
@@ -163,27 +162,15 @@ func (h largest) Swap(i, j int) {
 	h[i].index, h[j].index = i, j
 }
 
-func (h *largest) Push(k any) {
-	k.(*crowd).index = len(*h)
-	*h = append(*h, k.(*crowd))
+func (h *largest) Push(g any) {
+	g.(*group).index = len(*h)
+	*h = append(*h, g.(*group))
 }
 
 func (h *largest) Pop() any {
 	last := len(*h) - 1
-	k := (*h)[last]
+	g := (*h)[last]
 	(*h)[last] = nil
 	*h = (*h)[:last]
-	return k
-}
-
-// hostOf is what counts as one host: an address or, of IPv6, the 64 bits of a
-// network, in which one host has as many addresses as it likes. It is the zero
-// value for who has no address.
-func hostOf(a netip.Addr) netip.Prefix {
-	bits := a.BitLen()
-	if a.Is6() {
-		bits = 64
-	}
-	host, _ := a.Prefix(bits) // fails for no address, rightly
-	return host
+	return g
 }

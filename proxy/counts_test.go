@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/xoauthd/xoauthd/proxy/peercred"
 	"github.com/xoauthd/xoauthd/proxy/wire"
 )
 
@@ -16,6 +17,7 @@ import (
 func stranger(id int64, from string) *session {
 	s := &session{record: &record{id: id}, client: wire.New(unconnected{}, time.Minute), end: func() {}}
 	s.from, _ = netip.ParseAddr(from) // none: a unix socket
+	s.source = peercred.SourceOf(s.from)
 	return s
 }
 
@@ -35,11 +37,11 @@ func TestWhoGivesWay(t *testing.T) {
 	}{
 		{"the oldest, if all are from one address", []string{"192.0.2.1", "192.0.2.1", "192.0.2.1", "192.0.2.1"}, 0},
 		{"the oldest, if each is from another", []string{"192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"}, 0},
-		{"the oldest of the largest crowd", []string{"192.0.2.1", "192.0.2.2", "192.0.2.2", "192.0.2.3"}, 1},
-		{"one of the crowd that the newcomer makes largest", []string{"192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.3"}, 2},
+		{"the oldest of the source that has most", []string{"192.0.2.1", "192.0.2.2", "192.0.2.2", "192.0.2.3"}, 1},
+		{"one of the source that has most with the newcomer", []string{"192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.3"}, 2},
 		{"a network of IPv6 is one host", []string{"192.0.2.1", "2001:db8::1", "2001:db8::2", "192.0.2.3"}, 1},
 		{"two networks of IPv6 are two", []string{"2001:db8::1", "2001:db8:0:1::1", "2001:db8:0:2::1", "2001:db8:0:2::2"}, 2},
-		{"who has no address is of one crowd", []string{"192.0.2.1", "", "", "192.0.2.3"}, 1},
+		{"who has no address is of one source", []string{"192.0.2.1", "", "", "192.0.2.3"}, 1},
 		{"nobody who showed a password", []string{"192.0.2.1+", "192.0.2.1+", "192.0.2.2", "192.0.2.1"}, 2},
 		{"the newcomer, where all others showed one", []string{"192.0.2.1+", "192.0.2.1+", "192.0.2.2+", "192.0.2.1"}, 3},
 	} {
@@ -71,13 +73,13 @@ func TestWhoGivesWay(t *testing.T) {
 		for _, gone := range leave {
 			gone()
 		}
-		if c.sessions != 0 || len(c.crowds.of) != 0 || len(c.crowds.largest) != 0 {
-			t.Errorf("%s: left are %d, %v", test.name, c.sessions, c.crowds)
+		if c.sessions != 0 || len(c.preAuth.groups) != 0 || len(c.preAuth.largest) != 0 {
+			t.Errorf("%s: left are %d, %v", test.name, c.sessions, c.preAuth)
 		}
 	}
 }
 
-// Who comes through a load balancer is of the crowd of its own address.
+// Who comes through a load balancer counts by its own address.
 func TestComesFrom(t *testing.T) {
 	var c counts
 	sessions := make([]*session, 4)
@@ -89,11 +91,11 @@ func TestComesFrom(t *testing.T) {
 		c.comesFrom(sessions[i], netip.MustParseAddr(fmt.Sprintf("198.51.100.%d", max(1, i))))
 	}
 	if !sessions[0].displaced.Load() {
-		t.Error("the oldest of the largest crowd is still there")
+		t.Error("the oldest of the source that has most is still there")
 	}
 	c.comesFrom(sessions[0], netip.MustParseAddr("198.51.100.9")) // too late
-	if n := len(c.crowds.of); n != 3 {
-		t.Errorf("%d crowds", n)
+	if n := len(c.preAuth.groups); n != 3 {
+		t.Errorf("%d groups", n)
 	}
 }
 
@@ -145,10 +147,10 @@ func TestTenThousandStrangers(t *testing.T) {
 		t.Errorf("took %v", d)
 	}
 	smallest, largest := n, 0
-	for _, k := range c.crowds.of {
+	for _, k := range c.preAuth.groups {
 		smallest, largest = min(smallest, k.members.Len()), max(largest, k.members.Len())
 	}
 	if c.sessions != n || largest-smallest > 1 {
-		t.Errorf("%d sessions, in crowds of %d to %d", c.sessions, smallest, largest)
+		t.Errorf("%d sessions, in groups of %d to %d", c.sessions, smallest, largest)
 	}
 }

@@ -6,9 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
+	"github.com/xoauthd/xoauthd/proxy/peercred"
 	"github.com/xoauthd/xoauthd/proxy/sasl"
 )
 
@@ -148,7 +148,7 @@ func (s *session) host() string {
 	if s.isHere() {
 		return "this machine"
 	}
-	return "address " + strings.TrimSuffix(hostOf(s.from).String(), "/32")
+	return "address " + peercred.SourceOf(s.from).String()
 }
 
 // isHere reports whether the client is a program of this machine.

@@ -77,7 +77,7 @@ func TestOwnTokens(t *testing.T) {
 				if (e.k != nil) != (test.want == OK) || len(p.server.queue.rooms) > 0 != (test.want == OK) {
 					t.Errorf("link %v, rooms %v", e.k, p.server.queue.rooms)
 				}
-				if known := s.crowd == nil; known != (test.want == OK || test.displaced) {
+				if known := s.group == nil; known != (test.want == OK || test.displaced) {
 					t.Errorf("no stranger any more: %v", known)
 				}
 				if e.k != nil {

@@ -218,7 +218,7 @@ func (s *Server) begin(stopping, life context.Context, c net.Conn, l *Listener, 
 func (s *Server) newSession(c net.Conn, l *Listener) *session {
 	x := &session{Server: s, l: l, protocol: protocols[l.Protocol], conn: c}
 	x.record = s.Metrics.begin(l.Protocol, s.ids.Add(1), c.RemoteAddr())
-	x.from = addrOf(c.RemoteAddr())
+	x.from, x.source = addrOf(c.RemoteAddr()), s.Peers.Source(c)
 	x.client = wire.New(c, s.Limits.LogIn)
 	x.client.Trace = x.tracer("client")
 	x.client.SetEnd(x.record.start.Add(s.Limits.LogIn))

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/xoauthd/xoauthd/proxy/peercred"
 	"github.com/xoauthd/xoauthd/proxy/wire"
 )
 
@@ -36,8 +37,9 @@ type session struct {
 	dialled bool   // so it was, or could not be
 	secure  bool   // the client was inside TLS at its last hello
 
-	crowd     *crowd // of counts, and the place in it, as long as the client is a stranger: see counts.admit
-	place     *list.Element
+	source    peercred.Source    // of the client; guarded by counts
+	group     *group             // of counts, while this is a pre-auth session
+	place     *list.Element      // in group
 	end       context.CancelFunc // ends all that is done for the client
 	displaced atomic.Bool        // it had to go for another: see counts.admit
 	gone      atomic.Bool        // the client has hung up while it waited

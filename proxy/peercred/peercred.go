@@ -19,10 +19,14 @@ type Finder struct{ finder finder }
 // another is unwrapped by its method NetConn, as tls.Conn has it. The error is
 // errors.ErrUnsupported where the system is not Linux.
 func (f *Finder) UID(conn net.Conn) (uid uint32, err error) {
+	return f.finder.uid(unwrap(conn))
+}
+
+func unwrap(conn net.Conn) net.Conn {
 	for {
 		wrapper, ok := conn.(interface{ NetConn() net.Conn })
 		if !ok {
-			return f.finder.uid(conn)
+			return conn
 		}
 		conn = wrapper.NetConn()
 	}

@@ -20,13 +20,34 @@ type finder struct {
 }
 
 func (f *finder) uid(conn net.Conn) (uint32, error) {
+	uid, err := f.quick(conn)
+	var notLocal *notLocalError
+	c, ok := conn.(*net.TCPConn)
+	if err == nil || !ok || errors.As(err, &notLocal) || f.diag.Load() {
+		return uid, err
+	}
+	client, ours := ends(c) // the failure may be for want of sock_diag
+	return f.tables.find(client, ours)
+}
+
+// quick is uid where that takes microseconds.
+func (f *finder) quick(conn net.Conn) (uint32, error) {
 	switch c := conn.(type) {
 	case *net.UnixConn:
 		return unixPeer(c)
 	case *net.TCPConn:
-		return f.tcpPeer(c.RemoteAddr().(*net.TCPAddr).AddrPort(), c.LocalAddr().(*net.TCPAddr).AddrPort())
+		return f.tcpPeer(ends(c))
 	}
 	return 0, fmt.Errorf("a %s connection has no user", conn.RemoteAddr().Network())
+}
+
+// A notLocalError is of a client that is no program of this machine.
+type notLocalError struct{ client netip.Addr }
+
+func (e *notLocalError) Error() string { return fmt.Sprintf("%s is not on this machine", e.client) }
+
+func ends(c *net.TCPConn) (client, ours netip.AddrPort) {
+	return unmap(c.RemoteAddr().(*net.TCPAddr).AddrPort()), unmap(c.LocalAddr().(*net.TCPAddr).AddrPort())
 }
 
 // unixPeer returns the user who connected, even if another holds the socket now.
@@ -49,16 +70,12 @@ func unixPeer(c *net.UnixConn) (uid uint32, err error) {
 // tcpPeer looks up the client's socket. A connection to one of the machine's own
 // addresses comes from that address, too.
 func (f *finder) tcpPeer(client, ours netip.AddrPort) (uid uint32, err error) {
-	client, ours = unmap(client), unmap(ours)
 	if !client.Addr().IsLoopback() && client.Addr() != ours.Addr() {
-		return 0, fmt.Errorf("%s is not on this machine", client.Addr())
+		return 0, &notLocalError{client.Addr()}
 	}
 	uid, err = sockDiag(client, ours)
-	switch {
-	case err == nil:
+	if err == nil {
 		f.diag.Store(true)
-	case !f.diag.Load(): // which may be for want of sock_diag
-		return f.tables.find(client, ours)
 	}
 	return uid, err
 }

@@ -46,6 +46,9 @@ func TestPeerUser(t *testing.T) {
 			if uid, err := f.UID(ours); uid != me || err != nil {
 				t.Errorf("user %d, %v", uid, err)
 			}
+			if s := f.Source(ours); s != (Source{uid: me, known: true}) {
+				t.Errorf("source %+v", s)
+			}
 			client.(interface{ CloseWrite() error }).CloseWrite()
 			if uid, err := f.UID(ours); uid != me || err != nil {
 				t.Errorf("half closed: user %d, %v", uid, err)
