@@ -18,7 +18,7 @@ type account struct {
 	callback   string // path of the redirect URL, escaped
 	formAction string // CSP sources that the buttons may lead to
 
-	asked *attempt // for which a device's code was last asked; guarded by the mutex of attempts
+	asked map[string]*attempt // that asked for a device's code last, by source; guarded by the mutex of attempts
 }
 
 // add makes a known to the endpoint.

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"errors"
+	"maps"
 	"net/http"
 	"slices"
 	"sync"
@@ -14,27 +15,35 @@ import (
 )
 
 const (
-	// attemptLife is how long a person may take at the provider (RFC 9700
-	// wants it short; a second factor may have to be looked for), and then
-	// how long the result can be looked at.
+	// attemptLife is how long a person may take at the provider (RFC 9700 wants
+	// it short; a second factor may have to be looked for), and then how long the
+	// result can be looked at.
 	attemptLife = 10 * time.Minute
+
+	// resultLife is how long a result is kept even if others need its room: a
+	// browser asks for it at once, and for a device's within seconds.
+	resultLife = time.Minute
 
 	// maxDeviceLife is how long a code for a device is waited for, if the
 	// provider lets it live so long. Fifteen minutes are usual.
 	maxDeviceLife = 30 * time.Minute
 
-	// maxAttempts bounds the memory that strangers can take by beginning
-	// authorizations, maxAttemptsEach what they can do so to the attempts of
-	// other accounts. The oldest goes first, but none that is being worked on.
-	maxAttempts     = 256
-	maxAttemptsEach = 16
+	// askPause is the least time between two codes for a device that one source
+	// asks for, of one account.
+	askPause = 5 * time.Second
+)
 
-	// maxDevicesEach spares the provider, which is asked for each code every
-	// few seconds, and askPause does so for the codes themselves. There is
-	// room for more than one: whoever reaches the page must not be able to
-	// end what another has begun.
-	maxDevicesEach = 3
-	askPause       = 5 * time.Second
+// The bounds of attempts. Beyond one of them an attempt cannot begin. An attempt
+// that is not done makes room only for one of the same browser: within its life, no
+// request of anybody else can end it.
+const (
+	maxAttempts       = 2000 // in all; each takes less than 1 KiB
+	maxSourceAttempts = 100  // of one source
+	maxBrowserPending = 8    // that are pending in one browser; the oldest makes room
+
+	// The provider is asked for each code every few seconds until it is entered.
+	maxDevices       = 9 // of one account
+	maxSourceDevices = 3 // of one account, from one source
 )
 
 // Why an attempt cannot begin.
@@ -66,6 +75,7 @@ const (
 type attempt struct {
 	account *account
 	cookie  string // name of the one that binds the browser
+	source  string // who began it, as Config.Source tells
 
 	// What is there tells the way it goes.
 	code   *Attempt
@@ -81,24 +91,45 @@ type attempt struct {
 	outcome Outcome // when done
 }
 
-// holds reports whether r comes from the browser that began the attempt.
-func (t *attempt) holds(r *http.Request) bool {
-	for _, c := range r.CookiesNamed(t.cookie) {
-		if subtle.ConstantTimeCompare([]byte(c.Value), []byte(t.browser)) == 1 {
+// The names of the cookie that binds a browser. The second is for HTTPS: no other
+// port and no plain HTTP can set it.
+const (
+	plainCookie  = "xoauthd"
+	secureCookie = "__Host-xoauthd"
+)
+
+// maxCookies is how many cookies of either name are looked at. A browser has one
+// from here, and may have some that others of its host have set.
+const maxCookies = 10
+
+// cookies are those of a request that may bind a browser, by name.
+type cookies map[string][]string
+
+func cookiesOf(r *http.Request) cookies {
+	found := make(cookies)
+	for _, name := range []string{plainCookie, secureCookie} {
+		for _, c := range r.CookiesNamed(name) {
+			if len(found[name]) < maxCookies {
+				found[name] = append(found[name], c.Value)
+			}
+		}
+	}
+	return found
+}
+
+// heldBy reports whether the browser that sent the cookies began the attempt.
+func (t *attempt) heldBy(sent cookies) bool {
+	for _, value := range sent[t.cookie] {
+		if subtle.ConstantTimeCompare([]byte(value), []byte(t.browser)) == 1 {
 			return true
 		}
 	}
 	return false
 }
 
-// idle reports whether t can go to make room: nobody works on it, nor has anybody
-// its code to enter.
-func (t *attempt) idle() bool { return t.stage == done || t.stage == pending && t.drop == nil }
-
-// sameWait reports whether u is a device's that is waited for, as t is.
-func (t *attempt) sameWait(u *attempt) bool {
-	return u.account == t.account && u.drop != nil && u.stage != done
-}
+// awaits reports whether t waits for a device's code, or the person who enters it,
+// for the account.
+func (t *attempt) awaits(a *account) bool { return t.account == a && t.drop != nil && t.stage != done }
 
 // attempts are kept in memory only, the oldest first: they are few.
 type attempts struct {
@@ -106,11 +137,12 @@ type attempts struct {
 	all []*attempt
 }
 
-// begin lets t begin for the browser that sent r, and returns it. It returns the
-// one before if that was begun just now by the same browser: a button was pressed
-// twice. One browser has one cookie, so that the attempts of two tabs do not undo
-// each other.
+// begin registers t, which the browser that sent r begins, and returns it. If the
+// browser has begun the same a moment ago, begin returns that attempt: a button was
+// pressed twice. One browser has one cookie, so that the attempts of two tabs do
+// not undo each other.
 func (s *attempts) begin(t *attempt, r *http.Request) (*attempt, error) {
+	browser := cookiesOf(r)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.expire()
@@ -118,34 +150,62 @@ func (s *attempts) begin(t *attempt, r *http.Request) (*attempt, error) {
 	t.begun = time.Now()
 	t.expires = t.begun.Add(t.life)
 	for _, u := range s.all {
-		if u.cookie == t.cookie && u.holds(r) { // a value that was given out here
+		if u.cookie == t.cookie && u.heldBy(browser) { // a value that was given out here
 			t.browser = u.browser
 		}
 	}
 	if t.drop != nil {
-		if last := t.account.asked; last != nil && t.begun.Sub(last.begun) < askPause {
-			if last.holds(r) {
+		if last := t.account.asked[t.source]; last != nil && t.begun.Sub(last.begun) < askPause {
+			if last.heldBy(browser) {
 				return last, nil
 			}
 			return nil, errTooSoon
 		}
-		if !s.free(maxDevicesEach, t.sameWait, func(u *attempt) bool { return u.stage == pending && u.holds(r) }) {
-			return nil, errNoRoom
-		}
 	}
-	if !s.free(maxAttemptsEach, func(u *attempt) bool { return u.account == t.account }, (*attempt).idle) ||
-		!s.free(maxAttempts, func(*attempt) bool { return true }, (*attempt).idle) {
-		return nil, errNoRoom
+	if err := s.makeRoom(t, browser); err != nil {
+		return nil, err
 	}
 	if t.drop != nil {
-		t.account.asked = t
+		t.account.asks(t)
 	}
 	s.all = append(s.all, t)
 	return t, nil
 }
 
+// makeRoom holds s to the bounds when t is added, which the browser that sent the
+// cookies begins.
+func (s *attempts) makeRoom(t *attempt, browser cookies) error {
+	own := func(u *attempt) bool { return u.stage == pending && u.heldBy(browser) }
+	if t.drop != nil {
+		ofAccount := func(u *attempt) bool { return u.awaits(t.account) }
+		ofSource := func(u *attempt) bool { return u.awaits(t.account) && u.source == t.source }
+		ownCode := func(u *attempt) bool { return u.drop != nil && own(u) }
+		if !s.free(maxSourceDevices, ofSource, ownCode) || !s.free(maxDevices, ofAccount, ownCode) {
+			return errNoRoom
+		}
+	}
+	s.free(maxBrowserPending, own, func(u *attempt) bool { return u.drop == nil })
+	ofSource := func(u *attempt) bool { return u.source == t.source }
+	read := func(u *attempt) bool { return u.stage == done && t.begun.After(u.expires.Add(resultLife-attemptLife)) }
+	if !s.free(maxSourceAttempts, ofSource, read) || len(s.all) >= maxAttempts && !s.free(0, ofSource, read) {
+		return errNoRoom
+	}
+	return nil
+}
+
+// asks notes that t asks for a code for a device. The caller holds the mutex of
+// attempts.
+func (a *account) asks(t *attempt) {
+	maps.DeleteFunc(a.asked, func(_ string, u *attempt) bool { return t.begun.Sub(u.begun) >= askPause })
+	if a.asked == nil {
+		a.asked = make(map[string]*attempt)
+	}
+	a.asked[t.source] = t
+}
+
 // free makes room for one more attempt among those that are so, of which there
-// may be most: the oldest goes that may. It reports whether there is room.
+// may be most: it removes the oldest of them that may go. It reports whether there
+// is room.
 func (s *attempts) free(most int, so, may func(*attempt) bool) bool {
 	n, oldest := 0, (*attempt)(nil)
 	for _, u := range s.all {
@@ -175,6 +235,7 @@ func (s *attempts) given(t *attempt, d *auth.Device) {
 // the account only, or for any if that is nil. All errors but errUnknown are about
 // an attempt, and come with it.
 func (s *attempts) take(state string, r *http.Request, only *account) (*attempt, error) {
+	browser := cookiesOf(r)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.expire()
@@ -183,7 +244,7 @@ func (s *attempts) take(state string, r *http.Request, only *account) (*attempt,
 			continue
 		}
 		switch {
-		case !t.holds(r):
+		case !t.heldBy(browser):
 			return t, errOtherBrowser
 		case only != nil && t.account != only:
 			return t, errOtherAccount
@@ -219,11 +280,12 @@ func (s *attempts) finish(t *attempt, o Outcome) {
 // find returns the attempt whose result r asks for, or nil, and how it stands.
 // While a code for a device is waited for, that is its result.
 func (s *attempts) find(id string, r *http.Request) (*attempt, stage, Outcome) {
+	browser := cookiesOf(r)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.expire()
 	for _, t := range s.all {
-		if t.id == id && (t.stage != pending || t.drop != nil) && t.holds(r) {
+		if t.id == id && (t.stage != pending || t.drop != nil) && t.heldBy(browser) {
 			return t, t.stage, t.outcome
 		}
 	}

@@ -46,42 +46,100 @@ func TestAttemptsExpire(t *testing.T) {
 	})
 }
 
-func TestAttemptsAreBounded(t *testing.T) {
-	var all []Account
-	for i := range maxAttempts/maxAttemptsEach + 2 {
-		all = append(all, newAccount(fmt.Sprintf("a%d@example.com", i)))
-	}
-	s := newSite(t, "", all...)
-	first := s.begin(all[1].Name())
-	flooded := s.begin(all[0].Name())
-	for range maxAttemptsEach {
-		s.begin(all[0].Name())
-	}
-	if w := flooded.back("code=1"); w.Code != http.StatusBadRequest {
-		t.Errorf("oldest of %d for one account: %d, want 400", maxAttemptsEach+1, w.Code)
-	}
-	if w := first.back("code=1"); w.Code != http.StatusSeeOther {
-		t.Errorf("attempt for another account: %d, want 303", w.Code)
-	}
-	begun := s.begin(all[1].Name())
-	for i := range maxAttempts {
-		s.begin(all[2+i%(len(all)-2)].Name())
-	}
-	if w := begun.back("code=1"); w.Code != http.StatusBadRequest {
-		t.Errorf("oldest of %d in all: %d, want 400", maxAttempts+1, w.Code)
-	}
+// address is that of the n-th client.
+func address(n int) string { return fmt.Sprintf("192.0.2.%d:1234", n) }
+
+// TestForeignRequests: whoever else begins, however often and from however many
+// addresses, what a person has begun goes on to its end.
+func TestForeignRequests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := newAccount("joe@example.com"), newAccount("ann@example.com")
+		s := newSite(t, "", a, b)
+		begun := func(name string, client int) int {
+			status, page := code(s.do("POST", home+"/authorize/"+name, from, address(client)))
+			if status == http.StatusTooManyRequests {
+				wants(t, page, "Too many are under way", `<code class="copy">sudo -u xoauthd xoauthd authorize --terminal `+name+`</code>`)
+			}
+			return status
+		}
+		person := s.begin(a.name, from, address(1))
+		for i := range maxSourceAttempts + 50 {
+			want := http.StatusSeeOther
+			if i >= maxSourceAttempts {
+				want = http.StatusTooManyRequests
+			}
+			if got := begun(a.name, 2); got != want {
+				t.Fatalf("attempt %d of one source: %d, want %d", i+1, got, want)
+			}
+		}
+		other := s.begin(b.name, from, address(1)) // from where the flood is not
+		for i := range 2 * maxAttempts {
+			begun(a.name, 3+i%50)
+		}
+		if got := begun(a.name, 99); got != http.StatusTooManyRequests {
+			t.Errorf("one more than all: %d", got)
+		}
+		time.Sleep(attemptLife)
+		wants(t, person.finish("code=1"), "joe@example.com is authorized")
+		wants(t, other.finish("code=1"), "ann@example.com is authorized")
+		time.Sleep(time.Second) // those of the flood end, and there is room
+		wants(t, s.begin(a.name, from, address(99)).finish("code=2"), "joe@example.com is authorized")
+	})
 }
 
-// TestAttemptAtWorkStays: however many begin in the meantime.
+// TestOneBrowser: what a person begins again and again, and does not finish, makes
+// room for itself, and takes none from others.
+func TestOneBrowser(t *testing.T) {
+	a := newAccount("joe@example.com")
+	s := newSite(t, "", a)
+	other := s.begin(a.name)
+	first := s.begin(a.name)
+	var last *visit
+	for range 2 * maxSourceAttempts {
+		last = s.begin(a.name, "Cookie", first.cookie)
+	}
+	if w := first.back("code=1"); w.Code != http.StatusBadRequest {
+		t.Errorf("the oldest of one browser: %d, want 400", w.Code)
+	}
+	wants(t, last.finish("code=2"), "is authorized")
+	wants(t, other.finish("code=3"), "is authorized")
+}
+
+// TestDoneMakesRoom: a result that its browser has had time to ask for makes room
+// for others.
+func TestDoneMakesRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAccount("joe@example.com")
+		s := newSite(t, "", a)
+		v := s.begin(a.name)
+		result := v.back("code=1").Header().Get("Location")
+		for range maxSourceAttempts - 1 {
+			s.begin(a.name).finish("code=2")
+		}
+		look := func() int { return s.do("GET", home+result, "Cookie", v.cookie).Code }
+		time.Sleep(resultLife)
+		if status, _ := code(s.do("POST", home+"/authorize/"+a.name)); status != http.StatusTooManyRequests || look() != http.StatusOK {
+			t.Errorf("one more begins: %d; the result: %d", status, look())
+		}
+		time.Sleep(time.Second)
+		s.begin(a.name)
+		if look() != http.StatusNotFound {
+			t.Errorf("the oldest result: %d, want 404", look())
+		}
+	})
+}
+
+// TestAttemptAtWorkStays: however many the same browser begins in the meantime.
 func TestAttemptAtWorkStays(t *testing.T) {
 	a := newAccount("joe@example.com")
 	s := newSite(t, "", a)
+	v := s.begin(a.name)
 	a.during = func() {
-		for range maxAttemptsEach + 1 {
-			s.begin(a.name)
+		for range 2 * maxBrowserPending {
+			s.begin(a.name, "Cookie", v.cookie)
 		}
 	}
-	wants(t, s.begin(a.name).finish("code=1"), "joe@example.com is authorized")
+	wants(t, v.finish("code=1"), "joe@example.com is authorized")
 }
 
 func TestTwoTabs(t *testing.T) {

@@ -110,6 +110,10 @@ type Config struct {
 	Version       string       // of the program, as shown
 	Log           *slog.Logger // told how each authorization ended
 
+	// Source tells apart who sends requests, so that none can use up what is for
+	// all: by user of the machine, say. If it is nil, that is the client's address.
+	Source func(r *http.Request) string
+
 	// Go runs f in the background, as a go statement does, which it is if it is
 	// nil. What runs so may save a grant: the store is to be closed after it.
 	Go func(f func())
@@ -127,6 +131,7 @@ type endpoint struct {
 	attempts attempts
 	version  string
 	log      *slog.Logger
+	source   func(*http.Request) string
 	run      func(f func()) // in the background
 }
 
@@ -134,9 +139,12 @@ type endpoint struct {
 // the path of each request as the browser sent it. The error tells of every
 // account that has no usable URLs or name.
 func New(c Config) (http.Handler, error) {
-	e := &endpoint{hosts: map[string]bool{}, listener: map[string]bool{}, version: c.Version, log: c.Log, run: c.Go}
+	e := &endpoint{hosts: map[string]bool{}, listener: map[string]bool{}, version: c.Version, log: c.Log, source: c.Source, run: c.Go}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
+	}
+	if e.source == nil {
+		e.source = clientAddress
 	}
 	if e.run == nil {
 		e.run = func(f func()) { go f() }

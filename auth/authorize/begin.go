@@ -3,6 +3,7 @@ package authorize
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"strconv"
 	"time"
@@ -91,13 +92,23 @@ func (e *endpoint) device(ctx context.Context, t *attempt, answered func()) Outc
 	return completeDevice(wait, a, g, err)
 }
 
+// clientAddress is the IP address that r came from.
+func clientAddress(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
+
 // enter lets t begin, or gives the one before if the browser that sent r has begun
 // that just now. It binds the browser to it.
 func (e *endpoint) enter(w http.ResponseWriter, r *http.Request, t *attempt) (*attempt, error) {
 	secure := e.byHTTPS(t.account, r)
-	t.cookie = "xoauthd"
+	t.source = e.source(r)
+	t.cookie = plainCookie
 	if secure {
-		t.cookie = "__Host-xoauthd" // which no other port and no plain http can set
+		t.cookie = secureCookie
 	}
 	t, err := e.attempts.begin(t, r)
 	if err != nil {

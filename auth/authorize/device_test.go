@@ -108,7 +108,7 @@ func TestDeviceWhileTrying(t *testing.T) {
 		a.answers <- nil
 		wants(t, v.page(), "One moment", `http-equiv="refresh" content="2"`)
 		var others []*wait
-		for range maxDevicesEach - 1 {
+		for range maxSourceDevices - 1 {
 			time.Sleep(askPause)
 			others = append(others, s.ask(a.name, "Cookie", v.cookie))
 		}
@@ -123,7 +123,7 @@ func TestDeviceWhileTrying(t *testing.T) {
 		if len(a.kept) != 1 {
 			t.Errorf("kept %v", a.kept)
 		}
-		for range 2 {
+		for range maxSourceDevices - 1 {
 			a.answers <- nil
 		}
 		wants(t, v.page(), "joe@example.com is authorized")
@@ -172,35 +172,46 @@ func TestDeviceIsNotWaitedForForever(t *testing.T) {
 }
 
 // TestDeviceOfAnother: whoever can reach the page cannot end what another has
-// begun there, nor have the provider asked without end.
+// begun there, nor keep others from asking, nor have the provider asked without
+// end.
 func TestDeviceOfAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := newDevice("a@example.com"), newDevice("b@example.com")
 		s := newSite(t, "", a, b)
-		own := s.ask(a.name)
-		press := func() (int, string) { return code(s.do("POST", home+"/authorize/a@example.com")) }
+		own := s.ask(a.name, from, address(1))
+		press := func(client int) (int, string) {
+			return code(s.do("POST", home+"/authorize/a@example.com", from, address(client)))
+		}
 		for range 40 {
 			time.Sleep(askPause)
-			press()
-			if status, page := press(); status != http.StatusTooManyRequests || !strings.Contains(page, "Try again in a moment") && !strings.Contains(page, "Too many are under way") {
+			press(2)
+			if status, page := press(2); status != http.StatusTooManyRequests || !strings.Contains(page, "Try again in a moment") && !strings.Contains(page, "Too many are under way") {
 				t.Fatalf("%d: %s", status, page)
 			}
 		}
-		if a.asked != maxDevicesEach {
-			t.Errorf("the provider was asked for %d codes, want %d", a.asked, maxDevicesEach)
+		if a.asked != 1+maxSourceDevices {
+			t.Errorf("the provider was asked for %d codes, want %d", a.asked, 1+maxSourceDevices)
 		}
-		_, page := press()
+		_, page := press(2)
 		wants(t, page, "Too many are under way", `<code class="copy">sudo -u xoauthd xoauthd authorize --terminal a@example.com</code>`)
-		for _, v := range []*wait{s.ask(b.name), own} {
-			wants(t, v.page(), "WDJB-MJHT")
+
+		// From elsewhere one more can be asked for at once, up to a bound in all.
+		waiting := []*wait{own, s.ask(a.name, from, address(3)), s.ask(b.name, from, address(2))}
+		for client := range 40 {
+			press(4 + client)
+		}
+		if a.asked != maxDevices {
+			t.Errorf("the provider was asked for %d codes, want %d", a.asked, maxDevices)
 		}
 		time.Sleep(attemptLife)
-		wants(t, own.page(), "WDJB-MJHT")
-		for range maxDevicesEach { // they end, and there is room again
+		for _, v := range waiting {
+			wants(t, v.page(), "WDJB-MJHT")
+		}
+		for range maxDevices { // they end, and there is room again
 			a.answers <- &auth.Error{Code: "access_denied"}
 		}
 		synctest.Wait()
-		wants(t, s.ask(a.name).page(), "WDJB-MJHT")
+		wants(t, s.ask(a.name, from, address(2)).page(), "WDJB-MJHT")
 		wants(t, own.page(), "Access was refused")
 		a.answers <- nil
 		b.answers <- nil

@@ -193,16 +193,22 @@ func (s *site) post(path string, form url.Values, headers ...string) *httptest.R
 
 func (s *site) send(r *http.Request, headers ...string) *httptest.ResponseRecorder {
 	for i := 0; i < len(headers); i += 2 {
-		if headers[i] == "Host" {
+		switch headers[i] {
+		case "Host":
 			r.Host = headers[i+1]
-			continue
+		case from:
+			r.RemoteAddr = headers[i+1]
+		default:
+			r.Header.Add(headers[i], headers[i+1])
 		}
-		r.Header.Add(headers[i], headers[i+1])
 	}
 	w := httptest.NewRecorder()
 	s.handler.ServeHTTP(w, r)
 	return w
 }
+
+// from stands for the client's address where a header's name is wanted.
+const from = "(from)"
 
 const home = "http://127.0.0.1:1180"
 

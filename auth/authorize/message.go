@@ -65,7 +65,7 @@ func needsNobody(a *account) message {
 func tooSoon(a *account) message {
 	return message{
 		Title: "Try again in a moment",
-		Text:  "Somebody has asked " + a.Provider() + " for a code for " + a.Name() + " just now, in another browser. After a few seconds you can get one of your own.",
+		Text:  "Another browser has asked " + a.Provider() + " for a code for " + a.Name() + " a moment ago. Try again in a few seconds.",
 		Link:  "Back to the account", To: a.path,
 	}
 }
@@ -73,7 +73,7 @@ func tooSoon(a *account) message {
 func noRoom(a *account) message {
 	return message{
 		Title:   "Too many are under way",
-		Text:    "The authorization of " + a.Name() + " was begun too often, in other browsers, and is not finished there. Try again in half an hour. On the machine of xoauthd it can be authorized at any time, by:",
+		Text:    "Too many authorizations were begun from where you are, or for " + a.Name() + ", and are not finished. Those that are under way go on. Try again in half an hour. On the machine of xoauthd, this account can be authorized at any time, by:",
 		Command: a.command("authorize --terminal"),
 		Link:    "Back to the account", To: a.path,
 	}

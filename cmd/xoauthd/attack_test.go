@@ -51,6 +51,7 @@ type target struct {
 	imap, smtp, web, metrics int // ports
 
 	provider *idp.Server
+	issuer   string // of the provider
 	host     *mailhost.Host
 	cmd      *exec.Cmd // nil while the daemon does not run
 	log      *logBuffer
@@ -159,7 +160,8 @@ func (d *target) startProvider(t *testing.T, c *targetConfig) {
 	must(t, err)
 	must(t, os.WriteFile(filepath.Join(d.dir, "ca.pem"), authority.PEM(), 0o644))
 	oauth, imap, smtp := anyPort(t), anyPort(t), anyPort(t)
-	c.Issuer = "http://" + oauth.Addr().String()
+	d.issuer = "http://" + oauth.Addr().String()
+	c.Issuer = d.issuer
 	c.ClientSecret = rand.Text()
 	c.UpstreamIMAP, c.UpstreamSMTP = imap.Addr().(*net.TCPAddr).Port, smtp.Addr().(*net.TCPAddr).Port
 	d.provider, err = idp.New(idp.Config{
@@ -297,6 +299,8 @@ func (d *target) logIn(t *testing.T) time.Duration {
 var roles = map[string]func(args []string) error{
 	"login": loginRole,
 	"bind":  bindRole,
+
+	"flood-authorize": floodAuthorize,
 }
 
 const roleVariable = "XOAUTHD_TEST_ROLE"

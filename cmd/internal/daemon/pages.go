@@ -33,6 +33,7 @@ func (d *Daemon) openWeb() (*endpoint, error) {
 		PublicURL:     d.config.Web.PublicURL,
 		Version:       Version(),
 		Log:           d.log,
+		Source:        d.source,
 		Go:            web.handlers.Go,
 	})
 	if err != nil {

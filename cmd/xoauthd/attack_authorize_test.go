@@ -1,0 +1,180 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"os/exec"
+	"regexp"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// floodAuthorize begins authorizations without end: by many connections, each with
+// one request after the other whose answers are not waited for, and each request
+// with a cookie and an address of its own. It prints a line when it is refused.
+func floodAuthorize(args []string) error {
+	if len(args) != 2 {
+		return errors.New("want port and account")
+	}
+	var n atomic.Int64
+	request := func() string {
+		i := n.Add(1)
+		return fmt.Sprintf("POST /authorize/%s HTTP/1.1\r\nHost: localhost:%s\r\nCookie: xoauthd=%d\r\nX-Forwarded-For: 203.0.%d.%d\r\nContent-Length: 0\r\n\r\n",
+			args[1], args[0], i, i/250%250, i%250)
+	}
+	flood := func() error {
+		c, err := net.Dial("tcp", "127.0.0.1:"+args[0])
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		c.SetDeadline(time.Now().Add(5 * time.Second)) // beyond which nobody reads here
+		for {
+			if _, err := io.WriteString(c, request()); err != nil {
+				return err
+			}
+		}
+	}
+	for range 20 {
+		go func() {
+			for {
+				flood()
+			}
+		}()
+	}
+	for {
+		c, err := net.Dial("tcp", "127.0.0.1:"+args[0])
+		if err != nil {
+			continue
+		}
+		c.SetDeadline(time.Now().Add(5 * time.Second))
+		io.WriteString(c, request())
+		if status, err := bufio.NewReader(c).ReadString('\n'); err == nil && strings.Contains(status, " 429 ") {
+			fmt.Println("refused")
+		}
+		c.Close()
+	}
+}
+
+// A person has a browser of its own.
+type person struct {
+	*target
+	browser *http.Client
+}
+
+func (d *target) newPerson(t *testing.T) *person {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	must(t, err)
+	return &person{d, &http.Client{Jar: jar, Timeout: time.Minute}}
+}
+
+// page is that of an answer.
+func page(t *testing.T, answer *http.Response, err error) string {
+	t.Helper()
+	must(t, err)
+	defer answer.Body.Close()
+	b, err := io.ReadAll(answer.Body)
+	must(t, err)
+	return string(b)
+}
+
+// begin presses the button of the account's page, and returns the provider's.
+func (p *person) begin(t *testing.T) string {
+	t.Helper()
+	answer, err := p.browser.PostForm(fmt.Sprintf("http://localhost:%d/authorize/%s", p.web, targetAccount), nil)
+	return page(t, answer, err)
+}
+
+// agree answers the provider's page, and returns where that leads, and the page
+// there.
+func (p *person) agree(t *testing.T, form string) (ended, said string) {
+	t.Helper()
+	id := regexp.MustCompile(`name="id" value="([^"]+)"`).FindStringSubmatch(form)
+	if id == nil {
+		t.Fatalf("this is no page of the provider: %s", form)
+	}
+	answer, err := p.browser.PostForm(p.issuer+"/login", url.Values{"id": {id[1]}, "mailbox": {targetAccount}, "answer": {"allow"}})
+	must(t, err)
+	return answer.Header.Get("Location"), page(t, answer, nil)
+}
+
+// authorized fails the test unless said is the page of an authorization that has
+// succeeded.
+func authorized(t *testing.T, who, said string) {
+	t.Helper()
+	if !strings.Contains(said, targetAccount+" is authorized") {
+		t.Errorf("%s is not authorized: %s", who, shortenLog(said))
+	}
+}
+
+// TestAttackAuthorizations: another user of the machine begins authorizations
+// without end. What a person has begun before ends well, a person can still begin,
+// and so can the administrator at a terminal.
+func TestAttackAuthorizations(t *testing.T) {
+	d := newTarget(t, nil)
+	early := d.newPerson(t)
+	form := early.begin(t)
+
+	flood := d.as(t, attackerUser, "flood-authorize", fmt.Sprint(d.web), targetAccount)
+	refused, err := flood.StdoutPipe()
+	must(t, err)
+	must(t, flood.Start())
+	if _, err := refused.Read(make([]byte, 1)); err != nil {
+		t.Fatalf("the flood is never refused: %v", err)
+	}
+	go io.Copy(io.Discard, refused)
+	time.AfterFunc(3*time.Minute, func() { flood.Process.Kill() }) // in case the test hangs
+
+	_, said := early.agree(t, form)
+	authorized(t, "who began before the flood", said)
+	late := d.newPerson(t)
+	_, said = late.agree(t, late.begin(t))
+	authorized(t, "who begins during the flood", said)
+	authorized(t, "the administrator at a terminal", d.authorizeAtTerminal(t))
+	if took := d.logIn(t); took > 10*time.Second {
+		t.Errorf("a login took %v", took)
+	}
+}
+
+// authorizeAtTerminal runs the command as daemonUser, and returns what it said.
+func (d *target) authorizeAtTerminal(t *testing.T) string {
+	t.Helper()
+	cmd := exec.Command(buildProgram(t), "authorize", "--terminal", "--config", d.file, targetAccount)
+	cmd.Dir = "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: credential(t, daemonUser), Pdeathsig: syscall.SIGKILL}
+	keys, err := cmd.StdinPipe()
+	must(t, err)
+	said, err := cmd.StdoutPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	defer cmd.Wait()
+	time.AfterFunc(2*time.Minute, func() { cmd.Process.Kill() })
+	var all bytes.Buffer
+	lines := bufio.NewScanner(io.TeeReader(said, &all))
+	for lines.Scan() && !strings.HasPrefix(lines.Text(), d.issuer) {
+	}
+	p := d.newPerson(t)
+	p.browser.CheckRedirect = func(r *http.Request, _ []*http.Request) error {
+		if strings.HasPrefix(r.URL.String(), d.issuer) {
+			return nil
+		}
+		return http.ErrUseLastResponse
+	}
+	answer, err := p.browser.Get(lines.Text())
+	ended, _ := p.agree(t, page(t, answer, err))
+	fmt.Fprintln(keys, ended)
+	for lines.Scan() {
+	}
+	return all.String()
+}
