@@ -47,9 +47,8 @@ type protocol struct {
 	// that for a refusal: one that was just refused would hear the same twice.
 	farewell bool
 
-	// again answers a line with which a client that is logged in would log in once
-	// more. Other lines have no answer.
-	again func(line string) (answer string)
+	// tracker returns what follows a session after its login.
+	tracker func() tracker
 
 	// open checks that the mailbox of a login is there, where one can.
 	open func(client) error
@@ -74,7 +73,7 @@ var protocols = map[string]*protocol{
 		},
 		status:   func(a answer) string { return string(a.imap) },
 		farewell: true,
-		again:    againIMAP,
+		tracker:  func() tracker { return new(imapdialogue.Tracker) },
 		open:     func(c client) error { return c.(*imapdialogue.Client).Examine() },
 	},
 	"smtp": {
@@ -86,7 +85,7 @@ var protocols = map[string]*protocol{
 		},
 		status:   func(a answer) string { return a.smtp },
 		farewell: true,
-		again:    againSMTP,
+		tracker:  func() tracker { return new(smtpdialogue.Tracker) },
 		open:     func(client) error { return nil }, // there is none
 		unseen:   []string{"PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES"},
 		early:    true,
@@ -98,9 +97,9 @@ var protocols = map[string]*protocol{
 		client: func(c *wire.Conn, config *tls.Config, _ string) (client, error) {
 			return pop3dialogue.NewClient(c, config)
 		},
-		status: func(a answer) string { return a.pop3 },
-		again:  againPOP3,
-		open:   func(c client) error { return c.(*pop3dialogue.Client).Stat() },
-		unseen: []string{"TOP", "UIDL"},
+		status:  func(a answer) string { return a.pop3 },
+		tracker: func() tracker { return new(pop3dialogue.Tracker) },
+		open:    func(c client) error { return c.(*pop3dialogue.Client).Stat() },
+		unseen:  []string{"TOP", "UIDL"},
 	},
 }

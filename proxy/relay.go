@@ -9,9 +9,23 @@ import (
 	"github.com/xoauthd/xoauthd/proxy/wire"
 )
 
-// relay copies octets between the client and the upstream, unread and unchanged,
-// until one side leaves. From here on xoauthd has nothing to say to either, but
-// to a client that begins with another login.
+// A tracker follows what is said after a login, as far as a relay has to know it.
+type tracker interface {
+	// FromClient returns p as it is to reach the upstream: as it is, but for a
+	// second login. An error ends the relay.
+	FromClient(p []byte) ([]byte, error)
+	// Held returns what FromClient has held back of a line.
+	Held() []byte
+	// FromUpstream follows the replies.
+	FromUpstream(p []byte)
+	// Owed reports whether the upstream owes a reply, if that is known.
+	Owed() (owed, known bool)
+	// Unfinished reports whether the client is within a message, or may be.
+	Unfinished() bool
+}
+
+// relay copies bytes between the client and the upstream, unchanged but for a
+// second login, until one side closes.
 func (s *session) relay(ctx context.Context, k *link) error {
 	client, err := s.client.Stream()
 	if err != nil {
@@ -24,9 +38,9 @@ func (s *session) relay(ctx context.Context, k *link) error {
 	r := relay{
 		client:   client,
 		upstream: upstream,
-		idle:     s.Limits.Idle,
+		tracker:  s.protocol.tracker(),
+		timeout:  s.Limits.Idle,
 		stopping: s.stopping,
-		again:    s.protocol.again,
 		sent:     s.record.sent,
 		received: s.record.received,
 	}
@@ -37,22 +51,22 @@ func (s *session) relay(ctx context.Context, k *link) error {
 // A relay is two pumps.
 type relay struct {
 	client, upstream *wire.Stream
-	idle             time.Duration                     // without movement, until it ends; 0 is for ever
-	stopping         context.Context                   // when done, it is to end at a good moment
-	again            func(line string) (answer string) // see refuse; nil when the client has said something else
-	sent, received   func(n int)                       // told of octets to the upstream, and to the client
+	tracker          tracker
+	timeout          time.Duration   // of the idle timer; 0 is for ever
+	stopping         context.Context // when done, the relay ends at the next good moment
+	sent, received   func(n int)     // count bytes to the upstream and to the client
 
-	tide *tide
+	idle *idleTimer
 }
 
-// run returns, in words, what ended the relay. A client that hangs up half-closes
-// the upstream, which may finish while it still talks; an upstream that hangs up
-// ends the session, once the client has got all of it. When ctx is done, it ends
-// at once, even in the middle of a write. The error is a panic.
+// run returns what ended the relay. When the client closes, run half-closes the
+// upstream as soon as that owes no answer. When the upstream closes, run ends once
+// the client has received everything. When ctx is done, run ends at once, even in
+// the middle of a write. The error is a panic.
 func (r *relay) run(ctx context.Context) (ended string, err error) {
-	r.tide = newTide(r.idle, r.abort)
+	r.idle = newIdleTimer(r.timeout, r.tracker, r.abort)
 	defer context.AfterFunc(ctx, r.abort)()
-	defer context.AfterFunc(r.stopping, r.tide.ebb)()
+	defer context.AfterFunc(r.stopping, r.idle.drain)()
 
 	sent := make(chan error, 1)
 	go func() {
@@ -63,80 +77,103 @@ func (r *relay) run(ctx context.Context) (ended string, err error) {
 		sent <- err
 	}()
 	if r.receive() {
+		r.idle.release()
 		defer time.AfterFunc(linger, r.abort).Stop()
 	} else {
 		r.abort()
 	}
 	err = <-sent
-	return r.tide.stop(), err
+	return r.idle.stop(), err
 }
 
 // abort makes both pumps end.
 func (r *relay) abort() {
 	r.client.Abort()
 	r.upstream.Abort()
+	r.idle.release()
 }
 
-// send pumps to the upstream until that is over.
+// send pumps to the upstream until the client has closed or the upstream is lost.
+// A pump owns a buffer only while there is something in it.
 func (r *relay) send() error {
-	read, write := r.pump(r.upstream, r.client, r.sent)
-	switch {
-	case write != nil:
-		r.tide.because("upstream gone", write)
-		// What the client still sends must be read: data that nobody reads makes
-		// the system reset the connection, and the client would lose the end of
-		// what it was sent.
-		discard(r.client)
-	case read == io.EOF:
-		r.tide.because("client left", nil)
-		r.upstream.CloseWrite()
-		r.tide.leave()
-	default:
-		r.tide.because("client gone", read)
-		r.abort()
-	}
-	return nil
-}
-
-// receive pumps to the client until that is over. It reports whether the client
-// is still there.
-func (r *relay) receive() bool {
-	read, write := r.pump(r.client, r.upstream, r.received)
-	switch {
-	case write != nil:
-		r.tide.because("client gone", write)
-		return false
-	case read == io.EOF:
-		r.tide.because("upstream left", nil)
-	default:
-		r.tide.because("upstream gone", read)
-	}
-	r.client.CloseWrite()
-	return true
-}
-
-// pump copies from src to dst until it cannot read the one, or not write the
-// other. It owns a buffer only while that has something in it.
-func (r *relay) pump(dst, src *wire.Stream, count func(n int)) (read, write error) {
 	for {
-		b, err := src.Receive()
+		b, err := r.client.Receive()
 		if err != nil {
-			return err, nil
+			r.clientEnded(err)
+			return nil
 		}
-		octets := b.Octets()
-		if src == r.client && r.again != nil {
-			if octets = r.refuse(octets); len(octets) == 0 {
-				b.Return()
-				continue // the upstream owes no answer
-			}
+		p, err := r.tracker.FromClient(b.Octets())
+		if err != nil {
+			b.Return()
+			r.idle.because(err.Error(), nil)
+			r.abort()
+			return nil
 		}
-		r.tide.taken(src == r.client)
-		n, err := dst.Write(octets)
+		err = r.toUpstream(p)
 		b.Return()
-		r.tide.given(src == r.client)
-		count(n)
 		if err != nil {
-			return nil, err
+			r.idle.because("upstream lost", err)
+			// What the client still sends must be read: data that nobody reads makes
+			// the system reset the connection, and the client would lose the end of
+			// what it was sent.
+			discard(r.client)
+			return nil
+		}
+	}
+}
+
+// clientEnded ends send. The half-close is held back while the upstream owes an
+// answer: a server that closes without reading it resets the connection, and the
+// client loses the answer.
+func (r *relay) clientEnded(err error) {
+	if err != io.EOF {
+		r.idle.because("client lost", err)
+		r.abort()
+		return
+	}
+	r.idle.because("client closed", nil)
+	if err := r.toUpstream(r.tracker.Held()); err != nil {
+		return
+	}
+	r.idle.clientClosed()
+	<-r.idle.answered
+	r.upstream.CloseWrite()
+}
+
+func (r *relay) toUpstream(p []byte) error {
+	if len(p) == 0 {
+		return nil
+	}
+	r.idle.received(true)
+	n, err := r.upstream.Write(p)
+	r.idle.forwarded(true)
+	r.sent(n)
+	return err
+}
+
+// receive pumps to the client until the upstream has closed or one side is lost.
+// It reports whether the client is still there.
+func (r *relay) receive() bool {
+	for {
+		b, err := r.upstream.Receive()
+		if err != nil {
+			if err == io.EOF {
+				r.idle.because("upstream closed", nil)
+			} else {
+				r.idle.because("upstream lost", err)
+			}
+			r.client.CloseWrite()
+			return true
+		}
+		r.idle.received(false)
+		r.tracker.FromUpstream(b.Octets())
+		n, err := r.client.Write(b.Octets())
+		b.Return()
+		r.idle.forwarded(false)
+		r.received(n)
+		if err != nil {
+			r.idle.because("client lost", err)
+			return false
 		}
 	}
 }

@@ -83,7 +83,7 @@ func TestRelayIsExact(t *testing.T) {
 					t.Errorf("the client has left: %d, %v", n, err)
 				}
 				r.upstream.Close()
-				if why := <-r.ended; why != "client left" {
+				if why := <-r.ended; why != "client closed" {
 					t.Error(why)
 				}
 			})
@@ -147,7 +147,7 @@ func TestRelayHalfClose(t *testing.T) {
 			if got, err := io.ReadAll(r.client); !bytes.Equal(got, answer) || err != nil {
 				t.Errorf("%d octets of %d, %v", len(got), len(answer), err)
 			}
-			if why := <-r.ended; why != "client left" {
+			if why := <-r.ended; why != "client closed" {
 				t.Error(why)
 			}
 		})
@@ -221,7 +221,7 @@ func TestRelayClientVanishes(t *testing.T) {
 			} else if _, err := r.upstream.Read(make([]byte, 1)); err == nil || os.IsTimeout(err) {
 				t.Errorf("the upstream is not told: %v", err)
 			}
-			if why := <-r.ended; !bytes.HasPrefix([]byte(why), []byte("client gone: ")) {
+			if why := <-r.ended; !bytes.HasPrefix([]byte(why), []byte("client lost: ")) {
 				t.Error(why)
 			}
 		})
@@ -243,7 +243,7 @@ func TestRelayUpstreamVanishes(t *testing.T) {
 		t.Errorf("%d, %v", n, err)
 	}
 	r.client.Close()
-	if why := <-r.ended; !bytes.HasPrefix([]byte(why), []byte("upstream gone: ")) {
+	if why := <-r.ended; !bytes.HasPrefix([]byte(why), []byte("upstream lost: ")) {
 		t.Error(why)
 	}
 }

@@ -10,13 +10,15 @@ import (
 	"testing/synctest"
 	"time"
 
+	smtpdialogue "github.com/xoauthd/xoauthd/proxy/smtp"
 	"github.com/xoauthd/xoauthd/proxy/wire"
 )
 
 // A pipedRelay is one between two pipes, whose other ends a test has.
 type pipedRelay struct {
 	client, upstream net.Conn
-	hangUp           func() // half-closes the client's end
+	hangUp           func()         // half-closes the client's end
+	halfClosed       chan time.Time // when the upstream's end was half-closed
 	stop             context.CancelFunc
 	kill             func()        // ends the session's life
 	ended            chan string   // why
@@ -25,19 +27,34 @@ type pipedRelay struct {
 
 // startPiped starts a relay in virtual time.
 func startPiped(t *testing.T, idle time.Duration) *pipedRelay {
+	return startTracked(t, idle, untracked{})
+}
+
+// untracked is a tracker that knows nothing.
+type untracked struct{}
+
+func (untracked) FromClient(p []byte) ([]byte, error) { return p, nil }
+func (untracked) Held() []byte                        { return nil }
+func (untracked) FromUpstream([]byte)                 {}
+func (untracked) Owed() (owed, known bool)            { return false, false }
+func (untracked) Unfinished() bool                    { return false }
+
+func startTracked(t *testing.T, idle time.Duration, tracker tracker) *pipedRelay {
 	c1, c2 := net.Pipe()
 	u1, u2 := net.Pipe()
 	stopping, stop := context.WithCancel(t.Context())
-	client, upstream := &socket{Conn: c2}, &socket{Conn: u2}
+	client, upstream := &socket{Conn: c2}, &socket{Conn: u2, halfClosed: make(chan time.Time, 1)}
 	life, kill := context.WithCancel(context.Background())
 	p := &pipedRelay{
 		client: c1, upstream: u1, stop: stop, hangUp: client.hangUp,
 		kill:  kill,
 		ended: make(chan string, 1),
+
+		halfClosed: upstream.halfClosed,
 	}
 	r := &relay{
 		client: stream(t, client), upstream: stream(t, upstream),
-		idle: idle, stopping: stopping, sent: func(int) {}, received: func(int) {},
+		timeout: idle, tracker: tracker, stopping: stopping, sent: func(int) {}, received: func(int) {},
 	}
 	start := time.Now()
 	go func() {
@@ -60,6 +77,14 @@ func startPiped(t *testing.T, idle time.Duration) *pipedRelay {
 type socket struct {
 	net.Conn
 	hungUp, closed atomic.Bool
+	halfClosed     chan time.Time // receives when this end was half-closed
+}
+
+func (s *socket) CloseWrite() error {
+	if s.halfClosed != nil {
+		s.halfClosed <- time.Now()
+	}
+	return nil
 }
 
 func (s *socket) hangUp() {
@@ -119,7 +144,7 @@ func (p *pipedRelay) wants(t *testing.T, why string, took time.Duration) {
 
 func TestRelayIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		startPiped(t, 31*time.Minute).wants(t, "nothing moved for 31m0s", 31*time.Minute)
+		startPiped(t, 31*time.Minute).wants(t, "idle timeout (31m0s)", 31*time.Minute)
 	})
 }
 
@@ -129,7 +154,7 @@ func TestRelayIdleForEver(t *testing.T) {
 		time.Sleep(1000 * time.Hour)
 		pass(t, p.client, p.upstream, "still here")
 		p.kill()
-		p.wants(t, "xoauthd did not wait any longer", 1000*time.Hour)
+		p.wants(t, closedAtShutdown, 1000*time.Hour)
 	})
 }
 
@@ -145,7 +170,7 @@ func TestRelayIdleRenewed(t *testing.T) {
 			time.Sleep(30 * time.Minute)
 			pass(t, p.upstream, p.client, "* 1 EXISTS\r\n")
 		}
-		p.wants(t, "nothing moved for 31m0s", 211*time.Minute)
+		p.wants(t, "idle timeout (31m0s)", 211*time.Minute)
 	})
 }
 
@@ -155,43 +180,83 @@ func TestRelayIdleBlocked(t *testing.T) {
 		p := startPiped(t, 31*time.Minute)
 		time.Sleep(time.Minute)
 		go io.WriteString(p.upstream, "nobody reads this")
-		p.wants(t, "nothing moved for 31m0s", 32*time.Minute)
+		p.wants(t, "idle timeout (31m0s)", 32*time.Minute)
 	})
 }
 
-// When the client has left, the upstream may talk as long as it does, but not be
-// silent for long.
-func TestRelayLinger(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := startPiped(t, 31*time.Minute)
-		time.Sleep(time.Minute)
-		p.hangUp()
-		for range 3 {
-			time.Sleep(9 * time.Second)
+// A half-close of the client reaches the upstream when that owes no answer. Where
+// it is not known what it owes, it is silent for a second then, or for longer if it
+// was not the last to send something.
+func TestRelayHalfClosed(t *testing.T) {
+	const pipelined = "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nBDAT 3 LAST\r\nabcQUIT\r\n"
+	for _, test := range []struct {
+		name    string
+		tracker tracker
+		before  string                            // from the client, before it closes
+		after   func(t *testing.T, p *pipedRelay) // it has closed
+		passed  time.Duration                     // when the half-close is passed on, after it came
+		took    time.Duration                     // until the relay ends; 0 is at once
+	}{
+		{"nothing was said", untracked{}, "", nil, 0, answerTimeout},
+		{"the upstream answers", untracked{}, "a NOOP\r\nb APPEND\r\n", func(t *testing.T, p *pipedRelay) {
+			time.Sleep(15 * time.Second)
+			pass(t, p.upstream, p.client, "a OK\r\n")
+		}, 15*time.Second + quiet, 15*time.Second + answerTimeout},
+		{"the upstream goes on answering", untracked{}, "a FETCH\r\n", func(t *testing.T, p *pipedRelay) {
+			for range 4 {
+				time.Sleep(quiet - 1)
+				pass(t, p.upstream, p.client, "* 1 FETCH\r\n")
+			}
+		}, 5*quiet - 4, 4*quiet - 4 + answerTimeout},
+		{"the upstream waits for the rest of a command", untracked{}, "a APPEND {8}", nil, answerGuess, answerTimeout},
+		{"SMTP: nothing was said", new(smtpdialogue.Tracker), "", nil, 0, linger},
+		{"SMTP: the last of several replies comes late", new(smtpdialogue.Tracker), pipelined, func(t *testing.T, p *pipedRelay) {
+			pass(t, p.upstream, p.client, "250 ok\r\n250 ok\r\n")
+			time.Sleep(9 * time.Minute)
+			pass(t, p.upstream, p.client, "250 taken\r\n")
+			time.Sleep(time.Minute)
 			pass(t, p.upstream, p.client, "221 bye\r\n")
-		}
-		p.wants(t, "client left", 97*time.Second)
-	})
+		}, 10 * time.Minute, 10*time.Minute + linger},
+		{"SMTP: the last reply does not come", new(smtpdialogue.Tracker), pipelined, func(t *testing.T, p *pipedRelay) {
+			pass(t, p.upstream, p.client, "250 ok\r\n250 ok\r\n")
+		}, answerTimeout, answerTimeout},
+		{"SMTP: the client closes within a message", new(smtpdialogue.Tracker), "BDAT 20 LAST\r\nabc", func(t *testing.T, p *pipedRelay) {
+			time.Sleep(time.Second)
+			pass(t, p.upstream, p.client, "503 no\r\n")
+		}, time.Second, time.Second + linger},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := startTracked(t, 31*time.Minute, test.tracker)
+				if test.before != "" {
+					pass(t, p.client, p.upstream, test.before)
+				}
+				synctest.Wait()
+				time.Sleep(time.Minute)
+				closed := time.Now()
+				p.hangUp()
+				if test.after != nil {
+					test.after(t, p)
+				}
+				if passed := (<-p.halfClosed).Sub(closed); passed != test.passed {
+					t.Errorf("passed on after %v", passed)
+				}
+				p.wants(t, "client closed", time.Minute+test.took)
+			})
+		})
+	}
 }
 
-// The client has half-closed and is owed an answer: that may take its time, and
-// then there is not much more to wait for.
-func TestRelayOwed(t *testing.T) {
+// An upstream that closes ends the relay with a client that has half-closed at once,
+// whatever it owes.
+func TestRelayHalfClosedUpstreamCloses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := startPiped(t, 31*time.Minute)
-		pass(t, p.client, p.upstream, "message\r\n.\r\nQUIT\r\n")
-		synctest.Wait()
+		p := startTracked(t, 31*time.Minute, new(smtpdialogue.Tracker))
+		pass(t, p.client, p.upstream, "QUIT\r\n")
 		p.hangUp()
-		time.Sleep(9 * time.Minute)
-		pass(t, p.upstream, p.client, "250 taken\r\n221 bye\r\n")
-		p.wants(t, "client left", 9*time.Minute+linger)
-	})
-	synctest.Test(t, func(t *testing.T) {
-		p := startPiped(t, 31*time.Minute)
-		pass(t, p.client, p.upstream, "message\r\n.\r\nQUIT\r\n")
-		synctest.Wait()
-		p.hangUp()
-		p.wants(t, "client left", owing)
+		time.Sleep(time.Minute)
+		p.upstream.Close()
+		p.wants(t, "client closed", time.Minute)
 	})
 }
 
@@ -201,13 +266,13 @@ func TestRelayStuck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := startPiped(t, 31*time.Minute)
 		go io.WriteString(p.client, "nobody takes this")
-		p.wants(t, "upstream took nothing for 5m0s", stall)
+		p.wants(t, "upstream write timeout (5m0s)", writeTimeout)
 	})
 	synctest.Test(t, func(t *testing.T) {
 		p := startPiped(t, 31*time.Minute)
 		go io.WriteString(p.client, "nobody takes this")
 		time.AfterFunc(10*time.Second, p.kill)
-		p.wants(t, "xoauthd did not wait any longer", 10*time.Second)
+		p.wants(t, closedAtShutdown, 10*time.Second)
 	})
 }
 
@@ -216,51 +281,8 @@ func TestRelayUpstreamLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := startPiped(t, 31*time.Minute)
 		p.upstream.Close()
-		p.wants(t, "upstream left", linger)
+		p.wants(t, "upstream closed", linger)
 	})
-}
-
-func TestRelayStop(t *testing.T) {
-	for _, test := range []struct {
-		name   string
-		before func(t *testing.T, p *pipedRelay) // up to the stop
-		why    string
-		took   time.Duration
-	}{
-		{"nothing has ever moved", func(t *testing.T, p *pipedRelay) {}, "xoauthd stops", quiet},
-		{"long quiet", func(t *testing.T, p *pipedRelay) {
-			time.Sleep(time.Minute)
-		}, "xoauthd stops", time.Minute},
-		{"answered a moment ago", func(t *testing.T, p *pipedRelay) {
-			pass(t, p.client, p.upstream, "a NOOP\r\n")
-			time.Sleep(time.Minute)
-			pass(t, p.upstream, p.client, "a OK\r\n")
-			synctest.Wait()
-		}, "xoauthd stops", time.Minute + quiet},
-		{"an answer is owed, and does not come", func(t *testing.T, p *pipedRelay) {
-			pass(t, p.upstream, p.client, "354 go ahead\r\n")
-			time.Sleep(time.Minute)
-			pass(t, p.client, p.upstream, "message\r\n.\r\n")
-			time.AfterFunc(10*time.Second, p.kill)
-		}, "xoauthd did not wait any longer", 70 * time.Second},
-		{"an answer is owed, and comes", func(t *testing.T, p *pipedRelay) {
-			pass(t, p.client, p.upstream, "message\r\n.\r\n")
-			time.AfterFunc(5*time.Second, func() { pass(t, p.upstream, p.client, "250 taken\r\n") })
-		}, "xoauthd stops", 6 * time.Second},
-		{"the client has not yet taken all", func(t *testing.T, p *pipedRelay) {
-			go io.WriteString(p.upstream, "* 1 FETCH")
-			time.AfterFunc(5*time.Second, func() { io.ReadFull(p.client, make([]byte, 9)) })
-		}, "xoauthd stops", 6 * time.Second},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				p := startPiped(t, 31*time.Minute)
-				test.before(t, p)
-				p.stop()
-				p.wants(t, test.why, test.took)
-			})
-		})
-	}
 }
 
 // A mistake in one pump ends the relay, and nothing else.
@@ -273,7 +295,7 @@ func TestRelayPanics(t *testing.T) {
 				defer c.Close()
 			}
 			mistake := func(int) { panic("a mistake") }
-			r := &relay{client: stream(t, c2), upstream: stream(t, u2), stopping: t.Context(), sent: mistake, received: mistake}
+			r := &relay{client: stream(t, c2), upstream: stream(t, u2), tracker: untracked{}, stopping: t.Context(), sent: mistake, received: mistake}
 			ended := make(chan error)
 			go func() {
 				err := guard(func() error { _, err := r.run(t.Context()); return err })

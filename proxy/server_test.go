@@ -127,9 +127,9 @@ func TestServeStops(t *testing.T) {
 		took  time.Duration
 		ended string
 	}{
-		{"quiet", 10 * time.Second, false, 0, "xoauthd stops"},
-		{"an answer is owed", 10 * time.Second, true, 10 * time.Second, "xoauthd did not wait any longer"},
-		{"nothing is waited for", 0, true, 0, "xoauthd did not wait any longer"},
+		{"quiet", 10 * time.Second, false, 0, closedAtShutdown},
+		{"an answer is owed", 10 * time.Second, true, 10 * time.Second, closedAtShutdown},
+		{"nothing is waited for", 0, true, 0, closedAtShutdown},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -79,14 +79,18 @@ func runSessions(t *testing.T, said ...string) string {
 	defer mail.close()
 	s, log := newTestServer(mail.account())
 	dial, stop := serveLoopback(t, s, "imap")
+	var clients sync.WaitGroup
 	for _, text := range slices.Repeat(said, 5) {
 		c := dial()
-		c.SetDeadline(time.Now().Add(10 * time.Second))
-		io.WriteString(c, text)
-		c.(*net.TCPConn).CloseWrite()
-		io.Copy(io.Discard, c)
-		c.Close()
+		clients.Go(func() {
+			c.SetDeadline(time.Now().Add(10 * time.Second))
+			io.WriteString(c, text)
+			c.(*net.TCPConn).CloseWrite()
+			io.Copy(io.Discard, c)
+			c.Close()
+		})
 	}
+	clients.Wait()
 	stop()
 	if n := s.counts.sessions; n != 0 {
 		t.Errorf("%d sessions are counted", n)

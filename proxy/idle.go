@@ -1,0 +1,231 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// quiet is how long nothing must have moved before a relay counts as silent:
+	// where it is not known whether the upstream owes an answer, and when xoauthd
+	// stops.
+	quiet = time.Second
+
+	// linger is how long one side may take after the other has closed: the client
+	// to close as well, the upstream from one sign of life to the next.
+	linger = 10 * time.Second
+
+	// answerTimeout is how long an upstream may take to answer a client that has
+	// half-closed. The client must hear that a message was accepted, or it sends the
+	// message again (RFC 5321 section 4.5.3.2.6).
+	answerTimeout = 10 * time.Minute
+
+	// answerGuess is how long a half-close is held back if it is not certain that the
+	// upstream owes an answer. It may be waiting for the rest of a command.
+	answerGuess = 20 * time.Second
+
+	// writeTimeout is how long an upstream may accept nothing of what it is sent.
+	// A client may do so until the idle timeout: some do not read while a person
+	// reads.
+	writeTimeout = 5 * time.Minute
+
+	// busyDrain is how long an answer of the upstream may go on, such as a download,
+	// after xoauthd begins to stop.
+	busyDrain = 10 * time.Second
+)
+
+// closedAtShutdown is why a relay ends that xoauthd ended.
+const closedAtShutdown = "closed at shutdown"
+
+// An idleTimer ends a relay after the idle timeout, after a half-close or when
+// xoauthd stops. One clock serves both directions: a client that is silent during
+// a download of an hour is not idle.
+type idleTimer struct {
+	begun      time.Time
+	last       atomic.Int64 // when bytes last moved, in nanoseconds since begun
+	fromClient atomic.Bool  // the last bytes came from the client
+	turned     atomic.Int64 // when the upstream last began to answer, as last
+	pending    atomic.Int32 // pumps that hold bytes which they could not forward yet
+	blocked    atomic.Bool  // one of them is that to the upstream
+	ending     atomic.Bool  // the client has closed, or xoauthd stops
+	tracker    tracker
+
+	// answered is closed by release: the half-close of the client may be passed on,
+	// or the relay ends.
+	answered chan struct{}
+	release  func()
+
+	mu       sync.Mutex // for all below
+	timeout  time.Duration
+	closed   time.Time // when the client closed; zero if it has not
+	draining time.Time // when xoauthd began to stop; zero if it has not
+	reason   string    // the first one to end
+	timer    *time.Timer
+	expire   func()
+}
+
+// newIdleTimer returns a timer that calls expire when nothing has moved for
+// timeout; 0 is for ever.
+func newIdleTimer(timeout time.Duration, tracker tracker, expire func()) *idleTimer {
+	if timeout <= 0 {
+		timeout = math.MaxInt64
+	}
+	answered := make(chan struct{})
+	t := &idleTimer{
+		begun:    time.Now(),
+		tracker:  tracker,
+		answered: answered,
+		release:  sync.OnceFunc(func() { close(answered) }),
+		timeout:  timeout,
+		expire:   expire,
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.timer = time.AfterFunc(min(timeout, writeTimeout), t.check)
+	return t
+}
+
+// received notes bytes from the client or from the upstream. The caller calls it
+// before it forwards them, as they may be answered at once.
+func (t *idleTimer) received(fromClient bool) {
+	t.pending.Add(1)
+	t.moved() // before it can be called blocked
+	if t.fromClient.Swap(fromClient) && !fromClient {
+		t.turned.Store(t.last.Load())
+	}
+	if fromClient {
+		t.blocked.Store(true)
+	}
+}
+
+// forwarded notes that the bytes received last have been written.
+func (t *idleTimer) forwarded(fromClient bool) {
+	t.pending.Add(-1)
+	if fromClient {
+		t.blocked.Store(false)
+	}
+	t.moved()
+	if t.ending.Load() { // it may be what the end waits for
+		t.wake()
+	}
+}
+
+func (t *idleTimer) moved() { t.last.Store(int64(time.Since(t.begun))) }
+
+func (t *idleTimer) wake() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.timer.Reset(0)
+}
+
+// clientClosed notes that the client sends nothing more. That is no departure: it
+// may be waiting for answers.
+func (t *idleTimer) clientClosed() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.closed = time.Now()
+	t.ending.Store(true)
+	t.timer.Reset(0)
+}
+
+// drain ends the relay at the next moment when the upstream owes no answer:
+// otherwise a client would send a message again that the upstream has accepted.
+func (t *idleTimer) drain() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.draining = time.Now()
+	t.ending.Store(true)
+	t.timer.Reset(0)
+}
+
+// owed reports whether the upstream owes an answer, and whether that is certain.
+// Otherwise it is a guess: whether the last bytes came from the client.
+func (t *idleTimer) owed() (owed, certain bool) {
+	if owed, known := t.tracker.Owed(); known {
+		return owed, true
+	}
+	return t.fromClient.Load(), false
+}
+
+// check ends the relay if a limit is reached, and re-arms the timer for the next
+// moment at which one could be.
+func (t *idleTimer) check() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	silent := time.Since(t.begun) - time.Duration(t.last.Load())
+	owed, certain := t.owed()
+	waited, limit, next := silent, t.timeout, writeTimeout
+	if !t.closed.IsZero() {
+		waited, limit, next = min(silent, time.Since(t.closed)), answerTimeout, quiet
+		if certain && !owed {
+			limit = linger
+		}
+		if certain && !owed || !certain && (silent >= quiet && !owed || waited >= answerGuess) {
+			t.release()
+		}
+	}
+	if !t.draining.IsZero() {
+		next = quiet
+	}
+	switch {
+	case waited >= limit:
+		t.end(fmt.Sprintf("idle timeout (%v)", limit))
+	case t.blocked.Load() && silent >= writeTimeout:
+		t.end(fmt.Sprintf("upstream write timeout (%v)", writeTimeout))
+	case t.drained(silent, owed, certain):
+		t.end(closedAtShutdown)
+	default:
+		t.timer.Reset(min(limit-waited, next))
+	}
+}
+
+// drained reports whether xoauthd stops and the relay can end now.
+func (t *idleTimer) drained(silent time.Duration, owed, certain bool) bool {
+	switch {
+	case t.draining.IsZero(), owed, !t.closed.IsZero(), t.tracker.Unfinished():
+		return false
+	case silent >= quiet && t.pending.Load() == 0:
+		return true
+	case certain: // the client may be about to say QUIT
+		return false
+	}
+	answering := time.Since(t.begun) - time.Duration(t.turned.Load())
+	return min(answering, time.Since(t.draining)) >= busyDrain
+}
+
+func (t *idleTimer) end(reason string) {
+	if t.reason == "" {
+		t.reason = reason
+	}
+	t.expire()
+}
+
+// because keeps the reason for the end, unless there is one already: what
+// happened, and the error by which that was noticed, if any.
+func (t *idleTimer) because(what string, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case t.reason != "":
+	case err == nil:
+		t.reason = what
+	case errors.Is(err, net.ErrClosed), errors.Is(err, os.ErrDeadlineExceeded): // which only the end of the session causes
+		t.reason = closedAtShutdown
+	default:
+		t.reason = what + ": " + reason(err)
+	}
+}
+
+// stop returns the reason for the end.
+func (t *idleTimer) stop() string {
+	t.timer.Stop()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.reason
+}
