@@ -46,6 +46,7 @@ install: xoauthd ## put program, units and manual under DESTDIR and PREFIX
 	install -D -m 755 xoauthd '$(DESTDIR)$(PREFIX)/bin/xoauthd'
 	install -D -m 644 systemd/xoauthd.service '$(DESTDIR)$(PREFIX)/lib/systemd/system/xoauthd.service'
 	sed -i 's,/usr/bin/,$(PREFIX)/bin/,' '$(DESTDIR)$(PREFIX)/lib/systemd/system/xoauthd.service'
+	install -m 644 systemd/*.socket '$(DESTDIR)$(PREFIX)/lib/systemd/system'
 	install -D -m 644 systemd/xoauthd.sysusers '$(DESTDIR)$(PREFIX)/lib/sysusers.d/xoauthd.conf'
 	install -D -m 644 systemd/xoauthd.tmpfiles '$(DESTDIR)$(PREFIX)/lib/tmpfiles.d/xoauthd.conf'
 	install -D -m 644 man/xoauthd.8 '$(DESTDIR)$(PREFIX)/share/man/man8/xoauthd.8'

@@ -51,21 +51,56 @@ func setting(t *testing.T, unit, key string) string {
 	return all[0][1]
 }
 
-func TestUnitVerifies(t *testing.T) {
+func TestUnitsVerify(t *testing.T) {
 	analyze := tool(t, "systemd-analyze")
 	// The program need not be installed for the test, but must exist.
 	program, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	unit := strings.ReplaceAll(read(t, "xoauthd.service"), "/usr/bin/xoauthd", program)
-	path := filepath.Join(t.TempDir(), "xoauthd.service")
-	if err := os.WriteFile(path, []byte(unit), 0o644); err != nil {
+	units, err := filepath.Glob("xoauthd*.s[eo][rc]*") // services and sockets
+	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.Command(analyze, "verify", "--man=no", "--recursive-errors=no", path).CombinedOutput()
+	if len(units) != 6 {
+		t.Errorf("units %q", units)
+	}
+	args, dir := []string{"verify", "--man=no", "--recursive-errors=no"}, t.TempDir()
+	for _, name := range units {
+		unit := strings.ReplaceAll(read(t, name), "/usr/bin/xoauthd", program)
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(unit), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		args = append(args, path)
+	}
+	out, err := exec.Command(analyze, args...).CombinedOutput()
 	if err != nil || len(out) > 0 {
 		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
+	}
+}
+
+// TestSocketUnits: each has both addresses of localhost, starts the service, is
+// named as the configuration and the daemon's errors have it, and never gives up
+// its port.
+func TestSocketUnits(t *testing.T) {
+	for name, port := range map[string]string{"imap": "1143", "smtp": "1587", "pop3": "1110", "web": "1180", "metrics": "9180"} {
+		unit := read(t, "xoauthd-"+name+".socket")
+		listens := regexp.MustCompile(`(?m)^ListenStream=(.*)$`).FindAllStringSubmatch(unit, -1)
+		if len(listens) != 2 || listens[0][1] != "127.0.0.1:"+port || listens[1][1] != "[::1]:"+port {
+			t.Errorf("%s listens at %q", name, listens)
+		}
+		for key, want := range map[string]string{
+			"FileDescriptorName": name, "Service": "xoauthd.service", "TriggerLimitIntervalSec": "0", "WantedBy": "sockets.target",
+		} {
+			if got := setting(t, unit, key); got != want {
+				t.Errorf("%s: %s=%s, want %s", name, key, got, want)
+			}
+		}
+		table := regexp.MustCompile(`(?m)^(# )?(protocol = "` + name + `".*\n(# )?|\[` + name + `\]\n)address +?= "localhost:` + port + `"`)
+		if !table.MatchString(read(t, "../example.toml")) {
+			t.Errorf("example.toml has no %s at localhost:%s", name, port)
+		}
 	}
 }
 
