@@ -23,9 +23,6 @@ type Store struct {
 	files files
 	keys  []Key // the first encrypts
 	plain bool  // none does
-
-	migrate bool  // as in Encryption
-	foreign []Key // of the file "key", which count only while grants are migrated
 }
 
 // ErrInUse is what errors.Is finds where another process has the store open.

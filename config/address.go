@@ -10,28 +10,20 @@ import (
 	"strings"
 )
 
-// An endpoint is an address that xoauthd listens at. The zero value is one that
-// is missing or wrong.
-type endpoint struct {
+// A binding is what xoauthd binds. The zero value is one that is missing or wrong.
+type binding struct {
 	line    int
-	address string
+	address string // as in the configuration; empty for systemd's
 	host    string
 	port    uint16
 	socket  string // the path of a unix socket, which has neither host nor port
-}
-
-// keepLocal reports a fault if other machines can reach e. The harm is what they
-// could do.
-func (t *table) keepLocal(e endpoint, harm string) {
-	if !e.isLocal() {
-		t.fault("address", "%s can be reached from other machines, and %s; use 127.0.0.1, [::1] or localhost", e.address, harm)
-	}
+	systemd string // the name of a socket that systemd binds
 }
 
 // orLocalhost returns localhost in place of 127.0.0.1 and [::1]. Links and redirect
 // URIs name localhost, which browsers resolve to either. If one were free, another
 // user of the machine could listen there and would receive codes and cookies.
-func (e endpoint) orLocalhost() endpoint {
+func (e binding) orLocalhost() binding {
 	if slices.Contains(localhost, e.ip()) {
 		e.host = "localhost"
 		e.address = "localhost:" + strconv.Itoa(int(e.port))
@@ -39,30 +31,25 @@ func (e endpoint) orLocalhost() endpoint {
 	return e
 }
 
-// listensAt returns the address of a listener.
-func (t *table) listensAt() endpoint {
+// listensAt reads an address.
+func (t *table) listensAt() binding {
 	address := t.text("address", "")
 	if path, found := strings.CutPrefix(address, "unix:"); found {
 		return t.unixSocket(path)
 	}
 	if strings.HasPrefix(address, "/") {
 		t.fault("address", "the address of a unix socket is written unix:%s", address)
-		return endpoint{}
+		return binding{}
 	}
-	return t.hostPort("address", address)
-}
-
-// hostPort returns what is at key, host:port.
-func (t *table) hostPort(key, address string) endpoint {
 	if address == "" {
-		return endpoint{}
+		return binding{}
 	}
 	host, port, err := splitAddress(address)
 	if err != nil {
-		t.fault(key, "%v", err)
-		return endpoint{}
+		t.fault("address", "%v", err)
+		return binding{}
 	}
-	return endpoint{t.line(key), address, host, port, ""}
+	return binding{line: t.line("address"), address: address, host: host, port: port}
 }
 
 // maxSocketPath is how long the path of a unix socket can be on Linux (unix(7)).
@@ -70,26 +57,26 @@ const maxSocketPath = 107
 
 // unixSocket returns the socket of a path. Abstract sockets are refused: they
 // have no owner and no mode.
-func (t *table) unixSocket(path string) endpoint {
+func (t *table) unixSocket(path string) binding {
 	if path == "" || path[0] == '@' {
 		t.fault("address", "unix: needs the path of a file, such as unix:/run/xoauthd/imap.sock, whose mode says who may connect")
-		return endpoint{}
+		return binding{}
 	}
 	if !filepath.IsAbs(path) {
 		t.fault("address", "unix:%s needs a whole path, such as unix:/run/xoauthd/imap.sock", path)
-		return endpoint{}
+		return binding{}
 	}
 	path = filepath.Clean(path)
 	if len(path) > maxSocketPath {
 		t.fault("address", "%s is %d octets long, and the path of a unix socket can have %d; choose a shorter one", path, len(path), maxSocketPath)
-		return endpoint{}
+		return binding{}
 	}
-	return endpoint{t.line("address"), "unix:" + path, "", 0, path}
+	return binding{line: t.line("address"), address: "unix:" + path, socket: path}
 }
 
-// listens notes that xoauthd listens at e, so that no two endpoints clash.
-func (t *table) listens(e endpoint) {
-	if e.address != "" {
+// listens notes that xoauthd listens at e, so that no two bindings clash.
+func (t *table) listens(e binding) {
+	if e != (binding{}) {
 		t.file.listens = append(t.file.listens, e)
 	}
 }
@@ -119,14 +106,24 @@ func isLoopback(host string) bool {
 }
 
 // isLocal reports whether only this machine can reach e. Of one that is wrong
-// nothing else is worth telling.
-func (e endpoint) isLocal() bool {
+// nothing else is worth telling; of systemd's it is not known yet.
+func (e binding) isLocal() bool {
 	return e.address == "" || e.socket != "" || isLoopback(e.host)
 }
 
+// name returns e as a fault calls it.
+func (e binding) name() string {
+	if e.systemd != "" {
+		return fmt.Sprintf("systemd: the socket %q", e.systemd)
+	}
+	return "address: " + e.address
+}
+
 // clashes reports whether one of the two could not be bound after the other.
-func (e endpoint) clashes(o endpoint) bool {
+func (e binding) clashes(o binding) bool {
 	switch {
+	case e.systemd != "" || o.systemd != "":
+		return e.systemd == o.systemd
 	case e.socket != "" || o.socket != "":
 		return e.socket == o.socket
 	case e.port != o.port || e.port == 0:
@@ -143,7 +140,7 @@ func (e endpoint) clashes(o endpoint) bool {
 var localhost = []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}
 
 // ips returns the addresses that e stands for.
-func (e endpoint) ips() []netip.Addr {
+func (e binding) ips() []netip.Addr {
 	switch e.host {
 	case "":
 		return []netip.Addr{netip.IPv6Unspecified()}
@@ -154,7 +151,7 @@ func (e endpoint) ips() []netip.Addr {
 }
 
 // ip returns the address that the host is; it is not valid if the host is a name.
-func (e endpoint) ip() netip.Addr {
+func (e binding) ip() netip.Addr {
 	ip, err := netip.ParseAddr(e.host)
 	if err != nil {
 		return netip.Addr{}

@@ -3,7 +3,9 @@ package config
 import (
 	"cmp"
 	"maps"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/BurntSushi/toml"
@@ -14,6 +16,7 @@ import (
 func (f *file) check(c *Config) {
 	f.checkPresence(c)
 	f.checkAddresses()
+	f.checkLocalhost(c)
 	f.checkNames()
 	f.checkUsers(c.Accounts)
 	f.checkCertificates(c)
@@ -52,11 +55,35 @@ func (f *file) checkPresence(c *Config) {
 }
 
 func (f *file) checkAddresses() {
-	slices.SortFunc(f.listens, func(a, b endpoint) int { return cmp.Compare(a.line, b.line) })
+	slices.SortFunc(f.listens, func(a, b binding) int { return cmp.Compare(a.line, b.line) })
 	for i, e := range f.listens {
 		first := slices.IndexFunc(f.listens[:i], e.clashes)
 		if first >= 0 {
-			f.fault(e.line, "address: %s is taken already, by line %d", e.address, f.listens[first].line)
+			f.fault(e.line, "%s is taken already, by line %d", e.name(), f.listens[first].line)
+		}
+	}
+}
+
+// checkLocalhost reports a fault if browsers are sent to localhost, and [web] has its
+// port at another loopback address. At 127.0.0.1 and ::1 any user could listen.
+func (f *file) checkLocalhost(c *Config) {
+	if c.Web == nil || c.Web.Address == "" {
+		return
+	}
+	i := slices.IndexFunc(f.listens, func(b binding) bool { return b.address == c.Web.Address })
+	at := f.listens[i]
+	if at.socket != "" || at.host == "localhost" {
+		return
+	}
+	urls := []string{c.Web.PublicURL}
+	for _, name := range slices.Sorted(maps.Keys(c.Providers)) {
+		urls = append(urls, c.Providers[name].RedirectURL)
+	}
+	for _, s := range urls {
+		u, err := url.Parse(s)
+		if err == nil && u.Scheme == "http" && strings.EqualFold(u.Hostname(), "localhost") && cmp.Or(u.Port(), "80") == strconv.Itoa(int(at.port)) {
+			f.fault(at.line, `address: browsers are sent to %s, but localhost is 127.0.0.1 and [::1], not %s; write address = "localhost:%d"`, s, at.host, at.port)
+			return
 		}
 	}
 }

@@ -49,7 +49,6 @@ type Config struct {
 // Store says how the grants are kept in the state directory.
 type Store struct {
 	Encrypt bool // if not, they are in the clear, and keys only decrypt
-	Migrate bool // grants that an earlier configuration wrote are taken over
 
 	// Keys are those of "xoauthd make-key", one a line, between blank lines and
 	// comments: the first encrypts, all decrypt. If there are none, the state
@@ -76,15 +75,17 @@ type Limits struct {
 	DrainTimeout       time.Duration // of the sessions that run when the daemon is stopped
 }
 
-// Web is the endpoint at which a person authorizes an account.
+// Web is the endpoint at which a person authorizes an account. Only this machine
+// can reach it, as its pages have no sign-in.
 type Web struct {
-	Address   string // loopback only: its pages have no sign-in
+	Endpoint
 	PublicURL string // as browsers reach it, without a slash at its end
 }
 
 // Metrics is the endpoint at which Prometheus reads.
 type Metrics struct {
-	Address string
+	Endpoint
+	Hosts []string // names by which clients reach it, beside IP addresses and localhost
 }
 
 // Protocols returns those that a listener may have, and a provider servers for.

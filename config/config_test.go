@@ -68,7 +68,7 @@ func TestEverythingGiven(t *testing.T) {
 	if s := own.ClientSecret.Reveal(); s != "file secret" {
 		t.Errorf("secret %q", s)
 	}
-	if w := c.Warnings; len(w) != 1 || w[0].Line != 93 {
+	if w := c.Warnings; len(w) != 1 || w[0].Line != 95 {
 		t.Error(Faults(w))
 	}
 	c.Providers, c.Warnings = nil, nil
@@ -80,38 +80,41 @@ func TestEverythingGiven(t *testing.T) {
 		File:           filepath.Join(dir, "good", "full.toml"),
 		Fingerprint:    c.Fingerprint,
 		StateDirectory: filepath.Join(dir, "good", "state"),
-		Store:          Store{Keys: Secret(testdata(t, "store.key"))},
+		Store:          Store{false, Secret(testdata(t, "store.key"))},
 		Log:            Log{"debug", "json"},
 		Limits:         Limits{10, 5, 3, 4, time.Second, 5 * time.Second, 1500 * time.Millisecond, 24 * time.Hour, 0},
-		Web:            &Web{"localhost:1180", "https://mail.example.com/oauth"},
-		Metrics:        &Metrics{":9180"},
-		Certificates:   []Certificate{{filepath.Join(dir, "server.pem"), filepath.Join(dir, "server.key"), 101}},
+		Web:            &Web{Endpoint{Address: "localhost:1180"}, "https://mail.example.com/oauth"},
+		Metrics:        &Metrics{Endpoint{Address: ":9180"}, []string{"metrics.example.com"}},
+		Certificates:   []Certificate{{filepath.Join(dir, "server.pem"), filepath.Join(dir, "server.key"), 103}},
 		Listeners: []Listener{
-			{Protocol: "imap", Address: "127.0.0.2:1143", Provider: "own", Line: 26, TLS: "none", MinTLS: tls.VersionTLS12},
-			{Protocol: "smtp", Address: "[::1]:1143", Line: 31, TLS: "none", MinTLS: tls.VersionTLS12},
+			{Protocol: "imap", Endpoint: Endpoint{Address: "127.0.0.2:1143"}, Provider: "own", Line: 28, TLS: "none", MinTLS: tls.VersionTLS12},
+			{Protocol: "smtp", Endpoint: Endpoint{Address: "[::1]:1143"}, Line: 33, TLS: "none", MinTLS: tls.VersionTLS12},
 			{
-				Protocol: "pop3", Address: "0.0.0.0:1110", Provider: "own", Line: 105,
+				Protocol: "pop3", Endpoint: Endpoint{Address: "0.0.0.0:1110"}, Provider: "own", Line: 107,
 				TLS: "auto", RequireTLS: true, MinTLS: tls.VersionTLS13,
 				Proxies:      []netip.Prefix{netip.MustParsePrefix("192.0.2.7/32"), netip.MustParsePrefix("2001:db8::/32")},
 				ClientTokens: true,
 			}, {
-				Protocol: "imap", Address: "unix:/run/imap.sock", Line: 116, TLS: "none", MinTLS: tls.VersionTLS12,
-				Socket: Socket{0, 1002, 0o600}, LocalUsers: []uint32{0, 1001},
+				Protocol: "imap", Line: 118, TLS: "none", MinTLS: tls.VersionTLS12,
+				Endpoint: Endpoint{Address: "unix:/run/imap.sock", Socket: Socket{0, 1002, 0o600}, LocalUsers: []uint32{0, 1001}},
+			}, {
+				Protocol: "smtp", Line: 126, TLS: "none", MinTLS: tls.VersionTLS12,
+				Endpoint: Endpoint{Systemd: "smtp", LocalUsers: []uint32{0}, LocalOnly: "their users are unknown; use 127.0.0.1, [::1], localhost or unix:PATH, or take this line away"},
 			},
 		},
 		Accounts: map[string]*Account{
 			"alice@example.com": {
-				Name: "alice@example.com", Provider: "own", PasswordHash: hash, Line: 75,
+				Name: "alice@example.com", Provider: "own", PasswordHash: hash, Line: 77,
 				IMAPUser: "shared@example.com", SMTPUser: "delegate@example.com", POP3User: "pop", LoginHint: "delegate@example.com",
 				SharedMailboxes: []string{"info@example.com"},
 				Logins: []Login{{
-					Label: "scanner", User: "scanner1", PasswordHash: hash, Line: 85,
+					Label: "scanner", User: "scanner1", PasswordHash: hash, Line: 87,
 					Protocols: []string{"smtp"},
 					Networks:  []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")},
 					Ends:      time.Date(2027, 1, 1, 12, 0, 0, 0, time.UTC),
 				}},
 			},
-			`bob"the"builder`: {Name: `bob"the"builder`, Provider: "outlook", PasswordHash: hash, Enabled: true, Line: 93, LoginHint: `bob"the"builder`},
+			`bob"the"builder`: {Name: `bob"the"builder`, Provider: "outlook", PasswordHash: hash, Enabled: true, Line: 95, LoginHint: `bob"the"builder`},
 		},
 	}
 	if !reflect.DeepEqual(c, rest) {

@@ -128,10 +128,10 @@ func TestExampleRecipes(t *testing.T) {
 func TestExampleListeners(t *testing.T) {
 	text := readExample(t)
 	blocks := regexp.MustCompile(`(?m)^# \[\[(certificate|listener)\]\]\n(#( .*)?\n)+`).FindAllString(text, -1)
-	if len(blocks) != 8 {
+	if len(blocks) != 9 {
 		t.Fatalf("%d recipes", len(blocks))
 	}
-	certificate, _, _ := strings.Cut(blocks[1], "#\n")
+	certificate, _, _ := strings.Cut(blocks[2], "#\n")
 	for _, block := range blocks {
 		if strings.Contains(block, "tls ") && !strings.Contains(block, "[[certificate]]") {
 			block = certificate + block

@@ -7,11 +7,11 @@ import (
 	"slices"
 )
 
-// A Listener is where clients connect.
+// A Listener is where clients connect. If TLS is not required, only this machine can
+// reach it.
 type Listener struct {
+	Endpoint
 	Protocol string // one of Protocols
-	Address  string // host:port, of loopback only if TLS is not required, or unix:PATH
-	Socket   Socket // of an address unix:PATH
 	Provider string // whose accounts alone it serves; empty: every provider's
 	Line     int    // in the file
 
@@ -24,10 +24,6 @@ type Listener struct {
 
 	// Proxies are the load balancers that alone may connect, by the PROXY protocol.
 	Proxies []netip.Prefix
-
-	// LocalUsers are the ids of the users of this machine whose programs alone may
-	// connect; empty: all.
-	LocalUsers []uint32
 
 	// ClientTokens lets clients log in with access tokens of their own.
 	ClientTokens bool
@@ -45,13 +41,11 @@ func (t *table) listeners(providers map[string]*Provider) (all []Listener) {
 
 func (t *table) listener(providers map[string]*Provider, certified bool) Listener {
 	t.require("protocol", `write protocol = "imap", "smtp" or "pop3"`)
-	t.require("address", `write for example address = "127.0.0.1:1143"`)
-	at := t.listensAt()
+	e, at := t.endpoint("1143")
 	t.listens(at)
 	l := Listener{
+		Endpoint: e,
 		Protocol: t.oneOf("protocol", "", Protocols()...),
-		Address:  at.address,
-		Socket:   t.socket(at),
 		Provider: t.providerName(providers),
 		Line:     t.place.at(),
 	}
@@ -67,10 +61,10 @@ func (t *table) listener(providers map[string]*Provider, certified bool) Listene
 
 // listenerTLS reads when TLS begins, and sees to it that no password crosses a
 // network without. A client that must have a certificate shows it in TLS alone.
-func (t *table) listenerTLS(l *Listener, at endpoint) {
+func (t *table) listenerTLS(l *Listener, at binding) {
 	l.MinTLS = t.minTLS()
 	l.ClientCAs = t.clientCAs()
-	needed := !at.isLocal() || t.has("client_ca_file")
+	needed := at.systemd != "" || !at.isLocal() || t.has("client_ca_file")
 	l.RequireTLS = t.boolean("require_tls", needed)
 	l.TLS = t.oneOf("tls", "", "none", "starttls", "implicit", "auto")
 	if !t.has("tls") {
@@ -82,9 +76,7 @@ func (t *table) listenerTLS(l *Listener, at endpoint) {
 		for _, key := range t.given("require_tls", "min_tls", "client_ca_file") {
 			t.fault(key, "means nothing without TLS: say by tls when clients begin it")
 		}
-		if !at.isLocal() {
-			t.fault("address", `%s is not of this machine only, and passwords would cross the network in the clear; use 127.0.0.1, [::1] or localhost, or tls = "implicit", "starttls" or "auto"`, at.address)
-		}
+		t.keepLocal(&l.Endpoint, at, "address", unencrypted, `use 127.0.0.1, [::1] or localhost, or tls = "implicit", "starttls" or "auto"`)
 	case "implicit":
 		l.RequireTLS = true
 		if t.has("require_tls") {
@@ -92,14 +84,17 @@ func (t *table) listenerTLS(l *Listener, at endpoint) {
 		}
 	case "starttls", "auto":
 		switch {
-		case l.RequireTLS || !needed:
-		case !at.isLocal():
-			t.fault("require_tls", "%s is not of this machine only, and passwords would cross the network in the clear; take this line away", at.address)
-		default:
+		case l.RequireTLS:
+		case t.has("client_ca_file"):
 			t.fault("require_tls", "without TLS, clients could log in without the certificate that client_ca_file asks of them; take one of the two away")
+		default:
+			t.keepLocal(&l.Endpoint, at, "require_tls", unencrypted, "take this line away")
 		}
 	}
 }
+
+// unencrypted is the harm of a listener that other machines reach without TLS.
+const unencrypted = "passwords would cross the network unencrypted"
 
 // minTLS reads the oldest version of TLS that is spoken.
 func (t *table) minTLS() uint16 {
@@ -113,7 +108,7 @@ func (t *table) minTLS() uint16 {
 
 // checkPort warns of a port at which clients expect TLS to begin in another way.
 // At those of STARTTLS, they can do without.
-func (t *table) checkPort(l *Listener, at endpoint) {
+func (t *table) checkPort(l *Listener, at binding) {
 	for mode, port := range ports[l.Protocol] {
 		switch {
 		case int(at.port) != port, l.TLS == mode, l.TLS == "auto", l.TLS == "":
@@ -125,9 +120,8 @@ func (t *table) checkPort(l *Listener, at endpoint) {
 }
 
 // peers reads who may connect.
-func (t *table) peers(l *Listener, at endpoint) {
+func (t *table) peers(l *Listener, at binding) {
 	l.Proxies = t.networks("proxy_protocol")
-	l.LocalUsers = t.localUsers()
 	for _, n := range l.Proxies {
 		if n.Bits() == 0 {
 			t.fault("proxy_protocol", "%s is everybody, and each could pretend to come from anywhere; name the load balancers alone", n)
@@ -139,12 +133,8 @@ func (t *table) peers(l *Listener, at endpoint) {
 	if t.has("proxy_protocol") && at.socket != "" {
 		t.fault("proxy_protocol", "means nothing at a unix socket, where nobody has an address; socket_user, socket_group and socket_mode say who may connect")
 	}
-	switch {
-	case !t.has("local_users"):
-	case t.has("proxy_protocol"):
+	if t.has("local_users") && t.has("proxy_protocol") {
 		t.fault("local_users", "means nothing with proxy_protocol, where it is always the load balancer that connects")
-	case !at.isLocal():
-		t.fault("local_users", "means nothing at %s, which is not of this machine only; use 127.0.0.1, [::1], localhost or unix:PATH", at.address)
 	}
 }
 

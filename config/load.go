@@ -57,7 +57,7 @@ type file struct {
 	faults   Faults
 	warnings []Fault
 	withheld Faults
-	listens  []endpoint
+	listens  []binding
 	accounts []*table // with their patterns, sorted by line
 	exposed  []string // paths that others can change, and that have a fault
 

@@ -39,31 +39,14 @@ func stateDirectory() string {
 func (t *table) store() Store {
 	s, _ := t.table("store")
 	defer s.done()
-	encrypt, migrate := s.encrypt()
 	return Store{
-		Encrypt: encrypt,
-		Migrate: migrate,
+		Encrypt: s.boolean("encrypt", true),
 		Keys: s.secret("key", checkKeys,
 			source{"key_file", s.fileSecret},
 			source{"key_env", envSecret},
 			source{"key_credential", credentialSecret},
 		),
 	}
-}
-
-// encrypt reads true, false, or "migrate", which is for one start.
-func (t *table) encrypt() (encrypt, migrate bool) {
-	const key = "encrypt"
-	switch s, isText := t.values[key].(string); {
-	case !isText:
-		return t.boolean(key, true), false
-	case s != "migrate":
-		t.fault(key, `must be true, false or "migrate"`)
-	default:
-		t.file.warn(t.line(key), `encrypt: "migrate" takes over grants that anybody could have put into the state directory: write encrypt = true once xoauthd has started`)
-	}
-	t.asked = append(t.asked, key)
-	return true, true
 }
 
 func (t *table) log() Log {
@@ -112,18 +95,27 @@ func (t *table) web() *Web {
 		return nil
 	}
 	defer w.done()
-	w.require("address", `write for example address = "127.0.0.1:1180"`)
-	at := w.hostPort("address", w.text("address", "")).orLocalhost()
-	w.keepLocal(at, "anyone who reaches its pages can authorize accounts")
+	e, at := w.endpoint("1180")
+	at = at.orLocalhost()
+	e.Address = at.address
 	w.listens(at)
-	web := &Web{Address: at.address, PublicURL: strings.TrimRight(w.pageURL("public_url", ""), "/")}
-	if web.PublicURL == "" && at.address != "" {
-		if at.port == 0 {
-			w.fault("address", "with port 0, browsers cannot be told where it is; give a port")
-		}
-		web.PublicURL = "http://" + at.address
+	w.keepLocal(&e, at, "address", "anyone who reaches its pages can authorize accounts", "use 127.0.0.1, [::1], localhost or unix:PATH")
+	return &Web{Endpoint: e, PublicURL: w.publicURL(at)}
+}
+
+// publicURL reads where browsers find the pages. Without it, that is the address.
+func (w *table) publicURL(at binding) string {
+	s := strings.TrimRight(w.pageURL("public_url", ""), "/")
+	switch {
+	case s != "" || at == (binding{}):
+	case at.systemd != "" || at.socket != "":
+		w.require("public_url", `the URL that browsers use cannot be told from this kind of socket; write for example public_url = "https://mail.example.com"`)
+	case at.port == 0:
+		w.fault("address", "with port 0, browsers cannot be told where it is; give a port")
+	default:
+		return "http://" + at.address
 	}
-	return web
+	return s
 }
 
 func (t *table) metrics() *Metrics {
@@ -132,8 +124,25 @@ func (t *table) metrics() *Metrics {
 		return nil
 	}
 	defer m.done()
-	m.require("address", `write for example address = "127.0.0.1:9180"`)
-	at := m.hostPort("address", m.text("address", ""))
+	e, at := m.endpoint("9180")
 	m.listens(at)
-	return &Metrics{Address: at.address}
+	if !m.boolean("public", false) {
+		m.keepLocal(&e, at, "address", "/metrics has the names of the accounts", "use 127.0.0.1, [::1], localhost or unix:PATH, or write public = true if they may be known there")
+	}
+	return &Metrics{Endpoint: e, Hosts: m.hostNames("hosts")}
+}
+
+// hostNames reads names of hosts, which have no port.
+func (t *table) hostNames(key string) []string {
+	var names []string
+	for i, s := range t.texts(key, nil) {
+		if oneLine(s) != nil {
+			continue // told already
+		}
+		if strings.ContainsAny(s, ":/@[] ") {
+			t.file.fault(t.place.key(key).item(i).at(), "%s: %q is not a host name; write it without scheme and port", key, s)
+		}
+		names = append(names, strings.ToLower(s))
+	}
+	return names
 }

@@ -14,7 +14,7 @@ type Socket struct {
 }
 
 // socket reads how the socket of a listener is to be, if it is one.
-func (t *table) socket(at endpoint) Socket {
+func (t *table) socket(at binding) Socket {
 	s := Socket{UID: -1, GID: -1, Mode: t.socketMode()}
 	if name := t.text("socket_user", ""); name != "" {
 		id, err := userID(name)
@@ -29,6 +29,9 @@ func (t *table) socket(at endpoint) Socket {
 			t.fault("socket_group", "%v", err)
 		}
 		s.GID = int(id)
+	}
+	if at.systemd != "" {
+		return Socket{} // told already
 	}
 	if at.socket != "" || at.address == "" {
 		return s

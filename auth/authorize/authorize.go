@@ -101,14 +101,14 @@ type Trial struct {
 	Hint     string        // what a person can do about Err, or empty
 }
 
-// Config is what an endpoint needs. Only Accounts and ListenAddress must be
-// there.
+// Config is what an endpoint needs. Accounts must be there, and
+// ListenAddresses or PublicURL.
 type Config struct {
-	Accounts      []Account    // in the order shown
-	ListenAddress string       // host:port that the endpoint is served on
-	PublicURL     string       // where browsers find it, if that differs; its path is put before every page's
-	Version       string       // of the program, as shown
-	Log           *slog.Logger // told how each authorization ended
+	Accounts        []Account    // in the order shown
+	ListenAddresses []string     // each host:port that the endpoint is served on
+	PublicURL       string       // where browsers find it, if that differs; its path is put before every page's
+	Version         string       // of the program, as shown
+	Log             *slog.Logger // told how each authorization ended
 
 	// Source tells apart who sends requests, so that none can use up what is for
 	// all: by user of the machine, say. If it is nil, that is the client's address.
@@ -159,8 +159,10 @@ func New(c Config) (http.Handler, error) {
 			return nil, fmt.Errorf("public URL: %w", err)
 		}
 	}
-	if err := e.allowListener(c.ListenAddress); err != nil {
-		faults = append(faults, err)
+	for _, address := range c.ListenAddresses {
+		if err := e.allowListener(address); err != nil {
+			faults = append(faults, err)
+		}
 	}
 	for _, a := range c.Accounts {
 		if err := e.add(a); err != nil {

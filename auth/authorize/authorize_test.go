@@ -20,7 +20,7 @@ func TestNewTellsEveryFault(t *testing.T) {
 		}
 		return a
 	}
-	_, err := New(Config{ListenAddress: "1180", Accounts: []Account{
+	_, err := New(Config{ListenAddresses: []string{"1180"}, Accounts: []Account{
 		faulty("", nil),
 		faulty("..", nil),
 		faulty("twice", nil),
@@ -47,7 +47,7 @@ func TestNewTellsEveryFault(t *testing.T) {
 		"account unclean: redirect URL: the path /a/../callback is not plain",
 		`account nowhere: authorization URL: "javascript:alert(1)" must`,
 	)
-	if _, err := New(Config{ListenAddress: "127.0.0.1:1180", PublicURL: "mail.example.com"}); err == nil {
+	if _, err := New(Config{ListenAddresses: []string{"127.0.0.1:1180"}, PublicURL: "mail.example.com"}); err == nil {
 		t.Error("a public URL without a scheme is taken")
 	}
 }

@@ -66,7 +66,7 @@ func (p *provider) serve(t *testing.T, accounts ...Account) string {
 		a.authURL = strings.Replace(p.front.URL, "127.0.0.1", "localhost", 1) + "/authorize"
 	}
 	var err error
-	s.Config.Handler, err = New(Config{Accounts: accounts, ListenAddress: address, Version: "v1.2.3", Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	s.Config.Handler, err = New(Config{Accounts: accounts, ListenAddresses: []string{address}, Version: "v1.2.3", Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}

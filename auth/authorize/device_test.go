@@ -281,7 +281,7 @@ func TestBackground(t *testing.T) {
 	s := newSite(t, "", a)
 	var left sync.WaitGroup
 	var err error
-	s.handler, err = New(Config{Accounts: []Account{a}, ListenAddress: "127.0.0.1:1180", Go: left.Go})
+	s.handler, err = New(Config{Accounts: []Account{a}, ListenAddresses: []string{"127.0.0.1:1180"}, Go: left.Go})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -170,7 +170,7 @@ func newSite(t *testing.T, public string, accounts ...Account) *site {
 	s := &site{t: t, log: new(bytes.Buffer)}
 	var err error
 	s.handler, err = New(Config{
-		Accounts: accounts, ListenAddress: "127.0.0.1:1180", PublicURL: public, Version: "v1.2.3",
+		Accounts: accounts, ListenAddresses: []string{"127.0.0.1:1180"}, PublicURL: public, Version: "v1.2.3",
 		Log: slog.New(slog.NewTextHandler(s.log, nil)),
 	})
 	if err != nil {

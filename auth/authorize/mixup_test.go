@@ -45,7 +45,7 @@ func newMixUp(t *testing.T, c mixUpConfig) *mixUp {
 	m.serveHonest(t, c.noIss)
 	m.serveHostile(t, c)
 	var err error
-	pages.Config.Handler, err = New(Config{Accounts: []Account{m.honest, m.hostile}, ListenAddress: pages.Listener.Addr().String()})
+	pages.Config.Handler, err = New(Config{Accounts: []Account{m.honest, m.hostile}, ListenAddresses: []string{pages.Listener.Addr().String()}})
 	if err != nil {
 		t.Fatal(err)
 	}

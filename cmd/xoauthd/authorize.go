@@ -3,10 +3,10 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -47,7 +47,7 @@ anywhere, and need not reach this machine.`,
 			if inTerminal || c.Web == nil || c.Providers[account.Provider].Flow != "authorization_code" {
 				return authorizeHere(cmd, c, account)
 			}
-			if err := answers(cmd.Context(), c.Web, account.Name); err != nil {
+			if err := knows(cmd, c, account.Name); err != nil {
 				return err
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), daemon.Link(c.Web, account.Name))
@@ -127,32 +127,18 @@ which is valid until %s (%s). This command waits for it; Ctrl-C ends it.
 	return err
 }
 
-// answers asks the daemon for the page, which a link to nowhere would not be.
-func answers(ctx context.Context, web *config.Web, account string) error {
-	link, err := url.Parse(daemon.Link(web, account))
+// knows returns an error unless a daemon runs that knows the account: a link would
+// lead nowhere.
+func knows(cmd *cobra.Command, c *config.Config, account string) error {
+	conn, err := connect(cmd, c)
+	if errors.Is(err, control.ErrNoDaemon) {
+		return errors.New("no daemon runs: start the daemon first, or say --terminal to authorize without its pages")
+	}
 	if err != nil {
 		return err
 	}
-	// Directly, whatever stands between the public URL and the daemon.
-	request, err := http.NewRequestWithContext(ctx, http.MethodHead, "http://"+web.Address+link.EscapedPath(), nil)
-	if err != nil {
-		return err
-	}
-	request.Host = link.Host
-	client := &http.Client{
-		Timeout:       10 * time.Second,
-		Transport:     &http.Transport{}, // without a proxy: it is this machine
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-	answer, err := client.Do(request)
-	if err != nil {
-		return fmt.Errorf("nobody answers at %s: start the daemon first, or say --terminal to authorize without (%w)", web.Address, err)
-	}
-	answer.Body.Close()
-	if answer.StatusCode == http.StatusNotFound {
-		return fmt.Errorf("the daemon at %s does not know %s: restart it, so that it reads the configuration anew", web.Address, account)
-	}
-	return nil
+	r := control.Request{Command: daemon.CommandStatus, Account: account}
+	return control.Do(cmd.Context(), conn, r, func(context.Context, control.Event) (string, error) { return "", nil })
 }
 
 // tunnel is the command that brings the pages to another machine, or empty if
@@ -162,9 +148,13 @@ func tunnel(web *config.Web) string {
 	if err != nil || u.Scheme != "http" {
 		return ""
 	}
-	_, port, err := net.SplitHostPort(web.Address)
+	to := web.Address
+	if to == "" || strings.HasPrefix(to, "unix:") { // a reverse proxy of this machine has the URL
+		to = net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), "80"))
+	}
+	_, port, err := net.SplitHostPort(to)
 	if err != nil {
 		return ""
 	}
-	return fmt.Sprintf("ssh -L %s:%s THIS-MACHINE", cmp.Or(u.Port(), port), web.Address)
+	return fmt.Sprintf("ssh -L %s:%s THIS-MACHINE", cmp.Or(u.Port(), port), to)
 }

@@ -31,20 +31,27 @@ var errInterrupted = errors.New(`interrupted; "xoauthd status" tells how the acc
 // daemon for as long as that takes, and alone is true.
 func perform(cmd *cobra.Command, c *config.Config, r control.Request, hear control.Hear) (alone bool, err error) {
 	ctx := cmd.Context()
-	conn, err := control.Dial(ctx, c.StateDirectory)
+	conn, err := connect(cmd, c)
 	switch {
 	case err == nil:
 		err = control.Do(ctx, conn, r, hear)
 	case errors.Is(err, control.ErrNoDaemon):
 		alone = true
 		err = standIn(cmd, c, r, hear)
-	case errors.Is(err, fs.ErrPermission):
-		err = fmt.Errorf("the daemon is another user's: run this as root, or as that user: %s", asOwner(cmd, c.StateDirectory))
 	}
 	if err != nil && ctx.Err() != nil {
 		err = errInterrupted
 	}
 	return alone, err
+}
+
+// connect connects to the daemon. The error is control.ErrNoDaemon if none runs.
+func connect(cmd *cobra.Command, c *config.Config) (net.Conn, error) {
+	conn, err := control.Dial(cmd.Context(), c.StateDirectory)
+	if errors.Is(err, fs.ErrPermission) {
+		err = fmt.Errorf("the daemon is another user's: run this as root, or as that user: %s", asOwner(cmd, c.StateDirectory))
+	}
+	return conn, err
 }
 
 // standIn carries out r with a daemon that has no listener.

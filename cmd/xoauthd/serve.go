@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -8,11 +9,13 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/xoauthd/xoauthd/cmd/internal/daemon"
 	"github.com/xoauthd/xoauthd/config"
+	"github.com/xoauthd/xoauthd/systemd"
 )
 
 func serveCommand(file *string) *cobra.Command {
@@ -23,31 +26,58 @@ func serveCommand(file *string) *cobra.Command {
 error. SIGTERM and SIGINT let sessions finish; a second one ends it at once.`,
 		Args: noArguments,
 		RunE: action(func(cmd *cobra.Command, _ []string) error {
-			dumpable := forbidDumps() // before there is a secret to dump
-			catchBrokenPipe()
-			c, err := load(*file)
+			sockets, err := systemd.Sockets() // before a file is opened, or a child begins
 			if err != nil {
 				return err
 			}
-			log := daemon.OpenLog(c.Log, cmd.ErrOrStderr())
-			defer log.Close()
-			warn(log, c.Warnings)
-			d, err := daemon.New(c, log.Logger)
-			if err != nil {
-				return err
+			err = serve(cmd, *file, sockets)
+			if len(sockets) > 0 {
+				pauseForFaults(cmd.Context(), err)
 			}
-			d.Register(log.Collector())
-			defer ignoreHangUp(log.Logger)()
-			if dumpable != nil {
-				log.Warn("a core dump may hold secrets: set LimitCORE=0, or ulimit -c 0", "why", dumpable.Error())
-			}
-			log.Info("starting", "version", daemon.Version(), "config", c.File, "state", c.StateDirectory)
-			if err := d.Run(cmd.Context()); err != nil {
-				return err
-			}
-			log.Info("stopped")
-			return nil
+			return err
 		}),
+	}
+}
+
+// serve runs the daemon until the context of cmd is done.
+func serve(cmd *cobra.Command, file string, sockets []systemd.Socket) error {
+	dumpable := forbidDumps() // before there is a secret to dump
+	catchBrokenPipe()
+	c, err := load(file)
+	if err != nil {
+		return err
+	}
+	log := daemon.OpenLog(c.Log, cmd.ErrOrStderr())
+	defer log.Close()
+	warn(log, c.Warnings)
+	d, err := daemon.New(c, log.Logger, sockets...)
+	if err != nil {
+		return err
+	}
+	d.Register(log.Collector())
+	defer ignoreHangUp(log.Logger)()
+	if dumpable != nil {
+		log.Warn("a core dump may hold secrets: set LimitCORE=0, or ulimit -c 0", "why", dumpable.Error())
+	}
+	log.Info("starting", "version", daemon.Version(), "config", c.File, "state", c.StateDirectory)
+	if err := d.Run(cmd.Context()); err != nil {
+		return err
+	}
+	log.Info("stopped")
+	return nil
+}
+
+// pauseForFaults waits where the configuration is faulty, as RestartSec= of the unit
+// does after other errors. Without it, systemd would start the daemon again at once
+// for a connection that waits at one of its sockets, as often as the machine can.
+func pauseForFaults(ctx context.Context, err error) {
+	var faults config.Faults
+	if !errors.As(err, &faults) {
+		return
+	}
+	select {
+	case <-time.After(2 * time.Second):
+	case <-ctx.Done():
 	}
 }
 

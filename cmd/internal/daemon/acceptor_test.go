@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/xoauthd/xoauthd/config"
 )
 
 // A scriptedListener returns what is sent to it: a net.Conn or an error.
@@ -115,7 +117,7 @@ func TestAcceptErrors(t *testing.T) {
 // accepts from it, and only then, and that connections are accepted all the same.
 func TestAcceptProbe(t *testing.T) {
 	for _, address := range []string{"127.0.0.1:0", "unix:" + filepath.Join(t.TempDir(), "s")} {
-		all, err := openAll(address, asMade(0o600))
+		all, err := newOpener().open(config.Endpoint{Address: address, Socket: asMade(0o600)})
 		if err != nil {
 			t.Fatal(err)
 		}

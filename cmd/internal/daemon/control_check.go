@@ -68,7 +68,8 @@ func (p *page) subject() doctor.Subject {
 		if l.Provider == "" || l.Provider == p.provider.Name {
 			s.Listeners = append(s.Listeners, doctor.Listener{
 				Protocol:  l.Protocol,
-				Address:   l.Address,
+				Address:   p.daemon.addressOf(l),
+				Systemd:   l.Systemd,
 				TLS:       l.TLS == "implicit",
 				Selective: l.ClientCAs != nil && l.TLS == "implicit" || len(l.Proxies) > 0 || len(l.LocalUsers) > 0,
 			})
@@ -78,6 +79,20 @@ func (p *page) subject() doctor.Subject {
 		s.Upstreams = append(s.Upstreams, doctor.Upstream{Upstream: p.Upstream(protocol), Protocol: protocol, User: p.config.User(protocol)})
 	}
 	return s
+}
+
+// addressOf is where programs connect to a listener. It is empty for a socket that
+// systemd has not handed over to this process.
+func (d *Daemon) addressOf(l config.Listener) string {
+	for _, open := range d.listeners {
+		if l.Systemd != "" && open.systemd == l.Systemd {
+			if open.Addr().Network() == "unix" {
+				return "unix:" + open.Addr().String()
+			}
+			return open.Addr().String()
+		}
+	}
+	return l.Address
 }
 
 // proof is the key that has how the client shows who it is, if it does.

@@ -45,13 +45,15 @@ type Daemon struct {
 }
 
 // New opens the store and everything that others connect to, so that a fault is
-// told before anything is served. The caller must Run the daemon, or Close it.
-func New(c *config.Config, log *slog.Logger) (*Daemon, error) {
+// told before anything is served. It serves the sockets that systemd has handed
+// over, and each must belong to something of the configuration. The caller must Run
+// the daemon, or Close it.
+func New(c *config.Config, log *slog.Logger, handed ...systemd.Socket) (*Daemon, error) {
 	d, err := Assemble(c, log)
 	if err != nil {
 		return nil, err
 	}
-	if err := d.listen(); err != nil {
+	if err := d.listen(handed); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
 	return d, nil

@@ -13,12 +13,15 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"github.com/xoauthd/xoauthd/config"
+	"github.com/xoauthd/xoauthd/proxy/peercred"
 )
 
 // An endpoint is an HTTP server with its listeners.
 type endpoint struct {
 	listeners []net.Listener
+	users     []uint32 // whose programs alone may connect; empty: all
+	finder    *peercred.Finder
+	log       *slog.Logger
 	server    *http.Server
 	handlers  sync.WaitGroup // those that run, and what they leave running
 
@@ -33,7 +36,7 @@ type endpoint struct {
 // remember much. A callback, which waits for the provider and for mail servers,
 // takes more time for itself, until late is done.
 func newEndpoint(listeners []net.Listener, log *slog.Logger) *endpoint {
-	e := &endpoint{listeners: listeners}
+	e := &endpoint{listeners: listeners, log: log}
 	e.stopping, e.stop = context.WithCancel(context.Background())
 	e.late, e.hurry = context.WithCancel(context.Background())
 	e.server = &http.Server{
@@ -100,6 +103,9 @@ func (e *endpoint) serve(ctx context.Context) error {
 
 // serveAt serves one listener until the server is shut down.
 func (e *endpoint) serveAt(ln net.Listener) error {
+	if len(e.users) > 0 {
+		ln = &userListener{Listener: ln, users: e.users, finder: e.finder, log: e.log}
+	}
 	if err := e.server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serving %s: %w", ln.Addr(), err)
 	}
@@ -114,8 +120,8 @@ func (e *endpoint) close() {
 }
 
 // openMetrics opens the endpoint that machines watch.
-func (d *Daemon) openMetrics() (*endpoint, error) {
-	all, err := openAll(d.config.Metrics.Address, config.Socket{})
+func (d *Daemon) openMetrics(o *opener) (*endpoint, error) {
+	all, err := o.open(d.config.Metrics.Endpoint)
 	if err != nil {
 		return nil, err
 	}
@@ -138,6 +144,7 @@ func (d *Daemon) openMetrics() (*endpoint, error) {
 		io.WriteString(w, "ready\n")
 	})
 	e := newEndpoint(all, d.log)
-	e.handle(mux)
+	e.users, e.finder = d.config.Metrics.LocalUsers, &d.proxy.Peers
+	e.handle(guardHosts(d.config.Metrics.Hosts, mux))
 	return e, nil
 }

@@ -2,100 +2,17 @@ package daemon
 
 import (
 	"crypto/tls"
-	"errors"
 	"log/slog"
-	"net"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/xoauthd/xoauthd/config"
 	"github.com/xoauthd/xoauthd/proxy"
 )
-
-// TestLocalhost is both of its addresses, at one port.
-func TestLocalhost(t *testing.T) {
-	all, err := openAll("localhost:0", config.Socket{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ports := map[string]bool{}
-	for _, ln := range all {
-		defer ln.Close()
-		host, port, _ := net.SplitHostPort(ln.Addr().String())
-		if ports[port] = true; !slices.Contains([]string{"127.0.0.1", "::1"}, host) {
-			t.Errorf("listens at %s", ln.Addr())
-		}
-	}
-	if ln, err := net.Listen("tcp", "[::1]:0"); err != nil {
-		t.Logf("this machine has no IPv6: %v", err)
-	} else if ln.Close(); len(all) != 2 {
-		t.Errorf("%d listeners", len(all))
-	}
-	if len(ports) != 1 {
-		t.Errorf("listens at ports %v", ports)
-	}
-	_, port, _ := net.SplitHostPort(all[0].Addr().String())
-	if _, err := openAll("LOCALHOST:"+port, config.Socket{}); !errors.Is(err, syscall.EADDRINUSE) {
-		t.Errorf("a port that is taken: %v", err)
-	}
-}
-
-func TestUsersAreTold(t *testing.T) {
-	const private = "         0          0          1\n       990        990          1\n"
-	const container = "0 100000 65536\n"
-	for _, test := range []struct {
-		name, uidMap string
-		users        []uint32
-		told         bool
-	}{
-		{"the machine's own", "         0          0 4294967295\n", []uint32{0, 1000, 65534}, true},
-		{"no namespaces", "", []uint32{1000}, true},
-		{"PrivateUsers=yes", private, []uint32{1000}, false},
-		{"PrivateUsers=yes, but the daemon's own", private, []uint32{0, 990}, true},
-		{"a container", container, []uint32{1000, 33}, true},
-		{"beyond a container", container, []uint32{1000, 70000}, false},
-		{"nobody of a container, as whom all beyond look", container, []uint32{65534}, false},
-		{"nonsense", "x", []uint32{0}, false},
-	} {
-		if err := usersAreTold(test.uidMap, test.users); (err == nil) != test.told {
-			t.Errorf("%s: %v", test.name, err)
-		}
-	}
-}
-
-// TestCheckUsers: a Linux without namespaces of users tells them from each other;
-// where it cannot be known, the listener must not open.
-func TestCheckUsers(t *testing.T) {
-	for _, test := range []struct {
-		name  string
-		files map[string]string
-		known bool
-	}{
-		{"the machine's own", map[string]string{"status": "", "uid_map": "0 0 4294967295\n"}, true},
-		{"PrivateUsers=yes", map[string]string{"status": "", "uid_map": "0 0 1\n"}, false},
-		{"no namespaces", map[string]string{"status": ""}, true},
-		{"no Linux", nil, false},
-	} {
-		proc := t.TempDir()
-		if err := os.Mkdir(filepath.Join(proc, "self"), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		for name, text := range test.files {
-			if err := os.WriteFile(filepath.Join(proc, "self", name), []byte(text), 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := checkUsers(proc, []uint32{1000}); (err == nil) != test.known {
-			t.Errorf("%s: %v", test.name, err)
-		}
-	}
-}
 
 // TestBehind: sessions are told all that the configuration says of their listener.
 func TestBehind(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -12,29 +13,29 @@ import (
 
 	"github.com/xoauthd/xoauthd/auth"
 	"github.com/xoauthd/xoauthd/auth/authorize"
-	"github.com/xoauthd/xoauthd/config"
 	"github.com/xoauthd/xoauthd/proxy"
 )
 
 // openWeb opens the endpoint where a person authorizes accounts.
-func (d *Daemon) openWeb() (*endpoint, error) {
-	all, err := openAll(d.config.Web.Address, config.Socket{})
+func (d *Daemon) openWeb(o *opener) (*endpoint, error) {
+	all, err := o.open(d.config.Web.Endpoint)
 	if err != nil {
 		return nil, err
 	}
 	web := newEndpoint(all, d.log)
+	web.users, web.finder = d.config.Web.LocalUsers, &d.proxy.Peers
 	var pages []authorize.Account
 	for _, a := range d.accounts.list() {
 		pages = append(pages, &page{account: d.accounts.byName[a.Name()], daemon: d, stopping: web.stopping, late: web.late})
 	}
 	handler, err := authorize.New(authorize.Config{
-		Accounts:      pages,
-		ListenAddress: all[0].Addr().String(),
-		PublicURL:     d.config.Web.PublicURL,
-		Version:       Version(),
-		Log:           d.log,
-		Source:        d.source,
-		Go:            web.handlers.Go,
+		Accounts:        pages,
+		ListenAddresses: tcpAddresses(all),
+		PublicURL:       d.config.Web.PublicURL,
+		Version:         Version(),
+		Log:             d.log,
+		Source:          d.source,
+		Go:              web.handlers.Go,
 	})
 	if err != nil {
 		web.close()
@@ -42,6 +43,17 @@ func (d *Daemon) openWeb() (*endpoint, error) {
 	}
 	web.handle(handler)
 	return web, nil
+}
+
+// tcpAddresses returns the addresses of listeners that are no unix sockets.
+func tcpAddresses(all []net.Listener) []string {
+	var addresses []string
+	for _, ln := range all {
+		if ln.Addr().Network() == "tcp" {
+			addresses = append(addresses, ln.Addr().String())
+		}
+	}
+	return addresses
 }
 
 // A page is an account that a person can authorize (authorize.Account).

@@ -190,7 +190,7 @@ func (x *examination) describe(s *Step) {
 	}
 	var listeners []string
 	for _, l := range x.Listeners {
-		listeners = append(listeners, strings.ToUpper(l.Protocol)+" at "+l.Address)
+		listeners = append(listeners, strings.ToUpper(l.Protocol)+" at "+l.place())
 	}
 	s.Detail = join(s.Detail, ", flow ", x.Flow)
 	s.Detail = join(s.Detail, "; ", strings.Join(listeners, ", "))

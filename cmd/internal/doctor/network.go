@@ -217,7 +217,11 @@ func called(name string, others []string) string {
 // listeners hears whether xoauthd itself greets mail programs.
 func (x *examination) listeners(ctx context.Context) {
 	for _, l := range x.Listeners {
-		name := strings.ToUpper(l.Protocol) + " listener at " + l.Address
+		name := strings.ToUpper(l.Protocol) + " listener at " + l.place()
+		if l.Address == "" {
+			x.skip(name, "no daemon runs that knows its address")
+			continue
+		}
 		x.step(ctx, name, listenerTime, func(ctx context.Context, s *Step) error {
 			err := x.listener(ctx, l, s)
 			if err != nil {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/x509"
+	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
@@ -71,12 +72,21 @@ type Provider struct {
 // A Listener is a place where mail programs come in.
 type Listener struct {
 	Protocol string // "imap", "smtp" or "pop3"
-	Address  string // host:port, or unix:PATH
+	Address  string // host:port, or unix:PATH; empty if only Systemd is known
+	Systemd  string // the name of its socket at systemd
 	TLS      bool   // from the first octet on
 
 	// Selective says that it greets some clients only: those with a certificate,
 	// those that a load balancer passes on, or those of some users of this machine.
 	Selective bool
+}
+
+// place is where programs connect, as a person is told.
+func (l Listener) place() string {
+	if l.Address == "" {
+		return fmt.Sprintf("the socket %q of systemd", l.Systemd)
+	}
+	return l.Address
 }
 
 // An Upstream is a mail server that the account logs in to.
