@@ -85,11 +85,11 @@ func askToken(ctx context.Context, in io.Reader, prompts io.Writer) (string, err
 		}
 		return refreshToken(text)
 	}
-	text, err := io.ReadAll(io.LimitReader(in, maxInput+1))
+	text, err := readInput(ctx, in)
 	if err != nil {
 		return "", err
 	}
-	return refreshToken(string(text))
+	return refreshToken(text)
 }
 
 // refreshToken finds a refresh token in text. What is wrong is told without

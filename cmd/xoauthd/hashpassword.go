@@ -48,7 +48,7 @@ is for the mail program and this machine alone: it is not that of the mailbox.`,
 	return c
 }
 
-// errNothing is of somebody who would rather not.
+// errNothing is the error of a person who types no password.
 var errNothing = errors.New("nothing was made")
 
 // askPassword reads a password: twice, unseen, from a terminal; once from
@@ -56,7 +56,7 @@ var errNothing = errors.New("nothing was made")
 func askPassword(ctx context.Context, in io.Reader, prompts io.Writer) (string, error) {
 	f, ok := in.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
-		line, err := bufio.NewReader(in).ReadString('\n')
+		line, err := await(ctx, func() (string, error) { return bufio.NewReader(in).ReadString('\n') })
 		if err != nil && err != io.EOF {
 			return "", err
 		}
@@ -82,22 +82,12 @@ func askUnseen(ctx context.Context, f *os.File, prompts io.Writer, prompt string
 	}
 	fmt.Fprint(prompts, prompt)
 	defer fmt.Fprintln(prompts)
-	type answer struct {
-		password []byte
-		err      error
-	}
-	answers := make(chan answer, 1)
-	go func() {
-		password, err := term.ReadPassword(int(f.Fd()))
-		answers <- answer{password, err}
-	}()
-	select {
-	case a := <-answers:
-		if a.err == io.EOF {
-			a.err = errNothing
-		}
-		return string(a.password), a.err
-	case <-ctx.Done():
+	password, err := await(ctx, func() ([]byte, error) { return term.ReadPassword(int(f.Fd())) })
+	switch {
+	case ctx.Err() != nil:
 		return "", errors.Join(errNothing, term.Restore(int(f.Fd()), before))
+	case err == io.EOF:
+		return "", errNothing
 	}
+	return string(password), err
 }

@@ -55,6 +55,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		fmt.Fprintf(stderr, "xoauthd: %v\nTry \"xoauthd --help\".\n", err)
 		return exitUsage
 	}
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = errors.New("interrupted")
+	}
 	within(time.Second, func() { daemon.Say(stderr, slog.LevelError, "xoauthd: "+err.Error()) })
 	var faults config.Faults
 	if errors.As(err, &faults) {

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/term"
 )
 
-// errGivenUp is of somebody who would rather not, by Ctrl-D.
+// errGivenUp is the error of a person who answers a question by Ctrl-D or Ctrl-C.
 var errGivenUp = errors.New("given up; nothing was changed")
 
 // maxInput is how much of standard input is taken, in bytes: tokens and the
@@ -34,33 +34,49 @@ func newPrompter(in io.Reader, prompts io.Writer) *prompter {
 	return &prompter{bufio.NewReaderSize(in, maxInput), prompts}
 }
 
-// ask returns the line that a prompt is answered with. It waits no longer than
-// ctx; what is typed then is lost.
+// ask returns the line that a prompt is answered with. When ctx ends, it returns the
+// error of ctx, and what is typed afterwards is lost.
 func (p *prompter) ask(ctx context.Context, prompt string) (string, error) {
 	fmt.Fprint(p.prompts, prompt)
-	type answer struct {
-		line []byte
-		err  error
-	}
-	answers := make(chan answer, 1)
-	go func() {
-		line, err := p.in.ReadSlice('\n')
-		answers <- answer{line, err}
-	}()
-	select {
-	case a := <-answers:
-		switch {
-		case a.err == io.EOF && len(a.line) == 0:
-			fmt.Fprintln(p.prompts)
-			return "", errGivenUp
-		case errors.Is(a.err, bufio.ErrBufferFull):
-			return "", errors.New("the line is too long")
-		case a.err != nil && a.err != io.EOF:
-			return "", a.err
-		}
-		return string(a.line), nil
-	case <-ctx.Done():
+	line, err := await(ctx, func() ([]byte, error) { return p.in.ReadSlice('\n') })
+	switch {
+	case ctx.Err() != nil:
 		fmt.Fprintln(p.prompts)
 		return "", ctx.Err()
+	case err == io.EOF && len(line) == 0:
+		fmt.Fprintln(p.prompts)
+		return "", errGivenUp
+	case errors.Is(err, bufio.ErrBufferFull):
+		return "", errors.New("the line is too long")
+	case err != nil && err != io.EOF:
+		return "", err
 	}
+	return string(line), nil
+}
+
+// await returns what read does, or an error once ctx has ended. A read from a
+// terminal or a pipe cannot be stopped; it is left behind.
+func await[T any](ctx context.Context, read func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	results := make(chan result, 1)
+	go func() {
+		value, err := read()
+		results <- result{value, err}
+	}()
+	select {
+	case r := <-results:
+		return r.value, r.err
+	case <-ctx.Done():
+		var none T
+		return none, ctx.Err()
+	}
+}
+
+// readInput reads what is no terminal, at most one octet more than maxInput.
+func readInput(ctx context.Context, in io.Reader) (string, error) {
+	b, err := await(ctx, func() ([]byte, error) { return io.ReadAll(io.LimitReader(in, maxInput+1)) })
+	return string(b), err
 }

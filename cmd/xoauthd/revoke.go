@@ -68,7 +68,10 @@ func confirm(cmd *cobra.Command, question string) error {
 		return errors.New("nobody is there to be asked: say --yes")
 	}
 	answer, err := newPrompter(cmd.InOrStdin(), cmd.ErrOrStderr()).ask(cmd.Context(), question)
-	if err != nil {
+	switch {
+	case cmd.Context().Err() != nil:
+		return errGivenUp
+	case err != nil:
 		return err
 	}
 	switch strings.ToLower(strings.TrimSpace(answer)) {
