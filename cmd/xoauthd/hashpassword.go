@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -16,20 +17,28 @@ import (
 	"github.com/xoauthd/xoauthd/auth"
 )
 
+// minPassword is the shortest password, in characters, that needs no --allow-short.
+const minPassword = 8
+
 func hashPasswordCommand() *cobra.Command {
-	var generate bool
+	var generate, allowShort bool
 	c := &cobra.Command{
 		Use:   "hash-password",
 		Short: "Make the password_hash of an account or a login",
 		Long: `Make the password_hash of an account or a login, from a password that it asks for
 or, if standard input is not a terminal, from the first line of that. The password
-is for the mail program and this machine alone: it is not that of the mailbox.`,
+is for the mail program and this machine alone: it is not that of the mailbox. It
+has at least 8 characters. With --generate, no person has to think of one.`,
 		Args: noArguments,
 		RunE: action(func(cmd *cobra.Command, _ []string) error {
 			password := rand.Text()
 			if !generate {
+				shortest := minPassword
+				if allowShort {
+					shortest = 1
+				}
 				var err error
-				if password, err = askPassword(cmd.Context(), cmd.InOrStdin(), cmd.ErrOrStderr()); err != nil {
+				if password, err = askPassword(cmd.Context(), cmd.InOrStdin(), cmd.ErrOrStderr(), shortest); err != nil {
 					return err
 				}
 			}
@@ -45,6 +54,8 @@ is for the mail program and this machine alone: it is not that of the mailbox.`,
 		}),
 	}
 	c.Flags().BoolVar(&generate, "generate", false, "make a random password too, and print it to standard error")
+	c.Flags().BoolVar(&allowShort, "allow-short", false, "take a password of fewer than 8 characters")
+	c.MarkFlagsMutuallyExclusive("generate", "allow-short")
 	return c
 }
 
@@ -52,17 +63,21 @@ is for the mail program and this machine alone: it is not that of the mailbox.`,
 var errNothing = errors.New("nothing was made")
 
 // askPassword reads a password: twice, unseen, from a terminal; once from
-// anything else.
-func askPassword(ctx context.Context, in io.Reader, prompts io.Writer) (string, error) {
+// anything else. It has at least so many characters.
+func askPassword(ctx context.Context, in io.Reader, prompts io.Writer, shortest int) (string, error) {
 	f, ok := in.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
 		line, err := await(ctx, func() (string, error) { return bufio.NewReader(in).ReadString('\n') })
 		if err != nil && err != io.EOF {
 			return "", err
 		}
-		return strings.TrimRight(line, "\r\n"), nil
+		password := strings.TrimRight(line, "\r\n")
+		return password, checkLength(password, shortest)
 	}
 	first, err := askUnseen(ctx, f, prompts, "Password: ")
+	if err == nil {
+		err = checkLength(first, shortest)
+	}
 	if err != nil {
 		return "", err
 	}
@@ -71,6 +86,17 @@ func askPassword(ctx context.Context, in io.Reader, prompts io.Writer) (string, 
 		err = errors.New("the two are not the same; nothing was made")
 	}
 	return first, err
+}
+
+// checkLength refuses a password that is soon guessed.
+func checkLength(password string, shortest int) error {
+	switch n := utf8.RuneCountInString(password); {
+	case n == 0:
+		return errors.New("the password is empty; nothing was made")
+	case n < shortest:
+		return fmt.Errorf("the password has %s, and %d are the fewest: use a longer one, or have one made by \"xoauthd hash-password --generate\"; for a device that takes no longer one there is --allow-short", count(n, "character"), shortest)
+	}
+	return nil
 }
 
 // askUnseen reads a line that the terminal does not show. When ctx is done, by

@@ -94,27 +94,33 @@ refreshes itself.`,
 		SilenceUsage:  true,
 	}
 	root.SetVersionTemplate("xoauthd {{.Version}}\n")
-	file := root.PersistentFlags().StringP("config", "c", defaultConfig, "configuration `file`")
-	root.AddCommand(
-		serveCommand(file),
-		checkCommand(file),
-		statusCommand(file),
-		authorizeCommand(file),
-		grantCommand(file),
-		revokeCommand(file),
-		hashPasswordCommand(),
-		makeKeyCommand(),
-		makeCertCommand(),
-	)
+	for _, of := range []func(file *string) *cobra.Command{
+		serveCommand, checkCommand, statusCommand, authorizeCommand, grantCommand, revokeCommand,
+	} {
+		root.AddCommand(configured(of))
+	}
+	root.AddCommand(hashPasswordCommand(), makeKeyCommand(), makeCertCommand())
 	return root
+}
+
+// configured returns a command that reads the configuration file. It and the commands
+// below it take --config.
+func configured(of func(file *string) *cobra.Command) *cobra.Command {
+	file := new(string)
+	c := of(file)
+	c.PersistentFlags().StringVarP(file, "config", "c", defaultConfig, "configuration `file`")
+	return c
 }
 
 // noArguments refuses arguments, such as a file without --config.
 func noArguments(cmd *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return fmt.Errorf("%s takes no arguments; a configuration file is named by --config", cmd.Name())
+	if len(args) == 0 {
+		return nil
 	}
-	return nil
+	if cmd.Flag("config") == nil {
+		return fmt.Errorf("%s takes no arguments", cmd.Name())
+	}
+	return fmt.Errorf("%s takes no arguments; a configuration file is named by --config", cmd.Name())
 }
 
 // action makes a command's function one whose errors are of the command, not of
