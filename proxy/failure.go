@@ -11,6 +11,7 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 
+	"github.com/xoauthd/xoauthd/internal/text"
 	"github.com/xoauthd/xoauthd/proxy/wire"
 )
 
@@ -95,7 +96,7 @@ func Fail(r Result, err error) error { return &Error{Result: r, Err: err} }
 // for a person.
 func Words(err error) string {
 	if e := failure(err); e.Detail != "" && e.upstream != nil {
-		return truncate(oneLine(e.Detail), 1000)
+		return text.Line(e.Detail, maxReason)
 	}
 	return reason(err)
 }
@@ -115,7 +116,7 @@ func (p *panicked) where() string {
 		_, stack, _ = strings.Cut(below, "\n")
 		_, stack, _ = strings.Cut(stack, "\n")
 	}
-	return truncate(stack, 4000)
+	return text.Cut(stack, 4000)
 }
 
 // failure returns err as an Error: as the one that it is or wraps, or of the
@@ -143,6 +144,9 @@ func failure(err error) *Error {
 	return &Error{Result: Internal, Err: err}
 }
 
+// maxReason bounds what the log says of a failure, in octets.
+const maxReason = 1000
+
 // maxDetail bounds what a client is told in an upstream's words: with the rest
 // it must fit a reply line of SMTP and of POP3, both 512 octets (RFC 5321 section
 // 4.5.3.1.5, RFC 2449 section 4).
@@ -151,35 +155,16 @@ const maxDetail = 300
 // text is what the client is told, in ASCII: neither a reply of SMTP nor a
 // response text of IMAP may be anything else.
 func (e *Error) text() string {
-	text := answers[e.Result].text
+	reply := answers[e.Result].text
 	if e.Detail != "" {
-		text += ": " + strings.ReplaceAll(truncate(oneLine(e.Detail), maxDetail), "…", "...")
+		reply += ": " + strings.ReplaceAll(text.Line(e.Detail, maxDetail), "…", "...")
 	}
 	return strings.Map(func(r rune) rune {
 		if r > '~' {
 			return '?'
 		}
 		return r
-	}, text)
-}
-
-// truncate cuts s to n octets, and never within a character.
-func truncate(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	return strings.ToValidUTF8(s[:n], "") + "…"
-}
-
-// oneLine replaces control characters: text that came from one peer must not
-// become a line of its own at another, or in a log.
-func oneLine(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, s)
+	}, reply)
 }
 
 // level is the level at which a session that ended in r is logged.
@@ -196,5 +181,5 @@ func results() []Result {
 
 // reason is err for the log: its kind is said beside it.
 func reason(err error) string {
-	return truncate(oneLine(fmt.Sprint(err)), 1000)
+	return text.Line(fmt.Sprint(err), maxReason)
 }

@@ -112,7 +112,7 @@ func TestErrorWords(t *testing.T) {
 	if text := long.text(); len(text) > 400 || strings.ContainsFunc(text, func(r rune) bool { return r > unicode.MaxASCII }) || !strings.HasSuffix(text, "?...") {
 		t.Errorf("%q", text)
 	}
-	if text := (&Error{Result: UpstreamDown, Detail: "a\r\nb\x00c"}).text(); !strings.HasSuffix(text, "try again later: a  b c") {
+	if text := (&Error{Result: UpstreamDown, Detail: "a\r\nb\x00c"}).text(); !strings.HasSuffix(text, "try again later: a b c") {
 		t.Errorf("%q", text)
 	}
 	if e := (&Error{Result: UpstreamDown, Detail: "busy"}); e.Error() != "busy" {

@@ -123,7 +123,12 @@ func (s *session) tryToken(ctx context.Context, upstream *Upstream, c sasl.Crede
 	}()
 	ctx, cancel := s.within(ctx, answerTime)
 	defer cancel()
-	return s.connect(ctx, upstream, c.User, c.Token)
+	k, welcome, err = s.connect(ctx, upstream, c.User, c.Token)
+	if err == nil {
+		// Only now: anybody can send a token made of words that the log needs.
+		upstream.secrets().Add(c.Token)
+	}
+	return k, welcome, err
 }
 
 func (s *session) upstreamBound(who string, u *Upstream) bound {
@@ -248,6 +253,7 @@ func (s *session) logInUpstream(ctx context.Context, login Login, upstream *Upst
 // before the client sees anything.
 func (s *session) logInWith(ctx context.Context, login Login, upstream *Upstream, token string) (*link, []string, error) {
 	account := login.Account
+	upstream.secrets().Add(token)
 	k, welcome, refused := s.connect(ctx, upstream, login.User, token)
 	if upstream.takesPassword() {
 		s.refusals.note(account.Name(), s.l.Protocol, refused)
@@ -258,6 +264,7 @@ func (s *session) logInWith(ctx context.Context, login Login, upstream *Upstream
 	token, err := account.Token(ctx, token)
 	switch {
 	case err == nil:
+		upstream.secrets().Add(token)
 		return s.connect(ctx, upstream, login.User, token)
 	case failure(err).Result == UpstreamRefused: // which tells less of it than refused does
 		return nil, nil, refused

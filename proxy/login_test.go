@@ -18,21 +18,23 @@ import (
 )
 
 // A client's own token is passed on as it is, once, whatever the accounts are,
-// and the client is no stranger any more when the upstream has taken it.
+// and the client is no stranger any more when the upstream has taken it. The token
+// is hidden in what the upstream says of it, and on later connections if it was one:
+// anybody can send words of the log as a token.
 func TestOwnTokens(t *testing.T) {
 	const hello = "U> * OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2] hello"
-	const auth = "U< A1 AUTHENTICATE XOAUTH2 b64(user=ann@example.com^Aauth=Bearer 0wn^A^A)"
+	const auth = "U< A1 AUTHENTICATE XOAUTH2 b64(user=ann@example.com^Aauth=Bearer 0wn-t0ken^A^A)"
 	for _, test := range []struct {
 		name, user, token string
 		displaced         bool // before the upstream has answered
 		script            []string
 		want              Result
 	}{
-		{"taken", "ann@example.com", "0wn", false, []string{"U+", hello, auth, "U> A1 OK [CAPABILITY IMAP4rev1] in"}, OK},
-		{"refused", "ann@example.com", "0wn", false, []string{"U+", hello, auth, "U> A1 NO no", "U$"}, UpstreamRefused},
-		{"taken too late", "ann@example.com", "0wn", true, []string{"U+", hello, auth, "U> A1 OK [CAPABILITY IMAP4rev1] in", "U$"}, TooManySessions},
-		{"not a token", "ann@example.com", "0wn\x01", false, nil, BadCredentials},
-		{"not a name", "ann@example.com\x01auth=Bearer x", "0wn", false, nil, BadCredentials},
+		{"taken", "ann@example.com", "0wn-t0ken", false, []string{"U+", hello, auth, "U> A1 OK [CAPABILITY IMAP4rev1] in"}, OK},
+		{"refused", "ann@example.com", "0wn-t0ken", false, []string{"U+", hello, auth, "U> A1 NO no 0wn-t0ken", "U$"}, UpstreamRefused},
+		{"taken too late", "ann@example.com", "0wn-t0ken", true, []string{"U+", hello, auth, "U> A1 OK [CAPABILITY IMAP4rev1] in", "U$"}, TooManySessions},
+		{"not a token", "ann@example.com", "0wn-t0ken\x01", false, nil, BadCredentials},
+		{"not a name", "ann@example.com\x01auth=Bearer x", "0wn-t0ken", false, nil, BadCredentials},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -79,6 +81,12 @@ func TestOwnTokens(t *testing.T) {
 				}
 				if known := s.group == nil; known != (test.want == OK || test.displaced) {
 					t.Errorf("no stranger any more: %v", known)
+				}
+				if e.err != nil && strings.Contains(e.err.Error(), "0wn-t0ken") {
+					t.Errorf("the token is told: %v", e.err)
+				}
+				if hidden := !s.l.Upstreams[0].secrets().Clean("0wn-t0ken"); hidden != (test.want == OK || test.displaced) {
+					t.Errorf("the token is hidden from now on: %v", hidden)
 				}
 				if e.k != nil {
 					e.k.close()

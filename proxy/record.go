@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/xoauthd/xoauthd/internal/text"
 )
 
 // A record is what is told of a session when it has ended.
@@ -105,7 +107,7 @@ func (r *record) clientAttrs() []slog.Attr {
 	if r.tls != nil {
 		attrs = append(attrs, slog.String("tls", tls.VersionName(r.tls.Version))) // "TLS 1.3"
 		if certificates := r.tls.PeerCertificates; len(certificates) > 0 {
-			attrs = append(attrs, slog.String("client_certificate", truncate(oneLine(certificates[0].Subject.CommonName), 100)))
+			attrs = append(attrs, slog.String("client_certificate", text.Line(certificates[0].Subject.CommonName, 100)))
 		}
 	}
 	return attrs
@@ -136,7 +138,7 @@ func (r *record) loginAttrs() (attrs []slog.Attr) {
 }
 
 // userText is the name that the client gave, for reading.
-func (r *record) userText() string { return truncate(oneLine(r.user), 100) }
+func (r *record) userText() string { return text.Line(r.user, 100) }
 
 // addrOf is the IP address of a, or not valid if it has none.
 func addrOf(a net.Addr) netip.Addr {

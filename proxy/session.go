@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/xoauthd/xoauthd/internal/text"
 	"github.com/xoauthd/xoauthd/proxy/peercred"
 	"github.com/xoauthd/xoauthd/proxy/wire"
 )
@@ -252,6 +253,6 @@ func (s *session) tracer(peer string) func(sent bool, line string) {
 		if sent {
 			what = "sent"
 		}
-		log.Debug(what, "line", truncate(line, 1000))
+		log.Debug(what, "line", text.Cut(line, maxReason))
 	}
 }

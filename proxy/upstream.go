@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/xoauthd/xoauthd/internal/redact"
 	"github.com/xoauthd/xoauthd/proxy/sasl"
 	"github.com/xoauthd/xoauthd/proxy/wire"
 )
@@ -43,6 +44,21 @@ type Upstream struct {
 	// Unattended says that no person consents to the access tokens: none can
 	// have chosen another mailbox.
 	Unattended bool
+
+	// Secrets are hidden in what the server sends. The tokens and passwords of
+	// accounts are added before they are sent there. nil: those of this server
+	// alone.
+	Secrets *redact.Secrets
+
+	own redact.Secrets // used if Secrets is nil
+}
+
+// secrets are those hidden in what the server sends.
+func (u *Upstream) secrets() *redact.Secrets {
+	if u.Secrets != nil {
+		return u.Secrets
+	}
+	return &u.own
 }
 
 // takesPassword reports whether one logs in with a password.
@@ -79,14 +95,15 @@ func (s *Server) dial(ctx context.Context, p *protocol, u *Upstream, hello strin
 	defer cancel()
 	nc, err := s.dialer(u)(dialling, "tcp", u.Address())
 	if err != nil {
-		return nil, Fail(UpstreamDown, fmt.Errorf("connecting: %w", err))
+		return nil, Fail(UpstreamDown, fmt.Errorf("connecting: %w", u.secrets().Error(err)))
 	}
 	k := &link{conn: wire.New(nc, s.Limits.Step), protocol: p, upstream: u}
 	k.conn.Trace = trace
+	k.conn.Redacts(u.secrets())
 	defer k.within(ctx)()
 	if err := k.begin(hello); err != nil {
 		k.close()
-		return nil, k.upstream.Down(err)
+		return nil, u.Down(u.secrets().Error(err)) // a certificate may name anything
 	}
 	k.took = time.Since(start)
 	return k, nil
@@ -118,7 +135,7 @@ func (k *link) logIn(ctx context.Context, user, secret string) (welcome []string
 	if err != nil {
 		return nil, Fail(Misconfigured, fmt.Errorf("%s: %w", mechanism, err))
 	}
-	k.conn.Hide(secret)
+	k.conn.AddSecret(secret)
 	welcome, err = k.Authenticate(m)
 	switch {
 	case err == nil && stop():
@@ -128,7 +145,7 @@ func (k *link) logIn(ctx context.Context, user, secret string) (welcome []string
 	}
 	c := m.Challenge()
 	if c != "" {
-		err = fmt.Errorf("%w (%s)", err, c)
+		err = fmt.Errorf("%w (%s)", err, k.conn.Redact(c))
 	}
 	return nil, k.upstream.Refused(err, c != "")
 }
@@ -167,6 +184,7 @@ func (s *Server) Try(ctx context.Context, protocol string, u *Upstream, user, se
 		return err
 	}
 	defer k.close()
+	u.secrets().Add(secret)
 	switch _, err := k.logIn(ctx, user, secret); {
 	case err != nil && opensLater(err):
 		return nil

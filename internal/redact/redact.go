@@ -168,6 +168,7 @@ type search struct {
 	secrets *Secrets
 	text    string
 	hidden  []bool // by octets of the text; nil if nothing is to be hidden
+	digits  int    // how many encodings by digits were undone
 }
 
 // search searches a view, and what it reads when up to depth encodings are undone.
@@ -183,12 +184,14 @@ func (f *search) search(v view, depth int) {
 		f.search(u, depth-1)
 		f.searchForm(u, depth-1)
 	}
+	f.digits++
 	for skip := range 4 {
 		f.search(v.digits(&inBase64, skip), depth-1)
 	}
 	for skip := range 2 {
 		f.search(v.digits(&inHex, skip), depth-1)
 	}
+	f.digits--
 }
 
 // searchForm searches a text that may be a form, in which + stands for a space.
@@ -238,9 +241,19 @@ func (f *search) markWhole(v view, w whole) {
 	}
 }
 
+// hide notes a part of the text. In base64 and hexadecimal that is a part of a word,
+// of which the rest says nothing to anybody.
 func (f *search) hide(from, to int32) {
 	if f.hidden == nil {
 		f.hidden = make([]bool, len(f.text))
+	}
+	if f.digits > 0 {
+		for from > 0 && !f.hidden[from-1] && f.text[from-1] != '=' && isDigit(f.text[from-1]) {
+			from--
+		}
+		for to < int32(len(f.text)) && !f.hidden[to] && isDigit(f.text[to]) {
+			to++
+		}
 	}
 	for i := from; i < to; i++ {
 		f.hidden[i] = true

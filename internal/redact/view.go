@@ -267,6 +267,9 @@ func newEncoding(bits int, digits, others string) encoding {
 	return e
 }
 
+// isDigit reports whether b is a digit of base64, or stands for one that is missing.
+func isDigit(b byte) bool { return inBase64.values[b] >= 0 || b == '=' }
+
 // minRun is how many digits in a row are decoded: fewer hold no secret.
 const minRun = 6
 

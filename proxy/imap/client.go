@@ -16,7 +16,7 @@ import (
 // A Client is the client's end of a dialogue with an upstream.
 type Client struct {
 	c    *wire.Conn
-	caps string // the last list of capabilities, as the upstream wrote it
+	caps []string // the known ones of the last list that the upstream sent; nil if none came
 	tags int
 
 	untagged []string // what came before the last tagged response
@@ -36,7 +36,7 @@ func NewClient(c *wire.Conn, config *tls.Config) (*Client, error) {
 		if err := c.StartTLS(config); err != nil {
 			return nil, fmt.Errorf("STARTTLS: %w", err)
 		}
-		k.caps = "" // what was said in the clear does not count
+		k.caps = nil // what was said in the clear does not count
 	}
 	return k, k.capability()
 }
@@ -45,32 +45,29 @@ func NewClient(c *wire.Conn, config *tls.Config) (*Client, error) {
 // this connection for somebody's who has not logged in by us, and it is how an
 // attacker keeps a client from STARTTLS.
 func (k *Client) greeting() error {
-	line, err := k.read()
-	if err != nil {
-		return err
-	}
-	status, ok := parseStatus(strings.TrimPrefix(line, "* "))
+	r, err := k.read("")
 	switch {
-	case !ok || !strings.HasPrefix(line, "* "):
-		return fmt.Errorf("not IMAP: %.100q", line)
-	case status.Type == imap.StatusResponseTypeBye:
-		return k.refusal(status)
-	case status.Type != imap.StatusResponseTypeOK:
-		return fmt.Errorf("unexpected %s", status.Type)
+	case err != nil:
+		return err
+	case r.tag != "*" || r.status == nil:
+		return fmt.Errorf("not IMAP: %.100q", r.line)
+	case r.status.Type == imap.StatusResponseTypeBye:
+		return (*imap.Error)(r.status)
+	case r.status.Type != imap.StatusResponseTypeOK:
+		return fmt.Errorf("unexpected %s", r.status.Type)
 	}
-	k.learn(status)
 	return nil
 }
 
 // capability asks for the capabilities, unless they are known.
 func (k *Client) capability() error {
-	if k.caps != "" {
+	if k.caps != nil {
 		return nil
 	}
 	if _, err := k.run("CAPABILITY"); err != nil {
 		return err
 	}
-	if k.caps == "" {
+	if k.caps == nil {
 		return errors.New("CAPABILITY: no answer in it")
 	}
 	return nil
@@ -88,14 +85,14 @@ func (k *Client) Mechanisms() []string {
 	return mechanisms
 }
 
-// Extensions are the capabilities of the upstream, in its order. After
+// Extensions are the known capabilities of the upstream, in its order. After
 // Authenticate they are those of a session that is logged in.
-func (k *Client) Extensions() []string { return strings.Fields(k.caps) }
+func (k *Client) Extensions() []string { return k.caps }
 
 func (k *Client) set() imap.CapSet {
 	set := imap.CapSet{}
-	for _, c := range k.Extensions() {
-		set[imap.Cap(strings.ToUpper(c))] = struct{}{}
+	for _, c := range k.caps {
+		set[imap.Cap(c)] = struct{}{}
 	}
 	return set
 }
@@ -131,100 +128,32 @@ func (k *Client) run(command string) (*imap.StatusResponse, error) {
 func (k *Client) finish(tag string, answer func(challenge string) error) (*imap.StatusResponse, error) {
 	k.untagged = nil
 	for {
-		line, err := k.read()
+		r, err := k.read(tag)
 		if err != nil {
 			return nil, err
 		}
-		first, rest, _ := strings.Cut(line, " ")
-		switch first {
-		case "*":
-			if status, ok := parseStatus(rest); ok {
-				if status.Type == imap.StatusResponseTypeBye {
-					return nil, k.refusal(status)
-				}
-				k.learn(status)
-			}
-			if !k.learnUntagged(rest) {
-				line = k.c.Redact(line)
-			}
-			k.untagged = append(k.untagged, line)
-		case "+":
-			if err := answer(rest); err != nil {
+		switch {
+		case r.tag == "+":
+			if err := answer(r.challenge); err != nil {
 				return nil, err
 			}
-		case tag:
-			status, ok := parseStatus(rest)
-			if !ok {
-				return nil, fmt.Errorf("not a response: %.100q", k.c.Redact(line))
+		case r.tag == "*":
+			if r.status != nil && r.status.Type == imap.StatusResponseTypeBye {
+				return nil, (*imap.Error)(r.status)
 			}
-			if status.Type != imap.StatusResponseTypeOK {
-				return nil, k.refusal(status)
-			}
-			k.learn(status)
-			return status, nil
+			k.untagged = append(k.untagged, r.line)
+		case r.status == nil:
+			return nil, fmt.Errorf("not a response: %.100q", r.line)
+		case r.status.Type != imap.StatusResponseTypeOK:
+			return nil, (*imap.Error)(r.status)
 		default:
-			return nil, fmt.Errorf("not a response: %.100q", k.c.Redact(line))
+			return r.status, nil
 		}
 	}
-}
-
-// refusal is a status that says no as an error.
-func (k *Client) refusal(status *imap.StatusResponse) error {
-	status.Code = imap.ResponseCode(k.c.Redact(string(status.Code)))
-	status.Text = k.c.Redact(status.Text)
-	return (*imap.Error)(status)
-}
-
-// learn keeps the capabilities that a response code tells.
-func (k *Client) learn(status *imap.StatusResponse) {
-	k.learnUntagged(string(status.Code))
-}
-
-// learnUntagged keeps the capabilities that an untagged response tells, and
-// reports whether it tells any.
-func (k *Client) learnUntagged(text string) bool {
-	name, list, ok := strings.Cut(text, " ")
-	if !ok || !strings.EqualFold(name, "CAPABILITY") {
-		return false
-	}
-	k.caps = strings.TrimSpace(list)
-	return true
-}
-
-func (k *Client) read() (string, error) {
-	line, err := k.c.ReadLine()
-	switch {
-	case err != nil:
-		return "", err
-	case strings.HasPrefix(line, "+"):
-		k.c.Heard("+ (challenge)") // which may repeat a secret, encoded
-	default:
-		k.c.Heard(line)
-	}
-	return line, nil
 }
 
 // tag returns a new tag: A1, A2 and so on.
 func (k *Client) tag() string {
 	k.tags++
 	return fmt.Sprintf("A%d", k.tags)
-}
-
-// parseStatus parses a status response from its type on (RFC 9051 section 7.1).
-func parseStatus(text string) (*imap.StatusResponse, bool) {
-	word, rest, _ := strings.Cut(text, " ")
-	status := &imap.StatusResponse{Type: imap.StatusResponseType(strings.ToUpper(word)), Text: rest}
-	switch status.Type {
-	case imap.StatusResponseTypeOK, imap.StatusResponseTypeNo, imap.StatusResponseTypeBad,
-		imap.StatusResponseTypePreAuth, imap.StatusResponseTypeBye:
-	default:
-		return nil, false
-	}
-	if strings.HasPrefix(rest, "[") {
-		if code, after, ok := strings.Cut(rest[1:], "]"); ok {
-			status.Code = imap.ResponseCode(code)
-			status.Text = strings.TrimPrefix(after, " ")
-		}
-	}
-	return status, true
 }

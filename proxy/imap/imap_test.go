@@ -86,7 +86,7 @@ func TestPasswordIsWord(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn.Hide("IDLE")
+	conn.AddSecret("IDLE")
 	welcome, err := k.authenticate(sasl.LOGIN, nil, m)
 	want := []string{"* OK (hidden) it is", "OK [CAPABILITY IMAP4rev1 IDLE] no longer (hidden)"}
 	if !slices.Equal(welcome, want) || err != nil {
@@ -122,7 +122,7 @@ func TestMechanisms(t *testing.T) {
 		"IMAP4rev1 LOGINDISABLED AUTH=XOAUTH2":          {"XOAUTH2"},
 		"IMAP4rev1 LOGINDISABLED AUTH=LOGIN AUTH=PLAIN": {"LOGIN", "PLAIN"},
 	} {
-		k := &Client{caps: caps}
+		k := &Client{caps: capabilitiesOf(caps)}
 		if got := k.Mechanisms(); !slices.Equal(got, want) {
 			t.Errorf("%s: %q", caps, got)
 		}

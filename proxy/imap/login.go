@@ -36,9 +36,7 @@ func (k *Client) authenticate(name string, ir []byte, mechanism gosasl.Client) (
 	}
 	command := "AUTHENTICATE " + name
 	tag := k.tag()
-	encoded := sasl.Encode(ir)
-	k.c.Hide(encoded)
-	initial := tag + " " + command + " " + encoded
+	initial := tag + " " + command + " " + sasl.Encode(ir)
 	if ir != nil && k.set().Has(imap.CapSASLIR) && len(initial)+len("\r\n") <= maxInitial {
 		k.c.PrintSecret(initial, tag+" "+command+" (response)")
 		ir = nil
@@ -66,9 +64,7 @@ func (k *Client) authenticate(name string, ir []byte, mechanism gosasl.Client) (
 
 // answer answers a challenge. The response may be a password.
 func (k *Client) answer(response []byte) {
-	encoded := sasl.Encode(response)
-	k.c.Hide(encoded)
-	k.c.PrintSecret(encoded, "(response)")
+	k.c.PrintSecret(sasl.Encode(response), "(response)")
 }
 
 // login logs in by the command LOGIN (RFC 9051 section 6.2.3), with what the
@@ -76,16 +72,13 @@ func (k *Client) answer(response []byte) {
 func (k *Client) login(mechanism gosasl.Client) (welcome []string, err error) {
 	tag := k.tag()
 	lines := []string{tag + " LOGIN"} // the command, which goes on in a new line after a literal
-	for i := range 2 {
+	for range 2 {
 		text, err := mechanism.Next(nil)
 		if err != nil {
 			return nil, fmt.Errorf("LOGIN: %w", err)
 		}
 		last := len(lines) - 1
 		if quoted, ok := quote(string(text)); ok {
-			if i == 1 { // the name is no secret
-				k.c.Hide(quoted[1 : len(quoted)-1])
-			}
 			lines[last] += " " + quoted
 		} else {
 			lines[last] += fmt.Sprintf(" {%d}", len(text))
@@ -118,7 +111,7 @@ var escaped = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
 // enter reads until the response with tag, by which verb logs in. Challenges are
 // for answer. What it returns is as Authenticate says.
 func (k *Client) enter(verb, tag string, answer func(challenge string) error) (welcome []string, err error) {
-	k.caps = "" // they may be others after login
+	k.caps = nil // they may be others after login
 	ok, err := k.finish(tag, answer)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", verb, err)
@@ -126,7 +119,7 @@ func (k *Client) enter(verb, tag string, answer func(challenge string) error) (w
 	welcome = k.untagged
 	// A client reads the capabilities in the tagged response, or asks for them;
 	// it asks in vain what the upstream has if it knows ours from before.
-	if k.caps == "" {
+	if k.caps == nil {
 		if err := k.capability(); err != nil {
 			return nil, err
 		}
@@ -138,9 +131,9 @@ func (k *Client) enter(verb, tag string, answer func(challenge string) error) (w
 // withCapabilities returns the tagged OK without its tag, with the capabilities
 // in it or, where another code stands in their place, before it.
 func (k *Client) withCapabilities(ok *imap.StatusResponse) []string {
-	code, text := "CAPABILITY "+k.caps, k.c.Redact(ok.Text)
+	code := "CAPABILITY " + strings.Join(k.caps, " ")
 	if name, _, _ := strings.Cut(string(ok.Code), " "); name == "" || strings.EqualFold(name, "CAPABILITY") {
-		return []string{"OK [" + code + "] " + text}
+		return []string{"OK [" + code + "] " + ok.Text}
 	}
-	return []string{"* " + code, "OK [" + k.c.Redact(string(ok.Code)) + "] " + text}
+	return []string{"* " + code, "OK [" + string(ok.Code) + "] " + ok.Text}
 }

@@ -16,7 +16,7 @@ import (
 // A Client is the client's end of a dialogue with an upstream.
 type Client struct {
 	c    *wire.Conn
-	caps []string // the lines that CAPA answered
+	caps []string // the known ones of the lines that CAPA answered
 }
 
 // NewClient reads the greeting and asks for the capabilities. With a config it
@@ -57,15 +57,17 @@ func (k *Client) capa() error {
 		if err != nil {
 			return fmt.Errorf("CAPA: %w", err)
 		}
-		k.c.Heard(line)
+		k.c.Heard(k.c.Redact(line))
 		if line == "." {
 			return nil
 		}
-		k.caps = append(k.caps, line)
+		if capability, ok := capabilityOf(line); ok {
+			k.caps = append(k.caps, capability)
+		}
 	}
 }
 
-// Extensions are the capabilities of the upstream, in its order and words.
+// Extensions are the known capabilities of the upstream, in its order.
 func (k *Client) Extensions() []string { return k.caps }
 
 // Mechanisms are those that the upstream offers. LOGIN is one wherever there are
@@ -140,9 +142,7 @@ func (k *Client) authenticate(name string, ir []byte, mechanism gosasl.Client) (
 
 // answer answers a challenge. The response may be a password.
 func (k *Client) answer(response []byte) {
-	encoded := sasl.Encode(response)
-	k.c.Hide(encoded)
-	k.c.PrintSecret(encoded, "(response)")
+	k.c.PrintSecret(sasl.Encode(response), "(response)")
 }
 
 // logIn logs in by USER and PASS (RFC 1939 section 7), with what the mechanism

@@ -38,22 +38,24 @@ func (k *Client) expect(step string) (reply, error) {
 }
 
 // read reads a reply that says yes, or asks on. The error is a *Refusal if it
-// says no.
+// says no. But for a challenge, which may repeat a secret, the text holds none.
 func (k *Client) read() (reply, error) {
 	line, err := k.c.ReadLine()
 	if err != nil {
 		return reply{}, err
 	}
 	r, ok := parseReply(line)
-	if r.status == asked {
-		k.c.Heard("+ (challenge)") // which may repeat a secret, encoded
+	switch {
+	case r.status == asked:
+		k.c.Heard("+ (challenge)")
 		return r, nil
-	}
-	k.c.Heard(line)
-	if !ok {
-		return reply{}, fmt.Errorf("not POP3: %.100q", k.c.Redact(line))
+	case !ok:
+		line = k.c.Redact(line)
+		k.c.Heard(line)
+		return reply{}, fmt.Errorf("not POP3: %.100q", line)
 	}
 	r.text = k.c.Redact(r.text)
+	k.c.Heard(r.String())
 	if r.status == refused {
 		return reply{}, Refused(r.text)
 	}

@@ -30,9 +30,9 @@ const (
 type Client interface {
 	sasl.Client
 
-	// Challenge is what the server said of the reason when it refused an access
-	// token: a JSON object with a status, in the words of the server, but for
-	// the token. It is empty if the server did not say.
+	// Challenge is the reason that the server sent when it refused an access token:
+	// a JSON object with a status. It is as the server sent it, and may repeat the
+	// token. It is empty if the server sent none.
 	Challenge() string
 }
 

@@ -4,11 +4,9 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 
 	gosasl "github.com/emersion/go-sasl"
-	"github.com/emersion/go-smtp"
 
 	"github.com/xoauthd/xoauthd/proxy/sasl"
 	"github.com/xoauthd/xoauthd/proxy/wire"
@@ -23,7 +21,7 @@ const maxInitial = 512
 type Client struct {
 	c          *wire.Conn
 	hello      string
-	extensions []string // the lines of the last answer to EHLO, without the first
+	extensions []string // the known ones of the last answer to EHLO
 }
 
 // NewClient reads the greeting and says EHLO as hello. With a config it begins
@@ -49,15 +47,20 @@ func NewClient(c *wire.Conn, config *tls.Config, hello string) (*Client, error) 
 
 func (k *Client) ehlo() error {
 	k.c.Printf("EHLO %s", k.hello)
-	lines, err := k.expect("EHLO", 250)
+	r, err := k.expect("EHLO", 250)
 	if err != nil {
 		return err
 	}
-	k.extensions = lines[1:]
+	k.extensions = nil
+	for _, line := range r.raw[1:] {
+		if extension, ok := extensionOf(line); ok {
+			k.extensions = append(k.extensions, extension)
+		}
+	}
 	return nil
 }
 
-// Extensions are the upstream's, in its order and words.
+// Extensions are the known ones of the upstream, in its order.
 func (k *Client) Extensions() []string { return k.extensions }
 
 // Mechanisms are those that the upstream offers.
@@ -86,9 +89,7 @@ func (k *Client) Authenticate(mechanism gosasl.Client) (welcome []string, err er
 
 func (k *Client) authenticate(name string, ir []byte, mechanism gosasl.Client) (welcome []string, err error) {
 	command := "AUTH " + name
-	encoded := sasl.Encode(ir)
-	k.c.Hide(encoded)
-	initial := command + " " + encoded
+	initial := command + " " + sasl.Encode(ir)
 	if ir != nil && len(initial)+len("\r\n") <= maxInitial {
 		k.c.PrintSecret(initial, command+" (response)")
 		ir = nil
@@ -96,20 +97,20 @@ func (k *Client) authenticate(name string, ir []byte, mechanism gosasl.Client) (
 		k.c.Printf("%s", command)
 	}
 	for {
-		code, lines, err := k.read()
+		r, err := k.read()
 		switch {
 		case err != nil:
 			return nil, fmt.Errorf("AUTH: %w", err)
-		case code == 235:
-			return format(code, lines), nil
-		case code != 334:
-			return nil, fmt.Errorf("AUTH: %w", unwanted(code, lines))
+		case r.code == 235:
+			return format(r.code, r.lines), nil
+		case r.code != 334:
+			return nil, fmt.Errorf("AUTH: %w", unwanted(r.code, r.lines))
 		case ir != nil:
 			k.answer(ir)
 			ir = nil
 			continue
 		}
-		challenge, err := sasl.Decode(lines[0])
+		challenge, err := sasl.Decode(r.raw[0])
 		if err != nil {
 			return nil, fmt.Errorf("AUTH: challenge: %w", err)
 		}
@@ -123,118 +124,11 @@ func (k *Client) authenticate(name string, ir []byte, mechanism gosasl.Client) (
 
 // answer answers a challenge. The response may be a password.
 func (k *Client) answer(response []byte) {
-	encoded := sasl.Encode(response)
-	k.c.Hide(encoded)
-	k.c.PrintSecret(encoded, "(response)")
+	k.c.PrintSecret(sasl.Encode(response), "(response)")
 }
 
 // Quit ends the session as one should. Its answer is of no use.
 func (k *Client) Quit() {
 	k.c.Printf("QUIT")
 	k.c.Flush()
-}
-
-// expect reads a reply, which must have code.
-func (k *Client) expect(step string, code int) ([]string, error) {
-	got, lines, err := k.read()
-	if err == nil && got != code {
-		err = unwanted(got, lines)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", step, err)
-	}
-	return lines, nil
-}
-
-// read reads a reply (RFC 5321 section 4.2): its code, and its lines without.
-func (k *Client) read() (code int, lines []string, err error) {
-	for {
-		line, err := k.c.ReadLine()
-		if err != nil {
-			return 0, nil, err
-		}
-		c, text, more, ok := parseReply(line)
-		if c == 334 {
-			line = "334 (challenge)" // which may repeat a secret, encoded
-		} else {
-			text = k.c.Redact(text)
-		}
-		k.c.Heard(line)
-		if !ok {
-			return 0, nil, fmt.Errorf("not SMTP: %.100q", k.c.Redact(line))
-		}
-		if lines != nil && c != code {
-			return 0, nil, fmt.Errorf("reply changes from %d to %d", code, c)
-		}
-		code, lines = c, append(lines, text)
-		if !more {
-			return code, lines, nil
-		}
-	}
-}
-
-// parseReply parses one line of a reply; there are more of it to come if more.
-func parseReply(line string) (code int, text string, more, ok bool) {
-	if len(line) < 3 {
-		return 0, "", false, false
-	}
-	code, err := strconv.Atoi(line[:3])
-	if err != nil || code < 200 || code > 599 || (len(line) > 3 && line[3] != ' ' && line[3] != '-') {
-		return 0, "", false, false
-	}
-	if len(line) > 4 {
-		text = line[4:]
-	}
-	return code, text, len(line) > 3 && line[3] == '-', true
-}
-
-// unwanted is a reply other than the one that was hoped for as an error: a
-// *Refusal, unless it makes no sense there.
-func unwanted(code int, lines []string) error {
-	if code < 400 {
-		return fmt.Errorf("unexpected reply %d", code)
-	}
-	return refusal(code, lines)
-}
-
-// A Refusal is a reply that says no. Unlike an SMTPError it tells the enhanced
-// code: the text beside it is often the same whatever the matter is.
-type Refusal struct{ smtp.SMTPError }
-
-func (r *Refusal) Error() string {
-	text := strconv.Itoa(r.Code)
-	if e := r.EnhancedCode; e != smtp.NoEnhancedCode {
-		text += fmt.Sprintf(" %d.%d.%d", e[0], e[1], e[2])
-	}
-	return strings.TrimSuffix(text+" "+r.Message, " ")
-}
-
-// refusal is a reply as an error. Its message is the text of all lines, without
-// the enhanced code that each of them may repeat.
-func refusal(code int, lines []string) *Refusal {
-	r := &Refusal{smtp.SMTPError{Code: code, EnhancedCode: smtp.NoEnhancedCode}}
-	texts := make([]string, len(lines))
-	for i, line := range lines {
-		first, rest, _ := strings.Cut(line, " ")
-		var enhanced smtp.EnhancedCode
-		if n, err := fmt.Sscanf(first+" ", "%d.%d.%d ", &enhanced[0], &enhanced[1], &enhanced[2]); n == 3 && err == nil {
-			r.EnhancedCode, line = enhanced, rest
-		}
-		texts[i] = line
-	}
-	r.Message = strings.Join(texts, " ")
-	return r
-}
-
-// format writes a reply as its lines.
-func format(code int, lines []string) []string {
-	formatted := make([]string, len(lines))
-	for i, line := range lines {
-		separator := "-"
-		if i == len(lines)-1 {
-			separator = " "
-		}
-		formatted[i] = strconv.Itoa(code) + separator + line
-	}
-	return formatted
 }

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/xoauthd/xoauthd/internal/redact"
 )
 
 // What a peer may send before a login is over. Nobody honest comes near.
@@ -87,9 +89,12 @@ type Conn struct {
 	required bool        // that it does so, before it logs in
 	silent   bool        // nothing more is sent: it would not be understood
 
-	lines, octets int      // read so far
-	started       bool     // a line was read since the connection or its TLS began
-	hidden        []string // what is not told of what the peer says
+	lines, octets int  // read so far
+	started       bool // a line was read since the connection or its TLS began
+
+	secrets *redact.Secrets // hidden in what the peer sent; may be nil
+	own     *redact.Secrets // those of this connection alone; may be nil
+	said    string          // the end of what Redact was last given
 
 	mu          sync.Mutex // for both below, as Interrupt may come at any time
 	interrupted bool
@@ -137,7 +142,7 @@ func (c *Conn) setOver() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.over = true
-	c.hidden = nil
+	c.secrets, c.own, c.said = nil, nil, ""
 }
 
 // ReadLine sends what was written and returns the next line without its line
@@ -183,25 +188,6 @@ func (c *Conn) ReadLine() (string, error) {
 		return "", ErrBareLF
 	}
 	return text, nil
-}
-
-// Hide keeps secret out of the trace, and of what Redact returns. One of less
-// than four octets is in so many words that to hide it there would show it.
-func (c *Conn) Hide(secret string) {
-	if len(secret) >= 4 {
-		c.hidden = append(c.hidden, secret)
-	}
-}
-
-// Redact returns text without what is to be hidden. Servers like to repeat what
-// they did not understand, so whatever a dialogue tells in their words has to
-// pass here first. What it goes by itself must not: a password may be a word of
-// the protocol.
-func (c *Conn) Redact(text string) string {
-	for _, secret := range c.hidden {
-		text = strings.ReplaceAll(text, secret, "(hidden)")
-	}
-	return text
 }
 
 // isHTTP reports whether line is the first of an HTTP request (RFC 9112

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/xoauthd/xoauthd/internal/redact"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -111,24 +113,27 @@ func TestPrintf(t *testing.T) {
 	}
 }
 
-func TestHide(t *testing.T) {
-	const said, shown = "A1 OK what is s3cret, and c2VjcmV0?", "A1 OK what is (hidden), and (hidden)?"
-	c, _ := pipe(t, said+"\r\n")
-	var traced string
-	c.Trace = func(_ bool, line string) { traced = line }
-	for _, secret := range []string{"s3cret", "c2VjcmV0", "OK", ""} {
-		c.Hide(secret)
-	}
-	line, err := c.ReadLine()
-	if line != said || err != nil {
-		t.Errorf("read %q, %v", line, err)
-	}
-	if c.Heard(line); traced != shown || c.Redact(line) != shown {
-		t.Errorf("traced as %q, told as %q", traced, c.Redact(line))
+func TestRedact(t *testing.T) {
+	c, _ := pipe(t, "")
+	c.Redacts(redact.New("shared-s3cret-of-the-upstream"))
+	c.AddSecret("s3cret")
+	for _, test := range []struct{ text, want string }{
+		{"what is s3cret, or c2VjcmV0?", "what is (hidden), or c2VjcmV0?"},
+		{"", ""},
+		{"PASS czNjcmV0", "PASS (hidden)"},
+		{"it begins here: shared-s3", "it begins here: (hidden)"},
+		{"cret-", "(hidden)"},
+		{"of", "(hidden)"},
+		{"-the-upstream and ends", "(hidden) and ends"},
+		{"one\ntwo shared-s3cret-of-the-upstream", "one\ntwo (hidden)"},
+		{"three", "three"},
+	} {
+		if got := c.Redact(test.text); got != test.want {
+			t.Errorf("%q became %q, want %q", test.text, got, test.want)
+		}
 	}
 }
 
-// What a peer is given is bounded, whatever it does with it.
 func TestTime(t *testing.T) {
 	for _, test := range []struct {
 		name string

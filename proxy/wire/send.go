@@ -25,9 +25,9 @@ func (c *Conn) PrintSecret(line, shown string) {
 
 var oneLine = strings.NewReplacer("\r", " ", "\n", " ", "\x00", " ")
 
-// Heard tells the trace what a line of the peer's was, in the words of a
-// dialogue that knows which part of it is secret.
-func (c *Conn) Heard(shown string) { c.trace(false, c.Redact(shown)) }
+// Heard traces a line of the peer. It is shown as the dialogue has it, which knows
+// what is secret in a client's line, and redacts those of a server.
+func (c *Conn) Heard(shown string) { c.trace(false, shown) }
 
 func (c *Conn) trace(sent bool, line string) {
 	if c.Trace != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/xoauthd/xoauthd/auth"
 	"github.com/xoauthd/xoauthd/config"
+	"github.com/xoauthd/xoauthd/internal/redact"
 	"github.com/xoauthd/xoauthd/proxy"
 )
 
@@ -33,6 +34,7 @@ func newProvider(c *config.Provider, metrics *auth.Metrics) (*provider, error) {
 	if err != nil {
 		return nil, fmt.Errorf("provider %s: proxy: %w", c.Name, err)
 	}
+	secrets := redact.New(way.passwords(c.TokenURL)...)
 	p := &provider{
 		Provider: &auth.Provider{
 			Name:             c.Name,
@@ -53,6 +55,7 @@ func newProvider(c *config.Provider, metrics *auth.Metrics) (*provider, error) {
 	for _, protocol := range config.Protocols() {
 		if u := c.Upstream(protocol); u != nil {
 			p.upstreams[protocol] = newUpstream(c, u, way)
+			p.upstreams[protocol].Secrets = secrets
 		}
 	}
 	switch {

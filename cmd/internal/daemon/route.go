@@ -35,3 +35,20 @@ func newRoute(c *config.Provider) (route, error) {
 	mail, err := proxy.Through(through, c.RootCAs)
 	return route{through, http.ProxyURL(through), mail}, err
 }
+
+// passwords are those of the proxies on the way to mail servers and to endpoint.
+func (r route) passwords(endpoint string) (all []string) {
+	proxies := []*url.URL{r.through}
+	if request, err := http.NewRequest(http.MethodPost, endpoint, nil); err == nil {
+		if through, err := r.calls(request); err == nil {
+			proxies = append(proxies, through)
+		}
+	}
+	for _, p := range proxies {
+		if p != nil {
+			password, _ := p.User.Password()
+			all = append(all, password)
+		}
+	}
+	return all
+}

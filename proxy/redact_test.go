@@ -1,0 +1,54 @@
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/xoauthd/xoauthd/internal/ca"
+	"github.com/xoauthd/xoauthd/internal/redact"
+)
+
+// TestConnectingRedacts has secrets in what a server or a proxy sends before the
+// protocol begins: the fault of a proxy, and the names in a certificate.
+func TestConnectingRedacts(t *testing.T) {
+	const token = "ya29a0zxq7wlkt3mvb9rpsd1"
+	authority, err := ca.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate, err := authority.Issue(token+".example.com", "x"+token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, dial := range map[string]func(context.Context, string, string) (net.Conn, error){
+		"proxy": func(context.Context, string, string) (net.Conn, error) {
+			return nil, errors.New("malformed HTTP response " + token)
+		},
+		"certificate": func(context.Context, string, string) (net.Conn, error) {
+			near, far := net.Pipe()
+			go func() {
+				tls.Server(far, &tls.Config{Certificates: []tls.Certificate{certificate}}).Handshake()
+				far.Close()
+			}()
+			return near, nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, _ := newTestServer(nil)
+			s.Limits.Step = 10 * time.Second
+			err := s.Reach(t.Context(), "imap", &Upstream{
+				Host: "mail.example.com", Port: 993, Dial: dial,
+				TLS:     &tls.Config{ServerName: "mail.example.com", RootCAs: authority.Pool()},
+				Secrets: redact.New(token),
+			})
+			if err == nil || !strings.Contains(err.Error(), redact.Hidden) || strings.Contains(err.Error(), token) || strings.Contains(Words(err), token) {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
