@@ -73,7 +73,7 @@ func (t *table) limits() Limits {
 		StepTimeout: l.duration("step_timeout", 15*time.Second, time.Second, 20*time.Second),
 		// RFC 9051 section 5.4: an IMAP server must wait 30 minutes at least.
 		IdleTimeout:  l.duration("idle_timeout", 31*time.Minute, 30*time.Minute, 24*time.Hour),
-		DrainTimeout: l.duration("drain_timeout", 10*time.Second, 0, 5*time.Minute),
+		DrainTimeout: l.duration("drain_timeout", time.Minute, 0, 5*time.Minute),
 	}
 	l.neverReached("sessions_per_account", limits.SessionsPerAccount, "sessions", limits.Sessions)
 	l.neverReached("sessions_per_login", limits.SessionsPerLogin, "sessions_per_account", limits.SessionsPerAccount)

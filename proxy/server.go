@@ -120,7 +120,7 @@ type Limits struct {
 	LogIn      time.Duration // for a client, until it has said who it is
 	Step       time.Duration // for one step of a dialogue with an upstream
 	Idle       time.Duration // for a relay in which nothing moves
-	Drain      time.Duration // for sessions that are busy when xoauthd stops; 0 ends them at once
+	Drain      time.Duration // for upstreams to answer when xoauthd stops; 0 ends sessions at once
 }
 
 // A Server runs sessions.
@@ -157,8 +157,8 @@ func (s *Server) dialer(u *Upstream) func(ctx context.Context, network, address 
 }
 
 // Serve runs the sessions that come in at ln, which it closes, until ctx is
-// done. It then lets clients know, lets relays that are busy go on for at most
-// Limits.Drain, and returns nil when the last session has ended. It ends with the
+// done. It then lets clients know, lets relays whose upstream owes an answer go on
+// for at most Limits.Drain, and returns nil when the last session has ended. It ends with the
 // first error of ln.Accept, so a listener has to get over passing ones by itself.
 func (s *Server) Serve(ctx context.Context, ln net.Listener, l *Listener) error {
 	defer closeWith(ctx, ln)()

@@ -8,6 +8,7 @@ package systemd
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 )
@@ -18,9 +19,11 @@ func Ready(status string) error {
 	return notify(daemon.SdNotifyReady, statusLine(status))
 }
 
-// Stopping says that the daemon has begun to end, with a line about it.
-func Stopping(status string) error {
-	return notify(daemon.SdNotifyStopping, statusLine(status))
+// Stopping says that the daemon has begun to end, with a line about it, and how
+// long that takes at most. If that is longer than the unit's TimeoutStopSec, the
+// manager waits for it all the same.
+func Stopping(status string, most time.Duration) error {
+	return notify(daemon.SdNotifyStopping, statusLine(status), fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", most.Microseconds()))
 }
 
 // statusLine is the assignment of a status. What follows a line break would be

@@ -65,8 +65,8 @@ func TestNotify(t *testing.T) {
 		want string
 	}{
 		{"ready", func() error { return Ready("serving 3 accounts") }, "READY=1\nSTATUS=serving 3 accounts"},
-		{"stopping", func() error { return Stopping("draining") }, "STOPPING=1\nSTATUS=draining"},
-		{"a line break does not begin another assignment", func() error { return Stopping("a\r\nMAINPID=1") }, "STOPPING=1\nSTATUS=a  MAINPID=1"},
+		{"stopping", func() error { return Stopping("draining", 80*time.Second) }, "STOPPING=1\nSTATUS=draining\nEXTEND_TIMEOUT_USEC=80000000"},
+		{"a line break does not begin another assignment", func() error { return Stopping("a\r\nMAINPID=1", 0) }, "STOPPING=1\nSTATUS=a  MAINPID=1\nEXTEND_TIMEOUT_USEC=0"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -83,7 +83,7 @@ func TestNotify(t *testing.T) {
 
 func TestNotifyWithoutManager(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", "")
-	if err := errors.Join(Ready("a"), Stopping("c")); err != nil {
+	if err := errors.Join(Ready("a"), Stopping("c", 0)); err != nil {
 		t.Errorf("started by something else than systemd: %v", err)
 	}
 }

@@ -25,6 +25,9 @@ import (
 // answer may hold the only refresh token that is still good.
 const lastRefresh = 10 * time.Second
 
+// closeTime is more than the rest of the end takes.
+const closeTime = 10 * time.Second
+
 // A Daemon is xoauthd, from its configuration to its end.
 type Daemon struct {
 	config       *config.Config
@@ -199,7 +202,8 @@ func (d *Daemon) begun(ctx context.Context) {
 func (d *Daemon) ending() {
 	d.ready.Store(false)
 	d.log.Info("stopping", "drain", d.config.Limits.DrainTimeout.String())
-	if err := systemd.Stopping("letting sessions finish"); err != nil {
+	most := d.config.Limits.DrainTimeout + lastRefresh + closeTime
+	if err := systemd.Stopping("letting sessions finish", most); err != nil {
 		d.log.Warn("cannot tell systemd", "why", err)
 	}
 }

@@ -62,7 +62,7 @@ func (e *endpoint) handle(h http.Handler) {
 
 // The end waits for what was begun: a person may be coming back from the provider
 // with a code that is good only once. With lastRefresh, which comes after, that
-// is less than the 30 seconds of the unit's TimeoutStopSec.
+// is less than the 90 seconds of the unit's TimeoutStopSec.
 const (
 	lastRequest = 14 * time.Second // to finish: more than the exchange of a code may take
 	lastAnswer  = 3 * time.Second  // to answer, with nothing left to wait for
