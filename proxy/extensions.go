@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 )
 
 // memory is what the upstreams could do when last seen. A client is told before
@@ -13,6 +14,30 @@ import (
 type memory struct {
 	mu         sync.Mutex
 	extensions map[*Upstream][]string
+	failed     map[*Upstream]time.Time // when it could not be reached
+}
+
+// failurePause is how long an upstream that could not be reached at EHLO is left
+// alone there: each client would wait in vain.
+const failurePause = 30 * time.Second
+
+// fail notes that u could not be reached.
+func (m *memory) fail(u *Upstream) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.failed == nil {
+		m.failed = make(map[*Upstream]time.Time)
+	}
+	m.failed[u] = time.Now()
+}
+
+// failedLately reports whether u could not be reached a short time ago, and has not
+// been since.
+func (m *memory) failedLately(u *Upstream) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	at, ok := m.failed[u]
+	return ok && time.Since(at) < failurePause
 }
 
 // keep remembers the extensions of u.
@@ -23,6 +48,7 @@ func (m *memory) keep(u *Upstream, extensions []string) {
 		m.extensions = make(map[*Upstream][]string)
 	}
 	m.extensions[u] = slices.Clone(extensions)
+	delete(m.failed, u)
 }
 
 // knows reports whether u has been seen.

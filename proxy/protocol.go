@@ -32,9 +32,9 @@ type client interface {
 // A protocol is what differs between protocols for a session.
 type protocol struct {
 	// server begins the dialogue with a client that may log in by mechanisms.
-	// extensions returns those of the upstream; hello is what the client called
-	// itself.
-	server func(c *wire.Conn, mechanisms []string, extensions func(hello string) []string) server
+	// extensions returns those of the upstream, if they are wanted; hello is what the
+	// client called itself.
+	server func(c *wire.Conn, mechanisms []string, extensions func(hello string, wanted bool) []string) server
 
 	// client begins the dialogue with an upstream, with STARTTLS if config is
 	// not nil.
@@ -65,8 +65,8 @@ type protocol struct {
 // protocols are those that a Listener may speak.
 var protocols = map[string]*protocol{
 	"imap": {
-		server: func(c *wire.Conn, mechanisms []string, extensions func(string) []string) server {
-			return imapdialogue.NewServer(c, mechanisms, extensions(""))
+		server: func(c *wire.Conn, mechanisms []string, extensions func(string, bool) []string) server {
+			return imapdialogue.NewServer(c, mechanisms, extensions("", true))
 		},
 		client: func(c *wire.Conn, config *tls.Config, _ string) (client, error) {
 			return imapdialogue.NewClient(c, config)
@@ -77,7 +77,7 @@ var protocols = map[string]*protocol{
 		open:     func(c client) error { return c.(*imapdialogue.Client).Examine() },
 	},
 	"smtp": {
-		server: func(c *wire.Conn, mechanisms []string, extensions func(string) []string) server {
+		server: func(c *wire.Conn, mechanisms []string, extensions func(string, bool) []string) server {
 			return smtpdialogue.NewServer(c, mechanisms, extensions)
 		},
 		client: func(c *wire.Conn, config *tls.Config, hello string) (client, error) {
@@ -91,8 +91,8 @@ var protocols = map[string]*protocol{
 		early:    true,
 	},
 	"pop3": {
-		server: func(c *wire.Conn, mechanisms []string, extensions func(string) []string) server {
-			return pop3dialogue.NewServer(c, mechanisms, extensions(""))
+		server: func(c *wire.Conn, mechanisms []string, extensions func(string, bool) []string) server {
+			return pop3dialogue.NewServer(c, mechanisms, extensions("", true))
 		},
 		client: func(c *wire.Conn, config *tls.Config, _ string) (client, error) {
 			return pop3dialogue.NewClient(c, config)

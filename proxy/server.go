@@ -142,7 +142,9 @@ type Server struct {
 	counts   counts
 	queue    queue
 	repeats  repeats
-	ids      atomic.Int64
+
+	earlyLimit earlyLimit
+	ids        atomic.Int64
 }
 
 // dialer returns what connects to u.

@@ -33,10 +33,10 @@ type session struct {
 	record   *record
 
 	greeted bool
-	hello   string // what the client called itself, where it did
-	early   *link  // dialled before the client logged in, if any
-	dialled bool   // so it was, or could not be
-	secure  bool   // the client was inside TLS at its last hello
+	hello   string     // what the client called itself, where it did
+	early   *earlyConn // nil if there is none
+	dialled bool       // there was an early connection, or an attempt at one
+	secure  bool       // the client was inside TLS at its last hello
 
 	source    peercred.Source    // of the client; guarded by counts
 	group     *group             // of counts, while this is a pre-auth session
@@ -100,7 +100,9 @@ func (s *session) run(ctx context.Context, admitted bool) error {
 
 // front is our end of the dialogue with the client.
 func (s *session) front(ctx context.Context) server {
-	return s.protocol.server(s.client, s.l.mechanisms(), func(hello string) []string { return s.extensions(ctx, hello) })
+	return s.protocol.server(s.client, s.l.mechanisms(), func(hello string, wanted bool) []string {
+		return s.extensions(ctx, hello, wanted)
+	})
 }
 
 // left is how a session ends whose client is not logged in. What that was
@@ -152,49 +154,6 @@ func (s *session) part(front server, err error) error {
 // while it may be waiting for TLS, nor when that has failed.
 func (s *session) hears(e *Error) bool {
 	return (s.greeted || s.l.Begin == StartTLS) && e.Result != TLSFailed
-}
-
-// extensions returns what the client is told before it logs in: those of the
-// upstream where it is known which one that will be, and otherwise what all that
-// it may be have in common.
-func (s *session) extensions(ctx context.Context, hello string) []string {
-	s.hello = hello
-	if secure := s.client.Secure(); secure != s.secure { // what was said before TLS does not count
-		s.secure, s.dialled = secure, false
-		s.dropEarly()
-	}
-	if s.dialsEarly() {
-		s.dialled = true
-		ctx, cancel := s.within(ctx, loginTime)
-		defer cancel()
-		k, err := s.dial(ctx, s.protocol, s.l.Upstreams[0], hello, s.tracer("upstream"))
-		if err == nil {
-			s.memory.keep(k.upstream, k.Extensions())
-			s.early = k
-		}
-		// Otherwise the client will hear of it when it logs in.
-	}
-	if s.early != nil {
-		return s.early.Extensions()
-	}
-	return s.memory.common(s.l.Upstreams, s.protocol.unseen)
-}
-
-// dialsEarly reports whether it is worth a connection to know what the upstream
-// can do. For strangers of other machines it is not, once that has been known:
-// each of them would cost one.
-func (s *session) dialsEarly() bool {
-	return s.protocol.early && len(s.l.Upstreams) == 1 && !s.dialled && !s.client.NeedsTLS() &&
-		(s.isHere() || !s.memory.knows(s.l.Upstreams[0]))
-}
-
-// dropEarly takes leave of an upstream that was dialled for nothing.
-func (s *session) dropEarly() {
-	if s.early != nil {
-		s.early.Quit()
-		s.early.close()
-		s.early = nil
-	}
 }
 
 // within returns ctx with d for what a client waits for. It is done as well when

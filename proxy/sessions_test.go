@@ -220,23 +220,6 @@ func TestLastWords(t *testing.T) {
 	stop()
 }
 
-// Only for who is here, or while it is not known what the upstream can do, is that
-// dialled before there is a login.
-func TestDialsEarly(t *testing.T) {
-	for from, want := range map[string]bool{"127.0.0.1": true, "": true, "192.0.2.1": false} {
-		s := stranger(1, from)
-		u := &Upstream{}
-		s.Server, s.l, s.protocol = new(Server), &Listener{Upstreams: []*Upstream{u}}, protocols["smtp"]
-		if !s.dialsEarly() {
-			t.Errorf("%q: an upstream that was never seen is not dialled", from)
-		}
-		s.memory.keep(u, nil)
-		if got := s.dialsEarly(); got != want {
-			t.Errorf("%q: dialled: %v", from, got)
-		}
-	}
-}
-
 // A blockedHandler is a log whose reader has stopped reading.
 type blockedHandler struct {
 	slog.Handler

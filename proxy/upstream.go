@@ -205,15 +205,18 @@ func (s *session) connect(ctx context.Context, u *Upstream, user, secret string)
 	start := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, loginTime)
 	defer cancel()
-	if k := s.early; k != nil && k.upstream == u {
-		s.early = nil
+	k, err := s.takeEarly(ctx, u)
+	if err != nil {
+		return nil, nil, err
+	}
+	if k != nil {
 		welcome, err := k.logIn(ctx, user, secret)
 		if err == nil || !isLost(err) {
 			return s.observe(k, start.Add(-k.took), welcome, err)
 		}
 		k.close()
 	}
-	k, err := s.dial(ctx, s.protocol, u, s.hello, s.tracer("upstream"))
+	k, err = s.dial(ctx, s.protocol, u, s.hello, s.tracer("upstream"))
 	if err != nil {
 		return nil, nil, err
 	}

@@ -25,7 +25,7 @@ func FuzzServer(f *testing.F) {
 			conn.OfferTLS(new(tls.Config), required)
 		}
 		needed := conn.NeedsTLS()
-		s := NewServer(conn, sasl.OwnTokens, func(hello string) []string {
+		s := NewServer(conn, sasl.OwnTokens, func(hello string, _ bool) []string {
 			if strings.ContainsAny(hello, "\x00\r\n\t ") || hello == "" || len(hello) > 255 {
 				t.Errorf("announced as %q", hello)
 			}

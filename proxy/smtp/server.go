@@ -19,17 +19,17 @@ import (
 type Server struct {
 	c          *wire.Conn
 	mechanisms []string
-	extensions func(hello string) []string
+	extensions func(hello string, wanted bool) []string
 	hello      string // what the client called itself; empty before EHLO or HELO
 }
 
 // NewServer begins a dialogue with a client that may log in by mechanisms. The
 // client does not say EHLO again after AUTH, so it must be told then of the
 // extensions of the upstream that it will talk to: extensions returns them as the
-// upstream wrote them. It is called at EHLO, and HELO, with the client's name, or
-// an address literal if what the client said could not be one (RFC 5321 section
-// 4.1.3): the upstream is told the same.
-func NewServer(c *wire.Conn, mechanisms []string, extensions func(hello string) []string) *Server {
+// upstream wrote them, if wanted. It is called at EHLO, and at HELO, which wants none,
+// with the client's name, or an address literal if what the client said could not be
+// one (RFC 5321 section 4.1.3): the upstream is told the same.
+func NewServer(c *wire.Conn, mechanisms []string, extensions func(hello string, wanted bool) []string) *Server {
 	return &Server{c: c, mechanisms: mechanisms, extensions: extensions}
 }
 
@@ -124,9 +124,11 @@ func (s *Server) ehlo(verb, name string) error {
 		return reply("501 5.5.4 " + verb + " takes a name")
 	}
 	s.hello = name
-	lines := append([]string{"localhost"}, s.offer()...)
-	if verb == "HELO" {
-		lines = lines[:1]
+	lines := []string{"localhost"}
+	if verb == "EHLO" {
+		lines = append(lines, s.offer()...)
+	} else if !s.c.NeedsTLS() {
+		s.extensions(helloName(name), false)
 	}
 	for _, line := range lines[:len(lines)-1] {
 		s.c.Printf("250-%s", line)
@@ -143,7 +145,7 @@ func (s *Server) offer() (lines []string) {
 	if s.c.NeedsTLS() {
 		return []string{"STARTTLS"}
 	}
-	for _, line := range s.extensions(helloName(s.hello)) {
+	for _, line := range s.extensions(helloName(s.hello), true) {
 		switch keyword(line) {
 		case "STARTTLS", "AUTH":
 			continue

@@ -73,7 +73,7 @@ func TestOffer(t *testing.T) {
 	} {
 		_, c := tape.Play("")
 		c.OfferTLS(test.tls, false)
-		s := NewServer(c, sasl.Passwords, func(string) []string { return upstream })
+		s := NewServer(c, sasl.Passwords, func(string, bool) []string { return upstream })
 		if got := s.offer(); !slices.Equal(got, test.want) {
 			t.Errorf("%s: %q", test.name, got)
 		}
