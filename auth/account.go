@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/xoauthd/xoauthd/internal/redact"
 )
 
 // ErrNotSaved is what errors.Is finds where a grant is in use but not on disk.
@@ -82,6 +84,8 @@ func NewAccount(name string, p *Provider, f Flow, s *Store, log *slog.Logger) *A
 	switch {
 	case err == nil:
 		a.grant = grant
+		// Earlier versions redacted less.
+		a.grant.Withdrawn = redact.New(grant.RefreshToken, grant.AccessToken, p.OAuth.ClientSecret).Redact(grant.Withdrawn)
 	case !errors.Is(err, fs.ErrNotExist):
 		a.log.Error("the grant is of no use", "why", oneLine(err.Error()))
 	}

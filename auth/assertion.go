@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"bytes"
 	"cmp"
 	"crypto/rand"
 	"crypto/rsa"
@@ -32,44 +31,17 @@ type ClientAssertion interface {
 
 const clientAssertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
-// asserting adds the client's assertion to each request. x/oauth2 would repeat
-// the same one each time it asks whether a person has entered a device's code,
-// until it has ended; and a server may take a second use for a replay.
-type asserting struct {
-	http.RoundTripper
-	provider *Provider
-}
-
-func (a asserting) RoundTrip(req *http.Request) (*http.Response, error) {
-	body, err := io.ReadAll(req.Body)
-	if err := errors.Join(err, req.Body.Close()); err != nil {
-		return nil, err
-	}
-	form, err := url.ParseQuery(string(body))
+// addAssertion adds another assertion of the client to each request. x/oauth2 would
+// repeat the same one each time it asks whether a person has entered a device's
+// code, until it has ended; and a server may take a second use for a replay.
+func (p *Provider) addAssertion(form url.Values) error {
+	assertion, err := p.Assertion.assertion(p.OAuth.ClientID, p.OAuth.Endpoint.TokenURL)
 	if err != nil {
-		return nil, err
-	}
-	assertion, err := a.provider.Assertion.assertion(a.provider.OAuth.ClientID, a.provider.OAuth.Endpoint.TokenURL)
-	if err != nil {
-		return nil, err
+		return err
 	}
 	form.Set("client_assertion_type", clientAssertionType)
 	form.Set("client_assertion", assertion)
-	req = req.Clone(req.Context())
-	setBody(req, form.Encode())
-
-	resp, err := a.RoundTripper.RoundTrip(req)
-	if err != nil {
-		return nil, err
-	}
-	answer, err := io.ReadAll(resp.Body) // which is bounded by now
-	if err := errors.Join(err, resp.Body.Close()); err != nil {
-		return nil, err
-	}
-	// An endpoint may quote in its answer what it was sent.
-	answer = bytes.ReplaceAll(answer, []byte(assertion), []byte("(secret)"))
-	resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(answer)), int64(len(answer))
-	return resp, nil
+	return nil
 }
 
 func setBody(req *http.Request, body string) {

@@ -226,7 +226,7 @@ func TestAssertionIsNotShown(t *testing.T) {
 			return 400, fmt.Sprintf(`{"error":"invalid_client","error_description":"bad: %s"}`, form.Get("client_assertion"))
 		}})
 		for grant, err := range everyCall(t, p) {
-			if err == nil || err.Error() != "token endpoint: invalid_client: bad: (secret)" {
+			if err == nil || err.Error() != "token endpoint: invalid_client: bad: (hidden)" {
 				t.Errorf("%s: %v", grant, err)
 			}
 		}

@@ -44,7 +44,7 @@ const (
 	maxPrinted = 4 * maxToken
 )
 
-func (c Command) token(ctx context.Context, _ *Provider) (*oauth2.Token, error) {
+func (c Command) token(ctx context.Context, p *Provider) (*oauth2.Token, error) {
 	if c.Turns != nil {
 		select {
 		case c.Turns <- struct{}{}:
@@ -54,13 +54,16 @@ func (c Command) token(ctx context.Context, _ *Provider) (*oauth2.Token, error) 
 		}
 	}
 	stdout, stderr, err := c.run(ctx)
-	var token *oauth2.Token
+	token, unreadable := readPrinted(stdout)
+	if unreadable == nil {
+		p.secrets().Add(token.AccessToken) // even if the command failed: it may repeat the token
+	}
 	if err == nil {
-		token, err = readPrinted(stdout)
+		err = unreadable
 	}
 	if err != nil {
 		e := &Error{Kind: Passing, Err: fmt.Errorf("command %s: %w", c.Args[0], err)}
-		if stderr != "" {
+		if stderr = oneLine(p.Redact(stderr)); stderr != "" {
 			e.Err = fmt.Errorf("%w: %s", e.Err, stderr)
 		}
 		if cannotStart(err) {
@@ -110,7 +113,7 @@ func (c Command) run(ctx context.Context) (stdout, stderr string, err error) {
 	case cannotStart(err):
 		err = fmt.Errorf("%w: install it, and give its full path", err)
 	}
-	return string(out.text), oneLine(string(errs.text)), err
+	return string(out.text), string(errs.text), err
 }
 
 // cannotStart reports whether err says that the program is not there, or is none

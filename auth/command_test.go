@@ -104,7 +104,7 @@ func TestCommandFails(t *testing.T) {
 }
 
 func TestCommandIsNotOnThePath(t *testing.T) {
-	_, err := Command{Args: []string{"xoauthd-none"}}.token(t.Context(), nil)
+	_, err := Command{Args: []string{"xoauthd-none"}}.token(t.Context(), new(Provider))
 	want := "command xoauthd-none: executable file not found in $PATH: install it, and give its full path"
 	var e *Error
 	if !errors.As(err, &e) || e.Kind != Misconfigured || err.Error() != want {
@@ -131,7 +131,7 @@ func TestCommandEnv(t *testing.T) {
 	}
 	t.Setenv("XOAUTHD_SECRET", "s")
 	path := script(t, `echo "${XOAUTHD_SECRET-token1}"`)
-	token, err := Command{Args: []string{path}}.token(t.Context(), nil)
+	token, err := Command{Args: []string{path}}.token(t.Context(), new(Provider))
 	if err != nil || token.AccessToken != "token1" {
 		t.Errorf("token = %+v, %v", token, err)
 	}
@@ -144,14 +144,14 @@ func TestCommandEnv(t *testing.T) {
 // at all if its time is over before.
 func TestCommandWaitsForItsTurn(t *testing.T) {
 	c := Command{Args: []string{script(t, "echo token1")}, Turns: make(chan struct{}, 1)}
-	if token, err := c.token(t.Context(), nil); err != nil || token.AccessToken != "token1" {
+	if token, err := c.token(t.Context(), new(Provider)); err != nil || token.AccessToken != "token1" {
 		t.Fatalf("token = %+v, %v", token, err)
 	}
 	c.Turns <- struct{}{}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
 	var e *Error
-	if _, err := c.token(ctx, nil); !errors.As(err, &e) || e.Kind != Passing || !strings.Contains(e.Error(), "too many run already") {
+	if _, err := c.token(ctx, new(Provider)); !errors.As(err, &e) || e.Kind != Passing || !strings.Contains(e.Error(), "too many run already") {
 		t.Errorf("err = %v", err)
 	}
 }

@@ -52,11 +52,14 @@ func (p *Provider) DeviceAuth(ctx context.Context) (*Device, error) {
 	form := url.Values{"scope": {strings.Join(p.OAuth.Scopes, " ")}}
 	body, err := p.post(ctx, p.OAuth.Endpoint.DeviceAuthURL, form)
 	if err != nil {
-		e := failure(err, p.OAuth.ClientSecret)
+		e := p.failure(err)
 		e.endpoint = deviceEndpoint
 		return nil, e
 	}
 	d, err := parseDevice(body)
+	if err == nil {
+		err = p.showable(d)
+	}
 	if err != nil {
 		return nil, &Error{Kind: Passing, Err: fmt.Errorf("%s: malformed answer: %w", deviceEndpoint, err)}
 	}
@@ -100,6 +103,19 @@ func parseDevice(body []byte) (*Device, error) {
 	return d, nil
 }
 
+// showable reports whether a person may see d. The provider could repeat a secret
+// there; if it does so in the link with the code, that link is left out.
+func (p *Provider) showable(d *Device) error {
+	p.secrets().Add(d.code)
+	if !p.secrets().Clean(d.Complete) {
+		d.Complete = ""
+	}
+	if !p.secrets().Clean(d.UserCode) || !p.secrets().Clean(d.URI) {
+		return errors.New("the user code or the link repeats a secret")
+	}
+	return nil
+}
+
 // webLink returns link if it leads to a web page, and otherwise nothing. A
 // person follows it: it must not be one that runs a script or a program.
 func webLink(link string) string {
@@ -140,7 +156,7 @@ func (p *Provider) AwaitDevice(ctx context.Context, d *Device) (Grant, error) {
 		case ctx.Err() != nil:
 			return Grant{}, ctx.Err()
 		}
-		e := failure(err, d.code, p.OAuth.ClientSecret)
+		e := p.failure(err)
 		switch {
 		case e.Code == "authorization_pending":
 			wait = interval

@@ -155,7 +155,7 @@ func TestDeviceAuthFails(t *testing.T) {
 	}{
 		{"network down", 0, "", Passing, `Post "https://example.com/device_authorization": lookup example.com: no such host`},
 		{"unavailable", 503, "", Passing, "device authorization endpoint: HTTP status 503"},
-		{"not allowed", 400, `{"error":"unauthorized_client","error_description":"no device flow for client-secret"}`, Misconfigured, "device authorization endpoint: unauthorized_client: no device flow for (secret)"},
+		{"not allowed", 400, `{"error":"unauthorized_client","error_description":"no device flow for client-secret"}`, Misconfigured, "device authorization endpoint: unauthorized_client: no device flow for (hidden)"},
 		{"an error with status 200", 200, `{"error":"invalid_scope"}`, Misconfigured, "device authorization endpoint: invalid_scope"},
 	} {
 		_, err := newDeviceProvider(&server{answer: always(tt.status, tt.body)}).DeviceAuth(t.Context())
@@ -197,7 +197,7 @@ func TestAwaitDevice(t *testing.T) {
 		{"refused", []step{{400, pending}, {400, denied}}, []time.Duration{5, 5}, "whoever entered the code did not agree"},
 		{"refused, at Entra", []step{{400, `{"error":"authorization_declined"}`}}, []time.Duration{5}, "whoever entered the code did not agree"},
 		{"expired by the provider", []step{{400, `{"error":"expired_token"}`}}, []time.Duration{5}, "the code has expired before anybody entered it and agreed"},
-		{"unknown to the provider", []step{{400, `{"error":"invalid_grant","error_description":"no code-of-the-device here"}`}}, []time.Duration{5}, "token endpoint: invalid_grant: no (secret) here"},
+		{"unknown to the provider", []step{{400, `{"error":"invalid_grant","error_description":"no code-of-the-device here"}`}}, []time.Duration{5}, "token endpoint: invalid_grant: no (hidden) here"},
 		{"registration refused", []step{{401, badClient}}, []time.Duration{5}, "token endpoint: invalid_client"},
 		{"not found", []step{{404, "<html>"}}, []time.Duration{5}, "token endpoint: HTTP status 404"},
 	}

@@ -7,9 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
-	"golang.org/x/oauth2"
+	"github.com/xoauthd/xoauthd/internal/text"
 )
 
 // ErrNeedsAuthorization is what errors.Is finds in every error that only a
@@ -68,19 +67,19 @@ const maxText = 300
 
 // Error is one harmless line that holds no secret.
 func (e *Error) Error() string {
-	text := cmp.Or(e.endpoint, "token endpoint")
+	words := cmp.Or(e.endpoint, "token endpoint")
 	switch {
 	case e.Err != nil:
-		text = e.Err.Error()
+		words = e.Err.Error()
 	case e.Code != "":
-		text += ": " + e.Code
+		words += ": " + e.Code
 		if e.Description != "" {
-			text += ": " + e.Description
+			words += ": " + e.Description
 		}
 	default:
-		text += ": HTTP status " + strconv.Itoa(e.Status)
+		words += ": HTTP status " + strconv.Itoa(e.Status)
 	}
-	return oneLine(text)
+	return oneLine(words)
 }
 
 func (e *Error) Unwrap() error { return e.Err }
@@ -91,48 +90,8 @@ func (e *Error) Is(target error) bool {
 	return target == ErrNeedsAuthorization && e.Kind == Consent || target == ErrRefused && e.refused
 }
 
-// oneLine makes text from elsewhere fit for a log, a reply or a page: what
-// cannot be seen becomes a space, and the length is bounded.
-func oneLine(s string) string {
-	if len(s) > maxText {
-		s = strings.ToValidUTF8(s[:maxText-len("…")], "") + "…"
-	}
-	visible := strings.Map(func(r rune) rune {
-		if !unicode.IsGraphic(r) {
-			return ' '
-		}
-		return r
-	}, s)
-	return strings.Join(strings.Fields(visible), " ")
-}
-
-// failure says what err, from a token call, means. The secrets are those of
-// the call: an endpoint may quote in its answer what it was sent.
-func failure(err error, secrets ...string) *Error {
-	var e *Error
-	if errors.As(err, &e) {
-		return e
-	}
-	var answer *oauth2.RetrieveError
-	if !errors.As(err, &answer) {
-		return &Error{Kind: Passing, Err: err}
-	}
-	var hide []string
-	for _, s := range secrets {
-		if len(s) >= 8 { // shorter ones are test data, and common words
-			hide = append(hide, s, "(secret)")
-		}
-	}
-	clean := strings.NewReplacer(hide...)
-	e = &Error{
-		Code:        oneLine(clean.Replace(answer.ErrorCode)),
-		Description: oneLine(clean.Replace(answer.ErrorDescription)),
-		Status:      answer.Response.StatusCode,
-		RetryAfter:  retryAfter(answer.Response.Header.Get("Retry-After")),
-	}
-	e.Kind = kind(e.Status, e.Code, e.Description)
-	return e
-}
+// oneLine returns a text for a log, a reply or a page.
+func oneLine(s string) string { return text.Line(s, maxText) }
 
 // kind doubts in favour of the grant: what is not known for certain to need a
 // person or the operator is passing. (RFC 6749 section 5.2; OpenID Connect Core

@@ -72,7 +72,7 @@ func FuzzIdentity(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, raw string) {
 		token := (&oauth2.Token{}).WithExtra(map[string]any{"id_token": raw})
-		if got := identity(token, "client"); got != "" && (!strings.Contains(got, "@") || len(got) > maxAddress || got != oneLine(got)) {
+		if got := (&Provider{OAuth: oauth2.Config{ClientID: "client"}}).identity(token); got != "" && (!strings.Contains(got, "@") || len(got) > maxAddress || got != oneLine(got)) {
 			t.Errorf("identity %q", got)
 		}
 	})

@@ -14,12 +14,12 @@ const maxAddress = 254
 
 // identity returns the address of who consented, as the ID token says that came
 // with token. It is empty if none did, or if it is another client's, says no
-// address or cannot be read: what is told here is for people, and no reason to
+// address, repeats a secret or cannot be read: what is told here is for people, and no reason to
 // let a grant go.
 //
 // The signature is not checked. The token came straight from the token endpoint,
 // by TLS, which OpenID Connect Core section 3.1.3.7 takes for as good.
-func identity(token *oauth2.Token, clientID string) string {
+func (p *Provider) identity(token *oauth2.Token) string {
 	raw, _ := token.Extra("id_token").(string)
 	idToken, err := jwt.ParseSigned(raw, []jose.SignatureAlgorithm{
 		jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512,
@@ -34,12 +34,12 @@ func identity(token *oauth2.Token, clientID string) string {
 		Username any          `json:"preferred_username"`
 		UPN      any          `json:"upn"` // of Entra
 	}
-	if idToken.UnsafeClaimsWithoutVerification(&claims) != nil || !slices.Contains(claims.Audience, clientID) {
+	if idToken.UnsafeClaimsWithoutVerification(&claims) != nil || !slices.Contains(claims.Audience, p.OAuth.ClientID) {
 		return ""
 	}
 	for _, claim := range []any{claims.Email, claims.Username, claims.UPN} {
 		address, _ := claim.(string)
-		if strings.Contains(address, "@") && len(address) <= maxAddress && address == oneLine(address) {
+		if strings.Contains(address, "@") && len(address) <= maxAddress && address == oneLine(address) && p.secrets().Clean(address) {
 			return address
 		}
 	}

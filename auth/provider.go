@@ -13,6 +13,8 @@ import (
 
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/clientcredentials"
+
+	"github.com/xoauthd/xoauthd/internal/redact"
 )
 
 // A Provider is a registration at an OAuth 2.0 server. It must not be changed
@@ -31,6 +33,13 @@ type Provider struct {
 
 	Client  *http.Client // from NewHTTPClient; nil for one with the system's roots
 	Metrics *Metrics     // counts the refreshes; may be nil
+
+	// Secrets are hidden in what the provider sends. Tokens, passwords and the
+	// client's secret are added before they are sent. nil: those of this Provider
+	// alone.
+	Secrets *redact.Secrets
+
+	own redact.Secrets // used if Secrets is nil
 }
 
 // AuthCodeURL is where a person consents. The verifier is that of PKCE
@@ -58,13 +67,16 @@ func (p *Provider) Exchange(ctx context.Context, code, verifier string) (Grant, 
 		err = usable(token)
 	}
 	if err != nil {
-		return Grant{}, failure(err, code, verifier, config.ClientSecret)
+		// Anybody can bring a code made of words that the log needs.
+		return Grant{}, p.failure(err, code, verifier)
 	}
+	p.secrets().Add(code, verifier)
 	return p.grantOf(token), nil
 }
 
 // grantOf is the grant that a person has just consented to.
 func (p *Provider) grantOf(token *oauth2.Token) Grant {
+	p.secrets().Add(token.AccessToken, token.RefreshToken)
 	now := time.Now().Round(0).UTC()
 	return Grant{
 		AccessToken:  token.AccessToken,
@@ -72,7 +84,7 @@ func (p *Provider) grantOf(token *oauth2.Token) Grant {
 		Expiry:       expiry(now, token),
 		Obtained:     now,
 		Ends:         p.end(now, token),
-		Identity:     identity(token, p.OAuth.ClientID),
+		Identity:     p.identity(token),
 	}
 }
 
@@ -83,7 +95,7 @@ func (p *Provider) grantOf(token *oauth2.Token) Grant {
 func (p *Provider) Refresh(ctx context.Context, g Grant) (Grant, error) {
 	next, err := p.refresh(ctx, g)
 	if err != nil {
-		e := failure(err, g.RefreshToken, p.OAuth.ClientSecret)
+		e := p.failure(err)
 		p.Metrics.count(p.Name, e.Kind.String())
 		return next, e
 	}
@@ -106,11 +118,12 @@ func (p *Provider) refresh(ctx context.Context, g Grant) (Grant, error) {
 	if err := usable(token); err != nil {
 		return g, err
 	}
-	return renewed(g, token), nil
+	return p.renewed(g, token), nil
 }
 
 // renewed is g with another access token.
-func renewed(g Grant, token *oauth2.Token) Grant {
+func (p *Provider) renewed(g Grant, token *oauth2.Token) Grant {
+	p.secrets().Add(token.AccessToken, g.RefreshToken)
 	now := time.Now().Round(0).UTC()
 	g.AccessToken, g.Expiry, g.Refreshed, g.Withdrawn = token.AccessToken, expiry(now, token), now, ""
 	if g.Obtained.After(now) { // by a clock that was ahead; what was got now must count as later
@@ -131,12 +144,12 @@ func (p *Provider) renew(ctx context.Context, f Flow, g Grant) (Grant, error) {
 		err = usable(token)
 	}
 	if err != nil {
-		e := unattended(failure(err))
+		e := unattended(p.failure(err))
 		p.Metrics.count(p.Name, e.Kind.String())
 		return g, e
 	}
 	p.Metrics.count(p.Name, resultOK)
-	return renewed(g, token), nil
+	return p.renewed(g, token), nil
 }
 
 // call asks the token endpoint for a token by other than a code or a refresh
@@ -153,7 +166,7 @@ func (p *Provider) call(ctx context.Context, params url.Values) (*oauth2.Token, 
 		EndpointParams: params,
 	}).Token(p.withClient(ctx))
 	if err != nil {
-		return nil, failure(err, c.ClientSecret, params.Get("password"), params.Get("assertion"))
+		return nil, p.failure(err)
 	}
 	return token, nil
 }
@@ -180,12 +193,12 @@ func (p *Provider) withClient(ctx context.Context) context.Context {
 	if client == nil {
 		client = NewHTTPClient(nil, http.ProxyFromEnvironment)
 	}
-	if p.Assertion != nil {
-		c := *client
-		c.Transport = asserting{client.Transport, p}
-		client = &c
+	c := *client
+	if c.Transport == nil {
+		c.Transport = http.DefaultTransport
 	}
-	return context.WithValue(ctx, oauth2.HTTPClient, client)
+	c.Transport = poster{c.Transport, p}
+	return context.WithValue(ctx, oauth2.HTTPClient, &c)
 }
 
 // maxToken is the longest access token taken. Those of Entra, the longest seen,

@@ -160,7 +160,7 @@ func (a *Account) judge(g Grant, err error) (Grant, *Error) {
 		g.Hint = ""
 		return g, nil
 	}
-	e := failure(err)
+	e := a.provider.failure(err)
 	switch {
 	case e.Kind == Consent:
 		if a.provider.endedInTesting(g, e) {

@@ -125,7 +125,7 @@ func (p *Provider) revoke(ctx context.Context, g Grant) (told bool, err error) {
 	if ctx.Err() != nil {
 		return false, ctx.Err()
 	}
-	e := failure(err, g.RefreshToken, g.AccessToken, p.OAuth.ClientSecret)
+	e := p.failure(err)
 	switch e.Code {
 	case "invalid_token": // Google's word for one that was revoked already
 		return true, nil

@@ -67,7 +67,7 @@ func TestRevoke(t *testing.T) {
 		{"unavailable", refreshable, 503, "", false, "revocation endpoint: HTTP status 503"},
 		{"registration refused", refreshable, 401, badClient, false, "revocation endpoint: invalid_client"},
 		{"redirect", refreshable, 302, "", false, "revocation endpoint: HTTP status 302"},
-		{"an answer that quotes the request", refreshable, 400, `{"error":"invalid_request","error_description":"token=refresh0"}`, false, "revocation endpoint: invalid_request: token=(secret)"},
+		{"an answer that quotes the request", refreshable, 400, `{"error":"invalid_request","error_description":"token=refresh0"}`, false, "revocation endpoint: invalid_request: token=(hidden)"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

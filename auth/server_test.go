@@ -21,6 +21,7 @@ type server struct {
 	answer  func(n int, form url.Values) (status int, body string)
 	latency time.Duration
 	header  http.Header
+	fails   error // in the place of an answer
 
 	mu       sync.Mutex
 	requests []url.Values
@@ -45,6 +46,9 @@ func (s *server) RoundTrip(req *http.Request) (*http.Response, error) {
 		case <-req.Context().Done():
 			return nil, req.Context().Err()
 		}
+	}
+	if s.fails != nil {
+		return nil, s.fails
 	}
 	status, text := s.answer(n, form)
 	if status == 0 {

@@ -30,7 +30,7 @@ func (a ServiceAccount) token(ctx context.Context, p *Provider) (*oauth2.Token, 
 		return nil, &Error{Kind: Misconfigured, Err: fmt.Errorf("key of the service account: %w", err)}
 	}
 	// The assertion says all there is to say: no client is asking.
-	nobody := Provider{Client: p.Client, OAuth: oauth2.Config{Endpoint: oauth2.Endpoint{TokenURL: p.OAuth.Endpoint.TokenURL}}}
+	nobody := Provider{Client: p.Client, Secrets: p.secrets(), OAuth: oauth2.Config{Endpoint: oauth2.Endpoint{TokenURL: p.OAuth.Endpoint.TokenURL}}}
 	return nobody.call(ctx, url.Values{"grant_type": {jwtBearer}, "assertion": {assertion}})
 }
 

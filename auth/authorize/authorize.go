@@ -51,6 +51,8 @@ type Account interface {
 	// AuthCodeURL is where the browser is sent, with the S256 challenge of
 	// verifier.
 	AuthCodeURL(state, verifier string) string
+	// Redact returns text of the provider without the secrets that it knows.
+	Redact(text string) string
 	// Exchange redeems the code of a callback. What the provider answered is
 	// an *auth.Error.
 	Exchange(ctx context.Context, code, verifier string) (auth.Grant, error)

@@ -98,6 +98,10 @@ func TestCallback(t *testing.T) {
 		{"the issuer is another", func(a *fakeAccount) { a.issuer = "https://id.example" }, "code=c0de&iss=https://evil.example", false, `result="answered by another provider"`,
 			[]string{"it comes from https://evil.example, not from https://id.example", "was not authorized"}},
 		{"the issuer is empty", func(a *fakeAccount) { a.issuer = "https://id.example" }, "code=c0de&iss=", false, `result="answered by another provider"`, nil},
+		{"the error repeats secrets", func(a *fakeAccount) { a.secrets.Add("GOCSPX-9vR~xT_k2Lw") },
+			"error=x&error_description=no+GOCSPX-9vR%257ExT_k2Lw+for+%26%2399%3B0de&code=c0de", false, `result="refused by the provider"`, []string{"x: no (hidden) for (hidden)"}},
+		{"the issuer repeats a secret", func(a *fakeAccount) { a.secrets.Add("GOCSPX-9vR~xT_k2Lw") },
+			"code=c0de&iss=https://GOCSPX-9vR~xT_k2Lw", false, `result="answered by another provider"`, []string{"it has an iss, https://(hidden), and"}},
 		{"the error is of another issuer", func(a *fakeAccount) { a.issuer = "https://id.example" }, "error=x&iss=https://evil.example", false, `result="answered by another provider"`, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -123,7 +127,7 @@ func TestCallback(t *testing.T) {
 			if n := strings.Count(s.log.String(), "\n"); n != 1 {
 				t.Errorf("%d lines logged, want 1:\n%s", n, s.log)
 			}
-			secrets := []string{"token-for-", "refresh-for-", "c0de", v.state, strings.Repeat("x", maxText+1), "body-of-the-answer"}
+			secrets := []string{"token-for-", "refresh-for-", "c0de", v.state, strings.Repeat("x", maxText+1), "body-of-the-answer", "xT_k2Lw"}
 			for _, e := range a.exchanges {
 				secrets = append(secrets, strings.Fields(e)[1])
 			}

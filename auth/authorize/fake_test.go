@@ -18,10 +18,13 @@ import (
 	"time"
 
 	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/internal/redact"
 )
 
 // A fakeAccount does as its fields say.
 type fakeAccount struct {
+	secrets redact.Secrets
+
 	name, issuer, redirect, authURL string
 	requireIss                      bool
 	pattern                         string
@@ -100,6 +103,8 @@ func (a *fakeAccount) AuthCodeURL(state, verifier string) string {
 		"redirect_uri":   {a.redirect},
 	}.Encode()
 }
+
+func (a *fakeAccount) Redact(text string) string { return a.secrets.Redact(text) }
 
 func (a *fakeAccount) Exchange(_ context.Context, code, verifier string) (auth.Grant, error) {
 	if a.during != nil {

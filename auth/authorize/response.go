@@ -3,9 +3,12 @@ package authorize
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"regexp"
 	"strings"
+
+	"github.com/xoauthd/xoauthd/internal/redact"
 )
 
 // A response is a provider's answer to an authorization request (RFC 6749
@@ -19,6 +22,18 @@ type response struct {
 // responseParameters are the parameters of a response that xoauthd reads: RFC
 // 6749 sections 4.1.2 and 4.1.2.1, RFC 9207 section 2.
 var responseParameters = []string{"state", "code", "iss", "error", "error_description"}
+
+// redacted returns r without secrets in the parameters that are shown to people.
+func (r response) redacted(a Account) response {
+	shown := maps.Clone(r.Values)
+	code := redact.New(r.Get("code"))
+	for _, name := range []string{"iss", "error", "error_description"} {
+		if r.Has(name) {
+			shown.Set(name, code.Redact(a.Redact(r.Get(name))))
+		}
+	}
+	return response{shown, r.host, r.path}
+}
 
 // repeated returns the first of responseParameters that r has more than once, or
 // "". Such a response is invalid (RFC 6749 section 3.1): which value counts would

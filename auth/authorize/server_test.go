@@ -24,6 +24,8 @@ func (a *realAccount) AuthCodeURL(state, verifier string) string {
 	return a.provider.AuthCodeURL(state, verifier, a.name)
 }
 
+func (a *realAccount) Redact(text string) string { return a.provider.Redact(text) }
+
 func (a *realAccount) Exchange(ctx context.Context, code, verifier string) (auth.Grant, error) {
 	return a.provider.Exchange(ctx, code, verifier)
 }

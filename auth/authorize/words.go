@@ -6,31 +6,17 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/internal/text"
 )
 
-// maxText is how much of a foreign text is shown or logged, in characters.
+// maxText is how much of a foreign text is shown or logged, in octets.
 // Microsoft's error descriptions have some 300.
 const maxText = 500
 
 // oneLine makes a text that came from elsewhere fit to be shown and logged.
-// What is not printable could begin a line of its own, or turn the direction of
-// what follows.
-func oneLine(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(s, "\uFFFD"))
-	s = strings.Join(strings.Fields(s), " ")
-	if runes := []rune(s); len(runes) > maxText {
-		s = string(runes[:maxText]) + "…"
-	}
-	return s
-}
+func oneLine(s string) string { return text.Line(s, maxText) }
 
 // A piece is a part of a text.
 type piece struct {

@@ -10,21 +10,6 @@ import (
 	"github.com/xoauthd/xoauthd/auth"
 )
 
-func TestOneLine(t *testing.T) {
-	for _, test := range []struct{ name, in, want string }{
-		{"plain", "joe's mail", "joe's mail"},
-		{"lines", "a\r\n b\tc\x00d\u2028e", "a b c d e"},
-		{"direction", "a\u202eb\u2066c", "a b c"},
-		{"not UTF-8", "a\xffb", "a\uFFFDb"},
-		{"long", strings.Repeat("ü", maxText+1), strings.Repeat("ü", maxText) + "…"},
-		{"just not long", strings.Repeat("ü", maxText), strings.Repeat("ü", maxText)},
-	} {
-		if got := oneLine(test.in); got != test.want {
-			t.Errorf("%s: %q, want %q", test.name, got, test.want)
-		}
-	}
-}
-
 func TestPieces(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                         "",

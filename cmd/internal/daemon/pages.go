@@ -113,6 +113,9 @@ func (p *page) AuthCodeURL(state, verifier string) string {
 	return p.provider.AuthCodeURL(state, verifier, p.LoginHint())
 }
 
+// Redact returns text of the provider without secrets.
+func (p *page) Redact(text string) string { return p.provider.Redact(text) }
+
 // Exchange redeems a code.
 func (p *page) Exchange(ctx context.Context, code, verifier string) (auth.Grant, error) {
 	ctx, cancel := p.hurried(ctx)

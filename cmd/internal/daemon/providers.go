@@ -45,6 +45,7 @@ func newProvider(c *config.Provider, metrics *auth.Metrics) (*provider, error) {
 			CredentialExpiry: credentialExpiry(c),
 			Client:           auth.NewHTTPClient(c.RootCAs, way.calls),
 			Metrics:          metrics,
+			Secrets:          secrets,
 		},
 		config:    c,
 		title:     cmp.Or(c.Title, c.Name),
