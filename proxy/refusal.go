@@ -12,21 +12,25 @@ import (
 )
 
 // Down returns err, of a dialogue with u, as a failure that has nothing to do
-// with the account. What u says of it may help the client.
+// with the account. What u says of it may help the client; it holds no secret.
 func (u *Upstream) Down(err error) *Error {
 	words, _, _ := refused(err, false)
-	return &Error{UpstreamDown, words, err, u}
+	return u.failure(UpstreamDown, words, err)
 }
 
 // Refused returns err, of a dialogue with u, as a failure to give what a login
 // is for: UpstreamRefused if u has said no for good. It is certain if u has shown
-// that it is about that, and nothing else.
+// that it is about that, and nothing else. What u says of it holds no secret.
 func (u *Upstream) Refused(err error, certain bool) *Error {
 	words, passing, ok := refused(err, certain)
 	if !ok || passing {
 		return u.Down(err)
 	}
-	return &Error{UpstreamRefused, words, err, u}
+	return u.failure(UpstreamRefused, words, err)
+}
+
+func (u *Upstream) failure(r Result, words string, err error) *Error {
+	return &Error{r, u.secrets().Redact(words), u.secrets().Error(err), u}
 }
 
 // opensLater reports whether err says that the login is good, and only another

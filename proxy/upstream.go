@@ -103,7 +103,7 @@ func (s *Server) dial(ctx context.Context, p *protocol, u *Upstream, hello strin
 	defer k.within(ctx)()
 	if err := k.begin(hello); err != nil {
 		k.close()
-		return nil, u.Down(u.secrets().Error(err)) // a certificate may name anything
+		return nil, u.Down(err)
 	}
 	k.took = time.Since(start)
 	return k, nil

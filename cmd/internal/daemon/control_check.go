@@ -58,9 +58,10 @@ func (p *page) subject() doctor.Subject {
 			Proxy:    p.provider.route.calls,
 			Through:  p.provider.route.through,
 		},
-		Status: p.Status,
-		Token:  p.Account.Token,
-		Hint:   proxy.Hint,
+		Secrets: p.provider.Secrets,
+		Status:  p.Status,
+		Token:   p.Account.Token,
+		Hint:    proxy.Hint,
 
 		LoginEnded: p.LoginEnded,
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/internal/redact"
 )
 
 // What an examination may take. A person waits, and so may a monitoring system,
@@ -34,7 +35,6 @@ type examination struct {
 	*Subject
 	report   func(Step)
 	sound    bool
-	veil     veil
 	secret   string // what the account logs in with; empty if that cannot be had
 	replaced bool   // or tried to be, after it was refused
 	noOther  error  // why the provider gave none in its place; nil if it did, or was not asked
@@ -46,6 +46,9 @@ type examination struct {
 func Examine(ctx context.Context, s Subject, report func(Step)) (ok bool) {
 	ctx, cancel := context.WithTimeoutCause(ctx, wholeTime, errLate)
 	defer cancel()
+	if s.Secrets == nil {
+		s.Secrets = new(redact.Secrets)
+	}
 	x := &examination{Subject: &s, report: report, sound: true}
 	x.configuration(ctx)
 	authorized := x.authorization(ctx)
@@ -99,7 +102,7 @@ func skipped(name, why string) Step { return Step{Name: name, Outcome: Skipped, 
 // done reports a step, and whether it went well. All that is told goes through
 // here.
 func (x *examination) done(s Step) bool {
-	x.report(x.veil.cleaned(s))
+	x.report(cleaned(s, x.Secrets))
 	x.sound = x.sound && s.sound()
 	return s.sound()
 }

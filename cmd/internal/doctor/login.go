@@ -61,7 +61,7 @@ func (x *examination) login(ctx context.Context, k *link) {
 // ended tells the account how a login ended, unless the examination was given up.
 func (x *examination) ended(ctx context.Context, protocol string, err error) {
 	if x.LoginEnded != nil && !errors.Is(ctx.Err(), context.Canceled) {
-		x.LoginEnded(protocol, err)
+		x.LoginEnded(protocol, x.Secrets.Error(err))
 	}
 }
 

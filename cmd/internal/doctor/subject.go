@@ -11,6 +11,7 @@ import (
 	"net/url"
 
 	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/internal/redact"
 	"github.com/xoauthd/xoauthd/proxy"
 )
 
@@ -26,6 +27,10 @@ type Subject struct {
 	Provider  Provider
 	Listeners []Listener // that lead to it
 	Upstreams []Upstream // that these lead to, in the same order
+
+	// Secrets are hidden in what is told, beside what Token returns. They should be
+	// those of the Upstreams. nil: no others.
+	Secrets *redact.Secrets
 
 	// Status tells how the account stands.
 	Status func() auth.Status

@@ -89,7 +89,7 @@ func (x *examination) ask(ctx context.Context, s *Step, stale string) error {
 
 // keep makes secret what the account logs in with.
 func (x *examination) keep(secret string) {
-	x.veil.hide(secret)
+	x.Secrets.Add(secret)
 	x.secret = secret
 }
 
