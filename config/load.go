@@ -13,9 +13,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
-
-	"github.com/BurntSushi/toml"
 )
 
 // Load reads the configuration file at path, and the files, environment
@@ -33,7 +30,7 @@ func loadAt(path string, now time.Time) (*Config, error) {
 	}
 	values, err := decode(text)
 	if err != nil {
-		return nil, append(f.faults, f.notTOML(err))
+		return nil, append(f.faults, f.notTOML(text, err))
 	}
 	c := f.config(&table{file: f, values: values, place: locate(text)})
 	if len(f.faults) > 0 {
@@ -118,37 +115,3 @@ func (f *file) read() (string, error) {
 
 // add makes text a part of the fingerprint.
 func (f *file) add(text string) { f.sum = sha256.Sum256(append(f.sum[:], text...)) }
-
-// decode returns what toml makes of text. The check of its encoding comes
-// first, for toml lets some of what is not UTF-8 pass.
-func decode(text string) (map[string]any, error) {
-	line := 0
-	for l := range strings.Lines(text) {
-		line++
-		if !utf8.ValidString(l) {
-			return nil, toml.ParseError{Message: "the file must be UTF-8 text", Position: toml.Position{Line: line}}
-		}
-	}
-	var values map[string]any
-	_, err := toml.Decode(text, &values)
-	return values, err
-}
-
-// notTOML makes a fault of an error of decode.
-func (f *file) notTOML(err error) Fault {
-	var at toml.ParseError
-	if !errors.As(err, &at) {
-		return Fault{f.name, 0, err.Error()}
-	}
-	why := strings.TrimSuffix(at.Message, ".")
-	switch {
-	case strings.HasSuffix(at.LastKey, "client_secret"), strings.HasSuffix(at.LastKey, "password_hash"), strings.HasSuffix(at.LastKey, "upstream_password"), strings.HasSuffix(at.LastKey, "proxy"):
-		// toml's own words quote some of the value.
-		why = "the value of this key is not a string: write it 'in quotes'"
-	case strings.HasSuffix(at.LastKey, "socket_mode"):
-		why += `; modes are in quotes: "0660"`
-	case strings.Contains(why, "got '@'"):
-		why += `; a name with @ or . in it is written in quotes: [account."alice@example.com"]`
-	}
-	return Fault{f.name, max(1, at.Position.Line), "not valid TOML: " + why}
-}

@@ -39,6 +39,18 @@ func (p *place) at() int {
 	return p.line
 }
 
+// find returns the place of a dotted key, through the last table of each array of
+// tables, or nil.
+func (p *place) find(path toml.Key) *place {
+	for i, k := range path {
+		if i > 0 && p != nil && len(p.items) > 0 {
+			p = p.items[len(p.items)-1]
+		}
+		p = p.key(k)
+	}
+	return p
+}
+
 // descend follows a dotted key, through the last table of each array of
 // tables, to the place of its last part. What is not there yet is made.
 func (p *place) descend(path toml.Key, line int) *place {
