@@ -145,6 +145,9 @@ func (t *table) sharedMailboxes(p *Provider) []string {
 }
 
 func checkPassword(s string) error {
+	if strings.Trim(s, ".…") == "" && s != "" {
+		return errors.New("the password is the placeholder of an example: write the one that the provider gives, or name its file by upstream_password_file")
+	}
 	if err := oneLine(s); err != nil {
 		return fmt.Errorf("the password %w", err)
 	}

@@ -19,7 +19,7 @@ func (t *table) client(p *Provider) {
 		ways = append(ways, secrets[0])
 	}
 	t.keepOne("client authentication", ways...)
-	p.ClientID = t.text("client_id", "")
+	p.ClientID = t.clientID()
 	p.ClientSecret = t.secret("secret", checkSecret, t.sources("client_secret")...)
 	p.ClientSecretExpires = t.date("client_secret_expires")
 	t.expires("client_secret_expires", "secret", p.ClientSecretExpires)

@@ -19,6 +19,7 @@ func loadExample(t *testing.T, text string) *Config {
 	t.Setenv("STATE_DIRECTORY", "")
 	dir, material := t.TempDir(), material(t)
 	text = strings.ReplaceAll(text, "$argon2id$...", hash)
+	text = regexp.MustCompile(`(client_id += )".*\.\.\..*"`).ReplaceAllString(text, `$1"id"`)
 	for name, content := range map[string]string{
 		"google.secret":             "secret\n",
 		"company.pem":               material["chain.pem"],
@@ -53,6 +54,74 @@ func readExample(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return string(text)
+}
+
+// TestPlaceholders holds that each value which example.toml and README.md leave to be
+// filled in is told as such, with what to do.
+func TestPlaceholders(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	noError(t, err)
+	shown := regexp.MustCompile(`(?m)^[# ]*(client_id|client_secret|upstream_password|password_hash) *= *"(.*?)"`)
+	seen := map[string]int{}
+	for _, pair := range shown.FindAllStringSubmatch(readExample(t)+string(readme), -1) {
+		key, value := pair[1], pair[2]
+		if value == "xoauthd" {
+			continue // an id that a provider of one's own may have
+		}
+		seen[key]++
+		text := `
+[[listener]]
+protocol = "imap"
+address = "127.0.0.1:1143"
+[provider.p]
+preset = "google"
+client_id = "id"
+client_secret = "hunter"
+[provider.q]
+preset = "icloud"
+[account."alice@example.com"]
+provider = "p"
+password_hash = '` + hash + `'
+[account."bob@example.com"]
+provider = "q"
+password_hash = '` + hash + `'
+upstream_password = "hunter"
+`
+		changed := regexp.MustCompile(`(?m)^`+key+` = .*`).ReplaceAllLiteralString(text, key+` = "`+value+`"`)
+		name := filepath.Join(t.TempDir(), "x.toml")
+		noError(t, os.WriteFile(name, []byte(changed), 0o600))
+		_, err := Load(name)
+		if err == nil || !strings.Contains(err.Error(), ": "+key+": ") || !strings.Contains(err.Error(), "is the placeholder of an example: ") {
+			t.Errorf("%s = %q: %v", key, value, err)
+		}
+	}
+	for _, key := range []string{"client_id", "client_secret", "upstream_password", "password_hash"} {
+		if seen[key] == 0 {
+			t.Errorf("no %s is shown", key)
+		}
+	}
+}
+
+// TestExampleAsItIs loads example.toml as somebody does who has only copied it.
+func TestExampleAsItIs(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "xoauthd.toml")
+	text := readExample(t)
+	noError(t, os.WriteFile(name, []byte(text), 0o600))
+	_, err := Load(name)
+	var faults Faults
+	if !errors.As(err, &faults) {
+		t.Fatal(err)
+	}
+	lines := strings.Split(text, "\n")
+	told := 0
+	for _, f := range faults {
+		if strings.Contains(f.Message, "is the placeholder of an example") && f.Line > 0 && strings.Contains(lines[f.Line-1], "...") {
+			told++
+		}
+	}
+	if want := len(regexp.MustCompile(`(?m)^(client_id|password_hash) .*\.\.\.`).FindAllString(text, -1)); told != want || want < 4 {
+		t.Errorf("%d placeholders of %d are told:\n%v", told, want, err)
+	}
 }
 
 func TestExampleIsGood(t *testing.T) {

@@ -71,12 +71,14 @@ func parseHash(text string) (hash, doubt string, err error) {
 	if scheme, rest, found := strings.Cut(text, "}$"); found && strings.HasPrefix(scheme, "{") {
 		hash = "$" + rest
 	}
-	switch id := hashID(hash); id {
-	case "":
+	switch id := hashID(hash); {
+	case isElided(hash):
+		err = errSampleHash
+	case id == "":
 		err = whatElse(hash)
-	case "$argon2id$":
+	case id == "$argon2id$":
 		err = checkArgon2id(hash)
-	case "$6$":
+	case id == "$6$":
 		err = checkSHA512(hash)
 	default:
 		doubt, err = checkBcrypt(hash)

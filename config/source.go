@@ -191,6 +191,8 @@ func credentialSecret(name string) (string, error) {
 // checkSecret says what is wrong with a secret without showing it.
 func checkSecret(s string) error {
 	switch err := oneLine(s); {
+	case isElided(s):
+		return errSampleSecret
 	case strings.HasPrefix(s, "{"):
 		return errors.New("the secret is JSON; keep only the value of its client_secret")
 	case err != nil:
