@@ -28,7 +28,7 @@ var until = map[string]struct{ implicit, starttls, step, refused string }{
 		"STARTTLS", "C< a1 NO [UNAVAILABLE] ...",
 	},
 	"smtp": {
-		"% upstreams\nC< 220 ...\nC> HELO scanner\nC< 250 localhost\nC> AUTH PLAIN b64(^@joe@example.com^@s3cret)",
+		"% upstreams\nC< 220 ...\nC> HELO scanner\nC< 250 xoauthd.invalid\nC> AUTH PLAIN b64(^@joe@example.com^@s3cret)",
 		"U> 220 hello\nU< EHLO scanner\nU> 250 AUTH XOAUTH2\nU< STARTTLS\nU> 220 go ahead",
 		"STARTTLS", "C< 454 4.4.1 ...",
 	},

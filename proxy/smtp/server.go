@@ -56,7 +56,12 @@ const errLogIn = reply("530 5.7.0 log in first, with AUTH")
 const errData = wire.Violation("message sent before login")
 
 // Greet writes the greeting, which the first ReadLogin sends.
-func (s *Server) Greet() { s.c.Printf("220 localhost ESMTP xoauthd ready") }
+func (s *Server) Greet() { s.c.Printf("220 %s ESMTP xoauthd ready", serverName) }
+
+// serverName is the name of the server in the greeting and in the reply to EHLO. No
+// host has a name in .invalid (RFC 6761). A client that found its own name there,
+// or localhost, would take itself for the server and report a mail loop.
+const serverName = "xoauthd.invalid"
 
 // ReadLogin answers the client until it logs in, and returns with what. The
 // caller must then Accept or Refuse. The error is io.EOF if the client left.
@@ -124,7 +129,7 @@ func (s *Server) ehlo(verb, name string) error {
 		return reply("501 5.5.4 " + verb + " takes a name")
 	}
 	s.hello = name
-	lines := []string{"localhost"}
+	lines := []string{serverName}
 	if verb == "EHLO" {
 		lines = append(lines, s.offer()...)
 	} else if !s.c.NeedsTLS() {
