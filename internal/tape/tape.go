@@ -3,6 +3,7 @@
 package tape
 
 import (
+	"bufio"
 	"bytes"
 	"io"
 	"net"
@@ -26,6 +27,29 @@ type Tape struct {
 func Play(text string) (*Tape, *wire.Conn) {
 	t := &Tape{said: strings.NewReader(text)}
 	return t, wire.New(t, time.Second)
+}
+
+// PlayLines is Play for a peer that says one line at a time: an upstream that
+// answers, and does not send more than that.
+func PlayLines(text string) *wire.Conn {
+	return wire.New(&Tape{said: &lines{bufio.NewReader(strings.NewReader(text))}}, time.Second)
+}
+
+// lines is a reader that returns no more than one line at a time.
+type lines struct{ *bufio.Reader }
+
+func (l *lines) Read(p []byte) (n int, err error) {
+	for n < len(p) && err == nil {
+		if p[n], err = l.ReadByte(); err == nil {
+			if n++; p[n-1] == '\n' {
+				break
+			}
+		}
+	}
+	if n > 0 {
+		err = nil
+	}
+	return n, err
 }
 
 // Told is what the peer has been told so far, but for the alert by which a

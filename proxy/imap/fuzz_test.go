@@ -98,7 +98,7 @@ func FuzzClient(f *testing.F) {
 
 // logIn logs in by mechanism to an upstream that says text.
 func logIn(t *testing.T, text, mechanism string) {
-	_, conn := tape.Play(text)
+	conn := tape.PlayLines(text)
 	k, err := NewClient(conn, nil)
 	if err != nil {
 		return

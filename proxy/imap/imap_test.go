@@ -77,7 +77,7 @@ func TestOffer(t *testing.T) {
 // A password may be a word of the protocol: it is hidden in what is told of the
 // upstream's words, and not in what they mean.
 func TestPasswordIsWord(t *testing.T) {
-	_, conn := tape.Play("* OK [CAPABILITY IMAP4rev1 IDLE] hello\r\n* OK IDLE it is\r\nA1 OK [CAPABILITY IMAP4rev1 IDLE] no longer IDLE\r\n")
+	conn := tape.PlayLines("* OK [CAPABILITY IMAP4rev1 IDLE] hello\r\n* OK IDLE it is\r\nA1 OK [CAPABILITY IMAP4rev1 IDLE] no longer IDLE\r\n")
 	k, err := NewClient(conn, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -31,35 +31,61 @@ func (k *Client) Authenticate(mechanism gosasl.Client) (welcome []string, err er
 }
 
 func (k *Client) authenticate(name string, ir []byte, mechanism gosasl.Client) (welcome []string, err error) {
+	if err := k.unasked(); err != nil {
+		return nil, fmt.Errorf("AUTHENTICATE: %w", err)
+	}
 	if name == sasl.LOGIN && !k.set().Has(imap.AuthCap(name)) {
 		return k.login(mechanism)
 	}
 	command := "AUTHENTICATE " + name
 	tag := k.tag()
+	sent := 0 // responses
 	initial := tag + " " + command + " " + sasl.Encode(ir)
 	if ir != nil && k.set().Has(imap.CapSASLIR) && len(initial)+len("\r\n") <= maxInitial {
 		k.c.PrintSecret(initial, tag+" "+command+" (response)")
 		ir = nil
+		sent++
 	} else {
 		k.c.Printf("%s %s", tag, command)
 	}
-	return k.enter("AUTHENTICATE", tag, func(challenge string) error {
-		if ir != nil {
-			k.answer(ir)
-			ir = nil
-			return nil
-		}
-		c, err := sasl.Decode(challenge)
-		if err != nil {
-			return fmt.Errorf("challenge: %w", err)
-		}
-		response, err := mechanism.Next(c)
-		if err != nil {
-			return err
+	answer := func(challenge string) error {
+		response, err := ir, error(nil)
+		if ir = nil; response == nil {
+			if response, err = next(mechanism, challenge); err != nil {
+				return err
+			}
 		}
 		k.answer(response)
+		sent++
 		return nil
-	})
+	}
+	return k.enter("AUTHENTICATE", tag, answer, func() bool { return sent >= sasl.Responses(name) })
+}
+
+// next returns the response of a mechanism to a challenge as the upstream sent it.
+func next(mechanism gosasl.Client, challenge string) (response []byte, err error) {
+	c, err := sasl.Decode(challenge)
+	if err != nil {
+		return nil, fmt.Errorf("challenge: %w", err)
+	}
+	return mechanism.Next(c)
+}
+
+// unasked reads what the upstream has sent already, which must be untagged: a
+// response to a command that it does not have yet does not come from that.
+func (k *Client) unasked() error {
+	for k.c.HasUnread() {
+		r, err := k.read("")
+		switch {
+		case err != nil:
+			return err
+		case r.status != nil && r.status.Type == imap.StatusResponseTypeBye:
+			return (*imap.Error)(r.status)
+		case r.tag != "*":
+			return sasl.ErrUnasked
+		}
+	}
+	return nil
 }
 
 // answer answers a challenge. The response may be a password.
@@ -92,7 +118,7 @@ func (k *Client) login(mechanism gosasl.Client) (welcome []string, err error) {
 		}
 		k.c.PrintSecret(lines[0], "(literal and what follows)")
 		return nil
-	})
+	}, func() bool { return len(lines) == 1 })
 }
 
 // quote returns text as a quoted string, or false if it takes a literal: servers
@@ -109,10 +135,14 @@ func quote(text string) (string, bool) {
 var escaped = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
 
 // enter reads until the response with tag, by which verb logs in. Challenges are
-// for answer. What it returns is as Authenticate says.
-func (k *Client) enter(verb, tag string, answer func(challenge string) error) (welcome []string, err error) {
+// for answer; sent reports whether the upstream has all credentials. What enter
+// returns is as Authenticate says.
+func (k *Client) enter(verb, tag string, answer func(challenge string) error, sent func() bool) (welcome []string, err error) {
 	k.caps = nil // they may be others after login
 	ok, err := k.finish(tag, answer)
+	if err == nil && !sent() {
+		err = sasl.ErrTooEarly
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", verb, err)
 	}

@@ -112,15 +112,20 @@ func (k *Client) Authenticate(mechanism gosasl.Client) (welcome []string, err er
 // the command: Exchange hangs up then, and a command has room for 255 octets
 // (RFC 2449 section 4), which is less than a token.
 func (k *Client) authenticate(name string, ir []byte, mechanism gosasl.Client) (welcome []string, err error) {
+	if err := k.unasked(); err != nil {
+		return nil, fmt.Errorf("AUTH: %w", err)
+	}
 	if name == sasl.LOGIN && !k.hasLOGIN() {
 		return k.logIn(mechanism)
 	}
 	k.c.Printf("AUTH %s", name)
-	for {
+	for sent := 0; ; sent++ { // responses
 		r, err := k.read()
 		switch {
 		case err != nil:
 			return nil, fmt.Errorf("AUTH: %w", err)
+		case r.status == accepted && sent < sasl.Responses(name):
+			return nil, fmt.Errorf("AUTH: %w", sasl.ErrTooEarly)
 		case r.status == accepted:
 			return []string{r.String()}, nil
 		case ir != nil:
@@ -138,6 +143,18 @@ func (k *Client) authenticate(name string, ir []byte, mechanism gosasl.Client) (
 		}
 		k.answer(response)
 	}
+}
+
+// unasked returns an error if the upstream has sent something already that no
+// command has asked for. That may be why it closes the connection.
+func (k *Client) unasked() error {
+	if !k.c.HasUnread() {
+		return nil
+	}
+	if _, err := k.read(); err != nil {
+		return err
+	}
+	return sasl.ErrUnasked
 }
 
 // answer answers a challenge. The response may be a password.

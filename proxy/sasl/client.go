@@ -36,6 +36,22 @@ type Client interface {
 	Challenge() string
 }
 
+// ErrTooEarly is a server that accepts a login before it has the credentials: they
+// cannot be why it does.
+var ErrTooEarly = errors.New("server accepted the login before it had the credentials")
+
+// ErrUnasked is a server that has sent a reply before it had the command.
+var ErrUnasked = errors.New("server replied before it was asked")
+
+// Responses is how many responses of the client the mechanism takes at least, that
+// with the command included.
+func Responses(mechanism string) int {
+	if mechanism == LOGIN {
+		return 2
+	}
+	return 1
+}
+
 // usable are the mechanisms that a configuration allows, best first. Where a
 // server has both of those for a token, XOAUTH2 is the one that every program
 // uses, and so the one that works.

@@ -88,11 +88,16 @@ func (k *Client) Authenticate(mechanism gosasl.Client) (welcome []string, err er
 }
 
 func (k *Client) authenticate(name string, ir []byte, mechanism gosasl.Client) (welcome []string, err error) {
+	if err := k.unasked(); err != nil {
+		return nil, fmt.Errorf("AUTH: %w", err)
+	}
 	command := "AUTH " + name
+	sent := 0 // responses
 	initial := command + " " + sasl.Encode(ir)
 	if ir != nil && len(initial)+len("\r\n") <= maxInitial {
 		k.c.PrintSecret(initial, command+" (response)")
 		ir = nil
+		sent++
 	} else {
 		k.c.Printf("%s", command)
 	}
@@ -101,6 +106,8 @@ func (k *Client) authenticate(name string, ir []byte, mechanism gosasl.Client) (
 		switch {
 		case err != nil:
 			return nil, fmt.Errorf("AUTH: %w", err)
+		case r.code == 235 && sent < sasl.Responses(name):
+			return nil, fmt.Errorf("AUTH: %w", sasl.ErrTooEarly)
 		case r.code == 235:
 			return format(r.code, r.lines), nil
 		case r.code != 334:
@@ -108,6 +115,7 @@ func (k *Client) authenticate(name string, ir []byte, mechanism gosasl.Client) (
 		case ir != nil:
 			k.answer(ir)
 			ir = nil
+			sent++
 			continue
 		}
 		challenge, err := sasl.Decode(r.raw[0])
@@ -119,7 +127,24 @@ func (k *Client) authenticate(name string, ir []byte, mechanism gosasl.Client) (
 			return nil, fmt.Errorf("AUTH: %w", err)
 		}
 		k.answer(response)
+		sent++
 	}
+}
+
+// unasked returns an error if the upstream has sent something already that no
+// command has asked for. That may be why it closes the connection: 421.
+func (k *Client) unasked() error {
+	if !k.c.HasUnread() {
+		return nil
+	}
+	r, err := k.read()
+	switch {
+	case err != nil:
+		return err
+	case r.code == 421:
+		return unwanted(r.code, r.lines)
+	}
+	return sasl.ErrUnasked
 }
 
 // answer answers a challenge. The response may be a password.

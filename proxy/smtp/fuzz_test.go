@@ -70,7 +70,7 @@ func FuzzClient(f *testing.F) {
 
 // logIn logs in by mechanism to an upstream that says text.
 func logIn(t *testing.T, text, mechanism string) {
-	_, conn := tape.Play(text)
+	conn := tape.PlayLines(text)
 	k, err := NewClient(conn, nil, "localhost")
 	if err != nil {
 		return
