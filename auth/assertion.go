@@ -19,6 +19,8 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
+
+	"github.com/xoauthd/xoauthd/internal/text"
 )
 
 // A ClientAssertion proves who the client is, in the place of a secret (RFC 7523
@@ -139,7 +141,11 @@ func (path FederatedToken) read() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	token := strings.TrimSpace(string(data))
+	plain, err := text.FromFile(string(data))
+	if err != nil {
+		return "", fmt.Errorf("%s: the file %w", path, err)
+	}
+	token := strings.TrimSpace(plain)
 	if len(data) > maxToken || !isBearer(token) {
 		return "", fmt.Errorf("%s: not a token: have the token written there, and nothing else", path)
 	}

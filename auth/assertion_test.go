@@ -240,7 +240,7 @@ func TestFederatedToken(t *testing.T) {
 	p := newProvider(s)
 	p.Assertion = FederatedToken(path)
 	for i, token := range []string{"eyJh.eyJi.sig_1", "eyJh.eyJi.sig-2"} {
-		writeFile(t, path, token+"\n", 0o600)
+		writeFile(t, path, "\ufeff"+token+"\r\n", 0o600)
 		if _, err := p.Refresh(t.Context(), granted(0)); err != nil {
 			t.Fatal(err)
 		}

@@ -10,6 +10,8 @@ import (
 
 	"github.com/go-jose/go-jose/v4/jwt"
 	"golang.org/x/oauth2"
+
+	"github.com/xoauthd/xoauthd/internal/text"
 )
 
 // unknownLife is for a printed token of which nothing tells when it ends. A
@@ -20,9 +22,13 @@ const unknownLife = time.Minute
 // readPrinted finds the token in what a command has printed: in a JSON object, or
 // as the first line that is one. A single word of a message, such as "ERROR" or the
 // "null" of jq, has no digit in it, and a token that has none is most unlikely.
-func readPrinted(text string) (*oauth2.Token, error) {
-	token, end := readPrintedJSON(text)
-	for line := range strings.Lines(text) {
+func readPrinted(output string) (*oauth2.Token, error) {
+	output, err := text.FromFile(output)
+	if err != nil {
+		return nil, errors.New("has printed UTF-16 text: have it print UTF-8")
+	}
+	token, end := readPrintedJSON(output)
+	for line := range strings.Lines(output) {
 		line = strings.Trim(line, " \t\r\n\"") // az quotes what it is asked for alone
 		if token == "" && isBearer(line) && strings.ContainsAny(line, "0123456789") {
 			token = line

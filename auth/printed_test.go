@@ -26,6 +26,8 @@ func TestReadPrinted(t *testing.T) {
 			{"a line", "ya29.token-1\n", "ya29.token-1", time.Minute},
 			{"a line without its end", "token1", "token1", time.Minute},
 			{"a line of Windows", "token1\r\n", "token1", time.Minute},
+			{"a line with a byte order mark", "\ufefftoken1\r\n", "token1", time.Minute},
+			{"JSON with a byte order mark", "\ufeff" + `{"token":"token"}`, "token", time.Minute},
 			{"a line in quotes", "\"token1\"\n", "token1", time.Minute},
 			{"a line after a remark", "refreshed it for you\ntoken1==\n", "token1==", time.Minute},
 			{"two lines", "first1\nsecond2\n", "first1", time.Minute},
@@ -55,6 +57,9 @@ func TestReadPrinted(t *testing.T) {
 			{"a token longer than 16 KiB", strings.Repeat("a", maxToken+1), "", 0},
 		} {
 			token, err := readPrinted(tt.text)
+			if _, err := readPrinted("\xff\xfet\x00"); err == nil || !strings.Contains(err.Error(), "UTF-16") {
+				t.Errorf("UTF-16: %v", err)
+			}
 			if tt.token == "" {
 				if err == nil || err.Error() != "has printed no token" {
 					t.Errorf("%s: %+v, %v", tt.name, token, err)

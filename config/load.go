@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/xoauthd/xoauthd/internal/text"
 )
 
 // Load reads the configuration file at path, and the files, environment
@@ -24,15 +26,19 @@ func Load(path string) (*Config, error) { return loadAt(path, time.Now()) }
 // loadAt is Load at a time of its own, by which it is told what has expired.
 func loadAt(path string, now time.Time) (*Config, error) {
 	f := &file{name: path, now: now}
-	text, err := f.read()
+	raw, err := f.read()
 	if err != nil {
 		return nil, err
 	}
-	values, err := decode(text)
+	content, err := text.FromFile(raw)
 	if err != nil {
-		return nil, append(f.faults, f.notTOML(text, err))
+		return nil, append(f.faults, Fault{f.name, 1, "the file " + err.Error()})
 	}
-	c := f.config(&table{file: f, values: values, place: locate(text)})
+	values, err := decode(content)
+	if err != nil {
+		return nil, append(f.faults, f.notTOML(content, err))
+	}
+	c := f.config(&table{file: f, values: values, place: locate(content)})
 	if len(f.faults) > 0 {
 		f.sort(f.faults)
 		return nil, f.faults
@@ -108,9 +114,9 @@ func (f *file) read() (string, error) {
 	}
 	f.mode = info.Mode()
 	f.checkOwnWriters(info)
-	text, err := io.ReadAll(r)
-	f.add(string(text))
-	return string(text), err
+	raw, err := io.ReadAll(r)
+	f.add(string(raw))
+	return string(raw), err
 }
 
 // add makes text a part of the fingerprint.

@@ -81,7 +81,7 @@ func (p *place) add(line int) *place {
 // valid: only as much of the grammar is known here as it takes to tell keys
 // from values. In other text it finds some places, and stops.
 func locate(text string) *place {
-	s := &scanner{text: strings.TrimPrefix(text, "\ufeff"), line: 1}
+	s := &scanner{text: text, line: 1}
 	root := &place{}
 	table := root
 	for s.blank(); s.more(); s.blank() {

@@ -107,6 +107,81 @@ func TestSecretFileThatOthersCanReadOrChange(t *testing.T) {
 	}
 }
 
+// TestSecretOfAnEditor reads secrets as editors and shells of several systems save
+// them, from each source outside of the configuration.
+func TestSecretOfAnEditor(t *testing.T) {
+	for _, row := range []struct{ name, content, fault string }{
+		{"plain", "app-secret-1\n", ""},
+		{"CRLF", "app-secret-1\r\n", ""},
+		{"BOM, CRLF", "\xef\xbb\xbfapp-secret-1\r\n", ""},
+		{"UTF-16", "\xff\xfea\x00p\x00p\x00-\x00s\x00\r\x00\n\x00", "is UTF-16 text: save it as UTF-8"},
+		{"quoted", "\"app-secret-1\"\n", "what is in it has quotes around it"},
+		{"single quotes", "'app-secret-1'", "what is in it has quotes around it"},
+		{"of a word processor", "“app-secret-1”\r\n", "what is in it has quotes around it"},
+		{"BOM, quoted", "\xef\xbb\xbf\"app-secret-1\"\r\n", "what is in it has quotes around it"},
+		{"trailing space", "app-secret-1 \n", "must not begin or end with a space"},
+		{"an apostrophe", "'", ""},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			want := "app-secret-1"
+			if row.content == "'" {
+				want = "'"
+			}
+			check := func(source, arg string) {
+				t.Helper()
+				name, dir := minimal(t, source+" = \""+arg+"\"", 0o600)
+				noError(t, os.WriteFile(filepath.Join(dir, "secret"), []byte(row.content), 0o600))
+				t.Setenv("CREDENTIALS_DIRECTORY", dir)
+				c, err := Load(name)
+				switch {
+				case row.fault == "" && err != nil:
+					t.Errorf("%s: %v", source, err)
+				case row.fault == "" && c.Providers["google"].ClientSecret.Reveal() != want:
+					t.Errorf("%s: %q", source, c.Providers["google"].ClientSecret.Reveal())
+				case row.fault != "" && (err == nil || !strings.Contains(err.Error(), ":4: "+source+": ") || !strings.Contains(err.Error(), row.fault) || strings.Contains(err.Error(), "app-secret")):
+					t.Errorf("%s: %v, want %s", source, err, row.fault)
+				}
+			}
+			check("client_secret_file", "secret")
+			check("client_secret_credential", "secret")
+			if !strings.Contains(row.content, "\x00") { // which no variable can hold
+				t.Setenv("XOAUTHD_TEST_SECRET", row.content)
+				check("client_secret_env", "XOAUTHD_TEST_SECRET")
+			}
+		})
+	}
+	name, _ := minimal(t, `client_secret = '"quoted"'`, 0o600)
+	checkSecretOf(t, name, `"quoted"`, "") // TOML says what is a quote
+}
+
+// TestFilesOfAnEditor loads the good files with a byte order mark and line ends of
+// Windows in each file that they name, and in themselves.
+func TestFilesOfAnEditor(t *testing.T) {
+	t.Setenv("CREDENTIALS_DIRECTORY", "")
+	dir := copyTestdata(t)
+	noError(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || filepath.Base(filepath.Dir(path)) == "bad" {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		if err != nil || strings.HasPrefix(string(content), "\x30\x82") {
+			return err
+		}
+		return os.WriteFile(path, []byte("\ufeff"+strings.ReplaceAll(string(content), "\n", "\r\n")), 0o600)
+	}))
+	files, err := filepath.Glob(filepath.Join(dir, "good", "*.toml"))
+	noError(t, err)
+	for _, name := range files {
+		if _, err := loadAt(name, today); err != nil {
+			t.Error(err)
+		}
+	}
+	noError(t, os.WriteFile(files[0], []byte("\xff\xfe[\x00w\x00"), 0o600))
+	if _, err := Load(files[0]); err == nil || !strings.Contains(err.Error(), ":1: the file is UTF-16 text: save it as UTF-8") {
+		t.Error(err)
+	}
+}
+
 // TestPipeIsNotWaitedFor would end only with its time.
 func TestPipeIsNotWaitedFor(t *testing.T) {
 	name, dir := minimal(t, `client_secret_file = "pipe"`, 0o600)

@@ -21,6 +21,24 @@ type source struct {
 	read func(string) (string, error)
 }
 
+// apart reports whether the secret is not in the configuration itself, where TOML
+// has rules for quotes.
+func (s source) apart() bool {
+	return strings.HasSuffix(s.key, "_file") || strings.HasSuffix(s.key, "_env") || strings.HasSuffix(s.key, "_credential")
+}
+
+// isQuoted reports whether s is in quotes.
+func isQuoted(s string) bool {
+	for _, quotes := range []string{`""`, "''", "“”", "‘’", "``"} {
+		runes := []rune(quotes)
+		begin, end := string(runes[0]), string(runes[1])
+		if len(s) >= len(begin)+len(end) && strings.HasPrefix(s, begin) && strings.HasSuffix(s, end) {
+			return true
+		}
+	}
+	return false
+}
+
 // variants returns the keys by which a secret can be given.
 func variants(key string) []string {
 	return []string{key, key + "_file", key + "_env", key + "_credential"}
@@ -65,8 +83,14 @@ func (t *table) secret(noun string, check func(string) error, sources ...source)
 			continue
 		}
 		s, err := source.read(arg)
+		if err == nil && source.apart() {
+			s, err = text.FromFile(s)
+		}
+		s = strings.TrimRight(s, "\r\n")
+		if err == nil && source.apart() && isQuoted(s) {
+			err = errors.New("what is in it has quotes around it, which would be part of it: take the quotes away")
+		}
 		if err == nil {
-			s = strings.TrimRight(s, "\r\n")
 			err = check(s)
 		}
 		var w withheld
@@ -149,7 +173,10 @@ func readWhole(path string) (content string, info fs.FileInfo, err error) {
 	if err != nil {
 		return "", nil, reason(path, err)
 	}
-	return string(b), info, nil
+	if content, err = text.FromFile(string(b)); err != nil {
+		return "", nil, fmt.Errorf("%s: the file %w", path, err)
+	}
+	return content, info, nil
 }
 
 // A withheld secret is for the daemon alone, and this says why it is not here.

@@ -37,6 +37,10 @@ func TestGrant(t *testing.T) {
 		p.run(t, p.issue(t, alice), 0, "ok      IMAP login at localhost\nAlice@example.com is authorized", "grant", "import", alice)
 		p.run(t, "", p.well(), "authorized  until", "status", "ALICE@EXAMPLE.COM")
 
+		// An editor of Windows has saved this one.
+		p.run(t, "\ufeff"+p.issue(t, alice)+"\r\n", 0, "Alice@example.com is authorized", "grant", "import", alice)
+		p.run(t, "\xff\xfea\x00", 1, "standard input is UTF-16 text: save it as UTF-8", "grant", "import", alice)
+
 		// What is wrong with the next takes nothing from the one before.
 		p.run(t, "nonsense", 1, "mine gives no access token for this refresh token\ninvalid_grant\nclient_id \"xoauthd\"\nNothing was changed", "grant", "import", alice)
 		p.run(t, p.issue(t, bob), 1, "failed  IMAP login at localhost\nwas not authorized\nearlier authorization stays in use\ngave another refresh token", "grant", "import", alice)

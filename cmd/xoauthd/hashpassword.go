@@ -15,6 +15,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/internal/text"
 )
 
 // minPassword is the shortest password, in characters, that needs no --allow-short.
@@ -70,6 +71,9 @@ func askPassword(ctx context.Context, in io.Reader, prompts io.Writer, shortest 
 		line, err := await(ctx, func() (string, error) { return bufio.NewReader(in).ReadString('\n') })
 		if err != nil && err != io.EOF {
 			return "", err
+		}
+		if line, err = text.FromFile(line); err != nil {
+			return "", fmt.Errorf("the password %w", err)
 		}
 		password := strings.TrimRight(line, "\r\n")
 		return password, checkLength(password, shortest)

@@ -9,6 +9,8 @@ import (
 	"os"
 
 	"golang.org/x/term"
+
+	"github.com/xoauthd/xoauthd/internal/text"
 )
 
 // errGivenUp is the error of a person who answers a question by Ctrl-D or Ctrl-C.
@@ -78,5 +80,12 @@ func await[T any](ctx context.Context, read func() (T, error)) (T, error) {
 // readInput reads what is no terminal, at most one octet more than maxInput.
 func readInput(ctx context.Context, in io.Reader) (string, error) {
 	b, err := await(ctx, func() ([]byte, error) { return io.ReadAll(io.LimitReader(in, maxInput+1)) })
-	return string(b), err
+	if err != nil {
+		return "", err
+	}
+	s, err := text.FromFile(string(b))
+	if err != nil {
+		return "", fmt.Errorf("standard input %w", err)
+	}
+	return s, nil
 }

@@ -56,3 +56,25 @@ func TestShellWord(t *testing.T) {
 		t.Errorf("needless quotes: %s", got)
 	}
 }
+
+func TestFromFile(t *testing.T) {
+	for _, row := range []struct {
+		s, want string
+		err     error
+	}{
+		{"", "", nil},
+		{"secret\n", "secret\n", nil},
+		{"\xef\xbb\xbfsecret\r\n", "secret\r\n", nil},
+		{"a\xef\xbb\xbf", "a\xef\xbb\xbf", nil},
+		{"\xff\xfea\x00b\x00", "", ErrUTF16},
+		{"\xfe\xff\x00a\x00b", "", ErrUTF16},
+		{"a\x00b\x00", "", ErrUTF16},
+		{"\x00a\x00b", "", ErrUTF16},
+		{"a\x00", "a\x00", nil},
+		{"\x30\x82\x00\x01", "\x30\x82\x00\x01", nil},
+	} {
+		if got, err := FromFile(row.s); got != row.want || err != row.err {
+			t.Errorf("FromFile(%q) = %q, %v, want %q, %v", row.s, got, err, row.want, row.err)
+		}
+	}
+}
