@@ -2,15 +2,12 @@ package main
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
-	"os/exec"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -54,11 +51,8 @@ func (d *target) hold(t *testing.T, address string) (release func()) {
 // daemon serves.
 func (d *target) refuses(t *testing.T, status int) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, buildProgram(t), "serve", "--config", d.file)
-	cmd.Dir = "/"
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: credential(t, daemonUser), Pdeathsig: syscall.SIGKILL}
+	cmd := d.command(t, buildProgram(t), "serve", "--config", d.file)
+	defer time.AfterFunc(20*time.Second, func() { cmd.Process.Kill() }).Stop()
 	out, err := cmd.CombinedOutput()
 	if cmd.ProcessState.ExitCode() != status {
 		t.Fatalf("the daemon ended with %v, want status %d:\n%s", err, status, out)

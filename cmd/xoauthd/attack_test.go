@@ -55,6 +55,7 @@ type target struct {
 	host     *mailhost.Host
 	cmd      *exec.Cmd // nil while the daemon does not run
 	log      *logBuffer
+	sockets  *holder // of what the daemon is given; nil: nothing
 }
 
 // targetConfig is what the configuration of a target is filled in with. Its
@@ -66,16 +67,21 @@ type targetConfig struct {
 	UpstreamIMAP, UpstreamSMTP int
 	Account, Hash              string
 
-	Listeners string // keys that both listeners get
-	Extra     string // tables that follow
-	NoFiles   int    // RLIMIT_NOFILE of the daemon; 0 leaves it
+	Listeners   string // keys that both listeners get
+	WebKeys     string // more keys
+	MetricsKeys string // more keys
+	Extra       string // tables that follow
+	NoFiles     int    // RLIMIT_NOFILE of the daemon; 0 leaves it
+
+	Sockets *holder // hands sockets to the daemon, as systemd does; may be nil
+	Systemd string  // name of those that IMAP gets; empty: by its address
 }
 
 var targetTemplate = template.Must(template.New("").Parse(`state_directory = "{{.State}}"
 
 [[listener]]
 protocol = "imap"
-address  = "{{.IMAP}}"
+{{if .Systemd}}systemd = "{{.Systemd}}"{{else}}address = "{{.IMAP}}"{{end}}
 {{.Listeners}}
 
 [[listener]]
@@ -85,9 +91,11 @@ address  = "{{.SMTP}}"
 {{if .Web}}
 [web]
 address = "{{.Web}}"
+{{.WebKeys}}
 {{end}}{{if .Metrics}}
 [metrics]
 address = "{{.Metrics}}"
+{{.MetricsKeys}}
 {{end}}
 [provider.example]
 client_id         = "xoauthd-test"
@@ -136,6 +144,7 @@ func newTarget(t *testing.T, change func(*targetConfig)) *target {
 	if change != nil {
 		change(c)
 	}
+	d.sockets = c.Sockets
 	var text bytes.Buffer
 	must(t, targetTemplate.Execute(&text, c))
 	must(t, os.WriteFile(d.file, text.Bytes(), 0o640))
@@ -211,10 +220,8 @@ func (d *target) start(t *testing.T, noFiles int) {
 	if noFiles > 0 {
 		args = append([]string{"prlimit", fmt.Sprintf("--nofile=%d", noFiles)}, args...)
 	}
-	d.cmd = exec.Command(args[0], args[1:]...)
+	d.cmd = d.command(t, args...)
 	d.cmd.Stderr = d.log
-	d.cmd.Dir = "/"
-	d.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: credential(t, daemonUser), Pdeathsig: syscall.SIGKILL}
 	must(t, d.cmd.Start())
 	d.waitFor(t, "the listeners", func() bool {
 		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", d.imap))
@@ -223,6 +230,21 @@ func (d *target) start(t *testing.T, noFiles int) {
 		}
 		return err == nil
 	})
+}
+
+// command returns a command that runs the daemon under its user, with its sockets.
+func (d *target) command(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	var files []*os.File
+	if d.sockets != nil { // a process learns its own number from the shell
+		args = append([]string{"sh", "-c", d.sockets.environment() + ` LISTEN_PID=$$ exec "$@"`, "sh"}, args...)
+		files = d.sockets.files
+	}
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.ExtraFiles = files
+	cmd.Dir = "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: credential(t, daemonUser), Pdeathsig: syscall.SIGKILL}
+	return cmd
 }
 
 // stop ends the daemon as systemd does.
@@ -299,6 +321,8 @@ func (d *target) logIn(t *testing.T) time.Duration {
 var roles = map[string]func(args []string) error{
 	"login": loginRole,
 	"bind":  bindRole,
+	"get":   getRole,
+	"proxy": proxyRole,
 
 	"flood-authorize": floodAuthorize,
 }

@@ -1,8 +1,10 @@
 package daemon
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -191,5 +193,35 @@ func TestLocalhost(t *testing.T) {
 	_, port, _ := net.SplitHostPort(all[0].Addr().String())
 	if _, err := newOpener().open(config.Endpoint{Address: "LOCALHOST:" + port}); !errors.Is(err, syscall.EADDRINUSE) {
 		t.Errorf("a port that is taken: %v", err)
+	}
+}
+
+// TestHandedOver: a daemon serves the sockets of systemd, and knows their addresses.
+func TestHandedOver(t *testing.T) {
+	c := load(t, listeners)
+	c.Listeners[0].Endpoint = config.Endpoint{Systemd: "imap"}
+	s, at := handOver(t, "imap", "tcp", "127.0.0.1:0")
+	d, err := New(c, slog.New(slog.DiscardHandler), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := d.addressOf(c.Listeners[0]); got != at {
+		t.Errorf("it listens at %q, want %q", got, at)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- d.Run(ctx) }()
+	client, err := net.Dial("tcp", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	greeting := make([]byte, 4)
+	if _, err := io.ReadFull(client, greeting); err != nil || string(greeting) != "* OK" {
+		t.Errorf("%q, %v", greeting, err)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }

@@ -528,6 +528,20 @@ func TestListeners(t *testing.T) {
 	}
 }
 
+// TestListenerOfSystemd: without the daemon, nobody knows the address of a socket that
+// systemd holds. The others are examined all the same.
+func TestListenerOfSystemd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, opaque)
+		w.subject.Listeners = append(w.subject.Listeners, Listener{Protocol: "imap", Systemd: "office"})
+		r, text, _ := w.examine()
+		s := step(t, r, `IMAP listener at the socket "office" of systemd`)
+		if s.Outcome != Skipped || s.Detail != "no daemon runs that knows its address" {
+			t.Errorf("%+v\n%s", s, text)
+		}
+	})
+}
+
 // proxied is a proxy that leads to one server, whatever it is asked for.
 func proxied(serve func(net.Conn)) func(net.Conn) {
 	return func(c net.Conn) {
