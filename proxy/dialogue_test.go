@@ -24,6 +24,7 @@ import (
 //	C>1 "text"     the client sends octets, each in a segment of its own
 //	C< pattern     the client receives a line, within 30 seconds; ... is any text
 //	C-             the client hangs up
+//	C|             the client sends nothing more, but still reads
 //	C$             the client sees the end
 //	C!             the client begins TLS
 //	U+             the upstream is connected to; TLS begins unless it is to come
@@ -117,6 +118,9 @@ func (p *player) play(line string) error {
 		return peer.expect(text)
 	case "-":
 		peer.close()
+	case "|":
+		synctest.Wait() // until all is read
+		p.socket.hangUp()
 	case "$":
 		return peer.expectEnd()
 	case "!":

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -80,52 +81,67 @@ func serveOne(s *Server, l *Listener, from string, say func(net.Conn)) {
 	<-done
 }
 
-// A client that hangs up while its password is looked at, or its answer withheld,
-// hears nothing, even if it can; the log says what was known.
-func TestGoneEnds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s, log := newTestServer(nil)
-		s.Accounts = &slowAccount{}
-		start := time.Now()
-		a, b := net.Pipe()
-		half := &halfClosed{Conn: b, closed: make(chan struct{})}
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			s.serve(t.Context(), t.Context(), half, &Listener{Protocol: "imap"})
-		}()
-		hear(t, a, "* OK")
-		io.WriteString(a, "a LOGIN joe@example.com wrong\r\n")
-		synctest.Wait()
-		close(half.closed)
-		hearNothing(t, a)
-		<-done
-		if d := time.Since(start); d != 0 || !strings.Contains(log.String(), "result=bad_credentials") {
-			t.Errorf("took %v: %s", d, log)
-		}
-	})
+// A client that half-closes while its password is checked gets its answer, and not
+// earlier than others. One that resets the connection ends its session.
+func TestClientClosesAtPassword(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		err  error // what the session's reads see
+		took time.Duration
+	}{
+		{"half-closes", io.EOF, 28 * time.Second},
+		{"resets", syscall.ECONNRESET, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, log := newTestServer(nil)
+				s.Accounts = &slowAccount{}
+				start := time.Now()
+				a, b := net.Pipe()
+				ours := &failingReads{Conn: b, closed: make(chan struct{}), err: test.err}
+				done := make(chan struct{})
+				go func() {
+					defer close(done)
+					s.serve(t.Context(), t.Context(), ours, &Listener{Protocol: "imap"})
+				}()
+				hear(t, a, "* OK")
+				io.WriteString(a, "a LOGIN joe@example.com wrong\r\n")
+				synctest.Wait()
+				close(ours.closed)
+				if test.err == io.EOF {
+					hear(t, a, "a NO [AUTHENTICATIONFAILED]")
+				}
+				hearNothing(t, a)
+				<-done
+				if d := time.Since(start); d != test.took || !strings.Contains(log.String(), "result=bad_credentials") {
+					t.Errorf("took %v: %s", d, log)
+				}
+			})
+		})
+	}
 }
 
-// halfClosed is a connection whose peer may say that it sends nothing more.
-type halfClosed struct {
+// failingReads is a connection whose reads fail once it is closed.
+type failingReads struct {
 	net.Conn
 	closed chan struct{}
+	err    error
 }
 
-func (h *halfClosed) Read(p []byte) (int, error) {
+func (c *failingReads) Read(p []byte) (int, error) {
 	got := make(chan struct{})
 	defer close(got)
 	go func() {
 		select {
-		case <-h.closed:
-			h.Conn.SetReadDeadline(time.Unix(1, 0))
+		case <-c.closed:
+			c.Conn.SetReadDeadline(time.Unix(1, 0))
 		case <-got:
 		}
 	}()
-	n, err := h.Conn.Read(p)
+	n, err := c.Conn.Read(p)
 	select {
-	case <-h.closed:
-		return 0, io.EOF
+	case <-c.closed:
+		return 0, c.err
 	default:
 		return n, err
 	}

@@ -183,7 +183,8 @@ func (s *session) enter(ctx context.Context, bounds []bound, logIn func() (*link
 }
 
 // wait returns when t is in. Otherwise the error tells which bound is full. A
-// client that hangs up meanwhile has waited enough.
+// client that sends nothing more does not wait: it may be gone, and its place is for
+// others. If it is not, it gets an answer.
 func (s *session) wait(ctx context.Context, t *ticket) error {
 	select {
 	case <-t.in:
@@ -193,7 +194,7 @@ func (s *session) wait(ctx context.Context, t *ticket) error {
 	s.dropEarly()
 	defer s.Metrics.queue(s.l.Protocol)()
 	defer func(began time.Time) { s.record.queued += time.Since(began) }(time.Now())
-	ctx, stop := s.attend(ctx, s.Limits.Queue)
+	ctx, stop := s.attend(ctx, s.Limits.Queue, true)
 	defer stop()
 	select {
 	case <-t.in:
@@ -209,10 +210,11 @@ func (s *session) wait(ctx context.Context, t *ticket) error {
 }
 
 // password returns the login that the password opens. To find that out takes a
-// slow hash, and there may be a queue for it. Of a client that hangs up before its
-// turn nothing is known.
+// slow hash, and there may be a queue for it. Of a client that resets the connection
+// before its turn nothing is known. One that sends nothing more still gets an answer:
+// scripts send a whole dialogue and half-close the connection.
 func (s *session) password(ctx context.Context, c sasl.Credentials) (Login, error) {
-	ctx, stop := s.attend(ctx, answerTime)
+	ctx, stop := s.attend(ctx, answerTime, false)
 	defer stop()
 	login, err := s.Accounts.LogIn(ctx, Attempt{
 		Protocol: s.l.Protocol,

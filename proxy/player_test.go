@@ -40,6 +40,7 @@ type player struct {
 	refuse    bool // dials fail
 
 	c, u    *peer
+	socket  *socket // the session's end of c
 	stop    context.CancelFunc
 	stopped context.Context
 	done    chan struct{} // the session has ended
@@ -95,11 +96,11 @@ func (p *player) begin() {
 		return
 	}
 	a, b := net.Pipe()
-	p.c = newPeer(a)
+	p.c, p.socket = newPeer(a), &socket{Conn: b}
 	p.done = make(chan struct{})
 	go func() {
 		defer close(p.done)
-		p.server.serve(p.stopped, context.Background(), b, p.listener)
+		p.server.serve(p.stopped, context.Background(), p.socket, p.listener)
 	}()
 }
 

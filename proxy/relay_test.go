@@ -98,6 +98,9 @@ func (s *socket) Close() error {
 }
 
 func (s *socket) Read(p []byte) (int, error) {
+	if s.hungUp.Load() {
+		s.SetReadDeadline(time.Unix(1, 0))
+	}
 	n, err := s.Conn.Read(p)
 	if err != nil && s.hungUp.Load() {
 		err = io.EOF

@@ -43,7 +43,7 @@ type session struct {
 	place     *list.Element      // in group
 	end       context.CancelFunc // ends all that is done for the client
 	displaced atomic.Bool        // it had to go for another: see counts.admit
-	gone      atomic.Bool        // the client has hung up while it waited
+	gone      atomic.Bool        // the client has reset the connection while it waited
 }
 
 // errGone is why a session ends whose client is gone.
@@ -164,10 +164,15 @@ func (s *session) within(ctx context.Context, d time.Duration) (context.Context,
 	return ctx, func() { stop(); cancel() }
 }
 
-// attend is within, and done as well when the client hangs up.
-func (s *session) attend(ctx context.Context, d time.Duration) (_ context.Context, stop func()) {
+// attend is within, and done as well when the client resets the connection or, if
+// open is true, sends nothing more.
+func (s *session) attend(ctx context.Context, d time.Duration, open bool) (_ context.Context, stop func()) {
 	ctx, cancel := s.within(ctx, d)
-	unwatch := s.client.Watch(func() { s.gone.Store(true); cancel() })
+	closed := func() {}
+	if open {
+		closed = cancel
+	}
+	unwatch := s.client.Watch(func() { s.gone.Store(true); cancel() }, closed)
 	return ctx, func() { unwatch(); cancel() }
 }
 

@@ -2,21 +2,28 @@ package wire
 
 import (
 	"errors"
+	"io"
 	"os"
 	"time"
 )
 
-// Watch calls gone if the peer hangs up while we do something else than read. It
-// stops at the first octet that the peer sends, which is kept: from then on it
-// cannot be told. Nothing must be read before stop has returned.
-func (c *Conn) Watch(gone func()) (stop func()) {
+// Watch reads ahead while the caller does something else. It calls gone if the peer
+// resets the connection, and closed if the peer sends nothing more: that peer may be
+// gone, or wait for an answer. Watch stops at the first octet that the peer sends,
+// which is kept: what follows cannot be known then. Nothing must be read before stop
+// has returned.
+func (c *Conn) Watch(gone, closed func()) (stop func()) {
 	if c.in.Buffered() > 0 || c.await() != nil {
 		return func() {}
 	}
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
-		if _, err := c.in.Peek(1); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		switch _, err := c.in.Peek(1); {
+		case err == nil, errors.Is(err, os.ErrDeadlineExceeded):
+		case err == io.EOF:
+			closed()
+		default:
 			gone()
 		}
 	}()

@@ -13,16 +13,17 @@ import (
 
 func TestWatch(t *testing.T) {
 	for _, test := range []struct {
-		name string
-		does func(c *Conn, peer net.Conn) // while it is watched
-		gone bool
+		name         string
+		does         func(c *Conn, peer net.Conn) // while it is watched
+		gone, closed bool
 	}{
-		{"stays", func(*Conn, net.Conn) {}, false},
-		{"hangs up", func(_ *Conn, peer net.Conn) { peer.Close() }, true},
-		{"speaks", func(_ *Conn, peer net.Conn) { io.WriteString(peer, "b\r\n") }, false},
-		{"speaks and hangs up", func(_ *Conn, peer net.Conn) { io.WriteString(peer, "b\r\n"); peer.Close() }, false},
-		{"we are interrupted", func(c *Conn, _ net.Conn) { c.Interrupt() }, false},
-		{"says nothing in time", func(*Conn, net.Conn) { time.Sleep(time.Minute) }, false},
+		{"stays", func(*Conn, net.Conn) {}, false, false},
+		{"sends nothing more", func(_ *Conn, peer net.Conn) { peer.Close() }, false, true},
+		{"the connection is lost", func(c *Conn, _ net.Conn) { c.Close() }, true, false},
+		{"speaks", func(_ *Conn, peer net.Conn) { io.WriteString(peer, "b\r\n") }, false, false},
+		{"speaks and hangs up", func(_ *Conn, peer net.Conn) { io.WriteString(peer, "b\r\n"); peer.Close() }, false, false},
+		{"we are interrupted", func(c *Conn, _ net.Conn) { c.Interrupt() }, false, false},
+		{"says nothing in time", func(*Conn, net.Conn) { time.Sleep(time.Minute) }, false, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -30,13 +31,13 @@ func TestWatch(t *testing.T) {
 				if line, err := c.ReadLine(); line != "a" || err != nil {
 					t.Fatal(line, err)
 				}
-				gone := false
-				stop := c.Watch(func() { gone = true })
+				gone, closed := false, false
+				stop := c.Watch(func() { gone = true }, func() { closed = true })
 				test.does(c, peer)
 				synctest.Wait()
 				stop()
-				if gone != test.gone {
-					t.Errorf("gone: %v", gone)
+				if gone != test.gone || closed != test.closed {
+					t.Errorf("gone: %v, closed: %v", gone, closed)
 				}
 			})
 		})
@@ -62,7 +63,7 @@ func TestWatchTLS(t *testing.T) {
 	}
 	for _, want := range []string{"a", "b"} {
 		gone := make(chan struct{})
-		c.Watch(func() { close(gone) })()
+		c.Watch(func() { close(gone) }, func() { close(gone) })()
 		go io.WriteString(client, want+"\r\n")
 		if line, err := c.ReadLine(); line != want || err != nil {
 			t.Error(line, err)
