@@ -1,27 +1,15 @@
 package auth
 
 import (
-	"errors"
-
 	"github.com/prometheus/client_golang/prometheus"
 )
 
 const resultOK = "ok" // of a refresh; the other results are the kinds of failure
 
-// Why a password was refused, in the metrics.
-const (
-	reasonUnknownUser   = "unknown_user"
-	reasonWrongPassword = "wrong_password"
-	reasonNotAllowed    = "not_allowed" // though the password was right
-	reasonGuesses       = "too_many_guesses"
-)
-
-// Metrics counts what providers answer, and passwords that are refused. It is a
-// prometheus.Collector, and may be shared by all of them.
+// Metrics counts the answers of providers. It is a prometheus.Collector, and may be
+// shared by several providers.
 type Metrics struct {
 	refreshes *prometheus.CounterVec
-	failures  *prometheus.CounterVec // of passwords
-	delayed   prometheus.Counter     // of those
 }
 
 // NewMetrics returns counters that stand at zero.
@@ -31,57 +19,17 @@ func NewMetrics() *Metrics {
 			Name: "xoauthd_token_refreshes_total",
 			Help: "Requests to refresh an access token, by what came of them.",
 		}, []string{"provider", "result"}),
-		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "xoauthd_password_failures_total",
-			Help: "Local passwords that were refused, by why.",
-		}, []string{"reason"}),
-		delayed: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "xoauthd_password_failures_delayed_total",
-			Help: "Local passwords that were refused, and had to wait before they were looked at.",
-		}),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 	m.refreshes.Describe(ch)
-	m.failures.Describe(ch)
-	m.delayed.Describe(ch)
 }
 
 // Collect implements prometheus.Collector.
 func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	m.refreshes.Collect(ch)
-	m.failures.Collect(ch)
-	m.delayed.Collect(ch)
-}
-
-// declareFailures shows all reasons before the first refusal.
-func (m *Metrics) declareFailures() {
-	if m == nil {
-		return
-	}
-	for _, reason := range []string{reasonUnknownUser, reasonWrongPassword, reasonNotAllowed, reasonGuesses} {
-		m.failures.WithLabelValues(reason)
-	}
-}
-
-// countFailure counts the error of a password, if it is one of refusal.
-func (m *Metrics) countFailure(err error) {
-	var r *refusal
-	switch {
-	case m == nil:
-	case errors.As(err, &r):
-		m.failures.WithLabelValues(r.reason).Inc()
-	case errors.Is(err, ErrGuesses):
-		m.failures.WithLabelValues(reasonGuesses).Inc()
-	}
-}
-
-func (m *Metrics) countDelayed() {
-	if m != nil {
-		m.delayed.Inc()
-	}
 }
 
 // declare shows a provider before its first refresh: a rate needs a zero to

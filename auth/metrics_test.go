@@ -1,12 +1,10 @@
 package auth
 
 import (
-	"net/netip"
 	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -41,29 +39,6 @@ func TestMetrics(t *testing.T) {
 			a.Token(t.Context(), "")
 			accounts = append(accounts, a)
 		}
-		p, err := NewPasswords([]Login{{Account: "ok", User: "joe", Hash: cheap(t, "secret"), Protocols: []string{"imap"}}}, m)
-		if err != nil {
-			t.Fatal(err)
-		}
-		from := netip.MustParseAddr("192.0.2.1")
-		for _, a := range []Attempt{
-			{User: "joe", Password: "secret", Protocol: "imap"},
-			{User: "joe", Password: "secret", Protocol: "smtp"},
-			{User: "joe", Password: ""},
-			{User: "eve", Password: "secret"},
-		} {
-			p.Check(t.Context(), a)
-		}
-		for range 10 {
-			p.Check(t.Context(), Attempt{User: "ann", Password: "guess", From: from})
-		}
-		before := p.guesses.begin(from, "ann").source
-		if err := before.enter(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		time.AfterFunc(maxWait, before.leave)
-		p.Check(t.Context(), Attempt{User: "ann", Password: "guess", From: from})
-
 		reg := prometheus.NewPedanticRegistry()
 		reg.MustRegister(m, NewAccountCollector(func() []*Account { return accounts }))
 		want := `
@@ -96,15 +71,6 @@ xoauthd_account_needs_authorization{account="smtp"} 0
 # HELP xoauthd_grants_unsaved Grants that are in use but not on disk, and are lost if xoauthd ends now.
 # TYPE xoauthd_grants_unsaved gauge
 xoauthd_grants_unsaved 1
-# HELP xoauthd_password_failures_delayed_total Local passwords that were refused, and had to wait before they were looked at.
-# TYPE xoauthd_password_failures_delayed_total counter
-xoauthd_password_failures_delayed_total 7
-# HELP xoauthd_password_failures_total Local passwords that were refused, by why.
-# TYPE xoauthd_password_failures_total counter
-xoauthd_password_failures_total{reason="not_allowed"} 1
-xoauthd_password_failures_total{reason="too_many_guesses"} 1
-xoauthd_password_failures_total{reason="unknown_user"} 11
-xoauthd_password_failures_total{reason="wrong_password"} 1
 # HELP xoauthd_token_issued_timestamp_seconds When the provider issued the account's access token, in seconds since 1970.
 # TYPE xoauthd_token_issued_timestamp_seconds gauge
 xoauthd_token_issued_timestamp_seconds{account="ok"} 946684800

@@ -15,7 +15,7 @@ import (
 
 // stranger is a session of a client that has connected, and no more.
 func stranger(id int64, from string) *session {
-	s := &session{record: &record{id: id}, client: wire.New(unconnected{}, time.Minute), end: func() {}}
+	s := &session{conn: unconnected{}, record: &record{id: id}, client: wire.New(unconnected{}, time.Minute), end: func() {}}
 	s.from, _ = netip.ParseAddr(from) // none: a unix socket
 	s.source = peercred.SourceOf(s.from)
 	return s

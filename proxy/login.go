@@ -97,18 +97,18 @@ func (s *session) passOn(ctx context.Context, c sasl.Credentials) (k *link, welc
 	})
 }
 
-// How many tokens of one address are tried at a time, and how long one that was
-// not taken counts as one of them: to the mail server each is a failed login of
-// ours, and it may shut us out for them.
+// How many tokens of one address, or user of this machine, are tried at a time, and
+// how long one that failed keeps its place: to the mail server each is a failed login
+// from our address, which it may block.
 const (
 	tokensAtOnce = 10
 	tokenPause   = 10 * time.Second
 )
 
-// tryToken logs in with the client's own token. The pause is kept whatever went
-// wrong, so that who has the session displaced does not get around it.
+// tryToken logs in with the client's own token. A place is kept for the pause
+// whatever went wrong: a client could otherwise avoid it by leaving early.
 func (s *session) tryToken(ctx context.Context, upstream *Upstream, c sasl.Credentials) (k *link, welcome []string, err error) {
-	t := s.queue.join([]bound{{"tokens of " + s.host() + " that are tried, or were not taken", tokensAtOnce, "client_tokens"}})
+	t := s.queue.join([]bound{{"tokens of " + s.origin().String() + " that are tried, or failed lately", tokensAtOnce, "client_tokens"}})
 	leave := func() { s.queue.leave(t) }
 	if err := s.wait(ctx, t); err != nil {
 		leave()
@@ -154,6 +154,17 @@ func (s *session) host() string {
 		return "this machine"
 	}
 	return "address " + peercred.SourceOf(s.from).String()
+}
+
+// origin is the source of the client. Where only the kernel's tables know the user,
+// it reads them, which takes too long for every connection but not for a login.
+func (s *session) origin() peercred.Source {
+	if s.source == (peercred.Source{}) && s.record.via == nil {
+		if uid, err := s.Peers.UID(s.conn); err == nil {
+			return peercred.SourceOfUser(uid)
+		}
+	}
+	return s.source
 }
 
 // isHere reports whether the client is a program of this machine.
@@ -216,12 +227,15 @@ func (s *session) wait(ctx context.Context, t *ticket) error {
 func (s *session) password(ctx context.Context, c sasl.Credentials) (Login, error) {
 	ctx, stop := s.attend(ctx, answerTime, false)
 	defer stop()
+	uid, hasUID := s.origin().UID()
 	login, err := s.Accounts.LogIn(ctx, Attempt{
 		Protocol: s.l.Protocol,
 		Provider: s.l.Provider,
 		User:     c.User,
 		Password: c.Password,
 		From:     s.from,
+		UID:      uid,
+		HasUID:   hasUID,
 	})
 	if err != nil && s.gone.Load() && failure(err).Result != BadCredentials {
 		err = errGone

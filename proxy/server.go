@@ -35,7 +35,10 @@ type Attempt struct {
 	Protocol       string
 	Provider       string // whose accounts alone are there; empty: every provider's
 	User, Password string
-	From           netip.Addr // the client's; not valid if it has none: then it is on this machine
+
+	From   netip.Addr // of the client; invalid if it has none, and so is on this machine
+	UID    uint32     // of the client's program on this machine
+	HasUID bool       // UID is known
 }
 
 // A Login is one of those that an account has.

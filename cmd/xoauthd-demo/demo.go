@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/auth/password"
 	"github.com/xoauthd/xoauthd/cmd/internal/daemon"
 	"github.com/xoauthd/xoauthd/config"
 	"github.com/xoauthd/xoauthd/internal/idp"
@@ -19,9 +20,9 @@ import (
 // The mailboxes at the provider. Only alice's is an account of xoauthd: bob is
 // there to write to, and to be chosen by mistake when authorizing.
 const (
-	alice    = "alice@example.com"
-	bob      = "bob@example.com"
-	password = "demo" // alice's at xoauthd
+	alice         = "alice@example.com"
+	bob           = "bob@example.com"
+	localPassword = "demo" // alice's at xoauthd
 )
 
 type options struct {
@@ -80,7 +81,7 @@ func start(ctx context.Context, o options, folder string, stdout, stderr io.Writ
 		places
 		Account, Bob, Password, File, Link string
 		Authorized                         bool
-	}{*p, alice, bob, password, file, daemon.Link(c.Web, alice), o.authorized}); err != nil {
+	}{*p, alice, bob, localPassword, file, daemon.Link(c.Web, alice), o.authorized}); err != nil {
 		return errors.Join(err, d.Close())
 	}
 	return d.Run(ctx)
@@ -102,7 +103,7 @@ func authorize(state string, p *provider) error {
 
 // writeConfig writes the configuration of the daemon, as a sysadmin would.
 func writeConfig(folder string, o options, p *places, provider *provider) (file string, err error) {
-	hash, err := auth.HashPassword(password)
+	hash, err := password.Hash(localPassword)
 	if err != nil {
 		return "", err
 	}

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/auth/password"
 	"github.com/xoauthd/xoauthd/internal/ca"
 	"github.com/xoauthd/xoauthd/internal/idp"
 	"github.com/xoauthd/xoauthd/internal/mailhost"
@@ -139,7 +140,7 @@ func newTarget(t *testing.T, change func(*targetConfig)) *target {
 		Account: targetAccount,
 	}
 	d.startProvider(t, c)
-	c.Hash, err = auth.HashPassword(targetPassword)
+	c.Hash, err = password.Hash(targetPassword)
 	must(t, err)
 	if change != nil {
 		change(c)
@@ -325,6 +326,10 @@ var roles = map[string]func(args []string) error{
 	"proxy": proxyRole,
 
 	"flood-authorize": floodAuthorize,
+
+	"guess":       guessRole,
+	"tokens":      tokenRole,
+	"token-login": tokenLoginRole,
 }
 
 const roleVariable = "XOAUTHD_TEST_ROLE"

@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/auth/password"
 	"github.com/xoauthd/xoauthd/internal/text"
 )
 
@@ -32,23 +32,23 @@ is for the mail program and this machine alone: it is not that of the mailbox. I
 has at least 8 characters. With --generate, no person has to think of one.`,
 		Args: noArguments,
 		RunE: action(func(cmd *cobra.Command, _ []string) error {
-			password := rand.Text()
+			secret := rand.Text()
 			if !generate {
 				shortest := minPassword
 				if allowShort {
 					shortest = 1
 				}
 				var err error
-				if password, err = askPassword(cmd.Context(), cmd.InOrStdin(), cmd.ErrOrStderr(), shortest); err != nil {
+				if secret, err = askPassword(cmd.Context(), cmd.InOrStdin(), cmd.ErrOrStderr(), shortest); err != nil {
 					return err
 				}
 			}
-			hash, err := auth.HashPassword(password)
+			hash, err := password.Hash(secret)
 			if err != nil {
 				return err
 			}
 			if generate {
-				fmt.Fprintf(cmd.ErrOrStderr(), "For the mail program: %s\n", password)
+				fmt.Fprintf(cmd.ErrOrStderr(), "For the mail program: %s\n", secret)
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "password_hash = \"%s\"\n", hash)
 			return nil

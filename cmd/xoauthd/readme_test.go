@@ -16,7 +16,7 @@ import (
 
 	"golang.org/x/crypto/bcrypt"
 
-	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/auth/password"
 	"github.com/xoauthd/xoauthd/config"
 	"github.com/xoauthd/xoauthd/internal/ca"
 )
@@ -71,7 +71,7 @@ func TestReadmeCommands(t *testing.T) {
 func TestReadmeConfigurations(t *testing.T) {
 	dir := t.TempDir()
 	secrets(t, dir)
-	hash, err := auth.HashPassword("secret")
+	hash, err := password.Hash("secret")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +159,7 @@ func put(t *testing.T, file, text string) {
 func TestRedirectURIs(t *testing.T) {
 	const microsoft = "[provider.microsoft]\npreset = 'microsoft'\nclient_id = 'id'\n"
 	const google = "[provider.google]\npreset = 'google'\nclient_id = 'id'\nclient_secret = 'secret'\n"
-	hash, err := auth.HashPassword("secret")
+	hash, err := password.Hash("secret")
 	must(t, err)
 	shown := map[string]bool{}
 	for _, providers := range []string{google, microsoft, google + microsoft} {

@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/auth/password"
 	"github.com/xoauthd/xoauthd/internal/ca"
 	"github.com/xoauthd/xoauthd/internal/mailhost"
 )
@@ -106,7 +106,7 @@ func newBesieged(b *testing.B, sessions int) *besieged {
 	must(b, os.WriteFile(filepath.Join(dir, "localhost.pem"), append(shown, key...), 0o600))
 	go d.host.ServeIMAP(imap)
 	go d.host.ServeSMTP(smtp)
-	hash, err := auth.HashPassword("s3cret")
+	hash, err := password.Hash("s3cret")
 	must(b, err)
 	must(b, os.WriteFile(filepath.Join(dir, "ca.pem"), authority.PEM(), 0o600))
 	file := filepath.Join(dir, "xoauthd.toml")

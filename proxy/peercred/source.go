@@ -30,6 +30,12 @@ func (f *Finder) Source(conn net.Conn) Source {
 	return Source{}
 }
 
+// SourceOfUser returns the source for a user of this machine.
+func SourceOfUser(uid uint32) Source { return Source{uid: uid, known: true} }
+
+// UID returns the user of this machine, if s is one that is known.
+func (s Source) UID() (uid uint32, known bool) { return s.uid, s.known }
+
 // String returns the source for reading: "192.0.2.1", "2001:db8::/64", "this machine"
 // or "user 1000 of this machine".
 func (s Source) String() string {

@@ -36,7 +36,7 @@ func TestSourceString(t *testing.T) {
 		{SourceOf(netip.MustParseAddr("192.0.2.1")), "192.0.2.1"},
 		{SourceOf(netip.MustParseAddr("2001:db8::1")), "2001:db8::/64"},
 		{Source{}, "this machine"},
-		{Source{uid: 1000, known: true}, "user 1000 of this machine"},
+		{SourceOfUser(1000), "user 1000 of this machine"},
 	} {
 		if got := test.source.String(); got != test.want {
 			t.Errorf("%q, want %q", got, test.want)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/xoauthd/xoauthd/auth"
 	"github.com/xoauthd/xoauthd/auth/authorize"
+	"github.com/xoauthd/xoauthd/auth/password"
 	"github.com/xoauthd/xoauthd/config"
 	"github.com/xoauthd/xoauthd/proxy"
 )
@@ -27,12 +28,12 @@ type accounts struct {
 	byName    map[string]*account
 	all       []*auth.Account // in the order of their names
 	providers map[string]*provider
-	passwords *auth.Passwords
+	passwords *password.Checker
 	web       *config.Web // nil if there are no pages
 }
 
 // fill makes the accounts from the configuration.
-func (as *accounts) fill(c *config.Config, store *auth.Store, metrics *auth.Metrics, log *slog.Logger) error {
+func (as *accounts) fill(c *config.Config, store *auth.Store, metrics *auth.Metrics, passwords *password.Metrics, log *slog.Logger) error {
 	as.web = c.Web
 	as.providers = make(map[string]*provider, len(c.Providers))
 	for name, p := range c.Providers {
@@ -42,7 +43,7 @@ func (as *accounts) fill(c *config.Config, store *auth.Store, metrics *auth.Metr
 		}
 	}
 	as.byName = make(map[string]*account, len(c.Accounts))
-	logins := make([]auth.Login, 0, len(c.Accounts))
+	logins := make([]password.Login, 0, len(c.Accounts))
 	for _, name := range slices.Sorted(maps.Keys(c.Accounts)) {
 		a := c.Accounts[name]
 		p := as.providers[a.Provider]
@@ -52,17 +53,17 @@ func (as *accounts) fill(c *config.Config, store *auth.Store, metrics *auth.Metr
 		logins = append(logins, loginsOf(a)...)
 	}
 	var err error
-	as.passwords, err = auth.NewPasswords(logins, metrics)
+	as.passwords, err = password.New(logins, passwords)
 	return err
 }
 
 // loginsOf are the account's own, if it has one, and the others.
-func loginsOf(a *config.Account) (logins []auth.Login) {
+func loginsOf(a *config.Account) (logins []password.Login) {
 	if a.PasswordHash != "" {
-		logins = append(logins, auth.Login{User: a.Name, Hash: a.PasswordHash})
+		logins = append(logins, password.Login{User: a.Name, Hash: a.PasswordHash})
 	}
 	for _, l := range a.Logins {
-		logins = append(logins, auth.Login{
+		logins = append(logins, password.Login{
 			Label:     l.Label,
 			User:      l.User,
 			Hash:      l.PasswordHash,
@@ -131,12 +132,14 @@ func Link(web *config.Web, account string) string {
 // What is told to the client is the same, whatever is wrong.
 func (as *accounts) LogIn(ctx context.Context, a proxy.Attempt) (proxy.Login, error) {
 	user, mailbox, other := divide(a.User)
-	l, err := as.passwords.Check(ctx, auth.Attempt{
+	l, err := as.passwords.Check(ctx, password.Attempt{
 		Protocol: a.Protocol,
 		Provider: a.Provider,
 		User:     user,
 		Password: a.Password,
 		From:     a.From,
+		UID:      a.UID,
+		HasUID:   a.HasUID,
 	})
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = proxy.Fail(proxy.TooManySessions, errors.New("too many passwords to check at once"))
@@ -190,9 +193,9 @@ func refusal(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, auth.ErrPassword):
+	case errors.Is(err, password.ErrRefused):
 		return proxy.Fail(proxy.BadCredentials, err)
-	case errors.Is(err, auth.ErrGuesses):
+	case errors.Is(err, password.ErrThrottled):
 		return proxy.Fail(proxy.TooManyGuesses, err)
 	case errors.Is(err, auth.ErrRefused):
 		return proxy.Fail(proxy.UpstreamRefused, err)

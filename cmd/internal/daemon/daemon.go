@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/auth/password"
 	"github.com/xoauthd/xoauthd/config"
 	"github.com/xoauthd/xoauthd/proxy"
 	"github.com/xoauthd/xoauthd/systemd"
@@ -81,10 +82,11 @@ func Assemble(c *config.Config, log *slog.Logger) (*Daemon, error) {
 
 // assemble makes the parts from the configuration.
 func (d *Daemon) assemble() error {
-	metrics := auth.NewMetrics()
+	metrics, passwords := auth.NewMetrics(), password.NewMetrics()
 	d.acceptErrors = newAcceptErrors()
 	d.registry.MustRegister(
 		metrics,
+		passwords,
 		d.acceptErrors,
 		auth.NewAccountCollector(d.accounts.watched),
 		auth.NewProviderCollector(d.accounts.registrations),
@@ -110,7 +112,11 @@ func (d *Daemon) assemble() error {
 		Log:     d.log,
 		Metrics: proxy.NewMetrics(d.registry),
 	}
-	return d.accounts.fill(d.config, d.store, metrics, d.log)
+	if err := d.accounts.fill(d.config, d.store, metrics, passwords, d.log); err != nil {
+		return err
+	}
+	d.restorePasswords()
+	return nil
 }
 
 // Register adds metrics to those that the daemon exports.
@@ -121,7 +127,7 @@ func (d *Daemon) Register(c prometheus.Collector) { d.registry.MustRegister(c) }
 func (d *Daemon) Run(ctx context.Context) error {
 	serving, stop := context.WithCancel(ctx)
 	defer stop()
-	failed := make(chan error, len(d.listeners)+5)
+	failed := make(chan error, len(d.listeners)+6)
 	running := 0
 	run := func(serve func(context.Context) error) {
 		running++
@@ -146,6 +152,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 		auth.Renew(ctx, d.accounts.list())
 		return nil
 	})
+	run(d.keepPasswords)
 	run(func(ctx context.Context) error {
 		warnOfExpiry(ctx, d.accounts.registrations(), d.certificates, d.log)
 		return nil
@@ -230,5 +237,6 @@ func (d *Daemon) Close() error {
 	if d.control != nil {
 		d.control.Close()
 	}
+	d.savePasswords()
 	return errors.Join(append(faults, d.store.Close())...)
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/auth/password"
 	"github.com/xoauthd/xoauthd/config"
 	"github.com/xoauthd/xoauthd/proxy"
 )
@@ -26,7 +27,7 @@ import (
 // password "secret", of which more is the rest.
 func load(t *testing.T, more string) *config.Config {
 	t.Helper()
-	hash, err := auth.HashPassword("secret")
+	hash, err := password.Hash("secret")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -257,8 +258,8 @@ func TestRefusal(t *testing.T) {
 		err  error
 		want proxy.Result
 	}{
-		{auth.ErrPassword, proxy.BadCredentials},
-		{auth.ErrGuesses, proxy.TooManyGuesses},
+		{password.ErrRefused, proxy.BadCredentials},
+		{password.ErrThrottled, proxy.TooManyGuesses},
 		{&auth.Error{Kind: auth.Passing}, proxy.ProviderDown},
 		{&auth.Error{Kind: auth.Misconfigured, Code: "invalid_client"}, proxy.Misconfigured},
 		{context.Canceled, proxy.Stopping},
@@ -285,7 +286,7 @@ func TestNeedsAuthorization(t *testing.T) {
 		}
 		defer store.Close()
 		var as accounts
-		if err := as.fill(c, store, nil, nil); err != nil {
+		if err := as.fill(c, store, nil, nil, nil); err != nil {
 			t.Fatal(err)
 		}
 		_, err = as.byName["alice@example.com"].Token(t.Context(), "")

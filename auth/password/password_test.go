@@ -1,4 +1,4 @@
-package auth
+package password
 
 import (
 	"cmp"
@@ -25,20 +25,20 @@ func logins(hashes map[string]string) (all []Login) {
 	return all
 }
 
-// counted are Passwords that count the slow hashes.
-func counted(t testing.TB, logins []Login) (p *Passwords, hashes *atomic.Int32) {
+// counted is a Checker that counts the slow hashes.
+func counted(t testing.TB, logins []Login) (c *Checker, hashes *atomic.Int32) {
 	t.Helper()
-	p, err := NewPasswords(logins, nil)
+	c, err := New(logins, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	hashes = new(atomic.Int32)
-	compare := p.compare
-	p.compare = func(password, hash string) (bool, error) {
+	verify := c.verify
+	c.verify = func(password, hash string) (bool, error) {
 		hashes.Add(1)
-		return compare(password, hash)
+		return verify(password, hash)
 	}
-	return p, hashes
+	return c, hashes
 }
 
 func TestCheck(t *testing.T) {
@@ -69,11 +69,11 @@ func TestCheck(t *testing.T) {
 		{"too long, of an unknown", "eve", long + "x", "", errUnknownUser, 0},
 	}
 	synctest.Test(t, func(t *testing.T) {
-		p.guesses = newGuesses()
+		p.throttle = newThrottle()
 		for _, tt := range tests {
 			count.Store(0)
 			l, err := p.Check(t.Context(), Attempt{User: tt.name, Password: tt.password})
-			if l.Account != tt.account || !errors.Is(err, tt.err) || (err != nil) != errors.Is(err, ErrPassword) {
+			if l.Account != tt.account || !errors.Is(err, tt.err) || (err != nil) != errors.Is(err, ErrRefused) {
 				t.Errorf("%s: login = %+v, %v", tt.what, l, err)
 			}
 			if n := int(count.Load()); n != tt.hashes {
@@ -98,15 +98,15 @@ func TestLoginsOfOneName(t *testing.T) {
 			err            error
 			hashes         int32
 		}{
-			{"joe", "one", "phone", nil, 3},
-			{"joe", "two", "laptop", nil, 3},
+			{"joe", "one", "phone", nil, 1},
+			{"joe", "two", "laptop", nil, 2},
 			{"joe", "three", "old", nil, 3},
 			{"joe", "one", "phone", nil, 0},
 			{"joe", "three", "old", nil, 0},
 			{"joe", "two", "laptop", nil, 0},
 			{"joe", "four", "", errWrongPassword, 3},
 			{"ann", "two", "only", errWrongPassword, 3},
-			{"ann", "one", "only", nil, 3},
+			{"ann", "one", "only", nil, 1},
 			{"ann", "one", "only", nil, 0},
 			{"eve", "one", "", errUnknownUser, 3},
 		} {
@@ -139,19 +139,19 @@ func TestConditions(t *testing.T) {
 		want     string // empty: it comes in
 	}{
 		{"no condition", Login{}, "imap", "192.0.2.1", ""},
-		{"not enabled", Login{Disabled: true}, "imap", "", `login "scanner" is of an account that is not enabled`},
-		{"another provider", Login{Provider: "two"}, "imap", "", `login "scanner" is of provider two, and this listener serves one alone`},
+		{"not enabled", Login{Disabled: true}, "imap", "", `login "scanner": its account is disabled`},
+		{"another provider", Login{Provider: "two"}, "imap", "", `login "scanner": it is of provider two, and this listener serves only one`},
 		{"the protocol", Login{Protocols: []string{"pop3", "smtp"}}, "smtp", "", ""},
-		{"another protocol", Login{Protocols: []string{"pop3", "smtp"}}, "imap", "", `login "scanner" may not speak imap`},
+		{"another protocol", Login{Protocols: []string{"pop3", "smtp"}}, "imap", "", `login "scanner": it may not use imap`},
 		{"a network", Login{Networks: prefixes("10.0.0.0/8", "192.0.2.0/24")}, "imap", "192.0.2.1", ""},
-		{"another network", Login{Networks: prefixes("192.0.2.0/24")}, "imap", "192.0.3.1", `login "scanner" may not come from 192.0.3.1`},
+		{"another network", Login{Networks: prefixes("192.0.2.0/24")}, "imap", "192.0.3.1", `login "scanner": it may not come from 192.0.3.1`},
 		{"a network, as IPv6 writes it", Login{Networks: prefixes("192.0.2.0/24")}, "imap", "::ffff:192.0.2.1", ""},
 		{"a link", Login{Networks: prefixes("fe80::/10")}, "imap", "fe80::1%eth0", ""},
 		{"this machine, by IPv4", Login{Networks: prefixes("127.0.0.0/8")}, "imap", "", ""},
 		{"this machine, by IPv6", Login{Networks: prefixes("::1/128")}, "imap", "", ""},
-		{"not this machine", Login{Networks: prefixes("192.0.2.0/24")}, "imap", "", `login "scanner" may not come from this machine`},
+		{"not this machine", Login{Networks: prefixes("192.0.2.0/24")}, "imap", "", `login "scanner": it may not come from this machine`},
 		{"before the end", Login{Ends: time.Date(2000, 1, 1, 0, 0, 1, 0, time.UTC)}, "imap", "", ""},
-		{"at the end", Login{Ends: time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)}, "imap", "", `login "scanner" ended on 1999-12-31`},
+		{"at the end", Login{Ends: time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)}, "imap", "", `login "scanner": it ended on 1999-12-31`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -170,7 +170,7 @@ func TestConditions(t *testing.T) {
 						t.Errorf("login = %+v", l)
 					case tt.want == "" && err != nil:
 						t.Error(err)
-					case tt.want != "" && (!errors.Is(err, ErrPassword) || err.Error() != tt.want):
+					case tt.want != "" && (!errors.Is(err, ErrRefused) || err.Error() != tt.want):
 						t.Errorf("err = %v, want %s", err, tt.want)
 					}
 				}
@@ -209,37 +209,63 @@ func TestConditionsOfRecognized(t *testing.T) {
 	})
 }
 
-// An unknown name must not be told from a known one by the cost of its hashes,
-// nor be let in by one of them.
-func TestUnknownNameCostsTheSame(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p, err := NewPasswords([]Login{
-			{User: "joe", Hash: cheap(t, "a")},
-			{User: "joe", Hash: cheap(t, "b")},
-			{User: "ann", Hash: cheap(t, "c")},
-			{User: "bob", Hash: cheapBcrypt(t, "d")},
-		}, nil)
-		if err != nil {
-			t.Fatal(err)
+// A wrong password costs the same hashes for all names, known and unknown, and none
+// of the dummies lets anybody in.
+func TestWrongPasswordCostsTheSame(t *testing.T) {
+	a, b, m := cheap(t, "a"), cheap(t, "b"), cheapBcrypt(t, "c")
+	const argon, blow = "$argon2id$", "$2a$04$"
+	many := func(user string, n int, hash string) (all []Login) {
+		for range n {
+			all = append(all, Login{Account: user, User: user, Hash: hash})
 		}
-		spent := budget{}
-		p.compare = func(_, hash string) (bool, error) {
-			c, err := parseHash(hash)
-			spent[c]++
-			return !strings.HasPrefix(hash, kindArgon2id), err
-		}
-		want := fmt.Sprint(budget{{kindArgon2id, 1, 8, 1}: 2, {kind: kindBcrypt, passes: 4}: 1})
-		for _, user := range []string{"joe", "ann", "bob", "eve"} {
-			clear(spent)
-			_, err := p.Check(t.Context(), Attempt{User: user, Password: "secret"})
-			if fmt.Sprint(spent) != want || (err == nil) != (user == "bob") {
-				t.Errorf("%s costs %v, want %s; err = %v", user, spent, want, err)
+		return all
+	}
+	for _, tt := range []struct {
+		name   string
+		logins []Login
+		want   map[string]int // hashes by their beginning
+	}{
+		{"no logins", nil, map[string]int{argon: 1}},
+		{"one cost", logins(map[string]string{"joe": a, "ann": b}), map[string]int{argon: 1}},
+		{"several logins of a name", append(many("joe", 3, a), many("ann", 1, b)...), map[string]int{argon: 3}},
+		{"two costs", append(many("joe", 2, a), many("ann", 1, m)...), map[string]int{argon: 2, blow: 1}},
+		{"two costs of one name", append(append(many("joe", 2, a), many("joe", 1, m)...), many("ann", 3, b)...), map[string]int{argon: 3, blow: 1}},
+		{"too many, so that the rarer cost is left out", append(append(append(many("joe", 16, a), many("ann", 1, b)...), many("eve", 1, b)...), many("bob", 2, m)...), map[string]int{argon: 16}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p, err := New(tt.logins, nil)
+			if err != nil {
+				t.Fatal(err)
 			}
-		}
-	})
+			spent := make(map[string]int)
+			p.verify = func(_, hash string) (bool, error) {
+				spent[hash[:strings.Index(hash[1:], "$")+2]]++
+				_, err := parseHash(hash)
+				return false, err
+			}
+			for _, user := range []string{"joe", "ann", "nobody"} {
+				clear(spent)
+				_, err := p.Check(t.Context(), Attempt{User: user, Password: "wrong"})
+				got := make(map[string]int)
+				for beginning, n := range spent {
+					if strings.HasPrefix(beginning, "$2") {
+						beginning = blow
+					}
+					got[beginning] += n
+				}
+				if !maps.Equal(got, tt.want) || !errors.Is(err, ErrRefused) {
+					t.Errorf("%s costs %v, want %v; err = %v", user, got, tt.want, err)
+				}
+			}
+			p.verify = func(_, hash string) (bool, error) { return true, nil }
+			if _, err := p.Check(t.Context(), Attempt{User: "nobody", Password: "x"}); !errors.Is(err, ErrRefused) {
+				t.Errorf("nobody: err = %v", err)
+			}
+		})
+	}
 }
 
-func TestNewPasswordsRefuses(t *testing.T) {
+func TestNewRefuses(t *testing.T) {
 	hash := cheap(t, "secret")
 	all := []Login{
 		{Account: "a", User: "plain", Hash: "secret"},
@@ -249,10 +275,10 @@ func TestNewPasswordsRefuses(t *testing.T) {
 	for range maxHashes + 1 {
 		all = append(all, Login{Account: "ann", User: "ann", Hash: hash})
 	}
-	_, err := NewPasswords(all, nil)
-	want := "plain: the password hash is not of argon2id, bcrypt or SHA-512-crypt: make one with xoauthd hash-password\n" +
+	_, err := New(all, nil)
+	want := "plain: the password hash is not a password hash; if it is the password itself, make a hash of it with \"xoauthd hash-password\"\n" +
 		"joe: user name of two accounts, Joe and joe\n" +
-		"ann: 16 passwords are the most for a user name"
+		"ann: more than 16 passwords for one user name"
 	if err == nil || err.Error() != want {
 		t.Errorf("err = %v, want %s", err, want)
 	}
@@ -264,7 +290,7 @@ func TestHashesAreBounded(t *testing.T) {
 		p, _ := counted(t, logins(map[string]string{"joe": cheap(t, "secret")}))
 		slots, running, most := runtime.GOMAXPROCS(0), 0, 0
 		var mu sync.Mutex
-		p.compare = func(string, string) (bool, error) {
+		p.verify = func(string, string) (bool, error) {
 			mu.Lock()
 			running++
 			most = max(most, running)
@@ -278,7 +304,7 @@ func TestHashesAreBounded(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range 3 * slots {
 			all.Go(func() {
-				if _, err := p.Check(t.Context(), Attempt{User: fmt.Sprint(i), Password: "wrong"}); !errors.Is(err, ErrPassword) {
+				if _, err := p.Check(t.Context(), Attempt{User: fmt.Sprint(i), Password: "wrong"}); !errors.Is(err, ErrRefused) {
 					t.Errorf("err = %v", err)
 				}
 			})
@@ -303,8 +329,8 @@ func TestHerdOfRightPasswords(t *testing.T) {
 	for _, from := range []netip.Addr{{}, netip.MustParseAddr("192.0.2.1")} {
 		synctest.Test(t, func(t *testing.T) {
 			p, count := counted(t, logins(map[string]string{"joe": cheap(t, "secret")}))
-			slow := p.compare
-			p.compare = func(password, hash string) (bool, error) {
+			slow := p.verify
+			p.verify = func(password, hash string) (bool, error) {
 				time.Sleep(time.Second)
 				return slow(password, hash)
 			}
