@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/auth/password"
 	"github.com/xoauthd/xoauthd/proxy"
 )
 
@@ -61,6 +62,7 @@ func TestMetricsDocumented(t *testing.T) {
 	}
 	described := make(chan *prometheus.Desc, 100)
 	auth.NewMetrics().Describe(described)
+	password.NewMetrics().Describe(described)
 	auth.NewAccountCollector(nil).Describe(described)
 	auth.NewProviderCollector(nil).Describe(described)
 	r.Describe(described)
