@@ -179,8 +179,8 @@ func (f *file) checkOwnWriters(info fs.FileInfo) {
 	var e *exposure
 	switch {
 	case errors.As(err, &e) && e.path == f.name:
-		f.fault(0, "%s", e.message())
+		f.outside(0, "%s", e.message())
 	case err != nil:
-		f.fault(0, "%v", err)
+		f.outside(0, "%v", err)
 	}
 }

@@ -61,13 +61,13 @@ func (t *table) serverCertificate() Certificate {
 	}
 	text, err := t.file.readPEM(c.File)
 	if err != nil {
-		t.fault("file", "%v", err)
+		t.outside("file", "%v", err)
 	}
 	key, keyErr := text, err
 	if c.KeyFile != c.File {
 		key, keyErr = t.file.readPEM(c.KeyFile)
 		if keyErr != nil {
-			t.fault("key_file", "%v", keyErr)
+			t.outside("key_file", "%v", keyErr)
 		}
 	}
 	if err == nil && keyErr == nil {
@@ -89,7 +89,7 @@ func (t *table) checkServerCertificate(c Certificate, text, key string) {
 	together := c.KeyFile == c.File
 	switch {
 	case isSwapped(text, key):
-		t.fault("key_file", "%s: the certificate is in it, and the private key is in the file: swap the two", c.KeyFile)
+		t.outside("key_file", "%s: the certificate is in it, and the private key is in the file: swap the two", c.KeyFile)
 		return
 	case err != nil:
 	case together && !holdsKey(text):
@@ -98,15 +98,15 @@ func (t *table) checkServerCertificate(c Certificate, text, key string) {
 		err = checkChain(chain)
 	}
 	if err != nil {
-		t.fault("file", "%s: %v", c.File, err)
+		t.outside("file", "%s: %v", c.File, err)
 	} else {
 		t.checkValidity(c, chain[0])
 	}
 	switch err := checkServerKey(key, chain); {
 	case err != nil && !together:
-		t.fault("key_file", "%s: %v", c.KeyFile, err)
+		t.outside("key_file", "%s: %v", c.KeyFile, err)
 	case err != nil && holdsKey(text):
-		t.fault("file", "%s: %v", c.File, err)
+		t.outside("file", "%s: %v", c.File, err)
 	}
 }
 
@@ -169,12 +169,12 @@ func (t *table) clientCAs() *x509.CertPool {
 	}
 	text, err := t.file.readOther(path, isPublic)
 	if err != nil {
-		t.fault("client_ca_file", "%v", err)
+		t.outside("client_ca_file", "%v", err)
 		return nil
 	}
 	all, err := parseCertificates(text)
 	if err != nil {
-		t.fault("client_ca_file", "%s: %v", path, err)
+		t.outside("client_ca_file", "%s: %v", path, err)
 	}
 	pool := x509.NewCertPool()
 	for _, c := range all {

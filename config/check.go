@@ -35,7 +35,7 @@ func (f *file) check(c *Config) {
 
 func (f *file) checkPresence(c *Config) {
 	if len(c.Listeners) == 0 {
-		f.fault(0, `there is no listener, so that no client can connect: add a table [[listener]] with protocol = "imap" and address = "127.0.0.1:1143"`)
+		f.fault(0, `there is no listener, so that no client can connect: add a table [[listener]] with protocol = "imap" and address = "localhost:1143"`)
 	}
 	if len(c.Providers) == 0 && len(f.accounts) == 0 {
 		f.fault(0, `there is no provider: add a table [provider.google] with preset = "google" and a client_id`)
@@ -50,7 +50,7 @@ func (f *file) checkPresence(c *Config) {
 		return p != nil && p.Flow == "authorization_code" && p.RedirectURL == ""
 	}
 	if c.Web == nil && slices.ContainsFunc(byLine(c.Accounts), stuck) {
-		f.warn(0, `there is neither [web] nor a redirect_url, so that no account can be authorized: add [web] with address = "127.0.0.1:1180"`)
+		f.warn(0, `there is neither [web] nor a redirect_url, so that no account can be authorized: add [web] with address = "localhost:1180"`)
 	}
 }
 

@@ -66,7 +66,7 @@ func (t *table) certificate() *tls.Certificate {
 	case path == "" || swapped:
 		return nil
 	case err != nil:
-		t.fault("client_certificate", "%v", err)
+		t.outside("client_certificate", "%v", err)
 		return nil
 	case len(apart) == 0 && !holdsKey(text):
 		_, err = parseCertificates(text)
@@ -79,7 +79,7 @@ func (t *table) certificate() *tls.Certificate {
 	if err == nil {
 		return t.keyPair(path, text, keyText)
 	}
-	t.fault("client_certificate", "%s: %v", path, err)
+	t.outside("client_certificate", "%s: %v", path, err)
 	return nil
 }
 
@@ -98,7 +98,7 @@ func (t *table) keyPair(path, text, keyText string) *tls.Certificate {
 	pair := &tls.Certificate{}
 	chain, err := parseCertificates(text)
 	if err != nil {
-		t.fault("client_certificate", "%s: %v", path, err)
+		t.outside("client_certificate", "%s: %v", path, err)
 		return nil
 	}
 	for _, c := range chain {
@@ -111,7 +111,7 @@ func (t *table) keyPair(path, text, keyText string) *tls.Certificate {
 		return nil // told already, or withheld
 	}
 	if public, ok := pair.Leaf.PublicKey.(*rsa.PublicKey); !ok || !public.Equal(&key.PublicKey) {
-		t.fault("client_certificate", "%s: the private key does not belong to the first certificate in it", path)
+		t.outside("client_certificate", "%s: the private key does not belong to the first certificate in it", path)
 		return nil
 	}
 	pair.PrivateKey = key
@@ -130,7 +130,7 @@ func (t *table) assertionFile() string {
 		t.file.warn(t.line("client_assertion_file"), "client_assertion_file: %v: there will be no tokens until it is there", reason(path, err))
 	default:
 		if err := t.file.checkWriters(path, info); err != nil {
-			t.fault("client_assertion_file", "%v", err)
+			t.outside("client_assertion_file", "%v", err)
 		}
 	}
 	return path

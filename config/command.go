@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -20,8 +21,8 @@ func (t *table) tokenCommand() ([]string, time.Duration) {
 	if len(command) == 0 {
 		return nil, 0
 	}
-	if err := t.file.checkProgram(command[0]); command[0] != "" && err != nil {
-		t.file.fault(t.place.key("token_command").item(0).at(), "token_command: %v", err)
+	if command[0] != "" {
+		t.program(command[0])
 	}
 	for i, arg := range command {
 		for _, word := range bracedWord.FindAllStringSubmatch(arg, -1) {
@@ -44,14 +45,24 @@ func namesMailbox(command []string) bool {
 	return slices.ContainsFunc(command, func(arg string) bool { return strings.Contains(arg, mailboxWord) })
 }
 
-func (f *file) checkProgram(path string) error {
+// program tells what is wrong with the program of a command.
+func (t *table) program(path string) {
+	line := t.place.key("token_command").item(0).at()
 	if !filepath.IsAbs(path) {
-		return errors.New("it must begin with the whole path of a program, such as /usr/bin/oama")
+		t.file.fault(line, "token_command: it must begin with the whole path of a program, such as /usr/bin/oama")
+		return
 	}
+	switch err := t.file.checkProgram(path); {
+	case errors.Is(err, fs.ErrNotExist) && strings.Contains(path, " "):
+		t.file.fault(line, "token_command: there is no program of that name; each argument is a string of its own")
+	case err != nil:
+		t.file.outside(line, "token_command: %v", err)
+	}
+}
+
+func (f *file) checkProgram(path string) error {
 	info, err := os.Stat(path)
 	switch {
-	case err != nil && strings.Contains(path, " "):
-		return errors.New("there is no program of that name; each argument is a string of its own")
 	case err != nil:
 		return reason(path, err)
 	case !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0:

@@ -32,14 +32,14 @@ func (f *file) checkEnvironment(c *Config) {
 	}
 	for _, other := range []string{"ALL_PROXY", "HTTP_PROXY"} {
 		if value, name := environmentVariable(other); value != "" && https == "" {
-			f.warnings = append(f.warnings, Fault{environmentFile, 0, name + " is not used: providers are reached by https, so set HTTPS_PROXY, or proxy of the provider"})
+			f.warnings = append(f.warnings, Fault{File: environmentFile, Message: name + " is not used: providers are reached by https, so set HTTPS_PROXY, or proxy of the provider"})
 		}
 	}
 }
 
 func (f *file) environmentFault(name string, err error) {
 	if err != nil {
-		f.faults = append(f.faults, Fault{environmentFile, 0, fmt.Sprintf("%s %v", name, err)})
+		f.faults = append(f.faults, Fault{File: environmentFile, Message: fmt.Sprintf("%s %v", name, err), Outside: true})
 	}
 }
 

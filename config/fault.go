@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -11,6 +12,10 @@ type Fault struct {
 	File    string // as it was given to Load
 	Line    int    // from 1; 0 if the fault is in no line, but in what is missing
 	Message string
+
+	// Outside says that the fault is in something that the file names, such as another
+	// file, a credential or a user. It may pass while the configuration stays as it is.
+	Outside bool
 }
 
 // Error returns "file:line: message".
@@ -31,6 +36,12 @@ func (f Faults) Error() string {
 		lines[i] = fault.Error()
 	}
 	return strings.Join(lines, "\n")
+}
+
+// Outside reports whether all faults are outside of the configuration itself, so that
+// it may be good when it is read again.
+func (f Faults) Outside() bool {
+	return !slices.ContainsFunc(f, func(fault Fault) bool { return !fault.Outside })
 }
 
 // Unwrap returns each Fault as an error.

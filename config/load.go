@@ -32,7 +32,7 @@ func loadAt(path string, now time.Time) (*Config, error) {
 	}
 	content, err := text.FromFile(raw)
 	if err != nil {
-		return nil, append(f.faults, Fault{f.name, 1, "the file " + err.Error()})
+		return nil, append(f.faults, Fault{File: f.name, Line: 1, Message: "the file " + err.Error()})
 	}
 	values, err := decode(content)
 	if err != nil {
@@ -68,11 +68,16 @@ type file struct {
 }
 
 func (f *file) fault(line int, format string, args ...any) {
-	f.faults = append(f.faults, Fault{f.name, line, fmt.Sprintf(format, args...)})
+	f.faults = append(f.faults, Fault{File: f.name, Line: line, Message: fmt.Sprintf(format, args...)})
+}
+
+// outside adds a fault of something that the file names.
+func (f *file) outside(line int, format string, args ...any) {
+	f.faults = append(f.faults, Fault{File: f.name, Line: line, Message: fmt.Sprintf(format, args...), Outside: true})
 }
 
 func (f *file) warn(line int, format string, args ...any) {
-	f.warnings = append(f.warnings, Fault{f.name, line, fmt.Sprintf(format, args...)})
+	f.warnings = append(f.warnings, Fault{File: f.name, Line: line, Message: fmt.Sprintf(format, args...)})
 }
 
 // sort keeps the order in which the faults of one line were found. Those of

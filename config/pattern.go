@@ -38,7 +38,7 @@ type mailbox struct {
 
 // fault is what is wrong with m, or doubtful.
 func (m mailbox) fault(format string, args ...any) Fault {
-	return Fault{m.file, m.line, m.key + fmt.Sprintf(format, args...)}
+	return Fault{File: m.file, Line: m.line, Message: m.key + fmt.Sprintf(format, args...), Outside: m.key == ""}
 }
 
 // called is how m is spoken of. In a password file, a password may stand where
@@ -101,7 +101,7 @@ func (t *table) passwordFile() (mailboxes []mailbox) {
 		err = fmt.Errorf("%s: the file must be UTF-8 text", path)
 	}
 	if err != nil {
-		t.fault("password_file", "%v", err)
+		t.outside("password_file", "%v", err)
 		return nil
 	}
 	empty := true
@@ -131,7 +131,7 @@ func (t *table) passwordFile() (mailboxes []mailbox) {
 		}
 	}
 	if empty {
-		t.fault("password_file", "%s: there is no mailbox in it", path)
+		t.outside("password_file", "%s: there is no mailbox in it", path)
 	}
 	if n := len(doubts); n > 0 {
 		if n > 1 {

@@ -164,16 +164,16 @@ func (t *table) roots() (string, *x509.CertPool) {
 	}
 	pem, err := t.file.readOther(path, isPublic)
 	if err != nil {
-		t.fault("ca_file", "%v", err)
+		t.outside("ca_file", "%v", err)
 		return "", nil
 	}
 	pool, err := x509.SystemCertPool()
 	if err != nil {
-		t.fault("ca_file", "the system's certificates: %v", err)
+		t.outside("ca_file", "the system's certificates: %v", err)
 		return "", nil
 	}
 	if !pool.AppendCertsFromPEM([]byte(pem)) {
-		t.fault("ca_file", "%s: %v", path, noPEM(pem, "certificate"))
+		t.outside("ca_file", "%s: %v", path, noPEM(pem, "certificate"))
 	}
 	return path, pool
 }

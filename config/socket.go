@@ -19,14 +19,14 @@ func (t *table) socket(at binding) Socket {
 	if name := t.text("socket_user", ""); name != "" {
 		id, err := userID(name)
 		if err != nil {
-			t.fault("socket_user", "%v", err)
+			t.outside("socket_user", "%v", err)
 		}
 		s.UID = int(id)
 	}
 	if name := t.text("socket_group", ""); name != "" {
 		id, err := groupID(name)
 		if err != nil {
-			t.fault("socket_group", "%v", err)
+			t.outside("socket_group", "%v", err)
 		}
 		s.GID = int(id)
 	}
@@ -63,7 +63,7 @@ func (t *table) localUsers() (ids []uint32) {
 		}
 		id, err := userID(name)
 		if err != nil {
-			t.file.fault(t.place.key("local_users").item(i).at(), "local_users: %v", err)
+			t.file.outside(t.place.key("local_users").item(i).at(), "local_users: %v", err)
 		}
 		ids = append(ids, id)
 	}

@@ -96,7 +96,9 @@ func (t *table) secret(noun string, check func(string) error, sources ...source)
 		var w withheld
 		switch {
 		case errors.As(err, &w):
-			t.file.withheld = append(t.file.withheld, Fault{t.file.name, t.line(source.key), source.key + ": " + w.Error()})
+			t.file.withheld = append(t.file.withheld, Fault{File: t.file.name, Line: t.line(source.key), Message: source.key + ": " + w.Error(), Outside: true})
+		case err != nil && source.apart() && !errors.As(err, new(misnamed)):
+			t.outside(source.key, "%v", err)
 		case err != nil:
 			t.fault(source.key, "%v", err)
 		}
@@ -185,12 +187,17 @@ type withheld string
 
 func (w withheld) Error() string { return string(w) }
 
+// misnamed is said of a source that cannot be the name of anything.
+type misnamed string
+
+func (m misnamed) Error() string { return string(m) }
+
 var variableName = regexp.MustCompile(`^[A-Za-z_][0-9A-Za-z_]*$`)
 
 // envSecret does not show what is no name: it may be the secret.
 func envSecret(name string) (string, error) {
 	if !variableName.MatchString(name) {
-		return "", errors.New("must be the name of an environment variable, such as GOOGLE_SECRET")
+		return "", misnamed("must be the name of an environment variable, such as GOOGLE_SECRET")
 	}
 	secret, ok := os.LookupEnv(name)
 	if !ok {
@@ -204,7 +211,7 @@ func credentialSecret(name string) (string, error) {
 	remedy := fmt.Sprintf("the unit needs LoadCredential=%s:/path/of/the/secret", name)
 	switch {
 	case filepath.Base(name) != name || !filepath.IsLocal(name):
-		return "", errors.New("must be the name of a systemd credential, not a path")
+		return "", misnamed("must be the name of a systemd credential, not a path")
 	case folder == "":
 		return "", withheld("systemd has given no credentials; " + remedy)
 	}

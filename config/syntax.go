@@ -29,7 +29,7 @@ func decode(text string) (map[string]any, error) {
 func (f *file) notTOML(text string, err error) Fault {
 	var at toml.ParseError
 	if !errors.As(err, &at) {
-		return Fault{f.name, 0, err.Error()}
+		return Fault{File: f.name, Message: err.Error()}
 	}
 	why := strings.TrimSuffix(at.Message, ".")
 	twice := definedTwice(text, at)
@@ -44,7 +44,7 @@ func (f *file) notTOML(text string, err error) Fault {
 	case strings.Contains(why, "got '@'"):
 		why += `; a name with @ or . in it is written in quotes: [account."alice@example.com"]`
 	}
-	return Fault{f.name, max(1, at.Position.Line), "not valid TOML: " + why}
+	return Fault{File: f.name, Line: max(1, at.Position.Line), Message: "not valid TOML: " + why}
 }
 
 // twice is what toml says of a key or a table that is there a second time.

@@ -45,6 +45,11 @@ func (t *table) fault(key, format string, args ...any) {
 	t.file.fault(t.line(key), "%s: %s", key, fmt.Sprintf(format, args...))
 }
 
+// outside tells what is wrong with what a key names: a file, a user.
+func (t *table) outside(key, format string, args ...any) {
+	t.file.outside(t.line(key), "%s: %s", key, fmt.Sprintf(format, args...))
+}
+
 func (t *table) line(key string) int { return t.place.key(key).at() }
 
 func (t *table) has(key string) bool {

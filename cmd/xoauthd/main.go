@@ -32,7 +32,7 @@ func main() {
 const (
 	exitFailed = 1  // the command failed
 	exitUsage  = 2  // the command line was not understood
-	exitConfig = 78 // the configuration is not right: EX_CONFIG of sysexits.h, as systemd knows it
+	exitConfig = 78 // what the configuration says is not right: EX_CONFIG of sysexits.h, as systemd knows it
 )
 
 // A failed error is of a command that was understood and did not succeed.
@@ -59,11 +59,17 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		err = errors.New("interrupted")
 	}
 	within(time.Second, func() { daemon.Say(stderr, slog.LevelError, "xoauthd: "+err.Error()) })
-	var faults config.Faults
-	if errors.As(err, &faults) {
+	if isWritten(err) {
 		return exitConfig
 	}
 	return exitFailed
+}
+
+// isWritten reports whether err lasts until the configuration is changed: not what
+// other files brought, which may be missing for a moment.
+func isWritten(err error) bool {
+	var faults config.Faults
+	return errors.As(err, &faults) && !faults.Outside()
 }
 
 // within runs f and waits for it, but no longer than d: standard error may be a

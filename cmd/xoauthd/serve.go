@@ -67,13 +67,12 @@ func serve(cmd *cobra.Command, file string, sockets []systemd.Socket) error {
 	return nil
 }
 
-// pauseForFaults waits where the configuration is faulty, as RestartSec= of the unit
+// pauseForFaults waits where only a change of the configuration helps, as RestartSec= of the unit
 // does after other errors. Without it, systemd would start the daemon again at once
 // for a connection that waits at one of its sockets, as often as the machine can.
 func pauseForFaults(ctx context.Context, err error) {
-	var faults config.Faults
-	if !errors.As(err, &faults) {
-		return
+	if !isWritten(err) {
+		return // systemd waits itself
 	}
 	select {
 	case <-time.After(2 * time.Second):
