@@ -38,11 +38,12 @@ type Account struct {
 
 	saving sync.Mutex
 
-	mu      sync.Mutex
-	grant   Grant
-	damage  error     // why the store has no grant of use, though it has a file
-	unsaved error     // why the store does not have grant
-	resave  time.Time // when to try again
+	mu         sync.Mutex
+	grant      Grant
+	generation int       // counts the grants that people gave, and those that were forgotten
+	damage     error     // why the store has no grant of use, though it has a file
+	unsaved    error     // why the store does not have grant
+	resave     time.Time // when to try again
 
 	refreshing *refresh  // the one under way
 	failure    *Error    // of the last refresh
@@ -204,26 +205,21 @@ func (a *Account) spare(now time.Time, stale string) (string, bool) {
 	return a.grant.AccessToken, a.grant.alive(now) && a.grant.AccessToken != stale
 }
 
-// Keep puts g, to which a person has just consented, in the place of all that
-// was before it, a refresh under way included: whoever waits for that gets the
-// token of g. The error, if any, is an ErrNotSaved: the grant is in use, but
-// lost if the daemon ends before it could be saved after all. Or it is
-// ErrEarlierKept, and nothing has changed.
+// Keep is Replace, whatever the present grant is.
 func (a *Account) Keep(g Grant) error {
-	a.saving.Lock()
-	defer a.saving.Unlock()
-	a.mu.Lock()
-	earlier := a.grant
-	a.mu.Unlock()
-	if g.RefreshToken == "" && earlier.RefreshToken != "" && earlier.Withdrawn == "" {
-		return ErrEarlierKept
-	}
+	_, err := a.Replace(g, a.Access())
+	return err
+}
+
+// keep puts g in the place of the present grant. The caller holds saving.
+func (a *Account) keep(g Grant) error {
 	g.Withdrawn = ""
 	err := a.save(g)
 
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.grant, a.damage = g, nil
+	a.generation++
 	a.used = time.Now() // whoever authorizes an account is about to use it
 	a.forced = time.Time{}
 	a.succeeded()

@@ -28,9 +28,17 @@ type Grant struct {
 	// has not said so.
 	Ends time.Time `json:"ends,omitzero"`
 
+	// Scope is what the provider has granted (RFC 6749 section 3.3); empty if it
+	// is not known.
+	Scope string `json:"scope,omitempty"`
+
 	// Identity is the address of who consented, as an id_token told; empty if
 	// none came. It may be another's than the mailbox's: a delegate's, an alias.
 	Identity string `json:"identity,omitempty"`
+
+	// IDToken reports that an id_token came with the tokens, whatever it says. It
+	// is not kept.
+	IDToken bool `json:"-"`
 
 	// Withdrawn is the provider's word, in one line, that a person must
 	// authorize the account again. It is empty while the grant is good. The

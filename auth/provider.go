@@ -84,7 +84,9 @@ func (p *Provider) grantOf(token *oauth2.Token) Grant {
 		Expiry:       expiry(now, token),
 		Obtained:     now,
 		Ends:         p.end(now, token),
+		Scope:        scopeOf(token, p.OAuth.Scopes),
 		Identity:     p.identity(token),
+		IDToken:      token.Extra("id_token") != nil,
 	}
 }
 
@@ -117,6 +119,9 @@ func (p *Provider) refresh(ctx context.Context, g Grant) (Grant, error) {
 	g.RefreshToken = token.RefreshToken // the old one, if none came
 	if err := usable(token); err != nil {
 		return g, err
+	}
+	if g.Scope == "" { // of a grant from elsewhere, or of an older version
+		g.Scope = scopeOf(token, nil)
 	}
 	return p.renewed(g, token), nil
 }

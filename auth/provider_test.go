@@ -48,7 +48,7 @@ func TestExchange(t *testing.T) {
 			t.Fatal(err)
 		}
 		now := time.Now().Round(0).UTC()
-		if want := (Grant{AccessToken: "at", RefreshToken: "rt", Expiry: now.Add(30 * time.Minute), Obtained: now}); g != want {
+		if want := (Grant{AccessToken: "at", RefreshToken: "rt", Expiry: now.Add(30 * time.Minute), Obtained: now, Scope: "mail"}); g != want {
 			t.Errorf("grant = %+v, want %+v", g, want)
 		}
 		for k, want := range map[string]string{

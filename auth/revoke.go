@@ -99,6 +99,7 @@ func (a *Account) forget(told bool) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.grant, a.damage = Grant{}, nil
+	a.generation++
 	a.succeeded()
 	why := neverAuthorized()
 	if a.flow != nil {

@@ -122,6 +122,7 @@ type Provider struct {
 	DeviceAuthorizationURL string // RFC 8628 section 3.1
 	TokenURL               string
 	RevocationURL          string // RFC 7009; empty: the provider has none
+	Revocation             string // what one token revokes there: its own "grant", or "all" of its person and this client
 	RedirectURL            string // empty if there is neither a redirect_url nor a [web]
 	Issuer                 string // RFC 9207, in which {tenantid} is any id; empty: a response must have no iss
 	RequireIss             bool   // a response must have one

@@ -48,6 +48,7 @@ func TestEverythingGiven(t *testing.T) {
 		AuthorizationURL:    "http://localhost:8080/authorize",
 		TokenURL:            "http://[::1]:8080/token?tenant=1",
 		RevocationURL:       "http://127.0.0.1:8080/revoke",
+		Revocation:          "grant",
 		RedirectURL:         "https://mail.example.com/callback",
 		Issuer:              "https://login.example.com",
 		RequireIss:          true,
@@ -68,7 +69,7 @@ func TestEverythingGiven(t *testing.T) {
 	if s := own.ClientSecret.Reveal(); s != "file secret" {
 		t.Errorf("secret %q", s)
 	}
-	if w := c.Warnings; len(w) != 1 || w[0].Line != 95 {
+	if w := c.Warnings; len(w) != 1 || w[0].Line != 96 {
 		t.Error(Faults(w))
 	}
 	c.Providers, c.Warnings = nil, nil
@@ -85,36 +86,36 @@ func TestEverythingGiven(t *testing.T) {
 		Limits:         Limits{10, 5, 3, 4, time.Second, 5 * time.Second, 1500 * time.Millisecond, 24 * time.Hour, 0},
 		Web:            &Web{Endpoint{Address: "localhost:1180"}, "https://mail.example.com/oauth"},
 		Metrics:        &Metrics{Endpoint{Address: ":9180"}, []string{"metrics.example.com"}},
-		Certificates:   []Certificate{{filepath.Join(dir, "server.pem"), filepath.Join(dir, "server.key"), 103}},
+		Certificates:   []Certificate{{filepath.Join(dir, "server.pem"), filepath.Join(dir, "server.key"), 104}},
 		Listeners: []Listener{
 			{Protocol: "imap", Endpoint: Endpoint{Address: "127.0.0.2:1143"}, Provider: "own", Line: 28, TLS: "none", MinTLS: tls.VersionTLS12},
 			{Protocol: "smtp", Endpoint: Endpoint{Address: "[::1]:1143"}, Line: 33, TLS: "none", MinTLS: tls.VersionTLS12},
 			{
-				Protocol: "pop3", Endpoint: Endpoint{Address: "0.0.0.0:1110"}, Provider: "own", Line: 107,
+				Protocol: "pop3", Endpoint: Endpoint{Address: "0.0.0.0:1110"}, Provider: "own", Line: 108,
 				TLS: "auto", RequireTLS: true, MinTLS: tls.VersionTLS13,
 				Proxies:      []netip.Prefix{netip.MustParsePrefix("192.0.2.7/32"), netip.MustParsePrefix("2001:db8::/32")},
 				ClientTokens: true,
 			}, {
-				Protocol: "imap", Line: 118, TLS: "none", MinTLS: tls.VersionTLS12,
+				Protocol: "imap", Line: 119, TLS: "none", MinTLS: tls.VersionTLS12,
 				Endpoint: Endpoint{Address: "unix:/run/imap.sock", Socket: Socket{0, 1002, 0o600}, LocalUsers: []uint32{0, 1001}},
 			}, {
-				Protocol: "smtp", Line: 126, TLS: "none", MinTLS: tls.VersionTLS12,
+				Protocol: "smtp", Line: 127, TLS: "none", MinTLS: tls.VersionTLS12,
 				Endpoint: Endpoint{Systemd: "smtp", LocalUsers: []uint32{0}, LocalOnly: "their users are unknown; use 127.0.0.1, [::1], localhost or unix:PATH, or take this line away"},
 			},
 		},
 		Accounts: map[string]*Account{
 			"alice@example.com": {
-				Name: "alice@example.com", Provider: "own", PasswordHash: hash, Line: 77,
+				Name: "alice@example.com", Provider: "own", PasswordHash: hash, Line: 78,
 				IMAPUser: "shared@example.com", SMTPUser: "delegate@example.com", POP3User: "pop", LoginHint: "delegate@example.com",
 				SharedMailboxes: []string{"info@example.com"},
 				Logins: []Login{{
-					Label: "scanner", User: "scanner1", PasswordHash: hash, Line: 87,
+					Label: "scanner", User: "scanner1", PasswordHash: hash, Line: 88,
 					Protocols: []string{"smtp"},
 					Networks:  []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")},
 					Ends:      time.Date(2027, 1, 1, 12, 0, 0, 0, time.UTC),
 				}},
 			},
-			`bob"the"builder`: {Name: `bob"the"builder`, Provider: "outlook", PasswordHash: hash, Enabled: true, Line: 95, LoginHint: `bob"the"builder`},
+			`bob"the"builder`: {Name: `bob"the"builder`, Provider: "outlook", PasswordHash: hash, Enabled: true, Line: 96, LoginHint: `bob"the"builder`},
 		},
 	}
 	if !reflect.DeepEqual(c, rest) {
@@ -163,6 +164,7 @@ func TestPresetsAndWhatOverridesThem(t *testing.T) {
 		want.ClientID = "id"
 		want.RedirectURL = "https://mail.example.com/oauth/callback/" + name
 		want.Flow = "authorization_code"
+		want.Revocation = "all"
 		want.AuthStyle = "params"
 		want.ClientCertificateAlgorithm = "PS256"
 		want.Mechanism = "auto"

@@ -35,12 +35,12 @@ var flows = []flow{
 	{
 		name:    "authorization_code",
 		needs:   [][]string{{"client_id"}, {"authorization_url"}, {"token_url"}, {"scopes"}},
-		takes:   append([]string{"authorization_params", "redirect_url", "issuer", "require_iss", "revocation_url", "login_hint"}, registration...),
+		takes:   append([]string{"authorization_params", "redirect_url", "issuer", "require_iss", "revocation_url", "revocation", "login_hint"}, registration...),
 		consent: true,
 	}, {
 		name:    "device_code",
 		needs:   [][]string{{"client_id"}, {"device_authorization_url"}, {"token_url"}, {"scopes"}},
-		takes:   append([]string{"revocation_url", "login_hint"}, registration...),
+		takes:   append([]string{"revocation_url", "revocation", "login_hint"}, registration...),
 		consent: true,
 	}, {
 		name:     "client_credentials",

@@ -30,6 +30,7 @@ func (t *table) provider(web *Web) *Provider {
 	p.DeviceAuthorizationURL = t.url("device_authorization_url", p.DeviceAuthorizationURL)
 	p.TokenURL = t.tokenURL(p.TokenURL, p.ServiceAccount)
 	p.RevocationURL = t.url("revocation_url", p.RevocationURL)
+	p.Revocation = t.oneOf("revocation", "all", "all", "grant")
 	p.RedirectURL = t.redirectURL(web)
 	t.issuer(p)
 	p.Scopes = t.texts("scopes", p.Scopes)

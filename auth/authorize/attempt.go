@@ -64,9 +64,10 @@ var (
 type stage int
 
 const (
-	asking  stage = iota // the provider, for a device's code
-	pending              // the person is at the provider
-	running              // the provider has answered, and that is being used
+	asking   stage = iota // the provider, for a device's code
+	pending               // the person is at the provider
+	running               // the provider has answered, and that is being used
+	deciding              // the person, whether the grant shall replace the present one
 	done
 )
 
@@ -88,7 +89,7 @@ type attempt struct {
 	begun   time.Time
 	expires time.Time
 	stage   stage
-	outcome Outcome // when done
+	outcome Outcome // when deciding or done
 }
 
 // The names of the cookie that binds a browser. The second is for HTTPS: no other
@@ -129,7 +130,9 @@ func (t *attempt) heldBy(sent cookies) bool {
 
 // awaits reports whether t waits for a device's code, or the person who enters it,
 // for the account.
-func (t *attempt) awaits(a *account) bool { return t.account == a && t.drop != nil && t.stage != done }
+func (t *attempt) awaits(a *account) bool {
+	return t.account == a && t.drop != nil && t.stage < deciding
+}
 
 // attempts are kept in memory only, the oldest first: they are few.
 type attempts struct {
@@ -269,12 +272,41 @@ func (t *attempt) run() {
 	t.expires = time.Now().Add(attemptLife)
 }
 
-// finish keeps what came of t.
+// finish keeps what came of t. If that is a question, it is answered by decide, or
+// no grant is kept.
 func (s *attempts) finish(t *attempt, o Outcome) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t.expires = time.Now().Add(attemptLife)
 	t.stage, t.outcome = done, o
+	if o.Candidate != nil {
+		t.stage = deciding
+		time.AfterFunc(attemptLife+time.Second, func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.expire()
+		})
+	}
+}
+
+// decide returns the attempt whose question r answers, once, and the grant that it
+// is about. The attempt is nil if there is none, and the grant if it is answered.
+func (s *attempts) decide(id string, r *http.Request) (*attempt, *Candidate) {
+	browser := cookiesOf(r)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.expire()
+	for _, t := range s.all {
+		if t.id != id || !t.heldBy(browser) {
+			continue
+		}
+		if t.stage != deciding {
+			return t, nil
+		}
+		t.run()
+		return t, t.outcome.Candidate
+	}
+	return nil, nil
 }
 
 // find returns the attempt whose result r asks for, or nil, and how it stands.
@@ -306,6 +338,9 @@ func (s *attempts) remove(so func(*attempt) bool) {
 		}
 		if t.drop != nil {
 			t.drop()
+		}
+		if t.stage == deciding {
+			t.outcome.Candidate.Drop()
 		}
 		return true
 	})

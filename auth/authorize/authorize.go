@@ -70,9 +70,15 @@ type Account interface {
 	// server for protocol, "imap" for example, accepted it, otherwise the error of
 	// the Trial.
 	LoginEnded(protocol string, err error)
-	// Keep saves g and puts it to use. After an auth.ErrNotSaved it is in use,
-	// but lost when the daemon ends; after an auth.ErrEarlierKept it is not.
-	Keep(g auth.Grant) error
+	// Access tells what the present grant opens.
+	Access() auth.Access
+	// Keep saves g and puts it to use in the place of the grant that present is of.
+	// After an auth.ErrNotSaved it is in use, but lost when the daemon ends; after
+	// an auth.ErrEarlierKept or auth.ErrReplaced it is not.
+	Keep(g auth.Grant, present auth.Access) error
+	// Discard tells the account that g, which was obtained for it, is not kept. It
+	// does not block.
+	Discard(g auth.Grant)
 }
 
 // A Registration is what a client and its provider have agreed on.
@@ -86,6 +92,10 @@ type Registration struct {
 	RedirectURI, RedirectNote string
 
 	Scopes []string // that are asked for
+
+	// ChecksUser reports that the provider's mail servers are known to open a
+	// mailbox only to those who may use it, whatever user name a client gives.
+	ChecksUser bool
 
 	// Issuer is the provider's identifier (RFC 9207 section 2), in which
 	// {tenantid} stands for any GUID. If it is empty, a response must have no iss;
@@ -208,6 +218,7 @@ func (e *endpoint) routes() *http.ServeMux {
 	mux.HandleFunc("POST "+e.base+accountPath+"{account}", e.begin)
 	mux.HandleFunc("POST "+e.base+accountPath+"{account}/address", e.paste)
 	mux.HandleFunc("GET "+e.base+resultPath+"{id}", e.result)
+	mux.HandleFunc("POST "+e.base+resultPath+"{id}", e.decide)
 	mux.HandleFunc("GET "+e.base+stylePath, asset("style.css", "text/css; charset=utf-8"))
 	mux.HandleFunc("GET "+e.base+iconPath, asset("icon.svg", "image/svg+xml"))
 

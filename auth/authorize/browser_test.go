@@ -101,6 +101,26 @@ func TestDeviceInBrowser(t *testing.T) {
 	b.shows("h1", a.name+" is authorized")
 }
 
+// TestDecideInBrowser: a person says whether a grant that opens less replaces the
+// present one.
+func TestDecideInBrowser(t *testing.T) {
+	p := newProvider(t)
+	p.consented.Store("yes", true)
+	a := newPartial()
+	b := startBrowser(t)
+	site := p.serve(t, a)
+	for button, want := range map[string]string{"keep": " was not authorized", "replace": " is authorized in part"} {
+		b.do(chromedp.Navigate(site+"/authorize/joe@example.com"), chromedp.Click("button"), chromedp.WaitVisible("button[value="+button+"]"))
+		b.shows("h1", "Replace the present authorization of "+a.name+"?")
+		b.do(chromedp.Click("button[value="+button+"]"), chromedp.WaitVisible("a[href$='/authorize/joe@example.com']"))
+		b.shows("h1", a.name+want)
+	}
+	if len(a.kept) != 1 || len(a.discarded) != 1 {
+		t.Errorf("kept %v, discarded %v", a.kept, a.discarded)
+	}
+	b.clean()
+}
+
 // TestPagesInBrowser looks at all pages, wide and narrow, light and dark. With
 // XOAUTHD_SCREENSHOTS it leaves pictures in that folder.
 func TestPagesInBrowser(t *testing.T) {
@@ -113,11 +133,12 @@ func TestPagesInBrowser(t *testing.T) {
 	apart.redirect, apart.hint = "http://localhost", "ann@example.com"
 	bob := newAccount("carol@example.com")
 	bob.identity, bob.trials = "bob@example.com", accounts[1].trials
+	partial := newPartial()
 	off, mailboxes := newAccount("old@example.com"), ofPattern("*@example.net", 15)
 	off.disabled = true
 	mailboxes[3].status = auth.Status{State: auth.Failing, Why: "token endpoint: invalid_client", Hint: auth.Hint("invalid_client", "")}
 	mailboxes[4].status = auth.Status{State: auth.Authorized}
-	for _, a := range slices.Concat(accounts, []*fakeAccount{apart, device, itself, off, bob}, mailboxes) {
+	for _, a := range slices.Concat(accounts, []*fakeAccount{apart, device, itself, off, bob, partial}, mailboxes) {
 		all = append(all, a)
 	}
 	site := p.serve(t, all...)
@@ -142,6 +163,7 @@ func TestPagesInBrowser(t *testing.T) {
 		{"result-warning", press(accounts[2])},
 		{"result-refused", press(accounts[1])},
 		{"result-another", press(bob)},
+		{"confirm", press(partial)},
 		{"message", []chromedp.Action[chromedp.Void]{chromedp.Navigate(site + "/result/x")}},
 	} {
 		b.do(view.steps...)

@@ -75,6 +75,29 @@ func (e *endpoint) toResult(w http.ResponseWriter, r *http.Request, t *attempt) 
 	http.Redirect(w, r, e.resultOf(t), http.StatusSeeOther)
 }
 
+// decide takes the answer to whether a grant that opens less shall replace the
+// present one.
+func (e *endpoint) decide(w http.ResponseWriter, r *http.Request) {
+	t, c := e.attempts.decide(r.PathValue("id"), r)
+	switch {
+	case t == nil:
+		e.message(w, http.StatusNotFound, noResult(e.base+"/"))
+		return
+	case c == nil:
+		e.message(w, http.StatusConflict, decidedBefore(e.resultOf(t)))
+		return
+	}
+	o := e.guarded(t.account, func() Outcome {
+		if r.PostFormValue("answer") == "replace" {
+			return c.Confirm()
+		}
+		return c.Reject()
+	})
+	e.attempts.finish(t, o)
+	o.Log(r.Context(), e.log, client(r)...)
+	e.toResult(w, r, t)
+}
+
 // resultOf is the path of the page that tells what comes of t.
 func (e *endpoint) resultOf(t *attempt) string { return e.base + resultPath + t.id }
 

@@ -54,7 +54,16 @@ func TestCallback(t *testing.T) {
 			[]string{"this account is joe@example.com: authorize again and sign in as ann@example.com."}},
 		{"the right person signed in, in vain", func(a *fakeAccount) { a.trials, a.identity = []Trial{failing(errRefused, "")}, "Joe@Example.com" }, "code=c0de", false, `"no mailbox opened"`,
 			[]string{"It was Joe@Example.com who signed in, as it should be"}},
-		{"somebody signed in who may use the mailbox", func(a *fakeAccount) { a.identity = "bob@example.com\r\n" }, "code=c0de", true, "level=INFO msg=authorization account=joe@example.com result=authorized client=192.0.2.1:1234 identity=bob@example.com",
+		{"somebody signed in, and the server may not look at the name", func(a *fakeAccount) { a.identity = "bob@example.com" }, "code=c0de", false, `result="another person signed in"`,
+			[]string{"it should have been joe@example.com", "set login_hint = &#34;bob@example.com&#34; for the account", "You signed in as bob@example.com, and this account is joe@example.com.", "Nothing was kept"}},
+		{"the delegate signed in", func(a *fakeAccount) { a.identity, a.hint = "ann@example.com", "Ann@example.com" }, "code=c0de", true, "result=authorized", nil},
+		{"it was asked who signed in, and no id_token came", func(a *fakeAccount) { a.scopes = []string{"mail", "openid"} }, "code=c0de", false, `result="another person signed in"`,
+			[]string{"Example Mail was asked (scope openid) and did not say", "Nothing was kept"}},
+		{"it was asked who signed in, where the server looks at the name", func(a *fakeAccount) { a.scopes, a.checksUser = []string{"mail", "openid"}, true }, "code=c0de", true, "result=authorized", nil},
+		{"the id_token has no address", func(a *fakeAccount) { a.scopes, a.idToken = []string{"mail", "openid"}, true }, "code=c0de", true, "result=authorized",
+			[]string{"Who signed in is not known", "the mail server&#39;s word alone"}},
+		{"nobody was asked who signed in", nil, "code=c0de", true, "level=INFO", []string{"Who signed in is not known", "add openid and email to its scopes"}},
+		{"somebody signed in who may use the mailbox", func(a *fakeAccount) { a.identity, a.checksUser = "bob@example.com\r\n", true }, "code=c0de", true, "level=INFO msg=authorization account=joe@example.com result=authorized client=192.0.2.1:1234 identity=bob@example.com",
 			[]string{`<span class="what">Signed in as bob@example.com</span> <span class="how">ok`, "joe@example.com is authorized", "Done<"}},
 		{"no mail server is reachable", func(a *fakeAccount) { a.trials, a.identity = []Trial{failing(errDialing, "")}, "bob@example.com" }, "code=c0de", false, `"no mailbox opened"`,
 			[]string{"No mail server could be reached", `Signed in as bob@example.com</span> <span class="how">ok<`}},
@@ -120,6 +129,9 @@ func TestCallback(t *testing.T) {
 			}
 			if got := len(a.kept) == 1; got != test.kept {
 				t.Errorf("kept = %v, want %v", got, test.kept)
+			}
+			if got, want := len(a.discarded) == 1, len(a.exchanges) == 1 && a.exchangeErr == nil && (!test.kept || errors.Is(a.keepErr, auth.ErrEarlierKept)); got != want {
+				t.Errorf("discarded = %v, want %v", got, want)
 			}
 			if strings.Contains(page, "Signed in as Joe@") {
 				t.Errorf("what needs no mention is mentioned:\n%s", page)

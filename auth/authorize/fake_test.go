@@ -38,6 +38,9 @@ type fakeAccount struct {
 	during                          func() // called within Exchange
 	short                           bool   // no refresh token is given
 	identity                        string // of who signs in, if it is told
+	idToken                         bool   // one comes
+	checksUser                      bool   // the mail servers look at the user name
+	scope                           string // that is granted
 
 	device    *auth.Device
 	deviceErr error      // of DeviceAuth
@@ -48,7 +51,10 @@ type fakeAccount struct {
 	asked     int      // calls of DeviceAuth
 	exchanges []string // code and verifier of each
 	kept      []auth.Grant
-	logins    []string // what it was told of logins
+	discarded []string      // access tokens
+	access    auth.Access   // of the present grant
+	replaced  []auth.Access // of grants that come in the way of Keep
+	logins    []string      // what it was told of logins
 }
 
 // ends is when all access tokens of a fakeAccount end.
@@ -93,7 +99,7 @@ func (a *fakeAccount) AwaitDevice(ctx context.Context, d *auth.Device) (auth.Gra
 }
 
 func (a *fakeAccount) Registration() Registration {
-	return Registration{RedirectURL: a.redirect, RedirectURI: a.redirect, Scopes: a.scopes, Issuer: a.issuer, RequireIss: a.requireIss}
+	return Registration{RedirectURL: a.redirect, RedirectURI: a.redirect, Scopes: a.scopes, Issuer: a.issuer, RequireIss: a.requireIss, ChecksUser: a.checksUser}
 }
 
 func (a *fakeAccount) AuthCodeURL(state, verifier string) string {
@@ -117,7 +123,7 @@ func (a *fakeAccount) Exchange(_ context.Context, code, verifier string) (auth.G
 }
 
 func (a *fakeAccount) grant(code string) auth.Grant {
-	g := auth.Grant{AccessToken: "token-for-" + code, RefreshToken: "refresh-for-" + code, Expiry: ends, Identity: a.identity}
+	g := auth.Grant{AccessToken: "token-for-" + code, RefreshToken: "refresh-for-" + code, Expiry: ends, Identity: a.identity, IDToken: a.idToken, Scope: a.scope}
 	if a.short {
 		g.RefreshToken = ""
 	}
@@ -132,9 +138,25 @@ func (a *fakeAccount) LoginEnded(protocol string, err error) {
 	a.logins = append(a.logins, fmt.Sprint(protocol, ": ", err))
 }
 
-func (a *fakeAccount) Keep(g auth.Grant) error {
+func (a *fakeAccount) Access() auth.Access {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	return a.access
+}
+
+func (a *fakeAccount) Discard(g auth.Grant) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.discarded = append(a.discarded, g.AccessToken)
+}
+
+func (a *fakeAccount) Keep(g auth.Grant, _ auth.Access) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.replaced) > 0 {
+		a.access, a.replaced = a.replaced[0], a.replaced[1:]
+		return auth.ErrReplaced
+	}
 	a.kept = append(a.kept, g)
 	if a.keepErr == nil || errors.Is(a.keepErr, auth.ErrNotSaved) { // it is in use
 		a.status.State, a.status.Why = auth.Authorized, ""

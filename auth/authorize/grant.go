@@ -1,7 +1,6 @@
 package authorize
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -66,7 +65,7 @@ func completeDevice(ctx context.Context, a Account, g auth.Grant, err error) Out
 // answerOf is the step at which the provider agrees, or does not.
 func answerOf(a Account) string { return "Answer of " + a.Provider() }
 
-// adopt tries g at the mail servers, and keeps it if a mailbox opens.
+// adopt tries g at the mail servers, and keeps it if the account's mailbox opens.
 func (res *result) adopt(ctx context.Context, g auth.Grant) Outcome {
 	a := res.account
 	g.Identity = oneLine(g.Identity)
@@ -81,32 +80,40 @@ func (res *result) adopt(ctx context.Context, g auth.Grant) Outcome {
 			down++
 		}
 	}
-	if isAnother(g, a) {
-		var err error // not if a mailbox opened: it is a delegate's, or an alias
-		if opened == 0 && down < len(trials) {
-			err = errors.New("it should have been " + signsIn(a))
-		}
-		res.step("Signed in as "+g.Identity, 0, err, "")
-	}
+	stranger := res.identify(g, opened > 0, opened == 0 && down < len(trials))
 	for _, l := range trials {
 		res.step(fmt.Sprintf("%s login at %s", l.Protocol, l.Upstream), l.Took, l.Err, l.Hint)
 	}
-	if opened == 0 {
+	switch {
+	case opened == 0:
+		res.drop(g)
 		return res.end(noMailbox, res.whyNoMailbox(g, len(trials), down))
+	case stranger != "":
+		res.drop(g)
+		return res.end(otherIdentity, stranger)
 	}
-	return res.keep(g, trials)
+	return res.offer(g, trials)
 }
 
-// keep puts g to use, and tells for how long it is good. The account is told what
-// came of the trials.
-func (res *result) keep(g auth.Grant, trials []Trial) Outcome {
+// keep puts g to use in the place of the present grant, and tells for how long it
+// is good. The account is told what came of the trials. The error is an
+// auth.ErrReplaced where another grant is present now: then nothing was done.
+func (res *result) keep(g auth.Grant, trials []Trial, present auth.Access) (Outcome, error) {
+	start := time.Now()
+	err := res.account.Keep(g, present)
+	if errors.Is(err, auth.ErrReplaced) {
+		return Outcome{}, err
+	}
+	return res.kept(g, trials, err, time.Since(start)), nil
+}
+
+// kept tells what came of keeping g, which ended with err.
+func (res *result) kept(g auth.Grant, trials []Trial, err error, took time.Duration) Outcome {
 	a := res.account
 	all := !slices.ContainsFunc(trials, func(l Trial) bool { return l.Err != nil })
 	if g.RefreshToken == "" {
 		res.step("Refresh token", 0, errors.New("none came with the access token, which cannot be renewed without"), refreshTokenHint(a))
 	}
-	start := time.Now()
-	err := a.Keep(g)
 	if !errors.Is(err, auth.ErrEarlierKept) {
 		for _, l := range trials {
 			a.LoginEnded(strings.ToLower(l.Protocol), l.Err)
@@ -114,12 +121,13 @@ func (res *result) keep(g auth.Grant, trials []Trial) Outcome {
 	}
 	switch {
 	case errors.Is(err, auth.ErrEarlierKept):
+		res.drop(g)
 		return res.end(noRefresh, "The mailbox opened, but what "+a.Provider()+" gave ends "+at(g.Expiry)+", without a way to renew it. So it was not put in the place of the earlier authorization, which can be renewed.")
 	case err != nil:
-		res.step("Saving", time.Since(start), err, "")
+		res.step("Saving", took, err, "")
 		return res.end(notSaved, "Programs can log in now. But what the provider gave could not be saved, and is lost if xoauthd ends before that is mended. It tries again by itself.")
 	}
-	res.step("Saving", time.Since(start), nil, "")
+	res.step("Saving", took, nil, "")
 	for _, p := range a.Status().Problems {
 		if p.Kind == auth.ProblemEnding {
 			res.step("Life of the authorization", 0, errors.New(p.Text), p.Hint)
@@ -200,15 +208,6 @@ func (res *result) whyNoMailbox(g auth.Grant, tried, down int) string {
 		return "No mailbox opened with the grant that was brought in, so nothing was kept. Most likely it is another mailbox's than " + a.Name() + "."
 	}
 	return "No mailbox opened with what " + a.Provider() + " gave, so nothing was kept. Most likely another mailbox was chosen there: authorize again and sign in as " + signsIn(a) + "."
-}
-
-// signsIn is the address that a person should sign in with.
-func signsIn(a Account) string { return cmp.Or(a.LoginHint(), a.Name()) }
-
-// isAnother reports whether g is known to be from somebody else than who should
-// sign in.
-func isAnother(g auth.Grant, a Account) bool {
-	return g.Identity != "" && !strings.EqualFold(g.Identity, signsIn(a))
 }
 
 // unreachable reports whether err is the network's, and not an answer.

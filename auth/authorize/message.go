@@ -119,6 +119,14 @@ func usedBefore(result string) message {
 	}
 }
 
+func decidedBefore(result string) message {
+	return message{
+		Title: "Already answered",
+		Text:  "There is nothing to decide: the question was answered, or none was asked.",
+		Link:  "See the result", To: result,
+	}
+}
+
 func notExpected(index string) message {
 	return message{
 		Title: "This answer is not expected",

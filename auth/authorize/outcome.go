@@ -13,18 +13,22 @@ import (
 
 // How an authorization ended, as logged.
 const (
-	authorized   = "authorized"
-	refused      = "refused by the provider"
-	wrongIssuer  = "answered by another provider"
-	noCode       = "no code for a device"
-	lapsed       = "code not entered in time"
-	givenUp      = "given up"
-	noToken      = "no token"
-	noMailbox    = "no mailbox opened"
-	noRefresh    = "no refresh token"
-	notSaved     = "not saved"
-	otherBrowser = "another browser"
-	broken       = "internal error"
+	authorized    = "authorized"
+	refused       = "refused by the provider"
+	wrongIssuer   = "answered by another provider"
+	noCode        = "no code for a device"
+	lapsed        = "code not entered in time"
+	givenUp       = "given up"
+	noToken       = "no token"
+	noMailbox     = "no mailbox opened"
+	otherIdentity = "another person signed in"
+	undecided     = "confirmation needed"
+	notConfirmed  = "not confirmed"
+	superseded    = "authorized meanwhile"
+	noRefresh     = "no refresh token"
+	notSaved      = "not saved"
+	otherBrowser  = "another browser"
+	broken        = "internal error"
 )
 
 // An Outcome is what came of an authorization, as a page or a terminal shows
@@ -38,6 +42,10 @@ type Outcome struct {
 	OK       bool   `json:"ok"`     // the grant is in use
 	Partly   bool   `json:"partly"` // it is, although not every step worked
 	Steps    []Step `json:"steps"`  // in their order
+
+	// Candidate is not nil if a person must decide whether to replace the present
+	// grant. It is not shown.
+	Candidate *Candidate `json:"-"`
 }
 
 // A Step is one thing that was done on the way to an Outcome.
@@ -108,11 +116,12 @@ type result struct {
 	steps    []Step
 }
 
-// step notes one thing that was done: err is nil if it worked.
+// step notes one thing that was done: err is nil if it worked. There may be a hint
+// all the same.
 func (res *result) step(text string, took time.Duration, err error, hint string) {
-	s := Step{OK: err == nil, Text: text, Took: took}
+	s := Step{OK: err == nil, Text: text, Took: took, Hint: hint}
 	if err != nil {
-		s.Cause, s.Hint = oneLine(err.Error()), hint
+		s.Cause = oneLine(err.Error())
 	}
 	res.steps = append(res.steps, s)
 }

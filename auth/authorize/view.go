@@ -41,6 +41,7 @@ type view struct {
 	Brief   bool // only accounts that are not well are told of at length
 	Device  deviceView
 	Result  Outcome
+	Action  string // where the form of the page leads
 	Message message
 }
 
@@ -178,12 +179,16 @@ func (e *endpoint) show(w http.ResponseWriter, r *http.Request) {
 			v.Account.Action += "?" + movedMark
 		}
 	}
-	h := w.Header()
-	h.Set("Content-Security-Policy", policy+a.formAction)
-	// With no-referrer the form's Origin would be null, which is no proof of
-	// where it comes from. Other sites are told nothing by this either.
-	h.Set("Referrer-Policy", "same-origin")
+	allowForm(w, a.formAction)
 	e.render(w, http.StatusOK, page, v)
+}
+
+// allowForm sets the headers of a page whose forms lead to these sources of CSP.
+// With no-referrer a form's Origin would be null, which does not prove where it
+// comes from. Other sites are told nothing by same-origin either.
+func allowForm(w http.ResponseWriter, sources string) {
+	w.Header().Set("Content-Security-Policy", policy+sources)
+	w.Header().Set("Referrer-Policy", "same-origin")
 }
 
 // result is the page that tells what came of an attempt. It is also where a
@@ -201,6 +206,9 @@ func (e *endpoint) result(w http.ResponseWriter, r *http.Request) {
 	case stage == running:
 		m := underWay(t.account)
 		e.render(w, http.StatusOK, "message.html", view{Title: m.Title, Message: m, Refresh: 2})
+	case stage == deciding:
+		allowForm(w, "'self'")
+		e.render(w, http.StatusOK, "confirm.html", view{Title: o.Title, Result: o, Account: viewOf(t.account), Action: e.resultOf(t)})
 	default:
 		e.render(w, http.StatusOK, "result.html", view{Title: o.Title, Result: o, Account: viewOf(t.account)})
 	}

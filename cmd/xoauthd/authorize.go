@@ -20,7 +20,7 @@ import (
 )
 
 func authorizeCommand(file *string) *cobra.Command {
-	var inTerminal bool
+	var inTerminal, yes bool
 	c := &cobra.Command{
 		Use:   "authorize ACCOUNT",
 		Short: "Have a person authorize an account",
@@ -45,7 +45,7 @@ anywhere, and need not reach this machine.`,
 				return daemon.Disabled(account)
 			}
 			if inTerminal || c.Web == nil || c.Providers[account.Provider].Flow != "authorization_code" {
-				return authorizeHere(cmd, c, account)
+				return authorizeHere(cmd, c, account, yes)
 			}
 			if err := knows(cmd, c, account.Name); err != nil {
 				return err
@@ -58,12 +58,13 @@ anywhere, and need not reach this machine.`,
 		}),
 	}
 	c.Flags().BoolVar(&inTerminal, "terminal", false, "do all of it in the terminal, with a browser anywhere")
+	c.Flags().BoolVarP(&yes, "yes", "y", false, replaceUsage)
 	return c
 }
 
 // authorizeHere has a person authorize an account in the terminal.
-func authorizeHere(cmd *cobra.Command, c *config.Config, account *config.Account) error {
-	t := &terminal{person: account.LoginHint, out: cmd.OutOrStdout(), prompter: newPrompter(cmd.InOrStdin(), cmd.ErrOrStderr())}
+func authorizeHere(cmd *cobra.Command, c *config.Config, account *config.Account, yes bool) error {
+	t := &terminal{person: account.LoginHint, yes: yes, out: cmd.OutOrStdout(), prompter: newPrompter(cmd.InOrStdin(), cmd.ErrOrStderr())}
 	_, err := perform(cmd, c, control.Request{Command: daemon.CommandAuthorize, Account: account.Name}, t.hear)
 	return err
 }
@@ -71,6 +72,7 @@ func authorizeHere(cmd *cobra.Command, c *config.Config, account *config.Account
 // A terminal is where a person authorizes an account.
 type terminal struct {
 	person string // who is to sign in
+	yes    bool   // without being asked, replaces a grant that opens more
 	out    io.Writer
 	*prompter
 }
@@ -89,6 +91,8 @@ func (t *terminal) hear(ctx context.Context, e control.Event) (string, error) {
 			return "", err
 		}
 		return "", t.device(d)
+	case daemon.EventConfirm:
+		return confirmReplacing(ctx, t.out, t.prompter, t.yes, e)
 	case daemon.EventOutcome:
 		return "", writeOutcome(t.out, e)
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/xoauthd/xoauthd/auth"
@@ -34,14 +35,21 @@ type place struct {
 	idp         *idp.Server
 	issuer      string
 	file, state string
-	served      bool // by a daemon
+	served      bool         // by a daemon
+	ignoring    atomic.Bool  // the mail server does not look at the user name
+	revoked     atomic.Int32 // times that the provider was asked to revoke a grant
 }
 
 // newPlace makes one without a daemon.
 func newPlace(t *testing.T) *place {
 	t.Helper()
 	p := new(place)
-	web := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { p.idp.ServeHTTP(w, r) }))
+	web := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == idp.RevokePath {
+			p.revoked.Add(1)
+		}
+		p.idp.ServeHTTP(w, r)
+	}))
 	p.issuer = "http://" + web.Listener.Addr().String()
 	var err error
 	p.idp, err = idp.New(idp.Config{Issuer: p.issuer, ClientID: "xoauthd", RedirectURLs: []string{redirect}, Users: []string{alice, bob}})
@@ -53,7 +61,7 @@ func newPlace(t *testing.T) *place {
 	must(t, err)
 	certificate, err := authority.Issue("localhost")
 	must(t, err)
-	host := mailhost.New(mailhost.Config{Certificate: certificate, Check: p.idp.User, Mailboxes: []string{alice, bob}})
+	host := mailhost.New(mailhost.Config{Certificate: certificate, Check: p.opens, Mailboxes: []string{alice, bob}})
 	imap, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	go host.ServeIMAP(imap)
@@ -85,6 +93,16 @@ provider      = "mine"
 password_hash = "$argon2id$v=19$m=19456,t=2,p=1$pBRIGepKUqjL4LDI51z58w$s+AX+0UaxFBX6QsnhggUN5hqg67TepmNhl0tpWvvZ88"
 `, p.issuer, redirect, imap.Addr().(*net.TCPAddr).Port), 0o600))
 	return p
+}
+
+// opens returns the mailbox that a token opens. If the mail server does not look at
+// the user name, that is alice's.
+func (p *place) opens(token string) (mailbox string, ok bool) {
+	mailbox, ok = p.idp.User(token)
+	if p.ignoring.Load() {
+		mailbox = alice
+	}
+	return mailbox, ok
 }
 
 func must(t testing.TB, err error) {

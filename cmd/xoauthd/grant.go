@@ -33,7 +33,8 @@ func grantCommand(file *string) *cobra.Command {
 }
 
 func importCommand(file *string) *cobra.Command {
-	return &cobra.Command{
+	var yes bool
+	c := &cobra.Command{
 		Use:   "import ACCOUNT",
 		Short: "Take over a refresh token that another program got",
 		Long: `Take over a refresh token that another program got for the mailbox ACCOUNT. It
@@ -59,6 +60,12 @@ that gives a new one each time takes an old one for stolen, and ends the grant.`
 				switch e.Name {
 				case daemon.EventToken: // once the daemon is there and has use for one
 					return askToken(ctx, cmd.InOrStdin(), cmd.ErrOrStderr())
+				case daemon.EventConfirm:
+					p := newPrompter(cmd.InOrStdin(), cmd.ErrOrStderr())
+					if !isTerminal(cmd.InOrStdin()) {
+						p = nil
+					}
+					return confirmReplacing(ctx, cmd.OutOrStdout(), p, yes, e)
 				case daemon.EventOutcome:
 					return "", writeOutcome(cmd.OutOrStdout(), e)
 				}
@@ -68,6 +75,8 @@ that gives a new one each time takes an old one for stolen, and ends the grant.`
 			return err
 		}),
 	}
+	c.Flags().BoolVarP(&yes, "yes", "y", false, replaceUsage)
+	return c
 }
 
 // askToken reads a refresh token: unseen from a terminal, and to the end from

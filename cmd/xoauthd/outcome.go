@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/xoauthd/xoauthd/auth/authorize"
 	"github.com/xoauthd/xoauthd/cmd/internal/control"
+	"github.com/xoauthd/xoauthd/cmd/internal/daemon"
 )
 
 // writeOutcome writes what came of an authorization, step by step. It returns
@@ -25,6 +27,36 @@ func writeOutcome(w io.Writer, e control.Event) error {
 	}
 	_, err := fmt.Fprintf(w, "%s\n%s\n", o.Title, o.Lead)
 	return err
+}
+
+// replaceUsage is that of the option --yes of authorize and grant import.
+const replaceUsage = "replace an authorization that opens more, without asking"
+
+// confirmReplacing shows what is new about an authorization that opens less than the
+// present one, and asks p whether to replace that. If yes is set, it does not ask; if
+// p is nil, there is nobody to ask.
+func confirmReplacing(ctx context.Context, w io.Writer, p *prompter, yes bool, e control.Event) (string, error) {
+	var o authorize.Outcome
+	if err := e.Decode(&o); err != nil {
+		return "", err
+	}
+	for _, s := range o.Steps {
+		if !s.OK {
+			writeStep(w, s)
+		}
+	}
+	fmt.Fprintf(w, "%s\n%s\n", o.Title, o.Lead)
+	if yes {
+		return daemon.AnswerReplace, nil
+	}
+	if p == nil {
+		return "", errors.New("nobody is there to be asked: say --yes to replace the present authorization. Nothing was changed")
+	}
+	answer, err := p.ask(ctx, "Replace it? [y/N] ")
+	if err == nil && isYes(answer) {
+		return daemon.AnswerReplace, nil
+	}
+	return "", err
 }
 
 func writeStep(w io.Writer, s authorize.Step) {

@@ -74,11 +74,19 @@ func confirm(cmd *cobra.Command, question string) error {
 	case err != nil:
 		return err
 	}
+	if !isYes(answer) {
+		return errGivenUp
+	}
+	return nil
+}
+
+// isYes reports whether a question was answered with yes.
+func isYes(answer string) bool {
 	switch strings.ToLower(strings.TrimSpace(answer)) {
 	case "y", "yes":
-		return nil
+		return true
 	}
-	return errGivenUp
+	return false
 }
 
 // forgotten says what came of it.

@@ -16,8 +16,8 @@ import (
 const (
 	CommandStatus    = "status"    // EventRunning; EventAccount for each account, or the one that is named
 	CommandCheck     = "check"     // EventRunning; EventStep for each step
-	CommandAuthorize = "authorize" // EventConsent, which asks, or EventDevice; EventOutcome
-	CommandImport    = "import"    // EventToken, which asks; EventOutcome
+	CommandAuthorize = "authorize" // EventConsent, which asks, or EventDevice; perhaps EventConfirm, which asks; EventOutcome
+	CommandImport    = "import"    // EventToken, which asks; perhaps EventConfirm, which asks; EventOutcome
 	CommandRevoke    = "revoke"    // EventForgotten
 	CommandForget    = "forget"    // EventForgotten
 )
@@ -30,9 +30,13 @@ const (
 	EventConsent   = "consent"   // Consent; the answer is the address where the browser ended
 	EventDevice    = "device"    // DeviceCode
 	EventToken     = "token"     // nothing; the answer is a refresh token
+	EventConfirm   = "confirm"   // authorize.Outcome; the answer is AnswerReplace, or anything else
 	EventOutcome   = "outcome"   // authorize.Outcome
 	EventForgotten = "forgotten" // Forgotten
 )
+
+// AnswerReplace is the answer to EventConfirm that has the present grant replaced.
+const AnswerReplace = "replace"
 
 // A controller carries out commands.
 type controller struct {

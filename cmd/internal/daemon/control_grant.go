@@ -55,11 +55,11 @@ func (k *controller) authorize(ctx context.Context, r control.Request, c *contro
 		return fmt.Errorf("provider %s has no redirect_url: set one, for example http://localhost, and register it at %s", p.provider.Name, p.Provider())
 	}
 	attempt := authorize.Begin(p)
-	ctx, cancel := context.WithTimeoutCause(ctx, consentTime, errNobodyCame)
+	awaited, cancel := context.WithTimeoutCause(ctx, consentTime, errNobodyCame)
 	defer cancel()
 	consent := Consent{Provider: p.Provider(), URL: attempt.URL(), Redirect: reg.RedirectURL, URI: reg.RedirectURI, Note: reg.RedirectNote}
 	for {
-		pasted, err := c.Ask(ctx, EventConsent, consent)
+		pasted, err := c.Ask(awaited, EventConsent, consent)
 		if err != nil {
 			return err
 		}
@@ -84,10 +84,37 @@ func (k *controller) authorizeDevice(ctx context.Context, p *page, c *control.Co
 	return k.ended(ctx, c, authorize.AwaitDevice(ctx, p, device))
 }
 
-// ended tells what came of an authorization, to the log and the command.
+// ended tells what came of an authorization, to the log and the command, once a
+// person has decided what there may be to decide.
 func (k *controller) ended(ctx context.Context, c *control.Conversation, o authorize.Outcome) error {
-	o.Log(ctx, k.daemon.log, slog.String("client", "the command line"))
+	o, err := k.decided(ctx, c, o)
+	if err != nil {
+		return err
+	}
+	k.logOutcome(ctx, o)
 	return c.Tell(EventOutcome, o)
+}
+
+func (k *controller) logOutcome(ctx context.Context, o authorize.Outcome) {
+	o.Log(ctx, k.daemon.log, slog.String("client", "the command line"))
+}
+
+// decided asks whether a grant that opens less shall replace the present one, if
+// that is what o is about, and returns what came of it.
+func (k *controller) decided(ctx context.Context, c *control.Conversation, o authorize.Outcome) (authorize.Outcome, error) {
+	if o.Candidate == nil {
+		return o, nil
+	}
+	k.logOutcome(ctx, o)
+	answer, err := c.Ask(ctx, EventConfirm, o)
+	if err == nil && answer == AnswerReplace {
+		return o.Candidate.Confirm(), nil
+	}
+	rejected := o.Candidate.Reject()
+	if err != nil {
+		k.logOutcome(ctx, rejected)
+	}
+	return rejected, err
 }
 
 // adopt takes in a refresh token that another program got.
@@ -109,7 +136,10 @@ func (k *controller) adopt(ctx context.Context, r control.Request, c *control.Co
 	if err != nil {
 		return notTaken(p, err)
 	}
-	outcome := authorize.Adopt(ctx, p, g)
+	outcome, err := k.decided(ctx, c, authorize.Adopt(ctx, p, g))
+	if err != nil {
+		return err
+	}
 	if !outcome.OK && g.RefreshToken != token {
 		outcome.Lead += " " + rotated(p)
 	}

@@ -12,13 +12,20 @@ import (
 	"github.com/xoauthd/xoauthd/cmd/internal/control"
 )
 
-// assemble returns a daemon that has no listener.
-func assemble(t *testing.T, more string) *Daemon {
+// assembleOpen returns a daemon that has no listener, and that the test closes.
+func assembleOpen(t *testing.T, more string) *Daemon {
 	t.Helper()
 	d, err := Assemble(load(t, listeners+more), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
+	return d
+}
+
+// assemble returns a daemon that has no listener.
+func assemble(t *testing.T, more string) *Daemon {
+	t.Helper()
+	d := assembleOpen(t, more)
 	t.Cleanup(func() {
 		if err := d.Close(); err != nil {
 			t.Error(err)

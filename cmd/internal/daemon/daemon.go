@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -40,7 +41,8 @@ type Daemon struct {
 	registry     *prometheus.Registry
 	ready        atomic.Bool
 	acceptErrors *prometheus.CounterVec
-	acceptors    []*acceptor // of all listeners
+	acceptors    []*acceptor    // of all listeners
+	discards     sync.WaitGroup // revocations of grants that are not used any more
 
 	listeners []listener
 	web       *endpoint // nil without [web]
@@ -226,6 +228,7 @@ func (d *Daemon) Close() error {
 			faults = append(faults, fmt.Errorf("account %s: %w", a.Name(), err))
 		}
 	}
+	d.finishDiscards(ctx)
 	for _, l := range d.listeners {
 		l.Close() // done by now, if it ran
 	}

@@ -105,6 +105,7 @@ func (p *page) Registration() authorize.Registration {
 		Scopes:       c.Scopes,
 		Issuer:       c.Issuer,
 		RequireIss:   c.RequireIss,
+		ChecksUser:   c.ChecksUser(),
 	}
 }
 

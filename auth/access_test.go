@@ -1,0 +1,106 @@
+package auth
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestAccess: what a grant opens is what mail servers have said last.
+func TestAccess(t *testing.T) {
+	g := granted(0)
+	g.Scope = "mail,send openid"
+	withdrawn := g
+	withdrawn.Withdrawn = "no more"
+	ended := granted(2 * time.Hour)
+	ended.RefreshToken = ""
+	for _, test := range []struct {
+		name   string
+		grant  Grant
+		before func(a *Account)
+		want   Access
+	}{
+		{"nothing is there", Grant{}, nil, Access{}},
+		{"no server was asked yet", g, nil, Access{Usable: true}},
+		{"two have accepted", g, func(a *Account) { a.LoggedIn("smtp"); a.LoggedIn("imap") },
+			Access{Usable: true, Known: true, Protocols: []string{"imap", "smtp"}}},
+		{"one has refused since", g, func(a *Account) {
+			a.LoggedIn("smtp")
+			a.LoggedIn("imap")
+			a.LoginFailed("smtp", ProblemRefused, "535", "")
+		}, Access{Usable: true, Known: true, Protocols: []string{"imap"}}},
+		{"one is down now", g, func(a *Account) { a.LoggedIn("smtp"); a.LoginFailed("smtp", ProblemUnavailable, "no route", "") },
+			Access{Usable: true, Known: true, Protocols: []string{"smtp"}}},
+		{"one never accepted", g, func(a *Account) { a.LoginFailed("smtp", ProblemRefused, "535", "") }, Access{Usable: true, Known: true}},
+		{"withdrawn", withdrawn, nil, Access{}},
+		{"ended", ended, nil, Access{}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a := newAccount(t, &server{answer: numbered}, test.grant)
+				if test.before != nil {
+					test.before(a)
+				}
+				got := a.Access()
+				if got.Usable != test.want.Usable || got.Known != test.want.Known || !slices.Equal(got.Protocols, test.want.Protocols) ||
+					strings.Join(got.Scopes, " ") != strings.ReplaceAll(test.grant.Scope, ",", " ") {
+					t.Errorf("got %+v, want %+v", got, test.want)
+				}
+			})
+		})
+	}
+}
+
+// TestReplace: what was looked at is what is replaced, or nothing is.
+func TestReplace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAccount(t, &server{answer: numbered}, granted(0))
+		next := func(token string) Grant {
+			g := granted(0)
+			g.AccessToken, g.RefreshToken = token, token
+			return g
+		}
+		early := a.Access()
+		if replaced, err := a.Replace(next("new"), a.Access()); err != nil || replaced.RefreshToken != "refresh0" {
+			t.Errorf("replaced %+v, %v", replaced, err)
+		}
+		for name, change := range map[string]func(){
+			"another was kept": func() {},
+			"it was forgotten": func() {
+				early = a.Access()
+				if err := a.Forget(); err != nil {
+					t.Fatal(err)
+				}
+			},
+		} {
+			change()
+			if replaced, err := a.Replace(next("late"), early); !errors.Is(err, ErrReplaced) || replaced != (Grant{}) {
+				t.Errorf("%s: replaced %+v, %v", name, replaced, err)
+			}
+			if token, _ := a.Token(t.Context(), ""); token == "late" {
+				t.Errorf("%s: the late grant is in use", name)
+			}
+		}
+	})
+}
+
+// TestScopeOf: a provider need not repeat what it was asked for.
+func TestScopeOf(t *testing.T) {
+	for answer, want := range map[string]string{
+		`{"access_token":"at"}`:                          "mail",
+		`{"access_token":"at","scope":""}`:               "mail",
+		`{"access_token":"at","scope":"mail send"}`:      "mail send",
+		`{"access_token":"at","scope":["mail"]}`:         "mail",
+		`{"access_token":"at","scope":"mail\r\nopenid"}`: "mail openid",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			g, err := newProvider(&server{answer: always(200, answer)}).Exchange(t.Context(), "code1", "verifier1")
+			if err != nil || g.Scope != want {
+				t.Errorf("%s: scope %q, %v; want %q", answer, g.Scope, err, want)
+			}
+		})
+	}
+}

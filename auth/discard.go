@@ -1,0 +1,45 @@
+package auth
+
+import (
+	"context"
+	"net/url"
+	"strings"
+)
+
+// Discard revokes g, which no account has, at the provider. It reports whether the
+// provider was told, which it cannot be if it has no endpoint for it. Its errors are
+// of type *Error, or that of ctx.
+func (p *Provider) Discard(ctx context.Context, g Grant) (told bool, err error) {
+	if p.RevocationURL == "" || g.empty() {
+		return false, nil
+	}
+	return p.revoke(ctx, g)
+}
+
+// SharesPerson reports whether the grant of a may be of the same person and client
+// as g, which p gave. Many providers end all such grants with one.
+func (a *Account) SharesPerson(p *Provider, g Grant) bool {
+	if a.flow != nil || !sameClient(a.provider, p) {
+		return false
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	present := a.grant
+	if a.damage != nil { // it is not known whose grant cannot be read
+		return true
+	}
+	return !present.empty() && (g.Identity == "" || present.Identity == "" || strings.EqualFold(g.Identity, present.Identity))
+}
+
+// sameClient reports whether p and q are the same registration at a provider.
+func sameClient(p, q *Provider) bool {
+	return p.OAuth.ClientID == q.OAuth.ClientID && tokenHost(p) == tokenHost(q)
+}
+
+func tokenHost(p *Provider) string {
+	u, err := url.Parse(p.OAuth.Endpoint.TokenURL)
+	if err != nil {
+		return ""
+	}
+	return strings.ToLower(u.Hostname())
+}

@@ -1,0 +1,111 @@
+package daemon
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/xoauthd/xoauthd/auth"
+)
+
+// TestDiscard: a grant that is not used any more is revoked, if that can end none
+// that is.
+func TestDiscard(t *testing.T) {
+	grant := func(token, identity string) auth.Grant {
+		return auth.Grant{AccessToken: "at-" + token, RefreshToken: token, Identity: identity, Obtained: time.Now(), Expiry: time.Now().Add(time.Hour)}
+	}
+	const alice, bob, carol = "alice@example.com", "bob@example.com", "carol@example.com"
+	for _, test := range []struct {
+		name       string
+		revocation string
+		kept       map[string]auth.Grant // by account
+		do         func(t *testing.T, alice *page)
+		revoked    []string
+	}{
+		{"replaced by one of the same person", "all", map[string]auth.Grant{alice: grant("old", alice)},
+			func(t *testing.T, p *page) { keep(t, p, grant("new", alice)) }, nil},
+		{"replaced by one of the same person, where each is revoked alone", "grant", map[string]auth.Grant{alice: grant("old", alice)},
+			func(t *testing.T, p *page) { keep(t, p, grant("new", alice)) }, []string{"old"}},
+		{"replaced by one of another person", "all", map[string]auth.Grant{alice: grant("old", carol)},
+			func(t *testing.T, p *page) { keep(t, p, grant("new", alice)) }, []string{"old"}},
+		{"replaced by one of nobody knows whom", "all", map[string]auth.Grant{alice: grant("old", carol)},
+			func(t *testing.T, p *page) { keep(t, p, grant("new", "")) }, nil},
+		{"the first", "grant", nil,
+			func(t *testing.T, p *page) { keep(t, p, grant("new", alice)) }, nil},
+		{"not kept, of a stranger", "all", map[string]auth.Grant{alice: grant("old", alice)},
+			func(t *testing.T, p *page) { p.Discard(grant("new", carol)) }, []string{"new"}},
+		{"not kept, of who has another account here", "all", map[string]auth.Grant{bob: grant("old", carol)},
+			func(t *testing.T, p *page) { p.Discard(grant("new", "Carol@example.com")) }, nil},
+		{"not kept, of nobody knows whom", "all", map[string]auth.Grant{bob: grant("old", bob)},
+			func(t *testing.T, p *page) { p.Discard(grant("new", "")) }, nil},
+		{"not kept, of nobody knows whom, where nobody else has one", "all", nil,
+			func(t *testing.T, p *page) { p.Discard(grant("new", "")) }, []string{"new"}},
+		{"not kept, where each is revoked alone", "grant", map[string]auth.Grant{alice: grant("old", alice)},
+			func(t *testing.T, p *page) { p.Discard(grant("new", alice)) }, []string{"new"}},
+		{"a token alone", "grant", nil,
+			func(t *testing.T, p *page) { p.Discard(auth.Grant{AccessToken: "at"}) }, []string{"at"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var mu sync.Mutex
+			var revoked []string
+			provider := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				time.Sleep(50 * time.Millisecond) // which Close waits for
+				mu.Lock()
+				defer mu.Unlock()
+				revoked = append(revoked, r.PostFormValue("token"))
+			}))
+			defer provider.Close()
+			d := assembleOpen(t, "")
+			for _, p := range d.accounts.providers {
+				p.RevocationURL, p.config.Revocation = provider.URL, test.revocation
+			}
+			for name, g := range test.kept {
+				if err := d.accounts.byName[name].Account.Keep(g); err != nil {
+					t.Fatal(err)
+				}
+			}
+			test.do(t, (&controller{daemon: d, late: t.Context()}).pageOf(d.accounts.byName[alice].Account))
+			if err := d.Close(); err != nil {
+				t.Error(err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if !slices.Equal(revoked, test.revoked) {
+				t.Errorf("revoked %q, want %q", revoked, test.revoked)
+			}
+		})
+	}
+}
+
+func keep(t *testing.T, p *page, g auth.Grant) {
+	t.Helper()
+	if err := p.Keep(g, p.Access()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestDiscardNotSaved: a grant that is still on disk is not revoked.
+func TestDiscardNotSaved(t *testing.T) {
+	var asked int
+	provider := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked++ }))
+	defer provider.Close()
+	d := assembleOpen(t, "")
+	p := (&controller{daemon: d, late: t.Context()}).pageOf(d.accounts.byName["alice@example.com"].Account)
+	p.provider.RevocationURL, p.provider.config.Revocation = provider.URL, "grant"
+	if err := p.Account.Keep(auth.Grant{AccessToken: "at", RefreshToken: "old"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Keep(auth.Grant{AccessToken: "at", RefreshToken: "new"}, p.Access()); err == nil {
+		t.Error("a closed store keeps grants")
+	}
+	d.discards.Wait()
+	if asked > 0 {
+		t.Error("the grant on disk was revoked")
+	}
+}
