@@ -12,6 +12,10 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/xoauthd/xoauthd/internal/text"
 )
 
 // A Store keeps grants in a folder, one encrypted file for each account, of
@@ -73,16 +77,25 @@ func privateDir(path string) error {
 	if !info.IsDir() {
 		return errors.New("not a directory")
 	}
-	return private(path, info)
+	err = private(path, info)
+	switch {
+	case errors.Is(err, errForeign) && unix.Access(path, unix.W_OK|unix.X_OK) == nil:
+		return fmt.Errorf("%w, or set state_directory = %q, which xoauthd makes for itself", err, filepath.Join(path, "state"))
+	case err != nil && os.Getenv("KUBERNETES_SERVICE_HOST") != "":
+		return fmt.Errorf("%w (in Kubernetes, an fsGroup undoes that at each start of the pod unless fsGroupChangePolicy is OnRootMismatch)", err)
+	}
+	return err
 }
+
+var errForeign = errors.New("belongs to another user")
 
 // private refuses what other users could read or replace.
 func private(path string, info fs.FileInfo) error {
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok && int(stat.Uid) != os.Geteuid() {
-		return fmt.Errorf("belongs to another user: chown %d %s", os.Geteuid(), path)
+		return fmt.Errorf("%w: chown %d %s", errForeign, os.Geteuid(), text.ShellWord(path))
 	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return fmt.Errorf("open to other users (mode %04o): chmod go= %s", mode, path)
+		return fmt.Errorf("open to other users (mode %04o): chmod go= %s", mode, text.ShellWord(path))
 	}
 	return nil
 }

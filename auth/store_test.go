@@ -60,6 +60,25 @@ func TestStore(t *testing.T) {
 	}
 }
 
+// TestOpenStoreOnAVolume opens the store on a volume of Kubernetes, whose folders an
+// fsGroup has opened to a group.
+func TestOpenStoreOnAVolume(t *testing.T) {
+	t.Setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+	volume := t.TempDir()
+	if err := os.Chmod(volume, 0o775|os.ModeSetgid); err != nil {
+		t.Fatal(err)
+	}
+	_, err := OpenStore(volume, Encryption{})
+	if err == nil || !strings.Contains(err.Error(), "fsGroupChangePolicy is OnRootMismatch") {
+		t.Errorf("err = %v", err)
+	}
+	s, err := OpenStore(filepath.Join(volume, "state"), Encryption{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+}
+
 func TestOpenStoreRefuses(t *testing.T) {
 	base := t.TempDir()
 	mkdir := func(name string, mode os.FileMode) string {
@@ -86,7 +105,7 @@ func TestOpenStoreRefuses(t *testing.T) {
 		if err := os.Chown(foreign, 12345, -1); err != nil {
 			t.Fatal(err)
 		}
-		tests[foreign] = "belongs to another user: chown 0 " + foreign
+		tests[foreign] = fmt.Sprintf("belongs to another user: chown 0 %s, or set state_directory = %q", foreign, filepath.Join(foreign, "state"))
 	}
 	for dir, want := range tests {
 		s, err := OpenStore(dir, Encryption{})
