@@ -117,6 +117,19 @@ func TestMeetTLS(t *testing.T) {
 				t.Errorf("%q", said)
 			}
 		}, 0, "result=tls_failed"},
+		{"a PROXY header before TLS", ImplicitTLS, here, func(t *testing.T, c net.Conn, _ *tls.Config) {
+			fmt.Fprint(c, "PROXY TCP4 192.0.2.1 192.0.2.2 56324 993\r\n\x16\x03\x01")
+			hearNothing(t, c)
+		}, 0, "result=violation why=\"header of the PROXY protocol"},
+		{"a binary PROXY header before TLS", ImplicitTLS, here, func(t *testing.T, c net.Conn, _ *tls.Config) {
+			fmt.Fprint(c, "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c\xac\x12\x00\x01\xac\x12\x00\x08\xdb\xf6\x03\xe1\x16\x03\x01")
+			hearNothing(t, c)
+		}, 0, "result=violation why=\"header of the PROXY protocol"},
+		{"either: a PROXY header", AnyTLS, here, func(t *testing.T, c net.Conn, _ *tls.Config) {
+			fmt.Fprint(c, "PROXY UNKNOWN\r\n")
+			hear(t, c, "* OK ")
+			hear(t, c, "* BYE [CLIENTBUG]")
+		}, 0, "result=violation why=\"header of the PROXY protocol"},
 		{"a client that knows no TLS of today", ImplicitTLS, here, func(t *testing.T, c net.Conn, config *tls.Config) {
 			config.MinVersion, config.MaxVersion = tls.VersionTLS10, tls.VersionTLS10
 			if err := tls.Client(c, config).Handshake(); err == nil {

@@ -184,6 +184,9 @@ func (c *Conn) ReadLine() (string, error) {
 	if first && isHTTP(text) {
 		return "", ErrHTTP
 	}
+	if first && c.isProxyHeader(text) {
+		return "", ErrProxyHeader
+	}
 	if !ok {
 		return "", ErrBareLF
 	}

@@ -14,6 +14,37 @@ import (
 // ErrNoProxy is a peer that is to speak the PROXY protocol, and does not.
 const ErrNoProxy = Violation("no header of the PROXY protocol: is the load balancer to send one?")
 
+// ErrProxyHeader is a header of the PROXY protocol where none is due.
+const ErrProxyHeader = Violation("header of the PROXY protocol, which this listener does not expect: add the load balancer to its proxy_protocol, or have the load balancer send no header")
+
+// isProxyHeader reports whether line, the first of the peer, begins a header of the
+// PROXY protocol. That of version 2 begins with an empty line; the rest has then
+// arrived together with it.
+func (c *Conn) isProxyHeader(line string) bool {
+	if line != "" {
+		return isProxyLine(line)
+	}
+	rest, _ := c.in.Peek(min(c.in.Buffered(), len(proxyproto.SIGV2)-2))
+	return string(rest) == string(proxyproto.SIGV2[2:])
+}
+
+// isProxyLine reports whether line is a header of version 1.
+func isProxyLine(line string) bool {
+	for _, family := range []string{"TCP4 ", "TCP6 ", "UNKNOWN"} {
+		if strings.HasPrefix(line, string(proxyproto.SIGV1)+" "+family) {
+			return true
+		}
+	}
+	return false
+}
+
+// sendsProxyHeader reports whether what the peer has sent so far, of which nothing
+// is read yet, begins a header of the PROXY protocol.
+func (c *Conn) sendsProxyHeader() bool {
+	sent, _ := c.in.Peek(c.in.Buffered())
+	return bytes.HasPrefix(sent, proxyproto.SIGV2) || isProxyLine(string(sent))
+}
+
 // How long headers of the PROXY protocol are, by its specification: that of
 // version 1 is a line, that of version 2 says its length at its beginning.
 const (

@@ -56,6 +56,9 @@ func (c *Conn) beginTLS(config *tls.Config) error {
 	if err := c.awaitSent(); err != nil {
 		return err
 	}
+	if c.sendsProxyHeader() {
+		return ErrProxyHeader
+	}
 	before := c.octets
 	if n := c.in.Buffered(); n > 0 {
 		c.socket.ahead = make([]byte, n)
