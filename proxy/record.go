@@ -3,11 +3,15 @@ package proxy
 import (
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
+	"regexp"
+	"strings"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -137,8 +141,31 @@ func (r *record) loginAttrs() (attrs []slog.Attr) {
 	return attrs
 }
 
-// userText is the name that the client gave, for reading.
-func (r *record) userText() string { return text.Line(r.user, 100) }
+// userText is the name that the client gave, for the log. It is of no account, so
+// unless it is an address it may be a password in the wrong place, of which only the
+// first letter and the length are told.
+func (r *record) userText() string {
+	if r.user == "" || isAddress(r.user) {
+		return text.Line(r.user, 100)
+	}
+	first, _ := utf8.DecodeRuneInString(r.user)
+	return text.Line(fmt.Sprintf("%c… (%d characters, no address)", first, utf8.RuneCountInString(r.user)), 100)
+}
+
+// domain is that of an address on the Internet.
+var domain = regexp.MustCompile(`^([0-9A-Za-z]([0-9A-Za-z-]*[0-9A-Za-z])?\.)+[A-Za-z][0-9A-Za-z-]*[0-9A-Za-z]$`)
+
+// isAddress reports whether a user name is the address of a mailbox, or several with
+// the dividers of shared mailboxes between them.
+func isAddress(name string) bool {
+	for _, part := range strings.FieldsFunc(name, func(r rune) bool { return r == '\\' || r == '*' }) {
+		local, host, _ := strings.Cut(part, "@")
+		if local == "" || !domain.MatchString(host) {
+			return false
+		}
+	}
+	return true
+}
 
 // addrOf is the IP address of a, or not valid if it has none.
 func addrOf(a net.Addr) netip.Addr {

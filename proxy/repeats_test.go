@@ -72,7 +72,7 @@ func TestRepeatsAreSummedUp(t *testing.T) {
 func TestRepeatsOfManyNames(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, log := newTestServer(&scriptedAccount{})
-		junk(s, 1000, func(i int) string { return fmt.Sprintf("a LOGIN user%d x\r\nb LOGOUT\r\n", i) })
+		junk(s, 1000, func(i int) string { return fmt.Sprintf("a LOGIN user%d@example.com x\r\nb LOGOUT\r\n", i) })
 		time.Sleep(repeatWindow)
 		synctest.Wait()
 		if n := lines(log); n != maxHostLines+1 || !strings.Contains(log.String(), "sessions=950") {
