@@ -21,6 +21,7 @@ type Server struct {
 	mechanisms []string
 	extensions func(hello string, wanted bool) []string
 	hello      string // what the client called itself; empty before EHLO or HELO
+	deferred   bool   // the last login failed, but may succeed later
 }
 
 // NewServer begins a dialogue with a client that may log in by mechanisms. The
@@ -48,8 +49,13 @@ var commands = []string{
 // required and has not begun (RFC 3207 section 4). BDAT ends the session.
 var beforeTLS = []string{"EHLO", "NOOP", "QUIT", "STARTTLS", "BDAT"}
 
-// errLogIn is what a client gets for a command that needs a login.
-const errLogIn = reply("530 5.7.0 log in first, with AUTH")
+// A command that needs a login is refused for good, or for now after a login that
+// failed for now: there are clients that go on after that, and return the message
+// to its sender if mail is refused for good.
+const (
+	errLogIn    = reply("530 5.7.0 log in first, with AUTH")
+	errDeferred = reply("451 4.7.0 the login failed for now; try again later")
+)
 
 // errData is how BDAT ends before login: its octets are on their way, unasked
 // (RFC 3030 section 2), and must not be taken for commands.
@@ -115,12 +121,19 @@ func (s *Server) command(line string) (c sasl.Credentials, done bool, err error)
 	case "STARTTLS":
 		return c, false, s.startTLS(args)
 	case "BDAT":
-		s.c.Printf("%s", errLogIn)
+		s.c.Printf("%s", s.needsLogin())
 		return c, false, errData
 	default:
-		return c, false, errLogIn
+		return c, false, s.needsLogin()
 	}
 	return c, false, nil
+}
+
+func (s *Server) needsLogin() reply {
+	if s.deferred {
+		return errDeferred
+	}
+	return errLogIn
 }
 
 // ehlo answers EHLO and HELO (RFC 5321 section 4.1.1.1).
@@ -227,7 +240,10 @@ func (s *Server) Accept(welcome []string) {
 
 // Refuse tells the client that it is not logged in. status is a reply code and
 // an enhanced one (RFC 3463). It may try again.
-func (s *Server) Refuse(status, text string) { s.c.Printf("%s %s", status, text) }
+func (s *Server) Refuse(status, text string) {
+	s.deferred = strings.HasPrefix(status, "4")
+	s.c.Printf("%s %s", status, text)
+}
 
 // Bye tells the client that the session ends, and why: 421 may answer any
 // command, and none (RFC 5321 section 3.8). Of status it takes the subject and
