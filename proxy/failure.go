@@ -22,6 +22,7 @@ type Result string
 const (
 	OK                 Result = "ok"                  // logged in, and relayed until one side left
 	NoLogin            Result = "no_login"            // the client left without trying
+	IncompleteLogin    Result = "incomplete_login"    // the client tried, but never sent a user name and a password
 	BadCredentials     Result = "bad_credentials"     // unknown login, wrong password, disabled account
 	TooManyGuesses     Result = "too_many_guesses"    // of passwords; this one was not looked at
 	NeedsAuthorization Result = "needs_authorization" // a person must authorize the account
@@ -67,6 +68,7 @@ var answers = map[Result]answer{
 	Stopping:           {imap.ResponseCodeUnavailable, "421 4.3.2", "SYS/TEMP", "xoauthd is stopping; try again in a moment", slog.LevelInfo},
 	Internal:           {imap.ResponseCodeServerBug, "454 4.3.0", "SYS/TEMP", "internal error; see the log of xoauthd", slog.LevelError},
 	NoLogin:            {imap.ResponseCodeUnavailable, "421 4.4.2", "SYS/TEMP", "good bye", slog.LevelDebug},
+	IncompleteLogin:    {imap.ResponseCodeUnavailable, "421 4.4.2", "SYS/TEMP", "good bye", slog.LevelInfo},
 }
 
 // An Error is a failure with its kind. The cause is for the log; the client is

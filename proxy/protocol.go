@@ -19,6 +19,9 @@ type server interface {
 	Accept(welcome []string)
 	Refuse(status, text string)
 	Bye(status, text string)
+	// Malformed returns the reply to the client's last command that was to log in,
+	// if that was refused before there was a user name and a password.
+	Malformed() string
 }
 
 // A client is one end of a dialogue with an upstream, up to our login there.

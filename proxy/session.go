@@ -118,6 +118,8 @@ func (s *session) left(front server, err, refused error) error {
 		err = s.part(front, Fail(TimedOut, fmt.Errorf("no login within %v", s.Limits.LogIn)))
 	case e.Result != NoLogin:
 		err = s.part(front, err)
+	case errors.Is(err, io.EOF) && front.Malformed() != "":
+		err = Fail(IncompleteLogin, errors.New("the last attempt was refused: "+front.Malformed()))
 	case errors.Is(err, io.EOF):
 		err = Fail(NoLogin, errors.New("client left"))
 	default:

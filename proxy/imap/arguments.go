@@ -69,33 +69,58 @@ func (a *arguments) literal() (string, error) {
 	case l.octets > maxLiteral:
 		return "", a.s.bad(a.line, "literal longer than "+strconv.Itoa(maxLiteral)+" octets")
 	}
-	if l.synchronizing {
-		a.s.c.Printf("+ go on")
-	}
-	octets, err := a.s.c.ReadN(l.octets)
+	octets, err := a.octets(l)
 	if err != nil {
 		return "", err
 	}
-	if a.line, err = a.s.c.ReadLine(); err != nil {
-		return "", err
-	}
-	a.s.c.Heard("(literal and what follows)")
 	if strings.ContainsAny(string(octets), "\x00\r\n") {
 		return "", a.s.bad(a.line, "control character in literal")
 	}
 	return string(octets), nil
 }
 
+// octets reads those of a literal, and then the line that the command goes on in.
+func (a *arguments) octets(l *literalHead) (octets []byte, err error) {
+	if l.synchronizing {
+		a.s.c.Printf("+ ready for literal data")
+	}
+	if octets, err = a.s.c.ReadN(l.octets); err != nil {
+		return nil, err
+	}
+	a.line, err = a.s.c.ReadLine()
+	a.s.c.Heard("(literal and what follows)")
+	return octets, err
+}
+
+// skip reads all arguments of a command that does not need them. There may be
+// literals among them.
+func (a *arguments) skip() error {
+	for {
+		l := literal(a.line)
+		switch {
+		case l == nil:
+			return nil
+		case l.octets > maxLiteral:
+			return a.s.bad(a.line, "literal longer than "+strconv.Itoa(maxLiteral)+" octets")
+		}
+		if _, err := a.octets(l); err != nil {
+			return err
+		}
+	}
+}
+
+// space reads one space or, as some clients send, several.
 func (a *arguments) space() error {
 	if !strings.HasPrefix(a.line, " ") {
 		return a.wrong()
 	}
-	a.line = a.line[1:]
+	a.line = strings.TrimLeft(a.line, " ")
 	return nil
 }
 
+// end reads the end of the command, before which there may be spaces.
 func (a *arguments) end() error {
-	if a.line != "" {
+	if strings.Trim(a.line, " ") != "" {
 		return a.wrong()
 	}
 	return nil

@@ -47,7 +47,7 @@ func FuzzServer(f *testing.F) {
 		if len(sent) > len(text)+wire.MaxLines*300 {
 			t.Errorf("%d octets for %d", len(sent), len(text))
 		}
-		if starttls && required && (len(tried) > 0 || strings.Contains(sent, "\r\n+ ")) {
+		if starttls && required && (len(tried) > 0 || strings.Contains(sent, "\r\n+ ") && !strings.Contains(strings.ToUpper(text), " ID ")) {
 			t.Errorf("in the clear: %+v, %.200q", tried, sent)
 		}
 		for _, c := range tried {

@@ -19,6 +19,7 @@ type Server struct {
 	mechanisms []string
 	extensions []string // of the upstream, for the client
 	tag        string   // of the command that is answered next
+	malformed  string   // the reply to the last login that was refused for its form
 }
 
 // NewServer begins a dialogue with a client that may log in by mechanisms. Beside
@@ -50,7 +51,8 @@ func offer(upstream []string) []string {
 	return slices.DeleteFunc(slices.Clone(upstream), func(extension string) bool {
 		extension = strings.ToUpper(extension)
 		switch extension {
-		case "IMAP4REV1", "ID", "SASL-IR", "STARTTLS", "LOGINDISABLED", "LOGIN-REFERRALS", "UNAUTHENTICATE":
+		case "IMAP4REV1", "ID", "SASL-IR", "STARTTLS", "LOGINDISABLED", "LOGIN-REFERRALS", "UNAUTHENTICATE",
+			"LANGUAGE": // a command before login (RFC 5255)
 			return true
 		}
 		return strings.HasPrefix(extension, "AUTH=")
@@ -97,7 +99,7 @@ var commands = []string{"CAPABILITY", "NOOP", "LOGOUT", "ID", "LOGIN", "AUTHENTI
 // command answers one command. It is done at one that logs in.
 func (s *Server) command(line string) (c sasl.Credentials, done bool, err error) {
 	tag, rest, _ := strings.Cut(line, " ")
-	verb, args, more := strings.Cut(rest, " ")
+	verb, args, _ := strings.Cut(rest, " ")
 	verb = strings.ToUpper(verb)
 	if !isTag(tag) || !isVerb(verb) {
 		// The line may be a misplaced password or markup: no part of it is repeated.
@@ -114,18 +116,21 @@ func (s *Server) command(line string) (c sasl.Credentials, done bool, err error)
 
 	switch verb {
 	case "CAPABILITY", "NOOP", "LOGOUT":
-		if more {
+		if strings.Trim(args, " ") != "" {
 			return c, false, s.bad(args, verb+" takes no arguments")
 		}
 		return c, false, s.simple(verb)
 	case "ID":
-		if literal(args) != nil {
-			return c, false, s.bad(args, "literals are not taken in ID")
+		if err := (&arguments{s: s, line: args}).skip(); err != nil {
+			return c, false, err
 		}
 		s.c.Printf(`* ID ("name" "xoauthd")`)
 		s.c.Printf("%s OK ID completed", tag)
 	case "LOGIN", "AUTHENTICATE":
 		c, err = s.logIn(verb, args)
+		if r := reply(""); errors.As(err, &r) {
+			s.malformed = verb + ": " + string(r)
+		}
 		return c, err == nil, err
 	case "STARTTLS":
 		return c, false, s.startTLS(args)
@@ -137,7 +142,7 @@ func (s *Server) command(line string) (c sasl.Credentials, done bool, err error)
 // has said before does not count: both are asked anew.
 func (s *Server) startTLS(args string) error {
 	switch {
-	case args != "":
+	case strings.Trim(args, " ") != "":
 		return s.bad(args, "STARTTLS takes no arguments")
 	case s.c.Secure():
 		return s.bad(args, "TLS has begun already")
@@ -191,7 +196,7 @@ func (s *Server) logIn(verb, args string) (sasl.Credentials, error) {
 
 // login reads the two arguments of LOGIN (RFC 9051 section 6.2.3).
 func (s *Server) login(line string) (sasl.Credentials, error) {
-	a := &arguments{s: s, line: line}
+	a := &arguments{s: s, line: strings.TrimLeft(line, " ")}
 	user, err := a.astring()
 	if err != nil {
 		return sasl.Credentials{}, err
@@ -211,7 +216,7 @@ func (s *Server) login(line string) (sasl.Credentials, error) {
 
 // authenticate runs a mechanism (RFC 9051 section 6.2.2, RFC 4959).
 func (s *Server) authenticate(args string) (c sasl.Credentials, err error) {
-	name, initial, more := strings.Cut(args, " ")
+	name, initial, more := strings.Cut(strings.TrimRight(args, " "), " ")
 	mechanism, err := sasl.NewServer(name, s.mechanisms, &c)
 	if err != nil {
 		return c, s.refused(args, reply("NO [CANNOT] "+err.Error()))
@@ -243,6 +248,10 @@ func (s *Server) Accept(welcome []string) {
 func (s *Server) Refuse(code, text string) {
 	s.c.Printf("%s NO [%s] %s", s.tag, code, text)
 }
+
+// Malformed returns the reply to the last login that did not get as far as a user
+// name and a password, or nothing.
+func (s *Server) Malformed() string { return s.malformed }
 
 // Bye tells the client that the session ends, and why.
 func (s *Server) Bye(code, text string) {

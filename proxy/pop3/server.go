@@ -19,6 +19,7 @@ type Server struct {
 	mechanisms []string
 	extensions []string // of the upstream, for the client
 	user       string   // what USER said, until PASS
+	malformed  string   // the reply to the last login that was refused for its form
 }
 
 // NewServer begins a dialogue with a client that may log in by mechanisms. Beside
@@ -104,6 +105,13 @@ func (s *Server) command(line string) (c sasl.Credentials, done bool, err error)
 		return c, false, complaint("log in first: this is not a command before login")
 	}
 	s.c.Heard(verb)
+	if slices.Contains(logins, verb) {
+		defer func() {
+			if wrong := complaint(""); errors.As(err, &wrong) {
+				s.malformed = verb + ": " + string(wrong)
+			}
+		}()
+	}
 	if s.c.NeedsTLS() && !slices.Contains(beforeTLS, verb) {
 		return c, false, complaint("begin TLS first, with STLS")
 	}
@@ -141,7 +149,7 @@ func (s *Server) command(line string) (c sasl.Credentials, done bool, err error)
 // not count.
 func (s *Server) startTLS(args string) error {
 	switch {
-	case args != "":
+	case strings.TrimSpace(args) != "":
 		return complaint("STLS takes no arguments")
 	case s.c.Secure():
 		return complaint("TLS has begun already")
@@ -163,6 +171,7 @@ func (s *Server) list(what string, lines []string) {
 
 // name keeps the argument of USER (RFC 1939 section 7).
 func (s *Server) name(user string) error {
+	user = strings.TrimSpace(user)
 	if user == "" {
 		return complaint("USER takes a name")
 	}
@@ -214,6 +223,10 @@ func (s *Server) Accept(welcome []string) {
 // Refuse tells the client that it is not logged in, with a response code of
 // RFC 2449 or RFC 3206. It may try again.
 func (s *Server) Refuse(code, text string) { s.c.Printf("-ERR [%s] %s", code, text) }
+
+// Malformed returns the reply to the last login that did not get as far as a user
+// name and a password, or nothing.
+func (s *Server) Malformed() string { return s.malformed }
 
 // Bye tells the client that the session ends, and why. There is no word for it
 // but that of a refusal, which many servers say unasked.

@@ -33,7 +33,10 @@ func NewServer(mechanism string, offered []string, c *Credentials) (sasl.Server,
 		return nil, ClientError("mechanisms are " + strings.Join(offered, " "))
 	case name == PLAIN:
 		return sasl.NewPlainServer(func(identity, user, password string) error {
-			if identity != "" && identity != user {
+			switch {
+			case user == "": // Go on with the only name that the client has sent.
+				user = identity
+			case identity != "" && !strings.EqualFold(identity, user):
 				return errors.New("authorization identity is not the user")
 			}
 			*c = Credentials{User: user, Password: password}
@@ -97,7 +100,7 @@ func Serve(s sasl.Server, response string, initial bool, ask func(challenge stri
 		if response, err = ask(Encode(challenge)); err != nil {
 			return err
 		}
-		if response == "*" {
+		if strings.TrimRight(response, " ") == "*" {
 			return ClientError("canceled")
 		}
 	}
@@ -110,6 +113,7 @@ func Encode(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
 // mean that nothing was sent. A single "=" in an initial response stands for one
 // that is empty (RFC 4954 section 4, RFC 4959).
 func Decode(text string) ([]byte, error) {
+	text = strings.TrimRight(text, " ") // which some clients send
 	if text == "=" {
 		return []byte{}, nil
 	}

@@ -22,6 +22,7 @@ type Server struct {
 	extensions func(hello string, wanted bool) []string
 	hello      string // what the client called itself; empty before EHLO or HELO
 	deferred   bool   // the last login failed, but may succeed later
+	malformed  string // the reply to the last AUTH that was refused for its form
 }
 
 // NewServer begins a dialogue with a client that may log in by mechanisms. The
@@ -95,6 +96,9 @@ func (s *Server) command(line string) (c sasl.Credentials, done bool, err error)
 	if verb == "AUTH" {
 		s.c.Heard("AUTH (credentials)")
 		c, err = s.auth(strings.TrimSpace(args))
+		if r := reply(""); errors.As(err, &r) {
+			s.malformed = "AUTH: " + string(r)
+		}
 		return c, err == nil, err
 	}
 	if !slices.Contains(commands, verb) {
@@ -186,7 +190,7 @@ func (s *Server) offer() (lines []string) {
 // not count, not even EHLO.
 func (s *Server) startTLS(args string) error {
 	switch {
-	case args != "":
+	case strings.TrimSpace(args) != "":
 		return reply("501 5.5.4 STARTTLS takes no arguments")
 	case s.c.Secure():
 		return reply("503 5.5.1 TLS has begun already")
@@ -244,6 +248,10 @@ func (s *Server) Refuse(status, text string) {
 	s.deferred = strings.HasPrefix(status, "4")
 	s.c.Printf("%s %s", status, text)
 }
+
+// Malformed returns the reply to the last AUTH that did not get as far as a user name
+// and a password, or nothing.
+func (s *Server) Malformed() string { return s.malformed }
 
 // Bye tells the client that the session ends, and why: 421 may answer any
 // command, and none (RFC 5321 section 3.8). Of status it takes the subject and
