@@ -5,24 +5,49 @@ import (
 	"container/list"
 	"net/netip"
 	"sync"
+	"time"
 
 	"github.com/xoauthd/xoauthd/proxy/peercred"
 )
 
-// maxLeaving is how many evicted sessions may still be telling their clients why.
-// One more is closed without a word, so that the number of open connections is
-// bounded whatever clients do.
-const maxLeaving = 100
+// floodTime is the age below which a session is not evicted for a new one of its
+// own source: the new one is refused, which costs less.
+const floodTime = 500 * time.Millisecond
 
 // noLimit admits a session however many there are.
 const noLimit = 0
+
+// maxParting is how many evicted sessions may be telling their clients why, where
+// most sessions are allowed. The connection of one more is closed, so that the
+// number of open connections is bounded whatever clients do.
+func maxParting(most int) int { return 10 + most/10 }
+
+// Connections returns how many clients may be connected at a time: those of
+// sessions, and those of evicted sessions.
+func (l Limits) Connections() int { return l.Sessions + maxParting(l.Sessions) }
 
 // counts are the sessions that are there, before and after login.
 type counts struct {
 	mu       sync.Mutex
 	sessions int
-	leaving  int // sessions that are not counted any more and have not ended
 	preAuth  preAuth
+
+	evicted int       // sessions that were, and have not ended
+	parting list.List // of these, the *session whose connections are open, the oldest first
+	ended   sync.Cond // an evicted session has ended; its L is set before use
+}
+
+// floods reports whether a new session of source should be refused, where most
+// sessions are allowed: the limit is reached, source has more pre-auth sessions
+// than any other, and all of them are young.
+func (c *counts) floods(source peercred.Source, most int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if most <= 0 || c.sessions < most || len(c.preAuth.largest) == 0 {
+		return false
+	}
+	last := c.preAuth.oldest()
+	return last.source == source && time.Since(last.record.start) < floodTime
 }
 
 // admit counts a session. At the limit it evicts a pre-auth session: one whose
@@ -34,35 +59,53 @@ type counts struct {
 func (c *counts) admit(s *session, most int) (leave func(), ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	// Evicted sessions whose connections are closed wait for nothing but a
+	// processor. New ones must not take it from them.
+	for most > 0 && c.evicted > 2*maxParting(most) {
+		c.ended.L = &c.mu
+		c.ended.Wait()
+	}
 	c.sessions++
 	c.preAuth.add(s)
 	counted := true
 	if most > 0 && c.sessions > most {
 		last := c.preAuth.oldest()
-		c.preAuth.remove(last)
-		c.sessions--
-		c.leaving++
-		if last == s {
-			counted = false
-		} else {
+		counted = last != s
+		c.evict(last, most)
+		if counted {
 			last.displaced.Store(true)
 			last.end()
 			last.client.Interrupt()
-		}
-		if c.leaving > maxLeaving {
-			last.client.Close()
 		}
 	}
 	return func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if !counted || s.displaced.Load() {
-			c.leaving--
+		if counted && !s.displaced.Load() {
+			c.preAuth.remove(s)
+			c.sessions--
 			return
 		}
-		c.preAuth.remove(s)
-		c.sessions--
+		if s.place != nil {
+			c.parting.Remove(s.place)
+		}
+		c.evicted--
+		c.ended.Broadcast()
 	}, counted
+}
+
+// evict counts s as evicted, and closes the connection of the one that has been
+// parting for the longest time, if there are too many.
+func (c *counts) evict(s *session, most int) {
+	c.preAuth.remove(s)
+	c.sessions--
+	c.evicted++
+	s.place = c.parting.PushBack(s)
+	if c.parting.Len() > maxParting(most) {
+		oldest := c.parting.Remove(c.parting.Front()).(*session)
+		oldest.place = nil
+		oldest.client.Close()
+	}
 }
 
 // comesFrom sets where the client of s is, which a load balancer passes on.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/xoauthd/xoauthd/proxy/peercred"
@@ -99,29 +100,91 @@ func TestComesFrom(t *testing.T) {
 	}
 }
 
-// TestLeavingIsBounded checks that evicted sessions that do not end are closed, so
+// TestPartingIsBounded checks that evicted sessions that do not end are closed, so
 // that they do not add up.
-func TestLeavingIsBounded(t *testing.T) {
+func TestPartingIsBounded(t *testing.T) {
 	var c counts
 	var leave []func()
 	closed := 0
-	for i := range 3 * maxLeaving {
+	const most, come = 50, 50 + 2*15
+	for i := range come {
 		s := stranger(int64(i), "192.0.2.1")
 		s.client = wire.New(closing{unconnected{}, &closed}, time.Minute)
-		gone, ok := c.admit(s, 10)
+		gone, ok := c.admit(s, most)
 		if !ok {
 			t.Fatal("refused", i)
 		}
 		leave = append(leave, gone)
 	}
-	if want := 3*maxLeaving - 10 - maxLeaving; closed != want {
-		t.Errorf("%d connections were closed, want %d", closed, want)
+	if n := c.parting.Len(); n != maxParting(most) || closed != c.evicted-n {
+		t.Errorf("%d evicted sessions: %d are open, %d were closed", c.evicted, n, closed)
 	}
 	for _, gone := range leave {
 		gone()
 	}
-	if c.sessions != 0 || c.leaving != 0 {
-		t.Errorf("left are %d sessions, and %d that are leaving", c.sessions, c.leaving)
+	if c.sessions != 0 || c.evicted != 0 || c.parting.Len() != 0 {
+		t.Errorf("left are %d sessions, %d evicted ones, %d of these open", c.sessions, c.evicted, c.parting.Len())
+	}
+}
+
+// TestEvictedComeFirst checks that no session is admitted while many evicted ones
+// have not ended, and that one is when they have.
+func TestEvictedComeFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c counts
+		const most = 50
+		var leave []func()
+		admitted := make(chan bool)
+		go func() {
+			defer close(admitted)
+			for i := range most + 2*maxParting(most) + 2 {
+				gone, _ := c.admit(stranger(int64(i), "192.0.2.1"), most)
+				leave = append(leave, gone)
+				admitted <- true
+			}
+		}()
+		for range most + 2*maxParting(most) + 1 {
+			<-admitted
+		}
+		synctest.Wait()
+		select {
+		case <-admitted:
+			t.Fatal("one more is admitted")
+		default:
+		}
+		leave[0]()
+		<-admitted
+	})
+}
+
+// TestFloods checks who is refused at the limit rather than admitted in the place of
+// another.
+func TestFloods(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		there []string
+		comes string
+		after time.Duration
+		want  bool
+	}{
+		{"one of the source that has most", []string{"192.0.2.1", "192.0.2.1", "192.0.2.2"}, "192.0.2.1", 0, true},
+		{"one of another source", []string{"192.0.2.1", "192.0.2.1", "192.0.2.2"}, "192.0.2.2", 0, false},
+		{"one of a new source", []string{"192.0.2.1", "192.0.2.1", "192.0.2.2"}, "192.0.2.3", 0, false},
+		{"one of the source that has most, after a while", []string{"192.0.2.1", "192.0.2.1", "192.0.2.2"}, "192.0.2.1", floodTime, false},
+		{"one below the limit", []string{"192.0.2.1", "192.0.2.1"}, "192.0.2.1", 0, false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var c counts
+			for i, from := range test.there {
+				s := stranger(int64(i), from)
+				s.record.start = time.Now()
+				c.admit(s, 3)
+			}
+			time.Sleep(test.after)
+			if got := c.floods(peercred.SourceOf(netip.MustParseAddr(test.comes)), 3); got != test.want {
+				t.Errorf("%s: refused: %v", test.name, got)
+			}
+		})
 	}
 }
 
@@ -139,13 +202,19 @@ func TestTenThousandStrangers(t *testing.T) {
 	var c counts
 	start := time.Now()
 	for i := range 3 * n {
-		if _, ok := c.admit(stranger(int64(i), fmt.Sprintf("192.0.%d.%d", i/7%2, i%251)), n); !ok {
+		s := stranger(int64(i), fmt.Sprintf("192.0.%d.%d", i/7%2, i%251))
+		var leave func()
+		s.end = func() { go leave() } // when it is evicted
+		var ok bool
+		if leave, ok = c.admit(s, n); !ok {
 			t.Fatal("refused", i)
 		}
 	}
 	if d := time.Since(start); d > 5*time.Second {
 		t.Errorf("took %v", d)
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	smallest, largest := n, 0
 	for _, k := range c.preAuth.groups {
 		smallest, largest = min(smallest, k.members.Len()), max(largest, k.members.Len())

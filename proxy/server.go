@@ -181,7 +181,9 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, l *Listener) error 
 		if c, err = ln.Accept(); err != nil {
 			break
 		}
-		sessions.Go(s.begin(ctx, life, c, l, s.Limits.Sessions))
+		if run := s.begin(ctx, life, c, l, s.Limits.Sessions); run != nil {
+			sessions.Go(run)
+		}
 	}
 	if ctx.Err() != nil {
 		err = nil
@@ -197,17 +199,25 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, l *Listener) error 
 // serve runs one session until it ends, or life is done. When stopping is done
 // it is to come to an end.
 func (s *Server) serve(stopping, life context.Context, c net.Conn, l *Listener) {
-	s.begin(stopping, life, c, l, s.Limits.Sessions)()
+	if run := s.begin(stopping, life, c, l, s.Limits.Sessions); run != nil {
+		run()
+	}
 }
 
-// begin counts a session, and evicts another if there are most already. The caller
-// must call run. begin does not wait, so that an accept loop can call it: counted
-// before the next connection is accepted, the open connections are bounded however
-// late run is scheduled.
+// begin counts a session, of which the caller must call run. It refuses the client,
+// and returns nil, if that is one of a flood; at the limit it evicts another
+// session. It waits for no client: an accept loop calls it, so that the open
+// connections are bounded however late run is scheduled.
 func (s *Server) begin(stopping, life context.Context, c net.Conn, l *Listener, most int) (run func()) {
-	ctx, end := context.WithCancel(life)
+	source := s.Peers.Source(c)
+	if s.counts.floods(source, most) {
+		c.Close()
+		s.Metrics.refuse(l.Protocol)
+		return nil
+	}
 	x := s.newSession(c, l)
-	x.stopping, x.end = stopping, end
+	ctx, end := context.WithCancel(life)
+	x.source, x.stopping, x.end = source, stopping, end
 	leave, admitted := s.counts.admit(x, most)
 	return func() {
 		stop := closeWith(life, c)
@@ -221,9 +231,8 @@ func (s *Server) begin(stopping, life context.Context, c net.Conn, l *Listener, 
 }
 
 func (s *Server) newSession(c net.Conn, l *Listener) *session {
-	x := &session{Server: s, l: l, protocol: protocols[l.Protocol], conn: c}
+	x := &session{Server: s, l: l, protocol: protocols[l.Protocol], conn: c, from: addrOf(c.RemoteAddr())}
 	x.record = s.Metrics.begin(l.Protocol, s.ids.Add(1), c.RemoteAddr())
-	x.from, x.source = addrOf(c.RemoteAddr()), s.Peers.Source(c)
 	x.client = wire.New(c, s.Limits.LogIn)
 	x.client.Trace = x.tracer("client")
 	x.client.SetEnd(x.record.start.Add(s.Limits.LogIn))

@@ -325,6 +325,7 @@ var roles = map[string]func(args []string) error{
 	"get":   getRole,
 	"proxy": proxyRole,
 
+	"flood":           floodRole,
 	"flood-authorize": floodAuthorize,
 
 	"guess":       guessRole,

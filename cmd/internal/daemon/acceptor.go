@@ -93,7 +93,7 @@ func (a *acceptor) failed(err error) {
 func (a *acceptor) probe(ctx context.Context) error {
 	ln, ok := a.Listener.(interface{ SetDeadline(time.Time) error })
 	if !ok {
-		return nil
+		return fmt.Errorf("%s listener %s: %w", a.name, a.Addr(), errors.ErrUnsupported)
 	}
 	noticed := make(chan struct{})
 	a.mu.Lock()

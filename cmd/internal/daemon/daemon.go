@@ -34,6 +34,7 @@ const closeTime = 10 * time.Second
 type Daemon struct {
 	config       *config.Config
 	log          *slog.Logger
+	budget       budget
 	store        *auth.Store
 	accounts     accounts
 	certificates certificates
@@ -41,6 +42,7 @@ type Daemon struct {
 	registry     *prometheus.Registry
 	ready        atomic.Bool
 	acceptErrors *prometheus.CounterVec
+	evictions    *prometheus.CounterVec
 	acceptors    []*acceptor    // of all listeners
 	discards     sync.WaitGroup // revocations of grants that are not used any more
 
@@ -59,6 +61,10 @@ func New(c *config.Config, log *slog.Logger, handed ...systemd.Socket) (*Daemon,
 	if err != nil {
 		return nil, err
 	}
+	if d.budget, err = newBudget(c, openFiles()); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	d.proxy.Limits.Sessions = d.budget.sessions
 	if err := d.listen(handed); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
@@ -85,11 +91,12 @@ func Assemble(c *config.Config, log *slog.Logger) (*Daemon, error) {
 // assemble makes the parts from the configuration.
 func (d *Daemon) assemble() error {
 	metrics, passwords := auth.NewMetrics(), password.NewMetrics()
-	d.acceptErrors = newAcceptErrors()
+	d.acceptErrors, d.evictions = newAcceptErrors(), newEvictions()
 	d.registry.MustRegister(
 		metrics,
 		passwords,
 		d.acceptErrors,
+		d.evictions,
 		auth.NewAccountCollector(d.accounts.watched),
 		auth.NewProviderCollector(d.accounts.registrations),
 		buildInfo(),
@@ -187,7 +194,7 @@ func (d *Daemon) begun(ctx context.Context) {
 		}
 	}
 	d.warnOfOthers()
-	d.warnOfFiles(openFiles())
+	d.warnOfFiles()
 	for _, a := range d.accounts.watched() {
 		if s := a.Status(); s.State == auth.NeedsAuthorization {
 			log := d.log.With("account", a.Name(), "why", s.Why)

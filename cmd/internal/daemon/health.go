@@ -16,7 +16,16 @@ func newAcceptErrors() *prometheus.CounterVec {
 	}, []string{"listener"})
 }
 
-// wrapListeners makes acceptors of all listeners.
+// newEvictions returns the metric of what connLimits count.
+func newEvictions() *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "xoauthd_http_connections_evicted_total",
+		Help: "HTTP connections that were closed to make place for others, by endpoint.",
+	}, []string{"endpoint"})
+}
+
+// wrapListeners makes acceptors of all listeners, and bounds the connections of
+// the HTTP endpoints.
 func (d *Daemon) wrapListeners() {
 	for i := range d.listeners {
 		l := &d.listeners[i]
@@ -26,8 +35,9 @@ func (d *Daemon) wrapListeners() {
 		if e == nil {
 			continue
 		}
+		limit := newConnLimit(d.budget.http, d.evictions.WithLabelValues(name))
 		for i, ln := range e.listeners {
-			e.listeners[i] = d.acceptor(ln, name)
+			e.listeners[i] = limitedListener{d.acceptor(ln, name), limit}
 		}
 	}
 	d.control = d.acceptor(d.control, "control")

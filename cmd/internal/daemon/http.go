@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -40,10 +41,10 @@ func newEndpoint(listeners []net.Listener, log *slog.Logger) *endpoint {
 	e.stopping, e.stop = context.WithCancel(context.Background())
 	e.late, e.hurry = context.WithCancel(context.Background())
 	e.server = &http.Server{
-		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       20 * time.Second,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      30 * time.Second,
-		IdleTimeout:       60 * time.Second,
+		IdleTimeout:       15 * time.Second,
 		MaxHeaderBytes:    16 << 10,
 		ConnContext:       withConn,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
@@ -56,6 +57,7 @@ func (e *endpoint) handle(h http.Handler) {
 	e.server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		e.handlers.Add(1)
 		defer e.handlers.Done()
+		defer serving(r)()
 		h.ServeHTTP(w, r)
 	})
 }
@@ -127,7 +129,7 @@ func (d *Daemon) openMetrics(o *opener) (*endpoint, error) {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(d.registry, promhttp.HandlerOpts{
-		ErrorLog:          slog.NewLogLogger(d.log.Handler(), slog.LevelError),
+		ErrorLog:          metricsLog{d.log},
 		EnableOpenMetrics: true,
 		Registry:          d.registry,
 	}))
@@ -147,4 +149,17 @@ func (d *Daemon) openMetrics(o *opener) (*endpoint, error) {
 	e.users, e.finder = d.config.Metrics.LocalUsers, &d.proxy.Peers
 	e.handle(guardHosts(d.config.Metrics.Hosts, mux))
 	return e, nil
+}
+
+// A metricsLog logs the errors of the metrics' handler. That a client has left is
+// not worth a line, of which a client could cause thousands.
+type metricsLog struct{ log *slog.Logger }
+
+// Println is the method of promhttp.Logger.
+func (l metricsLog) Println(v ...any) {
+	level, text := slog.LevelDebug, strings.TrimSpace(fmt.Sprintln(v...))
+	if strings.HasPrefix(text, "error gathering") {
+		level = slog.LevelError
+	}
+	l.log.Log(context.Background(), level, "metrics", "error", text)
 }

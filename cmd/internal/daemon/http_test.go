@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -167,3 +168,14 @@ func TestServingFails(t *testing.T) {
 type closedOnce struct{ net.Listener }
 
 func (closedOnce) Close() error { return nil }
+
+// TestMetricsLog checks that clients cannot fill the log by leaving.
+func TestMetricsLog(t *testing.T) {
+	var log strings.Builder
+	l := metricsLog{slog.New(slog.NewTextHandler(&log, nil))}
+	l.Println("error encoding and sending metric family:", errors.New("broken pipe"))
+	l.Println("error gathering metrics:", errors.New("collected before"))
+	if lines := strings.Count(log.String(), "\n"); lines != 1 || !strings.Contains(log.String(), "level=ERROR msg=metrics error=\"error gathering metrics: collected before\"") {
+		t.Errorf("the log is\n%s", &log)
+	}
+}

@@ -42,6 +42,7 @@ func TestBehind(t *testing.T) {
 func TestLocalUsersAlone(t *testing.T) {
 	c := load(t, listeners)
 	c.Listeners[0].LocalUsers = []uint32{33}
+	c.Metrics.LocalUsers = []uint32{33}
 	d, _ := start(t, c)
 	if got := d.listeners[0].to.LocalUsers; !slices.Equal(got, []uint32{33}) {
 		t.Errorf("users %v", got)

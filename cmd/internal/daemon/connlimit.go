@@ -1,0 +1,148 @@
+package daemon
+
+import (
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/xoauthd/xoauthd/proxy/peercred"
+)
+
+// maxHTTP bounds the connections of each HTTP endpoint, if descriptors are not
+// scarce. A browser opens six at a time, Prometheus one.
+const maxHTTP = 64
+
+// A connLimit bounds the connections of an HTTP server. At the limit, a new one
+// evicts another: of the source that has the most, the one in which no request has
+// been handled for the longest time, or else the one whose handler has run longest.
+// So a user or address that opens many evicts its own. If its own are all younger
+// than floodTime, the new one is closed instead, which costs less.
+type connLimit struct {
+	most    int
+	evicted prometheus.Counter
+	peers   peercred.Finder
+
+	mu    sync.Mutex
+	conns map[*limitedConn]bool
+}
+
+// floodTime is the age below which a connection is not evicted for a new one of its
+// own source.
+const floodTime = 500 * time.Millisecond
+
+// A limitedConn is one connection of a connLimit, which guards its fields.
+type limitedConn struct {
+	net.Conn
+	limit  *connLimit
+	source peercred.Source
+	used   time.Time // when it was accepted, or a handler last began or ended
+	busy   bool      // a handler runs
+}
+
+func newConnLimit(most int, evicted prometheus.Counter) *connLimit {
+	return &connLimit{most: most, evicted: evicted, conns: make(map[*limitedConn]bool)}
+}
+
+// admit returns c as a counted connection, or nil after closing it.
+func (l *connLimit) admit(c net.Conn) *limitedConn {
+	lc := &limitedConn{Conn: c, limit: l, source: l.peers.Source(c), used: time.Now()}
+	victim := l.add(lc)
+	if victim != nil {
+		l.evicted.Inc()
+		victim.Conn.Close()
+	}
+	if victim == lc {
+		return nil
+	}
+	return lc
+}
+
+// add counts c, and returns a connection that has to go, if there are too many. It
+// is not counted any more.
+func (l *connLimit) add(c *limitedConn) (victim *limitedConn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.conns[c] = true
+	if len(l.conns) <= l.most {
+		return nil
+	}
+	of := make(map[peercred.Source]int)
+	for c := range l.conns {
+		of[c.source]++
+	}
+	for c := range l.conns {
+		if victim == nil || c.before(victim, of) {
+			victim = c
+		}
+	}
+	if victim.source == c.source && c.used.Sub(victim.used) < floodTime {
+		victim = c
+	}
+	delete(l.conns, victim)
+	return victim
+}
+
+// before reports whether c is to be evicted rather than d, where of says how many
+// connections each source has.
+func (c *limitedConn) before(d *limitedConn, of map[peercred.Source]int) bool {
+	switch n, m := of[c.source], of[d.source]; {
+	case n != m:
+		return n > m
+	case c.busy != d.busy:
+		return d.busy
+	}
+	return c.used.Before(d.used)
+}
+
+// Close closes the connection, and makes place for another.
+func (c *limitedConn) Close() error {
+	c.limit.mu.Lock()
+	delete(c.limit.conns, c)
+	c.limit.mu.Unlock()
+	return c.Conn.Close()
+}
+
+// NetConn returns the connection below.
+func (c *limitedConn) NetConn() net.Conn { return c.Conn }
+
+// serving notes that a handler runs until done is called.
+func (c *limitedConn) serving() (done func()) {
+	set := func(busy bool) {
+		c.limit.mu.Lock()
+		defer c.limit.mu.Unlock()
+		c.used, c.busy = time.Now(), busy
+	}
+	set(true)
+	return func() { set(false) }
+}
+
+// A limitedListener counts the connections of one of a server's listeners.
+type limitedListener struct {
+	net.Listener
+	limit *connLimit
+}
+
+// Accept returns the next connection that is not closed at once.
+func (l limitedListener) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if lc := l.limit.admit(c); lc != nil {
+			return lc, nil
+		}
+	}
+}
+
+// serving notes, if the request's connection is counted, that its handler runs
+// until done is called.
+func serving(r *http.Request) (done func()) {
+	if c, ok := r.Context().Value(connKey{}).(*limitedConn); ok {
+		return c.serving()
+	}
+	return func() {}
+}

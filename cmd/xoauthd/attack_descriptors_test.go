@@ -1,0 +1,115 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// TestAttackDescriptors has another user of the machine open as many connections as
+// it can to everything that the daemon listens at. Meanwhile the mail program logs
+// in, a browser reads the pages and Prometheus the metrics, and the daemon keeps
+// descriptors for itself.
+func TestAttackDescriptors(t *testing.T) {
+	const files = 400
+	d := newTarget(t, func(c *targetConfig) {
+		c.NoFiles = files
+		for _, address := range []*string{&c.IMAP, &c.SMTP, &c.Web, &c.Metrics} {
+			*address = strings.Replace(*address, "127.0.0.1", "localhost", 1)
+		}
+	})
+	d.logIn(t)
+	usual := d.logIn(t) // of a password that is known, and with a token that is
+	allowed := 2*time.Second + 5*usual
+	var targets []string
+	for _, port := range []int{d.web, d.metrics, d.imap, d.smtp} {
+		targets = append(targets, fmt.Sprintf("127.0.0.1:%d", port), fmt.Sprintf("[::1]:%d", port))
+	}
+	attacker := d.as(t, attackerUser, "flood", targets...)
+	attacker.Stderr = os.Stderr
+	must(t, attacker.Start())
+	d.waitFor(t, "the flood", func() bool { return d.openFiles(t) > files/4 })
+
+	slowest, most := time.Duration(0), 0
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); {
+		slowest = max(slowest, d.logIn(t))
+		for path, port := range map[string]int{"/": d.web, "/metrics": d.metrics} {
+			if said := d.page(t, port, path); !strings.HasPrefix(said, "200 ") {
+				t.Errorf("%s: %s", path, said)
+			}
+		}
+		most = max(most, d.openFiles(t))
+	}
+	t.Logf("a login took %v before, and at most %v during the attack; %d files were open", usual, slowest, most)
+	if slowest > allowed {
+		t.Errorf("the slowest login took %v, of %v allowed", slowest, allowed)
+	}
+	if most > files-30 {
+		t.Errorf("%d of %d files were open", most, files)
+	}
+	must(t, attacker.Process.Kill())
+	attacker.Wait()
+	metrics := d.page(t, d.metrics, "/metrics")
+	for _, metric := range regexp.MustCompile(`(?m)^xoauthd_accept_errors_total\{.*\} (.*)$`).FindAllStringSubmatch(metrics, -1) {
+		if metric[1] != "0" {
+			t.Errorf("connections could not be accepted: %s", metric[0])
+		}
+	}
+	for _, endpoint := range []string{"web", "metrics"} {
+		if !regexp.MustCompile(`(?m)^xoauthd_http_connections_evicted_total\{endpoint="` + endpoint + `"\} [1-9]`).MatchString(metrics) {
+			t.Errorf("the attack has not reached the limit of %s", endpoint)
+		}
+	}
+}
+
+// page returns what programUser reads of a page.
+func (d *target) page(t *testing.T, port int, path string) string {
+	t.Helper()
+	return d.output(t, programUser, "get", "tcp", fmt.Sprintf("127.0.0.1:%d", port), fmt.Sprintf("localhost:%d", port), path, "")
+}
+
+// openFiles counts the descriptors of the daemon.
+func (d *target) openFiles(t *testing.T) int {
+	t.Helper()
+	files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", d.cmd.Process.Pid))
+	must(t, err)
+	return len(files)
+}
+
+// floodRole connects to addresses as fast as it can, until it is killed. It keeps
+// the connections, does not read from them, and sends nothing, half a request, or a
+// request.
+func floodRole(addresses []string) error {
+	if len(addresses) == 0 {
+		return errors.New("want addresses")
+	}
+	const kept = 200 // for each address
+	var all sync.WaitGroup
+	for _, address := range addresses {
+		request := fmt.Sprintf("GET /metrics HTTP/1.1\r\nHost: %s\r\n\r\n", address)
+		says := []string{"", request[:20], request}
+		all.Go(func() {
+			conns := make([]net.Conn, kept)
+			for i := 0; ; i++ {
+				if old := conns[i%kept]; old != nil {
+					old.Close()
+				}
+				c, err := net.Dial("tcp", address)
+				if err != nil {
+					time.Sleep(time.Millisecond) // it may have no descriptors or ports left
+					continue
+				}
+				fmt.Fprint(c, says[i%len(says)])
+				conns[i%kept] = c
+			}
+		})
+	}
+	all.Wait()
+	return nil
+}
