@@ -111,10 +111,12 @@ func (r response) check(reg Registration) (err error, hint string) {
 	return nil, ""
 }
 
-// arrivedAt reports whether r arrived at the redirect URL.
+// arrivedAt reports whether r arrived at the redirect URL. A slash at the end makes
+// no difference: reverse proxies add one.
 func (r response) arrivedAt(redirect string) bool {
 	u, err := url.Parse(redirect)
-	return err == nil && r.path == pathOf(u) && (r.host == "" || r.host == canonicalHost(u.Host))
+	return err == nil && strings.TrimSuffix(r.path, "/") == strings.TrimSuffix(pathOf(u), "/") &&
+		(r.host == "" || r.host == canonicalHost(u.Host))
 }
 
 // isIssuer reports whether iss is the issuer want, in which {tenantid} is that of

@@ -30,6 +30,7 @@ func TestPasted(t *testing.T) {
 		{"an address", "http://127.0.0.1:1180/callback?code=c0de&state=STATE", "c0de"},
 		{"an address with more in it", "http://127.0.0.1:1180/callback?state=STATE&code=c0de&scope=x", "c0de"},
 		{"an address that the browser has made one of https", "https://127.0.0.1:1180/callback?state=STATE&code=c0de", "c0de"},
+		{"a slash more", "http://127.0.0.1:1180/callback/?code=c0de&state=STATE", "c0de"},
 		{"no scheme", "127.0.0.1:1180/callback?code=c0de&state=STATE", "c0de"},
 		{"a query", "?code=c0de&state=STATE", ""},
 		{"what stands behind the question mark", "code=c0de&state=STATE", ""},

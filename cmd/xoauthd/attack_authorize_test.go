@@ -9,14 +9,22 @@ import (
 	"net"
 	"net/http"
 	"net/http/cookiejar"
+	"net/http/httptest"
+	"net/smtp"
 	"net/url"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/xoauthd/xoauthd/internal/ca"
+	"github.com/xoauthd/xoauthd/internal/mailhost"
 )
 
 // floodAuthorize begins authorizations without end: by many connections, each with
@@ -74,6 +82,13 @@ type person struct {
 
 func (d *target) newPerson(t *testing.T) *person {
 	t.Helper()
+	d.waitFor(t, "the pages", func() bool {
+		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", d.web))
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	})
 	jar, err := cookiejar.New(nil)
 	must(t, err)
 	return &person{d, &http.Client{Jar: jar, Timeout: time.Minute}}
@@ -89,10 +104,10 @@ func page(t *testing.T, answer *http.Response, err error) string {
 	return string(b)
 }
 
-// begin presses the button of the account's page, and returns the provider's.
-func (p *person) begin(t *testing.T) string {
+// begin presses the button of an account's page, and returns the provider's.
+func (p *person) begin(t *testing.T, account string) string {
 	t.Helper()
-	answer, err := p.browser.PostForm(fmt.Sprintf("http://localhost:%d/authorize/%s", p.web, targetAccount), nil)
+	answer, err := p.browser.PostForm(fmt.Sprintf("http://localhost:%d/authorize/%s", p.web, account), nil)
 	return page(t, answer, err)
 }
 
@@ -124,7 +139,7 @@ func authorized(t *testing.T, who, said string) {
 func TestAttackAuthorizations(t *testing.T) {
 	d := newTarget(t, nil)
 	early := d.newPerson(t)
-	form := early.begin(t)
+	form := early.begin(t, targetAccount)
 
 	flood := d.as(t, attackerUser, "flood-authorize", fmt.Sprint(d.web), targetAccount)
 	refused, err := flood.StdoutPipe()
@@ -139,7 +154,7 @@ func TestAttackAuthorizations(t *testing.T) {
 	_, said := early.agree(t, form)
 	authorized(t, "who began before the flood", said)
 	late := d.newPerson(t)
-	_, said = late.agree(t, late.begin(t))
+	_, said = late.agree(t, late.begin(t, targetAccount))
 	authorized(t, "who begins during the flood", said)
 	authorized(t, "the administrator at a terminal", d.authorizeAtTerminal(t))
 	if took := d.logIn(t); took > 10*time.Second {
@@ -177,4 +192,106 @@ func (d *target) authorizeAtTerminal(t *testing.T) string {
 	for lines.Scan() {
 	}
 	return all.String()
+}
+
+// TestAttackMixUp: a provider sends the browser on to another one. The code that this
+// gives goes nowhere.
+func TestAttackMixUp(t *testing.T) {
+	var stolen atomic.Int32
+	var honest string // the address of the honest provider
+	var back string   // where it sends browsers
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /authorize", func(w http.ResponseWriter, r *http.Request) {
+		q := r.URL.Query()
+		q.Set("client_id", "xoauthd-test")
+		q.Set("redirect_uri", back)
+		http.Redirect(w, r, honest+"/authorize?"+q.Encode(), http.StatusFound)
+	})
+	mux.HandleFunc("POST /token", func(http.ResponseWriter, *http.Request) { stolen.Add(1) })
+	hostile := httptest.NewServer(mux)
+	t.Cleanup(hostile.Close)
+	d := newTarget(t, func(c *targetConfig) {
+		c.Extra = fmt.Sprintf(`[provider.hostile]
+client_id         = "xoauthd"
+authorization_url = "%[1]s/authorize"
+token_url         = "%[1]s/token"
+scopes            = ["mail"]
+imap = { host = "localhost", port = %[2]d }
+
+[account."mallory@example.com"]
+provider      = "hostile"
+password_hash = "%[3]s"
+`, hostile.URL, c.UpstreamIMAP, c.Hash)
+	})
+	honest, back = d.issuer, fmt.Sprintf("http://localhost:%d/callback/example", d.web)
+	before := d.provider.TokenRequests()
+	p := d.newPerson(t)
+	_, said := p.agree(t, p.begin(t, "mallory@example.com"))
+	if !strings.Contains(said, "mallory@example.com was not authorized") || !strings.Contains(said, "it arrived at another address") {
+		t.Errorf("the page: %s", shortenLog(said))
+	}
+	if n := int(stolen.Load()) + d.provider.TokenRequests() - before; n > 0 {
+		t.Errorf("%d requests for tokens", n)
+	}
+	p = d.newPerson(t)
+	_, said = p.agree(t, p.begin(t, targetAccount))
+	authorized(t, "who goes to the honest provider", said)
+	d.logIn(t)
+}
+
+// startSMTP starts a mail server for SMTP, whose authority it adds to ca.pem in dir.
+// It returns the port.
+func startSMTP(t *testing.T, dir string, opens func(token string) (mailbox string, ok bool)) int {
+	t.Helper()
+	authority, err := ca.New()
+	must(t, err)
+	certificate, err := authority.Issue("localhost")
+	must(t, err)
+	file := filepath.Join(dir, "ca.pem")
+	authorities, err := os.ReadFile(file)
+	must(t, err)
+	must(t, os.WriteFile(file, append(authorities, authority.PEM()...), 0o644))
+	host := mailhost.New(mailhost.Config{Certificate: certificate, Check: opens, Mailboxes: []string{targetAccount}})
+	ln := anyPort(t)
+	go host.ServeSMTP(ln) // ends with an error when it is closed
+	t.Cleanup(func() { host.Close() })
+	return ln.Addr().(*net.TCPAddr).Port
+}
+
+// TestAttackPartialGrant: somebody who can open the pages obtains a grant that opens
+// IMAP alone. It does not replace the one that opens SMTP, too.
+func TestAttackPartialGrant(t *testing.T) {
+	var d *target
+	var partial atomic.Bool // SMTP refuses the tokens that it has not accepted yet
+	var good sync.Map       // those that it has
+	opens := func(token string) (mailbox string, ok bool) {
+		if _, known := good.Load(token); !known && partial.Load() {
+			return "", false
+		}
+		good.Store(token, true)
+		return d.provider.User(token)
+	}
+	d = newTarget(t, func(c *targetConfig) { c.UpstreamSMTP = startSMTP(t, filepath.Dir(c.State), opens) })
+	p := d.newPerson(t)
+	_, said := p.agree(t, p.begin(t, targetAccount))
+	authorized(t, "the administrator", said)
+
+	partial.Store(true)
+	for range 3 {
+		p = d.newPerson(t)
+		_, said = p.agree(t, p.begin(t, targetAccount))
+		if !strings.Contains(said, "Replace the present authorization of "+targetAccount+"?") {
+			t.Errorf("the page: %s", shortenLog(said))
+		}
+	}
+	if log := d.log.String(); strings.Count(log, `result="confirmation needed"`) != 3 {
+		t.Errorf("the log does not tell of it")
+	}
+	d.logIn(t)
+	c, err := smtp.Dial(fmt.Sprintf("127.0.0.1:%d", d.smtp))
+	must(t, err)
+	defer c.Close()
+	if err := c.Auth(smtp.PlainAuth("", targetAccount, targetPassword, "127.0.0.1")); err != nil {
+		t.Errorf("SMTP: %v", err)
+	}
 }

@@ -178,8 +178,11 @@ func (d *target) startProvider(t *testing.T, c *targetConfig) {
 		Issuer:       c.Issuer,
 		ClientID:     "xoauthd-test",
 		ClientSecret: c.ClientSecret,
-		RedirectURLs: []string{fmt.Sprintf("http://localhost:%d/callback", d.web)},
-		Users:        []string{targetAccount},
+		RedirectURLs: []string{
+			fmt.Sprintf("http://localhost:%d/callback", d.web),
+			fmt.Sprintf("http://localhost:%d/callback/example", d.web), // beside another provider
+		},
+		Users: []string{targetAccount},
 	})
 	must(t, err)
 	d.host = mailhost.New(mailhost.Config{Certificate: certificate, Check: d.provider.User, Mailboxes: []string{targetAccount}})
