@@ -71,7 +71,7 @@ func TestReplace(t *testing.T) {
 			"another was kept": func() {},
 			"it was forgotten": func() {
 				early = a.Access()
-				if err := a.Forget(); err != nil {
+				if err := a.Forget("ann"); err != nil {
 					t.Fatal(err)
 				}
 			},

@@ -36,7 +36,8 @@ type Account struct {
 	store    *Store
 	log      *slog.Logger
 
-	saving sync.Mutex
+	saving    sync.Mutex
+	recording sync.Mutex // held while the record goes to disk; see record.go
 
 	mu         sync.Mutex
 	grant      Grant
@@ -54,6 +55,13 @@ type Account struct {
 
 	logins   map[string]time.Time // the last that a mail server accepted, by protocol
 	refusals map[string]Problem   // of mail servers since, by protocol
+	revoked  *Revocation          // of the last grant, if no other came after it
+	begun    time.Time            // the last refresh to which no answer was received; zero if there is none
+
+	unrecorded  bool      // the record on disk is not what is known
+	recordSoon  bool      // and differs in more than a number
+	recorded    time.Time // when it was last written
+	recordFault error     // of that
 
 	used   time.Time // when a login last asked for a token
 	asked  time.Time // when the provider was last asked for one
@@ -75,8 +83,10 @@ func NewAccount(name string, p *Provider, f Flow, s *Store, log *slog.Logger) *A
 		jitter: rand.Float64(),
 	}
 	if _, ok := f.(AppPassword); ok {
+		a.restore()
 		return a
 	}
+	defer a.restore() // once it is known what the grant is
 	p.Metrics.declare(p.Name)
 	grant, err := s.Load(name)
 	if err == nil && grant.Source != "" && grant.Source != a.source() {
@@ -220,6 +230,8 @@ func (a *Account) keep(g Grant) error {
 	defer a.mu.Unlock()
 	a.grant, a.damage = g, nil
 	a.generation++
+	a.revoked, a.begun = nil, time.Time{}
+	a.note(true)
 	a.used = time.Now() // whoever authorizes an account is about to use it
 	a.forced = time.Time{}
 	a.succeeded()
@@ -276,6 +288,7 @@ func (a *Account) Wait(ctx context.Context) error {
 		r := a.refreshing
 		a.mu.Unlock()
 		if r == nil {
+			a.saveRecord()
 			return a.saveAgain()
 		}
 		select {

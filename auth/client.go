@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"mime"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -71,7 +70,8 @@ func connected(_ context.Context, proxy *url.URL, _ *http.Request, answer *http.
 type answers struct{ http.RoundTripper }
 
 func (a answers) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := a.RoundTripper.RoundTrip(req)
+	rotation := rotationOf(req.Context())
+	resp, err := a.RoundTripper.RoundTrip(rotation.traced(req))
 	if err != nil {
 		return nil, err
 	}
@@ -88,42 +88,10 @@ func (a answers) RoundTrip(req *http.Request) (*http.Response, error) {
 		resp.Header.Set("Content-Type", "application/json")
 		body = mendLifetime(fields, body)
 	}
-	noteRotation(req.Context(), resp, fields, body)
+	rotation.note(resp, fields, body)
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	resp.ContentLength = int64(len(body))
 	return resp, nil
-}
-
-// rotationKey finds in a request's context where its answer's refresh token
-// goes. x/oauth2 gives none with an answer that is of no other use, though the
-// server may have put it in the place of the one that was sent.
-type rotationKey struct{}
-
-// withRotation returns a context whose request sets rotated, if its answer has
-// a refresh token.
-func withRotation(ctx context.Context) (_ context.Context, rotated *string) {
-	rotated = new(string)
-	return context.WithValue(ctx, rotationKey{}, rotated), rotated
-}
-
-// noteRotation passes by what is not a success: a failure replaces nothing, and
-// what it has in a field of that name may be what was sent, made unreadable.
-func noteRotation(ctx context.Context, resp *http.Response, fields map[string]json.RawMessage, body []byte) {
-	rotated, _ := ctx.Value(rotationKey{}).(*string)
-	if rotated == nil || resp.StatusCode < 200 || resp.StatusCode > 299 {
-		return
-	}
-	contentType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	switch {
-	case fields != nil:
-		var token string
-		if json.Unmarshal(fields["refresh_token"], &token) == nil {
-			*rotated = token
-		}
-	case contentType == "application/x-www-form-urlencoded":
-		form, _ := url.ParseQuery(string(body)) // what can be read of it
-		*rotated = form.Get("refresh_token")
-	}
 }
 
 // mendLifetime makes expires_in, where it is there, a whole number of seconds

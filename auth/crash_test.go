@@ -87,9 +87,10 @@ func copyPrivate(t *testing.T, to, from string) {
 }
 
 // A crash leaves the folder and the provider as they are at that moment, and
-// the next daemon goes on from there. Only between the provider's answer and
-// the rename is there nothing that a client of a provider without mercy could
-// do; the grant is then marked, not lost. No token was in use before.
+// the next daemon goes on from there. Only from the provider's answer until the new
+// grant is written, as a whole, to the temporary file is there nothing that a client
+// of a provider without mercy could do; the grant is then marked, and the account
+// says why. No token was in use before.
 func TestCrashBetweenAnyTwoSteps(t *testing.T) {
 	for _, forgiving := range []bool{true, false} {
 		type crash struct {
@@ -121,24 +122,32 @@ func TestCrashBetweenAnyTwoSteps(t *testing.T) {
 			t.Fatalf("token = %q, %v", token, err)
 		}
 		used = true
-		if len(crashes) != 9 {
+		if len(crashes) != 16 {
 			t.Fatalf("%d steps: %+v", len(crashes), crashes)
 		}
-		for _, c := range crashes {
-			saved := c.step == "fsync of the folder"
+		written := false // the new grant, as a whole
+		for i, c := range crashes {
+			beforeAnswer := i < 8 // 7 steps note that the refresh begins
+			written = written || !beforeAnswer && c.step == "fsync"
 			after := NewAccount("joe", newProvider(&server{answer: c.provider.answer}), nil, openStore(t, c.dir), nil)
-			if saved != (after.grant.RefreshToken == "refresh1") {
-				t.Errorf("crash at %s: the grant is %+v", c.step, after.grant)
+			if written != (after.grant.RefreshToken == "refresh1") {
+				t.Errorf("crash at %s (%d): the grant is %+v", c.step, i, after.grant)
+			}
+			if recovered := c.step != "fsync of the folder" && written; recovered != (len(after.store.Recovered()) == 1) {
+				t.Errorf("crash at %s (%d): recovered %v", c.step, i, after.store.Recovered())
 			}
 			token, err := after.Token(t.Context(), "")
-			if forgiving || saved || c.step == "request" {
+			if forgiving || written || beforeAnswer {
 				if token == "" || err != nil {
-					t.Errorf("crash at %s: %v", c.step, err)
+					t.Errorf("crash at %s (%d): %v", c.step, i, err)
 				}
 				continue
 			}
 			if !errors.Is(err, ErrNeedsAuthorization) || onDisk(t, after).RefreshToken != "refresh0" {
-				t.Errorf("crash at %s: token = %q, %v", c.step, token, err)
+				t.Errorf("crash at %s (%d): token = %q, %v", c.step, i, token, err)
+			}
+			if s := after.Status(); !strings.HasPrefix(s.Hint, "The provider's answer to the refresh of ") || !strings.Contains(s.Hint, "was lost: xoauthd was killed") {
+				t.Errorf("crash at %s (%d): the hint is %q", c.step, i, s.Hint)
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -26,6 +27,9 @@ const keyName = "key"
 // prepare gets the keys, and makes one where grants need it.
 func (s *Store) prepare(e Encryption) error {
 	own, err := s.ownKeys()
+	if errors.Is(err, errNoKeys) {
+		err = cmp.Or(s.mayMakeKey("is empty"), errEmptyKey)
+	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", filepath.Join(s.dir, keyName), err)
 	}
@@ -33,7 +37,7 @@ func (s *Store) prepare(e Encryption) error {
 	if s.plain || len(s.keys) > 0 {
 		return nil
 	}
-	if err := s.mayMakeKey(); err != nil {
+	if err := s.mayMakeKey("is missing"); err != nil {
 		return fmt.Errorf("state directory %s: %w", s.dir, err)
 	}
 	if s.keys, err = s.makeKey(); err != nil {
@@ -41,6 +45,9 @@ func (s *Store) prepare(e Encryption) error {
 	}
 	return nil
 }
+
+// errEmptyKey is of a file of keys without any, where no grant needs one.
+var errEmptyKey = errors.New("no key in it, and no grant is encrypted: remove the file, and xoauthd makes another")
 
 // makeKey makes the key of the folder. It is on disk before it encrypts.
 func (s *Store) makeKey() ([]Key, error) {
@@ -71,16 +78,17 @@ func (s *Store) ownKeys() ([]Key, error) {
 
 // mayMakeKey refuses where grants are encrypted already, as after a restore of
 // half a backup: a second key of the same name would stand in the way of the
-// first, and what is encrypted with it would be lost when that comes back.
-func (s *Store) mayMakeKey() error {
-	headers, err := s.headers()
+// first, and what is encrypted with it would be lost when that comes back. The
+// error says how the file of the first is.
+func (s *Store) mayMakeKey(how string) error {
+	headers, err := s.headers(true)
 	if err != nil {
 		return err
 	}
 	for _, h := range headers {
 		if h.Key != "" {
-			return fmt.Errorf("%s is encrypted with key %s, and the file %q is missing: restore that from a backup; if it is lost, move all %s files away, start xoauthd and authorize the accounts again",
-				fileName(h.Account), h.Key, keyName, fileSuffix)
+			return fmt.Errorf("%s is encrypted with key %s, and the file %q %s: restore that file from a backup; if it is lost, move all %s and %s files away, start xoauthd and authorize the accounts again",
+				fileName(h.Account), h.Key, keyName, how, fileSuffix, tempSuffix)
 		}
 	}
 	return nil
@@ -92,7 +100,7 @@ func (s *Store) mayMakeKey() error {
 // for as long as its key is there. What cannot be read is passed over, for its
 // account tells.
 func (s *Store) Rekey() (int, error) {
-	headers, err := s.headers()
+	headers, err := s.headers(false)
 	if err != nil {
 		return 0, fmt.Errorf("state directory %s: %w", s.dir, err)
 	}

@@ -44,7 +44,7 @@ func headerOf(t *testing.T, dir string) header {
 	t.Helper()
 	s := &Store{dir: dir, files: folder{openRoot(t, dir)}}
 	defer s.files.close()
-	all, err := s.headers()
+	all, err := s.headers(false)
 	if err != nil || len(all) != 1 {
 		t.Fatalf("headers %+v, %v", all, err)
 	}
@@ -154,7 +154,7 @@ func TestKeyOfTheFolderIsMissing(t *testing.T) {
 	}
 	for range 2 {
 		_, err := OpenStore(dir, Encryption{})
-		want := fmt.Sprintf("state directory %s: joe.json is encrypted with key %s, and the file \"key\" is missing: restore that from a backup", dir, id)
+		want := fmt.Sprintf("state directory %s: joe.json is encrypted with key %s, and the file \"key\" is missing: restore that file from a backup", dir, id)
 		if err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Fatalf("err = %v, want %s", err, want)
 		}

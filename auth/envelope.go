@@ -94,7 +94,7 @@ func (s *Store) decode(data []byte, account string) (Grant, error) {
 func (s *Store) unseal(f grantFile) (*Grant, error) {
 	i := slices.IndexFunc(s.keys, func(k Key) bool { return k.id == f.Key })
 	if i < 0 {
-		return nil, fmt.Errorf("encrypted with key %s, and xoauthd has %s: add that key and restart xoauthd, or authorize the account again", f.Key, s.keyIDs())
+		return nil, &keyAbsent{fmt.Sprintf("encrypted with key %s, and xoauthd has %s: add that key and restart xoauthd, or authorize the account again", f.Key, s.keyIDs())}
 	}
 	data, err := s.keys[i].open(f.Sealed, f.context())
 	if err != nil {
@@ -107,6 +107,11 @@ func (s *Store) unseal(f grantFile) (*Grant, error) {
 	return g, nil
 }
 
+// A keyAbsent says that a file is encrypted with a key that is not there.
+type keyAbsent struct{ text string }
+
+func (e *keyAbsent) Error() string { return e.text }
+
 func (s *Store) keyIDs() string {
 	if len(s.keys) == 0 {
 		return "none"
@@ -118,8 +123,9 @@ func (s *Store) keyIDs() string {
 	return "only " + strings.Join(ids, ", ")
 }
 
-// headers are those of the accounts' files that can be read.
-func (s *Store) headers() ([]header, error) {
+// headers are those of the accounts' files that can be read: of those that are
+// under their final names, or of the temporary ones, too.
+func (s *Store) headers(temporary bool) ([]header, error) {
 	names, err := s.files.list()
 	if err != nil {
 		return nil, err
@@ -127,7 +133,8 @@ func (s *Store) headers() ([]header, error) {
 	slices.Sort(names)
 	var all []header
 	for _, name := range names {
-		if !strings.HasSuffix(name, fileSuffix) {
+		final, isTemporary := strings.CutSuffix(name, tempSuffix)
+		if !strings.HasSuffix(final, fileSuffix) || isTemporary && !temporary {
 			continue
 		}
 		data, _, err := s.files.read(name)
@@ -135,7 +142,7 @@ func (s *Store) headers() ([]header, error) {
 			continue
 		}
 		var f grantFile
-		if json.Unmarshal(data, &f) == nil && fileName(f.Account) == name {
+		if json.Unmarshal(data, &f) == nil && fileName(f.Account) == final {
 			all = append(all, f.header)
 		}
 	}

@@ -19,6 +19,10 @@ var ErrNeedsAuthorization = errors.New("the account must be authorized")
 // what a mail server has just refused, and no failure of the provider's is to blame.
 var ErrRefused = errors.New("the mail server refuses what the account logs in with")
 
+// ErrRevoked is what errors.Is finds in the ErrNeedsAuthorization of an account
+// whose grant was revoked by somebody here: the error tells who, and when.
+var ErrRevoked = errors.New("the grant was revoked")
+
 // A Kind is who can mend a failure: nobody has to, a person, or the operator.
 type Kind int
 
@@ -57,6 +61,8 @@ type Error struct {
 	Err         error         // what happened, where no code was sent
 
 	refused  bool   // by a mail server: see ErrRefused
+	revoked  bool   // see ErrRevoked
+	lost     bool   // no answer was received, though the request may have been
 	endpoint string // that was asked; empty for that of tokens
 	hint     string // where more is known than code and description tell
 }
@@ -84,14 +90,20 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// Is makes every failure that a person must mend an ErrNeedsAuthorization, and a
-// refusal by a mail server an ErrRefused.
+// Is makes every failure that a person must mend an ErrNeedsAuthorization, a
+// refusal by a mail server an ErrRefused, and a revocation an ErrRevoked.
 func (e *Error) Is(target error) bool {
-	return target == ErrNeedsAuthorization && e.Kind == Consent || target == ErrRefused && e.refused
+	return target == ErrNeedsAuthorization && e.Kind == Consent || target == ErrRefused && e.refused || target == ErrRevoked && e.revoked
 }
 
 // oneLine returns a text for a log, a reply or a page.
 func oneLine(s string) string { return text.Line(s, maxText) }
+
+// A lostAnswer is the error of a request that was sent, and of which the answer did
+// not arrive, or not as a whole.
+type lostAnswer struct{ error }
+
+func (e *lostAnswer) Unwrap() error { return e.error }
 
 // kind doubts in favour of the grant: what is not known for certain to need a
 // person or the operator is passing. (RFC 6749 section 5.2; OpenID Connect Core

@@ -16,6 +16,7 @@ type files interface {
 	rename(from, to string) error
 	link(from, to string) error // gives the file a second name
 	remove(name string) error   // no error if it is not there
+	flush(name string) error    // makes what was written to it survive a loss of power
 	sync() error                // makes what was renamed or removed survive a loss of power
 	close() error
 }
@@ -74,6 +75,14 @@ func (d folder) remove(name string) error {
 		return nil
 	}
 	return err
+}
+
+func (d folder) flush(name string) error {
+	f, err := d.root.OpenFile(name, os.O_WRONLY|syscall.O_NOFOLLOW, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }
 
 func (d folder) sync() error {

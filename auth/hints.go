@@ -92,7 +92,7 @@ var entraHints = []hint{
 	{"53000 53001 53003 530032 50131", "", "The organisation's Conditional Access rules forbid it. An administrator has to allow this app."},
 
 	// The course of a flow.
-	{"54005 70000", "", "The code or refresh token was used already, came too late, or is another app's. Authorize again."},
+	{"54005 70000", "", hintUsed},
 	{"70016", "", "Nobody has entered the code yet."},
 	{"70018 70019", "", "The code for the device is wrong or has expired. Ask for another."},
 	{"50196", "", "Microsoft was asked too often and wants a pause, which xoauthd makes."},
@@ -104,7 +104,7 @@ var entraHints = []hint{
 var googleHints = []hint{
 	{"invalid_rapt", "", hintReauthenticate},
 	{"invalid_grant", "invalid_rapt", hintReauthenticate},
-	{"invalid_grant", "expired or revoked", "Google has ended the grant: access was taken back, the password changed, it was not used for six months, newer grants took its place, or the app is in Testing status. Authorize the account again."},
+	{"invalid_grant", "expired or revoked", hintGoogleEnded},
 	{"invalid_grant", "jwt signature", "The key of the service account was deleted or is another's. Make a new one in the Google Cloud console and configure its file."},
 	{"invalid_grant", "reasonable timeframe", "This machine's clock is most likely wrong. Set it; chrony or systemd-timesyncd keep it right."},
 	{"invalid_grant", "invalid email or user id", "There is no such mailbox in the Workspace. Check the account's address."},
@@ -122,11 +122,22 @@ const (
 )
 
 var yahooHints = []hint{
-	{"invalid_refresh_token token_expired account_not_authorized", "", "Yahoo has ended the grant: access was taken back, or the password changed. Authorize the account again."},
+	{"invalid_refresh_token token_expired account_not_authorized", "", hintYahooEnded},
 	{"invalid_client_secret", "", "The client secret is wrong. Check it in the configuration; Yahoo and AOL have different ones."},
 }
 
+// unexplained reports whether a hint names no certain cause for the end of a grant.
+func unexplained(hint string) bool {
+	return hint == hintEnded || hint == hintUsed || hint == hintGoogleEnded || hint == hintYahooEnded
+}
+
 const (
+	hintUsed = "The code or refresh token was used already, came too late, or is another app's. Authorize again."
+
+	hintGoogleEnded = "Google has ended the grant: access was taken back, the password changed, it was not used for six months, newer grants took its place, or the app is in Testing status. Authorize the account again."
+
+	hintYahooEnded = "Yahoo has ended the grant: access was taken back, or the password changed. Authorize the account again."
+
 	hintEnded = "The provider has ended the grant: access was taken back, the password changed, or it was not used for long. Authorize the account again."
 
 	hintRefused = "The provider refuses what it was given for this account. Check its password, key or token in the configuration."

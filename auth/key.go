@@ -57,10 +57,12 @@ func ParseKeys(text string) ([]Key, error) {
 		}
 	}
 	if len(keys) == 0 {
-		return nil, errors.New(`no key in it; make one with "xoauthd make-key"`)
+		return nil, errNoKeys
 	}
 	return keys, nil
 }
+
+var errNoKeys = errors.New(`no key in it; make one with "xoauthd make-key"`)
 
 func parseKey(text string) (Key, error) {
 	encoded, found := strings.CutPrefix(text, keyPrefix)

@@ -74,8 +74,10 @@ func (a *Account) LoggedIn(protocol string) {
 	if a.logins == nil {
 		a.logins = make(map[string]time.Time)
 	}
+	_, failed := a.refusals[protocol]
 	a.logins[protocol] = time.Now().Round(0)
 	delete(a.refusals, protocol)
+	a.note(failed)
 }
 
 // LoginFailed tells the account that a login at its mail server for protocol has
@@ -88,7 +90,9 @@ func (a *Account) LoginFailed(protocol string, kind ProblemKind, words, hint str
 	}
 	p := Problem{Part: protocol, Kind: kind, Hint: oneLine(hint), Last: time.Now().Round(0)}
 	p.Text = oneLine(fmt.Sprintf("%s (%s): %s", kind.ofUpstream(), strings.ToUpper(protocol), words))
-	a.refusals[protocol] = a.refusals[protocol].again(p)
+	before := a.refusals[protocol]
+	a.refusals[protocol] = before.again(p)
+	a.note(before.Kind != a.refusals[protocol].Kind)
 }
 
 // ofUpstream says the kind of a mail server's problem.
@@ -109,8 +113,7 @@ func (a *Account) problems(now time.Time) []Problem {
 		return []Problem{p}
 	}
 	var all []Problem
-	if a.failure != nil {
-		p := a.failed
+	if p := a.failed; p.Kind != "" {
 		p.Failing = p.Kind == ProblemMisconfigured || !a.grant.alive(now)
 		all = append(all, p)
 	}
@@ -155,7 +158,7 @@ func (a *Account) unauthorized(now time.Time) (p Problem, ok bool) {
 	case a.damage != nil:
 		p.Text = oneLine(a.damage.Error())
 	case g.empty() && a.flow == nil:
-		p.Text = neverAuthorized().Error()
+		p.Text = a.ungranted().Error()
 	case g.Withdrawn != "":
 		p.Text, p.Hint = g.Withdrawn, g.Hint
 	case g.RefreshToken == "" && a.flow == nil && !g.alive(now):

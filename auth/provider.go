@@ -109,11 +109,14 @@ func (p *Provider) refresh(ctx context.Context, g Grant) (Grant, error) {
 	if g.RefreshToken == "" {
 		return g, noRefreshToken()
 	}
-	ctx, rotated := withRotation(p.withClient(ctx))
+	ctx, rotation := withRotation(p.withClient(ctx))
 	source := p.config().TokenSource(ctx, &oauth2.Token{RefreshToken: g.RefreshToken})
 	token, err := source.Token()
 	if err != nil {
-		g.RefreshToken = cmp.Or(*rotated, g.RefreshToken)
+		g.RefreshToken = cmp.Or(rotation.token, g.RefreshToken)
+		if rotation.lost() && rotation.token == "" {
+			err = &lostAnswer{err}
+		}
 		return g, err
 	}
 	g.RefreshToken = token.RefreshToken // the old one, if none came

@@ -68,7 +68,8 @@ func (p *Provider) failure(err error, secrets ...string) *Error {
 	own := redact.New(secrets...)
 	var answer *oauth2.RetrieveError
 	if !errors.As(err, &answer) {
-		return &Error{Kind: Passing, Err: own.Error(p.secrets().Error(err))}
+		var lost *lostAnswer
+		return &Error{Kind: Passing, Err: own.Error(p.secrets().Error(err)), lost: errors.As(err, &lost)}
 	}
 	words := func(s string) string { return text.Line(own.Redact(p.Redact(s)), maxText) }
 	e = &Error{

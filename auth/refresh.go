@@ -59,6 +59,8 @@ type refresh struct {
 	done  chan struct{} // closed once token and err are set
 	token string
 	err   error
+
+	doubt time.Time // when an earlier one began to which no answer was received; zero if there is none
 }
 
 // mayRefresh returns why the provider must not be asked now. Moments to come
@@ -69,7 +71,7 @@ func (a *Account) mayRefresh(now time.Time, stale string) error {
 	case a.damage != nil:
 		return &Error{Kind: Consent, Err: a.damage} // or who restores the file
 	case a.grant.empty() && a.flow == nil:
-		return neverAuthorized()
+		return a.ungranted()
 	case !a.renewable():
 		return noRefreshToken()
 	case a.failure != nil && now.Before(a.retry):
@@ -100,6 +102,7 @@ func (a *Account) begin(ctx context.Context, now time.Time) *refresh {
 	go func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), refreshTime)
 		defer cancel()
+		a.noteBegin(r, now)
 		next, err := a.renewed(ctx, g)
 		a.finish(r, g, next, err)
 	}()
@@ -130,7 +133,7 @@ func (a *Account) finish(r *refresh, before, next Grant, err error) {
 	if !current {
 		return
 	}
-	next, e := a.judge(next, err)
+	next, e := a.judge(next, err, r.doubt)
 	if next != before {
 		a.save(next) // if that fails the grant is used all the same
 	}
@@ -139,6 +142,7 @@ func (a *Account) finish(r *refresh, before, next Grant, err error) {
 		a.log.Info("access token refreshed", "expiry", next.Expiry)
 		return
 	}
+	a.saveRecord()
 	log := a.log.With("why", e.Error())
 	if h := e.Hint(); h != "" {
 		log = log.With("hint", h)
@@ -154,8 +158,9 @@ func (a *Account) finish(r *refresh, before, next Grant, err error) {
 }
 
 // judge notes in g, which a refresh has brought, what its err means for it, and
-// returns the error to tell of, if there is one.
-func (a *Account) judge(g Grant, err error) (Grant, *Error) {
+// returns the error to tell of, if there is one. No answer was received to an
+// earlier refresh, if doubt is not zero.
+func (a *Account) judge(g Grant, err error, doubt time.Time) (Grant, *Error) {
 	if err == nil {
 		g.Hint = ""
 		return g, nil
@@ -165,6 +170,9 @@ func (a *Account) judge(g Grant, err error) (Grant, *Error) {
 	case e.Kind == Consent:
 		if a.provider.endedInTesting(g, e) {
 			e.hint = hintTesting
+		}
+		if !doubt.IsZero() && unexplained(e.Hint()) {
+			e.hint = hintLost(doubt)
 		}
 		g.Withdrawn, g.Hint = e.Error(), e.Hint()
 	case g.Withdrawn != "": // and stays so, whatever else goes wrong
@@ -180,9 +188,13 @@ func (a *Account) settle(g Grant, e *Error) (wait time.Duration) {
 	defer a.mu.Unlock()
 	a.grant, a.jitter = g, rand.Float64()
 	if e == nil {
+		a.begun = time.Time{}
 		a.succeeded()
 		a.end(g.AccessToken, nil)
 		return 0
+	}
+	if !e.lost {
+		a.begun = a.refreshing.doubt
 	}
 	switch {
 	case e.ofAccount():
@@ -194,6 +206,7 @@ func (a *Account) settle(g Grant, e *Error) (wait time.Duration) {
 	}
 	now := time.Now()
 	a.failure, a.failed, a.retry = e, a.failed.again(failedRefresh(e, now)), now.Add(wait)
+	a.unrecorded = true // until finish has written it
 	a.end("", e)
 	return wait
 }
@@ -208,6 +221,9 @@ func (a *Account) end(token string, err error) {
 
 // succeeded lifts what failures have brought about. The caller holds mu.
 func (a *Account) succeeded() {
+	if a.failed.Kind != "" {
+		a.note(true)
+	}
 	a.failure, a.failed, a.delay, a.retry = nil, Problem{}, 0, time.Time{}
 }
 
@@ -260,6 +276,14 @@ func (a *Account) refused(now time.Time) error {
 	wait := max(a.forced.Add(forcedDelay).Sub(now), time.Second)
 	return &Error{Kind: Passing, refused: true, Err: fmt.Errorf(
 		"the mail server refuses the access token; next refresh in %d s", int(wait.Seconds()))}
+}
+
+// ungranted is the error for an account without a grant. The caller holds mu.
+func (a *Account) ungranted() *Error {
+	if a.revoked != nil {
+		return &Error{Kind: Consent, revoked: true, Err: errors.New(a.revoked.String())}
+	}
+	return neverAuthorized()
 }
 
 func neverAuthorized() *Error {

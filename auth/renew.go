@@ -90,6 +90,7 @@ func mostUrgent(accounts []*Account, now time.Time) (first *Account, in time.Dur
 	for _, a := range accounts {
 		a.mu.Lock()
 		a.saveIfDue(now)
+		a.recordIfDue(now)
 		if d, ok := a.dueIn(now); ok && d < in {
 			first, in = a, d
 		}
@@ -143,6 +144,8 @@ func (a *Account) dueIn(now time.Time) (d time.Duration, ok bool) {
 	switch {
 	case g.Withdrawn != "":
 		d = max(d, a.asked.Add(idleAge+a.spread(idleAge, idleSpread)).Sub(now))
+	case a.failure == nil && a.failed.Kind != "": // as it was before a restart
+		d = 0
 	case a.failure == nil:
 	case a.failure.Kind == Misconfigured:
 		d = max(d, a.asked.Add(misconfiguredAge).Sub(now))

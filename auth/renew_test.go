@@ -134,6 +134,7 @@ func TestRenewals(t *testing.T) {
 					tt.change(&g)
 				}
 				a := newAccount(t, s, g)
+				inMemory(a.store) // thousands of refreshes
 				defer renewing(t, a)()
 				time.Sleep(2 * day)
 				before := s.count()

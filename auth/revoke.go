@@ -17,10 +17,10 @@ var errKeptMeanwhile = errors.New("a person has authorized the account meanwhile
 // forgets it, as Forget does. It reports whether the provider was told, which it
 // cannot be if it has no endpoint for it, or if there is no grant that a person
 // gave. If the provider could not be asked, the error is an *Error, or that of
-// ctx, and nothing is forgotten; otherwise it is that of Forget.
-func (a *Account) Revoke(ctx context.Context) (told bool, err error) {
+// ctx, and nothing is forgotten; otherwise it is that of Forget, as is by.
+func (a *Account) Revoke(ctx context.Context, by string) (told bool, err error) {
 	if a.flow != nil || a.provider.RevocationURL == "" {
-		return false, a.Forget()
+		return false, a.Forget(by)
 	}
 	r, g, err := a.holdRefreshes(ctx)
 	if err != nil {
@@ -43,7 +43,7 @@ func (a *Account) Revoke(ctx context.Context) (told bool, err error) {
 	case !current:
 		return told, errKeptMeanwhile
 	}
-	return told, a.forget(told)
+	return told, a.forget(told, by)
 }
 
 // holdRefreshes waits for the refresh that is under way, which may bring another
@@ -71,14 +71,14 @@ func (a *Account) holdRefreshes(ctx context.Context) (r *refresh, g Grant, err e
 	}
 }
 
-// Forget makes the account one that was never authorized; the provider is not
-// told. A refresh that is under way comes to nothing. Where no person consents,
-// only the access token at hand is forgotten. The error, if any, is an
-// ErrNotRemoved.
-func (a *Account) Forget() error {
+// Forget removes the account's grant, and keeps a record of who has it removed:
+// by, in words. The provider is not told. A refresh that is under way comes to
+// nothing. Where no person consents, only the access token at hand is forgotten.
+// The error, if any, is an ErrNotRemoved.
+func (a *Account) Forget(by string) error {
 	a.saving.Lock()
 	defer a.saving.Unlock()
-	return a.forget(false)
+	return a.forget(false, by)
 }
 
 // Granted reports whether there is something to forget: a token, or a file that
@@ -89,19 +89,27 @@ func (a *Account) Granted() bool {
 	return !a.grant.empty() || a.damage != nil
 }
 
-// forget is Forget, by a caller that holds saving.
-func (a *Account) forget(told bool) error {
+// forget is Forget, by a caller that holds saving. The record is written first: a
+// revocation of which nobody knows who did it would be a riddle.
+func (a *Account) forget(told bool, by string) error {
 	had := a.Granted()
+	if had && a.flow == nil {
+		a.mu.Lock()
+		a.revoked = &Revocation{By: by, At: time.Now().Round(0)}
+		a.begun, a.unrecorded = time.Time{}, true
+		a.mu.Unlock()
+		a.saveRecord()
+	}
 	err := a.save(Grant{})
 	if had {
-		a.log.Info("the grant is forgotten", "provider_told", told)
+		a.log.Info("grant revoked", "by", by, "provider_told", told)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.grant, a.damage = Grant{}, nil
 	a.generation++
 	a.succeeded()
-	why := neverAuthorized()
+	why := a.ungranted()
 	if a.flow != nil {
 		a.used = time.Time{} // and no other is asked for before it is
 		why = &Error{Kind: Passing, Err: errors.New("the access token was forgotten on request; try again")}

@@ -26,14 +26,19 @@ func revocable(t *testing.T, s *server, g Grant) *Account {
 	return a
 }
 
-// forgotten reports whether a is as if it had never been authorized.
+// forgotten reports whether a has no grant, and says that ann revoked it, now and
+// after a restart.
 func forgotten(t *testing.T, a *Account) bool {
 	t.Helper()
 	_, err := a.store.Load(a.name)
 	_, tokenErr := a.Token(t.Context(), "")
-	s := a.Status()
-	return errors.Is(err, fs.ErrNotExist) && tokenErr != nil && tokenErr.Error() == neverAuthorized().Error() &&
-		s.State == NeedsAuthorization && s.Why == neverAuthorized().Error() && s.Obtained.IsZero() && s.Expiry.IsZero() && s.Identity == ""
+	says := errors.Is(tokenErr, ErrNeedsAuthorization) && errors.Is(tokenErr, ErrRevoked)
+	for _, a := range []*Account{a, NewAccount(a.name, a.provider, nil, a.store, nil)} {
+		s := a.Status()
+		says = says && s.State == NeedsAuthorization && strings.HasPrefix(s.Why, "the grant was revoked by ann on ") &&
+			s.Obtained.IsZero() && s.Expiry.IsZero() && s.Identity == ""
+	}
+	return errors.Is(err, fs.ErrNotExist) && says
 }
 
 func TestRevoke(t *testing.T) {
@@ -74,11 +79,11 @@ func TestRevoke(t *testing.T) {
 				s := &server{answer: always(tt.status, tt.body), header: http.Header{"Retry-After": {"120"}}}
 				g := tt.grant()
 				a := revocable(t, s, g)
-				told, err := a.Revoke(t.Context())
+				told, err := a.Revoke(t.Context(), "ann")
 				if told != tt.told {
 					t.Errorf("told = %v", told)
 				}
-				if tt.err == "" && (err != nil || !forgotten(t, a)) {
+				if tt.err == "" && !g.empty() && (err != nil || !forgotten(t, a)) {
 					t.Errorf("err = %v, status = %+v", err, a.Status())
 				}
 				if tt.err != "" {
@@ -91,6 +96,9 @@ func TestRevoke(t *testing.T) {
 					}
 				}
 				if g.empty() {
+					if s := a.Status(); err != nil || s.Why != neverAuthorized().Error() {
+						t.Errorf("err = %v, status = %+v", err, s)
+					}
 					return
 				}
 				sent := s.requests[0]
@@ -109,7 +117,7 @@ func TestRevoke(t *testing.T) {
 func TestRevokeWithoutEndpoint(t *testing.T) {
 	s := &server{answer: always(500, "")}
 	a := newAccount(t, s, granted(0))
-	if told, err := a.Revoke(t.Context()); told || err != nil || !forgotten(t, a) || s.count() != 0 {
+	if told, err := a.Revoke(t.Context(), "ann"); told || err != nil || !forgotten(t, a) || s.count() != 0 {
 		t.Errorf("told = %v, %v after %d requests", told, err, s.count())
 	}
 }
@@ -122,13 +130,13 @@ func TestRevokeWhatCannotBeRead(t *testing.T) {
 	p := newProvider(&server{answer: always(200, "")})
 	p.RevocationURL = "https://example.com/revoke"
 	a := NewAccount("joe", p, nil, store, nil)
-	if told, err := a.Revoke(t.Context()); told || err == nil || !strings.Contains(err.Error(), "the file is damaged") || readFile(t, path) != "{" {
+	if told, err := a.Revoke(t.Context(), "ann"); told || err == nil || !strings.Contains(err.Error(), "the file is damaged") || readFile(t, path) != "{" {
 		t.Errorf("told = %v, %v", told, err)
 	}
 	if !a.Granted() {
 		t.Error("there is nothing to forget")
 	}
-	if err := a.Forget(); err != nil || !forgotten(t, a) || a.Granted() {
+	if err := a.Forget("ann"); err != nil || !forgotten(t, a) || a.Granted() {
 		t.Errorf("Forget: %v, status = %+v", err, a.Status())
 	}
 }
@@ -146,7 +154,7 @@ func TestRevokeWaitsForRefresh(t *testing.T) {
 		a := revocable(t, s, granted(time.Hour))
 		go a.Token(t.Context(), "")
 		synctest.Wait()
-		if told, err := a.Revoke(t.Context()); !told || err != nil || !forgotten(t, a) {
+		if told, err := a.Revoke(t.Context(), "ann"); !told || err != nil || !forgotten(t, a) {
 			t.Errorf("told = %v, %v", told, err)
 		}
 		if s.count() != 2 || s.requests[1].Get("token") != "refresh1" {
@@ -162,13 +170,13 @@ func TestTokenDuringRevoke(t *testing.T) {
 		status int
 		want   string
 	}{
-		{200, neverAuthorized().Error()},
+		{200, "the grant was revoked by ann on 1 January 2000 at 00:00 UTC"},
 		{503, "the grant was about to be revoked; try again"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			s := &server{latency: 5 * time.Second, answer: always(tt.status, "")}
 			a := revocable(t, s, granted(0))
-			go a.Revoke(t.Context())
+			go a.Revoke(t.Context(), "ann")
 			synctest.Wait()
 			if token, err := a.Token(t.Context(), ""); token != "token0" || err != nil {
 				t.Errorf("token = %q, %v", token, err)
@@ -193,7 +201,7 @@ func TestKeepDuringRevoke(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		if told, err := a.Revoke(t.Context()); !told || !errors.Is(err, errKeptMeanwhile) {
+		if told, err := a.Revoke(t.Context(), "ann"); !told || !errors.Is(err, errKeptMeanwhile) {
 			t.Errorf("told = %v, %v", told, err)
 		}
 		if token, err := a.Token(t.Context(), ""); token != "new" || err != nil || onDisk(t, a).RefreshToken != "new" {
@@ -209,7 +217,7 @@ func TestRevokeCanBeLeft(t *testing.T) {
 		synctest.Wait()
 		for _, name := range []string{"during a refresh", "during the call"} {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-			if told, err := a.Revoke(ctx); told || err != context.DeadlineExceeded {
+			if told, err := a.Revoke(ctx, "ann"); told || err != context.DeadlineExceeded {
 				t.Errorf("%s: told = %v, %v", name, told, err)
 			}
 			cancel()
@@ -232,7 +240,7 @@ func TestForgetDuringRefresh(t *testing.T) {
 			waiter <- err
 		}()
 		synctest.Wait()
-		if err := a.Forget(); err != nil {
+		if err := a.Forget("ann"); err != nil {
 			t.Fatal(err)
 		}
 		if err := <-waiter; !errors.Is(err, ErrNeedsAuthorization) {
@@ -251,7 +259,7 @@ func TestForgetCannotRemove(t *testing.T) {
 			a := newAccount(t, &server{answer: numbered}, granted(0))
 			fault := &faulty{a.store.files, step, syscall.EROFS}
 			a.store.files = fault
-			if err := a.Forget(); !errors.Is(err, ErrNotRemoved) || !errors.Is(err, syscall.EROFS) || !strings.Contains(err.Error(), "joe.json") {
+			if err := a.Forget("ann"); !errors.Is(err, ErrNotRemoved) || !errors.Is(err, syscall.EROFS) || !strings.Contains(err.Error(), "joe.json") {
 				t.Errorf("%s: err = %v", step, err)
 			}
 			if _, err := a.Token(t.Context(), ""); !errors.Is(err, ErrNeedsAuthorization) {
@@ -275,7 +283,7 @@ func TestRevokeUnattended(t *testing.T) {
 		s := &server{answer: always(500, "")}
 		a := revocable(t, s, granted(0))
 		a.flow = AppPassword("password")
-		if told, err := a.Revoke(t.Context()); told || err != nil || s.count() != 0 {
+		if told, err := a.Revoke(t.Context(), "ann"); told || err != nil || s.count() != 0 {
 			t.Errorf("told = %v, %v", told, err)
 		}
 		if _, err := os.Stat(filepath.Join(a.store.dir, "joe.json")); !errors.Is(err, fs.ErrNotExist) {
@@ -304,7 +312,7 @@ func TestRevokeAtRealServer(t *testing.T) {
 		a.provider.Client.Transport = answers{withoutNetwork{server}}
 		a.provider.OAuth.Endpoint.AuthStyle = style
 		a.provider.RevocationURL = "http://127.0.0.1:1" + idp.RevokePath
-		if told, err := a.Revoke(t.Context()); !told || err != nil || !forgotten(t, a) {
+		if told, err := a.Revoke(t.Context(), "ann"); !told || err != nil || !forgotten(t, a) {
 			t.Errorf("told = %v, %v", told, err)
 		}
 		if _, good := server.User(access); good {

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -126,7 +127,9 @@ func newAccount(t *testing.T, s *server, g Grant) *Account {
 			t.Fatal(err)
 		}
 	}
-	return NewAccount("joe", newProvider(s), nil, store, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	a := NewAccount("joe", newProvider(s), nil, store, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	t.Cleanup(func() { a.Wait(context.WithoutCancel(t.Context())) }) // so that nothing is written afterwards
+	return a
 }
 
 // granted is a grant that has had its access token for age, of an hour.

@@ -68,7 +68,7 @@ func TestOtherSource(t *testing.T) {
 func TestOtherSourceIsPutAside(t *testing.T) {
 	for name, do := range map[string]func(a *Account) error{
 		"another token": func(a *Account) error { _, err := a.Token(t.Context(), ""); return err },
-		"a revocation":  func(a *Account) error { _, err := a.Revoke(t.Context()); return err },
+		"a revocation":  func(a *Account) error { _, err := a.Revoke(t.Context(), "ann"); return err },
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir() + "/state"

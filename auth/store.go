@@ -27,6 +27,9 @@ type Store struct {
 	files files
 	keys  []Key // the first encrypts
 	plain bool  // none does
+
+	recovered []string // see Recovered
+	reserve   reserve
 }
 
 // ErrInUse is what errors.Is finds where another process has the store open.
@@ -60,12 +63,13 @@ func OpenStore(dir string, e Encryption) (*Store, error) {
 		return nil, errors.Join(fmt.Errorf("state directory: %w", err), lock.Close())
 	}
 	s := &Store{dir: dir, lock: lock, files: folder{root}}
-	if err := s.clean(); err != nil {
-		return nil, errors.Join(err, s.Close())
-	}
 	if err := s.prepare(e); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
+	if err := s.recover(); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	s.keepReserve()
 	return s, nil
 }
 
@@ -121,23 +125,6 @@ func acquire(path string) (*os.File, error) {
 		fmt.Fprintln(f, os.Getpid())
 	}
 	return f, nil
-}
-
-// clean removes what a process that was killed while it wrote has left.
-func (s *Store) clean() error {
-	names, err := s.files.list()
-	if err != nil {
-		return fmt.Errorf("state directory %s: %w", s.dir, err)
-	}
-	for _, name := range names {
-		if !strings.HasSuffix(name, tempSuffix) {
-			continue
-		}
-		if err := s.files.remove(name); err != nil {
-			return fmt.Errorf("state directory %s: %w", s.dir, err)
-		}
-	}
-	return nil
 }
 
 // Others returns the files of grants that are of none of the accounts: of one that
@@ -196,9 +183,15 @@ func (s *Store) Save(account string, g Grant) error {
 		return err
 	}
 	name := fileName(account)
-	if err := s.save(name, account, g.Source, data); err != nil {
+	err = s.save(name, account, g.Source, data)
+	if isFull(err) {
+		s.giveUpReserve()
+		err = s.save(name, account, g.Source, data)
+	}
+	if err != nil {
 		return fmt.Errorf("%s: %w", filepath.Join(s.dir, name), err)
 	}
+	s.keepReserve()
 	return nil
 }
 

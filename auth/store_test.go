@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -307,6 +308,12 @@ var faults = []struct {
 	{"fsync of the folder", syscall.EIO},
 }
 
+func isTemporary(name string) bool { return strings.HasSuffix(name, tempSuffix) }
+
+func isAside(name string) bool {
+	return strings.Contains(name, ".damaged-") || strings.Contains(name, ".other-")
+}
+
 // Whatever step fails, the file is the old or the new one, the new token is
 // used, the fault is told, and all is well once there is room again.
 func TestSaveFails(t *testing.T) {
@@ -327,7 +334,7 @@ func TestSaveFails(t *testing.T) {
 					t.Errorf("status = %+v", s)
 				}
 				names, _ := a.store.files.list()
-				if len(names) != 3 { // the lock, the key and the account
+				if slices.ContainsFunc(names, isTemporary) {
 					t.Errorf("left in the folder: %v", names)
 				}
 				if err := a.Wait(t.Context()); err == nil || tt.err != nil && !errors.Is(err, tt.err) {
@@ -381,7 +388,7 @@ func TestSaveOverWhatCannotBeRead(t *testing.T) {
 			t.Errorf("%v: %v", cause, err)
 		}
 		fault.step = ""
-		if names, err := a.store.files.list(); err != nil || len(names) != 3 || onDisk(t, a).AccessToken != "token1" {
+		if names, err := a.store.files.list(); err != nil || slices.ContainsFunc(names, isAside) || onDisk(t, a).AccessToken != "token1" {
 			t.Errorf("%v: %v in the folder; %v", cause, names, err)
 		}
 	}

@@ -31,7 +31,7 @@ func checkKeys(text string) error {
 		}
 	}
 	if keys == 0 {
-		return errors.New(`there is no key in it; make one with "xoauthd make-key"`)
+		return errors.New(`there is no key in it: restore it from a backup if grants are encrypted with its key, and make one with "xoauthd make-key" if there are none`)
 	}
 	return nil
 }

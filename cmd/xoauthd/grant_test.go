@@ -17,6 +17,7 @@ import (
 
 	"github.com/xoauthd/xoauthd/cmd/internal/control"
 	"github.com/xoauthd/xoauthd/cmd/internal/daemon"
+	"github.com/xoauthd/xoauthd/proxy/peercred"
 )
 
 // issue returns a refresh token of a mailbox, as another program got it.
@@ -53,7 +54,7 @@ func TestGrant(t *testing.T) {
 
 		p.run(t, "", 1, "nobody is there to be asked: say --yes", "revoke", alice)
 		p.run(t, "", 0, "forgotten here, and mine has taken it back\nuntil it is authorized again", "revoke", "--yes", alice)
-		p.run(t, "", 1, "needs authorization", "status")
+		p.run(t, "", 1, "needs authorization\nAlice@example.com: the grant was revoked by "+peercred.UserName(uint32(os.Geteuid()))+" (uid ", "status")
 		p.run(t, "", 0, "Alice@example.com has no grant", "revoke", "--yes", alice)
 		p.run(t, "", 0, "Alice@example.com has no grant", "revoke", "--yes", "--local", alice)
 	})

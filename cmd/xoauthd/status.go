@@ -72,8 +72,9 @@ has been unavailable for five minutes, at two logins or more.`,
 
 // A status is how the accounts stand.
 type status struct {
-	Running  bool                   `json:"running"`         // a daemon does
-	Stale    bool                   `json:"stale,omitempty"` // and has read another configuration
+	Running  bool                   `json:"running"`           // a daemon does
+	Stale    bool                   `json:"stale,omitempty"`   // and has read another configuration
+	Warning  string                 `json:"warning,omitempty"` // what is wrong with the daemon itself
 	Accounts []daemon.AccountStatus `json:"accounts"`
 
 	fingerprint string // of the configuration
@@ -100,7 +101,7 @@ func (s *status) hear(ctx context.Context, e control.Event) (string, error) {
 func (s *status) compare(e control.Event) error {
 	var r daemon.Running
 	err := e.Decode(&r)
-	s.Stale = r.Fingerprint != s.fingerprint
+	s.Stale, s.Warning = r.Fingerprint != s.fingerprint, r.Warning
 	return err
 }
 
@@ -124,6 +125,8 @@ func (s *status) fault() error {
 		return fmt.Errorf("1 of %s needs attention", count(len(s.Accounts), "account"))
 	case n > 1:
 		return fmt.Errorf("%d of %s need attention", n, count(len(s.Accounts), "account"))
+	case s.Warning != "":
+		return errors.New(s.Warning)
 	case !s.Running:
 		return errors.New("without a daemon no account can be used")
 	}

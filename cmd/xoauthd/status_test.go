@@ -113,8 +113,12 @@ func TestStatusFault(t *testing.T) {
 		{"no daemon", false, well, "without a daemon no account can be used"},
 		{"a bad account", true, ill, "1 of 1 account needs attention"},
 		{"both", false, ill, "1 of 1 account needs attention"},
+		{"a full disk", true, well, "the disk is full"},
 	} {
 		s := status{Running: test.running, Accounts: []daemon.AccountStatus{test.account}}
+		if test.name == "a full disk" {
+			s.Warning = "the disk is full"
+		}
 		if err := s.fault(); (err == nil) != (test.want == "") || err != nil && err.Error() != test.want {
 			t.Errorf("%s: %v, want %s", test.name, err, test.want)
 		}

@@ -26,6 +26,9 @@ func (s *status) write(w io.Writer, now time.Time) error {
 			writeProblems(w, a, now)
 		}
 	}
+	if s.Warning != "" {
+		fmt.Fprintf(w, "\n%s\n", s.Warning)
+	}
 	return nil
 }
 

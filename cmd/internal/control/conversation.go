@@ -25,7 +25,11 @@ var (
 type Conversation struct {
 	line    *line
 	answers chan string
+	user    int
 }
+
+// User is the ID of the user who gave the command.
+func (c *Conversation) User() int { return c.user }
 
 // Tell sends an event. It returns an error where the command has left.
 func (c *Conversation) Tell(event string, data any) error {

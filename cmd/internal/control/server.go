@@ -86,7 +86,12 @@ func (s *Server) Converse(stopping context.Context, conn net.Conn) {
 	}
 	conn.SetReadDeadline(time.Time{})
 
-	c := &Conversation{line: l, answers: make(chan string, 1)}
+	user, err := peerUser(conn)
+	if err != nil {
+		refuse(conn, err)
+		return
+	}
+	c := &Conversation{line: l, answers: make(chan string, 1), user: user}
 	var listening sync.WaitGroup
 	listening.Go(func() { c.listen(cancel) })
 	defer listening.Wait()

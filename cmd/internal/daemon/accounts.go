@@ -48,6 +48,7 @@ func (as *accounts) fill(c *config.Config, store *auth.Store, metrics *auth.Metr
 		a := c.Accounts[name]
 		p := as.providers[a.Provider]
 		kept := auth.NewAccount(name, p.Provider, p.flow(a), store, log)
+		kept.ForgetLogins(func(protocol string) bool { return p.upstreams[protocol] != nil && leads(c, protocol, a.Provider) })
 		as.byName[name] = &account{Account: kept, provider: p, config: a, remedy: as.remedy(name)}
 		as.all = append(as.all, kept)
 		logins = append(logins, loginsOf(a)...)
@@ -55,6 +56,16 @@ func (as *accounts) fill(c *config.Config, store *auth.Store, metrics *auth.Metr
 	var err error
 	as.passwords, err = password.New(logins, passwords)
 	return err
+}
+
+// leads reports whether a listener leads to the accounts of a provider.
+func leads(c *config.Config, protocol, provider string) bool {
+	for _, l := range c.Listeners {
+		if l.Protocol == protocol && (l.Provider == "" || l.Provider == provider) {
+			return true
+		}
+	}
+	return false
 }
 
 // loginsOf are the account's own, if it has one, and the others.
@@ -166,7 +177,11 @@ func (a *account) Upstream(protocol string) *proxy.Upstream { return a.provider.
 func (a *account) Token(ctx context.Context, stale string) (string, error) {
 	token, err := a.Account.Token(ctx, stale)
 	if errors.Is(err, auth.ErrNeedsAuthorization) {
-		return "", &proxy.Error{Result: proxy.NeedsAuthorization, Detail: a.remedy, Err: fmt.Errorf("%w: %s", err, a.remedy)}
+		detail := a.remedy
+		if errors.Is(err, auth.ErrRevoked) {
+			detail = err.Error() + "; " + a.remedy
+		}
+		return "", &proxy.Error{Result: proxy.NeedsAuthorization, Detail: detail, Err: fmt.Errorf("%w: %s", err, a.remedy)}
 	}
 	return token, refusal(err)
 }

@@ -14,9 +14,18 @@ import (
 type Running struct {
 	Version     string `json:"version"`
 	Fingerprint string `json:"fingerprint"` // of the configuration that it has read
+
+	// Warning is what is wrong with the daemon itself; empty if nothing is.
+	Warning string `json:"warning,omitempty"`
 }
 
-func (d *Daemon) running() Running { return Running{Version(), d.config.Fingerprint} }
+func (d *Daemon) running() Running {
+	r := Running{Version: Version(), Fingerprint: d.config.Fingerprint}
+	if d.store.Full() {
+		r.Warning = "the disk of " + d.config.StateDirectory + " is full: grants may be lost when xoauthd ends. Free space there"
+	}
+	return r
+}
 
 // check examines an account. It is done here, where the token is, and where the
 // network and the sandbox are those of its sessions.

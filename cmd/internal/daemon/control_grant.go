@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/xoauthd/xoauthd/auth/authorize"
 	"github.com/xoauthd/xoauthd/cmd/internal/control"
 	"github.com/xoauthd/xoauthd/proxy"
+	"github.com/xoauthd/xoauthd/proxy/peercred"
 )
 
 // consentTime is how long a person may take at the provider.
@@ -217,7 +219,7 @@ func (k *controller) revoke(ctx context.Context, r control.Request, c *control.C
 	finishing, cancel := p.finishing(ctx)
 	defer cancel()
 	had := p.Granted()
-	told, err := p.Revoke(finishing)
+	told, err := p.Revoke(finishing, commandOf(c))
 	switch {
 	case err == nil:
 		return p.forgotten(c, had, told)
@@ -229,6 +231,15 @@ func (k *controller) revoke(ctx context.Context, r control.Request, c *control.C
 	return err
 }
 
+// commandOf is the user who gave a command, in words.
+func commandOf(c *control.Conversation) string {
+	name, id := peercred.UserName(uint32(c.User())), strconv.Itoa(c.User())
+	if name == id {
+		return "uid " + id
+	}
+	return name + " (uid " + id + ")"
+}
+
 // forget forgets a grant, of which the provider is not told.
 func (k *controller) forget(_ context.Context, r control.Request, c *control.Conversation) error {
 	p, err := k.page(r.Account)
@@ -236,7 +247,7 @@ func (k *controller) forget(_ context.Context, r control.Request, c *control.Con
 		return err
 	}
 	had := p.Granted()
-	if err := p.Forget(); err != nil {
+	if err := p.Forget(commandOf(c)); err != nil {
 		return err
 	}
 	return p.forgotten(c, had, false)

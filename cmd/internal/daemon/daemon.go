@@ -99,6 +99,10 @@ func (d *Daemon) assemble() error {
 		d.evictions,
 		auth.NewAccountCollector(d.accounts.watched),
 		auth.NewProviderCollector(d.accounts.registrations),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "xoauthd_state_directory_full",
+			Help: "Whether the disk of the state directory is full, so that grants may be lost: 1 if so.",
+		}, d.full),
 		buildInfo(),
 		newExpiryCollector(&d.certificates),
 		collectors.NewGoCollector(),
@@ -130,6 +134,14 @@ func (d *Daemon) assemble() error {
 
 // Register adds metrics to those that the daemon exports.
 func (d *Daemon) Register(c prometheus.Collector) { d.registry.MustRegister(c) }
+
+// full is 1 if the disk of the state directory is.
+func (d *Daemon) full() float64 {
+	if d.store.Full() {
+		return 1
+	}
+	return 0
+}
 
 // Run serves until ctx is done, and then ends in order: nobody new comes in,
 // sessions drain, tokens that are on their way are saved.

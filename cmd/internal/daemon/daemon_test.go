@@ -295,6 +295,14 @@ func TestNeedsAuthorization(t *testing.T) {
 			!strings.Contains(e.Detail, test.want) || !strings.Contains(e.Error(), test.want) {
 			t.Errorf("%s: %v", test.name, err)
 		}
+		alice := as.byName["alice@example.com"]
+		if err := errors.Join(alice.Keep(auth.Grant{RefreshToken: "x"}), alice.Forget("root (uid 0)")); err != nil {
+			t.Fatal(err)
+		}
+		_, err = alice.Token(t.Context(), "")
+		if !errors.As(err, &e) || !strings.HasPrefix(e.Detail, "the grant was revoked by root (uid 0) on ") || !strings.Contains(e.Detail, test.want) {
+			t.Errorf("%s, revoked: %v", test.name, err)
+		}
 	}
 }
 

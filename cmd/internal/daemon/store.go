@@ -43,6 +43,9 @@ func openStore(c *config.Config, log *slog.Logger) (*auth.Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, account := range store.Recovered() {
+		log.Warn("grant recovered from a temporary file: xoauthd was killed while it saved", "account", account)
+	}
 	written, err := store.Rekey()
 	if written > 0 {
 		log.Info("grants written anew", "files", written, "encrypted", c.Store.Encrypt)

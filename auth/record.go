@@ -1,0 +1,177 @@
+package auth
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// A record is what is kept of an account beside its grant, so that after a restart
+// it is still known why the account fails. No grant depends on it: a record that
+// cannot be read is ignored, and one that cannot be written is tried again later.
+type record struct {
+	Source   string               `json:"source"` // of the grant: what another one says has no meaning here
+	Revoked  *Revocation          `json:"revoked,omitempty"`
+	Begun    time.Time            `json:"refresh_begun,omitzero"` // a refresh to which no answer was received
+	Provider Problem              `json:"provider,omitzero"`
+	Logins   map[string]time.Time `json:"logins,omitempty"`
+	Refusals map[string]Problem   `json:"refusals,omitempty"`
+}
+
+// A Revocation says who revoked a grant, and when.
+type Revocation struct {
+	By string    `json:"by"`
+	At time.Time `json:"at"`
+}
+
+func (r Revocation) String() string {
+	return "the grant was revoked by " + r.By + " on " + dayAndTime(r.At)
+}
+
+// dayAndTime is t within a sentence.
+func dayAndTime(t time.Time) string { return t.Local().Format("2 January 2006 at 15:04 MST") }
+
+const (
+	// recordPause is the shortest time between two writes of a record that has
+	// changed in kind: a problem began or ended.
+	recordPause = 10 * time.Second
+
+	// recordAge is the longest time that a change of a number or a time alone is
+	// not written.
+	recordAge = time.Hour
+)
+
+// recordSuffix is of the file of an account's record, beside that of its grant.
+const recordSuffix = ".status"
+
+func recordName(account string) string {
+	return strings.TrimSuffix(fileName(account), fileSuffix) + recordSuffix
+}
+
+// saveRecord replaces the account's record.
+func (s *Store) saveRecord(account string, r record) error {
+	data, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	return s.SaveState(recordName(account), data)
+}
+
+// loadRecord returns the account's record. The error is an fs.ErrNotExist if there
+// is none.
+func (s *Store) loadRecord(account string) (r record, err error) {
+	data, err := s.LoadState(recordName(account))
+	if err == nil && json.Unmarshal(data, &r) != nil {
+		err = fmt.Errorf("%s: not a record of an account", filepath.Join(s.dir, recordName(account)))
+	}
+	return r, err
+}
+
+// restore takes over the record of an earlier daemon.
+func (a *Account) restore() {
+	r, err := a.store.loadRecord(a.name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return
+	case err != nil:
+		a.log.Warn("account record ignored", "error", oneLine(err.Error()))
+		return
+	case r.Source != a.source():
+		return
+	}
+	a.logins, a.refusals, a.failed, a.revoked = r.Logins, r.Refusals, r.Provider, r.Revoked
+	a.unrecorded = len(a.store.keys) > 1 // it may not be encrypted with the first
+	if !a.grant.empty() && r.Begun.After(a.grant.issued()) {
+		a.begun = r.Begun
+		a.log.Warn("token refresh interrupted: xoauthd ended before the provider's answer was saved", "begun", r.Begun)
+	}
+}
+
+// ForgetLogins forgets what the mail servers said, except for some protocols: the
+// configuration may have no others any more.
+func (a *Account) ForgetLogins(except func(protocol string) bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	before := len(a.logins) + len(a.refusals)
+	maps.DeleteFunc(a.logins, func(protocol string, _ time.Time) bool { return !except(protocol) })
+	maps.DeleteFunc(a.refusals, func(protocol string, _ Problem) bool { return !except(protocol) })
+	if len(a.logins)+len(a.refusals) < before {
+		a.note(false)
+	}
+}
+
+// note has the record written: soon if something began or ended, and otherwise
+// when there is a reason to write it. The caller holds mu.
+func (a *Account) note(soon bool) {
+	a.unrecorded = true
+	a.recordSoon = a.recordSoon || soon
+	a.recordIfDue(time.Now())
+}
+
+// recordIfDue writes, without waiting for it, a record that has changed. The
+// caller holds mu.
+func (a *Account) recordIfDue(now time.Time) {
+	pause := recordAge
+	if a.recordSoon {
+		pause = recordPause
+	}
+	if a.unrecorded && !now.Before(a.recorded.Add(pause)) {
+		a.recorded = now
+		go a.saveRecord()
+	}
+}
+
+// saveRecord writes the record if it has changed. A fault is logged once, and
+// never keeps a grant from its use.
+func (a *Account) saveRecord() {
+	a.recording.Lock()
+	defer a.recording.Unlock()
+	a.mu.Lock()
+	if !a.unrecorded {
+		a.mu.Unlock()
+		return
+	}
+	r := record{
+		Source:   a.source(),
+		Revoked:  a.revoked,
+		Begun:    a.begun,
+		Provider: a.failed,
+		Logins:   maps.Clone(a.logins),
+		Refusals: maps.Clone(a.refusals),
+	}
+	a.unrecorded, a.recordSoon, a.recorded = false, false, time.Now()
+	a.mu.Unlock()
+	err := a.store.saveRecord(a.name, r)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.unrecorded = a.unrecorded || err != nil
+	if err != nil && a.recordFault == nil {
+		a.log.Warn("account record not saved", "error", oneLine(err.Error()))
+	}
+	a.recordFault = err
+}
+
+// noteBegin has it on disk that a refresh is about to be sent: if xoauthd ends
+// before the answer is saved, the refresh token there may not be good any more.
+func (a *Account) noteBegin(r *refresh, now time.Time) {
+	if a.flow != nil {
+		return // which has no refresh token
+	}
+	a.mu.Lock()
+	r.doubt, a.begun = a.begun, now.Round(0)
+	a.unrecorded = true
+	a.mu.Unlock()
+	a.saveRecord()
+}
+
+// hintLost is what it most likely means that a provider refuses a refresh token
+// after no answer was received to a refresh that began at begun.
+func hintLost(begun time.Time) string {
+	return fmt.Sprintf("The provider's answer to the refresh of %s was lost: xoauthd was killed, or the connection broke. "+
+		"Most likely it had the next refresh token in it. Authorize the account again.", dayAndTime(begun))
+}
