@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 var update = flag.Bool("update", false, "write the .want files")
@@ -126,5 +127,14 @@ func TestRelativePaths(t *testing.T) {
 		if !strings.Contains(all.String(), "\n"+key+" =") {
 			t.Errorf("no good file has a %s", key)
 		}
+	}
+}
+
+// TestLoginTimeout holds that a person has time to type a password, as Dovecot gives
+// it: three minutes.
+func TestLoginTimeout(t *testing.T) {
+	name, _ := minimal(t, "", 0o600)
+	if got := load(t, name).Limits.LoginTimeout; got != 3*time.Minute {
+		t.Errorf("%v", got)
 	}
 }

@@ -68,7 +68,7 @@ func (t *table) limits() Limits {
 		SessionsPerAddress: l.integer("sessions_per_address", 100, 0, 100_000),
 		// Many mail programs give up after 30 seconds, of which the upstream needs some.
 		QueueTimeout: l.duration("queue_timeout", 10*time.Second, 0, 5*time.Minute),
-		LoginTimeout: l.duration("login_timeout", time.Minute, 5*time.Second, 10*time.Minute),
+		LoginTimeout: l.duration("login_timeout", 3*time.Minute, 5*time.Second, 10*time.Minute),
 		// All steps of a login upstream have 20 seconds together.
 		StepTimeout: l.duration("step_timeout", 15*time.Second, time.Second, 20*time.Second),
 		// RFC 9051 section 5.4: an IMAP server must wait 30 minutes at least.

@@ -64,7 +64,7 @@ var answers = map[Result]answer{
 	Forbidden:          {imap.ResponseCodeNoPerm, "454 4.7.1", "SYS/PERM", "not from here", slog.LevelWarn},
 	TLSFailed:          {imap.ResponseCodeUnavailable, "454 4.7.0", "SYS/TEMP", "TLS failed", slog.LevelWarn},
 	Violation:          {imap.ResponseCodeClientBug, "500 5.5.2", "SYS/PERM", "this is not how to log in here", slog.LevelWarn},
-	TimedOut:           {imap.ResponseCodeUnavailable, "421 4.4.2", "SYS/TEMP", "logging in took too long", slog.LevelInfo},
+	TimedOut:           {imap.ResponseCodeUnavailable, "421 4.4.2", "SYS/TEMP", "the time limit is reached; connect again", slog.LevelInfo},
 	Stopping:           {imap.ResponseCodeUnavailable, "421 4.3.2", "SYS/TEMP", "xoauthd is stopping; try again in a moment", slog.LevelInfo},
 	Internal:           {imap.ResponseCodeServerBug, "454 4.3.0", "SYS/TEMP", "internal error; see the log of xoauthd", slog.LevelError},
 	NoLogin:            {imap.ResponseCodeUnavailable, "421 4.4.2", "SYS/TEMP", "good bye", slog.LevelDebug},

@@ -28,7 +28,7 @@ var where = []struct{ name, protocol, sent string }{
 func TestDrippingClient(t *testing.T) {
 	for _, place := range where {
 		t.Run(place.protocol+" "+place.name, func(t *testing.T) {
-			testHostile(t, place.protocol, time.Minute, func(p *player) {
+			testHostile(t, place.protocol, 3*time.Minute, func(p *player) {
 				go io.Copy(io.Discard, p.c.conn)
 				p.c.send(place.sent)
 				for range 11 {
@@ -45,7 +45,7 @@ func TestDrippingClient(t *testing.T) {
 func TestClientNeverReads(t *testing.T) {
 	for protocol := range protocols {
 		t.Run(protocol, func(t *testing.T) {
-			testHostile(t, protocol, time.Minute, func(p *player) {
+			testHostile(t, protocol, 3*time.Minute, func(p *player) {
 				for range 100 {
 					p.c.send("NOOP\r\n")
 				}

@@ -71,7 +71,7 @@ func newPlayer(t *testing.T, protocol string, level slog.Level) *player {
 		Accounts: p.account,
 		Limits: Limits{
 			Sessions: 10, PerAccount: 5,
-			LogIn: time.Minute, Step: 20 * time.Second, Idle: 31 * time.Minute, Drain: 10 * time.Second,
+			LogIn: 3 * time.Minute, Step: 20 * time.Second, Idle: 31 * time.Minute, Drain: 10 * time.Second,
 		},
 		Log:     slog.New(slog.NewJSONHandler(p.log, &slog.HandlerOptions{Level: level})),
 		Metrics: NewMetrics(prometheus.NewRegistry()),
