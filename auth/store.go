@@ -23,7 +23,7 @@ import (
 // whole or not at all, whatever happens meanwhile.
 type Store struct {
 	dir   string
-	lock  *os.File
+	lock  *dirLock
 	files files
 	keys  []Key // the first encrypts
 	plain bool  // none does
@@ -54,7 +54,7 @@ func OpenStore(dir string, e Encryption) (*Store, error) {
 	if err := privateDir(dir); err != nil {
 		return nil, fmt.Errorf("state directory %s: %w", dir, err)
 	}
-	lock, err := acquire(filepath.Join(dir, lockName))
+	lock, err := lockDir(dir)
 	if err != nil {
 		return nil, fmt.Errorf("state directory %s: %w", dir, err)
 	}
@@ -102,29 +102,6 @@ func private(path string, info fs.FileInfo) error {
 		return fmt.Errorf("open to other users (mode %04o): chmod go= %s", mode, text.ShellWord(path))
 	}
 	return nil
-}
-
-// acquire takes the lock that a process has for as long as it lives; the file
-// says which one that is, and stays.
-func acquire(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-	if errors.Is(err, syscall.EWOULDBLOCK) {
-		pid, _ := io.ReadAll(io.LimitReader(f, 20))
-		err = fmt.Errorf("%w (process %s): stop it, or choose another directory", ErrInUse, strings.TrimSpace(string(pid)))
-	}
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	// The number is a courtesy to whoever comes second. A full disk must not
-	// keep the daemon from its start for it, so errors do not matter.
-	if f.Truncate(0) == nil {
-		fmt.Fprintln(f, os.Getpid())
-	}
-	return f, nil
 }
 
 // Others returns the files of grants that are of none of the accounts: of one that
