@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -23,6 +24,9 @@ import (
 const defaultConfig = "/etc/xoauthd/xoauthd.toml"
 
 func main() {
+	if slices.Contains(os.Args[1:], "serve") {
+		surviveHangUp() // before anything that takes time
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends it at once
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))

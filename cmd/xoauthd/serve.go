@@ -80,9 +80,12 @@ func pauseForFaults(ctx context.Context, err error) {
 	}
 }
 
+// surviveHangUp keeps SIGHUP from ending the process, which it does by default. A
+// handler is set rather than SIG_IGN, which a token_command would inherit.
+func surviveHangUp() { signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP) }
+
 // ignoreHangUp makes nothing of SIGHUP, which others take for the word to read
-// their configuration anew, but a line in the log. By default it would end the
-// daemon there and then.
+// their configuration anew, but a line in the log.
 func ignoreHangUp(log *slog.Logger) (stop func()) {
 	hangUps := make(chan os.Signal, 1)
 	signal.Notify(hangUps, syscall.SIGHUP)
