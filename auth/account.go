@@ -82,9 +82,13 @@ func NewAccount(name string, p *Provider, f Flow, s *Store, log *slog.Logger) *A
 		asked:  now.Add(-rand.N(idleAge)), // so that restarts do not ask a withdrawn grant each time
 		jitter: rand.Float64(),
 	}
-	if _, ok := f.(AppPassword); ok {
+	switch f := f.(type) {
+	case AppPassword:
+		p.secrets().Add(string(f))
 		a.restore()
 		return a
+	case ResourceOwner:
+		p.secrets().Add(f.Password)
 	}
 	defer a.restore() // once it is known what the grant is
 	p.Metrics.declare(p.Name)
@@ -95,6 +99,7 @@ func NewAccount(name string, p *Provider, f Flow, s *Store, log *slog.Logger) *A
 	switch {
 	case err == nil:
 		a.grant = grant
+		p.secrets().Add(grant.RefreshToken, grant.AccessToken)
 		// Earlier versions redacted less.
 		a.grant.Withdrawn = redact.New(grant.RefreshToken, grant.AccessToken, p.OAuth.ClientSecret).Redact(grant.Withdrawn)
 	case !errors.Is(err, fs.ErrNotExist):

@@ -56,18 +56,16 @@ func (p *Provider) DeviceAuth(ctx context.Context) (*Device, error) {
 		e.endpoint = deviceEndpoint
 		return nil, e
 	}
-	d, err := parseDevice(body)
-	if err == nil {
-		err = p.showable(d)
-	}
+	d, err := p.parseDevice(body)
 	if err != nil {
 		return nil, &Error{Kind: Passing, Err: fmt.Errorf("%s: malformed answer: %w", deviceEndpoint, err)}
 	}
 	return d, nil
 }
 
-// parseDevice reads an answer, of which a person will see the code and the link.
-func parseDevice(body []byte) (*Device, error) {
+// parseDevice reads an answer, of which a person will see the code and the links:
+// none of them may repeat a secret.
+func (p *Provider) parseDevice(body []byte) (*Device, error) {
 	var answer struct {
 		DeviceCode string      `json:"device_code"`
 		UserCode   string      `json:"user_code"`
@@ -80,6 +78,7 @@ func parseDevice(body []byte) (*Device, error) {
 	if json.Unmarshal(body, &answer) != nil {
 		return nil, errors.New("not that of RFC 8628 section 3.2")
 	}
+	p.secrets().Add(answer.DeviceCode)
 	d := &Device{
 		UserCode: answer.UserCode,
 		URI:      webLink(answer.URI),
@@ -99,21 +98,12 @@ func parseDevice(body []byte) (*Device, error) {
 		return nil, errors.New("no user code that a person could enter")
 	case d.URI == "":
 		return nil, errors.New("no http or https link at which to enter the code")
-	}
-	return d, nil
-}
-
-// showable reports whether a person may see d. The provider could repeat a secret
-// there; if it does so in the link with the code, that link is left out.
-func (p *Provider) showable(d *Device) error {
-	p.secrets().Add(d.code)
-	if !p.secrets().Clean(d.Complete) {
+	case !p.secrets().Clean(d.UserCode), !p.secrets().Clean(d.URI):
+		return nil, errors.New("the user code or the link repeats a secret")
+	case !p.secrets().Clean(d.Complete):
 		d.Complete = ""
 	}
-	if !p.secrets().Clean(d.UserCode) || !p.secrets().Clean(d.URI) {
-		return errors.New("the user code or the link repeats a secret")
-	}
-	return nil
+	return d, nil
 }
 
 // webLink returns link if it leads to a web page, and otherwise nothing. A
@@ -194,7 +184,7 @@ func (p *Provider) poll(ctx context.Context, d *Device) (*oauth2.Token, error) {
 	if err != nil {
 		return nil, err
 	}
-	return token, usable(token)
+	return token, p.usable(token)
 }
 
 // unsettled reports whether a poll brought no answer to the question, so that it

@@ -46,7 +46,7 @@ func FuzzParseDevice(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		d, err := parseDevice(body)
+		d, err := new(Provider).parseDevice(body)
 		if err != nil {
 			return
 		}

@@ -64,7 +64,7 @@ func (p *Provider) Exchange(ctx context.Context, code, verifier string) (Grant, 
 	config := p.config()
 	token, err := config.Exchange(p.withClient(ctx), code, oauth2.VerifierOption(verifier))
 	if err == nil {
-		err = usable(token)
+		err = p.usable(token)
 	}
 	if err != nil {
 		// Anybody can bring a code made of words that the log needs.
@@ -76,7 +76,6 @@ func (p *Provider) Exchange(ctx context.Context, code, verifier string) (Grant, 
 
 // grantOf is the grant that a person has just consented to.
 func (p *Provider) grantOf(token *oauth2.Token) Grant {
-	p.secrets().Add(token.AccessToken, token.RefreshToken)
 	now := time.Now().Round(0).UTC()
 	return Grant{
 		AccessToken:  token.AccessToken,
@@ -120,18 +119,17 @@ func (p *Provider) refresh(ctx context.Context, g Grant) (Grant, error) {
 		return g, err
 	}
 	g.RefreshToken = token.RefreshToken // the old one, if none came
-	if err := usable(token); err != nil {
+	if err := p.usable(token); err != nil {
 		return g, err
 	}
 	if g.Scope == "" { // of a grant from elsewhere, or of an older version
 		g.Scope = scopeOf(token, nil)
 	}
-	return p.renewed(g, token), nil
+	return renewed(g, token), nil
 }
 
 // renewed is g with another access token.
-func (p *Provider) renewed(g Grant, token *oauth2.Token) Grant {
-	p.secrets().Add(token.AccessToken, g.RefreshToken)
+func renewed(g Grant, token *oauth2.Token) Grant {
 	now := time.Now().Round(0).UTC()
 	g.AccessToken, g.Expiry, g.Refreshed, g.Withdrawn = token.AccessToken, expiry(now, token), now, ""
 	if g.Obtained.After(now) { // by a clock that was ahead; what was got now must count as later
@@ -149,7 +147,7 @@ func (p *Provider) renew(ctx context.Context, f Flow, g Grant) (Grant, error) {
 	}
 	token, err := f.token(ctx, p)
 	if err == nil {
-		err = usable(token)
+		err = p.usable(token)
 	}
 	if err != nil {
 		e := unattended(p.failure(err))
@@ -157,7 +155,7 @@ func (p *Provider) renew(ctx context.Context, f Flow, g Grant) (Grant, error) {
 		return g, e
 	}
 	p.Metrics.count(p.Name, resultOK)
-	return p.renewed(g, token), nil
+	return renewed(g, token), nil
 }
 
 // call asks the token endpoint for a token by other than a code or a refresh
@@ -223,8 +221,10 @@ func isBearer(s string) bool {
 	return unpadded != "" && strings.Trim(unpadded, tokenChars) == ""
 }
 
-// usable reports what is wrong with an answer that says it is a token.
-func usable(token *oauth2.Token) error {
+// usable reports what is wrong with an answer that says it is a token. Whatever it
+// is, it is secret from now on.
+func (p *Provider) usable(token *oauth2.Token) error {
+	p.secrets().Add(token.AccessToken, token.RefreshToken)
 	switch {
 	case token.Type() != "Bearer": // Type knows every spelling, and that of none
 		return &Error{Kind: Passing, Err: errors.New("token endpoint: malformed answer: the token is not a bearer token")}

@@ -53,9 +53,9 @@ func New(secrets ...string) *Secrets {
 	return s
 }
 
-// Add makes Redact hide these secrets. Memory is bounded: a secret is forgotten
+// Add makes Redact hide these secrets. Memory is bounded: a secret may be forgotten
 // after 2 MiB of others were added. A secret that is in use has to be added at each
-// use, which costs little while it is known.
+// use. That costs little: the next Redact indexes it.
 func (s *Secrets) Add(secrets ...string) {
 	for _, secret := range secrets {
 		if len(secret) >= minSecret && !s.knows(secret) {
@@ -82,7 +82,11 @@ func (s *Secrets) add(secret string) {
 // Redact returns text with "(hidden)" in the place of secrets and of their parts.
 // Line breaks stay. Of a text of more than 20 KiB it returns the beginning.
 func (s *Secrets) Redact(text string) string {
+	if text == "" {
+		return ""
+	}
 	text = text[:min(len(text), maxText)]
+	s.index()
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if s.recent.octets == 0 && s.older.octets == 0 {
@@ -93,6 +97,20 @@ func (s *Secrets) Redact(text string) string {
 	f.search(v, maxDepth)
 	f.searchForm(v, maxDepth)
 	return f.redacted()
+}
+
+// index indexes what was added since the last time. Most secrets are never looked
+// for: a daemon that starts adds those of all accounts.
+func (s *Secrets) index() {
+	s.mu.RLock()
+	done := len(s.recent.added) == 0 && len(s.older.added) == 0
+	s.mu.RUnlock()
+	if !done {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.recent.index()
+		s.older.index()
+	}
 }
 
 // Clean reports whether text holds no secret and no part of one.
@@ -122,7 +140,8 @@ func (e *redactedError) Unwrap() error { return e.err }
 // A generation is an index of secrets.
 type generation struct {
 	known  map[string]bool
-	octets int // of all that are known
+	octets int      // of all that are known
+	added  []string // since the last index
 
 	wide   bool                // some secret is not ASCII
 	pieces map[uint64]struct{} // windows of 8 octets
@@ -137,10 +156,26 @@ type whole struct {
 
 func (g *generation) add(secret string) {
 	if g.known == nil {
-		g.known, g.pieces, g.whole = make(map[string]bool), make(map[uint64]struct{}), make(map[uint32][]whole)
+		g.known = make(map[string]bool)
 	}
-	g.known[secret] = true
-	g.octets += len(secret)
+	if !g.known[secret] { // by now
+		g.known[secret] = true
+		g.octets += len(secret)
+		g.added = append(g.added, secret)
+	}
+}
+
+func (g *generation) index() {
+	if g.pieces == nil {
+		g.pieces, g.whole = make(map[uint64]struct{}), make(map[uint32][]whole)
+	}
+	for _, secret := range g.added {
+		g.indexSecret(secret)
+	}
+	g.added = nil
+}
+
+func (g *generation) indexSecret(secret string) {
 	octets := plain(secret)
 	g.wide = g.wide || strings.ContainsFunc(secret, func(r rune) bool { return r >= utf8.RuneSelf })
 	switch n := len(octets); {

@@ -12,6 +12,7 @@ import (
 	"github.com/xoauthd/xoauthd/auth/authorize"
 	"github.com/xoauthd/xoauthd/auth/password"
 	"github.com/xoauthd/xoauthd/config"
+	"github.com/xoauthd/xoauthd/internal/redact"
 	"github.com/xoauthd/xoauthd/proxy"
 )
 
@@ -30,6 +31,10 @@ type accounts struct {
 	providers map[string]*provider
 	passwords *password.Checker
 	web       *config.Web // nil if there are no pages
+
+	// secrets are hidden in what providers and mail servers send. One set for all:
+	// two providers of the configuration may lead to the same servers.
+	secrets redact.Secrets
 }
 
 // fill makes the accounts from the configuration.
@@ -38,7 +43,7 @@ func (as *accounts) fill(c *config.Config, store *auth.Store, metrics *auth.Metr
 	as.providers = make(map[string]*provider, len(c.Providers))
 	for name, p := range c.Providers {
 		var err error
-		if as.providers[name], err = newProvider(p, metrics); err != nil {
+		if as.providers[name], err = newProvider(p, metrics, &as.secrets); err != nil {
 			return err
 		}
 	}

@@ -29,12 +29,14 @@ type provider struct {
 // memory of its own, and a thread.
 const maxCommands = 4
 
-func newProvider(c *config.Provider, metrics *auth.Metrics) (*provider, error) {
+// newProvider returns a provider, whose secrets are added to those of the program.
+func newProvider(c *config.Provider, metrics *auth.Metrics, secrets *redact.Secrets) (*provider, error) {
 	way, err := newRoute(c)
 	if err != nil {
 		return nil, fmt.Errorf("provider %s: proxy: %w", c.Name, err)
 	}
-	secrets := redact.New(way.passwords(c.TokenURL)...)
+	secrets.Add(way.passwords(c.TokenURL)...)
+	secrets.Add(c.ClientSecret.Reveal())
 	p := &provider{
 		Provider: &auth.Provider{
 			Name:             c.Name,
