@@ -19,11 +19,12 @@ func (c *Conn) PrintSecret(line, shown string) {
 		return
 	}
 	c.trace(true, shown)
-	c.out = append(c.out, oneLine.Replace(line)...)
+	c.out = append(c.out, noLineBreaks.Replace(line)...)
 	c.out = append(c.out, "\r\n"...)
 }
 
-var oneLine = strings.NewReplacer("\r", " ", "\n", " ", "\x00", " ")
+// noLineBreaks keeps all other octets as they are: a password may have them.
+var noLineBreaks = strings.NewReplacer("\r", " ", "\n", " ", "\x00", " ")
 
 // Heard traces a line of the peer. It is shown as the dialogue has it, which knows
 // what is secret in a client's line, and redacts those of a server.
