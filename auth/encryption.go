@@ -9,16 +9,21 @@ import (
 	"slices"
 )
 
-// Encryption says how a Store writes grants, and what else it can read. The
-// zero value is the default.
+// Encryption says how a Store writes grants, and which others it reads. The zero
+// value is the default.
 type Encryption struct {
-	// Keys decrypt; the first encrypts. Those in the file "key" of the folder
-	// come after them. If there is none at all, it is made.
+	// Keys decrypt; the first encrypts. Without any, the file "key" of the folder has
+	// the keys, and is made if it is missing.
 	Keys []Key
 
-	// Plain means that grants are written in the clear. No key is made then;
-	// those that are there decrypt what was encrypted before.
+	// Plain means that grants are written in the clear. No key is made. Keys, and
+	// those in the file "key", only decrypt.
 	Plain bool
+
+	// Migrate means that Rekey takes over grants of an earlier configuration: grants
+	// in the clear and, beside Keys, grants that the file "key" encrypts. Without it
+	// they are refused, because whoever can write to the folder can make them.
+	Migrate bool
 }
 
 // keyName is the file of the keys that nobody configured.
@@ -27,13 +32,18 @@ const keyName = "key"
 // prepare gets the keys, and makes one where grants need it.
 func (s *Store) prepare(e Encryption) error {
 	own, err := s.ownKeys()
+	s.plain, s.migrate = e.Plain, e.Migrate
+	if len(e.Keys) > 0 && !e.Plain && !e.Migrate {
+		s.keys, s.foreign = e.Keys, own
+		return nil
+	}
 	if errors.Is(err, errNoKeys) {
 		err = cmp.Or(s.mayMakeKey("is empty"), errEmptyKey)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", filepath.Join(s.dir, keyName), err)
 	}
-	s.plain, s.keys = e.Plain, slices.Concat(e.Keys, own)
+	s.keys = slices.Concat(e.Keys, own)
 	if s.plain || len(s.keys) > 0 {
 		return nil
 	}
@@ -94,11 +104,10 @@ func (s *Store) mayMakeKey(how string) error {
 	return nil
 }
 
-// Rekey writes anew what is not as Save would write it: files under another key
-// than the first, and those in the clear. It returns how many it wrote. An
-// error names the files that could not be written; each is as it was, and good
-// for as long as its key is there. What cannot be read is passed over, for its
-// account tells.
+// Rekey rewrites the grants that are not as Save would write them: under another
+// key than the first, or in the clear. It returns how many it wrote. An error names
+// the files that could not be written; these stay as they are, and good for as long
+// as their key is there. Rekey skips grants that Load refuses.
 func (s *Store) Rekey() (int, error) {
 	headers, err := s.headers(false)
 	if err != nil {

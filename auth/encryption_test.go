@@ -78,14 +78,14 @@ func TestRekey(t *testing.T) {
 		key     string // in the end, or empty: in the clear
 	}{
 		{"plain on request", Encryption{Plain: true}, 0, ""},
-		{"upgraded, with a key of its own", Encryption{Keys: keys[:1]}, 1, a.ID()},
+		{"migrated, with a key of its own", Encryption{Keys: keys[:1], Migrate: true}, 1, a.ID()},
 		{"started again", Encryption{Keys: keys[:1]}, 0, a.ID()},
 		{"a new key first", Encryption{Keys: []Key{b, a}}, 1, b.ID()},
 		{"the old one taken away", Encryption{Keys: []Key{b}}, 0, b.ID()},
 		{"another behind it", Encryption{Keys: []Key{b, c}}, 0, b.ID()},
 		{"plain again", Encryption{Keys: []Key{b}, Plain: true}, 1, ""},
 		{"plain without a key", Encryption{Plain: true}, 0, ""},
-		{"and back", Encryption{Keys: []Key{c}}, 1, c.ID()},
+		{"and back", Encryption{Keys: []Key{c}, Migrate: true}, 1, c.ID()},
 	} {
 		if n := reopen(t, dir, step.e); n != step.written {
 			t.Fatalf("%s: %d files written anew, want %d", step.name, n, step.written)
@@ -111,8 +111,8 @@ func TestKeyOfTheFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	writeFile(t, filepath.Join(dir, "joe.json"), plainFile, 0o600)
-	if n := reopen(t, dir, Encryption{}); n != 1 {
-		t.Fatalf("upgraded: %d files written anew", n)
+	if n := reopen(t, dir, Encryption{Migrate: true}); n != 1 {
+		t.Fatalf("migrated: %d files written anew", n)
 	}
 	path := filepath.Join(dir, keyName)
 	text := readFile(t, path)
@@ -128,7 +128,7 @@ func TestKeyOfTheFolder(t *testing.T) {
 		t.Errorf("rotated in place: %d files written anew", n)
 	}
 	b := someKeys(t, 'b')
-	if n := reopen(t, dir, Encryption{Keys: b}); n != 1 || headerOf(t, dir).Key != b[0].ID() {
+	if n := reopen(t, dir, Encryption{Keys: b, Migrate: true}); n != 1 || headerOf(t, dir).Key != b[0].ID() {
 		t.Errorf("another took over: %d files written anew", n)
 	}
 	if err := os.Remove(path); err != nil {
@@ -136,6 +136,77 @@ func TestKeyOfTheFolder(t *testing.T) {
 	}
 	if n := reopen(t, dir, Encryption{Keys: b}); n != 0 {
 		t.Errorf("without it: %d files written anew", n)
+	}
+}
+
+// TestPlantedGrants puts files into the folder that the keys of the configuration did
+// not encrypt. They are refused, and left as they are, until they are migrated.
+func TestPlantedGrants(t *testing.T) {
+	keys := someKeys(t, 'a', 'b')
+	foreign := stateDir(t)
+	other := openWith(t, foreign, Encryption{Keys: keys[1:]})
+	if err := other.Save("joe", granted(0)); err != nil {
+		t.Fatal(err)
+	}
+	sealed := readFile(t, filepath.Join(foreign, "joe.json"))
+	for _, row := range []struct {
+		name     string
+		e        Encryption
+		key, joe string // files; empty: none
+		want     string
+	}{
+		{"in the clear", Encryption{}, "", plainFile, "the grant is not encrypted"},
+		{"in the clear, beside keys", Encryption{Keys: keys[:1]}, "", plainFile, "the grant is not encrypted"},
+		{"with a key of its own", Encryption{Keys: keys[:1]}, textOf('b') + "\n", sealed, "encrypted with key " + keys[1].ID() + ", which is beside the grants"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			dir := stateDir(t)
+			s := openWith(t, dir, row.e)
+			if err := s.Save("ann", granted(0)); err != nil {
+				t.Fatal(err)
+			}
+			s.Close()
+			path := filepath.Join(dir, "joe.json")
+			writeFile(t, path, row.joe, 0o600)
+			if row.key != "" {
+				writeFile(t, filepath.Join(dir, keyName), row.key, 0o600)
+			}
+			s = openWith(t, dir, row.e)
+			if n, err := s.Rekey(); n != 0 || err != nil {
+				t.Errorf("%d files were written anew, %v", n, err)
+			}
+			_, err := s.Load("joe")
+			if err == nil || !strings.Contains(err.Error(), row.want) || !strings.Contains(err.Error(), `set encrypt = "migrate"`) {
+				t.Errorf("err = %v, want %s", err, row.want)
+			}
+			if readFile(t, path) != row.joe {
+				t.Error("the file was changed")
+			}
+			s.Close()
+			row.e.Migrate = true
+			if n := reopen(t, dir, row.e); n != 1 {
+				t.Errorf("migrated: %d files written anew", n)
+			}
+			row.e.Migrate = false
+			if n := reopen(t, dir, row.e); n != 0 {
+				t.Errorf("afterwards: %d files written anew", n)
+			}
+		})
+	}
+}
+
+// TestPlantedKey holds that a file "key" which is of no use does no harm where the
+// keys come from elsewhere.
+func TestPlantedKey(t *testing.T) {
+	dir, e := stateDir(t), Encryption{Keys: someKeys(t, 'a')}
+	s := openWith(t, dir, e)
+	if err := s.Save("joe", granted(0)); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	writeFile(t, filepath.Join(dir, keyName), "no key", 0o666)
+	if n := reopen(t, dir, e); n != 0 {
+		t.Errorf("%d files written anew", n)
 	}
 }
 

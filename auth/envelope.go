@@ -78,6 +78,8 @@ func (s *Store) decode(data []byte, account string) (Grant, error) {
 		return Grant{}, errors.New("the file has no grant in it: " + remedy)
 	case f.Account != account:
 		return Grant{}, fmt.Errorf("the file is that of account %q: %s", f.Account, remedy)
+	case f.Version == formatPlain && !s.plain && !s.migrate:
+		return Grant{}, errors.New("the grant is not encrypted, so anybody could have put it there: " + migration)
 	case f.Version == formatSealed:
 		if f.Grant, err = s.unseal(f); err != nil {
 			return Grant{}, err
@@ -89,10 +91,17 @@ func (s *Store) decode(data []byte, account string) (Grant, error) {
 	return *f.Grant, nil
 }
 
+// migration is for grants that an earlier configuration may have written.
+const migration = `if xoauthd wrote it before [store] was changed, set encrypt = "migrate" there for one start; if not, authorize the account again`
+
 // unseal tells a key that is missing apart from a file that is damaged: the one
 // can be mended without a person at the provider.
 func (s *Store) unseal(f grantFile) (*Grant, error) {
-	i := slices.IndexFunc(s.keys, func(k Key) bool { return k.id == f.Key })
+	is := func(k Key) bool { return k.id == f.Key }
+	i := slices.IndexFunc(s.keys, is)
+	if i < 0 && slices.ContainsFunc(s.foreign, is) {
+		return nil, fmt.Errorf("encrypted with key %s, which is beside the grants and not in the configuration, so anybody could have put it there: %s", f.Key, migration)
+	}
 	if i < 0 {
 		return nil, &keyAbsent{fmt.Sprintf("encrypted with key %s, and xoauthd has %s: add that key and restart xoauthd, or authorize the account again", f.Key, s.keyIDs())}
 	}

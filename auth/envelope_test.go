@@ -93,7 +93,7 @@ func TestAlteredFiles(t *testing.T) {
 	}{
 		{"that of another account", other, nil, `the file is that of account "ann"`},
 		{"that of another account, renamed", other, map[string]any{"account": "joe"}, damaged},
-		{"another format", good, map[string]any{"version": 1}, "no grant in it"},
+		{"another format", good, map[string]any{"version": 1}, "the grant is not encrypted"},
 		{"no format", good, map[string]any{"version": 0}, "no grant in it"},
 		{"a newer format", good, map[string]any{"version": 3}, "written by a newer xoauthd (format 3)"},
 		{"another key", good, map[string]any{"key": keys[1].ID()}, damaged},

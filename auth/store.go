@@ -28,6 +28,9 @@ type Store struct {
 	keys  []Key // the first encrypts
 	plain bool  // none does
 
+	migrate bool  // as in Encryption
+	foreign []Key // of the file "key", which count only while grants are migrated
+
 	recovered []string // see Recovered
 	reserve   reserve
 }

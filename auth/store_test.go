@@ -155,7 +155,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"newer", `{"version":3,"account":"joe","grants":[]}`, 0o600, "written by a newer xoauthd (format 3): upgrade"},
 		{"newer, and of other types", `{"version":3,"account":["joe"]}`, 0o600, "written by a newer xoauthd (format 3): upgrade"},
 		{"of something else", `{"hello":"world"}`, 0o600, "no grant in it"},
-		{"without tokens", `{"version":1,"account":"joe"}`, 0o600, "no grant in it"},
+		{"in the clear", `{"version":1,"account":"joe"}`, 0o600, "the grant is not encrypted"},
 		{"readable by the group", good, 0o640, "chmod go= " + filepath.Join(dir, "joe.json")},
 	}
 	for _, tt := range tests {

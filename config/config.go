@@ -49,6 +49,7 @@ type Config struct {
 // Store says how the grants are kept in the state directory.
 type Store struct {
 	Encrypt bool // if not, they are in the clear, and keys only decrypt
+	Migrate bool // grants that an earlier configuration wrote are taken over
 
 	// Keys are those of "xoauthd make-key", one a line, between blank lines and
 	// comments: the first encrypts, all decrypt. If there are none, the state

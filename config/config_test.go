@@ -81,7 +81,7 @@ func TestEverythingGiven(t *testing.T) {
 		File:           filepath.Join(dir, "good", "full.toml"),
 		Fingerprint:    c.Fingerprint,
 		StateDirectory: filepath.Join(dir, "good", "state"),
-		Store:          Store{false, Secret(testdata(t, "store.key"))},
+		Store:          Store{Keys: Secret(testdata(t, "store.key"))},
 		Log:            Log{"debug", "json"},
 		Limits:         Limits{10, 5, 3, 4, time.Second, 5 * time.Second, 1500 * time.Millisecond, 24 * time.Hour, 0},
 		Web:            &Web{Endpoint{Address: "localhost:1180"}, "https://mail.example.com/oauth"},

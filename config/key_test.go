@@ -79,3 +79,24 @@ func TestKeys(t *testing.T) {
 		})
 	}
 }
+
+func TestMigrate(t *testing.T) {
+	name, _ := minimal(t, "", 0o600)
+	text, err := os.ReadFile(name)
+	noError(t, err)
+	for value, want := range map[string]struct {
+		store  Store
+		warned bool
+	}{
+		"true":      {Store{Encrypt: true}, false},
+		"false":     {Store{}, false},
+		`"migrate"`: {Store{Encrypt: true, Migrate: true}, true},
+	} {
+		noError(t, os.WriteFile(name, []byte("store.encrypt = "+value+"\n"+string(text)), 0o600))
+		c := load(t, name)
+		warned := strings.Contains(Faults(c.Warnings).Error(), ":1: encrypt: \"migrate\" takes over grants")
+		if c.Store != want.store || warned != want.warned {
+			t.Errorf("%s: %+v, %v", value, c.Store, c.Warnings)
+		}
+	}
+}

@@ -39,14 +39,31 @@ func stateDirectory() string {
 func (t *table) store() Store {
 	s, _ := t.table("store")
 	defer s.done()
+	encrypt, migrate := s.encrypt()
 	return Store{
-		Encrypt: s.boolean("encrypt", true),
+		Encrypt: encrypt,
+		Migrate: migrate,
 		Keys: s.secret("key", checkKeys,
 			source{"key_file", s.fileSecret},
 			source{"key_env", envSecret},
 			source{"key_credential", credentialSecret},
 		),
 	}
+}
+
+// encrypt reads true, false, or "migrate", which is for one start.
+func (t *table) encrypt() (encrypt, migrate bool) {
+	const key = "encrypt"
+	switch s, isText := t.values[key].(string); {
+	case !isText:
+		return t.boolean(key, true), false
+	case s != "migrate":
+		t.fault(key, `must be true, false or "migrate"`)
+	default:
+		t.file.warn(t.line(key), `encrypt: "migrate" takes over grants that anybody could have put into the state directory: write encrypt = true once xoauthd has started`)
+	}
+	t.asked = append(t.asked, key)
+	return true, true
 }
 
 func (t *table) log() Log {

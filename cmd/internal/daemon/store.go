@@ -32,7 +32,7 @@ func (d *Daemon) warnOfOthers() {
 // openStore opens the store of the configuration, and brings its files to the
 // key that is the first now.
 func openStore(c *config.Config, log *slog.Logger) (*auth.Store, error) {
-	e := auth.Encryption{Plain: !c.Store.Encrypt}
+	e := auth.Encryption{Plain: !c.Store.Encrypt, Migrate: c.Store.Migrate}
 	if c.Store.Keys != "" {
 		var err error
 		if e.Keys, err = auth.ParseKeys(c.Store.Keys.Reveal()); err != nil {

@@ -33,7 +33,7 @@ func TestKeysOfTheConfiguration(t *testing.T) {
 		says        string // the log
 	}{
 		{"plain", "encrypt = false", "", `"refresh"`, ""},
-		{"encrypted", "", one, `"key"`, "grants written anew\" files=1 encrypted=true"},
+		{"encrypted", `encrypt = "migrate"`, one, `"key"`, "grants written anew\" files=1 encrypted=true"},
 		{"again", "", one, `"key"`, ""},
 		{"with a new key", "", two + "\n" + one, `"key"`, "grants written anew"},
 		{"without the old one", "", two, `"key"`, ""},
