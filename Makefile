@@ -7,15 +7,18 @@ FUZZTIME ?= 60s
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: help build test lint fuzz bench install clean
+.PHONY: help need-go build test lint fuzz bench install clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' Makefile | expand -t 10
 
-build: ## make ./xoauthd: static, and the same wherever it is built
+need-go:
+	@test/need-go
+
+build: need-go ## make ./xoauthd: static, and the same wherever it is built
 	CGO_ENABLED=0 go build -buildvcs=auto -trimpath -ldflags '-s -w' -o xoauthd ./cmd/xoauthd
 
-test: ## run every test; as root on Debian or Ubuntu, install what they need first
+test: need-go ## run every test; as root on Debian or Ubuntu, install what they need first
 	@test/install-packages
 	@race=-race; \
 	if [ "$$(go env CGO_ENABLED)" = 0 ]; then \
@@ -23,7 +26,7 @@ test: ## run every test; as root on Debian or Ubuntu, install what they need fir
 	fi; \
 	set -x; go test $$race -timeout 20m ./...
 
-lint: ## read the source with gofmt, vet, staticcheck and govulncheck
+lint: need-go ## read the source with gofmt, vet, staticcheck and govulncheck
 	@unformatted=$$(gofmt -l .); \
 	if [ -n "$$unformatted" ]; then echo "gofmt -w $$unformatted"; exit 1; fi
 	go vet ./...
@@ -31,7 +34,7 @@ lint: ## read the source with gofmt, vet, staticcheck and govulncheck
 	@test/vulnerabilities $(GOVULNCHECK)
 
 # What is of interest is not made small for a minute, as it would be by default.
-fuzz: ## run every fuzz target for FUZZTIME: a duration, or a number as 1000x
+fuzz: need-go ## run every fuzz target for FUZZTIME: a duration, or a number as 1000x
 	@for package in $$(go list ./...); do \
 		names=$$(go test -list '^Fuzz' $$package) || exit; \
 		for name in $$(echo "$$names" | grep '^Fuzz'); do \
@@ -39,7 +42,7 @@ fuzz: ## run every fuzz target for FUZZTIME: a duration, or a number as 1000x
 		done; \
 	done
 
-bench: ## run every benchmark
+bench: need-go ## run every benchmark
 	go test -run '^$$' -bench . ./...
 
 install: xoauthd ## put program, units and manual under DESTDIR and PREFIX
