@@ -143,7 +143,7 @@ func (s *scanner) until(chars string) {
 }
 
 // key reads a key, dotted and quoted as it may be, and the character that ends
-// it. What the parts of a key are, toml knows best.
+// it. What the parts of an unusual key are, toml knows best.
 func (s *scanner) key(end byte) toml.Key {
 	start := s.text
 	for s.more() && s.text[0] != end && s.text[0] != '\n' {
@@ -155,6 +155,9 @@ func (s *scanner) key(end byte) toml.Key {
 	}
 	raw := start[:len(start)-len(s.text)]
 	s.skip(1)
+	if key := plainKey(raw); key != nil {
+		return key
+	}
 	md, err := toml.Decode(raw+" = 0", &map[string]any{})
 	if err != nil || len(md.Keys()) != 1 {
 		s.text = ""
@@ -162,6 +165,33 @@ func (s *scanner) key(end byte) toml.Key {
 	}
 	return md.Keys()[0]
 }
+
+// plainKey returns the parts of a key whose quoted parts have neither dots, quotes
+// nor escapes but in one that comes last, and nil for any other key. To have toml read
+// each key takes a third of the time that a long file takes.
+func plainKey(raw string) (key toml.Key) {
+	raw = strings.TrimSpace(raw)
+	for {
+		part, rest, more := raw, "", false
+		if quoted, ok := strings.CutPrefix(raw, `"`); ok {
+			part, ok = strings.CutSuffix(quoted, `"`)
+			if !ok || strings.ContainsAny(part, "\"\\\n") {
+				return nil
+			}
+			return append(key, part)
+		}
+		if part, rest, more = strings.Cut(raw, "."); part == "" || strings.Trim(part, bareKey) != "" {
+			return nil
+		}
+		key = append(key, part)
+		if !more {
+			return key
+		}
+		raw = rest
+	}
+}
+
+const bareKey = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 
 // pair reads a key of table, and its value.
 func (s *scanner) pair(table *place) {

@@ -12,6 +12,34 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
+// plainKey reads a key as toml does, or not at all.
+func TestPlainKey(t *testing.T) {
+	for _, row := range []struct {
+		raw   string
+		plain bool
+	}{
+		{"a", true}, {" a-b_C9 ", true}, {"a.b.c", true}, {`account."joe@example.com"`, true}, {`"joe.x"`, true}, {`a."b c".d`, false},
+		{"a . b", false}, {`"a"."b"`, false}, {`"a\u0062"`, false}, {`'a'`, false}, {`a.'b'`, false}, {`a.""`, true}, {`""`, true}, {"1.2", true},
+	} {
+		key := plainKey(row.raw)
+		if (key != nil) != row.plain {
+			t.Errorf("%s: %q", row.raw, key)
+		}
+		md, err := toml.Decode(row.raw+" = 0", &map[string]any{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := md.Keys()[len(md.Keys())-1]; key != nil && !slices.Equal(key, want) {
+			t.Errorf("%s: %q, want %q", row.raw, key, want)
+		}
+	}
+	for _, raw := range []string{"", ".", "a.", "a..b", "a b", `"a`, `a"`, `"a" b"`, "ä"} {
+		if key := plainKey(raw); key != nil {
+			t.Errorf("%s: %q", raw, key)
+		}
+	}
+}
+
 func TestLocate(t *testing.T) {
 	const text = `# a comment with [brackets] and a = 1
 top = 1

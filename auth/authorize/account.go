@@ -36,6 +36,7 @@ func (e *endpoint) add(a Account) error {
 		}
 	}
 	e.accounts = append(e.accounts, n)
+	e.byName[strings.ToLower(a.Name())] = n
 	return nil
 }
 

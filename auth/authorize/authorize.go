@@ -133,11 +133,12 @@ type Config struct {
 
 // An endpoint is the handler of all pages.
 type endpoint struct {
-	accounts []*account
-	base     string          // path that every page's begins with; no slash at its end
-	public   string          // origin of the public URL; empty if it has none
-	listener map[string]bool // names, with the port, of what it listens on
-	hosts    map[string]bool // names that browsers may know the endpoint by
+	accounts []*account          // in the order shown
+	byName   map[string]*account // by folded name
+	base     string              // path that every page's begins with; no slash at its end
+	public   string              // origin of the public URL; empty if it has none
+	listener map[string]bool     // names, with the port, of what it listens on
+	hosts    map[string]bool     // names that browsers may know the endpoint by
 	cross    http.CrossOriginProtection
 	views    *template.Template
 	attempts attempts
@@ -151,7 +152,7 @@ type endpoint struct {
 // the path of each request as the browser sent it. The error tells of every
 // account that has no usable URLs or name.
 func New(c Config) (http.Handler, error) {
-	e := &endpoint{hosts: map[string]bool{}, listener: map[string]bool{}, version: c.Version, log: c.Log, source: c.Source, run: c.Go}
+	e := &endpoint{byName: make(map[string]*account, len(c.Accounts)), hosts: map[string]bool{}, listener: map[string]bool{}, version: c.Version, log: c.Log, source: c.Source, run: c.Go}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
@@ -199,15 +200,9 @@ func (e *endpoint) guarded(a *account, work func() Outcome) (o Outcome) {
 	return work()
 }
 
-// account returns the account of that name, or nil.
-func (e *endpoint) account(name string) *account {
-	for _, a := range e.accounts {
-		if strings.EqualFold(a.Name(), name) { // as logins are matched
-			return a
-		}
-	}
-	return nil
-}
+// account returns the account of that name, or nil. Names are compared as logins are,
+// without regard to case.
+func (e *endpoint) account(name string) *account { return e.byName[strings.ToLower(name)] }
 
 // routes returns the pages by path and method.
 func (e *endpoint) routes() *http.ServeMux {

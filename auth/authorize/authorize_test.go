@@ -1,6 +1,7 @@
 package authorize
 
 import (
+	"fmt"
 	"html"
 	"net/http"
 	"net/url"
@@ -230,5 +231,33 @@ func TestRedirectURLWithoutAPath(t *testing.T) {
 			t.Errorf("%s: %d, kept %d", redirect, w.Code, len(a.kept))
 		}
 		wants(t, s.do("GET", "http://localhost:1180/").Body.String(), "<h1>Accounts</h1>")
+	}
+}
+
+// A countedAccount counts how often it is asked for its name.
+type countedAccount struct {
+	Account
+	asked *int
+}
+
+func (a countedAccount) Name() string {
+	*a.asked++
+	return a.Account.Name()
+}
+
+// What it takes to make the pages grows as the number of accounts does, and not as
+// its square.
+func TestManyAccounts(t *testing.T) {
+	const n = 1000
+	asked := 0
+	c := Config{ListenAddresses: []string{"127.0.0.1:1180"}}
+	for i := range n {
+		c.Accounts = append(c.Accounts, countedAccount{newAccount(fmt.Sprintf("user%d@example.com", i)), &asked})
+	}
+	if _, err := New(c); err != nil {
+		t.Fatal(err)
+	}
+	if asked > 10*n {
+		t.Errorf("%d accounts are asked for their names %d times", n, asked)
 	}
 }
