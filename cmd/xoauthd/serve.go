@@ -67,9 +67,10 @@ func serve(cmd *cobra.Command, file string, sockets []systemd.Socket) error {
 	return nil
 }
 
-// pauseForFaults waits where only a change of the configuration helps, as RestartSec= of the unit
-// does after other errors. Without it, systemd would start the daemon again at once
-// for a connection that waits at one of its sockets, as often as the machine can.
+// pauseForFaults waits where only a change of the configuration helps, as long as
+// RestartSec= of the unit has systemd wait after other errors. Without it, systemd
+// would start the daemon again at once for a connection that waits at one of its
+// sockets, as often as the machine can.
 func pauseForFaults(ctx context.Context, err error) {
 	if !isWritten(err) {
 		return // systemd waits itself
