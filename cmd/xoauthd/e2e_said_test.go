@@ -13,6 +13,7 @@ import (
 // are not ours to keep.
 func testMetricNames(t *testing.T, w *world) {
 	d := w.authorized(t)
+	d.expire(t) // so that the token is refreshed
 	d.worksEverywhere(t)
 	_, page := d.get(t, d.metrics, "/metrics")
 	var got []string
