@@ -227,13 +227,15 @@ func (d *target) start(t *testing.T, noFiles int) {
 	d.cmd = d.command(t, args...)
 	d.cmd.Stderr = d.log
 	must(t, d.cmd.Start())
-	d.waitFor(t, "the listeners", func() bool {
-		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", d.imap))
-		if err == nil {
-			c.Close()
-		}
-		return err == nil
-	})
+	for _, port := range []int{d.imap, d.smtp} {
+		d.waitFor(t, "the listeners", func() bool {
+			c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+			if err == nil {
+				c.Close()
+			}
+			return err == nil
+		})
+	}
 }
 
 // command returns a command that runs the daemon under its user, with its sockets.
@@ -334,6 +336,8 @@ var roles = map[string]func(args []string) error{
 	"guess":       guessRole,
 	"tokens":      tokenRole,
 	"token-login": tokenLoginRole,
+
+	"junk": junkRole,
 }
 
 const roleVariable = "XOAUTHD_TEST_ROLE"

@@ -15,17 +15,19 @@ import (
 	"time"
 )
 
+// plainResponse is what the legitimate program sends with AUTH PLAIN.
+var plainResponse = base64.StdEncoding.EncodeToString([]byte("\x00" + targetAccount + "\x00" + targetPassword))
+
 // TestHalfClose sends a whole dialogue in one segment and half-closes, as scripts do:
 // each command is answered, whatever the server does after QUIT.
 func TestHalfClose(t *testing.T) {
 	var server *submission
 	d := newTarget(t, func(c *targetConfig) { server = newSubmission(t, c) })
-	plain := base64.StdEncoding.EncodeToString([]byte("\x00" + targetAccount + "\x00" + targetPassword))
 	for i := range 5 {
 		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", d.smtp))
 		must(t, err)
 		c.SetDeadline(time.Now().Add(20 * time.Second))
-		_, err = fmt.Fprintf(c, "EHLO x\r\nAUTH PLAIN %s\r\nMAIL FROM:<%s>\r\nRCPT TO:<ann@example.net>\r\nBDAT 7 LAST\r\nhello%dQUIT\r\n", plain, targetAccount, i+10)
+		_, err = fmt.Fprintf(c, "EHLO x\r\nAUTH PLAIN %s\r\nMAIL FROM:<%s>\r\nRCPT TO:<ann@example.net>\r\nBDAT 7 LAST\r\nhello%dQUIT\r\n", plainResponse, targetAccount, i+10)
 		must(t, err)
 		must(t, c.(*net.TCPConn).CloseWrite())
 		said, err := io.ReadAll(c)

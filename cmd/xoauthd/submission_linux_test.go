@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,6 +29,7 @@ type submission struct {
 	ln  net.Listener
 	tls *tls.Config
 
+	accepted atomic.Int32 // connections
 	mu       sync.Mutex
 	messages []string
 }
@@ -59,6 +61,7 @@ func (s *submission) start(t *testing.T, ln net.Listener) {
 			if err != nil {
 				return
 			}
+			s.accepted.Add(1)
 			go s.serve(conn.(*net.TCPConn))
 		}
 	}()
