@@ -204,6 +204,7 @@ func unsettled(e *Error) bool {
 func unentered(e *Error) *Error {
 	switch e.Code {
 	case "access_denied", "authorization_declined": // the latter is Entra's
+		e.Kind = Passing // as no grant has ended
 		e.Code, e.Err = "access_denied", errors.New("whoever entered the code did not agree")
 	case "expired_token":
 		e.Err = errors.New("the code has expired before anybody entered it and agreed")

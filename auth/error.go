@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -59,6 +60,7 @@ type Error struct {
 	Status      int           // of HTTP; 0 if no answer came or the answer is not at fault
 	RetryAfter  time.Duration // how long the provider asked to be left alone
 	Err         error         // what happened, where no code was sent
+	Family      string        // of the provider, as in Provider
 
 	refused  bool   // by a mail server: see ErrRefused
 	revoked  bool   // see ErrRevoked
@@ -107,21 +109,21 @@ func (e *lostAnswer) Unwrap() error { return e.error }
 
 // kind doubts in favour of the grant: what is not known for certain to need a
 // person or the operator is passing. (RFC 6749 section 5.2; OpenID Connect Core
-// section 3.1.2.6 for the codes of Consent. The last of each kind are Yahoo's, in
-// capitals there, and Google's.)
+// section 3.1.2.6 for the codes of Consent; RFC 8707 for invalid_target. The last of
+// each kind are those of Yahoo, in capitals there, of Zoho, Microsoft and Google.)
 func kind(status int, code, description string) Kind {
 	if status == http.StatusRequestTimeout || status == http.StatusTooManyRequests || status >= 500 {
 		return Passing
 	}
 	switch strings.ToLower(code) {
 	case "invalid_grant", "interaction_required", "consent_required", "login_required",
-		"invalid_refresh_token", "token_expired", "account_not_authorized":
+		"invalid_refresh_token", "token_expired", "account_not_authorized", "invalid_code", "access_denied":
 		if throttled(description) {
 			return Passing
 		}
 		return Consent
 	case "invalid_client", "unauthorized_client", "invalid_scope", "unsupported_grant_type", "invalid_request",
-		"invalid_client_secret", "deleted_client", "disabled_client", "admin_policy_enforced", "org_internal":
+		"invalid_resource", "invalid_target", "invalid_client_secret", "deleted_client", "disabled_client", "admin_policy_enforced", "org_internal":
 		return Misconfigured
 	}
 	return Passing
@@ -130,11 +132,9 @@ func kind(status int, code, description string) Kind {
 // throttled reports whether Entra, by its own code, only wants to be asked
 // later: it says invalid_grant to a client that it throttles, too.
 func throttled(description string) bool {
-	switch entraCode(description) {
-	case "50196", "50033", "50087", "90006", "90024", "90033", "90055":
-		return true
-	}
-	return false
+	return slices.ContainsFunc(entraCodes(description), func(number string) bool {
+		return slices.Contains([]string{"50196", "50033", "50087", "90006", "90024", "90033", "90055"}, number)
+	})
 }
 
 // retryAfter reads the header's two forms (RFC 9110 section 10.2.3).

@@ -2,7 +2,6 @@ package auth
 
 import (
 	"cmp"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -10,10 +9,17 @@ import (
 	"golang.org/x/oauth2"
 )
 
+// The families of providers whose errors are known.
+const (
+	Google    = "google"
+	Microsoft = "microsoft"
+	Yahoo     = "yahoo" // and AOL
+)
+
 // Hint tells in one line what has led to the error and what to do about it. It
 // is empty where that is not known.
 func (e *Error) Hint() string {
-	h := cmp.Or(e.hint, Hint(e.Code, e.Description))
+	h := cmp.Or(e.hint, hintFor(e.Family, e.Code, e.Description))
 	if h == hintEnded && e.Kind == Misconfigured { // where no person consented, and none can
 		return hintRefused
 	}
@@ -21,34 +27,52 @@ func (e *Error) Hint() string {
 }
 
 // Hint is that of an Error that came by the authorization endpoint (RFC 6749
-// section 4.1.2.1). Codes of a provider's own decide; its words do where it has
-// none. Either may change, so they are for people only.
-func Hint(code, description string) string {
+// section 4.1.2.1).
+func (p *Provider) Hint(code, description string) string { return hintFor(p.Family, code, description) }
+
+// hintFor finds the hint for an error of a provider of that family: first among
+// those of the family, then among those for any provider. Codes of the provider's own
+// decide, and its words do where it has none. Either may change, so hints are for
+// people only.
+func hintFor(family, code, description string) string {
 	code, description = strings.ToLower(code), strings.ToLower(description)
-	number := entraCode(description)
-	for _, h := range hints {
-		codes := strings.Fields(h.codes)
-		if number != "" && slices.Contains(codes, number) ||
-			slices.Contains(codes, code) && strings.Contains(description, h.says) {
+	var all []hint
+	switch family {
+	case Google:
+		all = googleHints
+	case Microsoft:
+		for _, number := range slices.Backward(entraCodes(description)) { // the last is the most exact
+			if h := find(entraHints, number, description); h != "" {
+				return h
+			}
+		}
+	case Yahoo:
+		all = yahooHints
+	}
+	return cmp.Or(find(all, code, description), find(commonHints, code, description))
+}
+
+func find(all []hint, code, description string) string {
+	for _, h := range all {
+		if slices.Contains(strings.Fields(h.codes), code) && strings.Contains(description, h.says) {
 			return h.text
 		}
 	}
 	return ""
 }
 
-// entraCode is the number in a description of Microsoft Entra's, without the
-// AADSTS before it.
-func entraCode(description string) string {
-	_, after, _ := strings.Cut(strings.ToLower(description), "aadsts")
-	return after[:len(after)-len(strings.TrimLeft(after, "0123456789"))]
+// entraCodes are the numbers in a description of Microsoft Entra's, without the
+// AADSTS before each.
+func entraCodes(description string) (all []string) {
+	for _, part := range strings.Split(strings.ToLower(description), "aadsts")[1:] {
+		all = append(all, part[:len(part)-len(strings.TrimLeft(part, "0123456789"))])
+	}
+	return all
 }
 
-// A hint is the text for one of these codes: those of Entra by their number, and
-// others if the description says what is here in lower case.
+// A hint is the text for one of these codes, those of Entra by their number, if the
+// description says what is here, in lower case. Of several, the first counts.
 type hint struct{ codes, says, text string }
-
-// Of hints, the first that fits counts.
-var hints = slices.Concat(entraHints, googleHints, yahooHints, commonHints)
 
 // The codes are in Microsoft's documentation of Entra's authentication errors.
 var entraHints = []hint{
@@ -56,14 +80,16 @@ var entraHints = []hint{
 	{"50011", "", "Add the redirect URI, exactly as the account's page shows it, to the app registration in Microsoft Entra."},
 	{"700016", "", "The client id is not known in this tenant. Check client_id and the tenant; an app of another tenant needs an administrator's consent here first."},
 	{"70001 7000112", "", "The client id is not known in this tenant, or the app is disabled. Check client_id and the tenant."},
-	{"90002", "", "There is no such tenant. Check the tenant in the configuration."},
+	{"90002 900023 900021", "", "There is no such tenant. Check the tenant in the configuration."},
 	{"50194", "", "The app registration is for one tenant only: configure that tenant's id instead of common."},
 	{"7000218", "", "Microsoft wants a client secret. Configure one, or allow public client flows in the app registration."},
 	{"700025", "", "The app registration is a public client: remove the client secret from the configuration."},
 	{"9002325 9002326 9002327", "", "The redirect URI is registered as a single-page application. Register it under Web, or Mobile and desktop."},
 	{"70003", "", "The app may not get tokens in this way. Allow public client flows in the app registration, or configure another flow."},
 	{"900144 9002313", "", "The request is not what Microsoft expects. Check the endpoints and authorization_params in the provider's section of the configuration."},
-	{"7000215 70002", "", "The client secret is wrong. Often the secret's id was copied instead of its value."},
+	{"700024", "", hintClock},
+	{"50012 70002", "time range", hintClock},
+	{"7000215 70002 50012", "", "The client secret is wrong. Often the secret's id was copied instead of its value."},
 	{"7000222", "", "The client secret has expired. Make a new one in the app registration."},
 	{"700027", "", "Microsoft does not know the client's certificate, or it has expired. Add it to the app registration (Certificates & secrets), and check this machine's clock."},
 
@@ -71,6 +97,9 @@ var entraHints = []hint{
 	{"70011 28000", "", "The scopes are wrong, or belong to several resources. Those for mail are all of outlook.office.com; app-only access has one, https://outlook.office365.com/.default."},
 	{"1002012", "", "App-only access has one scope: https://outlook.office365.com/.default."},
 	{"65001", "", "Nobody has consented to this app, or to all that it asks for. Authorize the account again; for app-only access an administrator has to consent (Microsoft Entra, App registrations, API permissions)."},
+	{"70000", "scopes requested are unauthorized", "Nobody has consented to all the scopes that are asked for, or no longer. Authorize the account again; an administrator may have to consent first (Microsoft Entra, App registrations, API permissions)."},
+	{"500011 500014 650057", "", "The scopes are of a resource that this tenant does not have, or that the app registration does not ask for. Check the scopes (those for mail are of outlook.office.com), the API permissions and the tenant."},
+	{"650052 650051", "", "The organisation has no service principal for Exchange Online, mostly because it has no licence for it. An administrator assigns one, and consents to the app for the organisation."},
 	{"65005", "", "The app registration lacks a permission that is asked for. Add it (API permissions, Office 365 Exchange Online) and have an administrator consent."},
 	{"90094 90095 90099", "", "An administrator of the organisation has to consent to this app first (Microsoft Entra, Enterprise applications, Permissions)."},
 	{"50105", "", "An administrator has to assign this person to the app (Microsoft Entra, Enterprise applications, Users and groups)."},
@@ -112,6 +141,7 @@ var googleHints = []hint{
 	{"unauthorized_client", "any of the scopes requested", "The service account lacks domain-wide delegation. Add its client id with the scope https://mail.google.com/ (Google Admin console, Security, API controls)."},
 	{"admin_policy_enforced", "", "An administrator of the Workspace has to trust this app (Google Admin console, Security, API controls, App access control)."},
 	{"org_internal", "", "The app is for its own organisation only. Sign in with an account of that, or make the app External (Google Cloud console, Audience)."},
+	{"access_denied", "", "Authorize again and agree to what is asked. If that is not offered, an administrator of the organisation has to allow this app, and an app in Testing status has to name the mailbox as a test user."},
 	{"disallowed_useragent", "", "Google refuses browsers that are part of another program. Open the link in a browser of its own."},
 }
 
@@ -125,6 +155,8 @@ var yahooHints = []hint{
 	{"invalid_refresh_token token_expired account_not_authorized", "", hintYahooEnded},
 	{"invalid_client_secret", "", "The client secret is wrong. Check it in the configuration; Yahoo and AOL have different ones."},
 }
+
+const hintClock = "The client's assertion is not valid at this time: this machine's clock is most likely wrong. Set it; chrony or systemd-timesyncd keep it right."
 
 // unexplained reports whether a hint names no certain cause for the end of a grant.
 func unexplained(hint string) bool {
@@ -144,22 +176,17 @@ const (
 )
 
 var commonHints = []hint{
-	{"invalid_grant", "", hintEnded},
+	{"invalid_grant invalid_code invalid_refresh_token token_expired account_not_authorized", "", hintEnded},
+	{"invalid_resource invalid_target", "", "The provider does not know the resource of these scopes, or does not allow it to this client id. Check scopes and client_id."},
 	{"consent_required interaction_required login_required", "", "Authorize again, and sign in anew if you are asked to. An administrator may have to consent first."},
-	{"access_denied", "", "Authorize again and agree to what is asked. If that is not offered, an administrator of the organisation has to allow this app; at Google, an app in Testing status has to name the mailbox as a test user."},
+	{"access_denied", "", "Authorize again and agree to what is asked. If that is not offered, an administrator of the organisation has to allow this app."},
 	{"expired_token", "", "Ask for another code, and enter it in time."},
 	{"invalid_scope", "", "The provider does not allow these scopes for this client id. Check both in its registration."},
-	{"invalid_client", "", "Check client_id, its secret or certificate, and auth_style in the configuration: the provider does not know the one, or does not take the other."},
+	{"invalid_client invalid_client_secret", "", "Check client_id, its secret or certificate, and auth_style in the configuration: the provider does not know the one, or does not take the other."},
 	{"deleted_client disabled_client", "", "The client was deleted or disabled at the provider. Register another, and configure its client_id and client secret."},
 	{"redirect_uri_mismatch invalid_redirect_uri unsupported_redirect_uri", "", "Register the redirect URI exactly as the account's page shows it."},
 	{"unsupported_grant_type", "", "The provider does not offer this flow. Configure another, and check token_url."},
 	{"unauthorized_client unsupported_response_type invalid_request", "", "Check client_id, scopes and redirect URI in the configuration and in the registration at the provider."},
-}
-
-// isGoogle reports whether the tokens are Google's.
-func (p *Provider) isGoogle() bool {
-	u, err := url.Parse(p.OAuth.Endpoint.TokenURL)
-	return err == nil && (u.Host == "oauth2.googleapis.com" || u.Host == "accounts.google.com")
 }
 
 // end is when Google will end the grant of token, whatever is done, as it says
@@ -168,7 +195,7 @@ func (p *Provider) isGoogle() bool {
 // renews; zero is for those, and for who says nothing.
 func (p *Provider) end(now time.Time, token *oauth2.Token) time.Time {
 	seconds, _ := token.Extra("refresh_token_expires_in").(float64)
-	if !p.isGoogle() || seconds < 1 || seconds > maxGrantLife.Seconds() {
+	if p.Family != Google || seconds < 1 || seconds > maxGrantLife.Seconds() {
 		return time.Time{}
 	}
 	return now.Add(time.Duration(seconds) * time.Second)
@@ -182,7 +209,7 @@ const maxGrantLife = 10 * 365 * 24 * time.Hour
 // not in use shows a day later; once that was seen, it stays the cause.
 func (p *Provider) endedInTesting(g Grant, e *Error) bool {
 	const week, tolerance, late = 7 * 24 * time.Hour, time.Minute, 36 * time.Hour
-	if !p.isGoogle() || e.Code != "invalid_grant" || Hint(e.Code, e.Description) == hintReauthenticate {
+	if p.Family != Google || e.Code != "invalid_grant" || e.Hint() == hintReauthenticate {
 		return false
 	}
 	age := time.Since(g.Obtained.Round(0))

@@ -4,40 +4,61 @@ import (
 	"bytes"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"golang.org/x/oauth2"
 )
 
 func TestHint(t *testing.T) {
-	for _, tt := range []struct{ name, code, description, want string }{
-		{"Entra's number counts before the code", "access_denied", "AADSTS65004: User declined to consent", "declined"},
-		{"Entra's number in the midst", "invalid_grant", "Error: AADSTS50173: The provided grant has expired", "password was changed"},
-		{"Entra's number that is not known", "invalid_client", "AADSTS99999: x", "auth_style"},
-		{"a number that begins like another", "x", "AADSTS500111: x", ""},
-		{"a number without its prefix", "x", "50011", ""},
-		{"Google ended a grant", "invalid_grant", "Token has been expired or revoked.", "six months"},
-		{"Google wants a new sign-in", "invalid_grant", "reauth related error (invalid_rapt)", "sign in again from time to time"},
-		{"Google knows no delegation", "unauthorized_client", "Client is unauthorized to retrieve access tokens using this method, or client not authorized for any of the scopes requested.", "domain-wide delegation"},
-		{"Google knows no such mailbox", "invalid_grant", "Invalid email or User ID", "no such mailbox"},
-		{"Google doubts the time", "invalid_grant", "Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe.", "clock"},
-		{"Google doubts the key", "invalid_grant", "Invalid JWT Signature.", "Make a new one"},
-		{"an administrator of Google's forbids it", "admin_policy_enforced", "", "trust this app"},
-		{"for one organisation of Google's", "org_internal", "", "External"},
-		{"an embedded browser", "disallowed_useragent", "", "a browser of its own"},
-		{"a deleted client", "deleted_client", "The OAuth client was deleted.", "Register another"},
-		{"a test user who is none", "access_denied", "", "test user"},
-		{"Yahoo, in capitals", "INVALID_REFRESH_TOKEN", "", "Yahoo has ended the grant"},
-		{"any provider ended a grant", "invalid_grant", "nope", "Authorize the account again"},
-		{"a redirect URI that is not registered", "redirect_uri_mismatch", "Bad Request", "Register the redirect URI"},
-		{"a code of nobody's", "x_y", "Invalid JWT Signature.", ""},
-		{"no code", "", "", ""},
+	for _, tt := range []struct{ name, family, code, description, want string }{
+		{"Entra's number counts before the code", Microsoft, "access_denied", "AADSTS65004: User declined to consent", "declined"},
+		{"Entra's number in the midst", Microsoft, "invalid_grant", "Error: AADSTS50173: The provided grant has expired", "password was changed"},
+		{"Entra's number that is not known", Microsoft, "invalid_client", "AADSTS99999: x", "auth_style"},
+		{"a number that begins like another", Microsoft, "x", "AADSTS500112: x", ""},
+		{"a number without its prefix", Microsoft, "x", "50011", ""},
+		{"F41: the clock", Microsoft, "invalid_client", "AADSTS700024: Client assertion is not within its valid time range.", "clock"},
+		{"F41b: the clock, by the inner number", Microsoft, "invalid_client", "AADSTS70002: Error validating credentials. AADSTS50012: Client assertion is not within its valid time range.", "clock"},
+		{"the secret, by the inner number", Microsoft, "invalid_client", "AADSTS70002: Error validating credentials. AADSTS50012: Invalid client secret is provided.", "secret is wrong"},
+		{"F42: the tenant", Microsoft, "invalid_request", "AADSTS900023: Specified tenant identifier 'f837e147' is neither a valid DNS name, nor a valid external domain.", "no such tenant"},
+		{"F47: the resource", Microsoft, "invalid_resource", "AADSTS500011: The resource principal named https://outlook.example was not found in the tenant.", "resource that this tenant does not have"},
+		{"F47: the service principal", Microsoft, "invalid_client", "AADSTS650052: The app is trying to access a service that your organization lacks a service principal for.", "service principal"},
+		{"F47: the consent", Microsoft, "invalid_grant", "AADSTS70000: The request was denied because one or more scopes requested are unauthorized or expired.", "Nobody has consented to all the scopes"},
+		{"a token that was used", Microsoft, "invalid_grant", "AADSTS70000: The provided value for the input parameter 'refresh_token' is not valid.", "used already"},
+		{"F47: Conditional Access", Microsoft, "access_denied", "AADSTS53003: Access has been blocked by Conditional Access policies.", "Conditional Access"},
+		{"Google ended a grant", Google, "invalid_grant", "Token has been expired or revoked.", "six months"},
+		{"Google wants a new sign-in", Google, "invalid_grant", "reauth related error (invalid_rapt)", "sign in again from time to time"},
+		{"Google knows no delegation", Google, "unauthorized_client", "Client is unauthorized to retrieve access tokens using this method, or client not authorized for any of the scopes requested.", "domain-wide delegation"},
+		{"Google knows no such mailbox", Google, "invalid_grant", "Invalid email or User ID", "no such mailbox"},
+		{"Google doubts the time", Google, "invalid_grant", "Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe.", "clock"},
+		{"Google doubts the key", Google, "invalid_grant", "Invalid JWT Signature.", "Make a new one"},
+		{"an administrator of Google's forbids it", Google, "admin_policy_enforced", "", "trust this app"},
+		{"for one organisation of Google's", Google, "org_internal", "", "External"},
+		{"an embedded browser", Google, "disallowed_useragent", "", "a browser of its own"},
+		{"a test user who is none", Google, "access_denied", "", "test user"},
+		{"a deleted client", Google, "deleted_client", "The OAuth client was deleted.", "Register another"},
+		{"Yahoo, in capitals", Yahoo, "INVALID_REFRESH_TOKEN", "", "Yahoo has ended the grant"},
+		{"Yahoo's words at another", "", "INVALID_REFRESH_TOKEN", "Failed to decode/encode refresh token", "The provider has ended the grant"},
+		{"any provider ended a grant", "", "invalid_grant", "nope", "Authorize the account again"},
+		{"F40: Zoho ended a grant", "", "invalid_code", "", "The provider has ended the grant"},
+		{"a redirect URI that is not registered", "", "redirect_uri_mismatch", "Bad Request", "Register the redirect URI"},
+		{"a code of nobody's", "", "x_y", "Invalid JWT Signature.", ""},
+		{"no code", "", "", "", ""},
 	} {
-		if h := Hint(tt.code, tt.description); !strings.Contains(h, tt.want) || tt.want == "" && h != "" {
+		if h := hintFor(tt.family, tt.code, tt.description); !strings.Contains(h, tt.want) || tt.want == "" && h != "" {
 			t.Errorf("%s: %q, want %q", tt.name, h, tt.want)
+		}
+		// Nobody else's server is taken for that of a family.
+		for _, family := range []string{"", Google, Microsoft, Yahoo} {
+			h := hintFor(family, tt.code, tt.description)
+			for _, named := range []struct{ family, words string }{
+				{Google, "Google"}, {Google, "Workspace"}, {Microsoft, "Microsoft"}, {Microsoft, "Entra"}, {Microsoft, "Exchange"}, {Yahoo, "Yahoo"},
+			} {
+				if family != named.family && strings.Contains(h, named.words) {
+					t.Errorf("%s, at %q: %q", tt.name, family, h)
+				}
+			}
 		}
 	}
 	for _, e := range []*Error{{}, {Err: errors.New("x")}, {Status: 503}} {
@@ -55,16 +76,16 @@ func TestHintsAreWhole(t *testing.T) {
 	seen := make(map[string]bool)
 	for _, h := range entraHints {
 		for _, number := range strings.Fields(h.codes) {
-			if seen[number] {
+			if seen[number+h.says] {
 				t.Errorf("%s is there twice", number)
 			}
-			seen[number] = true
-			if got := Hint("x", "AADSTS"+number+": x"); got != h.text {
+			seen[number+h.says] = true
+			if got := hintFor(Microsoft, "x", "AADSTS"+number+": "+h.says); got != h.text {
 				t.Errorf("%s: %q, want %q", number, got, h.text)
 			}
 		}
 	}
-	for _, h := range hints {
+	for _, h := range slices.Concat(entraHints, googleHints, yahooHints, commonHints) {
 		if h.text != oneLine(h.text) || !strings.HasSuffix(h.text, ".") {
 			t.Errorf("%s: %q", h.codes, h.text)
 		}
@@ -74,7 +95,8 @@ func TestHintsAreWhole(t *testing.T) {
 		7000215 70002 7000222 700027 65001 65004 65005 70011 28000 90094 90095 90099 50105
 		50058 50072 50074 50076 50079 50055 50144 50173 70043 700082 70008 700084 53000 53001 53003 530032 50131
 		50126 50034 50053 50057 50020 54005 70000 70016 70018 70019 50196
-		50033 50087 90006 90024 90033 90055 90038 900382`) {
+		50033 50087 90006 90024 90033 90055 90038 900382
+		700024 900023 500011 650052 50012`) {
 		if !seen[number] {
 			t.Errorf("%s has no hint", number)
 		}
@@ -88,9 +110,10 @@ func TestHintIsTold(t *testing.T) {
 		s := &server{answer: always(400, withdrawn)}
 		var log bytes.Buffer
 		a := newAccount(t, s, granted(time.Hour))
+		a.provider.Family = Google
 		a.log = slog.New(slog.NewTextHandler(&log, nil))
 		a.Token(t.Context(), "")
-		want := Hint("invalid_grant", "Token has been expired or revoked.")
+		want := hintGoogleEnded
 		if got := a.Status().Hint; got != want {
 			t.Errorf("hint = %q, want %q", got, want)
 		}
@@ -118,7 +141,7 @@ func TestHintIsTold(t *testing.T) {
 		s.answer = always(401, badClient)
 		time.Sleep(2 * time.Hour)
 		a.Token(t.Context(), "")
-		if s := a.Status(); s.Hint != Hint("invalid_client", "") || s.State != Failing {
+		if s := a.Status(); s.Hint != hintFor("", "invalid_client", "") || s.State != Failing {
 			t.Errorf("when the registration is refused: %+v", s)
 		}
 	})
@@ -128,21 +151,21 @@ func TestHintIsTold(t *testing.T) {
 // so of refresh tokens that each use renews.
 func TestGrantWithEnd(t *testing.T) {
 	for _, tt := range []struct {
-		name, tokenURL, seconds string
-		want                    time.Duration
+		name, family, seconds string
+		want                  time.Duration
 	}{
-		{"in Testing status", "https://oauth2.googleapis.com/token", "604799", 604799 * time.Second},
-		{"published", "https://oauth2.googleapis.com/token", "null", 0},
-		{"nonsense", "https://oauth2.googleapis.com/token", `"soon"`, 0},
-		{"long ago", "https://oauth2.googleapis.com/token", "-1", 0},
-		{"never", "https://oauth2.googleapis.com/token", "1e300", 0},
-		{"another provider", "https://login.example.com/token", "604799", 0},
+		{"in Testing status", Google, "604799", 604799 * time.Second},
+		{"published", Google, "null", 0},
+		{"nonsense", Google, `"soon"`, 0},
+		{"long ago", Google, "-1", 0},
+		{"never", Google, "1e300", 0},
+		{"another provider", "", "604799", 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := &server{answer: always(200, `{"access_token":"at","refresh_token":"rt","refresh_token_expires_in":`+tt.seconds+`}`)}
 				a := newAccount(t, s, Grant{})
-				a.provider.OAuth.Endpoint.TokenURL = tt.tokenURL
+				a.provider.Family = tt.family
 				g, err := a.provider.Exchange(t.Context(), "code1", "verifier1")
 				if err != nil {
 					t.Fatal(err)
@@ -171,25 +194,25 @@ func TestGrantEndsInTesting(t *testing.T) {
 	const day = 24 * time.Hour
 	reauthenticate := `{"error":"invalid_grant","error_description":"reauth related error (invalid_rapt)"}`
 	for _, tt := range []struct {
-		name, tokenURL, answer string
-		age                    time.Duration
-		before                 string // already withdrawn by
-		testing                bool
+		name, family, answer string
+		age                  time.Duration
+		before               string // already withdrawn by
+		testing              bool
 	}{
-		{"on the day", "https://oauth2.googleapis.com/token", withdrawn, 7*day + time.Minute, "", true},
-		{"found a day later", "https://accounts.google.com/o/oauth2/token", withdrawn, 8 * day, "", true},
-		{"before", "https://oauth2.googleapis.com/token", withdrawn, 6 * day, "", false},
-		{"long after", "https://oauth2.googleapis.com/token", withdrawn, 9 * day, "", false},
-		{"withdrawn before", "https://oauth2.googleapis.com/token", withdrawn, 8 * day, "no more", false},
-		{"another provider", "https://login.example.com/token", withdrawn, 7*day + time.Minute, "", false},
-		{"for another reason", "https://oauth2.googleapis.com/token", reauthenticate, 7*day + time.Minute, "", false},
+		{"on the day", Google, withdrawn, 7*day + time.Minute, "", true},
+		{"found a day later", Google, withdrawn, 8 * day, "", true},
+		{"before", Google, withdrawn, 6 * day, "", false},
+		{"long after", Google, withdrawn, 9 * day, "", false},
+		{"withdrawn before", Google, withdrawn, 8 * day, "no more", false},
+		{"another provider", "", withdrawn, 7*day + time.Minute, "", false},
+		{"for another reason", Google, reauthenticate, 7*day + time.Minute, "", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				g := granted(tt.age)
 				g.Withdrawn = tt.before
 				a := newAccount(t, &server{answer: always(400, tt.answer)}, g)
-				a.provider.OAuth.Endpoint = oauth2.Endpoint{TokenURL: tt.tokenURL}
+				a.provider.Family = tt.family
 				a.Token(t.Context(), "")
 				if got := a.Status().Hint; (got == hintTesting) != tt.testing || got == "" {
 					t.Errorf("hint = %q", got)

@@ -24,6 +24,10 @@ type Provider struct {
 	OAuth  oauth2.Config
 	Params map[string]string // for the authorization URL, beside the usual ones
 
+	// Family is Google, Microsoft, Yahoo, or empty for any other provider. It says
+	// which errors and rules of its own the provider has.
+	Family string
+
 	Issuer        string // what the server calls itself in iss (RFC 9207), if it does
 	RevocationURL string // where tokens are taken back (RFC 7009); empty if nowhere
 

@@ -69,7 +69,7 @@ func (p *Provider) failure(err error, secrets ...string) *Error {
 	var answer *oauth2.RetrieveError
 	if !errors.As(err, &answer) {
 		var lost *lostAnswer
-		return &Error{Kind: Passing, Err: own.Error(p.secrets().Error(err)), lost: errors.As(err, &lost)}
+		return &Error{Kind: Passing, Err: own.Error(p.secrets().Error(err)), lost: errors.As(err, &lost), Family: p.Family}
 	}
 	words := func(s string) string { return text.Line(own.Redact(p.Redact(s)), maxText) }
 	e = &Error{
@@ -77,6 +77,7 @@ func (p *Provider) failure(err error, secrets ...string) *Error {
 		Description: words(answer.ErrorDescription),
 		Status:      answer.Response.StatusCode,
 		RetryAfter:  retryAfter(answer.Response.Header.Get("Retry-After")),
+		Family:      p.Family,
 	}
 	e.Kind = kind(e.Status, e.Code, e.Description)
 	return e

@@ -75,11 +75,15 @@ var answers = map[Result]answer{
 // told the text of its kind, and Detail.
 type Error struct {
 	Result Result
-	Detail string // for the client: a link, or the upstream's own words
+	Detail string // for the client: a link, or the upstream's own words without codes
 	Err    error
 
 	upstream *Upstream // which it is about, if any
+	words    string    // of the upstream, with its codes
 }
+
+// Words are what the upstream said, with its codes; empty if it said nothing.
+func (e *Error) Words() string { return e.words }
 
 func (e *Error) Error() string {
 	if e.Err == nil {
@@ -97,8 +101,8 @@ func Fail(r Result, err error) error { return &Error{Result: r, Err: err} }
 // Words are what an upstream said with err, or otherwise err itself, in one line
 // for a person.
 func Words(err error) string {
-	if e := failure(err); e.Detail != "" && e.upstream != nil {
-		return text.Line(e.Detail, maxReason)
+	if e := failure(err); e.words != "" {
+		return text.Line(e.words, maxReason)
 	}
 	return reason(err)
 }

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"net"
 	"os"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/xoauthd/xoauthd/proxy/sasl"
@@ -42,10 +44,10 @@ func Hint(err error) string {
 func said(err error) string {
 	var e *Error
 	if errors.As(err, &e) {
-		return e.Detail
+		return e.words
 	}
-	words, _, _ := refused(err, false)
-	return words
+	r, _ := refused(err, false)
+	return r.words
 }
 
 func dialHint(err error) string {
@@ -62,6 +64,8 @@ func tlsHint(err error) string {
 	var invalid x509.CertificateInvalidError
 	var name x509.HostnameError
 	switch {
+	case isOldTLS(err):
+		return "The server and xoauthd have no TLS version or no cipher suite in common: xoauthd wants TLS 1.2 with ECDHE or newer. Have the server's TLS updated. If the server has nothing but RSA key exchange, GODEBUG=tlsrsakex=1 in the environment of xoauthd allows it until then."
 	case errors.As(err, &record):
 		return `The server does not speak TLS from the first octet on: set tls = "starttls" for this server, or check its port.`
 	case errors.As(err, &name):
@@ -72,6 +76,22 @@ func tlsHint(err error) string {
 		return "The certificate is of an authority that is not trusted here: check host, or make ca_file that authority's certificate."
 	}
 	return ""
+}
+
+// The alerts with which a server ends a handshake for want of a common version or
+// cipher suite (RFC 8446 section 6.2): handshake_failure, protocol_version and
+// insufficient_security.
+var noCommonTLS = []tls.AlertError{40, 70, 71}
+
+// isOldTLS reports whether a handshake has failed for want of a common version or
+// cipher suite. Where it is crypto/tls that refuses, the error has words only.
+func isOldTLS(err error) bool {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "remote error" {
+		return slices.ContainsFunc(noCommonTLS, func(alert tls.AlertError) bool { return op.Err.Error() == alert.Error() }) // their types differ
+	}
+	return err != nil && (strings.Contains(err.Error(), "tls: server selected unsupported protocol version") ||
+		strings.Contains(err.Error(), "tls: server chose an unconfigured cipher suite"))
 }
 
 // mechanismHint tells whether the server has others that could be used.
@@ -97,18 +117,39 @@ func mechanismHint(e *sasl.NotOffered) string {
 // refusalHint goes by what a server said. What may pass has no hint unless the
 // words are known; what is refused for good always has one.
 func refusalHint(e *Error, words string) string {
-	hint := find(sayings, words)
+	var u *Upstream
+	if e != nil {
+		u = e.upstream
+	}
+	hint := always.find(u, words)
 	switch {
+	case hint == webLogin && unlockLink(words) != "":
+		return webLogin + " It is done at this address: " + unlockLink(words)
 	case hint != "" || e != nil && e.Result == UpstreamDown:
 		return hint
 	case e == nil:
-		return find(tokenSayings, words)
-	case !e.upstream.takesPassword():
-		return cmp.Or(find(tokenSayings, words), e.upstream.otherMailbox())
-	case strings.HasSuffix(e.upstream.Host, ".mail.me.com"):
-		return appleMailbox
+		return ofTokens.find(u, words)
+	case !u.takesPassword():
+		return cmp.Or(ofTokens.find(u, words), u.otherMailbox())
 	}
-	return cmp.Or(find(passwordSayings, words), appPassword)
+	return cmp.Or(ofPasswords.find(u, words), appPassword)
+}
+
+// Google's link at which a login is unlocked: in the response code WEBALERT of IMAP,
+// and between angle brackets in SMTP, perhaps over several lines of a reply.
+var (
+	webAlert  = regexp.MustCompile(`(?i)WEBALERT (https://[^\s\]]+)`)
+	bracketed = regexp.MustCompile(`<(https://[^>]+)>`)
+)
+
+// unlockLink returns the link at which a login is unlocked, or nothing.
+func unlockLink(words string) string {
+	for _, r := range []*regexp.Regexp{webAlert, bracketed} {
+		if m := r.FindStringSubmatch(words); m != nil {
+			return strings.Join(strings.Fields(m[1]), "")
+		}
+	}
+	return ""
 }
 
 // otherMailbox is what a refusal of a token means whose words are not known.
@@ -119,11 +160,16 @@ func (u *Upstream) otherMailbox() string {
 	return otherMailbox
 }
 
-// find returns the hint of the first saying that words are.
-func find(sayings []saying, words string) string {
+// find returns the hint of the first saying that words are: among those of the
+// family of u, and then among those of any server.
+func (all sayings) find(u *Upstream, words string) string {
+	family := ""
+	if u != nil {
+		family = u.Family
+	}
 	words = strings.ToLower(words)
 	code := append(strings.Fields(words), "", "")[1]
-	for _, s := range sayings {
+	for _, s := range slices.Concat(all[family], all[""]) {
 		if (s.code == "" || s.code == code) && strings.Contains(words, s.words) {
 			return s.hint
 		}

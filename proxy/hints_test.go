@@ -52,10 +52,9 @@ func TestHint(t *testing.T) {
 		{"the other token mechanism", mechanism("oauthbearer", "XOAUTH2", "PLAIN"), "take mechanism out"},
 		{"the other password mechanism", mechanism("plain", "LOGIN", "XOAUTH2"), "take mechanism out"},
 		{"no mechanism", mechanism("auto"), "port and tls"},
-		{"go-smtp's error", &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 2, 252}, Message: "SendAsDenied"}, "Add-RecipientPermission"},
-		{"go-smtp's refusal of a login", &smtp.SMTPError{Code: 535, EnhancedCode: smtp.EnhancedCode{5, 7, 3}, Message: "Authentication unsuccessful"}, "SMTP.SendAsApp"},
+		{"go-smtp's error", &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 4, 5}, Message: "Daily user sending limit exceeded."}, "24 hours"},
 		{"go-imap's error that is no refusal", &imap.Error{Type: "NO", Text: "no such mailbox"}, ""},
-		{"go-imap's error", &imap.Error{Type: "BAD", Text: "User is authenticated but not connected."}, "ImapEnabled"},
+		{"go-imap's error", &imap.Error{Type: "NO", Code: "INUSE", Text: "locked"}, "let go"},
 	} {
 		if got := Hint(test.err); !strings.Contains(got, test.want) || (got == "") != (test.want == "") {
 			t.Errorf("%s: %q, want %q", test.name, got, test.want)
@@ -63,102 +62,134 @@ func TestHint(t *testing.T) {
 	}
 }
 
-// What providers reply, to the letter, is understood by what was refused.
+// What providers reply, to the letter, is understood by what was refused, and means
+// nothing where another server says it.
 func TestSayings(t *testing.T) {
 	const other, password = "another mailbox was chosen", "must be an app password"
 	for _, test := range []struct {
+		family          string
 		words           string
 		token, password string // a part of each hint
 	}{
-		{"535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Tenant. Visit https://aka.ms/smtp_auth_disabled for more information. [AM6P193CA0063.EURP193.PROD.OUTLOOK.COM]", "Set-TransportConfig", "Set-TransportConfig"},
-		{"535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Mailbox. Visit https://aka.ms/smtp_auth_disabled for more information.", "this mailbox: an administrator of Microsoft 365 runs Set-CASMailbox", "Set-CASMailbox"},
-		{"535 5.7.139 Authentication unsuccessful, user is locked by your organization's security defaults policy. Contact your administrator.", "security defaults", "security defaults"},
-		{"535 5.7.139 Authentication unsuccessful, the request did not meet the criteria to be authenticated successfully. Contact your administrator.", "sign-in log", "sign-in log"},
-		{"535 5.7.139 Authentication unsuccessful, basic authentication is disabled.", "presets microsoft", "presets microsoft"},
-		{"535 5.7.139 Authentication unsuccessful", "Set-CASMailbox", "Set-CASMailbox"},
-		{"535 5.7.3 Authentication unsuccessful [SJ0PR03CA0123.namprd03.prod.outlook.com]", "SMTP.SendAsApp", "presets microsoft"},
-		{"530 5.7.57 Client not authenticated to send mail.", "log in before it sends", "log in before it sends"},
-		{"550 5.7.30 Basic authentication is not supported for Client Submission.", "presets microsoft", "presets microsoft"},
-		{"554 5.2.252 SendAsDenied; joe@example.com not allowed to send as ann@example.com", "-AccessRights SendAs", "-AccessRights SendAs"},
-		{"550 5.7.60 SMTP; Client does not have permissions to send as this sender", "-AccessRights SendAs", "-AccessRights SendAs"},
-		{"430 4.2.0 STOREDRV; mailbox logon failure", "Add-MailboxPermission", "Add-MailboxPermission"},
-		{"501 5.5.127 Invalid XOAUTH2 auth data - Token will expire soon", "ten minutes", "ten minutes"},
-		{"432 4.3.2 Concurrent connections limit exceeded. Visit https://aka.ms/concurrent_sending for more information.", "three submissions", "three submissions"},
-		{"432 4.3.2 STOREDRV.ClientSubmit; sender thread limit exceeded", "three submissions", "three submissions"},
-		{"BAD Request is throttled. Suggested Backoff Time: 299962 milliseconds", "less often", "less often"},
-		{"BAD User is authenticated but not connected.", "Add-MailboxPermission", "ImapEnabled"},
-		{"NO AUTHENTICATE failed.", "New-ServicePrincipal", "presets microsoft"},
-		{"-ERR Authentication failure: unknown user name or bad password.", "POP.AccessAsApp", "presets microsoft"},
-		{"-ERR Command is not valid in this state.", "PopEnabled", "PopEnabled"},
-		{"NO LOGIN failed.", other, "presets microsoft"},
-		{"535 5.7.8 Username and Password not accepted. For more information, go to https://support.google.com/mail/?p=BadCredentials x - gsmtp", "https://mail.google.com/", password},
-		{"NO [AUTHENTICATIONFAILED] Invalid credentials (Failure)", "https://mail.google.com/", password},
-		{"534 5.7.9 Application-specific password required. For more information, go to https://support.google.com/mail/?p=InvalidSecondFactor x - gsmtp", "apppasswords", "apppasswords"},
-		{"NO [ALERT] Application-specific password required: https://support.google.com/accounts/answer/185833 (Failure)", "apppasswords", "apppasswords"},
-		{"NO [WEBALERT https://accounts.google.com/signin/continue?x] Web login required.", "confirm there", "confirm there"},
-		{"534 5.7.14 <https://accounts.google.com/signin/continue?x> Please log in via your web browser and then try again.", "confirm there", "confirm there"},
-		{"NO [ALERT] Too many simultaneous connections. (Failure)", "15 IMAP connections", "15 IMAP connections"},
-		{"NO [ALERT] Account exceeded command or bandwidth limits. (Failure)", "24 hours", "24 hours"},
-		{"550 5.4.5 Daily user sending limit exceeded.", "24 hours", "24 hours"},
-		{"NO [ALERT] Your account is not enabled for IMAP use. Please visit your Gmail settings page and enable your account for IMAP access. (Failure)", "Have IMAP enabled", "Have IMAP enabled"},
-		{"NO [ALERT] IMAP access is disabled for your domain. Please contact your domain administrator for questions about this feature. (Failure)", "Have IMAP enabled", "Have IMAP enabled"},
-		{"535 5.7.0 (#AUTH005) Too many bad auth attempts.", "wait an hour", "wait an hour"},
-		{"NO [AUTHENTICATIONFAILED] AUTHENTICATE Invalid credentials", "mail-w", password},
-		{"NO [LIMIT] LOGIN Rate limit hit.", "less often", "less often"},
-		{"NO [INUSE] locked", "let go", "let go"},
-		{"-ERR [IN-USE] Mailbox is locked by another POP3 session", "let go", "let go"},
-		{"-ERR [LOGIN-DELAY] wait", "more time between", "more time between"},
-		{"-ERR [AUTH] Web login required: https://support.google.com/mail/answer/78754", "confirm there", "confirm there"},
-		{"-ERR [AUTH] Application-specific password required: https://support.google.com/accounts/answer/185833", "apppasswords", "apppasswords"},
-		{"-ERR [AUTH] Username and password not accepted.", "https://mail.google.com/", password},
-		{"-ERR [AUTH] Invalid credentials", "https://mail.google.com/", password},
-		{"-ERR [SYS/PERM] Your account is not enabled for POP access. Please visit your Gmail settings page and enable your account for POP access.", "Have POP enabled", "Have POP enabled"},
-		{"-ERR [SYS/PERM] POP access is disabled for your domain. Please contact your domain administrator for questions about this feature.", "Have POP enabled", "Have POP enabled"},
-		{"NO [EXPIRED] That password isn't the correct one.", other, "expired"},
-		{"NO [AUTHENTICATIONFAILED] Authentication failed", other, password},
-		{"535", other, password},
+		{Microsoft, "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Tenant. Visit https://aka.ms/smtp_auth_disabled for more information. [AM6P193CA0063.EURP193.PROD.OUTLOOK.COM]", "Set-TransportConfig", "Set-TransportConfig"},
+		{Microsoft, "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Mailbox. Visit https://aka.ms/smtp_auth_disabled for more information.", "this mailbox: an administrator of Microsoft 365 runs Set-CASMailbox", "Set-CASMailbox"},
+		{Microsoft, "535 5.7.139 Authentication unsuccessful, user is locked by your organization's security defaults policy. Contact your administrator.", "security defaults", "security defaults"},
+		{Microsoft, "535 5.7.139 Authentication unsuccessful, the request did not meet the criteria to be authenticated successfully. Contact your administrator.", "sign-in log", "sign-in log"},
+		{Microsoft, "535 5.7.139 Authentication unsuccessful, basic authentication is disabled.", "presets microsoft", "presets microsoft"},
+		{Microsoft, "535 5.7.139 Authentication unsuccessful", "Set-CASMailbox", "Set-CASMailbox"},
+		{Microsoft, "535 5.7.3 Authentication unsuccessful [SJ0PR03CA0123.namprd03.prod.outlook.com]", "SMTP.SendAsApp", "presets microsoft"},
+		{Microsoft, "530 5.7.57 Client not authenticated to send mail.", "log in before it sends", "log in before it sends"},
+		{Microsoft, "550 5.7.30 Basic authentication is not supported for Client Submission.", "presets microsoft", "presets microsoft"},
+		{Microsoft, "554 5.2.252 SendAsDenied; joe@example.com not allowed to send as ann@example.com", "-AccessRights SendAs", "-AccessRights SendAs"},
+		{Microsoft, "550 5.7.60 SMTP; Client does not have permissions to send as this sender", "-AccessRights SendAs", "-AccessRights SendAs"},
+		{Microsoft, "430 4.2.0 STOREDRV; mailbox logon failure", "Add-MailboxPermission", "Add-MailboxPermission"},
+		{Microsoft, "501 5.5.127 Invalid XOAUTH2 auth data - Token will expire soon", "ten minutes", "ten minutes"},
+		{Microsoft, "432 4.3.2 Concurrent connections limit exceeded. Visit https://aka.ms/concurrent_sending for more information.", "three submissions", "three submissions"},
+		{Microsoft, "432 4.3.2 STOREDRV.ClientSubmit; sender thread limit exceeded", "three submissions", "three submissions"},
+		{Microsoft, "BAD Request is throttled. Suggested Backoff Time: 299962 milliseconds", "less often", "less often"},
+		{Microsoft, "BAD User is authenticated but not connected.", "Add-MailboxPermission", "ImapEnabled"},
+		{Microsoft, "NO AUTHENTICATE failed.", "New-ServicePrincipal", "presets microsoft"},
+		{Microsoft, "-ERR Authentication failure: unknown user name or bad password.", "POP.AccessAsApp", "presets microsoft"},
+		{Microsoft, "-ERR Command is not valid in this state.", "PopEnabled", "PopEnabled"},
+		{Microsoft, "NO LOGIN failed.", other, "presets microsoft"},
+		{Google, "535 5.7.8 Username and Password not accepted. For more information, go to https://support.google.com/mail/?p=BadCredentials x - gsmtp", "https://mail.google.com/", password},
+		{Google, "NO [AUTHENTICATIONFAILED] Invalid credentials (Failure)", "https://mail.google.com/", password},
+		{Google, "534 5.7.9 Application-specific password required. For more information, go to https://support.google.com/mail/?p=InvalidSecondFactor x - gsmtp", "apppasswords", "apppasswords"},
+		{Google, "NO [ALERT] Application-specific password required: https://support.google.com/accounts/answer/185833 (Failure)", "apppasswords", "apppasswords"},
+		{Google, "NO [WEBALERT https://accounts.google.com/signin/continue?x] Web login required.", "confirm there", "confirm there"},
+		{Google, "534 5.7.14 <https://accounts.google.com/signin/continue?x> Please log in via your web browser and then try again.", "confirm there", "confirm there"},
+		{Google, "NO [ALERT] Too many simultaneous connections. (Failure)", "15 IMAP connections", "15 IMAP connections"},
+		{Google, "NO [ALERT] Account exceeded command or bandwidth limits. (Failure)", "24 hours", "24 hours"},
+		{Google, "550 5.4.5 Daily user sending limit exceeded.", "24 hours", "24 hours"},
+		{Google, "NO [ALERT] Your account is not enabled for IMAP use. Please visit your Gmail settings page and enable your account for IMAP access. (Failure)", "Have IMAP enabled", "Have IMAP enabled"},
+		{Google, "NO [ALERT] IMAP access is disabled for your domain. Please contact your domain administrator for questions about this feature. (Failure)", "Have IMAP enabled", "Have IMAP enabled"},
+		{Yahoo, "535 5.7.0 (#AUTH005) Too many bad auth attempts.", "wait an hour", "wait an hour"},
+		{Yahoo, "NO [AUTHENTICATIONFAILED] AUTHENTICATE Invalid credentials", "mail-w", password},
+		{"", "NO [LIMIT] LOGIN Rate limit hit.", "less often", "less often"},
+		{"", "NO [INUSE] locked", "let go", "let go"},
+		{"", "-ERR [IN-USE] Mailbox is locked by another POP3 session", "let go", "let go"},
+		{"", "-ERR [LOGIN-DELAY] wait", "more time between", "more time between"},
+		{Google, "-ERR [AUTH] Web login required: https://support.google.com/mail/answer/78754", "confirm there", "confirm there"},
+		{Google, "-ERR [AUTH] Application-specific password required: https://support.google.com/accounts/answer/185833", "apppasswords", "apppasswords"},
+		{Google, "-ERR [AUTH] Username and password not accepted.", "https://mail.google.com/", password},
+		{Google, "-ERR [AUTH] Invalid credentials", "https://mail.google.com/", password},
+		{Google, "-ERR [SYS/PERM] Your account is not enabled for POP access. Please visit your Gmail settings page and enable your account for POP access.", "Have POP enabled", "Have POP enabled"},
+		{Google, "-ERR [SYS/PERM] POP access is disabled for your domain. Please contact your domain administrator for questions about this feature.", "Have POP enabled", "Have POP enabled"},
+		{"", "NO [EXPIRED] That password isn't the correct one.", other, "expired"},
+		{"", "NO [AUTHENTICATIONFAILED] Authentication failed", other, password},
+		{"", "535", other, password},
 	} {
 		for mechanism, want := range map[string]string{"auto": test.token, "password": test.password} {
-			err := &Error{UpstreamRefused, test.words, errors.New(test.words), &Upstream{Mechanism: mechanism}}
-			if got := Hint(err); !strings.Contains(got, want) {
+			refused := func(family string) string {
+				return Hint(&Error{Result: UpstreamRefused, words: test.words, Err: errors.New(test.words), upstream: &Upstream{Family: family, Mechanism: mechanism}})
+			}
+			if got := refused(test.family); !strings.Contains(got, want) {
 				t.Errorf("%s, %s: %q, want %q", test.words, mechanism, got, want)
+			}
+			for _, word := range []string{"Microsoft", "Google", "Gmail", "Yahoo", "Exchange", "365", "Set-", "Add-", "Apple", "iCloud"} {
+				if got := refused(""); strings.Contains(got, word) {
+					t.Errorf("%s, %s, of any server: %q", test.words, mechanism, got)
+				}
 			}
 		}
 	}
-	icloud := &Error{UpstreamRefused, "NO [AUTHENTICATIONFAILED] Authentication failed", io.EOF, &Upstream{Mechanism: "password", Host: "imap.mail.me.com"}}
+	icloud := &Error{Result: UpstreamRefused, words: "NO [AUTHENTICATIONFAILED] Authentication failed", Err: io.EOF, upstream: &Upstream{Mechanism: "password", Family: Apple}}
 	if got := Hint(icloud); !strings.Contains(got, "account.apple.com") {
 		t.Error(got)
 	}
-	own := &Error{UpstreamRefused, "NO LOGIN failed.", io.EOF, &Upstream{Unattended: true}}
+	own := &Error{Result: UpstreamRefused, words: "NO LOGIN failed.", Err: io.EOF, upstream: &Upstream{Unattended: true}}
 	if got := Hint(own); !strings.Contains(got, "application has no right") {
 		t.Error(got)
 	}
 	// What passes is no refusal of a token or a password.
-	passing := &Error{Result: UpstreamDown, Detail: "454 4.7.0 Temporary authentication failure"}
+	passing := &Error{Result: UpstreamDown, words: "454 4.7.0 Temporary authentication failure", upstream: &Upstream{Family: Microsoft}}
 	if got := Hint(passing); got != "" {
 		t.Error(got)
 	}
-	passing.Detail = "NO [ALERT] Too many simultaneous connections. (Failure)"
+	passing.words, passing.upstream = "NO [ALERT] Too many simultaneous connections. (Failure)", &Upstream{Family: Google}
 	if got := Hint(passing); !strings.Contains(got, "15 IMAP") {
 		t.Error(got)
+	}
+}
+
+// TestUnlockLink: the link at which Google unlocks a login is in the hint. Links of
+// other servers are not: nobody is sent to them.
+func TestUnlockLink(t *testing.T) {
+	const link = "https://accounts.google.com/signin/continue?sarp=1&scc=1&plt=AKgnsbtQ_9-x"
+	for _, words := range []string{
+		"NO [WEBALERT " + link + "] Web login required.",
+		"NO [ALERT] Please log in via your web browser: https://support.google.com/mail/accounts/answer/78754 (Failure); Web login required. WEBALERT " + link,
+		"534 5.7.14 <" + link[:60] + " " + link[60:] + "> Please log in via your web browser and then try again.",
+	} {
+		refused := func(family string) string {
+			return Hint(&Error{Result: UpstreamRefused, words: words, Err: io.EOF, upstream: &Upstream{Family: family}})
+		}
+		if got := refused(Google); !strings.HasSuffix(got, "confirm there that it was you. It is done at this address: "+link) {
+			t.Errorf("%s: %q", words, got)
+		}
+		if got := refused(""); strings.Contains(got, "https://") {
+			t.Errorf("%s, of any server: %q", words, got)
+		}
 	}
 }
 
 // A saying that is not in lower case, or that stands behind one that has all of
 // its replies, is never found.
 func TestSayingsFound(t *testing.T) {
-	for _, all := range [][]saying{sayings, tokenSayings, passwordSayings} {
-		for i, s := range all {
-			if s.code+s.words != strings.ToLower(s.code+s.words) {
-				t.Errorf("%+v is not in lower case", s)
-			}
-			if slices.ContainsFunc(all[:i], func(before saying) bool {
-				return (before.code == "" || before.code == s.code) && strings.Contains(s.words, before.words)
-			}) {
-				t.Errorf("%+v is never found", s)
-			}
-			if !strings.HasSuffix(s.hint, ".") || len(s.hint) > 350 {
-				t.Errorf("%+v is no sentence, or too many", s)
+	for _, families := range []sayings{always, ofTokens, ofPasswords} {
+		for family, all := range families {
+			for i, s := range slices.Concat(all, families[""]) {
+				if s.code+s.words != strings.ToLower(s.code+s.words) {
+					t.Errorf("%+v is not in lower case", s)
+				}
+				if i < len(all) && slices.ContainsFunc(all[:i], func(before saying) bool {
+					return (before.code == "" || before.code == s.code) && strings.Contains(s.words, before.words)
+				}) {
+					t.Errorf("%s: %+v is never found", family, s)
+				}
+				if !strings.HasSuffix(s.hint, ".") || len(s.hint) > 350 {
+					t.Errorf("%+v is no sentence, or too many", s)
+				}
 			}
 		}
 	}

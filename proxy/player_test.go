@@ -128,6 +128,8 @@ func (p *player) set(words []string) error {
 		upstream.STARTTLS = true
 	case "mechanism":
 		upstream.Mechanism = words[1]
+	case "family": // of the upstream
+		upstream.Family = words[1]
 	case "certificate": // of the upstream: expired, early, purpose, or for other names
 		if p.spoil = spoilers[words[1]]; p.spoil == nil {
 			p.spoil, p.names = func(*x509.Certificate) {}, words[1:]

@@ -2,6 +2,8 @@ package proxy
 
 import (
 	"errors"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/emersion/go-imap/v2"
@@ -14,23 +16,29 @@ import (
 // Down returns err, of a dialogue with u, as a failure that has nothing to do
 // with the account. What u says of it may help the client; it holds no secret.
 func (u *Upstream) Down(err error) *Error {
-	words, _, _ := refused(err, false)
-	return u.failure(UpstreamDown, words, err)
+	r, _ := refused(err, false)
+	return u.failure(UpstreamDown, r, err)
 }
 
 // Refused returns err, of a dialogue with u, as a failure to give what a login
 // is for: UpstreamRefused if u has said no for good. It is certain if u has shown
 // that it is about that, and nothing else. What u says of it holds no secret.
 func (u *Upstream) Refused(err error, certain bool) *Error {
-	words, passing, ok := refused(err, certain)
-	if !ok || passing {
+	r, ok := refused(err, certain)
+	if !ok || r.passing {
 		return u.Down(err)
 	}
-	return u.failure(UpstreamRefused, words, err)
+	return u.failure(UpstreamRefused, r, err)
 }
 
-func (u *Upstream) failure(r Result, words string, err error) *Error {
-	return &Error{r, u.secrets().Redact(words), u.secrets().Error(err), u}
+func (u *Upstream) failure(result Result, r refusedReply, err error) *Error {
+	return &Error{
+		Result:   result,
+		Detail:   u.secrets().Redact(r.text),
+		Err:      u.secrets().Error(err),
+		upstream: u,
+		words:    u.secrets().Redact(r.words),
+	}
 }
 
 // opensLater reports whether err says that the login is good, and only another
@@ -40,53 +48,84 @@ func opensLater(err error) bool {
 	return errors.As(err, &r) && (strings.EqualFold(r.Code, "IN-USE") || strings.EqualFold(r.Code, "LOGIN-DELAY"))
 }
 
-// refused returns the words with which an upstream refused a login, by the error
-// of a session's dialogue or by that of go-imap or go-smtp, and whether it may
-// accept the same later; if it is certain that the secret, or what that may do,
-// is the matter, some words that may mean both mean no. ok is false if err is
-// another error.
-func refused(err error, certain bool) (words string, passing, ok bool) {
+// aboutPassword are the response codes that say that a password is wrong.
+var aboutPassword = regexp.MustCompile(`(?i)\[(AUTHENTICATIONFAILED|AUTH|EXPIRED)\] ?`)
+
+// A refusedReply is how an upstream has refused a login.
+type refusedReply struct {
+	words   string // all of the reply
+	text    string // the same without codes, which the client would take for those of its own login
+	passing bool   // the upstream may accept the same later
+}
+
+// refused returns the reply with which an upstream refused a login, by the error of
+// a session's dialogue or by that of go-imap or go-smtp. If it is certain that the
+// secret, or what that may do, is the matter, some replies that may mean both mean
+// no. ok is false if err is another error.
+func refused(err error, certain bool) (r refusedReply, ok bool) {
 	var i *imap.Error
 	var refusal *smtpdialogue.Refusal
 	var s *smtp.SMTPError
 	var pop3 *pop3dialogue.Refusal
 	switch {
 	case errors.As(err, &i):
-		words, passing = refusedIMAP(i, certain)
-		return words, passing, true
+		r = refusedIMAP(i, certain)
 	case errors.As(err, &pop3):
-		return pop3.Error(), pop3.Temporary(), true
+		r = refusedReply{pop3.Error(), pop3.Text, pop3.Temporary()}
 	case errors.As(err, &refusal):
+		r = refusedReply{refusal.Error(), refusal.Message, refusal.Temporary()}
 	case errors.As(err, &s):
 		refusal = &smtpdialogue.Refusal{SMTPError: *s}
 		if s.EnhancedCode == smtp.EnhancedCodeNotSet {
 			refusal.EnhancedCode = smtp.NoEnhancedCode
 		}
+		r = refusedReply{refusal.Error(), refusal.Message, refusal.Temporary()}
 	default:
-		return "", false, false
+		return r, false
 	}
-	return refusal.Error(), refusal.Temporary(), true
+	r.text = strings.TrimSpace(aboutPassword.ReplaceAllString(r.text, ""))
+	r.passing = r.passing || saysUnavailable(r.text)
+	return r, true
 }
 
-func refusedIMAP(e *imap.Error, certain bool) (words string, passing bool) {
-	words = string(e.Type) + " "
+func refusedIMAP(e *imap.Error, certain bool) refusedReply {
+	r := refusedReply{words: string(e.Type) + " ", text: e.Text}
 	if e.Code != "" {
-		words += "[" + string(e.Code) + "] "
+		r.words += "[" + string(e.Code) + "] "
 	}
+	r.words += e.Text
 	switch imap.ResponseCode(strings.ToUpper(string(e.Code))) {
 	case imap.ResponseCodeUnavailable, imap.ResponseCodeInUse, imap.ResponseCodeLimit, imap.ResponseCodeServerBug:
-		passing = true
+		r.passing = true
 	case imap.ResponseCodeAlert:
 		// Gmail's "too many simultaneous connections", among others.
-		passing = !certain
+		r.passing = !certain
 	}
 	switch e.Type {
 	case imap.StatusResponseTypeBye:
-		passing = true
+		r.passing = true
 	case imap.StatusResponseTypeBad:
 		// Microsoft's "request is throttled"; or it does not know the command,
 		// and then another secret would not help either.
-		passing = !certain
+		r.passing = !certain
 	}
-	return words + e.Text, passing
+	return r
+}
+
+// unavailable are words by which servers say that they are out of order, in lower
+// case. Many say so without a code: Exchange has "NO Server Unavailable. 15" and
+// "-ERR Server Unavailable. 21". "Try again later" is none of them: that is also
+// what a server says after too many failed logins.
+var unavailable = []string{
+	"server unavailable", "service unavailable", "service is unavailable", "service not available",
+	"temporarily unavailable", "currently unavailable", "backend unavailable",
+	"temporary failure", "temporary error", "temporary problem", "temporary system", "temporary server", "temporary authentication failure",
+	"internal error", "internal server error", "server error", "system error", "backend error",
+	"server busy", "server is busy", "server too busy", "service busy",
+	"connection lost to authentication server",
+}
+
+func saysUnavailable(text string) bool {
+	text = strings.ToLower(text)
+	return slices.ContainsFunc(unavailable, func(words string) bool { return strings.Contains(text, words) })
 }

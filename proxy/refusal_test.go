@@ -7,6 +7,8 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-smtp"
+
+	pop3dialogue "github.com/xoauthd/xoauthd/proxy/pop3"
 )
 
 // What an upstream says means the same, whoever talks to it.
@@ -32,11 +34,54 @@ func TestRefused(t *testing.T) {
 	} {
 		u := &Upstream{}
 		e := u.Refused(fmt.Errorf("step: %w", test.err), test.certain)
-		if e.Result != test.want || e.Detail != test.words || e.upstream != u {
+		if e.Result != test.want || e.Words() != test.words || e.Detail != "x" && test.words != "" || e.upstream != u {
 			t.Errorf("%s: %+v", test.name, e)
 		}
-		if d := u.Down(test.err); d.Result != UpstreamDown || d.Detail != test.words || d.upstream != u {
+		if d := u.Down(test.err); d.Result != UpstreamDown || d.Words() != test.words || d.upstream != u {
 			t.Errorf("%s, down: %+v", test.name, d)
+		}
+	}
+}
+
+// TestUnavailable: many servers that are out of order say so without a code. That is
+// no refusal, with a token and with a password.
+func TestUnavailable(t *testing.T) {
+	for text, want := range map[string]Result{
+		"Server Unavailable. 15":                                                 UpstreamDown,
+		"Server Unavailable. 21":                                                 UpstreamDown,
+		"Temporary authentication failure.":                                      UpstreamDown,
+		"LOGIN Server error - Please try again later":                            UpstreamDown,
+		"Internal error occurred. Refer to server log":                           UpstreamDown,
+		"Service temporarily unavailable":                                        UpstreamDown,
+		"Error: authentication failed: Connection lost to authentication server": UpstreamDown,
+		"AUTHENTICATE failed.":                                                   UpstreamRefused,
+		"Invalid credentials":                                                    UpstreamRefused,
+		"Too many failed logins. Please try again later":                         UpstreamRefused,
+		"Your account is temporarily locked":                                     UpstreamRefused,
+	} {
+		for _, err := range []error{
+			&imap.Error{Type: "NO", Text: text},
+			&pop3dialogue.Refusal{Text: text},
+			&smtp.SMTPError{Code: 535, EnhancedCode: smtp.EnhancedCode{5, 7, 8}, Message: text},
+		} {
+			if e := new(Upstream).Refused(err, false); e.Result != want {
+				t.Errorf("%v is %s, want %s", err, e.Result, want)
+			}
+		}
+	}
+}
+
+// TestClientText: the codes of the upstream's reply do not reach the client, which
+// would take them for those of its own password.
+func TestClientText(t *testing.T) {
+	for _, err := range []error{
+		&imap.Error{Type: "NO", Code: "AUTHENTICATIONFAILED", Text: "Invalid credentials (Failure)"},
+		&imap.Error{Type: "NO", Text: "[AUTHENTICATIONFAILED] Invalid credentials (Failure)"},
+		&pop3dialogue.Refusal{Code: "AUTH", Text: "Invalid credentials (Failure)"},
+		&smtp.SMTPError{Code: 535, EnhancedCode: smtp.EnhancedCode{5, 7, 8}, Message: "Invalid credentials (Failure)"},
+	} {
+		if got := new(Upstream).Refused(err, false).text(); got != "the mail server does not let the account in: Invalid credentials (Failure)" {
+			t.Errorf("%v: the client is told %q", err, got)
 		}
 	}
 }

@@ -1,6 +1,14 @@
 package proxy
 
-// A saying is how some server says no, and what that means there.
+// The families of mail servers whose words are known.
+const (
+	Google    = "google"
+	Microsoft = "microsoft"
+	Yahoo     = "yahoo" // and AOL
+	Apple     = "apple"
+)
+
+// A saying is how a server of some family says no, and what that means there.
 type saying struct {
 	code  string // an enhanced code of SMTP (RFC 3463) or, in brackets, a code of IMAP (RFC 5530) or POP3 (RFC 3206)
 	words string // a part of what is said
@@ -19,10 +27,12 @@ const (
 	googleUser   = "Google does not take the token for this mailbox: authorize again and sign in as its user, with the scope https://mail.google.com/; for a service account, an administrator allows it that scope for the whole domain."
 )
 
-// sayings are those that mean the same whatever one logs in with, all in lower
-// case.
-var sayings = []saying{
-	// Microsoft
+// A sayings is what the servers of each family say, in lower case; under "", what any
+// server may say.
+type sayings map[string][]saying
+
+// always are those that mean the same whatever the account logs in with.
+var always = sayings{Microsoft: {
 	{"", "smtpclientauthentication is disabled for the tenant",
 		"SMTP is switched off for the whole organization: an administrator of Microsoft 365 runs Set-TransportConfig -SmtpClientAuthenticationDisabled $false or, for this mailbox alone, Set-CASMailbox <mailbox> -SmtpClientAuthenticationDisabled $false."},
 	{"", "smtpclientauthentication is disabled", smtpDisabled},
@@ -49,8 +59,7 @@ var sayings = []saying{
 		"The login is good, but the mailbox does not open. IMAP may be switched off for it (Set-CASMailbox <mailbox> -ImapEnabled $true); the token may be another user's, who has no rights on this mailbox; an application may lack them too (Add-MailboxPermission)."},
 	{"", "command is not valid in this state",
 		"Exchange does not take this login now: POP may be switched off for the mailbox (Set-CASMailbox <mailbox> -PopEnabled $true), or the server wants TLS from the first octet on (port 995)."},
-
-	// Google
+}, Google: {
 	{"", "application-specific password required",
 		"Google takes no password of an account with two-step verification but an app password, from myaccount.google.com/apppasswords; with OAuth, as in the preset google, it needs none."},
 	{"", "web login required", webLogin},
@@ -59,6 +68,9 @@ var sayings = []saying{
 		"Gmail takes 15 IMAP connections of an account at a time: have fewer programs connected, or bound their sessions with limits.sessions_per_account."},
 	{"", "bandwidth limits",
 		"This account has used up what Google lets it fetch in a day: it works again within 24 hours. See which program fetches everything anew."},
+}, Yahoo: {
+	{"", "#auth005", "Yahoo has closed this login for a while after too many failures: stop what fails, wait an hour, and see that what logs in is a token or an app password of this user."},
+}, "": {
 	{"5.4.5", "", "This account has sent as many messages as its provider allows in a day: it can send again within 24 hours."},
 	{"", "imap access is disabled", imapDisabled},
 	{"", "imap is disabled", imapDisabled},
@@ -66,40 +78,42 @@ var sayings = []saying{
 	{"", "pop access is disabled", popDisabled},
 	{"", "not enabled for pop", popDisabled},
 
-	// Yahoo and AOL
-	{"", "#auth005", "Yahoo has closed this login for a while after too many failures: stop what fails, wait an hour, and see that what logs in is a token or an app password of this user."},
-
-	// Whoever goes by RFC 5530, or by RFC 2449
+	// RFC 5530 and RFC 2449
 	{"[limit]", "", "The server limits how many logins an account may have, or how often: have fewer programs connected, or let them look for mail less often."},
 	{"[inuse]", "", inUse},
 	{"[in-use]", "", inUse},
 	{"[login-delay]", "", "The server wants more time between two logins: have programs look for mail less often."},
-}
+}}
 
-// tokenSayings are for an access token that was refused, although it is fresh.
-var tokenSayings = []saying{
+// ofTokens are for an access token that was refused, although it is fresh.
+var ofTokens = sayings{Microsoft: {
 	{"", "no authenticate failed.",
 		"Microsoft does not take the token for this mailbox. A person must sign in as its user, with the scope IMAP.AccessAsUser.All of outlook.office.com; an application needs IMAP.AccessAsApp, New-ServicePrincipal with the object id of the enterprise application, and Add-MailboxPermission."},
 	{"", "authentication failure: unknown user name or bad password",
 		"Microsoft does not take the token for this mailbox. Its user must sign in with the scope POP.AccessAsUser.All of outlook.office.com, once more if that is new, and POP must be enabled for it; an application needs POP.AccessAsApp, New-ServicePrincipal with the object id of the enterprise application, and Add-MailboxPermission."},
 	{"5.7.3", "",
 		"Microsoft does not take the token for this mailbox. A person must sign in as its user, or as a delegate of a shared one, with the scope SMTP.Send of outlook.office.com; an application needs SMTP.SendAsApp, New-ServicePrincipal with the object id of the enterprise application, and Add-MailboxPermission."},
+}, Google: {
 	{"5.7.8", "username and password not accepted", googleUser},
 	{"[authenticationfailed]", "invalid credentials (failure)", googleUser},
 	{"[auth]", "username and password not accepted", googleUser},
 	{"[auth]", "invalid credentials", googleUser},
+}, Yahoo: {
 	{"[authenticationfailed]", "authenticate invalid credentials",
 		"Yahoo does not take the token for this mailbox: authorize again and sign in as its user, with the scope mail-w."},
-}
+}}
 
-// passwordSayings are for a password that was refused.
-var passwordSayings = []saying{
+// ofPasswords are for a password that was refused.
+var ofPasswords = sayings{Microsoft: {
 	{"", "no authenticate failed.", noPasswords},
 	{"", "no login failed.", noPasswords},
 	{"", "authentication failure: unknown user name or bad password", noPasswords},
 	{"5.7.3", "", noPasswords},
+}, Apple: {
+	{"", "", appleMailbox},
+}, "": {
 	{"[expired]", "", "The password has expired: set another at the provider, and give it to xoauthd."},
-}
+}}
 
 // What a refusal means whose words are not known: of a token to which a person
 // consented, and of one that needs none, of a password at iCloud, and of a

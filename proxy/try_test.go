@@ -97,8 +97,8 @@ func attempt(t *testing.T, protocol string, script []string, want Result, words 
 			}
 			return
 		}
-		if e := failure(err); e.Result != want || e.Detail != words {
-			t.Errorf("%s: %s, %v", e.Result, e.Detail, err)
+		if e := failure(err); e.Result != want || e.Words() != words {
+			t.Errorf("%s: %s, %v", e.Result, e.Words(), err)
 		}
 	})
 }

@@ -27,6 +27,7 @@ type Upstream struct {
 	Provider string // its name, for metrics and memory
 	Host     string
 	Port     int
+	Family   string      // Google, Microsoft, Yahoo, Apple, or empty: whose words it says
 	STARTTLS bool        // TLS begins within the dialogue, not with the connection
 	TLS      *tls.Config // ServerName and MinVersion set
 
@@ -240,5 +241,5 @@ func (s *session) observe(k *link, start time.Time, welcome []string, err error)
 // servers say 421 before they hang up (RFC 5321 section 3.8).
 func isLost(err error) bool {
 	e := failure(err)
-	return e.Result == UpstreamDown && (failure(e.Err).Result == NoLogin || strings.HasPrefix(e.Detail, "421 "))
+	return e.Result == UpstreamDown && (failure(e.Err).Result == NoLogin || strings.HasPrefix(e.words, "421 "))
 }

@@ -32,6 +32,9 @@ type Account interface {
 	Pattern() string
 	// Provider is the provider's name, as a person is to read it.
 	Provider() string
+	// Hint tells what to do about an error of the authorization endpoint (RFC 6749
+	// section 4.1.2.1), or nothing.
+	Hint(code, description string) string
 	// Flow is how the account gets its tokens, in the configuration's word.
 	Flow() string
 	// Enabled reports whether programs may log in. An account that is not can

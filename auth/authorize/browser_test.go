@@ -136,7 +136,7 @@ func TestPagesInBrowser(t *testing.T) {
 	partial := newPartial()
 	off, mailboxes := newAccount("old@example.com"), ofPattern("*@example.net", 15)
 	off.disabled = true
-	mailboxes[3].status = auth.Status{State: auth.Failing, Why: "token endpoint: invalid_client", Hint: auth.Hint("invalid_client", "")}
+	mailboxes[3].status = auth.Status{State: auth.Failing, Why: "token endpoint: invalid_client", Hint: (&auth.Error{Code: "invalid_client"}).Hint()}
 	mailboxes[4].status = auth.Status{State: auth.Authorized}
 	for _, a := range slices.Concat(accounts, []*fakeAccount{apart, device, itself, off, bob, partial}, mailboxes) {
 		all = append(all, a)

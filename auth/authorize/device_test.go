@@ -253,7 +253,7 @@ func TestDeviceAskedTwice(t *testing.T) {
 func TestDeviceWithoutACode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newDevice("joe@example.com")
-		a.deviceErr = &auth.Error{Kind: auth.Misconfigured, Code: "unauthorized_client", Description: "AADSTS7000218: needs a secret"}
+		a.deviceErr = &auth.Error{Kind: auth.Misconfigured, Family: auth.Microsoft, Code: "unauthorized_client", Description: "AADSTS7000218: needs a secret"}
 		s := newSite(t, "", a)
 		page := s.ask(a.name).page()
 		wants(t, page, "A code from Example Mail", "gave no code to enter", "AADSTS7000218", "Microsoft wants a client secret")

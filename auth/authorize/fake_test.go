@@ -79,6 +79,11 @@ func (a *fakeAccount) Enabled() bool     { return !a.disabled }
 func (a *fakeAccount) Attended() bool    { return !a.unattended }
 func (a *fakeAccount) LoginHint() string { return a.hint }
 
+// Hint is Microsoft's.
+func (a *fakeAccount) Hint(code, description string) string {
+	return (&auth.Provider{Family: auth.Microsoft}).Hint(code, description)
+}
+
 func (a *fakeAccount) DeviceAuth(context.Context) (*auth.Device, error) {
 	a.mu.Lock()
 	a.asked++

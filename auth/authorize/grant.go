@@ -151,7 +151,7 @@ func (res *result) denied(code, description string) Outcome {
 	if code != "" {
 		err = errors.New(strings.TrimSuffix(code+": "+description, ": "))
 	}
-	res.step(answerOf(a), 0, err, answerHint(code, description))
+	res.step(answerOf(a), 0, err, answerHint(a, code, description))
 	lead := a.Provider() + " did not agree. Nothing was changed."
 	if code == "access_denied" {
 		lead = "Access was refused on the pages of " + a.Provider() + ". Nothing was changed."

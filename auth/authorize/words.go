@@ -43,8 +43,8 @@ func pieces(s string) []piece {
 
 // answerHint tells what to do about an error that came by the callback, RFC
 // 6749 section 4.1.2.1.
-func answerHint(code, description string) string {
-	switch hint := auth.Hint(code, description); {
+func answerHint(a Account, code, description string) string {
+	switch hint := a.Hint(code, description); {
 	case hint != "":
 		return hint
 	case code == "server_error", code == "temporarily_unavailable":
@@ -65,7 +65,7 @@ func exchangeHint(err error) string {
 		return ""
 	case answer.Code == "":
 		return "The provider has a fault of its own. Try again in a few minutes."
-	case answer.Code == "invalid_grant" && !strings.Contains(answer.Description, "AADSTS"):
+	case (answer.Code == "invalid_grant" || answer.Code == "invalid_code") && !strings.Contains(answer.Description, "AADSTS"):
 		return "The code was used already or came too late. Authorize again."
 	}
 	return cmp.Or(answer.Hint(), "Try again. If it stays, check the provider's section of the configuration.")

@@ -33,14 +33,14 @@ func TestPieces(t *testing.T) {
 
 func TestHints(t *testing.T) {
 	for _, test := range []struct{ name, hint, want string }{
-		{"Microsoft's code", answerHint("access_denied", "AADSTS65004: declined"), "declined"},
-		{"Microsoft's code that is not known", answerHint("access_denied", "AADSTS99999: x"), "agree to what is asked"},
-		{"any error", answerHint("x_y", ""), "Try again"},
+		{"Microsoft's code", answerHint(newAccount("joe@example.com"), "access_denied", "AADSTS65004: declined"), "declined"},
+		{"Microsoft's code that is not known", answerHint(newAccount("joe@example.com"), "access_denied", "AADSTS99999: x"), "agree to what is asked"},
+		{"any error", answerHint(newAccount("joe@example.com"), "x_y", ""), "Try again"},
 		{"wrong secret", exchangeHint(&auth.Error{Code: "invalid_client"}), "secret or certificate"},
-		{"Microsoft's wrong secret", exchangeHint(fmt.Errorf("token: %w", &auth.Error{Code: "invalid_client", Description: "AADSTS7000215: Invalid"})), "instead of its value"},
+		{"Microsoft's wrong secret", exchangeHint(fmt.Errorf("token: %w", &auth.Error{Family: auth.Microsoft, Code: "invalid_client", Description: "AADSTS7000215: Invalid"})), "instead of its value"},
 		{"a code that is not good", exchangeHint(&auth.Error{Code: "invalid_grant", Description: "Malformed auth code."}), "The code was used already"},
-		{"Microsoft's code that is not good", exchangeHint(&auth.Error{Code: "invalid_grant", Description: "AADSTS50173: revoked"}), "password was changed"},
-		{"the provider's own fault", answerHint("server_error", ""), "fault of its own"},
+		{"Microsoft's code that is not good", exchangeHint(&auth.Error{Family: auth.Microsoft, Code: "invalid_grant", Description: "AADSTS50173: revoked"}), "password was changed"},
+		{"the provider's own fault", answerHint(newAccount("joe@example.com"), "server_error", ""), "fault of its own"},
 		{"the token endpoint's own fault", exchangeHint(&auth.Error{Status: 500}), "fault of its own"},
 		{"any error of the token endpoint", exchangeHint(&auth.Error{Code: "x_y"}), "check the provider's section"},
 		{"network", exchangeHint(errDialing), "cannot be reached"},

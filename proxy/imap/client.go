@@ -145,11 +145,24 @@ func (k *Client) finish(tag string, answer func(challenge string) error) (*imap.
 		case r.status == nil:
 			return nil, fmt.Errorf("not a response: %.100q", r.line)
 		case r.status.Type != imap.StatusResponseTypeOK:
+			r.status.Text += k.webAlert()
 			return nil, (*imap.Error)(r.status)
 		default:
 			return r.status, nil
 		}
 	}
+}
+
+// webAlert is what Gmail says before it refuses a login that looks unusual, by the
+// response code WEBALERT, with the link at which the login is unlocked.
+func (k *Client) webAlert() string {
+	for _, line := range k.untagged {
+		status, ok := parseStatus(strings.TrimPrefix(line, "* "))
+		if code, link, found := strings.Cut(string(status.Code), " "); ok && found && strings.EqualFold(code, "WEBALERT") {
+			return "; " + status.Text + " WEBALERT " + link
+		}
+	}
+	return ""
 }
 
 // tag returns a new tag: A1, A2 and so on.

@@ -85,6 +85,11 @@ func (p *page) Pattern() string { return p.config.Pattern }
 // Provider is what people call the provider.
 func (p *page) Provider() string { return p.provider.title }
 
+// Hint tells what to do about an error of the authorization endpoint.
+func (p *page) Hint(code, description string) string {
+	return p.provider.Provider.Hint(code, description)
+}
+
 // Flow is how the account gets its tokens.
 func (p *page) Flow() string { return p.provider.config.Flow }
 

@@ -40,6 +40,7 @@ func newProvider(c *config.Provider, metrics *auth.Metrics, secrets *redact.Secr
 	p := &provider{
 		Provider: &auth.Provider{
 			Name:             c.Name,
+			Family:           c.Family(),
 			OAuth:            registration(c),
 			Params:           c.AuthorizationParams,
 			Issuer:           c.Issuer,
@@ -109,6 +110,7 @@ func newUpstream(c *config.Provider, u *config.Upstream, way route) *proxy.Upstr
 	}
 	return &proxy.Upstream{
 		Provider:   c.Name,
+		Family:     c.FamilyOf(u),
 		Host:       u.Host,
 		Port:       u.Port,
 		STARTTLS:   u.TLS == "starttls",

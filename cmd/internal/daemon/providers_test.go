@@ -6,7 +6,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/xoauthd/xoauthd/auth"
 	"github.com/xoauthd/xoauthd/config"
+	"github.com/xoauthd/xoauthd/proxy"
 )
 
 // A hint depends on who logs in, and with what.
@@ -58,6 +60,23 @@ func TestRoute(t *testing.T) {
 		through, err := way.calls(call)
 		if err != nil || (through == nil) != (test.through == "") || through != nil && through.String() != test.through || (way.mail != nil) != test.mail {
 			t.Errorf("%s: calls through %v, %v, mail specially: %v", test.proxy.Reveal(), through, err, way.mail != nil)
+		}
+	}
+}
+
+// TestFamilies: what the configuration calls a family is what the others know by that
+// name.
+func TestFamilies(t *testing.T) {
+	for family, known := range map[string][]string{
+		config.FamilyGoogle:    {auth.Google, proxy.Google},
+		config.FamilyMicrosoft: {auth.Microsoft, proxy.Microsoft},
+		config.FamilyYahoo:     {auth.Yahoo, proxy.Yahoo},
+		config.FamilyApple:     {proxy.Apple},
+	} {
+		for _, name := range known {
+			if name != family {
+				t.Errorf("%q is %q elsewhere", family, name)
+			}
 		}
 	}
 }

@@ -61,7 +61,7 @@ func TestTold(t *testing.T) {
 		{"no-network", func(w *world) { w.addresses = nil }},
 		{"no-token", func(w *world) {
 			w.subject.Token = func(context.Context, string) (string, error) {
-				return "", &auth.Error{Kind: auth.Misconfigured, Code: "invalid_client", Description: "AADSTS7000222: the secret has expired"}
+				return "", &auth.Error{Kind: auth.Misconfigured, Family: auth.Microsoft, Code: "invalid_client", Description: "AADSTS7000222: the secret has expired"}
 			}
 			w.subject.Hint = nil
 		}},

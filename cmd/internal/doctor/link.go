@@ -96,8 +96,8 @@ func (k *link) begin(ctx context.Context, begin func(net.Conn, *tls.Config) (cli
 // was left, that is told instead of how the connection ended then.
 func told(ctx context.Context, part string, e *proxy.Error) error {
 	switch {
-	case e.Detail != "":
-		e.Err = errors.New(e.Detail)
+	case e.Words() != "":
+		e.Err = errors.New(e.Words())
 	case ctx.Err() != nil:
 		e.Err = context.Cause(ctx)
 	}

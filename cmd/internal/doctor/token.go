@@ -122,7 +122,7 @@ func (x *examination) tokenRemedy(err error) string {
 		return join(hint, " ", x.Remedy)
 	case !errors.As(err, &e):
 		return hint
-	case e.Code == "invalid_client" && (hint == "" || hint == auth.Hint(e.Code, "")): // which knows of secrets only
+	case e.Code == "invalid_client" && (hint == "" || hint == (&auth.Error{Code: e.Code}).Hint()): // which knows of secrets only
 		return x.Provider.clientRemedy()
 	case hint != "":
 		return hint

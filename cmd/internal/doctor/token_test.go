@@ -58,7 +58,7 @@ func TestTokenRemedy(t *testing.T) {
 		{"no secret", client, "", "", "Check client_id in the section of provider example, and whether this client needs a client_secret."},
 		{"the certificate", client, "", "client_certificate", "Check client_id and client_certificate in the section"},
 		{"the file", file, "", "client_assertion_file", ""},
-		{"the secret, and it is known why", &auth.Error{Kind: auth.Misconfigured, Code: "invalid_client", Description: "AADSTS7000222: x"}, "", "client_secret",
+		{"the secret, and it is known why", &auth.Error{Kind: auth.Misconfigured, Family: auth.Microsoft, Code: "invalid_client", Description: "AADSTS7000222: x"}, "", "client_secret",
 			"The client secret has expired."},
 		{"something else of the registration", &auth.Error{Kind: auth.Misconfigured, Code: "x"}, "", "client_secret",
 			"Check client_id and the scopes in the section of provider example."},
