@@ -2,6 +2,8 @@ package auth
 
 import (
 	"cmp"
+	"errors"
+	"net"
 	"slices"
 	"strings"
 	"time"
@@ -19,11 +21,25 @@ const (
 // Hint tells in one line what has led to the error and what to do about it. It
 // is empty where that is not known.
 func (e *Error) Hint() string {
-	h := cmp.Or(e.hint, hintFor(e.Family, e.Code, e.Description))
+	h := cmp.Or(e.hint, hintFor(e.Family, e.Code, e.Description), e.passingHint())
 	if h == hintEnded && e.Kind == Misconfigured { // where no person consented, and none can
 		return hintRefused
 	}
 	return h
+}
+
+// passingHint is for a failure that is known to be the network's or the server's.
+func (e *Error) passingHint() string {
+	var network *net.OpError
+	switch {
+	case e.Kind != Passing || e.Code != "":
+		return ""
+	case e.Status >= 500:
+		return hintServer
+	case errors.As(e.Err, &network) && network.Op == "dial":
+		return hintUnreachable
+	}
+	return ""
 }
 
 // Hint is that of an Error that came by the authorization endpoint (RFC 6749
@@ -157,6 +173,12 @@ var yahooHints = []hint{
 }
 
 const hintClock = "The client's assertion is not valid at this time: this machine's clock is most likely wrong. Set it; chrony or systemd-timesyncd keep it right."
+
+const (
+	hintServer = "The provider has a fault of its own. xoauthd tries again by itself."
+
+	hintUnreachable = "The provider cannot be reached from this machine. Check the network, DNS, and the HTTP proxy if there is one. xoauthd tries again by itself."
+)
 
 // unexplained reports whether a hint names no certain cause for the end of a grant.
 func unexplained(hint string) bool {

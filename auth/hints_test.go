@@ -3,7 +3,9 @@ package auth
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"log/slog"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -61,10 +63,16 @@ func TestHint(t *testing.T) {
 			}
 		}
 	}
-	for _, e := range []*Error{{}, {Err: errors.New("x")}, {Status: 503}} {
+	for _, e := range []*Error{{}, {Err: errors.New("x")}, {Status: 404}} {
 		if h := e.Hint(); h != "" {
 			t.Errorf("%v: %q", e, h)
 		}
+	}
+	if h := (&Error{Status: 503}).Hint(); h != hintServer {
+		t.Errorf("a fault of the server: %q", h)
+	}
+	if h := (&Error{Err: fmt.Errorf("Post: %w", &net.OpError{Op: "dial", Err: errors.New("refused")})}).Hint(); h != hintUnreachable {
+		t.Errorf("no server: %q", h)
 	}
 	if h := (&Error{Kind: Misconfigured, Code: "invalid_grant", Description: "Invalid user credentials"}).Hint(); strings.Contains(h, "Authorize") {
 		t.Errorf("where no person consents: %q", h)

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/xoauthd/xoauthd/internal/text"
 )
 
 // A Problem is one thing that is wrong with an account at present.
@@ -41,6 +43,9 @@ const (
 	ProblemUnsaved       ProblemKind = "unsaved"             // the grant is in use, but not on disk
 	ProblemEnding        ProblemKind = "ending"              // the provider will end the grant
 )
+
+// maxHint bounds what is said to do about a problem: it may have a link in it.
+const maxHint = 2000
 
 // lasting is for how long a mail server must have failed, and at least twice,
 // before it counts that it is unavailable: most such faults pass by themselves.
@@ -88,7 +93,7 @@ func (a *Account) LoginFailed(protocol string, kind ProblemKind, words, hint str
 	if a.refusals == nil {
 		a.refusals = make(map[string]Problem)
 	}
-	p := Problem{Part: protocol, Kind: kind, Hint: oneLine(hint), Last: time.Now().Round(0)}
+	p := Problem{Part: protocol, Kind: kind, Hint: text.Line(hint, maxHint), Last: time.Now().Round(0)}
 	p.Text = oneLine(fmt.Sprintf("%s (%s): %s", kind.ofUpstream(), strings.ToUpper(protocol), words))
 	before := a.refusals[protocol]
 	a.refusals[protocol] = before.again(p)

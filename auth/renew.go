@@ -147,10 +147,10 @@ func (a *Account) dueIn(now time.Time) (d time.Duration, ok bool) {
 	case a.failure == nil && a.failed.Kind != "": // as it was before a restart
 		d = 0
 	case a.failure == nil:
-	case a.failure.Kind == Misconfigured:
-		d = max(d, a.asked.Add(misconfiguredAge).Sub(now))
+	case a.failure.Kind == Misconfigured: // and from here on also before a token is due: to see whether that is over
+		d = a.asked.Add(misconfiguredAge).Sub(now)
 	default:
-		d = max(d, a.retry.Sub(now))
+		d = a.retry.Sub(now)
 	}
 	return d, true
 }

@@ -41,7 +41,7 @@ func TestDueIn(t *testing.T) {
 		}, time.Minute, time.Minute},
 		{"failed before half of its life", func(a *Account, now time.Time) {
 			a.failure, a.retry = &Error{Kind: Passing}, now.Add(time.Minute)
-		}, 30 * time.Minute, 36 * time.Minute},
+		}, time.Minute, time.Minute},
 		{"of a registration that is refused", func(a *Account, now time.Time) {
 			a.grant = granted(2 * time.Hour)
 			a.asked, a.failure, a.retry = now, &Error{Kind: Misconfigured}, now.Add(time.Minute)
@@ -209,6 +209,26 @@ func TestRenewSavesWhatIsNotDue(t *testing.T) {
 		synctest.Wait()
 		if onDisk(t, a).AccessToken != "token0" || a.Status().Why != "" {
 			t.Errorf("on disk: %+v; status = %+v", onDisk(t, a), a.Status())
+		}
+	})
+}
+
+// TestFailedRefreshIsRepeated: a refresh that failed before the token was due is tried
+// again in the background, and the problem ends with the first success.
+func TestFailedRefreshIsRepeated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAccount(t, &server{answer: in(3, always(503, ""), numbered)}, granted(0))
+		defer renewing(t, a)()
+		time.Sleep(time.Second)
+		if _, err := a.Token(t.Context(), "token0"); err == nil {
+			t.Fatal("the refused token was replaced")
+		}
+		if s := a.Status(); len(s.Problems) != 1 || s.Problems[0].Part != PartProvider || s.State != Authorized {
+			t.Errorf("status = %+v", s)
+		}
+		time.Sleep(3 * time.Minute)
+		if s := a.Status(); len(s.Problems) > 0 {
+			t.Errorf("three minutes later: %+v", s)
 		}
 	})
 }

@@ -37,6 +37,7 @@ func TestEndToEnd(t *testing.T) {
 		{"before authorization the reply names the link", testNotAuthorized},
 		{"a provider that is down is a passing fault", testProviderDown},
 		{"mail servers that are down are a passing fault", testUpstreamDown},
+		{"a mail server that refuses is told of everywhere", testHealth},
 		{"a revoked token is replaced unnoticed", testTokenRevoked},
 		{"a withdrawn grant is authorized again", testGrantWithdrawn},
 		{"a grant of another mailbox is not kept", testOtherMailbox},
