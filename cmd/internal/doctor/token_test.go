@@ -65,7 +65,7 @@ func TestTokenRemedy(t *testing.T) {
 		{"the command", &auth.Error{Kind: auth.Passing, Err: errors.New("command oama: exit status 1")}, "command", "", "Run the command by hand"},
 		{"the command that is not there", file, "command", "", "Run the command by hand"},
 		{"nobody has to", &auth.Error{Kind: auth.Passing, Status: 503}, "", "",
-			"The daemon tries again by itself; if it stays, look at the step of the token endpoint."},
+			"The provider has a fault of its own. xoauthd tries again by itself."},
 		{"nobody knows", errors.New("what is this"), "", "", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
