@@ -30,7 +30,7 @@ func complete(ctx context.Context, a Account, verifier string, answer response) 
 	defer cancel()
 	res := &result{account: a}
 	answer = answer.redacted(a)
-	if err, hint := answer.check(a.Registration()); err != nil {
+	if hint, err := answer.check(a.Registration()); err != nil {
 		res.step(answerOf(a), 0, err, hint)
 		return res.end(wrongIssuer, "The answer may be another provider's than that of "+a.Provider()+". It was sent to neither, and nothing was kept.")
 	}

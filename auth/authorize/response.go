@@ -87,28 +87,28 @@ func pathOf(u *url.URL) string {
 	return "/"
 }
 
-// check returns why r must not be followed as the response to an authorization
-// request of that registration, and a hint. It may be of another provider, to
+// check returns a hint, and why r must not be followed as the response to an authorization
+// request of that registration. It may be of another provider, to
 // which this one has sent the browser on to be handed its code: mix-up, RFC 9700
 // section 4.4.
-func (r response) check(reg Registration) (err error, hint string) {
+func (r response) check(reg Registration) (hint string, err error) {
 	const again = "Authorize again. If this happens again, one of the configured providers may be sending browsers to another, to be handed its codes."
 	if !r.arrivedAt(reg.RedirectURL) {
-		return fmt.Errorf("it arrived at another address than %s", reg.RedirectURL), again
+		return again, fmt.Errorf("it arrived at another address than %s", reg.RedirectURL)
 	}
 	iss := oneLine(r.Get("iss"))
 	switch {
 	case !r.Has("iss") && reg.RequireIss:
-		return fmt.Errorf("it has no iss, and %s always sends one", reg.Issuer), again
+		return again, fmt.Errorf("it has no iss, and %s always sends one", reg.Issuer)
 	case !r.Has("iss"):
-		return nil, ""
+		return "", nil
 	case reg.Issuer == "":
-		return fmt.Errorf("it has an iss, %s, and the provider's section of the configuration has no issuer to compare it with", iss),
-			"If this is the issuer in the provider's own metadata, set issuer = \"" + iss + "\" in its section. If not, another provider has sent the answer."
+		return "If this is the issuer in the provider's own metadata, set issuer = \"" + iss + "\" in its section. If not, another provider has sent the answer.",
+			fmt.Errorf("it has an iss, %s, and the provider's section of the configuration has no issuer to compare it with", iss)
 	case !isIssuer(r.Get("iss"), reg.Issuer):
-		return fmt.Errorf("it comes from %s, not from %s", iss, reg.Issuer), again + " The issuer in the configuration may be wrong, too."
+		return again + " The issuer in the configuration may be wrong, too.", fmt.Errorf("it comes from %s, not from %s", iss, reg.Issuer)
 	}
-	return nil, ""
+	return "", nil
 }
 
 // arrivedAt reports whether r arrived at the redirect URL. A slash at the end makes
