@@ -34,6 +34,7 @@ func TestMetrics(t *testing.T) {
 				a.LoggedIn("imap")
 				a.LoginFailed("smtp", ProblemRefused, "535 5.7.139 no", "")
 				a.LoginFailed("pop3", ProblemUnavailable, "no route", "")
+				synctest.Wait() // until the record is saved
 				store.files = &faulty{store.files, "write", syscall.ENOSPC}
 			}
 			a.Token(t.Context(), "")

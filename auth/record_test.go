@@ -205,10 +205,12 @@ func TestRecordFaults(t *testing.T) {
 				a.LoggedIn("smtp")
 				time.Sleep(recordPause)
 			}
+			synctest.Wait()
 			fault.step = ""
 			if token, err := a.Token(t.Context(), ""); token != "token1" || err != nil || onDisk(t, a).AccessToken != "token1" {
 				t.Errorf("token = %q, %v", token, err)
 			}
+			synctest.Wait()
 			if n := strings.Count(log.String(), "account record not saved"); n != 1 {
 				t.Errorf("the log says so %d times:\n%s", n, &log)
 			}

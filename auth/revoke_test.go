@@ -265,6 +265,7 @@ func TestForgetCannotRemove(t *testing.T) {
 			if _, err := a.Token(t.Context(), ""); !errors.Is(err, ErrNeedsAuthorization) {
 				t.Errorf("%s: the account still has a token: %v", step, err)
 			}
+			synctest.Wait()
 			fault.step = ""
 			time.Sleep(resaveAfter)
 			a.Token(t.Context(), "")

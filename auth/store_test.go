@@ -404,7 +404,9 @@ func TestKeepCannotSave(t *testing.T) {
 	if token, err := a.Token(t.Context(), ""); token != "token0" || err != nil {
 		t.Errorf("token = %q, %v", token, err)
 	}
+	a.recording.Lock() // the record may be on its way
 	fault.step = ""
+	a.recording.Unlock()
 	if err := a.Wait(t.Context()); err != nil || onDisk(t, a).AccessToken != "token0" {
 		t.Errorf("at the end of the daemon: %v", err)
 	}
