@@ -5,14 +5,9 @@ import (
 	"container/list"
 	"net/netip"
 	"sync"
-	"time"
 
 	"github.com/xoauthd/xoauthd/proxy/peercred"
 )
-
-// floodTime is the age below which a session is not evicted for a new one of its
-// own source: the new one is refused, which costs less.
-const floodTime = 500 * time.Millisecond
 
 // noLimit admits a session however many there are.
 const noLimit = 0
@@ -35,19 +30,6 @@ type counts struct {
 	evicted int       // sessions that were, and have not ended
 	parting list.List // of these, the *session whose connections are open, the oldest first
 	ended   sync.Cond // an evicted session has ended; its L is set before use
-}
-
-// floods reports whether a new session of source should be refused, where most
-// sessions are allowed: the limit is reached, source has more pre-auth sessions
-// than any other, and all of them are young.
-func (c *counts) floods(source peercred.Source, most int) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if most <= 0 || c.sessions < most || len(c.preAuth.largest) == 0 {
-		return false
-	}
-	last := c.preAuth.oldest()
-	return last.source == source && time.Since(last.record.start) < floodTime
 }
 
 // admit counts a session. At the limit it evicts a pre-auth session: one whose

@@ -157,37 +157,6 @@ func TestEvictedComeFirst(t *testing.T) {
 	})
 }
 
-// TestFloods checks who is refused at the limit rather than admitted in the place of
-// another.
-func TestFloods(t *testing.T) {
-	for _, test := range []struct {
-		name  string
-		there []string
-		comes string
-		after time.Duration
-		want  bool
-	}{
-		{"one of the source that has most", []string{"192.0.2.1", "192.0.2.1", "192.0.2.2"}, "192.0.2.1", 0, true},
-		{"one of another source", []string{"192.0.2.1", "192.0.2.1", "192.0.2.2"}, "192.0.2.2", 0, false},
-		{"one of a new source", []string{"192.0.2.1", "192.0.2.1", "192.0.2.2"}, "192.0.2.3", 0, false},
-		{"one of the source that has most, after a while", []string{"192.0.2.1", "192.0.2.1", "192.0.2.2"}, "192.0.2.1", floodTime, false},
-		{"one below the limit", []string{"192.0.2.1", "192.0.2.1"}, "192.0.2.1", 0, false},
-	} {
-		synctest.Test(t, func(t *testing.T) {
-			var c counts
-			for i, from := range test.there {
-				s := stranger(int64(i), from)
-				s.record.start = time.Now()
-				c.admit(s, 3)
-			}
-			time.Sleep(test.after)
-			if got := c.floods(peercred.SourceOf(netip.MustParseAddr(test.comes)), 3); got != test.want {
-				t.Errorf("%s: refused: %v", test.name, got)
-			}
-		})
-	}
-}
-
 // closing counts how often it is closed.
 type closing struct {
 	unconnected

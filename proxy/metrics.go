@@ -85,11 +85,6 @@ func (m *Metrics) login(r *record, err error) {
 	m.logins.WithLabelValues(r.account, r.login, r.protocol, string(r.result(err))).Inc()
 }
 
-// refuse counts a client that was refused before a session began.
-func (m *Metrics) refuse(protocol string) {
-	m.sessions.WithLabelValues(protocol, string(TooManySessions)).Inc()
-}
-
 // end counts how the session of r went.
 func (m *Metrics) end(r *record, err error) {
 	m.active.WithLabelValues(r.protocol).Dec()

@@ -181,9 +181,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, l *Listener) error 
 		if c, err = ln.Accept(); err != nil {
 			break
 		}
-		if run := s.begin(ctx, life, c, l, s.Limits.Sessions); run != nil {
-			sessions.Go(run)
-		}
+		sessions.Go(s.begin(ctx, life, c, l, s.Limits.Sessions))
 	}
 	if ctx.Err() != nil {
 		err = nil
@@ -199,25 +197,16 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, l *Listener) error 
 // serve runs one session until it ends, or life is done. When stopping is done
 // it is to come to an end.
 func (s *Server) serve(stopping, life context.Context, c net.Conn, l *Listener) {
-	if run := s.begin(stopping, life, c, l, s.Limits.Sessions); run != nil {
-		run()
-	}
+	s.begin(stopping, life, c, l, s.Limits.Sessions)()
 }
 
-// begin counts a session, of which the caller must call run. It refuses the client,
-// and returns nil, if that is one of a flood; at the limit it evicts another
-// session. It waits for no client: an accept loop calls it, so that the open
+// begin counts a session, of which the caller must call run, and evicts another at
+// the limit. It waits for no client: an accept loop calls it, so that the open
 // connections are bounded however late run is scheduled.
 func (s *Server) begin(stopping, life context.Context, c net.Conn, l *Listener, most int) (run func()) {
-	source := s.Peers.Source(c)
-	if s.counts.floods(source, most) {
-		c.Close()
-		s.Metrics.refuse(l.Protocol)
-		return nil
-	}
 	x := s.newSession(c, l)
 	ctx, end := context.WithCancel(life)
-	x.source, x.stopping, x.end = source, stopping, end
+	x.stopping, x.end = stopping, end
 	leave, admitted := s.counts.admit(x, most)
 	return func() {
 		stop := closeWith(life, c)
@@ -231,7 +220,8 @@ func (s *Server) begin(stopping, life context.Context, c net.Conn, l *Listener, 
 }
 
 func (s *Server) newSession(c net.Conn, l *Listener) *session {
-	x := &session{Server: s, l: l, protocol: protocols[l.Protocol], conn: c, from: addrOf(c.RemoteAddr())}
+	x := &session{Server: s, l: l, protocol: protocols[l.Protocol], conn: c}
+	x.from, x.source = addrOf(c.RemoteAddr()), s.Peers.Source(c)
 	x.record = s.Metrics.begin(l.Protocol, s.ids.Add(1), c.RemoteAddr())
 	x.client = wire.New(c, s.Limits.LogIn)
 	x.client.Trace = x.tracer("client")

@@ -107,7 +107,6 @@ func TestStrangersGiveWay(t *testing.T) {
 	s.Limits.Sessions = 3
 	dial, stop := serveLoopback(t, s, "imap")
 	client := func() (net.Conn, *bufio.Reader) {
-		grow(s)
 		c := dial()
 		t.Cleanup(func() { c.Close() })
 		c.SetDeadline(time.Now().Add(10 * time.Second))
@@ -148,18 +147,6 @@ func TestStrangersGiveWay(t *testing.T) {
 	}
 }
 
-// grow makes all pre-auth sessions older than those of a flood.
-func grow(s *Server) {
-	s.counts.mu.Lock()
-	defer s.counts.mu.Unlock()
-	for _, g := range s.counts.preAuth.groups {
-		for e := g.members.Front(); e != nil; e = e.Next() {
-			r := e.Value.(*session).record
-			r.start = r.start.Add(-floodTime)
-		}
-	}
-}
-
 // Who knows one password fills no places but those of its login: the rest of its
 // sessions gives way, be it that they wait for one, or that their logins fail.
 func TestOneLoginKeepsNobodyOut(t *testing.T) {
@@ -178,7 +165,6 @@ func TestOneLoginKeepsNobodyOut(t *testing.T) {
 					go io.Copy(io.Discard, a)
 					io.WriteString(a, "a LOGIN joe@example.com s3cret\r\n")
 					synctest.Wait()
-					time.Sleep(floodTime)
 					greeted = append(greeted, a)
 				}
 				for _, c := range greeted {

@@ -3,13 +3,15 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net"
+	"net/netip"
 	"os"
 	"regexp"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestAttackDescriptors has another user of the machine open as many connections as
@@ -34,7 +36,7 @@ func TestAttackDescriptors(t *testing.T) {
 	attacker := d.as(t, attackerUser, "flood", targets...)
 	attacker.Stderr = os.Stderr
 	must(t, attacker.Start())
-	d.waitFor(t, "the flood", func() bool { return d.openFiles(t) > files/4 })
+	d.waitFor(t, "the flood", func() bool { return strings.Contains(d.log.String(), "result=too_many_sessions") })
 
 	slowest, most := time.Duration(0), 0
 	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); {
@@ -61,9 +63,13 @@ func TestAttackDescriptors(t *testing.T) {
 			t.Errorf("connections could not be accepted: %s", metric[0])
 		}
 	}
-	for _, endpoint := range []string{"web", "metrics"} {
-		if !regexp.MustCompile(`(?m)^xoauthd_http_connections_evicted_total\{endpoint="` + endpoint + `"\} [1-9]`).MatchString(metrics) {
-			t.Errorf("the attack has not reached the limit of %s", endpoint)
+	for _, reached := range []string{
+		`xoauthd_http_connections_evicted_total\{endpoint="web"\}`,
+		`xoauthd_http_connections_evicted_total\{endpoint="metrics"\}`,
+		`xoauthd_sessions_total\{protocol="imap",result="too_many_sessions"\}`,
+	} {
+		if !regexp.MustCompile(`(?m)^` + reached + ` [1-9]`).MatchString(metrics) {
+			t.Errorf("the attack has not reached the limit: %s", reached)
 		}
 	}
 }
@@ -83,30 +89,38 @@ func (d *target) openFiles(t *testing.T) int {
 }
 
 // floodRole connects to addresses as fast as it can, until it is killed. It keeps
-// the connections, does not read from them, and sends nothing, half a request, or a
+// the connections, waits for nothing, and sends nothing, half a request, or a
 // request.
 func floodRole(addresses []string) error {
 	if len(addresses) == 0 {
 		return errors.New("want addresses")
 	}
-	const kept = 200 // for each address
+	const kept = 500 // for each address
 	var all sync.WaitGroup
 	for _, address := range addresses {
-		request := fmt.Sprintf("GET /metrics HTTP/1.1\r\nHost: %s\r\n\r\n", address)
-		says := []string{"", request[:20], request}
+		at, err := netip.ParseAddrPort(address)
+		if err != nil {
+			return err
+		}
+		family, to := unix.AF_INET, unix.Sockaddr(&unix.SockaddrInet4{Port: int(at.Port()), Addr: netip.MustParseAddr("127.0.0.1").As4()})
+		if at.Addr().Is6() {
+			family, to = unix.AF_INET6, &unix.SockaddrInet6{Port: int(at.Port()), Addr: at.Addr().As16()}
+		}
+		request := fmt.Appendf(nil, "GET /metrics HTTP/1.1\r\nHost: %s\r\n\r\n", address)
+		says := [][]byte{nil, request[:20], request}
 		all.Go(func() {
-			conns := make([]net.Conn, kept)
+			var sockets [kept]int
 			for i := 0; ; i++ {
-				if old := conns[i%kept]; old != nil {
-					old.Close()
+				if old := sockets[i%kept]; old > 0 {
+					unix.Close(old)
 				}
-				c, err := net.Dial("tcp", address)
+				fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, 0)
 				if err != nil {
-					time.Sleep(time.Millisecond) // it may have no descriptors or ports left
 					continue
 				}
-				fmt.Fprint(c, says[i%len(says)])
-				conns[i%kept] = c
+				unix.Connect(fd, to)
+				unix.Write(fd, says[i%len(says)])
+				sockets[i%kept] = fd
 			}
 		})
 	}

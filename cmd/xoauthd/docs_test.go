@@ -60,6 +60,7 @@ func TestMetricsDocumented(t *testing.T) {
 		"xoauthd_log_lines_dropped_total":              true,
 		"xoauthd_accept_errors_total":                  true,
 		"xoauthd_http_connections_evicted_total":       true,
+		"xoauthd_connections_refused_total":            true,
 		"xoauthd_state_directory_full":                 true,
 	}
 	described := make(chan *prometheus.Desc, 100)

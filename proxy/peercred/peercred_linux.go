@@ -67,10 +67,9 @@ func unixPeer(c *net.UnixConn) (uid uint32, err error) {
 	return credentials.Uid, nil
 }
 
-// tcpPeer looks up the client's socket. A connection to one of the machine's own
-// addresses comes from that address, too.
+// tcpPeer looks up the client's socket.
 func (f *finder) tcpPeer(client, ours netip.AddrPort) (uid uint32, err error) {
-	if !client.Addr().IsLoopback() && client.Addr() != ours.Addr() {
+	if !isLocal(client, ours) {
 		return 0, &notLocalError{client.Addr()}
 	}
 	uid, err = sockDiag(client, ours)
@@ -78,6 +77,12 @@ func (f *finder) tcpPeer(client, ours netip.AddrPort) (uid uint32, err error) {
 		f.diag.Store(true)
 	}
 	return uid, err
+}
+
+// isLocal reports whether client is a program of this machine: a connection to one
+// of the machine's own addresses comes from that address.
+func isLocal(client, ours netip.AddrPort) bool {
+	return client.Addr().IsLoopback() || client.Addr() == ours.Addr()
 }
 
 func unmap(a netip.AddrPort) netip.AddrPort {

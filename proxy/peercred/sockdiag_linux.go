@@ -27,16 +27,35 @@ const (
 // sockDiag asks the kernel for the user of the socket that is connected from local
 // to remote. The error is errNoSocket if there is none, or no sock_diag.
 func sockDiag(local, remote netip.AddrPort) (uid uint32, err error) {
+	d, err := openDiag()
+	if err != nil {
+		return 0, err
+	}
+	defer d.close()
+	return d.lookUp(local, remote)
+}
+
+// A diagSocket is the descriptor of a netlink socket to sock_diag.
+type diagSocket int
+
+func openDiag() (diagSocket, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
 	if err != nil {
 		return 0, fmt.Errorf("sock_diag: %w", err)
 	}
-	defer unix.Close(fd)
-	if err := unix.Sendto(fd, diagRequest(local, remote), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+	return diagSocket(fd), nil
+}
+
+func (d diagSocket) close() { unix.Close(int(d)) }
+
+// lookUp is sockDiag over d. Other errors than errNoSocket may leave an answer
+// behind.
+func (d diagSocket) lookUp(local, remote netip.AddrPort) (uid uint32, err error) {
+	if err := unix.Sendto(int(d), diagRequest(local, remote), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return 0, fmt.Errorf("sock_diag: %w", err)
 	}
-	answer := make([]byte, 4096)
-	n, _, err := unix.Recvfrom(fd, answer, unix.MSG_DONTWAIT) // it is there when Sendto returns
+	var answer [512]byte                                             // what follows the message is of no interest
+	n, _, err := unix.Recvfrom(int(d), answer[:], unix.MSG_DONTWAIT) // it is there when Sendto returns
 	if err != nil {
 		return 0, fmt.Errorf("sock_diag: %w", err)
 	}

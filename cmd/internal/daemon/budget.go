@@ -10,10 +10,11 @@ import (
 
 // How many descriptors the parts of the daemon need at most.
 const (
-	perSession = 3  // the client's, and two while a dial tries two addresses
-	perHTTP    = 4  // the client's, and those to the provider and the mail servers
-	controls   = 64 // 16 commands, with as many each
-	otherFiles = 80 // the log, the store with its reserve, the Go runtime, renewals
+	perSession  = 3  // the client's, and two while a dial tries two addresses
+	perListener = 6  // two addresses, each with a socket, a copy and a lookup of sources
+	perHTTP     = 4  // the client's, and those to the provider and the mail servers
+	controls    = 64 // 16 commands, with as many each
+	otherFiles  = 80 // the log, the store with its reserve, the Go runtime, renewals
 
 	fewestSessions = 10
 )
@@ -39,7 +40,7 @@ func newBudget(c *config.Config, allowed uint64) (budget, error) {
 	if c.Metrics != nil {
 		endpoints++
 	}
-	fixed := otherFiles + controls + 2*(len(c.Listeners)+endpoints) + endpoints*b.http*perHTTP
+	fixed := otherFiles + controls + perListener*(len(c.Listeners)+endpoints) + endpoints*b.http*perHTTP
 	need := func(sessions int) int {
 		return fixed + perSession*proxy.Limits{Sessions: sessions}.Connections()
 	}

@@ -18,8 +18,7 @@ const maxHTTP = 64
 // A connLimit bounds the connections of an HTTP server. At the limit, a new one
 // evicts another: of the source that has the most, the one in which no request has
 // been handled for the longest time, or else the one whose handler has run longest.
-// So a user or address that opens many evicts its own. If its own are all younger
-// than floodTime, the new one is closed instead, which costs less.
+// So a user or address that opens many evicts its own.
 type connLimit struct {
 	most    int
 	evicted prometheus.Counter
@@ -28,10 +27,6 @@ type connLimit struct {
 	mu    sync.Mutex
 	conns map[*limitedConn]bool
 }
-
-// floodTime is the age below which a connection is not evicted for a new one of its
-// own source.
-const floodTime = 500 * time.Millisecond
 
 // A limitedConn is one connection of a connLimit, which guards its fields.
 type limitedConn struct {
@@ -46,16 +41,12 @@ func newConnLimit(most int, evicted prometheus.Counter) *connLimit {
 	return &connLimit{most: most, evicted: evicted, conns: make(map[*limitedConn]bool)}
 }
 
-// admit returns c as a counted connection, or nil after closing it.
+// admit returns c as a counted connection.
 func (l *connLimit) admit(c net.Conn) *limitedConn {
 	lc := &limitedConn{Conn: c, limit: l, source: l.peers.Source(c), used: time.Now()}
-	victim := l.add(lc)
-	if victim != nil {
+	if victim := l.add(lc); victim != nil {
 		l.evicted.Inc()
 		victim.Conn.Close()
-	}
-	if victim == lc {
-		return nil
 	}
 	return lc
 }
@@ -77,9 +68,6 @@ func (l *connLimit) add(c *limitedConn) (victim *limitedConn) {
 		if victim == nil || c.before(victim, of) {
 			victim = c
 		}
-	}
-	if victim.source == c.source && c.used.Sub(victim.used) < floodTime {
-		victim = c
 	}
 	delete(l.conns, victim)
 	return victim
@@ -125,24 +113,27 @@ type limitedListener struct {
 	limit *connLimit
 }
 
-// Accept returns the next connection that is not closed at once.
+// Accept returns the next connection.
 func (l limitedListener) Accept() (net.Conn, error) {
-	for {
-		c, err := l.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		if lc := l.limit.admit(c); lc != nil {
-			return lc, nil
-		}
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
 	}
+	return l.limit.admit(c), nil
 }
 
 // serving notes, if the request's connection is counted, that its handler runs
 // until done is called.
 func serving(r *http.Request) (done func()) {
-	if c, ok := r.Context().Value(connKey{}).(*limitedConn); ok {
-		return c.serving()
+	conn := r.Context().Value(connKey{})
+	for {
+		if c, ok := conn.(*limitedConn); ok {
+			return c.serving()
+		}
+		wrapper, ok := conn.(interface{ NetConn() net.Conn })
+		if !ok {
+			return func() {}
+		}
+		conn = wrapper.NetConn()
 	}
-	return func() {}
 }

@@ -20,12 +20,10 @@ import (
 func TestWhichConnectionIsEvicted(t *testing.T) {
 	for _, test := range []struct {
 		name  string
-		conns string // their sources, one after the other; with a "+" if a handler runs, with a "!" a moment after the one before
+		conns string // their sources, one after the other; with a "+" if a handler runs
 		want  int    // which of them is evicted by the last
 	}{
 		{"the oldest, if all are of one source", "a a a a", 0},
-		{"the newcomer, if all are young and of its source", "a! a! a! a!", 3},
-		{"the oldest of the source that has most, however young", "a! b! b! c!", 1},
 		{"the oldest, if each is of another", "a b c d", 0},
 		{"the oldest of the source that has most", "a b b c", 1},
 		{"the oldest of the source that has most with the newcomer", "a b c c", 2},
@@ -40,7 +38,7 @@ func TestWhichConnectionIsEvicted(t *testing.T) {
 		var victim *limitedConn
 		used := time.Now()
 		for text := range strings.FieldsSeq(test.conns) {
-			used = used.Add(map[bool]time.Duration{true: time.Millisecond, false: time.Hour}[strings.HasSuffix(text, "!")])
+			used = used.Add(time.Hour)
 			c := &limitedConn{limit: l, source: sourceOf(text[0]), used: used, busy: strings.HasSuffix(text, "+")}
 			if v := l.add(c); v != nil {
 				victim = v
@@ -61,15 +59,6 @@ func TestWhichConnectionIsEvicted(t *testing.T) {
 // sourceOf is the source of an address that b tells from others.
 func sourceOf(b byte) peercred.Source {
 	return peercred.SourceOf(netip.AddrFrom4([4]byte{192, 0, 2, b}))
-}
-
-// age makes all connections older than those of a flood.
-func age(l *connLimit) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for c := range l.conns {
-		c.used = c.used.Add(-floodTime)
-	}
 }
 
 // TestConnLimit checks that a server's connections are bounded, that a request that
@@ -121,7 +110,6 @@ func TestConnLimit(t *testing.T) {
 			t.Fatalf("answered %q", got)
 		}
 		idle = append(idle, c)
-		age(limit)
 	}
 	if n := testutil.ToFloat64(limit.evicted); n != 17 {
 		t.Errorf("%v connections were evicted", n)
@@ -144,4 +132,21 @@ func TestConnLimit(t *testing.T) {
 	if len(limit.conns) != 0 {
 		t.Errorf("%d connections stay counted", len(limit.conns))
 	}
+}
+
+// TestServing checks that a connection is found below what else wraps it.
+func TestServing(t *testing.T) {
+	c, _ := net.Pipe()
+	lc := newConnLimit(1, newEvictions().WithLabelValues("web")).admit(c)
+	for _, conn := range []net.Conn{lc, &userConn{Conn: lc}} {
+		r := (&http.Request{}).WithContext(withConn(t.Context(), conn))
+		done := serving(r)
+		if !lc.busy {
+			t.Errorf("%T: no handler runs", conn)
+		}
+		if done(); lc.busy {
+			t.Errorf("%T: a handler runs", conn)
+		}
+	}
+	serving(&http.Request{})() // of a connection that is not counted
 }

@@ -41,8 +41,7 @@ type Daemon struct {
 	proxy        *proxy.Server
 	registry     *prometheus.Registry
 	ready        atomic.Bool
-	acceptErrors *prometheus.CounterVec
-	evictions    *prometheus.CounterVec
+	conns        connMetrics
 	acceptors    []*acceptor    // of all listeners
 	discards     sync.WaitGroup // revocations of grants that are not used any more
 
@@ -91,12 +90,13 @@ func Assemble(c *config.Config, log *slog.Logger) (*Daemon, error) {
 // assemble makes the parts from the configuration.
 func (d *Daemon) assemble() error {
 	metrics, passwords := auth.NewMetrics(), password.NewMetrics()
-	d.acceptErrors, d.evictions = newAcceptErrors(), newEvictions()
+	d.conns = newConnMetrics()
 	d.registry.MustRegister(
 		metrics,
 		passwords,
-		d.acceptErrors,
-		d.evictions,
+		d.conns.errors,
+		d.conns.refusals,
+		d.conns.evictions,
 		auth.NewAccountCollector(d.accounts.watched),
 		auth.NewProviderCollector(d.accounts.registrations),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{

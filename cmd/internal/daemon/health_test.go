@@ -29,7 +29,9 @@ func TestHealthy(t *testing.T) {
 	defer ln.Close()
 	served := d.acceptors
 	d.acceptors = nil
-	d.acceptor(ln, "pop3") // from which nobody accepts
+	if err := d.wrap(&ln, "pop3", nil); err != nil { // nobody accepts from it
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if err := d.healthy(ctx); err == nil || !strings.Contains(err.Error(), "pop3 listener "+ln.Addr().String()) {

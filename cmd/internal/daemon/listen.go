@@ -47,7 +47,7 @@ func (d *Daemon) listen(handed []systemd.Socket) error {
 		faults = append(faults, fmt.Errorf("socket for commands: %w", err))
 	}
 	if len(faults) == 0 {
-		d.wrapListeners()
+		faults = append(faults, d.wrapListeners())
 	}
 	return errors.Join(faults...)
 }

@@ -43,15 +43,6 @@ func (l *userListener) Accept() (net.Conn, error) {
 	return &userConn{Conn: c, allowed: sync.OnceValue(func() error { return l.allow(c) })}, nil
 }
 
-// SetDeadline makes Accept return when t has passed.
-func (l *userListener) SetDeadline(t time.Time) error {
-	ln, ok := l.Listener.(interface{ SetDeadline(time.Time) error })
-	if !ok {
-		return errors.ErrUnsupported
-	}
-	return ln.SetDeadline(t)
-}
-
 // allow returns an error, and closes c, if that is not a connection of the users.
 func (l *userListener) allow(c net.Conn) error {
 	uid, err := l.finder.UID(c)

@@ -1,0 +1,88 @@
+package daemon
+
+import (
+	"fmt"
+	"net"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// connMetrics are counted of all listeners.
+type connMetrics struct {
+	errors, refusals, evictions *prometheus.CounterVec
+}
+
+func newConnMetrics() connMetrics {
+	return connMetrics{newAcceptErrors(), newRefusals(), newEvictions()}
+}
+
+func newAcceptErrors() *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "xoauthd_accept_errors_total",
+		Help: "Connections that could not be accepted, such as for want of descriptors, by listener.",
+	}, []string{"listener"})
+}
+
+func newRefusals() *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "xoauthd_connections_refused_total",
+		Help: "Connections that were closed at once because their source began too many while connections came faster than they could be served, by listener.",
+	}, []string{"listener"})
+}
+
+func newEvictions() *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "xoauthd_http_connections_evicted_total",
+		Help: "HTTP connections that were closed to make place for others, by endpoint.",
+	}, []string{"endpoint"})
+}
+
+// wrapListeners makes acceptors of all listeners, and bounds the rate and the number
+// of connections.
+func (d *Daemon) wrapListeners() error {
+	rates := make(map[string]*rateLimit) // by protocol
+	for i := range d.listeners {
+		l := &d.listeners[i]
+		protocol := l.to.Protocol
+		if rates[protocol] == nil {
+			rates[protocol] = newRateLimit(protocol, d.log, d.conns.refusals.WithLabelValues(protocol))
+		}
+		rate := rates[protocol]
+		if len(l.to.Proxies) > 0 {
+			rate = nil // a load balancer is the source of all
+		}
+		if err := d.wrap(&l.Listener, protocol, rate); err != nil {
+			return err
+		}
+	}
+	for name, e := range map[string]*endpoint{"web": d.web, "metrics": d.metrics} {
+		if e == nil {
+			continue
+		}
+		rate := newRateLimit(name, d.log, d.conns.refusals.WithLabelValues(name))
+		limit := newConnLimit(d.budget.http, d.conns.evictions.WithLabelValues(name))
+		for i := range e.listeners {
+			if err := d.wrap(&e.listeners[i], name, rate); err != nil {
+				return err
+			}
+			e.listeners[i] = limitedListener{e.listeners[i], limit}
+		}
+	}
+	return d.wrap(&d.control, "control", nil)
+}
+
+// wrap makes an acceptor of ln, which gets over errors, is part of the health check
+// and, if rate is not nil, refuses connections.
+func (d *Daemon) wrap(ln *net.Listener, name string, rate *rateLimit) error {
+	if rate != nil {
+		r, err := refusing(*ln, rate.refuse)
+		if err != nil {
+			return fmt.Errorf("%s: %w", (*ln).Addr(), err)
+		}
+		*ln = r
+	}
+	a := newAcceptor(*ln, name, d.log, d.conns.errors.WithLabelValues(name))
+	d.acceptors = append(d.acceptors, a)
+	*ln = a
+	return nil
+}

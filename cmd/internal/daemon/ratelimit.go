@@ -1,0 +1,59 @@
+package daemon
+
+import (
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/xoauthd/xoauthd/proxy/peercred"
+)
+
+// overloadRate is how many connections a source may begin in a second at an
+// overloaded listener. A flood has less then, and others still get in.
+const overloadRate = 100
+
+// refusalLogTime is the shortest time between two log lines of a rateLimit.
+const refusalLogTime = time.Minute
+
+// A rateLimit bounds the connections that a source begins in a second at overloaded
+// listeners of one kind.
+type rateLimit struct {
+	name    string // of the listeners, in the log
+	log     *slog.Logger
+	refused prometheus.Counter
+
+	mu       sync.Mutex
+	second   time.Time // when the current one began
+	begun    map[peercred.Source]int
+	unlogged int
+	logged   time.Time
+}
+
+func newRateLimit(name string, log *slog.Logger, refused prometheus.Counter) *rateLimit {
+	return &rateLimit{name: name, log: log, refused: refused}
+}
+
+// refuse counts a connection of source, and reports whether it is one too many.
+func (r *rateLimit) refuse(source peercred.Source) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	if now.Sub(r.second) >= time.Second {
+		r.second, r.begun = now, make(map[peercred.Source]int)
+	}
+	r.begun[source]++
+	if r.begun[source] <= overloadRate {
+		return false
+	}
+	r.refused.Inc()
+	r.unlogged++
+	if r.logged.IsZero() || now.Sub(r.logged) >= refusalLogTime {
+		r.log.Warn("connections refused", "listener", r.name, "client", source.String(), "connections", r.unlogged,
+			"reason", fmt.Sprintf("connections come faster than they can be served, and this client begins more than %d a second", overloadRate))
+		r.unlogged, r.logged = 0, now
+	}
+	return true
+}

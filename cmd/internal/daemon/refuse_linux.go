@@ -1,0 +1,134 @@
+package daemon
+
+import (
+	"errors"
+	"net"
+	"os"
+	"runtime"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/xoauthd/xoauthd/proxy/peercred"
+)
+
+const (
+	// overloadTime is how long the kernel's queue of connections may not be empty
+	// before the listener is overloaded.
+	overloadTime = 100 * time.Millisecond
+
+	// maxRefusals is how many connections are closed before other goroutines run.
+	maxRefusals = 16
+)
+
+// A refusingListener asks refuse about each connection while it is overloaded, and
+// closes those that refuse wants, before package net makes anything of them. So a
+// flood costs the daemon less than whoever makes it. Otherwise its connections would
+// fill the queue of the kernel, and others would wait behind them.
+type refusingListener struct {
+	net.Listener
+	refuse  func(peercred.Source) bool
+	file    *os.File // the same socket
+	raw     syscall.RawConn
+	sources peercred.Sources
+	closed  atomic.Bool
+
+	overload time.Duration // overloadTime
+	busy     time.Time     // since when the queue is not empty; zero: it is
+}
+
+// refusing returns ln as a refusingListener.
+func refusing(ln net.Listener, refuse func(peercred.Source) bool) (net.Listener, error) {
+	filer, ok := ln.(interface{ File() (*os.File, error) })
+	if !ok {
+		return ln, nil
+	}
+	file, err := filer.File()
+	if err != nil {
+		return nil, err
+	}
+	raw, err := file.SyscallConn()
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return &refusingListener{Listener: ln, refuse: refuse, file: file, raw: raw, overload: overloadTime}, nil
+}
+
+// Accept returns the next connection that is not refused. One goroutine at a time
+// may call it.
+func (l *refusingListener) Accept() (net.Conn, error) {
+	for {
+		fd, err := l.accept()
+		switch {
+		case l.closed.Load():
+			if fd >= 0 {
+				unix.Close(fd)
+			}
+			l.sources.Close()
+			return nil, &net.OpError{Op: "accept", Net: l.Addr().Network(), Addr: l.Addr(), Err: net.ErrClosed}
+		case err != nil:
+			return nil, &net.OpError{Op: "accept", Net: l.Addr().Network(), Addr: l.Addr(), Err: err}
+		case fd >= 0:
+			return fileConn(fd)
+		}
+		runtime.Gosched()
+	}
+}
+
+// accept returns the descriptor of a connection, or -1 after maxRefusals.
+func (l *refusingListener) accept() (fd int, err error) {
+	waiting := l.raw.Read(func(listener uintptr) bool {
+		for refused := 0; refused < maxRefusals; {
+			var peer unix.Sockaddr
+			fd, peer, err = unix.Accept4(int(listener), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+			switch {
+			case err == unix.EINTR || err == unix.ECONNABORTED:
+			case err == unix.EAGAIN:
+				l.busy = time.Time{}
+				return false
+			case err != nil:
+				fd = -1
+				return true
+			case !l.overloaded() || !l.refuse(l.sources.Of(fd, peer)):
+				return true
+			default:
+				unix.Close(fd)
+				refused++
+			}
+		}
+		fd, err = -1, nil
+		return true
+	})
+	if waiting != nil {
+		return -1, waiting
+	}
+	return fd, os.NewSyscallError("accept4", err)
+}
+
+// overloaded reports whether connections have come faster than they were accepted
+// for some time. It is called for each.
+func (l *refusingListener) overloaded() bool {
+	now := time.Now()
+	if l.busy.IsZero() {
+		l.busy = now
+	}
+	return now.Sub(l.busy) >= l.overload
+}
+
+// fileConn makes a connection of a descriptor, which it takes over.
+func fileConn(fd int) (net.Conn, error) {
+	file := os.NewFile(uintptr(fd), "")
+	defer file.Close()
+	return net.FileConn(file)
+}
+
+// SetDeadline makes Accept return when t has passed.
+func (l *refusingListener) SetDeadline(t time.Time) error { return l.file.SetDeadline(t) }
+
+// Close closes the socket. Accept then returns an error.
+func (l *refusingListener) Close() error {
+	l.closed.Store(true)
+	return errors.Join(l.file.Close(), l.Listener.Close())
+}
