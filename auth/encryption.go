@@ -107,7 +107,8 @@ func (s *Store) mayMakeKey(how string) error {
 // Rekey rewrites the grants that are not as Save would write them: under another
 // key than the first, or in the clear. It returns how many it wrote. An error names
 // the files that could not be written; these stay as they are, and good for as long
-// as their key is there. Rekey skips grants that Load refuses.
+// as their key is there. Rekey skips grants that Load refuses. It does not read again
+// what was loaded before and is right.
 func (s *Store) Rekey() (int, error) {
 	headers, err := s.headers(false)
 	if err != nil {

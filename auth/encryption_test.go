@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -388,3 +389,56 @@ func TestRekeyPassesOver(t *testing.T) {
 type unlistable struct{ files }
 
 func (unlistable) list() ([]string, error) { return nil, syscall.EIO }
+
+// countedReads counts how often files are read.
+type countedReads struct {
+	files
+	reads map[string]int
+}
+
+func (c *countedReads) read(name string) ([]byte, fs.FileInfo, error) {
+	c.reads[name]++
+	return c.files.read(name)
+}
+
+// Rekey does not read again what was loaded and is right; it rewrites the rest, whether
+// or not that was loaded.
+func TestRekeyReadsOnce(t *testing.T) {
+	dir := stateDir(t)
+	old, key := NewKey(), NewKey()
+	for _, text := range []string{old, key + "\n" + old} {
+		keys, err := ParseKeys(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := OpenStore(dir, Encryption{Keys: keys})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]int{"loaded.json": 1, "other.json": 1}
+		rewritten := 0
+		if text == old {
+			for name := range want {
+				if err := s.Save(strings.TrimSuffix(name, ".json"), Grant{RefreshToken: "refresh"}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		} else {
+			rewritten = len(want)
+		}
+		counted := &countedReads{s.files, make(map[string]int)}
+		s.files = counted
+		if _, err := s.Load("loaded"); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := s.Rekey(); n != rewritten || err != nil {
+			t.Errorf("%d were rewritten, %v; want %d", n, err, rewritten)
+		}
+		if text == old && !maps.Equal(counted.reads, want) {
+			t.Errorf("read %v, want %v", counted.reads, want)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -88,6 +88,9 @@ func (s *Store) decode(data []byte, account string) (Grant, error) {
 	if f.Grant == nil || f.empty() {
 		return Grant{}, errors.New("the file has no grant in it: " + remedy)
 	}
+	if f.header == s.header(account) {
+		s.current.Store(fileName(account), true)
+	}
 	return *f.Grant, nil
 }
 
@@ -144,6 +147,9 @@ func (s *Store) headers(temporary bool) ([]header, error) {
 	for _, name := range names {
 		final, isTemporary := strings.CutSuffix(name, tempSuffix)
 		if !strings.HasSuffix(final, fileSuffix) || isTemporary && !temporary {
+			continue
+		}
+		if _, current := s.current.Load(name); current && !temporary {
 			continue
 		}
 		data, _, err := s.files.read(name)

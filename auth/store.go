@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -27,6 +28,8 @@ type Store struct {
 	files files
 	keys  []Key // the first encrypts
 	plain bool  // none does
+
+	current sync.Map // of accounts: loaded, and as Save would write them
 
 	migrate bool  // as in Encryption
 	foreign []Key // of the file "key", which count only while grants are migrated

@@ -34,9 +34,6 @@ func (t *table) accounts(providers map[string]*Provider) map[string]*Account {
 	for _, p := range patterns {
 		t.file.expand(p, whole, accounts)
 	}
-	if len(accounts) > maxAccounts {
-		t.file.fault(0, "there are %d accounts with the mailboxes of all patterns, and %d are the most", len(accounts), maxAccounts)
-	}
 	return accounts
 }
 

@@ -9,10 +9,6 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// maxAccounts bounds the accounts, each of which has a grant and metrics of its
-// own.
-const maxAccounts = 10_000
-
 // The keys of a pattern alone, and of an account alone that is written out in
 // full.
 var (

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -29,30 +28,23 @@ func TestPatterns(t *testing.T) {
 	}
 }
 
-func TestTooManyMailboxes(t *testing.T) {
+// There may be any number of mailboxes.
+func TestManyMailboxes(t *testing.T) {
 	text, dir := testdata(t, "good/patterns.toml"), copyTestdata(t)
-	for _, row := range []struct{ mailboxes, accounts int }{
-		{maxAccounts - 3, maxAccounts}, // three are in the file itself
-		{maxAccounts - 2, 0},
-	} {
-		var lines strings.Builder
-		for i := range row.mailboxes {
-			fmt.Fprintf(&lines, "m%d@example.com:%s\n", i, hash)
-		}
-		if err := os.WriteFile(filepath.Join(dir, "staff.passwords"), []byte(lines.String()), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		name := filepath.Join(dir, "good", "patterns.toml")
-		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		c, err := Load(name)
-		var faults Faults
-		switch {
-		case row.accounts > 0 && (err != nil || len(c.Accounts) != row.accounts):
-			t.Errorf("%d mailboxes: %v", row.mailboxes, err)
-		case row.accounts == 0 && (!errors.As(err, &faults) || len(faults) != 1 || !strings.Contains(err.Error(), "10001 accounts")):
-			t.Errorf("%d mailboxes: %v", row.mailboxes, err)
-		}
+	const mailboxes = 20_000
+	var lines strings.Builder
+	for i := range mailboxes {
+		fmt.Fprintf(&lines, "m%d@example.com:%s\n", i, hash)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "staff.passwords"), []byte(lines.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(dir, "good", "patterns.toml")
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Load(name)
+	if err != nil || len(c.Accounts) != mailboxes+3 { // three are in the file itself
+		t.Errorf("%d accounts, %v", len(c.Accounts), err)
 	}
 }

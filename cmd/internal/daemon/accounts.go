@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"github.com/xoauthd/xoauthd/auth"
 	"github.com/xoauthd/xoauthd/auth/authorize"
@@ -49,10 +52,15 @@ func (as *accounts) fill(c *config.Config, store *auth.Store, metrics *auth.Metr
 	}
 	as.byName = make(map[string]*account, len(c.Accounts))
 	logins := make([]password.Login, 0, len(c.Accounts))
-	for _, name := range slices.Sorted(maps.Keys(c.Accounts)) {
-		a := c.Accounts[name]
+	names := slices.Sorted(maps.Keys(c.Accounts))
+	all := inParallel(len(names), func(i int) *auth.Account {
+		a := c.Accounts[names[i]]
 		p := as.providers[a.Provider]
-		kept := auth.NewAccount(name, p.Provider, p.flow(a), store, log)
+		return auth.NewAccount(names[i], p.Provider, p.flow(a), store, log)
+	})
+	for i, name := range names {
+		a := c.Accounts[name]
+		p, kept := as.providers[a.Provider], all[i]
 		kept.ForgetLogins(func(protocol string) bool { return p.upstreams[protocol] != nil && leads(c, protocol, a.Provider) })
 		as.byName[name] = &account{Account: kept, provider: p, config: a, remedy: as.remedy(name)}
 		as.all = append(as.all, kept)
@@ -61,6 +69,23 @@ func (as *accounts) fill(c *config.Config, store *auth.Store, metrics *auth.Metr
 	var err error
 	as.passwords, err = password.New(logins, passwords)
 	return err
+}
+
+// inParallel returns what f returns for 0 to n-1. As many goroutines as there are
+// processors call it, which pays where it reads files.
+func inParallel[T any](n int, f func(i int) T) []T {
+	results := make([]T, n)
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() {
+			for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
+				results[i] = f(int(i))
+			}
+		})
+	}
+	workers.Wait()
+	return results
 }
 
 // leads reports whether a listener leads to the accounts of a provider.

@@ -128,6 +128,7 @@ func (d *Daemon) assemble() error {
 	if err := d.accounts.fill(d.config, d.store, metrics, passwords, d.log); err != nil {
 		return err
 	}
+	d.rekey() // after each account has read its grant, so that it is read once
 	d.restorePasswords()
 	return nil
 }

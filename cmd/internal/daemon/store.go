@@ -29,8 +29,7 @@ func (d *Daemon) warnOfOthers() {
 	}
 }
 
-// openStore opens the store of the configuration, and brings its files to the
-// key that is the first now.
+// openStore opens the store of the configuration.
 func openStore(c *config.Config, log *slog.Logger) (*auth.Store, error) {
 	e := auth.Encryption{Plain: !c.Store.Encrypt, Migrate: c.Store.Migrate}
 	if c.Store.Keys != "" {
@@ -46,12 +45,16 @@ func openStore(c *config.Config, log *slog.Logger) (*auth.Store, error) {
 	for _, account := range store.Recovered() {
 		log.Warn("grant recovered from a temporary file: xoauthd was killed while it saved", "account", account)
 	}
-	written, err := store.Rekey()
+	return store, nil
+}
+
+// rekey brings the files of the store to the key that is the first now.
+func (d *Daemon) rekey() {
+	written, err := d.store.Rekey()
 	if written > 0 {
-		log.Info("grants written anew", "files", written, "encrypted", c.Store.Encrypt)
+		d.log.Info("grants written anew", "files", written, "encrypted", d.config.Store.Encrypt)
 	}
 	if err != nil { // and nothing is lost, as long as the key they have is kept
-		log.Error("grants keep the key that they have", "why", err)
+		d.log.Error("grants keep the key that they have", "why", err)
 	}
-	return store, nil
 }
