@@ -39,28 +39,49 @@ error. SIGTERM and SIGINT let sessions finish; a second one ends it at once.`,
 	}
 }
 
-// serve runs the daemon until the context of cmd is done.
+// serve runs the daemon until the context of cmd is done. It does not wait for a start
+// that takes long: what that has begun ends with the process, and files in the state
+// directory are replaced as a whole.
 func serve(cmd *cobra.Command, file string, sockets []systemd.Socket) error {
 	dumpable := forbidDumps() // before there is a secret to dump
 	catchBrokenPipe()
+	started := make(chan func() error, 1)
+	go func() { started <- start(cmd, file, sockets, dumpable) }()
+	select {
+	case run := <-started:
+		return run()
+	case <-cmd.Context().Done():
+		return nil
+	}
+}
+
+// start makes the daemon. It returns what runs it, or returns why it cannot run.
+func start(cmd *cobra.Command, file string, sockets []systemd.Socket, dumpable error) (run func() error) {
+	fail := func(err error) func() error { return func() error { return err } }
 	c, err := load(file)
 	if err != nil {
-		return err
+		return fail(err)
 	}
 	log := daemon.OpenLog(c.Log, cmd.ErrOrStderr())
-	defer log.Close()
 	warn(log, c.Warnings)
 	d, err := daemon.New(c, log.Logger, sockets...)
 	if err != nil {
-		return err
+		log.Close()
+		return fail(err)
 	}
+	return func() error { return runDaemon(cmd.Context(), d, c, log, dumpable) }
+}
+
+// runDaemon runs d until ctx is done, and closes the log.
+func runDaemon(ctx context.Context, d *daemon.Daemon, c *config.Config, log *daemon.Log, dumpable error) error {
+	defer log.Close()
 	d.Register(log.Collector())
 	defer ignoreHangUp(log.Logger)()
 	if dumpable != nil {
 		log.Warn("a core dump may hold secrets: set LimitCORE=0, or ulimit -c 0", "why", dumpable.Error())
 	}
 	log.Info("starting", "version", daemon.Version(), "config", c.File, "state", c.StateDirectory)
-	if err := d.Run(cmd.Context()); err != nil {
+	if err := d.Run(ctx); err != nil {
 		return err
 	}
 	log.Info("stopped")
