@@ -7,10 +7,10 @@ FUZZTIME ?= 60s
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: help need-go build test lint fuzz bench install clean
+.PHONY: help need-go build test test-mtas lint fuzz bench install clean
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' Makefile | expand -t 10
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 10
 
 need-go:
 	@test/need-go
@@ -25,6 +25,11 @@ test: need-go ## run every test; as root on Debian or Ubuntu, install what they 
 		race=; echo 'there is no C compiler: races are not looked for'; \
 	fi; \
 	set -x; go test $$race -timeout 20m ./...
+
+test-mtas: need-go ## have real MTAs send during faults, for minutes; as root on Debian
+	@test/install-packages
+	@test/download-mtas
+	XOAUTHD_E2E=required go test -tags mtas -timeout 15m -run TestMTAs ./cmd/xoauthd
 
 lint: need-go ## read the source with gofmt, vet, staticcheck and govulncheck
 	@unformatted=$$(gofmt -l .); \

@@ -26,6 +26,7 @@ type failureKind struct {
 	result   Result
 	client   string // its host; empty if the kind is that of an account
 	user     string // or the account, if one was named
+	login    string // the label of the account's login
 	account  bool   // the client has shown the password of an account
 }
 
@@ -88,7 +89,7 @@ func (r *repeats) admit(k failureKind, err error, log *slog.Logger) bool {
 func (r *repeats) flush(log *slog.Logger) {
 	kinds, window := r.end()
 	order := func(a, b failureKind) int {
-		return cmp.Or(cmp.Compare(a.client, b.client), cmp.Compare(a.user, b.user),
+		return cmp.Or(cmp.Compare(a.client, b.client), cmp.Compare(a.user, b.user), cmp.Compare(a.login, b.login),
 			cmp.Compare(a.protocol, b.protocol), cmp.Compare(a.result, b.result))
 	}
 	for _, k := range slices.SortedFunc(maps.Keys(kinds), order) {
@@ -124,6 +125,7 @@ func (t *tally) attrs(k failureKind, window time.Duration) []slog.Attr {
 	text("client", k.client)
 	if k.account {
 		text("account", k.user)
+		text("login", k.login)
 	} else {
 		text("user", k.user)
 	}

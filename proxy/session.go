@@ -201,7 +201,7 @@ func (s *session) log(err error) {
 func (s *session) failureKind(result Result) failureKind {
 	k := failureKind{protocol: s.l.Protocol, result: result, user: s.record.userText()}
 	if k.account = s.record.authenticated; k.account {
-		k.user = s.record.account
+		k.user, k.login = s.record.account, s.record.login
 	} else {
 		k.client = s.host()
 	}

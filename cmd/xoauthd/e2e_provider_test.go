@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"net/http"
@@ -27,6 +28,8 @@ type provider struct {
 	secrets *secrets
 	idp     atomic.Pointer[idp.Server]
 	server  *http.Server
+
+	unknownClient atomic.Bool // the token endpoint says that it knows no such client
 }
 
 // startProvider starts the server. It ends with the test.
@@ -95,6 +98,12 @@ func (p *provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.secrets.add(state, r.URL.Query().Get("state"))
 	if r.URL.Path != idp.TokenPath {
 		server.ServeHTTP(w, r)
+		return
+	}
+	if p.unknownClient.Load() {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusUnauthorized)
+		io.WriteString(w, `{"error":"invalid_client"}`)
 		return
 	}
 	p.secrets.add("authorization code", r.FormValue("code"))
