@@ -73,9 +73,9 @@ func TestMakeExplainsGo(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(bin, "go"), []byte(script), 0o755); err != nil {
 				t.Fatal(err)
 			}
-			cmd := exec.Command("make", "need-go")
+			cmd := exec.Command("make", "--no-print-directory", "need-go")
 			cmd.Dir = root
-			cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"))
+			cmd.Env = append(os.Environ(), "MAKEFLAGS=", "MAKELEVEL=0", "PATH="+bin+":"+os.Getenv("PATH"))
 			out, err := cmd.CombinedOutput()
 			if row.want == "" {
 				if err != nil || len(out) > 0 {
