@@ -44,6 +44,7 @@ type Secrets struct {
 	mu     sync.RWMutex
 	recent generation // secrets are added here
 	older  generation // what recent was when it was full; dropped when that is full again
+	kept   []string   // added to each generation
 }
 
 // New returns a set of these secrets.
@@ -64,6 +65,16 @@ func (s *Secrets) Add(secrets ...string) {
 	}
 }
 
+// Keep is Add for secrets that are never forgotten: those of the configuration,
+// whose number is bounded. A peer that hands out many tokens must not be able to
+// displace them.
+func (s *Secrets) Keep(secrets ...string) {
+	s.mu.Lock()
+	s.kept = append(s.kept, secrets...)
+	s.mu.Unlock()
+	s.Add(secrets...)
+}
+
 func (s *Secrets) knows(secret string) bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -75,6 +86,11 @@ func (s *Secrets) add(secret string) {
 	defer s.mu.Unlock()
 	if s.recent.octets > 0 && s.recent.octets+len(secret) > maxOctets {
 		s.older, s.recent = s.recent, generation{}
+		for _, kept := range s.kept {
+			if len(kept) >= minSecret {
+				s.recent.add(kept)
+			}
+		}
 	}
 	s.recent.add(secret)
 }

@@ -232,3 +232,16 @@ func BenchmarkRedact(b *testing.B) {
 		}
 	})
 }
+
+// TestKeep: a peer cannot make Redact forget the secrets of the configuration.
+func TestKeep(t *testing.T) {
+	const password = "pr0xyABCDEFGH"
+	var s Secrets
+	s.Keep(password)
+	for i := range 5 {
+		s.Add(strings.Repeat(string(rune('a'+i)), maxOctets))
+	}
+	if got := s.Redact("it is " + password); got != "it is "+Hidden {
+		t.Errorf("got %q", got)
+	}
+}

@@ -35,8 +35,8 @@ func newProvider(c *config.Provider, metrics *auth.Metrics, secrets *redact.Secr
 	if err != nil {
 		return nil, fmt.Errorf("provider %s: proxy: %w", c.Name, err)
 	}
-	secrets.Add(way.passwords(c.TokenURL)...)
-	secrets.Add(c.ClientSecret.Reveal())
+	secrets.Keep(way.passwords(c.TokenURL)...)
+	secrets.Keep(c.ClientSecret.Reveal())
 	p := &provider{
 		Provider: &auth.Provider{
 			Name:             c.Name,
