@@ -403,8 +403,8 @@ func (p *hostilePeer) smtp() {
 		case "":
 			return
 		case "EHLO":
-			p.say("250-%s", p.words(200))
-			for _, word := range strings.Fields(p.words(400)) {
+			p.say("250-%s", p.words(200)) // few words: xoauthd reads 100 lines before login
+			for _, word := range strings.Fields(p.words(200)) {
 				p.say("250-%s", word)
 				p.say("250-SIZE %s", word)
 				p.say("250-X-%s %s", word, word)

@@ -51,6 +51,7 @@ func serve(cmd *cobra.Command, file string, sockets []systemd.Socket) error {
 	case run := <-started:
 		return run()
 	case <-cmd.Context().Done():
+		fmt.Fprintln(cmd.ErrOrStderr(), "stopped before the daemon had started")
 		return nil
 	}
 }

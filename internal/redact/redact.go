@@ -22,6 +22,7 @@ const (
 	maxOctets = 2 << 20
 
 	minSecret = 4   // octets; shorter secrets occur in ordinary words
+	minSpaced = 8   // octets; shorter secrets are not looked for across white space
 	minPieces = 16  // octets; shorter secrets are hidden as a whole only
 	longer    = 128 // octets; of longer secrets every fifth window is indexed
 
@@ -36,7 +37,8 @@ const (
 // A part is found as it is, in any mix of the escapes of URLs, JSON and HTML, in
 // base64 and base64url at any offset, and in hexadecimal; in combinations of these,
 // up to four deep; in upper and in lower case; and with white space, line breaks
-// or control characters between its octets.
+// or control characters between its octets. A secret of less than 8 octets without
+// white space is found only where there is no space and no tab between its octets.
 //
 // The zero value holds no secret. Secrets may be used by several goroutines at the
 // same time. It must not be copied.
@@ -167,7 +169,7 @@ type generation struct {
 // whole is a secret that is hidden as a whole only.
 type whole struct {
 	octets string
-	spaced bool // there is white space in the secret itself
+	spaced bool // there may be white space between the octets
 }
 
 func (g *generation) add(secret string) {
@@ -198,7 +200,7 @@ func (g *generation) indexSecret(secret string) {
 	case n < minSecret:
 	case n < minPieces:
 		key := uint32(octets.window(0, minSecret))
-		g.whole[key] = append(g.whole[key], whole{octets.folded(), n < len(secret)})
+		g.whole[key] = append(g.whole[key], whole{octets.folded(), n >= minSpaced || n < len(secret)})
 	case n <= longer:
 		g.addPieces(octets, 1)
 	default:
@@ -279,8 +281,8 @@ func (g *generation) mark(f *search, v view) {
 	}
 }
 
-// markWhole notes a short secret if v begins with it. White space within it must
-// be its own: "are able" does not hold the secret "real".
+// markWhole notes a short secret if v begins with it. A very short one is not looked
+// for across white space: "are able" does not hold the secret "real".
 func (f *search) markWhole(v view, w whole) {
 	n := len(w.octets)
 	if len(v) < n || v[:n].folded() != w.octets {

@@ -70,6 +70,7 @@ func TestRedact(t *testing.T) {
 		{"a short password", "PASS real", "PASS (hidden)"},
 		{"a short password in base64", b64([]byte("\x00joe\x00real")), "(hidden)"},
 		{"a short password, escaped", "%72%65%61%6c", "(hidden)"},
+		{"a password of 9 octets over pieces", "pass word 1, p\ta\tssw\tord1", "(hidden), (hidden)"},
 		{"words that seem to hold it", "are allowed", "are allowed"},
 		{"a password of common words", "wrong password", "wrong password"},
 		{"one that is too short", "no abc", "no abc"},

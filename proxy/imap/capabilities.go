@@ -41,9 +41,9 @@ func spelling(list string) map[string]string {
 	return words
 }
 
-// capabilitiesOf returns the known capabilities of a list, in its order. It returns
+// KnownCapabilities returns the known capabilities of a list, in its order. It returns
 // at least one, as a list of none would be malformed.
-func capabilitiesOf(list string) (capabilities []string) {
+func KnownCapabilities(list string) (capabilities []string) {
 	for word := range strings.FieldsSeq(list) {
 		upper := strings.ToUpper(word)
 		if name, ok := strings.CutPrefix(upper, "AUTH="); ok {

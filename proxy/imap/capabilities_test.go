@@ -26,15 +26,15 @@ func TestCapabilitiesOf(t *testing.T) {
 					want = append(want, word)
 				}
 			}
-			if got := strings.Join(capabilitiesOf(test.list), " "); !strings.EqualFold(got, strings.Join(want, " ")) {
+			if got := strings.Join(KnownCapabilities(test.list), " "); !strings.EqualFold(got, strings.Join(want, " ")) {
 				t.Errorf("got  %s\nwant %s", got, want)
 			}
 		})
 	}
-	if got := capabilitiesOf(" " + token); len(got) != 1 || got[0] != "IMAP4rev1" {
+	if got := KnownCapabilities(" " + token); len(got) != 1 || got[0] != "IMAP4rev1" {
 		t.Errorf("%q", got)
 	}
-	if got := strings.Join(capabilitiesOf("imap4REV1 idle auth=xoauth2"), " "); got != "IMAP4rev1 IDLE AUTH=XOAUTH2" {
+	if got := strings.Join(KnownCapabilities("imap4REV1 idle auth=xoauth2"), " "); got != "IMAP4rev1 IDLE AUTH=XOAUTH2" {
 		t.Errorf("the words of the server pass: %s", got)
 	}
 }

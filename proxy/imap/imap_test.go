@@ -122,7 +122,7 @@ func TestMechanisms(t *testing.T) {
 		"IMAP4rev1 LOGINDISABLED AUTH=XOAUTH2":          {"XOAUTH2"},
 		"IMAP4rev1 LOGINDISABLED AUTH=LOGIN AUTH=PLAIN": {"LOGIN", "PLAIN"},
 	} {
-		k := &Client{caps: capabilitiesOf(caps)}
+		k := &Client{caps: KnownCapabilities(caps)}
 		if got := k.Mechanisms(); !slices.Equal(got, want) {
 			t.Errorf("%s: %q", caps, got)
 		}

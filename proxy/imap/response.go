@@ -60,7 +60,7 @@ func (k *Client) redactData(data string) string {
 	if !ok || !strings.EqualFold(name, "CAPABILITY") || strings.TrimSpace(list) == "" {
 		return k.c.Redact(data)
 	}
-	k.caps = capabilitiesOf(list)
+	k.caps = KnownCapabilities(list)
 	return "CAPABILITY " + strings.Join(k.caps, " ")
 }
 

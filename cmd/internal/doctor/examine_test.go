@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"errors"
 	"flag"
 	"io"
@@ -645,4 +646,21 @@ func TestConfiguration(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestCapabilities: go-imap makes capabilities upper case. A token in base64 is then
+// not recognized any more, and most of it could be guessed.
+func TestCapabilities(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, opaque)
+		capability := "* CAPABILITY IMAP4rev1 AUTH=XOAUTH2 SASL-IR APPENDLIMIT=" + base64.StdEncoding.EncodeToString([]byte(opaque)) + "\r\nTAG OK done"
+		w.servers["192.0.2.1:993"] = secure(w.certificate("imap.example.com", right), script("* OK hi",
+			"CAPABILITY", capability, "AUTHENTICATE", "TAG OK done", "CAPABILITY", capability,
+			"LIST", "TAG OK done", "STATUS", "* STATUS INBOX (MESSAGES 1 UNSEEN 0)\r\nTAG OK done", "LOGOUT", "* BYE\r\nTAG OK done"))
+		r, _, _ := w.examine()
+		got, _ := step(t, r, "IMAP mailbox at imap.example.com:993").Facts["capabilities"].([]string)
+		if want := []string{"AUTH=XOAUTH2", "IMAP4rev1", "SASL-IR"}; !slices.Equal(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	})
 }

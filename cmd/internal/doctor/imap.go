@@ -7,10 +7,12 @@ import (
 	"maps"
 	"net"
 	"slices"
+	"strings"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
 
+	upstreamimap "github.com/xoauthd/xoauthd/proxy/imap"
 	"github.com/xoauthd/xoauthd/proxy/sasl"
 )
 
@@ -93,7 +95,8 @@ func (i *imapClient) look(s *Step) (command string, err error) {
 	for _, c := range slices.Sorted(maps.Keys(caps)) {
 		names = append(names, string(c))
 	}
-	s.fact("capabilities", names)
+	// go-imap has made them upper case, and a secret could not be found in base64.
+	s.fact("capabilities", upstreamimap.KnownCapabilities(strings.Join(names, " ")))
 
 	var mailboxes int64
 	list := i.c.List("", "*", nil)
