@@ -48,6 +48,39 @@ func loadExample(t *testing.T, text string) *Config {
 	return c
 }
 
+// TestKeysDocumented: docs/configuration.md has a row for every key of example.toml,
+// and for no other.
+func TestKeysDocumented(t *testing.T) {
+	reference, err := os.ReadFile("../docs/configuration.md")
+	noError(t, err)
+	documented := map[string]bool{}
+	for line := range strings.Lines(string(reference)) {
+		cells := strings.SplitN(line, "|", 3)
+		if len(cells) == 3 {
+			for _, m := range regexp.MustCompile("`([a-z0-9_]+)`").FindAllStringSubmatch(cells[1], -1) {
+				documented[m[1]] = true
+			}
+		}
+	}
+	shown := map[string]bool{}
+	for _, pattern := range []string{`(?m)^[# ]*([a-z0-9_]+) *= *["\[{0-9tf]`, `[{,] ([a-z0-9_]+) = `} {
+		for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(readExample(t), -1) {
+			shown[m[1]] = true
+		}
+	}
+	delete(shown, "prompt") // a parameter of authorization_params
+	for key := range shown {
+		if !documented[key] {
+			t.Errorf("docs/configuration.md has no row for %s", key)
+		}
+	}
+	for key := range documented {
+		if !shown[key] {
+			t.Errorf("example.toml does not show %s", key)
+		}
+	}
+}
+
 func readExample(t *testing.T) string {
 	text, err := os.ReadFile("../example.toml")
 	if err != nil {

@@ -120,9 +120,9 @@ func TestErrorWords(t *testing.T) {
 	}
 }
 
-// TestAnswersDocumented holds README and manual to the codes that there are.
+// TestAnswersDocumented: docs/replies.md and the manual have the codes of the table.
 func TestAnswersDocumented(t *testing.T) {
-	readme, err := os.ReadFile("../README.md")
+	replies, err := os.ReadFile("../docs/replies.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,10 +140,10 @@ func TestAnswersDocumented(t *testing.T) {
 		} else if _, enhanced, _ := strings.Cut(a.smtp, "."); told && !strings.Contains(text, enhanced+",\n.Bq "+a.pop3+" .") {
 			t.Errorf("the manual says of %s: %s", r, text)
 		}
-		for line := range strings.Lines(string(readme)) {
+		for line := range strings.Lines(string(replies)) {
 			if strings.HasPrefix(line, "| ") && strings.Contains(line, "| `"+string(r)+"` |") &&
 				!strings.HasSuffix(line, fmt.Sprintf("| `[%s]` | %s | `[%s]` |\n", a.imap, a.smtp, a.pop3)) {
-				t.Errorf("README.md says of %s: %s", r, line)
+				t.Errorf("docs/replies.md says of %s: %s", r, line)
 			}
 		}
 	}

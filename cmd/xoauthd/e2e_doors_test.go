@@ -24,7 +24,7 @@ const (
 
 // A mode is what a listener has TLS for, in the words of the configuration.
 type mode struct {
-	name string // in the README
+	name string // in docs/listeners-and-tls.md
 	keys string
 	ways []way // in which a client may log in
 }
@@ -88,7 +88,7 @@ func (w *world) certificate(t *testing.T, name string, names ...string) string {
 }
 
 // testDoors logs in by every protocol, in every mode of a listener, in every way
-// that it allows, with every mechanism: the README's table. Where TLS is required
+// that it allows, with every mechanism: the table of docs/listeners-and-tls.md. Where TLS is required
 // it does not get in without.
 func testDoors(t *testing.T, w *world) {
 	tables := w.certificate(t, "doors", "localhost", "127.0.0.1")
@@ -130,10 +130,10 @@ func testDoors(t *testing.T, w *world) {
 	poll(t, "a word in the log", func() bool {
 		return strings.Contains(d.logged(t), "does not trust the certificate of the listener")
 	})
-	readme, err := os.ReadFile("../../README.md")
+	document, err := os.ReadFile("../../docs/listeners-and-tls.md")
 	must(t, err)
-	if !strings.Contains(string(readme), doorTable()) {
-		t.Errorf("README.md does not have this table:\n%s", doorTable())
+	if !strings.Contains(string(document), doorTable()) {
+		t.Errorf("docs/listeners-and-tls.md does not have this table:\n%s", doorTable())
 	}
 }
 
@@ -199,7 +199,7 @@ func (d *daemon) mustBeginTLS(t *testing.T) {
 	}
 }
 
-// doorTable is what the README says.
+// doorTable is the table of docs/listeners-and-tls.md.
 func doorTable() string {
 	called := map[way]string{never: "no", starttls: "by STARTTLS", implicit: "at once"}
 	row := []string{"", "`tls`", "the client begins TLS"}

@@ -21,22 +21,25 @@ import (
 	"github.com/xoauthd/xoauthd/internal/ca"
 )
 
-// blocks are the texts between fences of README, of one language or of none.
+// blocks are the texts between fences of README and docs, of one language or of none.
 func blocks(t *testing.T, language string) (all []string) {
 	t.Helper()
-	for _, b := range regexp.MustCompile("(?ms)^( *)```(\\w*)\n(.*?)^ *```$").FindAllStringSubmatch(read(t, "README.md"), -1) {
-		if b[2] == language {
-			all = append(all, strings.ReplaceAll("\n"+b[3], "\n"+b[1], "\n"))
+	fenced := regexp.MustCompile("(?ms)^( *)```(\\w*)\n(.*?)^ *```$")
+	for _, file := range documents(t) {
+		for _, b := range fenced.FindAllStringSubmatch(read(t, file), -1) {
+			if b[2] == language {
+				all = append(all, strings.ReplaceAll("\n"+b[3], "\n"+b[1], "\n"))
+			}
 		}
 	}
 	if len(all) == 0 {
-		t.Errorf("README.md has no block of %q", language)
+		t.Errorf("no document has a block of %q", language)
 	}
 	return all
 }
 
-// TestReadmeCommands holds README to showing the commands, and to running each
-// as the user that can.
+// TestReadmeCommands: README and docs show the commands, each run by the user that
+// can run it.
 func TestReadmeCommands(t *testing.T) {
 	runs := regexp.MustCompile(`(sudo (?:-u xoauthd )?)?xoauthd ([a-z-]+)`).FindAllStringSubmatch(strings.Join(blocks(t, ""), ""), -1)
 	users := map[string]string{}
@@ -60,14 +63,14 @@ func TestReadmeCommands(t *testing.T) {
 		if run && user != want {
 			t.Errorf("%s is run by %q", name, user)
 		}
-		if !run && !regexp.MustCompile("`(xoauthd )?"+name+"\\b").MatchString(read(t, "README.md")) {
-			t.Errorf("README.md does not have %s", name)
+		if !run && !regexp.MustCompile("`(xoauthd )?"+name+"\\b").MatchString(read(t, "docs/install.md")) {
+			t.Errorf("docs/install.md does not have %s", name)
 		}
 	}
 }
 
-// TestReadmeConfigurations loads what README shows of the configuration, each
-// part with what it leaves to the others.
+// TestReadmeConfigurations loads every part of a configuration that README and docs
+// show.
 func TestReadmeConfigurations(t *testing.T) {
 	dir := t.TempDir()
 	secrets(t, dir)
@@ -95,14 +98,14 @@ func TestReadmeConfigurations(t *testing.T) {
 			}
 		}
 		file := filepath.Join(dir, "xoauthd.toml")
-		put(t, file, strings.NewReplacer("$argon2id$…", hash, "$2y$12$…", string(bcrypted), "…", "0").Replace(text))
+		put(t, file, strings.NewReplacer("$argon2id$…", hash, "$2y$12$…", string(bcrypted), "/usr/bin/oama", "/bin/sh", "www-data", "root", "…", "0").Replace(text))
 		if _, err := config.Load(file); err != nil {
 			t.Errorf("%v\n%s", err, text)
 		}
 	}
 }
 
-// secrets writes the files that README has the reader make.
+// secrets writes the files that the documents tell the reader to make.
 func secrets(t *testing.T, dir string) {
 	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
@@ -154,8 +157,8 @@ func put(t *testing.T, file, text string) {
 	}
 }
 
-// TestRedirectURIs holds README and example.toml to the redirect URIs that the
-// program wants registered: of each provider alone, and of both.
+// TestRedirectURIs: docs/providers/README.md and example.toml have the redirect URIs
+// that the program wants registered: of each provider alone, and of both.
 func TestRedirectURIs(t *testing.T) {
 	const microsoft = "[provider.microsoft]\npreset = 'microsoft'\nclient_id = 'id'\n"
 	const google = "[provider.google]\npreset = 'google'\nclient_id = 'id'\nclient_secret = 'secret'\n"
@@ -174,7 +177,7 @@ func TestRedirectURIs(t *testing.T) {
 			shown[uri] = true
 		}
 	}
-	for file, more := range map[string]string{"README.md": "", "example.toml": "http://localhost:1180/callback/example"} {
+	for file, more := range map[string]string{"docs/providers/README.md": "", "example.toml": "http://localhost:1180/callback/example"} {
 		text := read(t, file)
 		for uri := range shown {
 			if !regexp.MustCompile(regexp.QuoteMeta(uri) + `[^/\w]`).MatchString(text) {

@@ -36,13 +36,13 @@ func TestProgramIsLinkedFrom(t *testing.T) {
 // Everything that the program brings along is told to those who have to trust
 // it, with the reason.
 func TestDependenciesAreExplained(t *testing.T) {
-	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
+	contributing, err := os.ReadFile(filepath.Join(root, "CONTRIBUTING.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, section, found := strings.Cut(string(readme), "\n## Dependencies\n")
+	_, section, found := strings.Cut(string(contributing), "\n## Dependencies\n")
 	if !found {
-		t.Fatal("README.md has no section Dependencies")
+		t.Fatal("CONTRIBUTING.md has no section Dependencies")
 	}
 	section, _, _ = strings.Cut(section, "\n## ")
 
@@ -57,7 +57,7 @@ func TestDependenciesAreExplained(t *testing.T) {
 	}
 	for _, require := range mod.Require {
 		if !require.Indirect && !explains(section, require.Path) {
-			t.Errorf("README.md, Dependencies: no line says what %s is for", require.Path)
+			t.Errorf("CONTRIBUTING.md, Dependencies: no line says what %s is for", require.Path)
 		}
 	}
 }
