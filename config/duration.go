@@ -28,6 +28,7 @@ func (t *table) duration(key string, def, least, most time.Duration) time.Durati
 	case d < least || d > most:
 		t.fault(key, "%s is not between %s and %s", s, brief(least), brief(most))
 	default:
+		t.noteDefault(key, d == def)
 		return d
 	}
 	return def

@@ -25,30 +25,35 @@ func Load(path string) (*Config, error) { return loadAt(path, time.Now()) }
 
 // loadAt is Load at a time of its own, by which it is told what has expired.
 func loadAt(path string, now time.Time) (*Config, error) {
-	f := &file{name: path, now: now}
+	c, _, err := loadFile(&file{name: path, now: now})
+	return c, err
+}
+
+// loadFile loads f. It returns what f holds, too, as it was parsed.
+func loadFile(f *file) (*Config, map[string]any, error) {
 	raw, err := f.read()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	content, err := text.FromFile(raw)
 	if err != nil {
-		return nil, append(f.faults, Fault{File: f.name, Line: 1, Message: "the file " + err.Error()})
+		return nil, nil, append(f.faults, Fault{File: f.name, Line: 1, Message: "the file " + err.Error()})
 	}
 	values, err := decode(content)
 	if err != nil {
-		return nil, append(f.faults, f.notTOML(content, err))
+		return nil, nil, append(f.faults, f.notTOML(content, err))
 	}
 	c := f.config(&table{file: f, values: values, place: locate(content)})
 	if len(f.faults) > 0 {
 		f.sort(f.faults)
-		return nil, f.faults
+		return nil, nil, f.faults
 	}
 	f.sort(f.warnings)
 	c.Warnings = f.warnings
 	f.sort(f.withheld)
 	c.Withheld = f.withheld
 	c.Fingerprint = hex.EncodeToString(f.sum[:8])
-	return c, nil
+	return c, values, nil
 }
 
 // A file is a configuration file while it is read.
@@ -63,6 +68,8 @@ type file struct {
 	listens  []binding
 	accounts []*table // with their patterns, sorted by line
 	exposed  []string // paths that others can change, and that have a fault
+
+	defaults []func() // remove from the values those keys that have their default
 
 	presetScopes []*Provider // whose scopes the file does not set
 }

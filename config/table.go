@@ -146,7 +146,15 @@ func (t *table) text(key, def string) string {
 		t.fault(key, "%v", err)
 		return def
 	}
+	t.noteDefault(key, s == def)
 	return s
+}
+
+// noteDefault notes a key that is set to its default: Settings leaves it out.
+func (t *table) noteDefault(key string, isDefault bool) {
+	if isDefault {
+		t.file.defaults = append(t.file.defaults, func() { delete(t.values, key) })
+	}
 }
 
 // oneOf reads one of a few words.
@@ -159,6 +167,7 @@ func (t *table) oneOf(key, def string, words ...string) string {
 		t.fault(key, "%q is not one of %s%s", s, enumerate(words), suggest(key, s, words))
 		return def
 	}
+	t.noteDefault(key, s == def)
 	return s
 }
 
@@ -175,6 +184,7 @@ func suggest(key, s string, words []string) string {
 
 func (t *table) boolean(key string, def bool) bool {
 	if b, ok := value[bool](t, key); ok {
+		t.noteDefault(key, b == def)
 		return b
 	}
 	return def
@@ -189,6 +199,7 @@ func (t *table) integer(key string, def, least, most int) int {
 		t.fault(key, "%d is not between %d and %d", n, least, most)
 		return def
 	}
+	t.noteDefault(key, int(n) == def)
 	return int(n)
 }
 

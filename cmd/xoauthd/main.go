@@ -105,7 +105,7 @@ refreshes itself.`,
 	}
 	root.SetVersionTemplate("xoauthd {{.Version}}\n")
 	for _, of := range []func(file *string) *cobra.Command{
-		serveCommand, checkCommand, statusCommand, authorizeCommand, grantCommand, revokeCommand,
+		serveCommand, checkCommand, configCommand, statusCommand, authorizeCommand, grantCommand, revokeCommand,
 	} {
 		root.AddCommand(configured(of))
 	}

@@ -1,0 +1,67 @@
+package config
+
+import (
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/BurntSushi/toml"
+)
+
+// Settings returns the configuration at path as TOML, for a bug report: without
+// comments, without keys that have their default, and with "(secret)" in the place of
+// secrets. Its errors are those of Load.
+func Settings(path string) (string, error) {
+	f := &file{name: path, now: time.Now()}
+	_, values, err := loadFile(f)
+	if err != nil {
+		return "", err
+	}
+	for _, remove := range f.defaults {
+		remove()
+	}
+	mask(values)
+	var b strings.Builder
+	e := toml.NewEncoder(&b)
+	e.Indent = ""
+	err = e.Encode(values)
+	return b.String(), err
+}
+
+// mask replaces the secrets in a table and in those below it.
+func mask(values map[string]any) {
+	for key, v := range values {
+		switch v := v.(type) {
+		case map[string]any:
+			mask(v)
+		case []map[string]any:
+			for _, t := range v {
+				mask(t)
+			}
+		case string:
+			values[key] = masked(key, v)
+		}
+	}
+}
+
+// masked is the value of a key as others may see it.
+func masked(key, value string) string {
+	switch key {
+	case "client_secret", "upstream_password":
+		return hidden
+	case "password_hash": // the kind of the hash is of use
+		if parts := strings.SplitN(value, "$", 3); len(parts) == 3 && len(parts[1]) < 16 {
+			return parts[0] + "$" + parts[1] + "$" + hidden
+		}
+		return hidden
+	case "proxy":
+		u, err := url.Parse(value)
+		if err != nil {
+			return hidden
+		}
+		if _, ok := u.User.Password(); ok {
+			return u.Scheme + "://" + hidden + "@" + u.Host
+		}
+	}
+	return value
+}

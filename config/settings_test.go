@@ -1,0 +1,84 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestSettings(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "xoauthd.toml")
+	noError(t, os.WriteFile(name, []byte(`
+# a comment
+[[listener]]
+protocol = "imap"
+address = "127.0.0.1:1143"
+tls = "none"
+[log]
+level = "debug"
+format = "text"
+[limits]
+sessions = 1000
+queue_timeout = "10s"
+idle_timeout = "40m"
+[web]
+address = "127.0.0.1:1180"
+[provider.p]
+preset = "google"
+client_id = "id"
+client_secret = "hunter2-hunter2"
+proxy = "socks5://joe:hunter3@127.0.0.1:1080"
+[account."alice@example.com"]
+provider = "p"
+enabled = true
+password_hash = '`+hash+`'
+`), 0o600))
+	got, err := Settings(name)
+	noError(t, err)
+	const want = `[account]
+[account."alice@example.com"]
+password_hash = "$argon2id$(secret)"
+provider = "p"
+
+[limits]
+idle_timeout = "40m"
+
+[[listener]]
+address = "127.0.0.1:1143"
+protocol = "imap"
+tls = "none"
+
+[log]
+level = "debug"
+
+[provider]
+[provider.p]
+client_id = "id"
+client_secret = "(secret)"
+preset = "google"
+proxy = "socks5://(secret)@127.0.0.1:1080"
+
+[web]
+address = "127.0.0.1:1180"
+`
+	if got != want {
+		t.Errorf("got\n%s", got)
+	}
+	noError(t, os.WriteFile(name, []byte("[log]\nlevle = 1"), 0o600))
+	if _, err := Settings(name); err == nil || !strings.Contains(err.Error(), "levle") {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestSettingsOfExample: no secret of example.toml is shown, whatever its key.
+func TestSettingsOfExample(t *testing.T) {
+	for _, key := range []string{"client_secret", "upstream_password", "password_hash"} {
+		if got := masked(key, "hunter2"); got != hidden {
+			t.Errorf("%s: %s", key, got)
+		}
+	}
+	if got := masked("proxy", "http://%zz:hunter2@x"); strings.Contains(got, "hunter2") {
+		t.Error(got)
+	}
+}
