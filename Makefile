@@ -58,6 +58,7 @@ install: xoauthd ## put program, units and manual under DESTDIR and PREFIX
 	install -D -m 644 systemd/xoauthd.sysusers '$(DESTDIR)$(PREFIX)/lib/sysusers.d/xoauthd.conf'
 	install -D -m 644 systemd/xoauthd.tmpfiles '$(DESTDIR)$(PREFIX)/lib/tmpfiles.d/xoauthd.conf'
 	install -D -m 644 man/xoauthd.8 '$(DESTDIR)$(PREFIX)/share/man/man8/xoauthd.8'
+	install -D -m 644 man/xoauthd.toml.5 '$(DESTDIR)$(PREFIX)/share/man/man5/xoauthd.toml.5'
 	install -D -m 644 example.toml '$(DESTDIR)$(PREFIX)/share/doc/xoauthd/example.toml'
 
 # Root, who installs, need not have Go: what was built before is taken.
