@@ -23,14 +23,14 @@ func authorizeCommand(file *string) *cobra.Command {
 	var inTerminal, yes bool
 	c := &cobra.Command{
 		Use:   "authorize ACCOUNT",
-		Short: "Have a person authorize an account",
-		Long: `Print the link of the page at which the owner of the mailbox ACCOUNT lets
-xoauthd use it. The daemon must be running, and the browser must reach it: where
-that is another machine, the command says how.
+		Short: "Authorize an account",
+		Long: `Print the link at which the owner of the mailbox authorizes ACCOUNT. The daemon must
+be running, and the browser must reach it: for a browser on another machine, the
+command prints how.
 
-With --terminal, without [web] in the configuration, and where the flow is
-device_code, all is done in the terminal instead. The browser can then be
-anywhere, and need not reach this machine.`,
+With --terminal, without [web] in the configuration, and with the flow device_code,
+the authorization takes place in the terminal. The browser can then be on any
+machine.`,
 		Args: oneAccount,
 		RunE: action(func(cmd *cobra.Command, args []string) error {
 			c, err := load(*file)
@@ -57,7 +57,7 @@ anywhere, and need not reach this machine.`,
 			return nil
 		}),
 	}
-	c.Flags().BoolVar(&inTerminal, "terminal", false, "do all of it in the terminal, with a browser anywhere")
+	c.Flags().BoolVar(&inTerminal, "terminal", false, "authorize in the terminal, with a browser on any machine")
 	c.Flags().BoolVarP(&yes, "yes", "y", false, replaceUsage)
 	return c
 }
@@ -102,7 +102,7 @@ func (t *terminal) hear(ctx context.Context, e control.Event) (string, error) {
 // consent sends a person to the provider, and returns where the browser ended.
 func (t *terminal) consent(ctx context.Context, c daemon.Consent) (string, error) {
 	if c.Again != "" {
-		return t.ask(ctx, "That will not do: "+c.Again+".\nPaste the whole address that the browser shows in the end: ")
+		return t.ask(ctx, "Invalid address: "+c.Again+".\nPaste the whole address that the browser shows in the end: ")
 	}
 	fmt.Fprintf(t.out, `Open this in a browser, on any machine, and sign in as %s:
 
@@ -136,7 +136,7 @@ which is valid until %s (%s). This command waits for it; Ctrl-C ends it.
 func knows(cmd *cobra.Command, c *config.Config, account string) error {
 	conn, err := connect(cmd, c)
 	if errors.Is(err, control.ErrNoDaemon) {
-		return errors.New("no daemon runs: start the daemon first, or say --terminal to authorize without its pages")
+		return errors.New("no daemon runs: start the daemon first, or use --terminal to authorize without its pages")
 	}
 	if err != nil {
 		return err

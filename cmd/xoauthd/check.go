@@ -17,23 +17,22 @@ func checkCommand(file *string) *cobra.Command {
 	var asJSON bool
 	check := &cobra.Command{
 		Use:   "check [ACCOUNT]",
-		Short: "Say what is wrong with the configuration, or with an account",
-		Long: `Read the configuration as serve does, and tell everything that is wrong with
-it, each with its line. Nothing is started. If all is well, it tells what the
-providers must know: the redirect URI to register with each of them.
+		Short: "Check the configuration or an account",
+		Long: `Check the configuration, and print every error with its line. Nothing is started.
+If there is none, print the redirect URI to register with each provider.
 
-With ACCOUNT, go the whole way of a session of that account as well, and tell of
-each step what came of it: names, connections, certificates, the token and what
-it is for, and a login at each mail server by an independent client. Nothing is
-sent or changed. Where a step fails, it tells the cause and the remedy.`,
+With ACCOUNT, also test every step of a session of that account: host names,
+connections, certificates, the access token, and a login at each mail server by an
+independent client. No mail is sent and no mailbox is changed. A failed step is
+printed with its cause and its remedy.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			switch {
 			case len(args) > 0 && strings.HasSuffix(args[0], ".toml"):
-				return errors.New("this is no account; a configuration file is named by --config")
+				return errors.New("this is not an account; use --config to name a configuration file")
 			case len(args) > 1:
 				return errors.New("check one account at a time")
 			case asJSON && len(args) == 0:
-				return errors.New("--json is for the examination of an account: name one")
+				return errors.New("--json needs an account")
 			}
 			return nil
 		},
@@ -55,13 +54,13 @@ sent or changed. Where a step fails, it tells the cause and the remedy.`,
 			return nil
 		}),
 	}
-	check.Flags().BoolVar(&asJSON, "json", false, "print the examination as JSON, as the manual describes it")
+	check.Flags().BoolVar(&asJSON, "json", false, "print JSON, as the manual describes it")
 	return check
 }
 
 // summarize says what the configuration comes to.
 func summarize(w io.Writer, c *config.Config) {
-	fmt.Fprintf(w, "%s is right: %s, %s, %s.\n", c.File,
+	fmt.Fprintf(w, "%s: OK (%s, %s, %s)\n", c.File,
 		count(len(c.Listeners), "listener"), count(len(c.Providers), "provider"), count(len(c.Accounts), "account"))
 	for _, name := range slices.Sorted(maps.Keys(c.Providers)) {
 		p := c.Providers[name]

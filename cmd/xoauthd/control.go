@@ -25,7 +25,7 @@ import (
 )
 
 // errInterrupted is of a person who pressed Ctrl-C.
-var errInterrupted = errors.New(`interrupted; "xoauthd status" tells how the account stands now`)
+var errInterrupted = errors.New(`interrupted; "xoauthd status" shows the state of the account`)
 
 // perform has the daemon carry out r. Where none runs, this process is the
 // daemon for as long as that takes, and alone is true.
@@ -57,7 +57,7 @@ func connect(cmd *cobra.Command, c *config.Config) (net.Conn, error) {
 // standIn carries out r with a daemon that has no listener.
 func standIn(cmd *cobra.Command, c *config.Config, r control.Request, hear control.Hear) error {
 	if len(c.Withheld) > 0 { // not as an error of the configuration, which is right
-		return fmt.Errorf("no daemon runs, and this command has not been given what it needs: start the daemon first\n%v", c.Withheld)
+		return fmt.Errorf("no daemon runs, and this command cannot read what it needs: start the daemon first\n%v", c.Withheld)
 	}
 	if err := mayStandIn(cmd, c.StateDirectory); err != nil {
 		return err
@@ -83,7 +83,7 @@ func standsIn(r control.Request) string {
 	if r.Command == daemon.CommandStatus { // which takes no time
 		return "No daemon runs."
 	}
-	return "No daemon runs: this command takes its place, and none can start until it ends."
+	return "No daemon runs. This command does the work itself; no daemon can start until it ends."
 }
 
 // standInLog is the log of a daemon whose command shows what comes of it: errors
@@ -155,5 +155,5 @@ func oneAccount(cmd *cobra.Command, args []string) error {
 
 // refuse is a Hear for what a command cannot make anything of.
 func refuse(_ context.Context, e control.Event) (string, error) {
-	return "", fmt.Errorf("the daemon says %q, which this command does not understand: restart the daemon", e.Name)
+	return "", fmt.Errorf("the daemon says %q, which this command does not know: restart the daemon", e.Name)
 }

@@ -73,7 +73,7 @@ func examine(ctx context.Context, w io.Writer, account string, asJSON bool, ask 
 		return unwritten
 	}
 	if !r.OK {
-		return fmt.Errorf("%s is not well", account)
+		return fmt.Errorf("check of %s failed", account)
 	}
 	return nil
 }

@@ -26,9 +26,9 @@ func TestExamine(t *testing.T) {
 		cut       error
 		text, err string
 	}{
-		{"all is well", []doctor.Step{well}, nil, wellText + "alice: all is well.\n", ""},
+		{"all is well", []doctor.Step{well}, nil, wellText + "alice: all checks passed.\n", ""},
 		{"a step failed", []doctor.Step{well, ill}, nil,
-			wellText + illText + "alice: 1 step failed: IMAP login at imap.example.com:993.\n", "alice is not well"},
+			wellText + illText + "alice: 1 step failed: IMAP login at imap.example.com:993.\n", "check of alice failed"},
 		{"the daemon ended", []doctor.Step{well}, gone, wellText, gone.Error()},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -19,13 +19,13 @@ import (
 func grantCommand(file *string) *cobra.Command {
 	c := &cobra.Command{
 		Use:                   "grant",
-		Short:                 "Take over a grant from another program",
+		Short:                 "Import a grant of another program",
 		DisableFlagsInUseLine: true,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return errors.New("say what to do about a grant: xoauthd grant import alice@example.com")
+				return errors.New("missing subcommand: xoauthd grant import alice@example.com")
 			}
-			return fmt.Errorf("grant knows no %q: xoauthd grant import alice@example.com", args[0])
+			return fmt.Errorf("unknown subcommand %q: xoauthd grant import alice@example.com", args[0])
 		},
 	}
 	c.AddCommand(importCommand(file))
@@ -36,16 +36,15 @@ func importCommand(file *string) *cobra.Command {
 	var yes bool
 	c := &cobra.Command{
 		Use:   "import ACCOUNT",
-		Short: "Take over a refresh token that another program got",
-		Long: `Take over a refresh token that another program got for the mailbox ACCOUNT. It
-is asked for or, if standard input is not a terminal, read from that: bare, or as
-the refresh_token of a JSON object, as mutt_oauth2.py, sasl-xoauth2, rclone and
-most others keep it.
+		Short: "Import a refresh token of another program",
+		Long: `Import a refresh token of another program for the mailbox ACCOUNT. The command asks
+for it or, if standard input is not a terminal, reads it from there: the token
+alone, or as refresh_token of a JSON object, as mutt_oauth2.py, sasl-xoauth2, rclone
+and most others store it.
 
-It is used if a mail server can be reached, and kept if the mailbox opens there
-with what the provider gives for it. It must have been given to the client_id that
-the configuration has. The other program must not use it from then on: a provider
-that gives a new one each time takes an old one for stolen, and ends the grant.`,
+The provider must have issued it to the client_id of the configuration. xoauthd keeps
+it if the mailbox opens. The other program must not use it any more: a provider that
+rotates refresh tokens takes an old one for stolen, and revokes the grant.`,
 		Args: oneAccount,
 		RunE: action(func(cmd *cobra.Command, args []string) error {
 			c, err := load(*file)

@@ -52,7 +52,7 @@ func TestGrant(t *testing.T) {
 			t.Errorf("the report is %s", report)
 		}
 
-		p.run(t, "", 1, "nobody is there to be asked: say --yes", "revoke", alice)
+		p.run(t, "", 1, "standard input is not a terminal: use --yes", "revoke", alice)
 		p.run(t, "", 0, "forgotten here, and mine has taken it back\nuntil it is authorized again", "revoke", "--yes", alice)
 		p.run(t, "", 1, "needs authorization\nAlice@example.com: the grant was revoked by "+peercred.UserName(uint32(os.Geteuid()))+" (uid ", "status")
 		p.run(t, "", 0, "Alice@example.com has no grant", "revoke", "--yes", alice)
@@ -93,7 +93,7 @@ func TestTerminal(t *testing.T) {
 			x.shows(t, "wrong, register this one: "+redirect+"\n")
 			x.shows(t, "Address: ")
 			x.types(t, "http://localhost:1/callback?code=x")
-			x.shows(t, "That will not do: .*\nPaste .*: ")
+			x.shows(t, "Invalid address: .*\nPaste .*: ")
 			x.types(t, p.consent(t, strings.TrimSpace(link), test.mailbox, test.answer))
 			if got, said := x.ends(); got != test.status || !strings.Contains(said, test.want) {
 				t.Errorf("%s: status %d:\n%s", test.name, got, said)
@@ -182,7 +182,7 @@ func (p *place) consent(t *testing.T, link, mailbox, answer string) string {
 // TestGivenUp: Ctrl-D ends it, and Ctrl-C.
 func TestGivenUp(t *testing.T) {
 	everywhere(t, func(t *testing.T, p *place) {
-		p.run(t, "", 1, "given up; nothing was changed", "authorize", "--terminal", alice)
+		p.run(t, "", 1, "canceled; nothing was changed", "authorize", "--terminal", alice)
 
 		ctx, interrupt := context.WithCancel(t.Context())
 		in, person := io.Pipe()

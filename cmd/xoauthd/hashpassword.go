@@ -25,11 +25,11 @@ func hashPasswordCommand() *cobra.Command {
 	var generate, allowShort bool
 	c := &cobra.Command{
 		Use:   "hash-password",
-		Short: "Make the password_hash of an account or a login",
-		Long: `Make the password_hash of an account or a login, from a password that it asks for
-or, if standard input is not a terminal, from the first line of that. The password
-is for the mail program and this machine alone: it is not that of the mailbox. It
-has at least 8 characters. With --generate, no person has to think of one.`,
+		Short: "Hash the password of an account or a login",
+		Long: `Print the password_hash of an account or a login. The command asks for the password
+or, if standard input is not a terminal, reads its first line. The mail program uses
+this password; it is not the password of the mailbox. It has at least 8 characters.
+With --generate, the command makes a random one.`,
 		Args: noArguments,
 		RunE: action(func(cmd *cobra.Command, _ []string) error {
 			secret := rand.Text()
@@ -54,14 +54,14 @@ has at least 8 characters. With --generate, no person has to think of one.`,
 			return nil
 		}),
 	}
-	c.Flags().BoolVar(&generate, "generate", false, "make a random password too, and print it to standard error")
-	c.Flags().BoolVar(&allowShort, "allow-short", false, "take a password of fewer than 8 characters")
+	c.Flags().BoolVar(&generate, "generate", false, "make a random password, and print it to standard error")
+	c.Flags().BoolVar(&allowShort, "allow-short", false, "accept a password of fewer than 8 characters")
 	c.MarkFlagsMutuallyExclusive("generate", "allow-short")
 	return c
 }
 
 // errNothing is the error of a person who types no password.
-var errNothing = errors.New("nothing was made")
+var errNothing = errors.New("nothing was written")
 
 // askPassword reads a password: twice, unseen, from a terminal; once from
 // anything else. It has at least so many characters.
@@ -87,7 +87,7 @@ func askPassword(ctx context.Context, in io.Reader, prompts io.Writer, shortest 
 	}
 	second, err := askUnseen(ctx, f, prompts, "Again: ")
 	if err == nil && first != second {
-		err = errors.New("the two are not the same; nothing was made")
+		err = errors.New("the two passwords differ; nothing was written")
 	}
 	return first, err
 }
@@ -96,9 +96,9 @@ func askPassword(ctx context.Context, in io.Reader, prompts io.Writer, shortest 
 func checkLength(password string, shortest int) error {
 	switch n := utf8.RuneCountInString(password); {
 	case n == 0:
-		return errors.New("the password is empty; nothing was made")
+		return errors.New("the password is empty; nothing was written")
 	case n < shortest:
-		return fmt.Errorf("the password has %s, and %d are the fewest: use a longer one, or have one made by \"xoauthd hash-password --generate\"; for a device that takes no longer one there is --allow-short", count(n, "character"), shortest)
+		return fmt.Errorf("the password has %s; the minimum is %d: use a longer one, or \"xoauthd hash-password --generate\"; if a device accepts no longer one, use --allow-short", count(n, "character"), shortest)
 	}
 	return nil
 }

@@ -63,11 +63,11 @@ func TestInterrupt(t *testing.T) {
 		at    string // what is said when it happens; empty: at once
 		want  string
 	}{
-		{[]string{"revoke", alice}, terminal, "[y/N]", "given up; nothing was changed"},
+		{[]string{"revoke", alice}, terminal, "[y/N]", "canceled; nothing was changed"},
 		{[]string{"grant", "import", alice}, terminal, "Refresh token:", "interrupted;"},
 		{[]string{"grant", "import", alice}, pipe, "No daemon runs", "interrupted;"},
 		{[]string{"authorize", "--terminal", alice}, terminal, "Address:", "interrupted;"},
-		{[]string{"hash-password"}, terminal, "Password:", "nothing was made"},
+		{[]string{"hash-password"}, terminal, "Password:", "nothing was written"},
 		{[]string{"hash-password"}, pipe, "", "interrupted"},
 	} {
 		t.Run(strings.Join(row.args, " "), func(t *testing.T) {

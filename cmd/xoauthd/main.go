@@ -130,7 +130,7 @@ func noArguments(cmd *cobra.Command, args []string) error {
 	if cmd.Flag("config") == nil {
 		return fmt.Errorf("%s takes no arguments", cmd.Name())
 	}
-	return fmt.Errorf("%s takes no arguments; a configuration file is named by --config", cmd.Name())
+	return fmt.Errorf("%s takes no arguments; use --config to name a configuration file", cmd.Name())
 }
 
 // action makes a command's function one whose errors are of the command, not of

@@ -30,7 +30,7 @@ func writeOutcome(w io.Writer, e control.Event) error {
 }
 
 // replaceUsage is that of the option --yes of authorize and grant import.
-const replaceUsage = "replace an authorization that opens more, without asking"
+const replaceUsage = "replace an authorization that opens more without asking"
 
 // confirmReplacing shows what is new about an authorization that opens less than the
 // present one, and asks p whether to replace that. If yes is set, it does not ask; if
@@ -50,7 +50,7 @@ func confirmReplacing(ctx context.Context, w io.Writer, p *prompter, yes bool, e
 		return daemon.AnswerReplace, nil
 	}
 	if p == nil {
-		return "", errors.New("nobody is there to be asked: say --yes to replace the present authorization. Nothing was changed")
+		return "", errors.New("standard input is not a terminal: use --yes to replace the present authorization. Nothing was changed")
 	}
 	answer, err := p.ask(ctx, "Replace it? [y/N] ")
 	if err == nil && isYes(answer) {

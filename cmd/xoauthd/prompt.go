@@ -14,7 +14,7 @@ import (
 )
 
 // errGivenUp is the error of a person who answers a question by Ctrl-D or Ctrl-C.
-var errGivenUp = errors.New("given up; nothing was changed")
+var errGivenUp = errors.New("canceled; nothing was changed")
 
 // maxInput is how much of standard input is taken, in bytes: tokens and the
 // addresses of callbacks are shorter.

@@ -72,7 +72,7 @@ func TestPartialImport(t *testing.T) {
 			Replace the present authorization of Alice@example.com?
 			does not open SMTP, unlike the present one
 			earlier authorization stays in use
-			nobody is there to be asked: say --yes`, "grant", "import", alice)
+			standard input is not a terminal: use --yes`, "grant", "import", alice)
 		refusing.Store(false)
 		p.run(t, "", p.well(), "authorized  until", "status")
 		p.run(t, "", 1, "SMTP login at localhost", "check", alice)

@@ -16,10 +16,10 @@ func revokeCommand(file *string) *cobra.Command {
 	var local, yes bool
 	c := &cobra.Command{
 		Use:   "revoke ACCOUNT",
-		Short: "Take back the grant of an account",
-		Long: `Have the provider take back the grant of the mailbox ACCOUNT, and forget it.
-Programs cannot log in as it from then on, until it is authorized again. If the
-provider cannot be asked, nothing is forgotten.`,
+		Short: "Revoke the grant of an account",
+		Long: `Ask the provider to revoke the grant of the mailbox ACCOUNT, and delete it. Programs
+cannot log in to the account until it is authorized again. If the provider cannot be
+reached, the grant is kept.`,
 		Args: oneAccount,
 		RunE: action(func(cmd *cobra.Command, args []string) error {
 			c, err := load(*file)
@@ -35,7 +35,7 @@ provider cannot be asked, nothing is forgotten.`,
 					"take the app password back at the provider, or set enabled = false", account.Name)
 			}
 			if !yes {
-				if err := confirm(cmd, "Take back the grant of "+account.Name+"? [y/N] "); err != nil {
+				if err := confirm(cmd, "Revoke the grant of "+account.Name+"? [y/N] "); err != nil {
 					return err
 				}
 			}
@@ -65,7 +65,7 @@ provider cannot be asked, nothing is forgotten.`,
 // confirm asks a person, and only a person.
 func confirm(cmd *cobra.Command, question string) error {
 	if !isTerminal(cmd.InOrStdin()) {
-		return errors.New("nobody is there to be asked: say --yes")
+		return errors.New("standard input is not a terminal: use --yes")
 	}
 	answer, err := newPrompter(cmd.InOrStdin(), cmd.ErrOrStderr()).ask(cmd.Context(), question)
 	switch {

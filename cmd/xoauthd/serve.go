@@ -114,7 +114,7 @@ func ignoreHangUp(log *slog.Logger) (stop func()) {
 	signal.Notify(hangUps, syscall.SIGHUP)
 	go func() {
 		for range hangUps {
-			log.Warn("SIGHUP does nothing: restart xoauthd to read the configuration anew")
+			log.Warn("SIGHUP ignored: restart xoauthd to read the configuration again")
 		}
 	}()
 	return func() {
@@ -135,7 +135,7 @@ func load(file string) (*config.Config, error) {
 	c, err := config.Load(file)
 	var faults config.Faults
 	if errors.As(err, &faults) {
-		err = fmt.Errorf("%s is not right:\n%w", file, err)
+		err = fmt.Errorf("%s: invalid configuration:\n%w", file, err)
 	}
 	return c, err
 }

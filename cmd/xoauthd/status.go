@@ -20,16 +20,15 @@ func statusCommand(file *string) *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "status [ACCOUNT]",
-		Short: "Tell how the accounts stand",
-		Long: `Tell how all accounts stand, or the one that is named. What is wrong is told
-below the table, with what to do about it. Mailboxes of a pattern that are well
-have one line together.
+		Short: "Show the state of the accounts",
+		Long: `Show the state of all accounts, or of one. Problems and their remedies follow the
+table. The mailboxes of a pattern share one line if they have no problem.
 
-The exit status is 1 if an account that is enabled must be authorized, if it fails,
-if its grant is not on disk, and if no daemon runs: the accounts are then shown as
-their files are. An account fails if the provider gives no token or rejects the
-client, if a mail server refused the last login of a protocol, and if a mail server
-has been unavailable for five minutes, at two logins or more.`,
+The exit status is 1 if an enabled account needs authorization or is failing, if its
+grant is not on disk, and if no daemon runs; the accounts are then shown as their
+files are. An account is failing if the provider issues no token or rejects the
+client, if a mail server refused the last login of a protocol, or if a mail server
+was unavailable at two logins or more, over five minutes.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return errors.New("name one account, or none for all")
@@ -128,7 +127,7 @@ func (s *status) fault() error {
 	case s.Warning != "":
 		return errors.New(s.Warning)
 	case !s.Running:
-		return errors.New("without a daemon no account can be used")
+		return errors.New("no daemon runs: no account can be used")
 	}
 	return nil
 }

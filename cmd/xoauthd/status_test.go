@@ -110,7 +110,7 @@ func TestStatusFault(t *testing.T) {
 		want    string
 	}{
 		{"all is well", true, well, ""},
-		{"no daemon", false, well, "without a daemon no account can be used"},
+		{"no daemon", false, well, "no daemon runs: no account can be used"},
 		{"a bad account", true, ill, "1 of 1 account needs attention"},
 		{"both", false, ill, "1 of 1 account needs attention"},
 		{"a full disk", true, well, "the disk is full"},

@@ -130,11 +130,11 @@ func (r *Report) Verdict() string {
 	case n[Failed] > 1:
 		return fmt.Sprintf("%s: %d steps failed, the first: %s.", r.Account, n[Failed], first)
 	case n[Skipped] > 0:
-		return fmt.Sprintf("%s: not examined to the end.", r.Account)
+		return fmt.Sprintf("%s: check incomplete.", r.Account)
 	case n[Warning] > 0:
 		return fmt.Sprintf("%s: all works, with %s.", r.Account, count(int64(n[Warning]), "warning"))
 	}
-	return fmt.Sprintf("%s: all is well.", r.Account)
+	return fmt.Sprintf("%s: all checks passed.", r.Account)
 }
 
 func count(n int64, noun string) string {

@@ -89,10 +89,10 @@ func TestVerdict(t *testing.T) {
 		ok       bool
 		want     string
 	}{
-		{nil, true, "a: all is well."},
-		{[]Outcome{OK, OK}, true, "a: all is well."},
+		{nil, true, "a: all checks passed."},
+		{[]Outcome{OK, OK}, true, "a: all checks passed."},
 		{[]Outcome{OK, Warning}, true, "a: all works, with 1 warning."},
-		{[]Outcome{OK, Skipped}, false, "a: not examined to the end."},
+		{[]Outcome{OK, Skipped}, false, "a: check incomplete."},
 		{[]Outcome{Warning, Failed, Skipped}, false, "a: 1 step failed: b."},
 		{[]Outcome{Failed, Failed}, false, "a: 2 steps failed, the first: a."},
 	} {
