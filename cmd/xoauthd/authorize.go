@@ -62,7 +62,7 @@ machine.`,
 	return c
 }
 
-// authorizeHere has a person authorize an account in the terminal.
+// authorizeHere authorizes an account in the terminal.
 func authorizeHere(cmd *cobra.Command, c *config.Config, account *config.Account, yes bool) error {
 	t := &terminal{person: account.LoginHint, yes: yes, out: cmd.OutOrStdout(), prompter: newPrompter(cmd.InOrStdin(), cmd.ErrOrStderr())}
 	_, err := perform(cmd, c, control.Request{Command: daemon.CommandAuthorize, Account: account.Name}, t.hear)
@@ -71,8 +71,8 @@ func authorizeHere(cmd *cobra.Command, c *config.Config, account *config.Account
 
 // A terminal is where a person authorizes an account.
 type terminal struct {
-	person string // who is to sign in
-	yes    bool   // without being asked, replaces a grant that opens more
+	person string // the address to sign in as
+	yes    bool   // replace a grant that opens more, without asking
 	out    io.Writer
 	*prompter
 }
@@ -99,7 +99,8 @@ func (t *terminal) hear(ctx context.Context, e control.Event) (string, error) {
 	return refuse(ctx, e)
 }
 
-// consent sends a person to the provider, and returns where the browser ended.
+// consent prints the link of the provider, and returns the address at which the
+// browser ended.
 func (t *terminal) consent(ctx context.Context, c daemon.Consent) (string, error) {
 	if c.Again != "" {
 		return t.ask(ctx, "Invalid address: "+c.Again+".\nPaste the whole address that the browser shows in the end: ")
@@ -116,7 +117,7 @@ If %s says that the redirect URI is wrong, register this one: %s
 	return t.ask(ctx, "Address: ")
 }
 
-// device sends a person to any browser.
+// device prints the code and the page to enter it at.
 func (t *terminal) device(d daemon.DeviceCode) error {
 	_, err := fmt.Fprintf(t.out, `Open this in a browser, on any device, and sign in as %s:
 
@@ -131,8 +132,8 @@ which is valid until %s (%s). This command waits for it; Ctrl-C ends it.
 	return err
 }
 
-// knows returns an error unless a daemon runs that knows the account: a link would
-// lead nowhere.
+// knows returns an error unless a daemon with this account runs: the link would lead
+// nowhere.
 func knows(cmd *cobra.Command, c *config.Config, account string) error {
 	conn, err := connect(cmd, c)
 	if errors.Is(err, control.ErrNoDaemon) {
@@ -145,8 +146,8 @@ func knows(cmd *cobra.Command, c *config.Config, account string) error {
 	return control.Do(cmd.Context(), conn, r, func(context.Context, control.Event) (string, error) { return "", nil })
 }
 
-// tunnel is the command that brings the pages to another machine, or empty if
-// its browsers reach them anyway.
+// tunnel returns the ssh command that forwards the pages to another machine. It is
+// empty if other machines can reach public_url.
 func tunnel(web *config.Web) string {
 	u, err := url.Parse(web.PublicURL)
 	if err != nil || u.Scheme != "http" {

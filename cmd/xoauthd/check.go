@@ -58,7 +58,7 @@ printed with its cause and its remedy.`,
 	return check
 }
 
-// summarize says what the configuration comes to.
+// summarize prints a summary of the configuration, and the redirect URIs to register.
 func summarize(w io.Writer, c *config.Config) {
 	fmt.Fprintf(w, "%s: OK (%s, %s, %s)\n", c.File,
 		count(len(c.Listeners), "listener"), count(len(c.Providers), "provider"), count(len(c.Accounts), "account"))

@@ -24,11 +24,11 @@ import (
 	"github.com/xoauthd/xoauthd/internal/text"
 )
 
-// errInterrupted is of a person who pressed Ctrl-C.
+// errInterrupted is the error of a command that Ctrl-C has ended.
 var errInterrupted = errors.New(`interrupted; "xoauthd status" shows the state of the account`)
 
-// perform has the daemon carry out r. Where none runs, this process is the
-// daemon for as long as that takes, and alone is true.
+// perform lets the daemon carry out r. If none runs, perform carries it out in this
+// process, and alone is true.
 func perform(cmd *cobra.Command, c *config.Config, r control.Request, hear control.Hear) (alone bool, err error) {
 	ctx := cmd.Context()
 	conn, err := connect(cmd, c)
@@ -54,9 +54,9 @@ func connect(cmd *cobra.Command, c *config.Config) (net.Conn, error) {
 	return conn, err
 }
 
-// standIn carries out r with a daemon that has no listener.
+// standIn carries out r in this process, with a daemon that has no listeners.
 func standIn(cmd *cobra.Command, c *config.Config, r control.Request, hear control.Hear) error {
-	if len(c.Withheld) > 0 { // not as an error of the configuration, which is right
+	if len(c.Withheld) > 0 { // no configuration error: the file is valid
 		return fmt.Errorf("no daemon runs, and this command cannot read what it needs: start the daemon first\n%v", c.Withheld)
 	}
 	if err := mayStandIn(cmd, c.StateDirectory); err != nil {
@@ -74,11 +74,11 @@ func standIn(cmd *cobra.Command, c *config.Config, r control.Request, hear contr
 	var conversation sync.WaitGroup
 	conversation.Go(func() { d.Converse(cmd.Context(), there) })
 	err = control.Do(cmd.Context(), here, r, hear)
-	conversation.Wait() // what it has begun may have to be saved
+	conversation.Wait() // it may have a grant to save
 	return errors.Join(err, d.Close())
 }
 
-// standsIn says that no daemon runs, and what that means while r is carried out.
+// standsIn says that no daemon runs, and that none can start meanwhile.
 func standsIn(r control.Request) string {
 	if r.Command == daemon.CommandStatus { // which takes no time
 		return "No daemon runs."
@@ -86,8 +86,8 @@ func standsIn(r control.Request) string {
 	return "No daemon runs. This command does the work itself; no daemon can start until it ends."
 }
 
-// standInLog is the log of a daemon whose command shows what comes of it: errors
-// alone, and not even those between the steps of check, which tell them.
+// standInLog returns the log of standIn: errors only, and nothing for check, whose
+// steps contain them.
 func standInLog(cmd *cobra.Command, c *config.Config, r control.Request) *slog.Logger {
 	if r.Command == daemon.CommandCheck {
 		return slog.New(slog.DiscardHandler)
@@ -97,7 +97,8 @@ func standInLog(cmd *cobra.Command, c *config.Config, r control.Request) *slog.L
 	return daemon.NewLog(quiet, cmd.ErrOrStderr())
 }
 
-// mayStandIn refuses to make files that the daemon's user could not read.
+// mayStandIn returns an error if this process would create files that the daemon's
+// user could not read.
 func mayStandIn(cmd *cobra.Command, dir string) error {
 	info, err := os.Stat(dir)
 	switch {
@@ -106,7 +107,7 @@ func mayStandIn(cmd *cobra.Command, dir string) error {
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%w: run this as root, or as the user that xoauthd runs as: %s", err, asOwner(cmd, dir))
 	case err != nil:
-		return nil // which opening the store finds, too
+		return nil // opening the store will report it
 	}
 	if owner, ok := info.Sys().(*syscall.Stat_t); ok && int(owner.Uid) != os.Geteuid() {
 		return fmt.Errorf("no daemon runs, and %s is another user's: start the daemon first, or run this as that user: %s", dir, asOwner(cmd, dir))
@@ -114,8 +115,8 @@ func mayStandIn(cmd *cobra.Command, dir string) error {
 	return nil
 }
 
-// asOwner is what to type to run cmd as the owner of dir, or as who that is by
-// default where nothing can be known of dir.
+// asOwner returns the command line that runs cmd as the owner of dir, or as the user
+// xoauthd if the owner is not known.
 func asOwner(cmd *cobra.Command, dir string) string {
 	name := "xoauthd"
 	if info, err := os.Stat(dir); err == nil {
@@ -145,7 +146,7 @@ func userName(uid string) string {
 	return "#" + uid
 }
 
-// oneAccount demands that a command is given one account.
+// oneAccount requires exactly one argument, the account.
 func oneAccount(cmd *cobra.Command, args []string) error {
 	if len(args) != 1 {
 		return fmt.Errorf("name one account: %s alice@example.com", cmd.CommandPath())
@@ -153,7 +154,7 @@ func oneAccount(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// refuse is a Hear for what a command cannot make anything of.
+// refuse is a Hear that returns an error for an event that the command does not know.
 func refuse(_ context.Context, e control.Event) (string, error) {
 	return "", fmt.Errorf("the daemon says %q, which this command does not know: restart the daemon", e.Name)
 }

@@ -14,11 +14,11 @@ import (
 	"github.com/xoauthd/xoauthd/config"
 )
 
-// An examiner has an account examined, and reports each step as it is done. An
-// error means that the examination did not come to its end.
+// An examiner checks an account and reports each step as it ends. An error means that
+// the check is incomplete.
 type examiner func(ctx context.Context, account string, report func(doctor.Step)) error
 
-// atDaemon has the daemon examine an account.
+// atDaemon returns an examiner that lets the daemon check an account.
 func atDaemon(cmd *cobra.Command, c *config.Config) examiner {
 	return func(_ context.Context, account string, report func(doctor.Step)) error {
 		_, err := perform(cmd, c, control.Request{Command: daemon.CommandCheck, Account: account}, func(ctx context.Context, e control.Event) (string, error) {
@@ -47,8 +47,8 @@ func atDaemon(cmd *cobra.Command, c *config.Config) examiner {
 	}
 }
 
-// examine shows how the examination of an account goes: as text, each step as
-// it comes, or as one JSON object. The error says so if the account is not well.
+// examine prints the check of an account: as text, each step when it ends, or as one
+// JSON object. It returns an error if a step failed or was skipped.
 func examine(ctx context.Context, w io.Writer, account string, asJSON bool, ask examiner) error {
 	r := doctor.NewReport(account)
 	var unwritten error

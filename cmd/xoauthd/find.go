@@ -10,13 +10,13 @@ import (
 	"github.com/xoauthd/xoauthd/internal/text"
 )
 
-// Bounds of the accounts that a message names.
+// Limits of the accounts that a message names.
 const (
-	maxNear  = 5  // those that are most similar to a name
-	maxNamed = 10 // the mailboxes of a pattern
+	maxNear  = 5  // similar names
+	maxNamed = 10 // mailboxes of a pattern
 )
 
-// find returns the account called name. Names are compared without case.
+// find returns the account with a name, in upper or lower case.
 func find(c *config.Config, name string) (*config.Account, error) {
 	names := slices.Sorted(maps.Keys(c.Accounts))
 	for _, n := range names {
@@ -34,8 +34,8 @@ func find(c *config.Config, name string) (*config.Account, error) {
 	return nil, fmt.Errorf("no account %q in %s; the most similar of its %d accounts are %s", name, c.File, len(names), near)
 }
 
-// ofPattern is what to say of a name that is a pattern of the configuration, or
-// a mailbox in the domain of one; nil if it is neither.
+// ofPattern returns the error for a name that is a pattern of the configuration, or a
+// mailbox in the domain of one. It returns nil for other names.
 func ofPattern(c *config.Config, names []string, name string) error {
 	_, domain, _ := strings.Cut(name, "@")
 	var pattern string
@@ -50,7 +50,7 @@ func ofPattern(c *config.Config, names []string, name string) error {
 	case pattern == "":
 		return nil
 	case !strings.EqualFold(pattern, name):
-		return fmt.Errorf("%s is there, but neither its password_file nor its mailboxes name %s", pattern, name)
+		return fmt.Errorf("%s is configured, but neither its password_file nor its mailboxes have %s", pattern, name)
 	}
 	more := ""
 	if n := len(mailboxes) - maxNamed; n > 0 {

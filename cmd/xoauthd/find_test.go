@@ -46,7 +46,7 @@ func TestFindOfPattern(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]string{
-		"nobody@Machines.example": "*@machines.example is there, but neither its password_file nor its mailboxes name nobody@Machines.example",
+		"nobody@Machines.example": "*@machines.example is configured, but neither its password_file nor its mailboxes have nobody@Machines.example",
 		"*@MACHINES.example":      "*@machines.example is a pattern; name one of its mailboxes: user00@machines.example, user01@machines.example",
 		"*@example.com":           "user09@example.com, and 2 more",
 		"*@example.org":           `no account "*@example.org"`,

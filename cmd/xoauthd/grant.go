@@ -57,7 +57,7 @@ rotates refresh tokens takes an old one for stolen, and revokes the grant.`,
 			}
 			hear := func(ctx context.Context, e control.Event) (string, error) {
 				switch e.Name {
-				case daemon.EventToken: // once the daemon is there and has use for one
+				case daemon.EventToken: // not before the daemon needs one
 					return askToken(ctx, cmd.InOrStdin(), cmd.ErrOrStderr())
 				case daemon.EventConfirm:
 					p := newPrompter(cmd.InOrStdin(), cmd.ErrOrStderr())
@@ -78,13 +78,13 @@ rotates refresh tokens takes an old one for stolen, and revokes the grant.`,
 	return c
 }
 
-// askToken reads a refresh token: unseen from a terminal, and to the end from
-// anything else.
+// askToken reads a refresh token: from a terminal without echo, from other input to the
+// end.
 func askToken(ctx context.Context, in io.Reader, prompts io.Writer) (string, error) {
 	if isTerminal(in) {
 		text, err := askUnseen(ctx, in.(*os.File), prompts, "Refresh token: ")
 		switch {
-		case ctx.Err() != nil: // the daemon's end has the reason
+		case ctx.Err() != nil: // the daemon reports why
 			return "", ctx.Err()
 		case errors.Is(err, errNothing):
 			return "", errGivenUp
@@ -100,8 +100,7 @@ func askToken(ctx context.Context, in io.Reader, prompts io.Writer) (string, err
 	return refreshToken(text)
 }
 
-// refreshToken finds a refresh token in text. What is wrong is told without
-// showing any of it.
+// refreshToken returns the refresh token in text. Its errors show no part of text.
 func refreshToken(text string) (string, error) {
 	if len(text) > maxInput {
 		return "", fmt.Errorf("more than %d bytes: no refresh token is that long", maxInput)
@@ -112,7 +111,7 @@ func refreshToken(text string) (string, error) {
 			RefreshToken string `json:"refresh_token"`
 		}
 		if json.Unmarshal([]byte(token), &f) != nil {
-			return "", errors.New("it begins as JSON does, and is not an object with a refresh_token that is a string")
+			return "", errors.New("this looks like JSON, but is not an object with a string refresh_token")
 		}
 		if token = f.RefreshToken; token == "" {
 			return "", errors.New("the JSON object has no refresh_token")
@@ -122,7 +121,7 @@ func refreshToken(text string) (string, error) {
 	case token == "":
 		return "", errors.New("there is no refresh token on standard input")
 	case strings.ContainsFunc(token, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }):
-		return "", errors.New("this is more than a refresh token: give it bare, or a JSON object with refresh_token")
+		return "", errors.New("this is more than a refresh token: enter the token alone, or a JSON object with refresh_token")
 	}
 	return token, nil
 }

@@ -18,7 +18,8 @@ import (
 	"github.com/xoauthd/xoauthd/internal/text"
 )
 
-// minPassword is the shortest password, in characters, that needs no --allow-short.
+// minPassword is the minimum length of a password in characters, without
+// --allow-short.
 const minPassword = 8
 
 func hashPasswordCommand() *cobra.Command {
@@ -60,11 +61,11 @@ With --generate, the command makes a random one.`,
 	return c
 }
 
-// errNothing is the error of a person who types no password.
+// errNothing is the error if no password is typed.
 var errNothing = errors.New("nothing was written")
 
-// askPassword reads a password: twice, unseen, from a terminal; once from
-// anything else. It has at least so many characters.
+// askPassword reads a password of at least shortest characters: twice without echo
+// from a terminal, once from other input.
 func askPassword(ctx context.Context, in io.Reader, prompts io.Writer, shortest int) (string, error) {
 	f, ok := in.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
@@ -92,7 +93,7 @@ func askPassword(ctx context.Context, in io.Reader, prompts io.Writer, shortest 
 	return first, err
 }
 
-// checkLength refuses a password that is soon guessed.
+// checkLength returns an error for a password with fewer than shortest characters.
 func checkLength(password string, shortest int) error {
 	switch n := utf8.RuneCountInString(password); {
 	case n == 0:
@@ -103,8 +104,8 @@ func checkLength(password string, shortest int) error {
 	return nil
 }
 
-// askUnseen reads a line that the terminal does not show. When ctx is done, by
-// Ctrl-C, the terminal is made to show again what is typed.
+// askUnseen reads a line from a terminal without echo. When ctx is done, it restores
+// the echo.
 func askUnseen(ctx context.Context, f *os.File, prompts io.Writer, prompt string) (string, error) {
 	before, err := term.GetState(int(f.Fd()))
 	if err != nil {

@@ -20,7 +20,7 @@ import (
 	"github.com/xoauthd/xoauthd/config"
 )
 
-// defaultConfig is where the configuration is, unless --config says otherwise.
+// defaultConfig is the default of --config.
 const defaultConfig = "/etc/xoauthd/xoauthd.toml"
 
 func main() {
@@ -35,16 +35,16 @@ func main() {
 // Exit statuses, beside 0.
 const (
 	exitFailed = 1  // the command failed
-	exitUsage  = 2  // the command line was not understood
-	exitConfig = 78 // what the configuration says is not right: EX_CONFIG of sysexits.h, as systemd knows it
+	exitUsage  = 2  // the command line is invalid
+	exitConfig = 78 // the configuration is invalid: EX_CONFIG of sysexits.h, which the unit does not retry
 )
 
-// A failed error is of a command that was understood and did not succeed.
+// A failed error is the error of a valid command that failed.
 type failed struct{ error }
 
 func (f failed) Unwrap() error { return f.error }
 
-// run is main, but for what a test cannot have.
+// run is main without what a test cannot have.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root := command()
 	root.SetArgs(args)
@@ -69,15 +69,15 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	return exitFailed
 }
 
-// isWritten reports whether err lasts until the configuration is changed: not what
-// other files brought, which may be missing for a moment.
+// isWritten reports whether only a change of the configuration helps against err. Other
+// files may be missing for a moment only.
 func isWritten(err error) bool {
 	var faults config.Faults
 	return errors.As(err, &faults) && !faults.Outside()
 }
 
-// within runs f and waits for it, but no longer than d: standard error may be a
-// pipe that nobody reads, and the program has to end all the same.
+// within runs f and waits for it for at most d: standard error may be a pipe that nobody
+// reads, and the program must end all the same.
 func within(d time.Duration, f func()) {
 	done := make(chan struct{})
 	go func() {
@@ -90,15 +90,15 @@ func within(d time.Duration, f func()) {
 	}
 }
 
-// command is the program's command line.
+// command returns the root command.
 func command() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "xoauthd",
-		Short: "Passwords for mail programs, OAuth 2.0 for mail servers",
-		Long: `xoauthd lets programs that know only a user name and a password use mail
-servers that accept only OAuth 2.0. Programs connect to it on this machine or,
-with TLS, from others; it logs in upstream with tokens that it obtains, keeps and
-refreshes itself.`,
+		Short: "OAuth 2.0 for mail programs that know only passwords",
+		Long: `xoauthd lets programs that know only a user name and a password use mail servers
+that accept only OAuth 2.0. Programs connect to it on this machine or, with TLS, from
+others. It logs in to the mail servers with tokens that it obtains, stores and refreshes
+itself.`,
 		Version:       daemon.Version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -113,8 +113,8 @@ refreshes itself.`,
 	return root
 }
 
-// configured returns a command that reads the configuration file. It and the commands
-// below it take --config.
+// configured returns a command with the option --config, which its subcommands have
+// too.
 func configured(of func(file *string) *cobra.Command) *cobra.Command {
 	file := new(string)
 	c := of(file)
@@ -122,7 +122,7 @@ func configured(of func(file *string) *cobra.Command) *cobra.Command {
 	return c
 }
 
-// noArguments refuses arguments, such as a file without --config.
+// noArguments returns an error for any argument, such as a file without --config.
 func noArguments(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
@@ -133,8 +133,7 @@ func noArguments(cmd *cobra.Command, args []string) error {
 	return fmt.Errorf("%s takes no arguments; use --config to name a configuration file", cmd.Name())
 }
 
-// action makes a command's function one whose errors are of the command, not of
-// the command line.
+// action marks the errors of f as failed: f runs only if the command line is valid.
 func action(f func(cmd *cobra.Command, args []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
 		if err := f(cmd, args); err != nil {

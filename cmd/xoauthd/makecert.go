@@ -25,8 +25,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// maxCertificateDays is ten years: a device that nobody comes near has to trust
-// its certificate for as long as it lives.
+// maxCertificateDays is ten years: some devices cannot be given another certificate in
+// their lifetime.
 const maxCertificateDays = 3650
 
 func makeCertCommand() *cobra.Command {
@@ -36,15 +36,15 @@ func makeCertCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "make-cert [NAME...]",
 		Short: "Make a certificate for the listeners",
-		Long: `Make a key, localhost.key, and a certificate for it, localhost.pem, for a
-[[certificate]] of the configuration: of localhost, 127.0.0.1 and ::1, and of the
-NAMEs and addresses by which programs reach this machine, the first of which gives
-the files their name. No authority has signed it, so each program has to be told to
-trust it; how, is printed. Files that are there already are left alone: to renew a
-certificate, move them away, make others, and have programs trust those.`,
+		Long: `Make a private key, localhost.key, and a certificate, localhost.pem, for a
+[[certificate]] of the configuration. It is valid for localhost, 127.0.0.1 and ::1, and
+for the NAMEs and addresses by which programs reach this machine; the first of them
+names the files. The certificate is self-signed: the command prints how programs are
+made to trust it. Existing files are never replaced. To renew a certificate, move them
+away, make new ones, and make programs trust those.`,
 		Args: func(_ *cobra.Command, names []string) error {
 			if days < 1 || days > maxCertificateDays {
-				return fmt.Errorf("--days %d is not from 1 to %d", days, maxCertificateDays)
+				return fmt.Errorf("--days %d is not between 1 and %d", days, maxCertificateDays)
 			}
 			return checkNames(names)
 		},
@@ -66,33 +66,33 @@ certificate, move them away, make others, and have programs trust those.`,
 		}),
 	}
 	c.Flags().StringVar(&folder, "directory", ".", "`folder` of the two files")
-	c.Flags().IntVar(&days, "days", 825, "how long it is good; macOS and iOS take no longer than 825 days")
-	c.Flags().BoolVar(&old, "rsa", false, "make an RSA key, for programs too old for ECDSA")
+	c.Flags().IntVar(&days, "days", 825, "validity; macOS and iOS accept at most 825 days")
+	c.Flags().BoolVar(&old, "rsa", false, "make an RSA key, for programs that do not support ECDSA")
 	return c
 }
 
-// hostName is one of RFC 1123 section 2.1, or with the underscores that are in use.
+// hostName matches the names of RFC 1123 section 2.1, and underscores, which are in
+// use.
 var hostName = regexp.MustCompile(`^[0-9A-Za-z_]([0-9A-Za-z_.-]{0,251}[0-9A-Za-z_])?$`)
 
 func checkNames(names []string) error {
 	for _, name := range names {
 		if net.ParseIP(name) == nil && !hostName.MatchString(name) {
-			return fmt.Errorf("%q is neither the name of a host nor an IP address", name)
+			return fmt.Errorf("%q is neither a host name nor an IP address", name)
 		}
 	}
 	return nil
 }
 
-// selfSigned makes a certificate and its key. It is that of a server, and of no
-// authority: whoever gets hold of the key cannot make others with it that are
-// trusted.
+// selfSigned makes a server certificate and its key. The certificate is not one of an
+// authority, so a stolen key cannot sign other certificates.
 func selfSigned(names []string, days int, old bool) (*x509.Certificate, crypto.Signer, error) {
 	var key crypto.Signer
 	var err error
 	usage := x509.KeyUsageDigitalSignature
 	if old {
 		key, err = rsa.GenerateKey(rand.Reader, 2048)
-		usage |= x509.KeyUsageKeyEncipherment // by which the oldest exchange keys
+		usage |= x509.KeyUsageKeyEncipherment // for the RSA key exchange of old TLS versions
 	} else {
 		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	}
@@ -126,10 +126,9 @@ func selfSigned(names []string, days int, old bool) (*x509.Certificate, crypto.S
 	return c, key, err
 }
 
-// writePair writes a certificate and its key, or neither: the key first, so that a
-// certificate that is there has one. The key is for its owner alone, but in a folder
-// that gives its group to what is made there, as /etc/xoauthd does: that is how the
-// daemon reads it.
+// writePair writes a certificate and its key, or neither. It writes the key first, so
+// that an existing certificate has one. Only the owner can read the key, and in a folder
+// with the setgid bit, such as /etc/xoauthd, its group: the daemon reads it that way.
 func writePair(certFile string, certificate *x509.Certificate, keyFile string, key crypto.Signer) error {
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
@@ -147,7 +146,7 @@ func writePair(certFile string, certificate *x509.Certificate, keyFile string, k
 		mode = 0o640
 	}
 	if isThere(keyFile) && !isThere(certFile) {
-		return fmt.Errorf("%s is there already, but not its certificate, as when make-cert was interrupted: remove it, unless another certificate needs it", keyFile)
+		return fmt.Errorf("%s exists without its certificate, perhaps because make-cert was interrupted: remove it, unless another certificate needs it", keyFile)
 	}
 	if err := writeNew(keyFile, mode, &pem.Block{Type: "PRIVATE KEY", Bytes: der}); err != nil {
 		return err
@@ -163,12 +162,11 @@ func isThere(path string) bool {
 	return err == nil
 }
 
-// writeNew writes a file that is not there yet. What the process would take away
-// from mode is left out of account: a certificate is for everybody.
+// writeNew writes a new file with exactly this mode, whatever the umask is.
 func writeNew(path string, mode fs.FileMode, block *pem.Block) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s is there already: move it away, or choose another --directory", path)
+		return fmt.Errorf("%s exists already: move it away, or choose another --directory", path)
 	}
 	if err != nil {
 		return err
@@ -180,7 +178,7 @@ func writeNew(path string, mode fs.FileMode, block *pem.Block) error {
 	return err
 }
 
-// tellCertificate says what to do with the files that were made.
+// tellCertificate prints how to use the new files.
 func tellCertificate(w io.Writer, made string, c *x509.Certificate) error {
 	names := slices.Clone(c.DNSNames)
 	for _, ip := range c.IPAddresses {
@@ -191,33 +189,33 @@ func tellCertificate(w io.Writer, made string, c *x509.Certificate) error {
 	})
 }
 
-var nextSteps = template.Must(template.New("").Parse(`Made {{.Made}}.pem, a certificate of
+var nextSteps = template.Must(template.New("").Parse(`Made {{.Made}}.pem, a certificate for
   {{.Names}}
-that is good until {{.Ends}}, and its key, {{.Made}}.key.
-The key is secret: only xoauthd has to read it, by the group xoauthd and mode 640.
+that is valid until {{.Ends}}, and its private key, {{.Made}}.key.
+The key is secret: only xoauthd must be able to read it (group xoauthd, mode 640).
 
-In the configuration:
+Add to the configuration:
 
   [[certificate]]
   file     = "{{.Made}}.pem"
   key_file = "{{.Made}}.key"
 
-and in each [[listener]] that is to use it, for example, tls = "starttls".
+and to each [[listener]] that uses it, for example, tls = "starttls".
 
-Programs have to trust it:
+Make programs trust the certificate:
 
-  all of Debian and Ubuntu
+  every program of Debian and Ubuntu
       cp {{.Made}}.pem /usr/local/share/ca-certificates/xoauthd.crt
       update-ca-certificates
-  curl, msmtp and mpop, if they do not yet, by that copy: other users may not be let
-  into the folder of the original
+  curl, msmtp and mpop, if they do not yet, with that copy: other users may be unable
+  to read the original
       --cacert /usr/local/share/ca-certificates/xoauthd.crt
       tls_trust_file /usr/local/share/ca-certificates/xoauthd.crt
   Thunderbird
-      confirm the exception when it first connects, or add it beforehand:
+      confirm the exception at the first connection, or add it before:
       Settings, Privacy & Security, Manage Certificates, Servers
   a scanner or another device
-      upload {{.Made}}.pem where it keeps trusted certificates
+      upload {{.Made}}.pem to its trusted certificates
 
 Never copy the key to any of them.
 `))

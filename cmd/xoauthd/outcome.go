@@ -12,8 +12,8 @@ import (
 	"github.com/xoauthd/xoauthd/cmd/internal/daemon"
 )
 
-// writeOutcome writes what came of an authorization, step by step. It returns
-// an error if that is not that the account can be used.
+// writeOutcome prints the steps and the result of an authorization. It returns an error
+// if the account cannot be used.
 func writeOutcome(w io.Writer, e control.Event) error {
 	var o authorize.Outcome
 	if err := e.Decode(&o); err != nil {
@@ -29,12 +29,12 @@ func writeOutcome(w io.Writer, e control.Event) error {
 	return err
 }
 
-// replaceUsage is that of the option --yes of authorize and grant import.
+// replaceUsage describes --yes of authorize and grant import.
 const replaceUsage = "replace an authorization that opens more without asking"
 
-// confirmReplacing shows what is new about an authorization that opens less than the
-// present one, and asks p whether to replace that. If yes is set, it does not ask; if
-// p is nil, there is nobody to ask.
+// confirmReplacing prints why an authorization opens less than the present one, and asks
+// p whether to replace that one. It does not ask if yes is set. If p is nil, standard
+// input is not a terminal.
 func confirmReplacing(ctx context.Context, w io.Writer, p *prompter, yes bool, e control.Event) (string, error) {
 	var o authorize.Outcome
 	if err := e.Decode(&o); err != nil {

@@ -13,20 +13,19 @@ import (
 	"github.com/xoauthd/xoauthd/internal/text"
 )
 
-// errGivenUp is the error of a person who answers a question by Ctrl-D or Ctrl-C.
+// errGivenUp is the error if a question is answered with no, Ctrl-D or Ctrl-C.
 var errGivenUp = errors.New("canceled; nothing was changed")
 
-// maxInput is how much of standard input is taken, in bytes: tokens and the
-// addresses of callbacks are shorter.
+// maxInput limits standard input, in bytes. Tokens and callback addresses are shorter.
 const maxInput = 32 << 10
 
-// isTerminal reports whether a person types what comes from in.
+// isTerminal reports whether in is a terminal.
 func isTerminal(in io.Reader) bool {
 	f, ok := in.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// A prompter asks for lines.
+// A prompter asks questions on a terminal.
 type prompter struct {
 	in      *bufio.Reader
 	prompts io.Writer
@@ -36,8 +35,8 @@ func newPrompter(in io.Reader, prompts io.Writer) *prompter {
 	return &prompter{bufio.NewReaderSize(in, maxInput), prompts}
 }
 
-// ask returns the line that a prompt is answered with. When ctx ends, it returns the
-// error of ctx, and what is typed afterwards is lost.
+// ask prints a prompt and returns the line that is typed. When ctx is done, it returns
+// the error of ctx, and what is typed afterwards is lost.
 func (p *prompter) ask(ctx context.Context, prompt string) (string, error) {
 	fmt.Fprint(p.prompts, prompt)
 	line, err := await(ctx, func() ([]byte, error) { return p.in.ReadSlice('\n') })
@@ -56,8 +55,8 @@ func (p *prompter) ask(ctx context.Context, prompt string) (string, error) {
 	return string(line), nil
 }
 
-// await returns what read does, or an error once ctx has ended. A read from a
-// terminal or a pipe cannot be stopped; it is left behind.
+// await returns the result of read, or the error of ctx when ctx is done. It does not
+// stop read: a read from a terminal or a pipe cannot be stopped.
 func await[T any](ctx context.Context, read func() (T, error)) (T, error) {
 	type result struct {
 		value T
@@ -77,7 +76,7 @@ func await[T any](ctx context.Context, read func() (T, error)) (T, error) {
 	}
 }
 
-// readInput reads what is no terminal, at most one octet more than maxInput.
+// readInput reads to the end of in, but at most maxInput+1 bytes.
 func readInput(ctx context.Context, in io.Reader) (string, error) {
 	b, err := await(ctx, func() ([]byte, error) { return io.ReadAll(io.LimitReader(in, maxInput+1)) })
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/xoauthd/xoauthd/cmd/internal/daemon"
 )
 
-// write writes a table, and below it what is wrong.
+// write prints the table of accounts, and the problems below it.
 func (s *status) write(w io.Writer, now time.Time) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "ACCOUNT\tPROVIDER\tFLOW\tSTATE\tTOKEN")
@@ -32,7 +32,7 @@ func (s *status) write(w io.Writer, now time.Time) error {
 	return nil
 }
 
-// writeProblems writes what is wrong with a, and what to do about it.
+// writeProblems prints the problems of an account and their remedies.
 func writeProblems(w io.Writer, a daemon.AccountStatus, now time.Time) {
 	fmt.Fprintln(w)
 	for _, p := range a.Problems {
@@ -48,7 +48,7 @@ func writeProblems(w io.Writer, a daemon.AccountStatus, now time.Time) {
 	}
 }
 
-// occurred tells when p has occurred, and how often.
+// occurred says when a problem occurred, and how often.
 func occurred(p auth.Problem, now time.Time) string {
 	switch {
 	case p.Since.IsZero():
@@ -59,8 +59,7 @@ func occurred(p auth.Problem, now time.Time) string {
 	return fmt.Sprintf("%d times since %s, the last at %s", p.Count, moment(p.Since, now), moment(p.Last, now))
 }
 
-// A row is an account, or the mailboxes of a pattern of which there is no more to
-// tell than of the first.
+// A row is an account, or several mailboxes of a pattern without problems.
 type row struct {
 	daemon.AccountStatus
 	state, token string
@@ -74,8 +73,8 @@ func (r *row) name() string {
 	return fmt.Sprintf("%s (%d mailboxes)", r.Pattern, r.mailboxes)
 }
 
-// rows are those of all accounts, in their order. A pattern may have thousands of
-// mailboxes, among which a line about one that fails would be lost.
+// rows returns the rows of the table. A pattern may have thousands of mailboxes: those
+// without problems share a row, so that the others stand out.
 func (s *status) rows(now time.Time) []*row {
 	type group struct{ pattern, state string }
 	groups := make(map[group]*row)
@@ -95,7 +94,7 @@ func (s *status) rows(now time.Time) []*row {
 	return rows
 }
 
-// join makes r the row of one more mailbox.
+// join adds a mailbox to the row.
 func (r *row) join(other *row) {
 	r.mailboxes++
 	if r.token != other.token {
@@ -103,11 +102,11 @@ func (r *row) join(other *row) {
 	}
 }
 
-// troubled reports whether there is something to tell of a.
+// troubled reports whether an enabled account has a problem.
 func troubled(a daemon.AccountStatus) bool { return a.Enabled && len(a.Problems) > 0 }
 
-// shownState is the state of a in one word. One that needs no person is ready
-// before it has ever got a token.
+// shownState returns the state of an account in a word or two. An account without a
+// token that needs no person is "ready".
 func shownState(a daemon.AccountStatus) string {
 	switch {
 	case !a.Enabled:
@@ -120,7 +119,7 @@ func shownState(a daemon.AccountStatus) string {
 	return string(a.State)
 }
 
-// failingBy names the protocols that fail, unless the account fails as a whole.
+// failingBy names the failing protocols, unless the provider or the store is failing.
 func failingBy(problems []auth.Problem) string {
 	var protocols []string
 	for _, p := range problems {
@@ -137,8 +136,7 @@ func failingBy(problems []auth.Problem) string {
 	return " (" + strings.Join(protocols, ", ") + ")"
 }
 
-// shownToken tells until when the token of a is good, unless nobody wants it any
-// more.
+// shownToken says until when the access token is valid.
 func shownToken(a daemon.AccountStatus, now time.Time) string {
 	if a.State == auth.NeedsAuthorization {
 		return "none"
@@ -146,7 +144,7 @@ func shownToken(a daemon.AccountStatus, now time.Time) string {
 	return life(a.Expiry, now)
 }
 
-// life tells until when a token is good.
+// life says until when a token is valid.
 func life(expiry, now time.Time) string {
 	switch {
 	case expiry.IsZero():
@@ -157,8 +155,7 @@ func life(expiry, now time.Time) string {
 	return "until " + moment(expiry, now)
 }
 
-// moment is t in the local time, which it names; without the date if that is
-// today's.
+// moment formats t in local time, without the date if that is today.
 func moment(t, now time.Time) string {
 	t = t.Local()
 	if t.Format(time.DateOnly) == now.Local().Format(time.DateOnly) {
