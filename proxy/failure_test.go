@@ -92,7 +92,7 @@ func TestFailure(t *testing.T) {
 		{"as it is wrapped", fmt.Errorf("x: %w", Fail(ProviderDown, io.EOF)), ProviderDown},
 		{"the outer of two", Fail(Stopping, Fail(UpstreamDown, io.EOF)), Stopping},
 		{"not the protocol", fmt.Errorf("x: %w", wire.ErrLineTooLong), Violation},
-		{"no TLS", fmt.Errorf("x: %w", &wire.TLSError{Why: "x", Err: io.EOF}), TLSFailed},
+		{"no TLS", fmt.Errorf("x: %w", &wire.TLSError{Reason: "x", Err: io.EOF}), TLSFailed},
 		{"interrupted", wire.ErrInterrupted, Stopping},
 		{"too slow", &net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}, TimedOut},
 		{"left", io.EOF, NoLogin},

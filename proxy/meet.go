@@ -43,7 +43,7 @@ func (s *session) meet() error {
 	if s.l.Begin == AnyTLS {
 		wait = s.patience()
 	}
-	begins, err := s.client.BeginsTLS(wait)
+	begins, err := s.client.DetectTLS(wait)
 	if err != nil || !begins && s.l.Begin == AnyTLS {
 		return err
 	}

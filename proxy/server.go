@@ -225,7 +225,7 @@ func (s *Server) newSession(c net.Conn, l *Listener) *session {
 	x.record = s.Metrics.begin(l.Protocol, s.ids.Add(1), c.RemoteAddr())
 	x.client = wire.New(c, s.Limits.LogIn)
 	x.client.Trace = x.tracer("client")
-	x.client.SetEnd(x.record.start.Add(s.Limits.LogIn))
+	x.client.SetDeadline(x.record.start.Add(s.Limits.LogIn))
 	return x
 }
 

@@ -174,7 +174,7 @@ func (s *session) attend(ctx context.Context, d time.Duration, open bool) (_ con
 	if open {
 		closed = cancel
 	}
-	unwatch := s.client.Watch(func() { s.gone.Store(true); cancel() }, closed)
+	unwatch := s.client.WatchDisconnect(func() { s.gone.Store(true); cancel() }, closed)
 	return ctx, func() { unwatch(); cancel() }
 }
 

@@ -83,7 +83,7 @@ func (k *link) close() { k.conn.Close() }
 // second earlier than ctx, which could not say in which step it was.
 func (k *link) within(ctx context.Context) (stop func() bool) {
 	if end, ok := ctx.Deadline(); ok {
-		k.conn.SetEnd(end.Add(-time.Second))
+		k.conn.SetDeadline(end.Add(-time.Second))
 	}
 	return closeWith(ctx, k.conn)
 }
@@ -100,7 +100,7 @@ func (s *Server) dial(ctx context.Context, p *protocol, u *Upstream, hello strin
 	}
 	k := &link{conn: wire.New(nc, s.Limits.Step), protocol: p, upstream: u}
 	k.conn.Trace = trace
-	k.conn.Redacts(u.secrets())
+	k.conn.SetSecrets(u.secrets())
 	defer k.within(ctx)()
 	if err := k.begin(hello); err != nil {
 		k.close()

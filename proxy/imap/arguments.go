@@ -5,15 +5,15 @@ import (
 	"strings"
 )
 
-// maxLiteral is the longest literal before login: names and passwords are
-// shorter, and nothing else may be one there.
+// maxLiteral is the maximum length of a literal before login, in octets. User names
+// and passwords are shorter.
 const maxLiteral = 4 << 10
 
-// arguments are those of one command. A literal ends its line, and the command
-// goes on in the next.
+// arguments parses the arguments of one command. A literal ends its line, and the
+// command continues on the next line.
 type arguments struct {
 	s    *Server
-	line string // what is left of the current line
+	line string // the rest of the current line
 }
 
 // astring reads an atom, a quoted string or a literal (RFC 9051 section 9).
@@ -29,15 +29,15 @@ func (a *arguments) astring() (string, error) {
 		n++
 	}
 	if n == 0 {
-		return "", a.wrong()
+		return "", a.errArguments()
 	}
 	atom := a.line[:n]
 	a.line = a.line[n:]
 	return atom, nil
 }
 
-// quoted reads a quoted string. Octets beyond ASCII are taken as they are:
-// clients send passwords so in whatever character set they have.
+// quoted reads a quoted string. It accepts octets beyond ASCII: clients send
+// passwords in any character set.
 func (a *arguments) quoted() (string, error) {
 	var text strings.Builder
 	for i := 1; i < len(a.line); i++ {
@@ -48,39 +48,39 @@ func (a *arguments) quoted() (string, error) {
 		case '\\':
 			i++
 			if i == len(a.line) || (a.line[i] != '"' && a.line[i] != '\\') {
-				return "", a.s.bad(a.line, `in quotes, \ goes before " and \ only`)
+				return "", a.s.badReply(a.line, `in quotes, \ goes before " and \ only`)
 			}
 			text.WriteByte(a.line[i])
 		case 0, '\r':
-			return "", a.s.bad(a.line, "control character in quotes")
+			return "", a.s.badReply(a.line, "control character in quotes")
 		default:
 			text.WriteByte(b)
 		}
 	}
-	return "", a.s.bad(a.line, "quotes are not closed")
+	return "", a.s.badReply(a.line, "quotes are not closed")
 }
 
-// literal reads a literal, and then the line that the command goes on in.
+// literal reads a literal and the next line of the command.
 func (a *arguments) literal() (string, error) {
-	l := literal(a.line)
+	l := parseLiteral(a.line)
 	switch {
 	case l == nil || l.text != a.line:
-		return "", a.s.bad(a.line, "a literal is {octets} at the end of the line")
+		return "", a.s.badReply(a.line, "a literal is {octets} at the end of the line")
 	case l.octets > maxLiteral:
-		return "", a.s.bad(a.line, "literal longer than "+strconv.Itoa(maxLiteral)+" octets")
+		return "", a.s.badReply(a.line, "literal longer than "+strconv.Itoa(maxLiteral)+" octets")
 	}
-	octets, err := a.octets(l)
+	octets, err := a.readLiteral(l)
 	if err != nil {
 		return "", err
 	}
 	if strings.ContainsAny(string(octets), "\x00\r\n") {
-		return "", a.s.bad(a.line, "control character in literal")
+		return "", a.s.badReply(a.line, "control character in literal")
 	}
 	return string(octets), nil
 }
 
-// octets reads those of a literal, and then the line that the command goes on in.
-func (a *arguments) octets(l *literalHead) (octets []byte, err error) {
+// readLiteral reads the octets of l and the next line of the command.
+func (a *arguments) readLiteral(l *literalHead) (octets []byte, err error) {
 	if l.synchronizing {
 		a.s.c.Printf("+ ready for literal data")
 	}
@@ -88,62 +88,61 @@ func (a *arguments) octets(l *literalHead) (octets []byte, err error) {
 		return nil, err
 	}
 	a.line, err = a.s.c.ReadLine()
-	a.s.c.Heard("(literal and what follows)")
+	a.s.c.TraceReceived("(literal and what follows)")
 	return octets, err
 }
 
-// skip reads all arguments of a command that does not need them. There may be
-// literals among them.
+// skip reads and ignores all arguments, including literals.
 func (a *arguments) skip() error {
 	for {
-		l := literal(a.line)
+		l := parseLiteral(a.line)
 		switch {
 		case l == nil:
 			return nil
 		case l.octets > maxLiteral:
-			return a.s.bad(a.line, "literal longer than "+strconv.Itoa(maxLiteral)+" octets")
+			return a.s.badReply(a.line, "literal longer than "+strconv.Itoa(maxLiteral)+" octets")
 		}
-		if _, err := a.octets(l); err != nil {
+		if _, err := a.readLiteral(l); err != nil {
 			return err
 		}
 	}
 }
 
-// space reads one space or, as some clients send, several.
+// space reads one or more spaces. The RFC allows one, but some clients send more.
 func (a *arguments) space() error {
 	if !strings.HasPrefix(a.line, " ") {
-		return a.wrong()
+		return a.errArguments()
 	}
 	a.line = strings.TrimLeft(a.line, " ")
 	return nil
 }
 
-// end reads the end of the command, before which there may be spaces.
+// end reads the end of the command. It allows spaces before it.
 func (a *arguments) end() error {
 	if strings.Trim(a.line, " ") != "" {
-		return a.wrong()
+		return a.errArguments()
 	}
 	return nil
 }
 
-// wrong is the error for arguments that are not as they should be.
-func (a *arguments) wrong() error {
+// errArguments returns the error for malformed arguments of LOGIN.
+func (a *arguments) errArguments() error {
 	why := "LOGIN takes a user name and a password, and no more"
 	if a.line != "" && !isAstringChar(a.line[0]) {
 		why += `; in quotes if there is a space in it, or one of (){%*"\`
 	}
-	return a.s.bad(a.line, why)
+	return a.s.badReply(a.line, why)
 }
 
 // A literalHead announces a literal (RFC 9051 section 4.3).
 type literalHead struct {
 	text          string
-	octets        int  // beyond maxLiteral if the number is too large to tell
-	synchronizing bool // the client waits until it is asked for the octets
+	octets        int  // maxLiteral+1 if the number overflows
+	synchronizing bool // the client waits for a continuation request
 }
 
-// literal returns the literal that line announces at its end, or nil.
-func literal(line string) *literalHead {
+// parseLiteral returns the literal that line announces at its end, or nil.
+func parseLiteral(line string) *literalHead {
 	i := strings.LastIndexByte(line, '{')
 	if i < 0 || !strings.HasSuffix(line, "}") {
 		return nil
@@ -163,12 +162,12 @@ func literal(line string) *literalHead {
 	return l
 }
 
-// maxTag is the length of the longest tag that a Server repeats, in octets.
+// maxTag is the maximum length of a tag that a Server repeats, in octets.
 const maxTag = 64
 
-// isTag reports whether s is a tag that a Server repeats. A tag is
-// 1*<any ASTRING-CHAR except "+"> (RFC 9051 section 9). A Server does not repeat
-// all of those: a browser that shows the reply must not find markup in it.
+// isTag reports whether a Server repeats s as a tag. A tag is 1*<any ASTRING-CHAR
+// except "+"> (RFC 9051 section 9). isTag allows fewer characters: a browser that
+// shows the reply must not find markup in it.
 func isTag(s string) bool {
 	for i := range len(s) {
 		if !isAstringChar(s[i]) || s[i] > '~' || strings.IndexByte("+<>&'`", s[i]) >= 0 {
@@ -178,14 +177,14 @@ func isTag(s string) bool {
 	return s != "" && len(s) <= maxTag
 }
 
-// isVerb reports whether s could be the name of a command. What could not may
-// be half of a password, and is not traced.
-func isVerb(s string) bool {
+// isCommandName reports whether s has the form of a command name. Anything else may
+// be part of a password and must not be traced.
+func isCommandName(s string) bool {
 	return s != "" && len(s) <= 20 && strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-") == ""
 }
 
-// isAstringChar reports whether b can be in an atom that is an astring. Octets
-// beyond ASCII cannot by the RFC, but clients that don't quote send them.
+// isAstringChar reports whether b may be in an astring without quotes. It accepts
+// octets beyond ASCII, which the RFC forbids but some clients send.
 func isAstringChar(b byte) bool {
 	return b > ' ' && b != 0x7f && !strings.ContainsRune(`(){%*"\`, rune(b))
 }

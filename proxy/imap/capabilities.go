@@ -7,11 +7,11 @@ import (
 	"github.com/xoauthd/xoauthd/proxy/sasl"
 )
 
-// known are the capabilities that clients may see, beside AUTH= and those with
-// numbers: those registered at IANA, and those of servers that clients make use of.
-// An unknown one could be a secret that a hostile server repeats. After login a
-// client can ask the upstream itself, and then sees all that it announces.
-var known = spelling(`
+// known are the capabilities that clients may see, besides AUTH= and those with
+// numbers: the ones registered at IANA, and the ones of providers that clients use.
+// Others are hidden, because a hostile server could repeat a secret as a capability.
+// After login a client can ask the upstream itself.
+var known = spellings(`
 	ACL ANNOTATE-EXPERIMENT-1 APPENDLIMIT BINARY CATENATE CHILDREN COMPRESS=DEFLATE
 	CONDSTORE CONTEXT=SEARCH CONTEXT=SORT CONVERT CREATE-SPECIAL-USE ENABLE ESEARCH
 	ESORT FILTERS I18NLEVEL=1 I18NLEVEL=2 ID IDLE IMAP4 IMAP4rev1 IMAP4rev2
@@ -30,10 +30,11 @@ var known = spelling(`
 	XAOL-READ XAPPLELITERAL XAPPLEPUSHSERVICE XLIST XMAGICTRASH XMOVE XSNIPPET=FUZZY
 	XSTOP XYMHIGHESTMODSEQ XYZZY`)
 
-// withValue are the capabilities with a value that only the server knows.
+// withValue matches capabilities with a value that depends on the server.
 var withValue = regexp.MustCompile(`^(?i:(?:APPENDLIMIT|MESSAGELIMIT|SAVELIMIT)=[0-9]{1,20}|RIGHTS=[kxten]{1,5})$`)
 
-func spelling(list string) map[string]string {
+// spellings maps each word of list in upper case to its spelling.
+func spellings(list string) map[string]string {
 	words := make(map[string]string)
 	for word := range strings.FieldsSeq(list) {
 		words[strings.ToUpper(word)] = word
@@ -41,8 +42,8 @@ func spelling(list string) map[string]string {
 	return words
 }
 
-// KnownCapabilities returns the known capabilities of a list, in its order. It returns
-// at least one, as a list of none would be malformed.
+// KnownCapabilities returns the known capabilities of list, in its order. It returns
+// at least one, because an empty list is malformed.
 func KnownCapabilities(list string) (capabilities []string) {
 	for word := range strings.FieldsSeq(list) {
 		upper := strings.ToUpper(word)

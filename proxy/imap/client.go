@@ -13,20 +13,22 @@ import (
 	"github.com/xoauthd/xoauthd/proxy/wire"
 )
 
-// A Client is the client's end of a dialogue with an upstream.
+// A Client is the client side of a dialogue with an upstream. It is not safe for
+// concurrent use.
 type Client struct {
 	c    *wire.Conn
-	caps []string // the known ones of the last list that the upstream sent; nil if none came
+	caps []string // known capabilities of the upstream's last list; nil if none arrived
 	tags int
 
-	untagged []string // what came before the last tagged response
+	untagged []string // responses before the last tagged response
 }
 
-// NewClient reads the greeting. With a config it then begins TLS by STARTTLS;
-// without, the connection must be inside TLS already.
+// NewClient reads the greeting and the capabilities of the upstream. If config is
+// not nil, it begins TLS by STARTTLS; otherwise the connection must be inside TLS
+// already.
 func NewClient(c *wire.Conn, config *tls.Config) (*Client, error) {
 	k := &Client{c: c}
-	if err := k.greeting(); err != nil {
+	if err := k.readGreeting(); err != nil {
 		return nil, fmt.Errorf("greeting: %w", err)
 	}
 	if config != nil {
@@ -36,15 +38,15 @@ func NewClient(c *wire.Conn, config *tls.Config) (*Client, error) {
 		if err := c.StartTLS(config); err != nil {
 			return nil, fmt.Errorf("STARTTLS: %w", err)
 		}
-		k.caps = nil // what was said in the clear does not count
+		k.caps = nil // discard capabilities from before TLS
 	}
-	return k, k.capability()
+	return k, k.requestCapabilities()
 }
 
-// greeting reads the first line. PREAUTH is refused: the upstream would take
-// this connection for somebody's who has not logged in by us, and it is how an
-// attacker keeps a client from STARTTLS.
-func (k *Client) greeting() error {
+// readGreeting reads the greeting. It refuses PREAUTH: the upstream would treat the
+// connection as logged in as some other user, and an attacker can send it to prevent
+// STARTTLS.
+func (k *Client) readGreeting() error {
 	r, err := k.read("")
 	switch {
 	case err != nil:
@@ -59,8 +61,8 @@ func (k *Client) greeting() error {
 	return nil
 }
 
-// capability asks for the capabilities, unless they are known.
-func (k *Client) capability() error {
+// requestCapabilities sends CAPABILITY unless the capabilities are known.
+func (k *Client) requestCapabilities() error {
 	if k.caps != nil {
 		return nil
 	}
@@ -73,10 +75,10 @@ func (k *Client) capability() error {
 	return nil
 }
 
-// Mechanisms are those that the upstream offers. LOGIN is one wherever there is
-// the command of that name.
+// Mechanisms returns the SASL mechanisms that the upstream offers. It includes LOGIN
+// if the upstream has the LOGIN command.
 func (k *Client) Mechanisms() []string {
-	set := k.set()
+	set := k.capSet()
 	mechanisms := set.AuthMechanisms()
 	if !set.Has(imap.AuthCap(sasl.LOGIN)) && !set.Has(imap.CapLoginDisabled) {
 		mechanisms = append(mechanisms, sasl.LOGIN)
@@ -85,11 +87,11 @@ func (k *Client) Mechanisms() []string {
 	return mechanisms
 }
 
-// Extensions are the known capabilities of the upstream, in its order. After
-// Authenticate they are those of a session that is logged in.
+// Extensions returns the known capabilities of the upstream, in its order. After
+// Authenticate they are those of the authenticated session.
 func (k *Client) Extensions() []string { return k.caps }
 
-func (k *Client) set() imap.CapSet {
+func (k *Client) capSet() imap.CapSet {
 	set := imap.CapSet{}
 	for _, c := range k.caps {
 		set[imap.Cap(c)] = struct{}{}
@@ -97,25 +99,24 @@ func (k *Client) set() imap.CapSet {
 	return set
 }
 
-// Examine opens the mailbox INBOX, read-only. A server may take a login
-// and only here say that it is not for this account's mail.
+// Examine opens INBOX read-only. Some servers accept a login and refuse access to
+// the mailbox only here.
 func (k *Client) Examine() error {
 	_, err := k.run("EXAMINE INBOX")
 	return err
 }
 
-// Quit ends the session as one should. Its answer is of no use.
+// Quit sends LOGOUT and does not wait for the reply.
 func (k *Client) Quit() {
-	k.c.Printf("%s LOGOUT", k.tag())
+	k.c.Printf("%s LOGOUT", k.nextTag())
 	k.c.Flush()
 }
 
-// run sends a command without arguments that are literals, and reads until its
-// tagged response.
+// run sends a command without literals and reads until its tagged response.
 func (k *Client) run(command string) (*imap.StatusResponse, error) {
-	tag := k.tag()
+	tag := k.nextTag()
 	k.c.Printf("%s %s", tag, command)
-	status, err := k.finish(tag, func(string) error { return errors.New("unexpected continuation") })
+	status, err := k.readTagged(tag, func(string) error { return errors.New("unexpected continuation") })
 	if err != nil {
 		verb, _, _ := strings.Cut(command, " ")
 		return nil, fmt.Errorf("%s: %w", verb, err)
@@ -123,9 +124,9 @@ func (k *Client) run(command string) (*imap.StatusResponse, error) {
 	return status, nil
 }
 
-// finish reads until the response with tag, which must be OK. Challenges are
-// for answer; untagged responses are kept.
-func (k *Client) finish(tag string, answer func(challenge string) error) (*imap.StatusResponse, error) {
+// readTagged reads until the response with tag, which must be OK. It passes
+// challenges to answer and keeps untagged responses.
+func (k *Client) readTagged(tag string, answer func(challenge string) error) (*imap.StatusResponse, error) {
 	k.untagged = nil
 	for {
 		r, err := k.read(tag)
@@ -153,8 +154,9 @@ func (k *Client) finish(tag string, answer func(challenge string) error) (*imap.
 	}
 }
 
-// webAlert is what Gmail says before it refuses a login that looks unusual, by the
-// response code WEBALERT, with the link at which the login is unlocked.
+// webAlert returns the text and the link of an untagged WEBALERT response code.
+// Gmail sends it before it refuses a login that looks unusual; the user can unlock
+// the login at the link.
 func (k *Client) webAlert() string {
 	for _, line := range k.untagged {
 		status, ok := parseStatus(strings.TrimPrefix(line, "* "))
@@ -165,8 +167,8 @@ func (k *Client) webAlert() string {
 	return ""
 }
 
-// tag returns a new tag: A1, A2 and so on.
-func (k *Client) tag() string {
+// nextTag returns a new tag: A1, A2 and so on.
+func (k *Client) nextTag() string {
 	k.tags++
 	return fmt.Sprintf("A%d", k.tags)
 }

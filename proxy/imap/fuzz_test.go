@@ -12,7 +12,7 @@ import (
 	"github.com/xoauthd/xoauthd/proxy/wire"
 )
 
-// serve runs a whole session with a client that says text and is never let in.
+// serve runs a session with a client that sends text and whose logins are refused.
 func serve(text string, starttls, required bool) (sent string, tried []sasl.Credentials) {
 	c, conn := tape.Play(text)
 	if starttls {
@@ -31,13 +31,13 @@ func serve(text string, starttls, required bool) (sent string, tried []sasl.Cred
 	}
 }
 
-// FuzzServer: whatever a client says, the session ends, what it is told are
-// lines, and names hold nothing that could break out of one. Where TLS is
-// required, nobody logs in without, or is asked for a password.
+// FuzzServer checks that a session ends, that all replies are lines, and that
+// credentials contain no line breaks. If TLS is required, no client logs in or is
+// asked for a password without it.
 func FuzzServer(f *testing.F) {
-	for _, said := range append(tape.Seeds(f, "../testdata", "imap", "C"), "a LOGIN {3}\r\njoe {3+}\r\nxyz\r\n") {
-		f.Add(said, false, false)
-		f.Add(said, true, true)
+	for _, text := range append(tape.Seeds(f, "../testdata", "imap", "C"), "a LOGIN {3}\r\njoe {3+}\r\nxyz\r\n") {
+		f.Add(text, false, false)
+		f.Add(text, true, true)
 	}
 	f.Fuzz(func(t *testing.T, text string, starttls, required bool) {
 		sent, tried := serve(text, starttls, required)
@@ -48,7 +48,7 @@ func FuzzServer(f *testing.F) {
 			t.Errorf("%d octets for %d", len(sent), len(text))
 		}
 		if starttls && required && (len(tried) > 0 || strings.Contains(sent, "\r\n+ ") && !strings.Contains(strings.ToUpper(text), " ID ")) {
-			t.Errorf("in the clear: %+v, %.200q", tried, sent)
+			t.Errorf("without TLS: %+v, %.200q", tried, sent)
 		}
 		for _, c := range tried {
 			if strings.ContainsAny(c.User+c.Password, "\r\n") && !strings.Contains(strings.ToUpper(text), "AUTHENTICATE") {
@@ -58,8 +58,8 @@ func FuzzServer(f *testing.F) {
 	})
 }
 
-// FuzzLiteral: whatever is said before it, the octets of a literal that is sent
-// unasked are never commands.
+// FuzzLiteral checks that the octets of a non-synchronizing literal are never taken
+// for commands.
 func FuzzLiteral(f *testing.F) {
 	for _, command := range []string{"a LOGIN ", "a LOGIN joe ", "a LOGIN {3}", `a LOGIN "`, "a APPEND INBOX ", "a ID (",
 		"a AUTHENTICATE PLAIN ", "a NOOP ", "", "a ", "a LOGOUT ", "a LOGIN joe s3cret ", "a STARTTLS ~"} {
@@ -81,11 +81,11 @@ func FuzzLiteral(f *testing.F) {
 	})
 }
 
-// FuzzClient: whatever an upstream says, the login ends, and what the client at
-// the other end would be told are as many lines as they are meant to be.
+// FuzzClient checks that the login ends whatever the upstream sends, and that each
+// welcome response is one line.
 func FuzzClient(f *testing.F) {
-	for _, said := range tape.Seeds(f, "../testdata", "imap", "U") {
-		f.Add(said)
+	for _, text := range tape.Seeds(f, "../testdata", "imap", "U") {
+		f.Add(text)
 	}
 	f.Add("* OK [CAPABILITY X]\r\n+\r\n+\r\nA1 OK [CAPABILITY X] x\r\nA2 OK\r\n")
 	f.Add("* OK\r\n* CAPABILITY SASL-IR\r\nA1 OK\r\nA2 OK [CAPABILITY] x\r\n* CAPABILITY X\r\nA3 OK\r\nA4 OK\r\n")
@@ -96,7 +96,7 @@ func FuzzClient(f *testing.F) {
 	})
 }
 
-// logIn logs in by mechanism to an upstream that says text.
+// logIn logs in with mechanism to an upstream that sends text.
 func logIn(t *testing.T, text, mechanism string) {
 	conn := tape.PlayLines(text)
 	k, err := NewClient(conn, nil)
@@ -126,7 +126,7 @@ func logIn(t *testing.T, text, mechanism string) {
 	conn.Flush()
 	lines := strings.SplitAfter(c.Told(), "\r\n")
 	if len(lines) != len(welcome)+1 || slices.ContainsFunc(lines, func(l string) bool { return strings.Count(l, "\r")+strings.Count(l, "\n") > 2 }) {
-		t.Errorf("%q was said as %q", welcome, lines)
+		t.Errorf("%q was sent as %q", welcome, lines)
 	}
 	k.Examine()
 	k.Quit()

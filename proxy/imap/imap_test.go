@@ -10,7 +10,7 @@ import (
 	"github.com/xoauthd/xoauthd/proxy/sasl"
 )
 
-func TestLiteral(t *testing.T) {
+func TestParseLiteral(t *testing.T) {
 	for _, test := range []struct {
 		line string
 		want *literalHead
@@ -33,7 +33,7 @@ func TestLiteral(t *testing.T) {
 		{"{5} ", nil},
 		{"", nil},
 	} {
-		got := literal(test.line)
+		got := parseLiteral(test.line)
 		if (got == nil) != (test.want == nil) || (got != nil && *got != *test.want) {
 			t.Errorf("%q: %+v", test.line, got)
 		}
@@ -63,20 +63,20 @@ func TestParseStatus(t *testing.T) {
 	}
 }
 
-func TestOffer(t *testing.T) {
+func TestExtensionsToOffer(t *testing.T) {
 	upstream := []string{"imap4rev1", "IDLE", "id", "STARTTLS", "auth=xoauth2", "SASL-IR", "LOGINDISABLED", "UNAUTHENTICATE", "LITERAL+"}
 	kept := slices.Clone(upstream)
-	if got := offer(upstream); !slices.Equal(got, []string{"IDLE", "LITERAL+"}) {
+	if got := extensionsToOffer(upstream); !slices.Equal(got, []string{"IDLE", "LITERAL+"}) {
 		t.Errorf("%q", got)
 	}
 	if !slices.Equal(upstream, kept) {
-		t.Errorf("what others remember became %q", upstream)
+		t.Errorf("the argument was changed to %q", upstream)
 	}
 }
 
-// A password may be a word of the protocol: it is hidden in what is told of the
-// upstream's words, and not in what they mean.
-func TestPasswordIsWord(t *testing.T) {
+// If the password equals a protocol keyword, it is hidden in text, but the protocol
+// keyword keeps its meaning.
+func TestPasswordIsKeyword(t *testing.T) {
 	conn := tape.PlayLines("* OK [CAPABILITY IMAP4rev1 IDLE] hello\r\n* OK IDLE it is\r\nA1 OK [CAPABILITY IMAP4rev1 IDLE] no longer IDLE\r\n")
 	k, err := NewClient(conn, nil)
 	if err != nil {

@@ -11,14 +11,16 @@ import (
 	"github.com/xoauthd/xoauthd/proxy/sasl"
 )
 
-// maxInitial is how long a command with an initial response may be. A server
-// need not take more than 8192 octets in a line (RFC 7162 section 4).
-const maxInitial = 8 << 10
+// maxInitialResponse is the maximum length in octets of a command with an initial
+// response. A server need not accept lines longer than 8192 octets (RFC 7162 section
+// 4).
+const maxInitialResponse = 8 << 10
 
-// Authenticate logs in, by the command LOGIN where the upstream has no mechanism
-// of that name. It returns what the client at the other end is to be told: the
-// untagged responses that came with it, then the tagged one, without its tag but
-// with the capabilities. The error is an *imap.Error if the upstream refused.
+// Authenticate logs in with mechanism. It uses the LOGIN command if mechanism is
+// LOGIN and the upstream does not offer it for AUTHENTICATE. It returns the
+// responses for the client: the untagged ones, and then the tagged OK without its
+// tag and with the capabilities. The error is an *imap.Error if the upstream
+// refused.
 func (k *Client) Authenticate(mechanism gosasl.Client) (welcome []string, err error) {
 	if !k.c.Secure() {
 		return nil, errors.New("AUTHENTICATE: not inside TLS")
@@ -31,17 +33,17 @@ func (k *Client) Authenticate(mechanism gosasl.Client) (welcome []string, err er
 }
 
 func (k *Client) authenticate(name string, ir []byte, mechanism gosasl.Client) (welcome []string, err error) {
-	if err := k.unasked(); err != nil {
+	if err := k.readPending(); err != nil {
 		return nil, fmt.Errorf("AUTHENTICATE: %w", err)
 	}
-	if name == sasl.LOGIN && !k.set().Has(imap.AuthCap(name)) {
+	if name == sasl.LOGIN && !k.capSet().Has(imap.AuthCap(name)) {
 		return k.login(mechanism)
 	}
 	command := "AUTHENTICATE " + name
-	tag := k.tag()
-	sent := 0 // responses
+	tag := k.nextTag()
+	sent := 0 // number of responses
 	initial := tag + " " + command + " " + sasl.Encode(ir)
-	if ir != nil && k.set().Has(imap.CapSASLIR) && len(initial)+len("\r\n") <= maxInitial {
+	if ir != nil && k.capSet().Has(imap.CapSASLIR) && len(initial)+len("\r\n") <= maxInitialResponse {
 		k.c.PrintSecret(initial, tag+" "+command+" (response)")
 		ir = nil
 		sent++
@@ -51,19 +53,19 @@ func (k *Client) authenticate(name string, ir []byte, mechanism gosasl.Client) (
 	answer := func(challenge string) error {
 		response, err := ir, error(nil)
 		if ir = nil; response == nil {
-			if response, err = next(mechanism, challenge); err != nil {
+			if response, err = nextResponse(mechanism, challenge); err != nil {
 				return err
 			}
 		}
-		k.answer(response)
+		k.respond(response)
 		sent++
 		return nil
 	}
-	return k.enter("AUTHENTICATE", tag, answer, func() bool { return sent >= sasl.Responses(name) })
+	return k.readLoginResult("AUTHENTICATE", tag, answer, func() bool { return sent >= sasl.Responses(name) })
 }
 
-// next returns the response of a mechanism to a challenge as the upstream sent it.
-func next(mechanism gosasl.Client, challenge string) (response []byte, err error) {
+// nextResponse returns the response of mechanism to a challenge in base64.
+func nextResponse(mechanism gosasl.Client, challenge string) (response []byte, err error) {
 	c, err := sasl.Decode(challenge)
 	if err != nil {
 		return nil, fmt.Errorf("challenge: %w", err)
@@ -71,9 +73,10 @@ func next(mechanism gosasl.Client, challenge string) (response []byte, err error
 	return mechanism.Next(c)
 }
 
-// unasked reads what the upstream has sent already, which must be untagged: a
-// response to a command that it does not have yet does not come from that.
-func (k *Client) unasked() error {
+// readPending reads the responses that the upstream has already sent. They must be
+// untagged: a tagged response to a command that has not been sent yet must come from
+// an attacker or a broken server.
+func (k *Client) readPending() error {
 	for k.c.HasUnread() {
 		r, err := k.read("")
 		switch {
@@ -88,16 +91,16 @@ func (k *Client) unasked() error {
 	return nil
 }
 
-// answer answers a challenge. The response may be a password.
-func (k *Client) answer(response []byte) {
+// respond sends a response to a challenge, without tracing it.
+func (k *Client) respond(response []byte) {
 	k.c.PrintSecret(sasl.Encode(response), "(response)")
 }
 
-// login logs in by the command LOGIN (RFC 9051 section 6.2.3), with what the
-// mechanism LOGIN answers when it is asked for the name and for the password.
+// login logs in by the LOGIN command (RFC 9051 section 6.2.3). mechanism returns the
+// user name and then the password.
 func (k *Client) login(mechanism gosasl.Client) (welcome []string, err error) {
-	tag := k.tag()
-	lines := []string{tag + " LOGIN"} // the command, which goes on in a new line after a literal
+	tag := k.nextTag()
+	lines := []string{tag + " LOGIN"} // a literal ends a line; the command continues on the next
 	for range 2 {
 		text, err := mechanism.Next(nil)
 		if err != nil {
@@ -112,7 +115,7 @@ func (k *Client) login(mechanism gosasl.Client) (welcome []string, err error) {
 		}
 	}
 	k.c.PrintSecret(lines[0], tag+" LOGIN (user name and password)")
-	return k.enter("LOGIN", tag, func(string) error {
+	return k.readLoginResult("LOGIN", tag, func(string) error {
 		if lines = lines[1:]; len(lines) == 0 {
 			return errors.New("unexpected continuation")
 		}
@@ -121,45 +124,46 @@ func (k *Client) login(mechanism gosasl.Client) (welcome []string, err error) {
 	}, func() bool { return len(lines) == 1 })
 }
 
-// quote returns text as a quoted string, or false if it takes a literal: servers
-// need not take other octets than those of ASCII in quotes.
-func quote(text string) (string, bool) {
+// quote returns text as a quoted string. ok is false if text needs a literal:
+// servers need not accept octets beyond ASCII in quoted strings.
+func quote(text string) (quoted string, ok bool) {
 	for i := range len(text) {
 		if text[i] < ' ' || text[i] > '~' {
 			return "", false
 		}
 	}
-	return `"` + escaped.Replace(text) + `"`, true
+	return `"` + quotedEscaper.Replace(text) + `"`, true
 }
 
-var escaped = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
+var quotedEscaper = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
 
-// enter reads until the response with tag, by which verb logs in. Challenges are
-// for answer; sent reports whether the upstream has all credentials. What enter
-// returns is as Authenticate says.
-func (k *Client) enter(verb, tag string, answer func(challenge string) error, sent func() bool) (welcome []string, err error) {
-	k.caps = nil // they may be others after login
-	ok, err := k.finish(tag, answer)
+// readLoginResult reads until the response with tag to command, which logs in. It
+// passes challenges to answer; sent reports whether the upstream has received all
+// credentials. It returns the responses as Authenticate does.
+func (k *Client) readLoginResult(command, tag string, answer func(challenge string) error, sent func() bool) (welcome []string, err error) {
+	k.caps = nil // they may change at login
+	ok, err := k.readTagged(tag, answer)
 	if err == nil && !sent() {
 		err = sasl.ErrTooEarly
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", verb, err)
+		return nil, fmt.Errorf("%s: %w", command, err)
 	}
 	welcome = k.untagged
-	// A client reads the capabilities in the tagged response, or asks for them;
-	// it asks in vain what the upstream has if it knows ours from before.
+	// Some clients do not send CAPABILITY after login, so the welcome must contain
+	// the capabilities of the upstream.
 	if k.caps == nil {
-		if err := k.capability(); err != nil {
+		if err := k.requestCapabilities(); err != nil {
 			return nil, err
 		}
-		welcome = append(welcome, k.untagged...) // there may be an alert
+		welcome = append(welcome, k.untagged...) // they may contain an alert
 	}
 	return append(welcome, k.withCapabilities(ok)...), nil
 }
 
-// withCapabilities returns the tagged OK without its tag, with the capabilities
-// in it or, where another code stands in their place, before it.
+// withCapabilities returns the tagged OK without its tag. It puts the capabilities
+// into its response code or, if that is another code, into an untagged response
+// before it.
 func (k *Client) withCapabilities(ok *imap.StatusResponse) []string {
 	code := "CAPABILITY " + strings.Join(k.caps, " ")
 	if name, _, _ := strings.Cut(string(ok.Code), " "); name == "" || strings.EqualFold(name, "CAPABILITY") {

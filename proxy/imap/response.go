@@ -6,24 +6,25 @@ import (
 	"github.com/emersion/go-imap/v2"
 )
 
-// A response is one line of the upstream. But for the challenge it holds no secret
-// and no unknown capability, and can be told to anybody.
+// A response is one line of the upstream. Except for the challenge, it contains no
+// secrets and no unknown capabilities, and may be logged and forwarded.
 type response struct {
-	line      string               // as a whole
-	tag       string               // "*", "+", that of the command, or "" if it is none of them
-	status    *imap.StatusResponse // nil if it is no status response
-	challenge string               // what follows "+", which may repeat a secret
+	line      string               // the whole line
+	tag       string               // "*", "+", the tag of the command, or "" for any other line
+	status    *imap.StatusResponse // nil if it is not a status response
+	challenge string               // the text after "+"; may contain a secret
 }
 
-// read reads a response to the command with tag. Everything that the upstream sends
-// up to login enters here. The capabilities that a response announces are kept.
+// read reads a response while the command with tag is in progress. All lines of the
+// upstream before login pass through it. It keeps the capabilities that a response
+// announces.
 func (k *Client) read(tag string) (*response, error) {
 	line, err := k.c.ReadLine()
 	if err != nil {
 		return nil, err
 	}
 	r := k.parse(line, tag)
-	k.c.Heard(r.line)
+	k.c.TraceReceived(r.line)
 	return r, nil
 }
 
@@ -54,7 +55,7 @@ func (k *Client) parse(line, tag string) *response {
 }
 
 // redactData returns the data of a response or of a response code without secrets.
-// Of capabilities, which it keeps, it returns the known ones.
+// It keeps a list of capabilities and returns the known ones.
 func (k *Client) redactData(data string) string {
 	name, list, ok := strings.Cut(data, " ")
 	if !ok || !strings.EqualFold(name, "CAPABILITY") || strings.TrimSpace(list) == "" {
@@ -64,7 +65,8 @@ func (k *Client) redactData(data string) string {
 	return "CAPABILITY " + strings.Join(k.caps, " ")
 }
 
-// parseStatus parses a status response from its type on (RFC 9051 section 7.1).
+// parseStatus parses a status response, beginning at its type (RFC 9051 section
+// 7.1).
 func parseStatus(text string) (*imap.StatusResponse, bool) {
 	word, rest, _ := strings.Cut(text, " ")
 	status := &imap.StatusResponse{Type: imap.StatusResponseType(strings.ToUpper(word)), Text: rest}

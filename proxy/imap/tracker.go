@@ -8,25 +8,25 @@ import (
 	"github.com/xoauthd/xoauthd/proxy/wire"
 )
 
-// ErrLiteralLogin is a second login with a literal, whose octets may be on their
-// way already.
+// ErrLiteralLogin is the error of a second login with a literal. The octets of the
+// literal may already be in transit, so the session must end.
 var ErrLiteralLogin = errors.New("second login with a literal")
 
-// A Tracker follows what a client sends after its login. It takes the credentials
-// out of a second login, so that the local password does not reach the upstream,
-// which answers that the command is wrong. It looks at commands until the client
-// selects a mailbox, sends a literal or begins compression: from then on it cannot
-// tell commands from messages without parsing all of them. The zero value is
-// ready to use.
+// A Tracker inspects what a client sends after login. It removes the credentials
+// from a second login, so that the local password does not reach the upstream; the
+// upstream answers that the command is malformed. It inspects commands until the
+// client selects a mailbox, sends a literal or begins compression. From then on it
+// could not tell commands from message text without a full parser. The zero value is
+// ready for use.
 type Tracker struct {
 	filter  *wire.CommandFilter
 	done    bool
-	literal bool // the line ends, as far as it has come, as one before a literal does
-	login   bool // the line is a login
+	literal bool // the current line ends in "}" so far
+	login   bool // the current line is a login
 }
 
-// FromClient returns p as it is to reach the upstream. p must not be empty. The
-// only error is ErrLiteralLogin.
+// FromClient returns the octets to forward for p, which must not be empty. The only
+// error is ErrLiteralLogin.
 func (t *Tracker) FromClient(p []byte) ([]byte, error) {
 	if t.done {
 		return p, nil
@@ -39,8 +39,8 @@ func (t *Tracker) FromClient(p []byte) ([]byte, error) {
 		if t.done {
 			return len(p), p
 		}
-		n, forward, over := t.filter.Next(p)
-		if err2 := t.literals(p[:n], over); err2 != nil {
+		n, forward, lineEnd := t.filter.Next(p)
+		if err2 := t.checkLiteral(p[:n], lineEnd); err2 != nil {
 			err = err2
 		}
 		return n, forward
@@ -48,7 +48,8 @@ func (t *Tracker) FromClient(p []byte) ([]byte, error) {
 	return p, err
 }
 
-// Held returns what the Tracker holds back of a line without an end.
+// Held returns the octets of an incomplete line that the Tracker holds back, and
+// forgets them.
 func (t *Tracker) Held() []byte {
 	if t.filter == nil {
 		return nil
@@ -56,24 +57,25 @@ func (t *Tracker) Held() []byte {
 	return t.filter.Held()
 }
 
-// FromUpstream does nothing: of IMAP only the commands are followed.
+// FromUpstream does nothing: an IMAP Tracker inspects only commands.
 func (t *Tracker) FromUpstream([]byte) {}
 
-// Unfinished reports that the client is not known to be within a message.
+// Unfinished returns false: the Tracker does not know message boundaries.
 func (t *Tracker) Unfinished() bool { return false }
 
-// Owed reports that it is not known whether the upstream owes an answer.
+// Owed returns known == false: the Tracker does not count replies.
 func (t *Tracker) Owed() (owed, known bool) { return false, false }
 
-// decide looks at a command for its tag and its name (RFC 9051 section 9).
-func (t *Tracker) decide(line []byte, enough bool) (wire.Verdict, string) {
+// decide is the CommandFilter.Decide of the Tracker. A command is a tag and a name
+// (RFC 9051 section 9).
+func (t *Tracker) decide(line []byte, final bool) (wire.Verdict, string) {
 	tag, rest, _ := bytes.Cut(line, []byte(" "))
-	verb, _, whole := bytes.Cut(rest, []byte(" "))
-	if !whole && !enough {
+	name, _, complete := bytes.Cut(rest, []byte(" "))
+	if !complete && !final {
 		return wire.Undecided, ""
 	}
 	t.login = false
-	switch strings.ToUpper(string(verb)) {
+	switch strings.ToUpper(string(name)) {
 	case "LOGIN", "AUTHENTICATE":
 		t.login = true
 		return wire.Replace, string(tag) + " LOGIN"
@@ -83,14 +85,15 @@ func (t *Tracker) decide(line []byte, enough bool) (wire.Verdict, string) {
 	return wire.Forward, ""
 }
 
-// literals notes whether the line that part belongs to, and ends if over,
-// announces a literal at its end (RFC 9051 section 4.3).
-func (t *Tracker) literals(part []byte, over bool) error {
+// checkLiteral checks for a literal announcement at the end of the current line (RFC
+// 9051 section 4.3). part is the next part of the line, which ends with it if
+// lineEnd is true.
+func (t *Tracker) checkLiteral(part []byte, lineEnd bool) error {
 	if end := bytes.TrimRight(part, "\r\n"); len(end) > 0 {
 		t.literal = end[len(end)-1] == '}'
 	}
-	if !over || !t.literal {
-		t.literal = t.literal && !over
+	if !lineEnd || !t.literal {
+		t.literal = t.literal && !lineEnd
 		return nil
 	}
 	t.done = true

@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// say gives text to a tracker in pieces of n octets, and returns what is
-// forwarded of it, up to an error.
-func say(t *Tracker, text string, n int) (string, error) {
+// send passes text to a tracker in pieces of n octets and returns the forwarded
+// text, up to an error.
+func send(t *Tracker, text string, n int) (string, error) {
 	var forwarded strings.Builder
 	for p := []byte(text); len(p) > 0; {
 		piece := p[:min(n, len(p))]
@@ -40,13 +40,13 @@ func TestTracker(t *testing.T) {
 		{"in a message", "a APPEND INBOX {18}\r\nb LOGIN in a mail\r\n\r\n", "a APPEND INBOX {18}\r\nb LOGIN in a mail\r\n\r\n", nil},
 		{"in a literal", "a CREATE {18+}\r\nb LOGIN in a mail\r\n\r\n", "a CREATE {18+}\r\nb LOGIN in a mail\r\n\r\n", nil},
 		{"with a literal", "a NOOP\r\nb LOGIN joe {6}\r\ns3cret\r\n", "", ErrLiteralLogin},
-		{"with an unasked literal", "b LOGIN {3+}\r\njoe {6+}\r\ns3cret\r\n", "", ErrLiteralLogin},
+		{"with a non-synchronizing literal", "b LOGIN {3+}\r\njoe {6+}\r\ns3cret\r\n", "", ErrLiteralLogin},
 		{"a brace that is not at the end", "a LIST \"\" {1}x\r\nb LOGIN joe s3cret\r\n", "a LIST \"\" {1}x\r\nb LOGIN\r\n", nil},
 		{"a long tag", long + " LOGIN joe x\r\nb LOGIN joe s3cret\r\n", long + " LOGIN joe x\r\nb LOGIN\r\n", nil},
-		{"half a line", "a LOG", "a LOG", nil},
+		{"an incomplete line", "a LOG", "a LOG", nil},
 	} {
 		for _, n := range []int{1, 2, 3, 5, 100} {
-			got, err := say(new(Tracker), test.text, n)
+			got, err := send(new(Tracker), test.text, n)
 			if !errors.Is(err, test.err) || err == nil && got != test.want {
 				t.Errorf("%s, in pieces of %d: %q, %v", test.name, n, got, err)
 			}
@@ -57,13 +57,13 @@ func TestTracker(t *testing.T) {
 	}
 }
 
-// FuzzTracker: what a client says reaches the upstream as it is, however it comes
-// in pieces, if there is no login in it.
+// FuzzTracker checks that text without a login is forwarded unchanged, however it is
+// cut into pieces.
 func FuzzTracker(f *testing.F) {
 	f.Add("a NOOP\r\nb SELECT x\r\n", 3)
 	f.Add("a CREATE {3+}\r\nabc\r\n", 1)
 	f.Fuzz(func(t *testing.T, text string, n int) {
-		got, err := say(new(Tracker), text, max(1, n))
+		got, err := send(new(Tracker), text, max(1, n))
 		upper := strings.ToUpper(text)
 		if (got != text || err != nil) && !strings.Contains(upper, " LOGIN") && !strings.Contains(upper, " AUTHENTICATE") {
 			t.Errorf("%q was forwarded as %q, %v", text, got, err)

@@ -57,7 +57,7 @@ func (k *Client) capa() error {
 		if err != nil {
 			return fmt.Errorf("CAPA: %w", err)
 		}
-		k.c.Heard(k.c.Redact(line))
+		k.c.TraceReceived(k.c.Redact(line))
 		if line == "." {
 			return nil
 		}

@@ -47,15 +47,15 @@ func (k *Client) read() (reply, error) {
 	r, ok := parseReply(line)
 	switch {
 	case r.status == asked:
-		k.c.Heard("+ (challenge)")
+		k.c.TraceReceived("+ (challenge)")
 		return r, nil
 	case !ok:
 		line = k.c.Redact(line)
-		k.c.Heard(line)
+		k.c.TraceReceived(line)
 		return reply{}, fmt.Errorf("not POP3: %.100q", line)
 	}
 	r.text = k.c.Redact(r.text)
-	k.c.Heard(r.String())
+	k.c.TraceReceived(r.String())
 	if r.status == refused {
 		return reply{}, Refused(r.text)
 	}

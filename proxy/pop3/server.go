@@ -101,10 +101,10 @@ func (s *Server) command(line string) (c sasl.Credentials, done bool, err error)
 	verb, args, _ := strings.Cut(line, " ")
 	verb = strings.ToUpper(verb)
 	if !slices.Contains(commands, verb) {
-		s.c.Heard("(not a command before login)") // but maybe a password that got lost
+		s.c.TraceReceived("(not a command before login)") // but maybe a password that got lost
 		return c, false, complaint("log in first: this is not a command before login")
 	}
-	s.c.Heard(verb)
+	s.c.TraceReceived(verb)
 	if slices.Contains(logins, verb) {
 		defer func() {
 			if wrong := complaint(""); errors.As(err, &wrong) {
@@ -203,7 +203,7 @@ func (s *Server) auth(args string) (c sasl.Credentials, err error) {
 	err = sasl.Serve(mechanism, initial, more, func(challenge string) (string, error) {
 		s.c.Printf("+ %s", challenge)
 		line, err := s.c.ReadLine()
-		s.c.Heard("(response)")
+		s.c.TraceReceived("(response)")
 		return line, err
 	})
 	if wrong := sasl.ClientError(""); errors.As(err, &wrong) {

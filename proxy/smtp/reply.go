@@ -39,14 +39,14 @@ func (k *Client) read() (*upstreamReply, error) {
 		code, text, more, ok := parseReply(line)
 		if !ok {
 			line = k.c.Redact(line)
-			k.c.Heard(line)
+			k.c.TraceReceived(line)
 			return nil, fmt.Errorf("not SMTP: %.100q", line)
 		}
 		shown := "(challenge)"
 		if code != 334 {
 			shown = k.redact(text)
 		}
-		k.c.Heard(line[:min(len(line), 4)] + shown)
+		k.c.TraceReceived(line[:min(len(line), 4)] + shown)
 		if r.lines != nil && code != r.code {
 			return nil, fmt.Errorf("reply changes from %d to %d", r.code, code)
 		}

@@ -94,7 +94,7 @@ func (s *Server) command(line string) (c sasl.Credentials, done bool, err error)
 	verb, args, _ := strings.Cut(line, " ")
 	verb = strings.ToUpper(verb)
 	if verb == "AUTH" {
-		s.c.Heard("AUTH (credentials)")
+		s.c.TraceReceived("AUTH (credentials)")
 		c, err = s.auth(strings.TrimSpace(args))
 		if r := reply(""); errors.As(err, &r) {
 			s.malformed = "AUTH: " + string(r)
@@ -102,10 +102,10 @@ func (s *Server) command(line string) (c sasl.Credentials, done bool, err error)
 		return c, err == nil, err
 	}
 	if !slices.Contains(commands, verb) {
-		s.c.Heard("(not a command)") // but maybe a password that got lost
+		s.c.TraceReceived("(not a command)") // but maybe a password that got lost
 		return c, false, reply("500 5.5.1 not a command before login")
 	}
-	s.c.Heard(line)
+	s.c.TraceReceived(line)
 	if s.c.NeedsTLS() && !slices.Contains(beforeTLS, verb) {
 		return c, false, reply("530 5.7.0 begin TLS first, with STARTTLS")
 	}
@@ -225,7 +225,7 @@ func (s *Server) auth(args string) (c sasl.Credentials, err error) {
 	err = sasl.Serve(mechanism, initial, more, func(challenge string) (string, error) {
 		s.c.Printf("334 %s", challenge)
 		line, err := s.c.ReadLine()
-		s.c.Heard("(response)")
+		s.c.TraceReceived("(response)")
 		return line, err
 	})
 	if wrong := sasl.ClientError(""); errors.As(err, &wrong) {

@@ -5,82 +5,84 @@ import (
 	"slices"
 )
 
-// A Verdict is what a CommandFilter does with a line.
+// A Verdict is the decision of a CommandFilter about one line.
 type Verdict int
 
-// The verdicts on a line.
+// The verdicts of CommandFilter.Decide.
 const (
-	Undecided Verdict = iota // more of it must be seen
-	Forward                  // it is forwarded as it is
-	Replace                  // another line is forwarded in its place
+	Undecided Verdict = iota // more of the line is needed
+	Forward                  // forward the line unchanged
+	Replace                  // forward another line instead
 )
 
-// maxHead is how much of a line a CommandFilter holds back at most.
-const maxHead = 128
+// maxHeld is the number of octets of a line after which Decide must decide.
+const maxHeld = 128
 
-// A CommandFilter looks at the beginning of each line of a stream of commands. It
-// holds that beginning back until Decide has decided, which is a few octets, and
-// forwards the rest as it comes.
+// A CommandFilter decides line by line whether a stream of commands is forwarded
+// unchanged. It holds the beginning of a line back until Decide returns a verdict,
+// which takes a few octets, and then passes on the rest of the line as it arrives.
+// It is not safe for concurrent use.
 type CommandFilter struct {
-	// Decide is called with the beginning of a line, without its line ending, again
-	// whenever there is more of it, until it decides. It must decide if enough is
-	// true: there is no more of the line, or no more is held back. It may return the
-	// line that is forwarded instead, without a line ending.
-	Decide func(line []byte, enough bool) (v Verdict, instead string)
+	// Decide returns the verdict on a line. line is its beginning, without line
+	// ending. Decide is called again with more of the line until its verdict is not
+	// Undecided. If final is true, it must decide: the line is complete, or the
+	// filter holds no more of it. With Replace it returns the replacement line,
+	// without line ending.
+	Decide func(line []byte, final bool) (v Verdict, replacement string)
 
-	head    []byte // what is held back
-	verdict Verdict
+	held    []byte  // the beginning of the current line, until the verdict
+	verdict Verdict // on the current line
 }
 
-// Next takes octets off the beginning of p, which must not be empty: as many as
-// belong to the current line, and to no other. It returns how many it took and
-// what is forwarded in their place, which is valid until the next call. over
-// reports whether they end the line.
-func (f *CommandFilter) Next(p []byte) (n int, forward []byte, over bool) {
+// Next consumes octets of the current line from the beginning of p, which must not
+// be empty. It returns the number of octets consumed and the octets to forward in
+// their place, which are valid until the next call. lineEnd reports whether the line
+// ends with them.
+func (f *CommandFilter) Next(p []byte) (n int, forward []byte, lineEnd bool) {
 	n = bytes.IndexByte(p, '\n') + 1
-	if over = n > 0; !over {
+	if lineEnd = n > 0; !lineEnd {
 		n = len(p)
 	}
 	switch f.verdict {
 	case Forward:
 		forward = p[:n]
 	case Undecided:
-		forward = f.decide(p[:n], over)
+		forward = f.decide(p[:n], lineEnd)
 	}
-	if over {
+	if lineEnd {
 		f.verdict = Undecided
 	}
-	return n, forward, over
+	return n, forward, lineEnd
 }
 
-func (f *CommandFilter) decide(part []byte, over bool) (forward []byte) {
+func (f *CommandFilter) decide(part []byte, lineEnd bool) (forward []byte) {
 	line := part
-	if len(f.head) > 0 {
-		line = slices.Concat(f.head, part)
-		f.head = nil
+	if len(f.held) > 0 {
+		line = slices.Concat(f.held, part)
+		f.held = nil
 	}
-	var instead string
-	f.verdict, instead = f.Decide(bytes.TrimRight(line, "\r\n"), over || len(line) >= maxHead)
+	var replacement string
+	f.verdict, replacement = f.Decide(bytes.TrimRight(line, "\r\n"), lineEnd || len(line) >= maxHeld)
 	switch f.verdict {
 	case Forward:
 		return line
 	case Replace:
-		return []byte(instead + "\r\n")
+		return []byte(replacement + "\r\n")
 	}
-	f.head = slices.Clone(line)
+	f.held = slices.Clone(line)
 	return nil
 }
 
-// Held returns what is held back, and forgets it.
+// Held returns the octets held back and forgets them.
 func (f *CommandFilter) Held() []byte {
-	held := f.head
-	f.head = nil
+	held := f.held
+	f.held = nil
 	return held
 }
 
-// Edit returns p as next edits it: next takes octets off the beginning of what is
-// left of p and returns what is forwarded in their place. Where nothing changes,
-// the result is p itself.
+// Edit returns p as edited by next. next consumes octets from the beginning of the
+// rest of p and returns the octets to forward in their place. If nothing changes,
+// Edit returns p itself.
 func Edit(p []byte, next func(p []byte) (n int, forward []byte)) []byte {
 	var edited []byte
 	changed := false

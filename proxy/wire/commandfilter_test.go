@@ -6,8 +6,7 @@ import (
 	"testing"
 )
 
-// edit gives text to a filter in pieces of n octets, and returns what is
-// forwarded of it.
+// edit passes text to a filter in pieces of n octets and returns the forwarded text.
 func edit(f *CommandFilter, text string, n int) string {
 	var forwarded strings.Builder
 	for p := []byte(text); len(p) > 0; {
@@ -22,12 +21,12 @@ func edit(f *CommandFilter, text string, n int) string {
 	return forwarded.String()
 }
 
-// What a filter forwards does not depend on how the octets are cut into pieces.
+// The forwarded text does not depend on how the input is cut into pieces.
 func TestCommandFilter(t *testing.T) {
-	secret := func(line []byte, enough bool) (Verdict, string) {
+	secret := func(line []byte, final bool) (Verdict, string) {
 		verb, _, whole := bytes.Cut(line, []byte(" "))
 		switch {
-		case !whole && !enough:
+		case !whole && !final:
 			return Undecided, ""
 		case string(verb) == "SECRET":
 			return Replace, "NOTHING"
@@ -41,8 +40,8 @@ func TestCommandFilter(t *testing.T) {
 		{"every line", "SECRET word\r\nSECRET\r\n", "NOTHING\r\nNOTHING\r\n"},
 		{"a bare LF", "SECRET word\nSECRET word\nc\n", "NOTHING\r\nNOTHING\r\nc\n"},
 		{"a long line", "SECRET " + long + "\r\nc " + long + "\r\n", "NOTHING\r\nc " + long + "\r\n"},
-		{"a line that does not decide itself", long + "\r\nSECRET x\r\n", long + "\r\nNOTHING\r\n"},
-		{"a line without an end", "SECR", "SECR"},
+		{"a line without a verdict", long + "\r\nSECRET x\r\n", long + "\r\nNOTHING\r\n"},
+		{"an incomplete line", "SECR", "SECR"},
 		{"a lone CR", "a\rSECRET b\r\n\rSECRET b\r\n", "a\rSECRET b\r\n\rSECRET b\r\n"},
 	} {
 		for _, n := range []int{1, 2, 3, 7, 4096} {
@@ -53,8 +52,8 @@ func TestCommandFilter(t *testing.T) {
 	}
 }
 
-// Where nothing is to be changed, nothing is copied.
-func TestEditCopiesNothing(t *testing.T) {
+// Edit returns its input if nothing changes.
+func TestEditWithoutChange(t *testing.T) {
 	f := &CommandFilter{Decide: func([]byte, bool) (Verdict, string) { return Forward, "" }}
 	p := []byte("a\r\nb\r\nc")
 	got := Edit(p, func(p []byte) (int, []byte) {

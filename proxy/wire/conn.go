@@ -1,6 +1,6 @@
-// Package wire is a connection of lines, as IMAP, SMTP and POP3 talk until a
-// login is over: it bounds what a peer may send and how long it may take, keeps
-// a trace free of secrets, and hands what comes after the dialogue to a relay.
+// Package wire implements the line-based connections that IMAP, SMTP and POP3 use
+// until login. A Conn limits the size and the duration of the dialogue, starts TLS,
+// keeps secrets out of traces, and becomes a Stream of octets for the relay.
 package wire
 
 import (
@@ -17,26 +17,27 @@ import (
 	"github.com/xoauthd/xoauthd/internal/redact"
 )
 
-// What a peer may send before a login is over. Nobody honest comes near.
+// Limits on what a peer sends before login. Real clients and servers stay far below.
 const (
-	// MaxLine is the longest line, its line ending included. RFC 4954 section 4
-	// wants 12288 octets for a line of an AUTH exchange.
+	// MaxLine is the maximum length of a line in octets, including CRLF. RFC 4954
+	// section 4 requires 12288 octets for a line of an AUTH exchange.
 	MaxLine = 16 << 10
 
-	// MaxLines is how many lines a peer may send. A server with thirty
-	// extensions says each twice, before and after STARTTLS.
+	// MaxLines is the maximum number of lines. A server with thirty extensions
+	// lists them twice, before and after STARTTLS.
 	MaxLines = 100
 
-	// MaxOctets is how much a peer may send in all, literals included.
+	// MaxOctets is the maximum number of octets in total, including literals.
 	MaxOctets = 64 << 10
 )
 
-// A Violation is what a peer does wrong so that the dialogue cannot go on.
+// A Violation is a protocol error of the peer after which the dialogue cannot
+// continue.
 type Violation string
 
 func (v Violation) Error() string { return string(v) }
 
-// The violations that a Conn sees.
+// The violations that a Conn detects.
 var (
 	ErrLineTooLong = Violation(fmt.Sprintf("line longer than %d octets", MaxLine))
 	ErrTooMuch     = Violation(fmt.Sprintf("more than %d lines or %d octets before login", MaxLines, MaxOctets))
@@ -44,87 +45,88 @@ var (
 	ErrTLS         = Violation("TLS, and this listener has none: set encryption to none, or its tls to \"implicit\" or \"auto\"")
 	ErrTLSEarly    = Violation("TLS on a port that begins in plain text: set encryption to STARTTLS here")
 
-	// ErrHTTP is worse than a mistake: a web page can make a browser send a
-	// request here, with commands of another protocol in its body.
+	// ErrHTTP may be an attack: a web page can make a browser send a request to
+	// this port, with mail commands in its body.
 	ErrHTTP = Violation("HTTP on a port for mail")
 )
 
-// ErrInterrupted is returned by reads after Interrupt.
+// ErrInterrupted is the error of reads after Interrupt.
 var ErrInterrupted = errors.New("interrupted")
 
-// readAhead is the size of the read buffer: more than almost every line, and
-// all that a stranger's silent connection costs.
-const readAhead = 2 << 10
+// readBufferSize is the size of the read buffer in octets. It holds almost every
+// line, and it is most of the memory that an idle pre-auth session costs.
+const readBufferSize = 2 << 10
 
-// What a peer is given after the end of its dialogue.
+// Timeouts at the end of a dialogue.
 const (
-	// lastWord is how long it may take to take what is written.
-	lastWord = 5 * time.Second
+	// finalWriteTimeout is the time to send a final reply after the deadline.
+	finalWriteTimeout = 5 * time.Second
 
-	// linger is how long what it still sends is read. See Linger.
-	linger = time.Second
+	// lingerTimeout is the time for which Linger discards input.
+	lingerTimeout = time.Second
 )
 
 // recordHandshake is the first octet of a TLS connection (RFC 8446 section 5.1).
 const recordHandshake = 0x16
 
-// A Conn is one peer of a dialogue. Lines are written to a buffer, which the
-// next read sends; a failed write is told by that read as well, so that each
-// exchange has one error. A Conn serves one goroutine, but for Interrupt and
-// Close.
+// A Conn is the connection to one peer of a dialogue. Written lines go to a buffer,
+// which the next read sends first. That read also reports a failed write, so that
+// each exchange has one error. Only Interrupt and Close may be called concurrently
+// with other methods.
 type Conn struct {
-	// Trace, if not nil, is told each line: sent is true for those of ours.
+	// Trace, if not nil, is called with each line, without secrets. sent is true
+	// for lines that the Conn sends and false for lines that it receives.
 	Trace func(sent bool, line string)
 
-	conn   net.Conn // the socket, or TLS on it
+	conn   net.Conn // the socket, or a *tls.Conn over it
 	socket *socket
 	in     *bufio.Reader
 	out    []byte
-	err    error // of the first write that failed
+	err    error // the first write error
 
-	step time.Duration // for one line to come, or for what is written to go
-	end  time.Time     // of the whole dialogue; zero if only steps are bounded
+	timeout  time.Duration // for one read or one write
+	deadline time.Time     // for the whole dialogue; zero means none
 
-	offered  *tls.Config // with which the peer may begin TLS; nil if it may not
-	required bool        // that it does so, before it logs in
-	silent   bool        // nothing more is sent: it would not be understood
+	offeredTLS  *tls.Config // for AcceptTLS; nil if the peer cannot begin TLS
+	requiredTLS bool        // before login
+	muted       bool        // drop all output: the peer would not understand it
 
 	lines, octets int  // read so far
-	started       bool // a line was read since the connection or its TLS began
+	started       bool // a line has been read since the connection or TLS began
 
-	secrets *redact.Secrets // hidden in what the peer sent; may be nil
-	own     *redact.Secrets // those of this connection alone; may be nil
-	said    string          // the end of what Redact was last given
+	secrets    *redact.Secrets // shared; may be nil
+	ownSecrets *redact.Secrets // of this connection only; may be nil
+	redactTail string          // the end of the text that Redact has seen
 
-	mu          sync.Mutex // for both below, as Interrupt may come at any time
+	mu          sync.Mutex // guards the fields below
 	interrupted bool
-	over        bool // Interrupt comes too late
+	done        bool // the dialogue has ended; Interrupt has no effect
 }
 
-// New returns c as a connection of lines. Each line must come, and what is
-// written must go, within step.
-func New(c net.Conn, step time.Duration) *Conn {
+// New returns a Conn over c. Each read and each write must complete within timeout.
+func New(c net.Conn, timeout time.Duration) *Conn {
 	s := newSocket(c)
-	return &Conn{conn: s, socket: s, in: bufio.NewReaderSize(s, readAhead), step: step}
+	return &Conn{conn: s, socket: s, in: bufio.NewReaderSize(s, readBufferSize), timeout: timeout}
 }
 
-// SetEnd bounds the whole dialogue: after t nothing is read any more, whatever
-// the step. Otherwise a peer could stay for ever by sending an octet at a time.
-func (c *Conn) SetEnd(t time.Time) { c.end = t }
+// SetDeadline sets the time at which the whole dialogue must have ended; reads fail
+// after t. Without it, a peer that sends one octet at a time could hold the
+// connection forever.
+func (c *Conn) SetDeadline(t time.Time) { c.deadline = t }
 
-// RemoteAddr is the peer's address.
+// RemoteAddr returns the peer's address.
 func (c *Conn) RemoteAddr() net.Addr { return c.conn.RemoteAddr() }
 
-// Close closes the connection at once. What was written and not sent is lost.
+// Close closes the connection immediately. Lines that have not been sent are lost.
 func (c *Conn) Close() error { return c.socket.Close() }
 
-// Interrupt makes the read that is under way, and all later ones, return
-// ErrInterrupted. Writes go on, so that the peer can be told why. When the
-// dialogue is over it does nothing.
+// Interrupt makes the current read and all later ones return ErrInterrupted. Writes
+// still work, so that a reply can give the reason. After the dialogue has ended,
+// Interrupt has no effect. It may be called concurrently.
 func (c *Conn) Interrupt() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.over {
+	if !c.done {
 		c.interrupted = true
 		c.socket.SetReadDeadline(time.Unix(1, 0))
 	}
@@ -136,20 +138,19 @@ func (c *Conn) isInterrupted() bool {
 	return c.interrupted
 }
 
-// setOver ends the dialogue: Interrupt does nothing any more, and what was for
-// it alone is let go.
-func (c *Conn) setOver() {
+// setDone ends the dialogue: it disables Interrupt and releases the secrets.
+func (c *Conn) setDone() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.over = true
-	c.secrets, c.own, c.said = nil, nil, ""
+	c.done = true
+	c.secrets, c.ownSecrets, c.redactTail = nil, nil, ""
 }
 
-// ReadLine sends what was written and returns the next line without its line
-// ending, which must be CRLF: what ends in a bare LF may be one line to one
-// server and two to another.
+// ReadLine sends the written lines and returns the next line of the peer, without
+// its line ending. A line must end in CRLF: one server might take a line with a bare
+// LF as one line, and another server as two.
 func (c *Conn) ReadLine() (string, error) {
-	if err := c.await(); err != nil {
+	if err := c.prepareRead(); err != nil {
 		return "", err
 	}
 	first := !c.started
@@ -185,7 +186,7 @@ func (c *Conn) ReadLine() (string, error) {
 		return "", ErrHTTP
 	}
 	if first && c.isProxyHeader(text) {
-		return "", ErrProxyHeader
+		return "", ErrUnexpectedProxyHeader
 	}
 	if !ok {
 		return "", ErrBareLF
@@ -193,15 +194,15 @@ func (c *Conn) ReadLine() (string, error) {
 	return text, nil
 }
 
-// isHTTP reports whether line is the first of an HTTP request (RFC 9112
-// section 3).
+// isHTTP reports whether line is the first line of an HTTP request (RFC 9112 section
+// 3).
 func isHTTP(line string) bool {
 	return strings.Contains(line, " HTTP/1.") || strings.HasPrefix(line, "PRI * HTTP/2")
 }
 
-// ReadN sends what was written and returns the next n octets.
+// ReadN sends the written lines and returns the next n octets of the peer.
 func (c *Conn) ReadN(n int) ([]byte, error) {
-	if err := c.await(); err != nil {
+	if err := c.prepareRead(); err != nil {
 		return nil, err
 	}
 	if c.octets += n; c.octets > MaxOctets {
@@ -214,28 +215,27 @@ func (c *Conn) ReadN(n int) ([]byte, error) {
 	return b, nil
 }
 
-// await sends what was written and sets the time until which the peer has to
-// answer it.
-func (c *Conn) await() error { return c.awaitFor(c.step) }
+// prepareRead sends the written lines and sets the deadline of the next read.
+func (c *Conn) prepareRead() error { return c.prepareReadWithin(c.timeout) }
 
-func (c *Conn) awaitFor(d time.Duration) error {
+func (c *Conn) prepareReadWithin(d time.Duration) error {
 	if err := c.Flush(); err != nil {
 		return err
 	}
 	until := time.Now().Add(d)
-	if !c.end.IsZero() && c.end.Before(until) {
-		until = c.end
+	if !c.deadline.IsZero() && c.deadline.Before(until) {
+		until = c.deadline
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.interrupted {
 		return ErrInterrupted
 	}
-	return c.socket.SetReadDeadline(until) // a later Interrupt's deadline stands
+	return c.socket.SetReadDeadline(until) // under mu, so that it cannot overwrite that of Interrupt
 }
 
-// readError is err as the dialogue should see it, which got n octets of what it
-// wanted: an end within a line is not the end of a dialogue.
+// readError converts the error of a read that returned n octets before it failed. An
+// end of file within a line is io.ErrUnexpectedEOF.
 func (c *Conn) readError(err error, n int) error {
 	if c.isInterrupted() {
 		return ErrInterrupted

@@ -20,20 +20,20 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// A tape is a connection whose peer has said everything already.
-type tape struct {
+// A fakeConn is a connection whose input is known in advance.
+type fakeConn struct {
 	net.Conn
 	in   io.Reader
 	from net.IP
 }
 
-func (c *tape) RemoteAddr() net.Addr             { return &net.TCPAddr{IP: c.from, Port: 1} }
-func (c *tape) Read(p []byte) (int, error)       { return c.in.Read(p) }
-func (c *tape) Write(p []byte) (int, error)      { return len(p), nil }
-func (c *tape) SetReadDeadline(time.Time) error  { return nil }
-func (c *tape) SetWriteDeadline(time.Time) error { return nil }
+func (c *fakeConn) RemoteAddr() net.Addr             { return &net.TCPAddr{IP: c.from, Port: 1} }
+func (c *fakeConn) Read(p []byte) (int, error)       { return c.in.Read(p) }
+func (c *fakeConn) Write(p []byte) (int, error)      { return len(p), nil }
+func (c *fakeConn) SetReadDeadline(time.Time) error  { return nil }
+func (c *fakeConn) SetWriteDeadline(time.Time) error { return nil }
 
-// pipe returns a Conn and its peer, who has said text.
+// pipe returns a Conn and its peer, which sends text.
 func pipe(t *testing.T, text string) (*Conn, net.Conn) {
 	ours, peer := net.Pipe()
 	t.Cleanup(func() { ours.Close(); peer.Close() })
@@ -44,7 +44,7 @@ func pipe(t *testing.T, text string) (*Conn, net.Conn) {
 func TestReadLine(t *testing.T) {
 	long := strings.Repeat("x", MaxLine-2)
 	for _, test := range []struct {
-		name, said string
+		name, sent string
 		lines      []string
 		err        error
 	}{
@@ -54,10 +54,10 @@ func TestReadLine(t *testing.T) {
 		{"LF alone", "\n", nil, ErrBareLF},
 		{"the longest line", long + "\r\n", []string{long}, io.EOF},
 		{"a line too long by one", "x" + long + "\r\n", nil, ErrLineTooLong},
-		{"a line without end", strings.Repeat("x", 1<<20), nil, ErrLineTooLong},
+		{"an endless line", strings.Repeat("x", 1<<20), nil, ErrLineTooLong},
 		{"an end within a line", "a\r\nb", []string{"a"}, io.ErrUnexpectedEOF},
-		{"as many lines as may be", strings.Repeat("a\r\n", MaxLines), slicesRepeat("a", MaxLines), io.EOF},
-		{"a line more", strings.Repeat("a\r\n", MaxLines+1), slicesRepeat("a", MaxLines), ErrTooMuch},
+		{"the maximum number of lines", strings.Repeat("a\r\n", MaxLines), repeat("a", MaxLines), io.EOF},
+		{"one line too many", strings.Repeat("a\r\n", MaxLines+1), repeat("a", MaxLines), ErrTooMuch},
 		{"TLS", "\x16\x03\x01\x00\x05", nil, ErrTLS},
 		{"an octet of TLS in a later line", "a\r\n\x16\r\n", []string{"a", "\x16"}, io.EOF},
 		{"HTTP", "GET / HTTP/1.1\r\n", nil, ErrHTTP},
@@ -66,7 +66,7 @@ func TestReadLine(t *testing.T) {
 		{"HTTP in a later line", "a\r\nGET / HTTP/1.1\r\n", []string{"a", "GET / HTTP/1.1"}, io.EOF},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			c := New(&tape{in: strings.NewReader(test.said)}, time.Second)
+			c := New(&fakeConn{in: strings.NewReader(test.sent)}, time.Second)
 			var lines []string
 			for {
 				line, err := c.ReadLine()
@@ -82,7 +82,7 @@ func TestReadLine(t *testing.T) {
 	}
 }
 
-func slicesRepeat(s string, n int) []string { return strings.Fields(strings.Repeat(s+" ", n)) }
+func repeat(s string, n int) []string { return strings.Fields(strings.Repeat(s+" ", n)) }
 
 func TestReadN(t *testing.T) {
 	c, _ := pipe(t, "ab\r\ncd\r\n")
@@ -115,7 +115,7 @@ func TestPrintf(t *testing.T) {
 
 func TestRedact(t *testing.T) {
 	c, _ := pipe(t, "")
-	c.Redacts(redact.New("shared-s3cret-of-the-upstream"))
+	c.SetSecrets(redact.New("shared-s3cret-of-the-upstream"))
 	c.AddSecret("s3cret")
 	for _, test := range []struct{ text, want string }{
 		{"what is s3cret, or c2VjcmV0?", "what is (hidden), or c2VjcmV0?"},
@@ -134,15 +134,15 @@ func TestRedact(t *testing.T) {
 	}
 }
 
-func TestTime(t *testing.T) {
+func TestReadTimeout(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		end  time.Duration // of the dialogue, if not 0
 		peer func(c net.Conn)
 		want time.Duration
 	}{
-		{"silent", 0, func(net.Conn) {}, 20 * time.Second},
-		{"silent to the end", 10 * time.Second, func(net.Conn) {}, 10 * time.Second},
+		{"no input", 0, func(net.Conn) {}, 20 * time.Second},
+		{"no input until the deadline", 10 * time.Second, func(net.Conn) {}, 10 * time.Second},
 		{"one octet at a time", 0, func(c net.Conn) {
 			for {
 				if _, err := c.Write([]byte("x")); err != nil {
@@ -168,10 +168,10 @@ func TestTime(t *testing.T) {
 				start := time.Now()
 				c := New(ours, 20*time.Second)
 				if test.end != 0 {
-					c.SetEnd(start.Add(test.end))
+					c.SetDeadline(start.Add(test.end))
 				}
-				var talking sync.WaitGroup
-				talking.Go(func() { test.peer(peer) })
+				var sending sync.WaitGroup
+				sending.Go(func() { test.peer(peer) })
 				var err error
 				for err == nil {
 					_, err = c.ReadLine()
@@ -180,22 +180,22 @@ func TestTime(t *testing.T) {
 					t.Errorf("%v after %v", err, d)
 				}
 				peer.Close()
-				talking.Wait()
+				sending.Wait()
 			})
 		})
 	}
 }
 
-// A peer that does not read has no more time than one that does not write, but
-// for the last word.
-func TestTimeToRead(t *testing.T) {
+// A peer that does not read has the same timeout as one that does not write, and in
+// addition the time for a final reply.
+func TestWriteTimeout(t *testing.T) {
 	for _, test := range []struct {
 		name      string
 		end, want time.Duration
 	}{
-		{"a step", 0, 20 * time.Second},
-		{"to the end, and a last word", 3 * time.Second, 3*time.Second + lastWord},
-		{"after the end, a last word", -time.Second, lastWord},
+		{"timeout", 0, 20 * time.Second},
+		{"deadline, and a final reply", 3 * time.Second, 3*time.Second + finalWriteTimeout},
+		{"after the deadline, a final reply", -time.Second, finalWriteTimeout},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -205,7 +205,7 @@ func TestTimeToRead(t *testing.T) {
 				start := time.Now()
 				c := New(ours, 20*time.Second)
 				if test.end != 0 {
-					c.SetEnd(start.Add(test.end))
+					c.SetDeadline(start.Add(test.end))
 				}
 				c.Printf("hello")
 				_, err := c.ReadLine()
@@ -228,7 +228,7 @@ func TestInterrupt(t *testing.T) {
 		c := New(ours, time.Minute)
 		start := time.Now()
 		time.AfterFunc(time.Second, c.Interrupt)
-		for range 2 { // the read under way, and all later ones
+		for range 2 { // the current read, and all later ones
 			if _, err := c.ReadLine(); !errors.Is(err, ErrInterrupted) {
 				t.Error(err)
 			}
@@ -245,12 +245,12 @@ func TestInterrupt(t *testing.T) {
 		go io.Copy(io.Discard, peer)
 		c.Printf("bye")
 		if err := c.Flush(); err != nil {
-			t.Errorf("cannot be told why: %v", err)
+			t.Errorf("the final reply cannot be sent: %v", err)
 		}
 	})
 }
 
-// Whenever an Interrupt comes, a read that begins later does not wait.
+// Reads that begin after Interrupt do not wait, whenever it is called.
 func TestInterruptRaces(t *testing.T) {
 	ours, peer := net.Pipe()
 	defer ours.Close()
@@ -267,7 +267,7 @@ func TestInterruptRaces(t *testing.T) {
 	}
 }
 
-// An Interrupt that comes too late does not disturb what follows the dialogue.
+// An Interrupt after the dialogue does not affect the stream.
 func TestInterruptAfterDialogue(t *testing.T) {
 	for range 200 {
 		c, peer := pipe(t, "a\r\nrest")
@@ -312,7 +312,7 @@ func tcp(t testing.TB) (ours, peer *net.TCPConn) {
 	return o.(*net.TCPConn), p.(*net.TCPConn)
 }
 
-// A client that is still sending when its session ends reads why.
+// A client that is still sending when its session ends reads the final reply.
 func TestLinger(t *testing.T) {
 	ours, peer := tcp(t)
 	sent := make(chan error, 1)
@@ -331,18 +331,18 @@ func TestLinger(t *testing.T) {
 	if err := <-sent; err != nil {
 		t.Errorf("sending: %v", err)
 	}
-	if words, err := io.ReadAll(peer); string(words) != "line too long\r\n" || err != nil {
-		t.Errorf("read %q, %v", words, err)
+	if reply, err := io.ReadAll(peer); string(reply) != "line too long\r\n" || err != nil {
+		t.Errorf("read %q, %v", reply, err)
 	}
 }
 
-// A client that never stops is not listened to for long.
+// Linger returns after its timeout even if the client keeps sending.
 func TestLingerEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ours, peer := net.Pipe()
 		defer peer.Close()
-		var talking sync.WaitGroup
-		talking.Go(func() {
+		var sending sync.WaitGroup
+		sending.Go(func() {
 			for {
 				if _, err := peer.Write([]byte("x")); err != nil {
 					return
@@ -350,12 +350,12 @@ func TestLingerEnds(t *testing.T) {
 				time.Sleep(10 * time.Millisecond)
 			}
 		})
-		defer talking.Wait()
+		defer sending.Wait()
 		start := time.Now()
 		c := New(ours, time.Minute)
 		c.Linger()
 		c.Close()
-		if d := time.Since(start); d != linger {
+		if d := time.Since(start); d != lingerTimeout {
 			t.Errorf("after %v", d)
 		}
 	})

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A peer that is gone without a word is found out: by probes while it owes
-// nothing, by what it does not acknowledge otherwise.
+// The system detects a peer that disappears: by keep-alive probes on an idle
+// connection, and by TCP_USER_TIMEOUT if data is unacknowledged.
 func TestGonePeer(t *testing.T) {
 	ours, _ := tcp(t)
 	local := newSocket(ours)
@@ -30,7 +30,7 @@ func TestGonePeer(t *testing.T) {
 		}
 	}
 
-	// An address of this machine is as good as another's: it is not loopback.
+	// TCP_USER_TIMEOUT is set for any address that is not a loopback address.
 	ln, err := net.Listen("tcp", net.JoinHostPort(ownAddress(t), "0"))
 	if err != nil {
 		t.Fatal(err)
@@ -46,7 +46,7 @@ func TestGonePeer(t *testing.T) {
 	}
 }
 
-// ownAddress is one that this machine has in a network.
+// ownAddress returns an address of this machine that is not a loopback address.
 func ownAddress(t *testing.T) string {
 	t.Helper()
 	addresses, err := net.InterfaceAddrs()
@@ -58,6 +58,6 @@ func ownAddress(t *testing.T) string {
 			return n.IP.String()
 		}
 	}
-	t.Skip("this machine is in no network")
+	t.Skip("this machine has no network address")
 	return ""
 }

@@ -11,27 +11,28 @@ import (
 	"time"
 )
 
-// A relay goes on when the client changes its keys, and wants ours changed (RFC
-// 8446 section 4.6.3). crypto/tls has no client that does so.
+// A stream continues after the client updates its keys and requests an update of the
+// server's keys (RFC 8446 section 4.6.3). The client is OpenSSL, because crypto/tls
+// does not start key updates.
 func TestKeyUpdate(t *testing.T) {
-	needOpenSSL(t)
+	requireOpenSSL(t)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer ln.Close()
 	client := exec.CommandContext(t.Context(), "openssl", "s_client", "-connect", ln.Addr().String(), "-tls1_3")
-	say, err := client.StdinPipe()
+	stdin, err := client.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	told, shown := io.Pipe()
+	received, shown := io.Pipe()
 	client.Stdout, client.Stderr = shown, shown
 	if err := client.Start(); err != nil {
 		t.Fatal(err)
 	}
-	beside(t, func() { client.Wait(); shown.Close() })
-	lines := bufio.NewScanner(told)
+	runAlongside(t, func() { client.Wait(); shown.Close() })
+	lines := bufio.NewScanner(received)
 	await := func(text string) {
 		t.Helper()
 		for lines.Scan() {
@@ -39,16 +40,16 @@ func TestKeyUpdate(t *testing.T) {
 				return
 			}
 		}
-		t.Fatalf("openssl does not say %s", text)
+		t.Fatalf("openssl does not print %s", text)
 	}
-	defer func() { say.Close(); io.Copy(io.Discard, told) }()
+	defer func() { stdin.Close(); io.Copy(io.Discard, received) }()
 
-	s := relayed(t, ln)
+	s := acceptStream(t, ln)
 	defer s.Close()
 	for range 3 {
-		io.WriteString(say, "K\n")
+		io.WriteString(stdin, "K\n")
 		await("KEYUPDATE")
-		io.WriteString(say, "behind\n")
+		io.WriteString(stdin, "behind\n")
 		if got, err := receiveAll(s, len("behind\n")); string(got) != "behind\n" || err != nil {
 			t.Fatalf("%q, %v", got, err)
 		}
@@ -59,7 +60,7 @@ func TestKeyUpdate(t *testing.T) {
 	}
 }
 
-func needOpenSSL(t *testing.T) {
+func requireOpenSSL(t *testing.T) {
 	t.Helper()
 	if _, err := exec.LookPath("openssl"); err != nil {
 		if os.Getenv("XOAUTHD_E2E") == "required" {
@@ -69,9 +70,9 @@ func needOpenSSL(t *testing.T) {
 	}
 }
 
-// relayed returns the stream of a client that begins TLS and says nothing yet.
-func relayed(t *testing.T, ln net.Listener) *Stream {
-	server, _ := ends(t)
+// acceptStream accepts a client that begins TLS and sends nothing yet.
+func acceptStream(t *testing.T, ln net.Listener) *Stream {
+	server, _ := tlsConfigs(t)
 	ours, err := ln.Accept()
 	if err != nil {
 		t.Fatal(err)

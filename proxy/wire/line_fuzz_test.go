@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// FuzzReadLine: whatever a peer sends, what is read are lines within all bounds,
-// and then an error; put together again they are what was sent.
+// FuzzReadLine checks that ReadLine returns lines within all limits and then an
+// error, and that the lines joined together are the input.
 func FuzzReadLine(f *testing.F) {
 	for _, text := range []string{
 		"", "a\r\n", "a\nb\r\n", "a\rb\r\n", "\r\n\r\n", "\x16\x03", "GET / HTTP/1.1\r\n", "PRI * HTTP/2.0\r\n", "a\r\n\x00\r\nb",
@@ -16,7 +16,7 @@ func FuzzReadLine(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		c := New(&tape{in: strings.NewReader(text)}, time.Second)
+		c := New(&fakeConn{in: strings.NewReader(text)}, time.Second)
 		var lines []string
 		octets := 0
 		for {

@@ -11,15 +11,17 @@ import (
 	"github.com/pires/go-proxyproto"
 )
 
-// ErrNoProxy is a peer that is to speak the PROXY protocol, and does not.
-const ErrNoProxy = Violation("no header of the PROXY protocol: is the load balancer to send one?")
+// ErrNoProxyHeader is the error of a peer that must send a PROXY protocol header and
+// does not.
+const ErrNoProxyHeader = Violation("no header of the PROXY protocol: is the load balancer to send one?")
 
-// ErrProxyHeader is a header of the PROXY protocol where none is due.
-const ErrProxyHeader = Violation("header of the PROXY protocol, which this listener does not expect: add the load balancer to its proxy_protocol, or have the load balancer send no header")
+// ErrUnexpectedProxyHeader is the error of a peer that sends a PROXY protocol header
+// to a listener that does not expect one.
+const ErrUnexpectedProxyHeader = Violation("header of the PROXY protocol, which this listener does not expect: add the load balancer to its proxy_protocol, or have the load balancer send no header")
 
-// isProxyHeader reports whether line, the first of the peer, begins a header of the
-// PROXY protocol. That of version 2 begins with an empty line; the rest has then
-// arrived together with it.
+// isProxyHeader reports whether line, the first line of the peer, begins a PROXY
+// protocol header. A version 2 header begins with an empty line; the rest of it has
+// arrived in the same segment.
 func (c *Conn) isProxyHeader(line string) bool {
 	if line != "" {
 		return isProxyLine(line)
@@ -28,7 +30,7 @@ func (c *Conn) isProxyHeader(line string) bool {
 	return string(rest) == string(proxyproto.SIGV2[2:])
 }
 
-// isProxyLine reports whether line is a header of version 1.
+// isProxyLine reports whether line is a version 1 header.
 func isProxyLine(line string) bool {
 	for _, family := range []string{"TCP4 ", "TCP6 ", "UNKNOWN"} {
 		if strings.HasPrefix(line, string(proxyproto.SIGV1)+" "+family) {
@@ -38,33 +40,32 @@ func isProxyLine(line string) bool {
 	return false
 }
 
-// sendsProxyHeader reports whether what the peer has sent so far, of which nothing
-// is read yet, begins a header of the PROXY protocol.
-func (c *Conn) sendsProxyHeader() bool {
+// startsWithProxyHeader reports whether the data received so far begins with a PROXY
+// protocol header. It consumes nothing.
+func (c *Conn) startsWithProxyHeader() bool {
 	sent, _ := c.in.Peek(c.in.Buffered())
 	return bytes.HasPrefix(sent, proxyproto.SIGV2) || isProxyLine(string(sent))
 }
 
-// How long headers of the PROXY protocol are, by its specification: that of
-// version 1 is a line, that of version 2 says its length at its beginning.
+// Lengths from the PROXY protocol specification, in octets.
 const (
-	maxProxyLine = 107
-	proxyPrefix  = 16
+	maxProxyLine     = 107 // of a version 1 header
+	proxyV2HeaderLen = 16  // of the fixed part of a version 2 header, which ends in the length of the rest
 )
 
-// ReadProxyHeader reads what a load balancer sends before all else: whose
-// connection it passes on, by version 1 or 2 of the PROXY protocol. It is nil if
-// the connection comes from the load balancer's machine, to see whether we are
-// well, say: a loopback address there is not one of ours. After an error nothing
-// more is sent.
+// ReadProxyHeader reads the header that a load balancer sends first, in version 1 or
+// 2 of the PROXY protocol, and returns the client's address. The address is nil if
+// the load balancer opened the connection itself, for example as a health check. It
+// is also nil for a loopback address on another machine and for a unix socket. After
+// an error the Conn sends nothing more.
 func (c *Conn) ReadProxyHeader() (client net.Addr, err error) {
 	client, err = c.readProxyHeader()
-	c.silent = err != nil
+	c.muted = err != nil
 	return client, err
 }
 
 func (c *Conn) readProxyHeader() (client net.Addr, err error) {
-	if err := c.await(); err != nil {
+	if err := c.prepareRead(); err != nil {
 		return nil, err
 	}
 	n, err := c.proxyHeaderLength()
@@ -90,38 +91,38 @@ func (c *Conn) readProxyHeader() (client net.Addr, err error) {
 	}
 	a, ok := header.SourceAddr.(*net.TCPAddr)
 	if ok && a.IP.IsLoopback() && !isLoopback(c.RemoteAddr()) {
-		ok = false // it is that machine's loopback, not ours
+		ok = false // the loopback of the load balancer's machine
 	}
 	if ok {
 		return a, nil
 	}
-	return nil, nil // a unix socket is of that machine, too
+	return nil, nil // a unix socket on the load balancer's machine
 }
 
-// proxyHeaderLength waits until it is known how long the header is. A line is
-// then there as a whole, which the library wants. Who says anything else is not
-// waited for.
+// proxyHeaderLength returns the length of the header in octets. It waits for a
+// complete version 1 line, which the library needs, and fails at the first octet
+// that cannot belong to a header.
 func (c *Conn) proxyHeaderLength() (int, error) {
 	for n := 1; n <= maxProxyLine; n++ {
 		head, err := c.in.Peek(n)
 		switch {
 		case err != nil:
 			return 0, c.readError(err, len(head))
-		case begins(head, proxyproto.SIGV2):
-			if n == proxyPrefix {
+		case sharesPrefix(head, proxyproto.SIGV2):
+			if n == proxyV2HeaderLen {
 				return n + int(binary.BigEndian.Uint16(head[n-2:])), nil
 			}
-		case !begins(head, proxyproto.SIGV1):
-			return 0, ErrNoProxy
+		case !sharesPrefix(head, proxyproto.SIGV1):
+			return 0, ErrNoProxyHeader
 		case head[n-1] == '\n':
 			return n, nil
 		}
 	}
-	return 0, ErrNoProxy
+	return 0, ErrNoProxyHeader
 }
 
-// begins reports whether head is the beginning of what begins with signature.
-func begins(head, signature []byte) bool {
+// sharesPrefix reports whether head and signature are equal up to the shorter length.
+func sharesPrefix(head, signature []byte) bool {
 	n := min(len(head), len(signature))
 	return bytes.Equal(head[:n], signature[:n])
 }

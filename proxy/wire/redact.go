@@ -6,31 +6,32 @@ import (
 	"github.com/xoauthd/xoauthd/internal/redact"
 )
 
-// Redacts makes Redact hide these secrets, which may become more later.
-func (c *Conn) Redacts(secrets *redact.Secrets) { c.secrets = secrets }
+// SetSecrets sets the shared secrets that Redact hides. Secrets added to the set
+// later are hidden too.
+func (c *Conn) SetSecrets(secrets *redact.Secrets) { c.secrets = secrets }
 
-// AddSecret makes Redact hide one more secret, on this connection alone.
+// AddSecret adds a secret that Redact hides on this connection only.
 func (c *Conn) AddSecret(secret string) {
-	if c.own == nil {
-		c.own = new(redact.Secrets)
+	if c.ownSecrets == nil {
+		c.ownSecrets = new(redact.Secrets)
 	}
-	c.own.Add(secret)
+	c.ownSecrets.Add(secret)
 }
 
-// saidBefore is how much is kept of what the peer said before, in octets: a secret
-// that is split over lines is then found by fewer of its octets than count alone,
-// even if each of them is escaped.
-const saidBefore = 128
+// maxRedactTail is the number of octets of earlier text that Redact keeps, so that
+// it finds a secret that the peer splits over several lines, even if each octet is
+// escaped.
+const maxRedactTail = 128
 
-// Redact returns text, which the peer sent, without secrets. A dialogue redacts
-// every text of a server once, in order and without the codes of the protocol,
-// before it uses it for anything but the protocol itself. What the protocol goes by
-// is not redacted: a password may be a word of it.
+// Redact returns text of the peer without secrets. A dialogue calls it once for
+// every text of a server, in order and without protocol codes, before it uses the
+// text for anything but the protocol. It must not parse redacted text: a password
+// may equal a protocol keyword.
 func (c *Conn) Redact(text string) string {
-	before := c.said + "\n"
+	before := c.redactTail + "\n"
 	all := before + text
-	c.said = all[max(0, len(all)-saidBefore):]
-	for _, secrets := range []*redact.Secrets{c.secrets, c.own} {
+	c.redactTail = all[max(0, len(all)-maxRedactTail):]
+	for _, secrets := range []*redact.Secrets{c.secrets, c.ownSecrets} {
 		if secrets != nil {
 			all = secrets.Redact(all)
 		}

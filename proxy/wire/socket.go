@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// unacknowledged is how long data may stay without an answer from the peer's
-// system: a mail server that lost power sends no FIN.
-const unacknowledged = 60 * time.Second
+// ackTimeout is how long sent data may stay unacknowledged by the peer's system. A
+// mail server that loses power sends no FIN.
+const ackTimeout = 60 * time.Second
 
-// KeepAlive finds out within two minutes that the peer of a silent connection
-// is gone. NAT gateways forget connections after a few minutes of silence, and
-// a mail client in IDLE is silent for half an hour.
+// KeepAlive is the TCP keep-alive configuration. It detects within two minutes that
+// the peer of an idle connection is gone. NAT gateways drop connections that are
+// idle for a few minutes, and a mail client in IDLE sends nothing for half an hour.
 var KeepAlive = net.KeepAliveConfig{
 	Enable:   true,
 	Idle:     60 * time.Second,
@@ -21,39 +21,39 @@ var KeepAlive = net.KeepAliveConfig{
 	Count:    4,
 }
 
-// A socket is the connection below TLS.
+// A socket is a connection below TLS.
 type socket struct {
 	net.Conn
-	raw syscall.RawConn // nil if the connection is not of the system's
+	raw syscall.RawConn // nil if the connection is not a system socket
 
-	// lazy is set when the dialogue is over: reads then return errWouldBlock
-	// rather than wait, so that a relay need not lend them a buffer meanwhile.
-	lazy bool
+	// nonblocking makes reads return errWouldBlock instead of waiting, so that an
+	// idle relay holds no buffer. It is set after the dialogue.
+	nonblocking bool
 
-	ahead []byte // what was read already, and is the beginning of TLS
-	left  int    // octets that may yet be read, if not lazy
+	buffered []byte // input that the Conn has read already; the beginning of TLS
+	budget   int    // octets that may still be read, unless nonblocking
 }
 
 func newSocket(c net.Conn) *socket {
-	s := &socket{Conn: c, left: math.MaxInt}
+	s := &socket{Conn: c, budget: math.MaxInt}
 	if t, ok := c.(*net.TCPConn); ok {
 		t.SetKeepAliveConfig(KeepAlive)
 	}
 	if sc, ok := c.(syscall.Conn); ok {
 		if raw, err := sc.SyscallConn(); err == nil {
 			s.raw = raw
-			// The system counts a peer that does not read as one that does not
-			// answer. A mail program on this machine may be doing just that, at
-			// a prompt, and its system cannot vanish without ours.
+			// TCP_USER_TIMEOUT also ends the connection of a peer that does not
+			// read. A mail program on this machine may be waiting at a prompt,
+			// and its system cannot disappear separately from this one.
 			if !isLoopback(c.RemoteAddr()) {
-				setUserTimeout(raw, unacknowledged)
+				setUserTimeout(raw, ackTimeout)
 			}
 		}
 	}
 	return s
 }
 
-// isLoopback reports whether a is of this machine.
+// isLoopback reports whether a is a loopback address or a unix socket.
 func isLoopback(a net.Addr) bool {
 	switch a := a.(type) {
 	case *net.TCPAddr:
@@ -64,36 +64,36 @@ func isLoopback(a net.Addr) bool {
 	return false
 }
 
-// Read reads from the network. During a dialogue it asks the system to
-// acknowledge at once: a server with Nagle's algorithm on keeps its next line
-// back until then, 40 ms for every exchange.
+// Read reads from the network. During a dialogue it sets TCP_QUICKACK: a server that
+// uses the Nagle algorithm delays its next line until the acknowledgement, 40 ms for
+// every exchange.
 func (s *socket) Read(p []byte) (int, error) {
-	if len(s.ahead) > 0 {
-		n := copy(p, s.ahead)
-		s.ahead = s.ahead[n:]
+	if len(s.buffered) > 0 {
+		n := copy(p, s.buffered)
+		s.buffered = s.buffered[n:]
 		return n, nil
 	}
-	if s.lazy {
+	if s.nonblocking {
 		return s.tryRead(p)
 	}
-	if s.left <= 0 {
+	if s.budget <= 0 {
 		return 0, ErrTooMuch
 	}
 	if s.raw != nil {
 		setQuickAck(s.raw)
 	}
-	n, err := s.Conn.Read(p[:min(len(p), s.left)])
-	s.left -= n
+	n, err := s.Conn.Read(p[:min(len(p), s.budget)])
+	s.budget -= n
 	return n, err
 }
 
-// errWouldBlock says that there is nothing to read now. It is temporary in the
-// sense of net.Error, so that crypto/tls can go on after it, even within a
+// errWouldBlock is the error of a read that finds no data. It is temporary in the
+// sense of net.Error, so that crypto/tls can continue after it, even within a
 // record.
 var errWouldBlock net.Error = wouldBlock{}
 
 type wouldBlock struct{}
 
-func (wouldBlock) Error() string   { return "nothing to read now" }
+func (wouldBlock) Error() string   { return "no data available" }
 func (wouldBlock) Timeout() bool   { return false }
 func (wouldBlock) Temporary() bool { return true }

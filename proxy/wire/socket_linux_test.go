@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// userTimeout asks the system for what setUserTimeout sets.
+// userTimeout returns TCP_USER_TIMEOUT of s in milliseconds.
 func userTimeout(t *testing.T, s *socket) (ms int) {
 	t.Helper()
 	var err error
@@ -19,18 +19,18 @@ func userTimeout(t *testing.T, s *socket) (ms int) {
 	return ms
 }
 
-// A program on this machine may pause for as long as it likes within a message.
+// A program on this machine may stop reading for any length of time.
 func TestUserTimeout(t *testing.T) {
 	ours, _ := tcp(t)
 	s := newSocket(ours)
 	if ms := userTimeout(t, s); ms != 0 {
-		t.Errorf("a client on this machine that does not read has %d ms", ms)
+		t.Errorf("TCP_USER_TIMEOUT for a local client is %d ms", ms)
 	}
 	setUserTimeout(s.raw, time.Minute)
 	if ms := userTimeout(t, s); ms != 60_000 {
-		t.Errorf("another would have %d ms", ms)
+		t.Errorf("TCP_USER_TIMEOUT is %d ms, want 60000", ms)
 	}
 	if isLoopback(&net.TCPAddr{IP: net.IPv4(192, 0, 2, 1)}) || !isLoopback(&net.TCPAddr{IP: net.IPv6loopback}) {
-		t.Error("whose address is it?")
+		t.Error("isLoopback is wrong")
 	}
 }

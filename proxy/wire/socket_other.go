@@ -7,6 +7,6 @@ import (
 	"time"
 )
 
-// These are of Linux. Elsewhere the system's own defaults have to do.
+// Other systems keep their own defaults.
 func setQuickAck(syscall.RawConn)                   {}
 func setUserTimeout(syscall.RawConn, time.Duration) {}

@@ -7,93 +7,92 @@ import (
 	"time"
 )
 
-// bufferSize is four TLS records: enough that copying costs little beside the
-// encryption, and little enough to be lent to every busy session.
+// bufferSize is the size of a Buffer in octets. It holds four TLS records: copying
+// is then cheap compared to encryption, and every active session can have a buffer.
 const bufferSize = 64 << 10
 
-// A Buffer holds octets on their way. It is lent while something is there to be
-// relayed, and must be returned then.
+// A Buffer holds data that a relay forwards. The receiver must Return it to the
+// pool.
 type Buffer struct {
-	n     int
-	space [bufferSize]byte
+	n    int
+	data [bufferSize]byte
 }
 
 var buffers = sync.Pool{New: func() any { return new(Buffer) }}
 
-func borrow() *Buffer { return buffers.Get().(*Buffer) }
+func getBuffer() *Buffer { return buffers.Get().(*Buffer) }
 
-// Octets is what was received.
-func (b *Buffer) Octets() []byte { return b.space[:b.n] }
+// Octets returns the received data. It is valid until Return.
+func (b *Buffer) Octets() []byte { return b.data[:b.n] }
 
-// Return gives the buffer back. Its octets must not be used afterwards.
+// Return returns b to the pool.
 func (b *Buffer) Return() {
 	b.n = 0
 	buffers.Put(b)
 }
 
-// A Stream is a connection whose dialogue is over: octets, not lines. While it
-// waits to receive it holds no buffer, since most sessions of a mail client are
-// silent most of the time. One goroutine may receive while another writes.
+// A Stream is a connection after its dialogue: a stream of octets instead of lines.
+// It holds no buffer while it waits for data, because most sessions of mail clients
+// are idle most of the time. One goroutine may receive while another writes.
 type Stream struct {
-	conn   net.Conn
-	socket *socket
-	lazy   bool
-	busy   bool   // the last read, if not lazy, left more to read
-	ahead  []byte // what the peer sent before the dialogue was over
-	err    error  // what ended the last receive, after octets that came with it
+	conn        net.Conn
+	socket      *socket
+	nonblocking bool
+	wasFull     bool   // the last blocking read filled its buffer
+	buffered    []byte // input that arrived before the end of the dialogue
+	err         error  // the error of the last read, returned after its data
 }
 
-// Stream ends the dialogue: it sends what was written, lifts the deadlines, and
-// returns what the peer sends from here on, beginning with what it has already
-// sent.
+// Stream ends the dialogue and returns the connection as a Stream. It sends the
+// written lines and clears the deadlines. The Stream first returns the input that
+// the Conn has read already.
 func (c *Conn) Stream() (*Stream, error) {
 	if err := c.Flush(); err != nil {
 		return nil, err
 	}
-	c.setOver() // or an Interrupt would set a deadline after this
+	c.setDone() // before the deadline is cleared: Interrupt would set it again
 	if err := c.socket.SetDeadline(time.Time{}); err != nil {
 		return nil, err
 	}
 	s := &Stream{conn: c.conn, socket: c.socket}
 	if n := c.in.Buffered(); n > 0 {
-		s.ahead = make([]byte, n)
-		io.ReadFull(c.in, s.ahead) // cannot fail: they are in memory
+		s.buffered = make([]byte, n)
+		io.ReadFull(c.in, s.buffered) // cannot fail: the data is in memory
 	}
-	s.lazy = canBeLazy && c.socket.raw != nil
-	c.socket.lazy = s.lazy
+	s.nonblocking = canReadNonblocking && c.socket.raw != nil
+	c.socket.nonblocking = s.nonblocking
 	c.in = nil
 	return s, nil
 }
 
-// Receive waits until the peer has sent something and returns all that is there
-// by now, as far as it fits. The caller must Return it. At the end the error is
-// io.EOF.
+// Receive waits for data and returns what is available, up to the size of a Buffer.
+// The caller must Return it. The error is io.EOF at the end of the stream.
 func (s *Stream) Receive() (*Buffer, error) {
 	switch {
-	case len(s.ahead) > 0:
-		b := borrow()
-		b.n = copy(b.space[:], s.ahead)
-		s.ahead = s.ahead[b.n:]
+	case len(s.buffered) > 0:
+		b := getBuffer()
+		b.n = copy(b.data[:], s.buffered)
+		s.buffered = s.buffered[b.n:]
 		return b, nil
 	case s.err != nil:
 		return nil, s.err
-	case !s.lazy:
-		return s.receiveHolding()
+	case !s.nonblocking:
+		return s.receiveBlocking()
 	case s.conn == net.Conn(s.socket):
 		return s.socket.receive()
 	}
 	return s.receiveTLS()
 }
 
-// receiveTLS decrypts all records that are there into one buffer, so that they
-// become one write at the other end. Servers send records of 1 to 4 KiB.
+// receiveTLS decrypts all available records into one buffer, so that the relay
+// forwards them in one write. Servers send records of 1 to 4 KiB.
 func (s *Stream) receiveTLS() (*Buffer, error) {
 	for {
-		b := borrow()
+		b := getBuffer()
 		var err error
-		for err == nil && b.n < len(b.space) {
+		for err == nil && b.n < len(b.data) {
 			var n int
-			n, err = s.conn.Read(b.space[b.n:])
+			n, err = s.conn.Read(b.data[b.n:])
 			b.n += n
 		}
 		if err == error(errWouldBlock) {
@@ -105,7 +104,7 @@ func (s *Stream) receiveTLS() (*Buffer, error) {
 		}
 		b.Return()
 		if err == nil {
-			err = s.socket.waitRead()
+			err = s.socket.waitReadable()
 		}
 		if err != nil {
 			return nil, err
@@ -113,23 +112,23 @@ func (s *Stream) receiveTLS() (*Buffer, error) {
 	}
 }
 
-// receiveHolding waits in a read, as must be where the system can't be asked
-// what is there. The buffer it holds meanwhile is a small one, but where the
-// last one was filled: then more is on its way.
-func (s *Stream) receiveHolding() (*Buffer, error) {
-	const little = 512
+// receiveBlocking waits in a read, for connections without nonblocking reads. It
+// waits with a small buffer, unless the last read filled its buffer and more data is
+// likely.
+func (s *Stream) receiveBlocking() (*Buffer, error) {
+	const smallRead = 512
 	for s.err == nil {
 		var b *Buffer
-		if s.busy {
-			b = borrow()
-			b.n, s.err = s.conn.Read(b.space[:])
+		if s.wasFull {
+			b = getBuffer()
+			b.n, s.err = s.conn.Read(b.data[:])
 		} else {
-			small := make([]byte, little)
+			small := make([]byte, smallRead)
 			n, err := s.conn.Read(small)
-			b, s.err = borrow(), err
-			b.n = copy(b.space[:], small[:n])
+			b, s.err = getBuffer(), err
+			b.n = copy(b.data[:], small[:n])
 		}
-		s.busy = b.n >= little
+		s.wasFull = b.n >= smallRead
 		if b.n > 0 {
 			return b, nil
 		}
@@ -141,10 +140,11 @@ func (s *Stream) receiveHolding() (*Buffer, error) {
 // Write sends p.
 func (s *Stream) Write(p []byte) (int, error) { return s.conn.Write(p) }
 
-// CloseWrite tells the peer that nothing more is sent. It may go on sending.
-func (s *Stream) CloseWrite() error { return hangUp(s.conn, s.socket) }
+// CloseWrite closes the write side. The peer may continue to send.
+func (s *Stream) CloseWrite() error { return closeWrite(s.conn, s.socket) }
 
-// Abort makes whatever waits on the stream return an error.
+// Abort makes all reads and writes fail, including those in progress. It may be
+// called concurrently.
 func (s *Stream) Abort() { s.socket.SetDeadline(time.Unix(1, 0)) }
 
 // Close closes the connection.

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// receiveAll receives until n octets are there, or an error.
+// receiveAll receives n octets, or until an error.
 func receiveAll(s *Stream, n int) (got []byte, err error) {
 	for len(got) < n {
 		b, err := s.Receive()
@@ -24,8 +24,8 @@ func receiveAll(s *Stream, n int) (got []byte, err error) {
 	return got, nil
 }
 
-// Where the system cannot be asked what is there, all arrives as well.
-func TestStreamHolding(t *testing.T) {
+// A connection without nonblocking reads receives all data.
+func TestStreamBlocking(t *testing.T) {
 	c, peer := pipe(t, "")
 	s, err := c.Stream()
 	if err != nil {
@@ -33,7 +33,7 @@ func TestStreamHolding(t *testing.T) {
 	}
 	sent := bytes.Repeat([]byte("0123456789"), 100_000)
 	go func() {
-		peer.Write(nil) // which a read sees
+		peer.Write(nil) // makes a read return without data
 		for rest := sent; len(rest) > 0; {
 			n := min(len(rest), 1+len(rest)%5000)
 			peer.Write(rest[:n])
@@ -50,8 +50,8 @@ func TestStreamHolding(t *testing.T) {
 	}
 }
 
-// What was sent ahead, and not yet read, comes first.
-func TestStreamAhead(t *testing.T) {
+// A stream first returns the input that arrived during the dialogue.
+func TestStreamBuffered(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		make func(*testing.T) (*Conn, net.Conn)
@@ -83,7 +83,7 @@ func TestStreamAhead(t *testing.T) {
 	}
 }
 
-// What was not yet sent is sent before the stream, or there is none.
+// Stream sends the written lines, or fails.
 func TestStreamFlushes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ours, peer := net.Pipe()
@@ -92,31 +92,31 @@ func TestStreamFlushes(t *testing.T) {
 		c := New(ours, time.Second)
 		c.Printf("a OK")
 		if _, err := c.Stream(); !errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Errorf("nobody has read it: %v", err)
+			t.Errorf("the line was not read: %v", err)
 		}
 	})
 }
 
-// Abort wakes a receive and a write, whatever they wait for.
+// Abort makes a blocked receive and a blocked write fail.
 func TestStreamAbort(t *testing.T) {
 	ours, _ := tcp(t)
 	s, err := New(ours, time.Minute).Stream()
 	if err != nil {
 		t.Fatal(err)
 	}
-	woken := make(chan error, 2)
-	go func() { _, err := s.Receive(); woken <- err }()
+	errs := make(chan error, 2)
+	go func() { _, err := s.Receive(); errs <- err }()
 	go func() {
 		for {
 			if _, err := s.Write(make([]byte, 1<<20)); err != nil {
-				woken <- err
+				errs <- err
 				return
 			}
 		}
 	}()
 	s.Abort()
 	for range 2 {
-		if err := <-woken; !errors.Is(err, os.ErrDeadlineExceeded) {
+		if err := <-errs; !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Error(err)
 		}
 	}

@@ -17,8 +17,8 @@ import (
 	"github.com/xoauthd/xoauthd/internal/ca"
 )
 
-// ends returns what a server and a client need to trust each other.
-func ends(t testing.TB) (server, client *tls.Config) {
+// tlsConfigs returns the configurations of a server and of a client that trusts it.
+func tlsConfigs(t testing.TB) (server, client *tls.Config) {
 	t.Helper()
 	authority, err := ca.New()
 	if err != nil {
@@ -32,36 +32,36 @@ func ends(t testing.TB) (server, client *tls.Config) {
 		&tls.Config{RootCAs: authority.Pool(), ServerName: "localhost"}
 }
 
-// beside runs f until the test ends.
-func beside(t *testing.T, f func()) {
+// runAlongside runs f in a goroutine; the test ends after f returns.
+func runAlongside(t *testing.T, f func()) {
 	var running sync.WaitGroup
 	running.Go(f)
 	t.Cleanup(running.Wait)
 }
 
-// A relay goes on where a dialogue inside TLS ended, and either end may stop
-// sending before the other, wherever the handshake's beginning was read.
+// A stream continues where the dialogue inside TLS ended, and each end can close its
+// write side first.
 func TestBeginTLS(t *testing.T) {
-	server, client := ends(t)
+	server, client := tlsConfigs(t)
 	ours, peer := tcp(t)
 	c := New(ours, time.Minute)
 	var traced []string
 	c.Trace = func(_ bool, line string) { traced = append(traced, line) }
-	beside(t, func() {
+	runAlongside(t, func() {
 		inside := tls.Client(peer, client)
 		io.WriteString(inside, "a LOGIN\r\nahead")
 		inside.CloseWrite()
-		told, err := io.ReadAll(inside)
-		if string(told) != "OK\r\n"+strings.Repeat("x", 1<<20) || err != nil {
-			t.Errorf("told %d octets, %v", len(told), err)
+		received, err := io.ReadAll(inside)
+		if string(received) != "OK\r\n"+strings.Repeat("x", 1<<20) || err != nil {
+			t.Errorf("received %d octets, %v", len(received), err)
 		}
 		peer.Close()
 	})
-	if begins, err := c.BeginsTLS(time.Minute); !begins || err != nil {
+	if begins, err := c.DetectTLS(time.Minute); !begins || err != nil {
 		t.Fatal(begins, err)
 	}
 	if c.in.Buffered() == 0 || c.Secure() || c.TLS() != nil {
-		t.Error("TLS has begun before its time")
+		t.Error("DetectTLS has begun TLS")
 	}
 	if err := c.BeginTLS(server); err != nil {
 		t.Fatal(err)
@@ -92,12 +92,12 @@ func TestBeginTLS(t *testing.T) {
 	s.Close()
 }
 
-// A stream inside TLS receives what comes in pieces of records, and in many.
-func TestStreamServesTLS(t *testing.T) {
-	server, client := ends(t)
+// A stream inside TLS receives records that arrive in pieces.
+func TestStreamTLS(t *testing.T) {
+	server, client := tlsConfigs(t)
 	ours, peer := tcp(t)
 	sent := bytes.Repeat([]byte("0123456789"), 50_000)
-	beside(t, func() {
+	runAlongside(t, func() {
 		inside := tls.Client(pieces{peer}, client)
 		inside.Write(sent)
 		peer.Close()
@@ -116,7 +116,7 @@ func TestStreamServesTLS(t *testing.T) {
 	}
 }
 
-// pieces is a connection that writes a little at a time.
+// pieces is a connection that writes at most 1000 octets at a time.
 type pieces struct{ net.Conn }
 
 func (c pieces) Write(p []byte) (n int, err error) {
@@ -129,16 +129,16 @@ func (c pieces) Write(p []byte) (n int, err error) {
 }
 
 func TestAcceptTLS(t *testing.T) {
-	server, client := ends(t)
+	server, client := tlsConfigs(t)
 	c, peer := pipe(t, "STARTTLS\r\n")
 	c.OfferTLS(server, true)
 	if !c.OffersTLS() || !c.NeedsTLS() {
-		t.Error("TLS is not offered, or not required")
+		t.Error("TLS is not offered or not required")
 	}
 	if _, err := c.ReadLine(); err != nil {
 		t.Fatal(err)
 	}
-	beside(t, func() {
+	runAlongside(t, func() {
 		if line, err := bufio.NewReaderSize(peer, 16).ReadString('\n'); line != "go ahead\r\n" {
 			t.Errorf("%q, %v", line, err)
 		}
@@ -151,15 +151,15 @@ func TestAcceptTLS(t *testing.T) {
 		t.Error(err)
 	}
 	if c.OffersTLS() || c.NeedsTLS() {
-		t.Error("TLS is offered inside TLS, or required")
+		t.Error("TLS is offered or required inside TLS")
 	}
 	c.Close()
 }
 
-// Where something is injected, TLS does not begin, and the client can be told.
+// If data is injected, TLS does not begin, and the Conn can still reply.
 func TestAcceptTLSInjected(t *testing.T) {
-	tape := &tape{in: strings.NewReader("STARTTLS\r\nx")}
-	c := New(tape, time.Second)
+	conn := &fakeConn{in: strings.NewReader("STARTTLS\r\nx")}
+	c := New(conn, time.Second)
 	if _, err := c.ReadLine(); err != nil {
 		t.Fatal(err)
 	}
@@ -171,10 +171,9 @@ func TestAcceptTLSInjected(t *testing.T) {
 	}
 }
 
-// After a handshake that failed nothing is sent: it would be neither TLS nor
-// expected.
-func TestSilentAfterTLS(t *testing.T) {
-	server, _ := ends(t)
+// After a failed handshake the Conn sends nothing: the peer would not understand it.
+func TestMutedAfterTLS(t *testing.T) {
+	server, _ := tlsConfigs(t)
 	ours, peer := tcp(t)
 	io.WriteString(peer, "a LOGIN joe s3cret\r\n")
 	c := New(ours, time.Minute)
@@ -187,14 +186,14 @@ func TestSilentAfterTLS(t *testing.T) {
 	peer.CloseWrite()
 	c.Linger()
 	c.Close()
-	if told, err := io.ReadAll(peer); len(told) > 0 || err != nil {
-		t.Errorf("told %q, %v", told, err)
+	if received, err := io.ReadAll(peer); len(received) > 0 || err != nil {
+		t.Errorf("received %q, %v", received, err)
 	}
 }
 
-// What a client may take for a handshake is bounded, however it says it.
-func TestTLSBounds(t *testing.T) {
-	hello := "\x01\x00\xff\xff" + strings.Repeat("x", 1<<18) // longer than all that may be said
+// The size and the duration of a handshake are limited.
+func TestTLSLimits(t *testing.T) {
+	hello := "\x01\x00\xff\xff" + strings.Repeat("x", 1<<18) // longer than MaxOctets
 	var records strings.Builder
 	for len(hello) > 0 {
 		n := min(len(hello), 1000)
@@ -202,7 +201,7 @@ func TestTLSBounds(t *testing.T) {
 		hello = hello[n:]
 	}
 	in := strings.NewReader(records.String())
-	c := New(&tape{in: in}, time.Second)
+	c := New(&fakeConn{in: in}, time.Second)
 	if err := c.BeginTLS(new(tls.Config)); !errors.Is(err, ErrTooMuch) {
 		t.Error(err)
 	}
@@ -213,7 +212,7 @@ func TestTLSBounds(t *testing.T) {
 		ours, peer := net.Pipe()
 		defer ours.Close()
 		start := time.Now()
-		beside(t, func() {
+		runAlongside(t, func() {
 			for _, octet := range records.String() {
 				if _, err := peer.Write([]byte{byte(octet)}); err != nil {
 					return
@@ -222,7 +221,7 @@ func TestTLSBounds(t *testing.T) {
 			}
 		})
 		c := New(ours, 20*time.Second)
-		c.SetEnd(start.Add(10 * time.Second))
+		c.SetDeadline(start.Add(10 * time.Second))
 		err := c.BeginTLS(new(tls.Config))
 		if d := time.Since(start); d != 10*time.Second || !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("%v after %v", err, d)
@@ -231,9 +230,9 @@ func TestTLSBounds(t *testing.T) {
 	})
 }
 
-func TestBeginsTLS(t *testing.T) {
+func TestDetectTLS(t *testing.T) {
 	for _, test := range []struct {
-		name, said string
+		name, sent string
 		after      time.Duration
 		begins     bool
 		err        error
@@ -250,37 +249,36 @@ func TestBeginsTLS(t *testing.T) {
 				defer peer.Close()
 				defer ours.Close()
 				start := time.Now()
-				say := time.AfterFunc(test.after, func() { io.WriteString(peer, test.said) })
-				defer say.Stop()
+				timer := time.AfterFunc(test.after, func() { io.WriteString(peer, test.sent) })
+				defer timer.Stop()
 				c := New(ours, time.Minute)
-				begins, err := c.BeginsTLS(2 * time.Second)
+				begins, err := c.DetectTLS(2 * time.Second)
 				if d := time.Since(start); begins != test.begins || err != test.err || d != test.takes {
 					t.Errorf("%v, %v after %v", begins, err, d)
 				}
 			})
 		})
 	}
-	gone := New(&tape{in: strings.NewReader("")}, time.Second)
-	if _, err := gone.BeginsTLS(time.Second); err != io.EOF {
+	gone := New(&fakeConn{in: strings.NewReader("")}, time.Second)
+	if _, err := gone.DetectTLS(time.Second); err != io.EOF {
 		t.Error(err)
 	}
 }
 
-// Who waits for the first octet can be interrupted, and has no more time than the
-// dialogue.
-func TestBeginsTLSEnds(t *testing.T) {
+// DetectTLS can be interrupted and obeys the deadline of the dialogue.
+func TestDetectTLSInterrupt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ours, peer := net.Pipe()
 		defer peer.Close()
 		defer ours.Close()
 		c := New(ours, time.Minute)
-		c.SetEnd(time.Now().Add(time.Second))
-		if _, err := c.BeginsTLS(2 * time.Second); !errors.Is(err, os.ErrDeadlineExceeded) {
+		c.SetDeadline(time.Now().Add(time.Second))
+		if _, err := c.DetectTLS(2 * time.Second); !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Error(err)
 		}
 		c = New(ours, time.Minute)
 		time.AfterFunc(time.Second, c.Interrupt)
-		if _, err := c.BeginsTLS(2 * time.Second); err != ErrInterrupted {
+		if _, err := c.DetectTLS(2 * time.Second); err != ErrInterrupted {
 			t.Error(err)
 		}
 		if err := c.BeginTLS(new(tls.Config)); err != ErrInterrupted {

@@ -15,12 +15,12 @@ import (
 	"github.com/xoauthd/xoauthd/internal/ca"
 )
 
-// handshake returns the error of a server whose client does something else than
-// to begin TLS as it should.
-func handshake(t *testing.T, config *tls.Config, client func(net.Conn)) error {
+// failHandshake returns the error of a server whose client does not complete the
+// handshake.
+func failHandshake(t *testing.T, config *tls.Config, client func(net.Conn)) error {
 	t.Helper()
 	ours, peer := tcp(t)
-	beside(t, func() {
+	runAlongside(t, func() {
 		client(peer)
 		peer.CloseWrite()
 		io.Copy(io.Discard, peer)
@@ -30,31 +30,31 @@ func handshake(t *testing.T, config *tls.Config, client func(net.Conn)) error {
 	return c.BeginTLS(config)
 }
 
-// The words of crypto/tls are still those that ours are made of.
+// The texts of crypto/tls still match the constants.
 func TestTLSErrors(t *testing.T) {
-	server, client := ends(t)
+	server, client := tlsConfigs(t)
 	wanting := server.Clone()
 	wanting.ClientAuth, wanting.ClientCAs = tls.RequireAndVerifyClientCert, client.RootCAs
 	newest := server.Clone()
 	newest.MinVersion = tls.VersionTLS13
-	stranger, err := ca.New()
+	otherCA, err := ca.New()
 	if err != nil {
 		t.Fatal(err)
 	}
-	certificate, err := stranger.IssueWith(func(c *x509.Certificate) {
+	certificate, err := otherCA.IssueWith(func(c *x509.Certificate) {
 		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	// begin begins TLS as client says, but for what change changes.
+	// begin returns a client that begins TLS with a changed configuration.
 	begin := func(change func(*tls.Config)) func(net.Conn) {
 		return func(c net.Conn) {
 			config := client.Clone()
 			change(config)
 			inside := tls.Client(c, config)
 			inside.Handshake()
-			inside.Read(make([]byte, 1)) // for a server of TLS 1.3 finishes last
+			inside.Read(make([]byte, 1)) // in TLS 1.3 the server finishes last
 		}
 	}
 	for _, test := range []struct {
@@ -63,46 +63,46 @@ func TestTLSErrors(t *testing.T) {
 		client func(net.Conn)
 		want   string
 	}{
-		{"a client of TLS 1.1", server, begin(func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS11 }),
+		{"a TLS 1.1 client", server, begin(func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS11 }),
 			"client knows nothing newer than TLS 1.1, which min_tls of the listener does not allow"},
-		{"a client of TLS 1.2", newest, begin(func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 }),
+		{"a TLS 1.2 client", newest, begin(func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 }),
 			"client knows nothing newer than TLS 1.2, which min_tls of the listener does not allow"},
-		{"a client that has RSA only", server, begin(func(c *tls.Config) {
+		{"a client with RSA cipher suites only", server, begin(func(c *tls.Config) {
 			c.MaxVersion, c.CipherSuites = tls.VersionTLS12, []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}
 		}), "client and listener have no cipher suite in common; a client that is very old may need min_tls below 1.2, or a certificate with an RSA key"},
 		{"no certificate", wanting, begin(func(*tls.Config) {}),
 			"client shows no certificate, which client_ca_file of the listener demands"},
 		{"no certificate, in TLS 1.2", wanting, begin(func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 }),
 			"client shows no certificate, which client_ca_file of the listener demands"},
-		{"a stranger's certificate", wanting, begin(func(c *tls.Config) {
+		{"a certificate of another authority", wanting, begin(func(c *tls.Config) {
 			c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &certificate, nil }
 		}), "client's certificate is not one that client_ca_file of the listener allows: x509: certificate signed by unknown authority"},
-		{"a client that does not trust us", server, begin(func(c *tls.Config) { c.RootCAs = stranger.Pool() }),
+		{"a client that does not trust the server", server, begin(func(c *tls.Config) { c.RootCAs = otherCA.Pool() }),
 			"client does not trust the certificate of the listener (bad certificate): have it trust that, or the authority that signed it"},
 		{"plain text", server, func(c net.Conn) { io.WriteString(c, "a LOGIN joe s3cret\r\n") },
 			"client speaks in plain text where TLS begins: set its encryption to SSL/TLS"},
-		{"an end within", server, func(c net.Conn) { io.WriteString(c, "\x16\x03\x01\x00\x05\x01") },
+		{"an incomplete handshake", server, func(c net.Conn) { io.WriteString(c, "\x16\x03\x01\x00\x05\x01") },
 			"client hung up; it may not trust the certificate of the listener"},
 		{"SSL 2.0", server, func(c net.Conn) { io.WriteString(c, "\x80\x2e\x01\x00\x02\x00\x15") }, "unsupported SSLv2 handshake received"},
 		{"SSL 3.0", server, func(c net.Conn) {
 			io.WriteString(c, "\x16\x03\x00\x00\x2d\x01\x00\x00\x29\x03\x00"+strings.Repeat("x", 32)+"\x00\x00\x02\x00\x2f\x01\x00")
 		}, "client knows nothing newer than SSL 3.0, which min_tls of the listener does not allow"},
 	} {
-		err := handshake(t, test.server, test.client)
+		err := failHandshake(t, test.server, test.client)
 		var failed *TLSError
-		if !errors.As(err, &failed) || !strings.HasPrefix(failed.Why, test.want) || failed.Error() != "TLS: "+failed.Why || failed.Err == nil {
+		if !errors.As(err, &failed) || !strings.HasPrefix(failed.Reason, test.want) || failed.Error() != "TLS: "+failed.Reason || failed.Err == nil {
 			t.Errorf("%s: %v", test.name, err)
 		}
 	}
-	if err := handshake(t, server, func(net.Conn) {}); !errors.Is(err, io.EOF) || errors.As(err, new(*TLSError)) {
-		t.Errorf("a client that only looks whether we are there: %v", err)
+	if err := failHandshake(t, server, func(net.Conn) {}); !errors.Is(err, io.EOF) || errors.As(err, new(*TLSError)) {
+		t.Errorf("a client that sends nothing: %v", err)
 	}
 }
 
-// A client of OpenSSL's that does not trust us says so in a way that crypto/tls
-// cannot read.
-func TestOpenSSLDistrusts(t *testing.T) {
-	needOpenSSL(t)
+// An OpenSSL client that does not trust the server sends an alert that crypto/tls
+// cannot decrypt.
+func TestOpenSSLUntrusted(t *testing.T) {
+	requireOpenSSL(t)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -112,38 +112,38 @@ func TestOpenSSLDistrusts(t *testing.T) {
 	if err := client.Start(); err != nil {
 		t.Fatal(err)
 	}
-	beside(t, func() { client.Wait() })
+	runAlongside(t, func() { client.Wait() })
 	ours, err := ln.Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := New(ours, time.Minute)
 	defer c.Close()
-	server, _ := ends(t)
+	server, _ := tlsConfigs(t)
 	var failed *TLSError
-	if err := c.BeginTLS(server); !errors.As(err, &failed) || !strings.Contains(failed.Why, "connect by a name that is in it") {
+	if err := c.BeginTLS(server); !errors.As(err, &failed) || !strings.Contains(failed.Reason, "connect by a name that is in it") {
 		t.Error(err)
 	}
 }
 
-func TestRefusal(t *testing.T) {
+func TestTLSErrorReason(t *testing.T) {
 	for alert, want := range map[tls.AlertError]string{
 		48: "client does not trust the certificate of the listener (unknown certificate authority): have it trust that, or the authority that signed it",
 		45: "client does not trust the certificate of the listener (expired certificate): have it trust that, or the authority that signed it",
 		40: "client ends it: handshake failure",
 		90: "client ends it: user canceled",
 	} {
-		if got := why(&net.OpError{Op: "remote error", Err: alert}); got != want {
+		if got := tlsErrorReason(&net.OpError{Op: "remote error", Err: alert}); got != want {
 			t.Errorf("%d: %s", alert, got)
 		}
 	}
 	for err, want := range map[error]string{
-		&net.OpError{Op: "local error", Err: tls.AlertError(10)}:      "local error: tls: unexpected message",
-		&net.OpError{Op: "read", Err: fmt.Errorf("connection reset")}: "client hung up; it may not trust the certificate of the listener",
-		errors.New("tls: no certificates configured"):                 "no certificates configured",
-		errors.New("tls: " + versionsWords + "[a0a zz 302 301 fafa]"): "client knows nothing newer than TLS 1.1, which min_tls of the listener does not allow",
+		&net.OpError{Op: "local error", Err: tls.AlertError(10)}:                "local error: tls: unexpected message",
+		&net.OpError{Op: "read", Err: fmt.Errorf("connection reset")}:           "client hung up; it may not trust the certificate of the listener",
+		errors.New("tls: no certificates configured"):                           "no certificates configured",
+		errors.New("tls: " + unsupportedVersionsText + "[a0a zz 302 301 fafa]"): "client knows nothing newer than TLS 1.1, which min_tls of the listener does not allow",
 	} {
-		if got := why(err); got != want {
+		if got := tlsErrorReason(err); got != want {
 			t.Errorf("%v: %s", err, got)
 		}
 	}

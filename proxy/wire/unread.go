@@ -1,14 +1,14 @@
 package wire
 
-// HasUnread reports whether the peer has sent something that was not read yet, or,
-// where the system cannot be asked, whether some of it has been received. It does not
-// wait. An end of the connection is left to the next read.
+// HasUnread reports, without waiting, whether the peer has sent data that has not
+// been read. On systems without nonblocking reads it sees only data that the Conn
+// has already received. The end of the stream does not count as data.
 func (c *Conn) HasUnread() bool {
-	if c.in.Buffered() > 0 || !canBeLazy || c.socket.raw == nil {
+	if c.in.Buffered() > 0 || !canReadNonblocking || c.socket.raw == nil {
 		return c.in.Buffered() > 0
 	}
-	c.socket.lazy = true
-	defer func() { c.socket.lazy = false }()
+	c.socket.nonblocking = true
+	defer func() { c.socket.nonblocking = false }()
 	_, err := c.in.Peek(1)
 	return err == nil
 }

@@ -9,21 +9,21 @@ import (
 	"time"
 )
 
-// What a peer has sent is seen, in the clear and inside TLS, without waiting; and it
-// is still there for the next read.
+// HasUnread sees sent data without waiting, in plain text and inside TLS, and leaves
+// it for the next read.
 func TestHasUnread(t *testing.T) {
 	t.Run("plain", func(t *testing.T) {
 		a, b := tcp(t)
 		testHasUnread(t, New(a, 5*time.Second), b)
 	})
 	t.Run("TLS", func(t *testing.T) {
-		server, client := ends(t)
+		server, client := tlsConfigs(t)
 		a, b := tcp(t)
 		c := New(a, 5*time.Second)
 		peer := tls.Server(b, server)
-		shaken := make(chan error, 1)
-		go func() { shaken <- peer.Handshake() }()
-		if err := errors.Join(c.StartTLS(client), <-shaken); err != nil {
+		handshake := make(chan error, 1)
+		go func() { handshake <- peer.Handshake() }()
+		if err := errors.Join(c.StartTLS(client), <-handshake); err != nil {
 			t.Fatal(err)
 		}
 		testHasUnread(t, c, peer)
@@ -31,37 +31,37 @@ func TestHasUnread(t *testing.T) {
 }
 
 func testHasUnread(t *testing.T, c *Conn, peer net.Conn) {
-	if c.HasUnread() { // the tickets of TLS are nothing to read
-		t.Error("something is unread before anything was sent")
+	if c.HasUnread() { // TLS session tickets are not data
+		t.Error("unread before anything was sent")
 	}
 	io.WriteString(peer, "one\r\ntwo\r\n")
 	waitUnread(t, c)
 	for _, want := range []string{"one", "two"} {
 		if !c.HasUnread() {
-			t.Errorf("%s is not seen", want)
+			t.Errorf("%s is not unread", want)
 		}
 		if line, err := c.ReadLine(); line != want || err != nil {
 			t.Errorf("%q, %v", line, err)
 		}
 	}
 	if c.HasUnread() {
-		t.Error("something is unread after all was read")
+		t.Error("unread after everything was read")
 	}
 	peer.Close()
 	if _, err := c.ReadLine(); err != io.EOF {
 		t.Error(err)
 	}
 	if c.HasUnread() {
-		t.Error("an end is unread")
+		t.Error("the end of the stream is unread")
 	}
 }
 
-// waitUnread waits until something is unread.
+// waitUnread waits until c has unread data.
 func waitUnread(t *testing.T, c *Conn) {
 	t.Helper()
-	for begun := time.Now(); !c.HasUnread(); time.Sleep(time.Millisecond) {
-		if time.Since(begun) > 5*time.Second {
-			t.Fatal("what was sent is not seen")
+	for start := time.Now(); !c.HasUnread(); time.Sleep(time.Millisecond) {
+		if time.Since(start) > 5*time.Second {
+			t.Fatal("the sent data does not become unread")
 		}
 	}
 }

@@ -8,10 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// canBeLazy says that the system can be asked what is there to read.
-const canBeLazy = true
+// canReadNonblocking reports whether sockets can be read without blocking.
+const canReadNonblocking = true
 
-// tryRead reads what is there, and returns errWouldBlock if that is nothing.
+// tryRead reads available data. It returns errWouldBlock if there is none.
 func (s *socket) tryRead(p []byte) (n int, err error) {
 	failed := s.raw.Read(func(fd uintptr) bool {
 		n, err = read(int(fd), p)
@@ -23,22 +23,22 @@ func (s *socket) tryRead(p []byte) (n int, err error) {
 	return n, err
 }
 
-// waitRead waits until there is something to read, be it the end.
-func (s *socket) waitRead() error {
+// waitReadable waits until a read would not block, because of data or end of file.
+func (s *socket) waitReadable() error {
 	return s.raw.Read(func(fd uintptr) bool {
-		// Asked here, and not before: what arrives from now on wakes us up.
+		// Poll within Read: the runtime reports any data that arrives after this.
 		poll := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 		n, err := unix.Poll(poll[:], 0)
 		return n > 0 || (err != nil && err != unix.EINTR && err != unix.EAGAIN)
 	})
 }
 
-// receive waits until there is something to read, borrows a buffer only then,
-// and reads into it.
+// receive waits until data is available, takes a buffer only then, and reads into
+// it.
 func (s *socket) receive() (b *Buffer, err error) {
 	failed := s.raw.Read(func(fd uintptr) bool {
-		b = borrow()
-		b.n, err = read(int(fd), b.space[:])
+		b = getBuffer()
+		b.n, err = read(int(fd), b.data[:])
 		if err != nil {
 			b.Return()
 			b = nil
@@ -51,7 +51,7 @@ func (s *socket) receive() (b *Buffer, err error) {
 	return b, err
 }
 
-// read is read(2), with the errors of net.
+// read is read(2) with the error values of package net.
 func read(fd int, p []byte) (int, error) {
 	for {
 		n, err := unix.Read(fd, p)

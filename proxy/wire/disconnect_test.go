@@ -11,19 +11,19 @@ import (
 	"github.com/xoauthd/xoauthd/internal/ca"
 )
 
-func TestWatch(t *testing.T) {
+func TestWatchDisconnect(t *testing.T) {
 	for _, test := range []struct {
-		name         string
-		does         func(c *Conn, peer net.Conn) // while it is watched
-		gone, closed bool
+		name          string
+		does          func(c *Conn, peer net.Conn) // during the watch
+		reset, closed bool
 	}{
-		{"stays", func(*Conn, net.Conn) {}, false, false},
-		{"sends nothing more", func(_ *Conn, peer net.Conn) { peer.Close() }, false, true},
+		{"the peer waits", func(*Conn, net.Conn) {}, false, false},
+		{"the peer closes", func(_ *Conn, peer net.Conn) { peer.Close() }, false, true},
 		{"the connection is lost", func(c *Conn, _ net.Conn) { c.Close() }, true, false},
-		{"speaks", func(_ *Conn, peer net.Conn) { io.WriteString(peer, "b\r\n") }, false, false},
-		{"speaks and hangs up", func(_ *Conn, peer net.Conn) { io.WriteString(peer, "b\r\n"); peer.Close() }, false, false},
-		{"we are interrupted", func(c *Conn, _ net.Conn) { c.Interrupt() }, false, false},
-		{"says nothing in time", func(*Conn, net.Conn) { time.Sleep(time.Minute) }, false, false},
+		{"the peer sends", func(_ *Conn, peer net.Conn) { io.WriteString(peer, "b\r\n") }, false, false},
+		{"the peer sends and closes", func(_ *Conn, peer net.Conn) { io.WriteString(peer, "b\r\n"); peer.Close() }, false, false},
+		{"Interrupt", func(c *Conn, _ net.Conn) { c.Interrupt() }, false, false},
+		{"the read times out", func(*Conn, net.Conn) { time.Sleep(time.Minute) }, false, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -31,21 +31,21 @@ func TestWatch(t *testing.T) {
 				if line, err := c.ReadLine(); line != "a" || err != nil {
 					t.Fatal(line, err)
 				}
-				gone, closed := false, false
-				stop := c.Watch(func() { gone = true }, func() { closed = true })
+				reset, closed := false, false
+				stop := c.WatchDisconnect(func() { reset = true }, func() { closed = true })
 				test.does(c, peer)
 				synctest.Wait()
 				stop()
-				if gone != test.gone || closed != test.closed {
-					t.Errorf("gone: %v, closed: %v", gone, closed)
+				if reset != test.reset || closed != test.closed {
+					t.Errorf("reset: %v, closed: %v", reset, closed)
 				}
 			})
 		})
 	}
 }
 
-// Within TLS a conversation goes on after it as if nothing had been.
-func TestWatchTLS(t *testing.T) {
+// A dialogue inside TLS continues after WatchDisconnect.
+func TestWatchDisconnectTLS(t *testing.T) {
 	authority, err := ca.New()
 	if err != nil {
 		t.Fatal(err)
@@ -63,7 +63,7 @@ func TestWatchTLS(t *testing.T) {
 	}
 	for _, want := range []string{"a", "b"} {
 		gone := make(chan struct{})
-		c.Watch(func() { close(gone) }, func() { close(gone) })()
+		c.WatchDisconnect(func() { close(gone) }, func() { close(gone) })()
 		go io.WriteString(client, want+"\r\n")
 		if line, err := c.ReadLine(); line != want || err != nil {
 			t.Error(line, err)
