@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"golang.org/x/oauth2"
+
+	"github.com/xoauthd/xoauthd/internal/children"
 )
 
 // What the process that TestKill starts is told: the store to use, and the
@@ -35,6 +37,7 @@ func TestMain(m *testing.M) {
 		fmt.Println(refreshForever(dir, os.Getenv(childProvider)))
 		os.Exit(1)
 	}
+	children.Supervise()
 	os.Exit(m.Run())
 }
 
@@ -110,7 +113,7 @@ func (k *killing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // an answer that was on its way; a provider that ends a grant for that, because
 // the token before it is used again, leaves no way but a new authorization.
 func TestKill(t *testing.T) {
-	const kills, folders = 1000, 4
+	const kills, folders = 200, 4
 	for _, forgiving := range []bool{false, true} {
 		t.Run(fmt.Sprintf("forgiving=%v", forgiving), func(t *testing.T) {
 			var all [folders]*killing

@@ -15,9 +15,14 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
+
+	"github.com/xoauthd/xoauthd/internal/children"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	children.Supervise()
+	goleak.VerifyTestMain(m)
+}
 
 // A scriptedListener gives what is put into it: connections, or errors.
 type scriptedListener struct {

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/xoauthd/xoauthd/internal/children"
 )
 
 // childVariable is set where this program runs as a daemon that systemd starts.
@@ -22,6 +24,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(childVariable) != "" {
 		os.Exit(child())
 	}
+	children.Supervise()
 	os.Exit(m.Run())
 }
 

@@ -25,6 +25,7 @@ import (
 	"github.com/xoauthd/xoauthd/auth"
 	"github.com/xoauthd/xoauthd/auth/password"
 	"github.com/xoauthd/xoauthd/internal/ca"
+	"github.com/xoauthd/xoauthd/internal/children"
 	"github.com/xoauthd/xoauthd/internal/idp"
 	"github.com/xoauthd/xoauthd/internal/mailhost"
 )
@@ -122,6 +123,7 @@ password_hash = "{{.Hash}}"
 func newTarget(t *testing.T, change func(*targetConfig)) *target {
 	t.Helper()
 	requireUsers(t)
+	children.Limit(t, 5*time.Minute)
 	// Not below t.TempDir, which other users cannot enter.
 	dir, err := os.MkdirTemp("/tmp", "xoauthd-attack-")
 	must(t, err)

@@ -7,6 +7,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/xoauthd/xoauthd/internal/children"
 )
 
 // TestEndToEnd proves the program itself, as it is built and run: real clients
@@ -74,9 +77,16 @@ func TestEndToEnd(t *testing.T) {
 		{"the metrics are those that are listed", testMetricNames},
 		{"nothing that was said holds a secret", testSecrets},
 	} {
-		t.Run(test.name, func(t *testing.T) { test.run(t, w) })
+		t.Run(test.name, func(t *testing.T) {
+			children.Limit(t, scenarioTime)
+			test.run(t, w)
+		})
 	}
 }
+
+// scenarioTime limits one scenario. The slowest takes less than a minute on an idle
+// machine.
+const scenarioTime = 5 * time.Minute
 
 // requireAll ends the test where something is missing that it needs: it is
 // skipped, unless XOAUTHD_E2E=required says that it must not be.

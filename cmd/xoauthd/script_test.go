@@ -4,12 +4,15 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/xoauthd/xoauthd/internal/children"
 )
 
 // TestMain lets the test binary be the program itself, for the scripts, and what
 // another user of the machine runs, for the attacks.
 func TestMain(m *testing.M) {
 	runRole()
+	children.Supervise()
 	testscript.Main(cleaned{m}, map[string]func(){"xoauthd": main})
 }
 

@@ -15,10 +15,14 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/xoauthd/xoauthd/internal/children"
 	"github.com/xoauthd/xoauthd/internal/redact"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	children.Supervise()
+	goleak.VerifyTestMain(m)
+}
 
 // A fakeConn is a connection whose input is known in advance.
 type fakeConn struct {
