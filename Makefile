@@ -7,7 +7,7 @@ FUZZTIME ?= 60s
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: help need-go build test test-mtas lint fuzz bench install clean
+.PHONY: help need-go build test test-unit test-mtas lint fuzz bench install clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 10
@@ -25,6 +25,9 @@ test: need-go ## run every test; as root on Debian or Ubuntu, install what they 
 		race=; echo 'there is no C compiler: races are not looked for'; \
 	fi; \
 	set -x; go test $$race -timeout 20m ./...
+
+test-unit: need-go ## run the tests that need only Go, in less than a minute
+	go test -short ./...
 
 test-mtas: need-go ## have real MTAs send during faults, for minutes; as root on Debian
 	@test/install-packages

@@ -113,6 +113,9 @@ func (k *killing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // an answer that was on its way; a provider that ends a grant for that, because
 // the token before it is used again, leaves no way but a new authorization.
 func TestKill(t *testing.T) {
+	if testing.Short() && os.Getenv("XOAUTHD_E2E") != "required" {
+		t.Skip("starting and killing processes takes seconds")
+	}
 	const kills, folders = 200, 4
 	for _, forgiving := range []bool{false, true} {
 		t.Run(fmt.Sprintf("forgiving=%v", forgiving), func(t *testing.T) {

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"math/rand/v2"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -200,6 +201,9 @@ func (y *year) attend(a *Account) {
 // A year in the life of accounts: a person is asked to authorize one as often
 // as the provider ended a grant, and at no other time.
 func TestYear(t *testing.T) {
+	if testing.Short() && os.Getenv("XOAUTHD_E2E") != "required" {
+		t.Skip("simulating a year takes seconds")
+	}
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	synctest.Test(t, func(t *testing.T) {
 		const step, month = 10 * time.Minute, 30 * 24 * time.Hour

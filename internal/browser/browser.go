@@ -10,11 +10,14 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// Start starts Chromium with one tab, which chromedp drives through the context,
-// and ends it with the test. It skips the test where there is none, unless
-// XOAUTHD_E2E=required says that it must be there.
+// Start starts Chromium with one tab, which chromedp drives through the context.
+// Chromium ends with the test. Without Chromium, and with -short, Start skips the test,
+// unless XOAUTHD_E2E=required forbids skipping.
 func Start(t *testing.T) context.Context {
 	t.Helper()
+	if testing.Short() && os.Getenv("XOAUTHD_E2E") != "required" {
+		t.Skip("starting a browser takes seconds")
+	}
 	path, err := exec.LookPath("chromium")
 	if err != nil {
 		if os.Getenv("XOAUTHD_E2E") == "required" {
