@@ -97,7 +97,7 @@ func TestSocketUnits(t *testing.T) {
 				t.Errorf("%s: %s=%s, want %s", name, key, got, want)
 			}
 		}
-		table := regexp.MustCompile(`(?m)^(# )?(protocol = "` + name + `".*\n(# )?|\[` + name + `\]\n)address +?= "localhost:` + port + `"`)
+		table := regexp.MustCompile(`(?m)^(# )?(protocol = "` + name + `".*\n(# )?|\[` + name + `\].*\n)address +?= "localhost:` + port + `"`)
 		if !table.MatchString(read(t, "../example.toml")) {
 			t.Errorf("example.toml has no %s at localhost:%s", name, port)
 		}
