@@ -11,77 +11,81 @@ import (
 	"github.com/alexedwards/argon2id"
 )
 
-// The kinds of hashes, by what they begin with. htpasswd and PHP write $2y$ for
-// what others call $2b$; the old $2a$ is the same for all passwords.
+// The kinds of hashes, by prefix. htpasswd and PHP write $2y$ where other programs
+// write $2b$. The older $2a$ is equivalent.
 const (
 	kindArgon2id = "$argon2id$"
 	kindBcrypt   = "$2"
 	kindSHA512   = "$6$"
 )
 
-// What a password hash may cost: anybody who can connect makes xoauthd compute it.
-// The limits keep one below some seconds.
+// The limits of a hash's cost. They keep one hash below a few seconds, because
+// unauthenticated clients cause xoauthd to compute it.
 const (
-	maxMemory     = 1 << 20 // of argon2id, in KiB
-	maxIterations = 100     // of argon2id
+	maxMemory     = 1 << 20 // argon2id, in KiB
+	maxIterations = 100     // argon2id
 
-	// The cost of bcrypt doubles with each step: 14 takes a second or so, and 5,
-	// the default of htpasswd and Dovecot, a millisecond or two.
-	minBcryptCost, usualBcryptCost, maxBcryptCost = 4, 10, 14
+	// The time of bcrypt doubles with each step of its cost. A cost of 14 takes about
+	// a second. A cost of 5, the default of htpasswd and Dovecot, takes one or two
+	// milliseconds.
+	minBcryptCost, recommendedBcryptCost, maxBcryptCost = 4, 10, 14
 
-	// A million rounds of SHA-512-crypt take about a second. crypt(3) makes no hash
-	// with fewer than a thousand.
+	// A million rounds of SHA-512-crypt take about a second. crypt(3) uses at least a
+	// thousand.
 	minRounds, defaultRounds, maxRounds = 1000, 5000, 1_000_000
 )
 
-// RFC 9106 section 3.1 allows a key of 4 octets. One that short can be guessed, and
-// an empty one would match every password.
+// The limits of argon2id salts and keys, in bytes. RFC 9106 section 3.1 allows a key of
+// 4 bytes, but a random password matches such a key too easily, and every password
+// matches an empty key.
 const (
 	minSalt, maxSalt = 8, 64
 	minKey, maxKey   = 16, 64
 )
 
-// A cost is what it takes to compute a hash. Hashes of one cost take the same time.
+// A cost holds the parameters that determine the time of a hash. All hashes of one cost
+// take the same time.
 type cost struct {
 	kind          string
-	iterations    int // of bcrypt, their logarithm
-	memory, lanes int // of argon2id
+	iterations    int // for bcrypt, the binary logarithm
+	memory, lanes int // argon2id only; memory in KiB
 }
 
-// The libraries that compare hashes also accept malformed ones; these do not.
+// The libraries that compare hashes also accept malformed hashes. These patterns do
+// not.
 var (
 	bcryptHash = regexp.MustCompile(`^\$2[aby]\$(\d\d)\$[./0-9A-Za-z]{53}$`)
 	sha512Hash = regexp.MustCompile(`^\$6\$(?:rounds=(\d{1,9})\$)?[./0-9A-Za-z]{1,16}\$[./0-9A-Za-z]{86}$`)
 )
 
-// hashIDs are the beginnings of all hashes that xoauthd can verify.
+// hashIDs are the prefixes of all supported hashes.
 var hashIDs = []string{kindArgon2id, "$2a$", "$2b$", "$2y$", kindSHA512}
 
-const another = `make another with "xoauthd hash-password"`
+const makeNew = `make a new hash with "xoauthd hash-password"`
 
-var errDamaged = errors.New("is cut short, or otherwise damaged; copy it again, or " + another)
+var errDamaged = errors.New("is cut short or damaged; copy it again, or " + makeNew)
 
-// ParseHash returns the password hash that text is, and what is weak about it, if
-// anything. It cuts off Dovecot's {SCHEME}, which says no more than the hash does.
-// The error does not show the hash: it may be a password.
+// ParseHash checks a configured password hash and returns it without Dovecot's {SCHEME}
+// prefix, which repeats the kind of the hash. The weakness is a sentence for a warning,
+// or empty. The error does not quote text, which may be a password.
 func ParseHash(text string) (hash, weakness string, err error) {
 	hash = text
 	if scheme, rest, found := strings.Cut(text, "}$"); found && strings.HasPrefix(scheme, "{") {
 		hash = "$" + rest
 	}
 	c, err := parseHash(hash)
-	if err == nil && c.kind == kindBcrypt && c.iterations < usualBcryptCost {
-		weakness = fmt.Sprintf(`the bcrypt cost of %d is low, and whoever gets hold of the hash soon has a weak password; "htpasswd -B -C %d" and "xoauthd hash-password" make better ones`, c.iterations, usualBcryptCost)
+	if err == nil && c.kind == kindBcrypt && c.iterations < recommendedBcryptCost {
+		weakness = fmt.Sprintf(`the bcrypt cost of %d is low: an attacker who reads the hash can soon guess a weak password; make a stronger hash with "htpasswd -B -C %d" or "xoauthd hash-password"`, c.iterations, recommendedBcryptCost)
 	}
 	return hash, weakness, err
 }
 
-// parseHash returns the cost of a hash. It refuses hashes that match too much, and
-// those that cost so much that anybody could wear the machine down.
+// parseHash returns the cost of a hash. It refuses hashes that several passwords match
+// and hashes whose cost would let any client overload the machine.
 func parseHash(hash string) (cost, error) {
 	switch id := hashID(hash); id {
 	case "":
-		return cost{}, describeOther(hash)
+		return cost{}, describeUnsupported(hash)
 	case kindArgon2id:
 		return parseArgon2id(hash)
 	case kindSHA512:
@@ -91,7 +95,7 @@ func parseHash(hash string) (cost, error) {
 	}
 }
 
-// hashID returns that of the hashIDs with which hash begins, or "".
+// hashID returns the prefix of hash that is in hashIDs, or "".
 func hashID(hash string) string {
 	for _, id := range hashIDs {
 		if strings.HasPrefix(hash, id) {
@@ -106,19 +110,19 @@ func parseArgon2id(hash string) (cost, error) {
 	if err != nil {
 		return cost{}, errDamaged
 	}
-	// DecodeHash passes over what stands behind the parameters.
+	// DecodeHash ignores text after the parameters. Encode the result again to find it.
 	encode := base64.RawStdEncoding.EncodeToString
-	again := fmt.Sprintf("$argon2id$v=19$m=%d,t=%d,p=%d$%s$%s",
+	encoded := fmt.Sprintf("$argon2id$v=19$m=%d,t=%d,p=%d$%s$%s",
 		p.Memory, p.Iterations, p.Parallelism, encode(salt), encode(key))
 	switch {
-	case again != hash, len(key)%8 != 0:
+	case encoded != hash, len(key)%8 != 0:
 		return cost{}, errDamaged
 	case p.Iterations == 0, p.Parallelism == 0, len(salt) < minSalt, len(salt) > maxSalt, len(key) < minKey, len(key) > maxKey:
-		return cost{}, errors.New("is an argon2id hash with unusual parameters; " + another)
+		return cost{}, errors.New("is an argon2id hash with unusual parameters; " + makeNew)
 	case p.Memory > maxMemory:
-		return cost{}, fmt.Errorf("each login would take %d KiB of memory (m), and %d is the most; %s", p.Memory, maxMemory, another)
+		return cost{}, fmt.Errorf("needs %d KiB of memory (m) for each login, and the limit is %d; %s", p.Memory, maxMemory, makeNew)
 	case p.Iterations > maxIterations:
-		return cost{}, fmt.Errorf("each login would take %d iterations (t), and %d is the most; %s", p.Iterations, maxIterations, another)
+		return cost{}, fmt.Errorf("needs %d iterations (t) for each login, and the limit is %d; %s", p.Iterations, maxIterations, makeNew)
 	}
 	return cost{kindArgon2id, int(p.Iterations), int(p.Memory), int(p.Parallelism)}, nil
 }
@@ -129,10 +133,10 @@ func parseBcrypt(hash string) (cost, error) {
 		return cost{}, errDamaged
 	}
 	switch n, _ := strconv.Atoi(parts[1]); { // two digits
-	case n < minBcryptCost: // no program makes one
+	case n < minBcryptCost: // no program makes such a hash
 		return cost{}, errDamaged
 	case n > maxBcryptCost:
-		return cost{}, fmt.Errorf("each login would take seconds at a bcrypt cost of %d, and %d is the most; %s", n, maxBcryptCost, another)
+		return cost{}, fmt.Errorf("has a bcrypt cost of %d, so each login would take seconds; the limit is %d; %s", n, maxBcryptCost, makeNew)
 	default:
 		return cost{kind: kindBcrypt, iterations: n}, nil
 	}
@@ -148,34 +152,35 @@ func parseSHA512(hash string) (cost, error) {
 		rounds, _ = strconv.Atoi(parts[1]) // at most nine digits
 	}
 	if rounds < minRounds || rounds > maxRounds {
-		return cost{}, fmt.Errorf("has %d rounds, of which %d to %d are allowed; %s", rounds, minRounds, maxRounds, another)
+		return cost{}, fmt.Errorf("has %d rounds, and the limits are %d and %d; %s", rounds, minRounds, maxRounds, makeNew)
 	}
 	return cost{kind: kindSHA512, iterations: rounds}, nil
 }
 
-// otherHashes are other kinds that people have, by what they begin with.
-var otherHashes = []struct{ id, what string }{
-	{"$argon2i$", "is an argon2i hash, and not argon2id; " + another},
-	{"$argon2d$", "is an argon2d hash, and not argon2id; " + another},
-	{"$2$", "is a bcrypt hash of a kind that was given up; " + another},
-	{"$2x$", "is a bcrypt hash of a kind that was given up; " + another},
-	{"$apr1$", "is an MD5 hash, which htpasswd makes unasked; " + another},
-	{"$1$", "is an MD5-crypt hash, whose password is soon guessed; " + another},
-	{"$5$", "is a SHA-256-crypt hash, and xoauthd compares those of SHA-512-crypt; " + another},
-	{"$y$", "is a yescrypt hash, as in /etc/shadow, which xoauthd cannot compare; " + another},
-	{"$gy$", "is a yescrypt hash, which xoauthd cannot compare; " + another},
-	{"$7$", "is a scrypt hash, which xoauthd cannot compare; " + another},
-	{"$", "is a hash of a kind that xoauthd does not know; " + another},
-	{"{SSHA", "is a salted SHA hash, as in LDAP, whose password is soon guessed; " + another},
-	{"{SHA", "is a SHA hash without salt, whose password is soon guessed; " + another},
+// unsupportedHashes explains common kinds of hashes that xoauthd does not support, by
+// prefix. The first match counts.
+var unsupportedHashes = []struct{ id, what string }{
+	{"$argon2i$", "is an argon2i hash, not argon2id; " + makeNew},
+	{"$argon2d$", "is an argon2d hash, not argon2id; " + makeNew},
+	{"$2$", "is an obsolete kind of bcrypt hash; " + makeNew},
+	{"$2x$", "is an obsolete kind of bcrypt hash; " + makeNew},
+	{"$apr1$", "is an MD5 hash, the default of htpasswd, and its password is easily guessed; " + makeNew},
+	{"$1$", "is an MD5-crypt hash, and its password is easily guessed; " + makeNew},
+	{"$5$", "is a SHA-256-crypt hash, and xoauthd supports only SHA-512-crypt; " + makeNew},
+	{"$y$", "is a yescrypt hash, as in /etc/shadow, which xoauthd does not support; " + makeNew},
+	{"$gy$", "is a yescrypt hash, which xoauthd does not support; " + makeNew},
+	{"$7$", "is a scrypt hash, which xoauthd does not support; " + makeNew},
+	{"$", "is an unknown kind of hash; " + makeNew},
+	{"{SSHA", "is a salted SHA hash, as in LDAP, and its password is easily guessed; " + makeNew},
+	{"{SHA", "is a SHA hash without salt, and its password is easily guessed; " + makeNew},
 	{"{PLAIN}", `is the password itself; make a hash of it with "xoauthd hash-password"`},
 	{"{CLEARTEXT}", `is the password itself; make a hash of it with "xoauthd hash-password"`},
-	{"{", "has a scheme that xoauthd does not know; " + another},
+	{"{", "has an unknown scheme; " + makeNew},
 }
 
-// describeOther explains a value that is not a hash of a supported kind.
-func describeOther(hash string) error {
-	for _, other := range otherHashes {
+// describeUnsupported explains why hash is not a supported hash.
+func describeUnsupported(hash string) error {
+	for _, other := range unsupportedHashes {
 		if strings.HasPrefix(hash, other.id) {
 			return errors.New(other.what)
 		}
@@ -183,16 +188,16 @@ func describeOther(hash string) error {
 	for _, id := range hashIDs {
 		switch {
 		case strings.Contains(hash, `"`+id), strings.Contains(hash, `'`+id):
-			return errors.New("is more than the hash; write only what is between the quotes")
+			return errors.New("has more text than the hash; write only the text between the quotes")
 		case strings.Contains(hash, id):
-			return errors.New("is more than the hash, which begins with " + id)
+			return errors.New("has text before the hash; the hash begins with " + id)
 		}
 	}
 	switch {
 	case hash == "":
 		return errors.New(`must not be empty; make one with "xoauthd hash-password"`)
 	case strings.Contains(hash, ",t="):
-		return errors.New("has lost its $ parts to the shell; write it in single quotes there, or paste it with an editor")
+		return errors.New("has lost its $ parts because the shell expanded them; put the hash in single quotes, or paste it with an editor")
 	}
 	return errors.New(`is not a password hash; if it is the password itself, make a hash of it with "xoauthd hash-password"`)
 }

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// cheap is a hash that costs next to nothing, for tests.
-func cheap(t testing.TB, password string) string {
+// fastHash returns an argon2id hash of password with minimal cost.
+func fastHash(t testing.TB, password string) string {
 	t.Helper()
 	h, err := argon2id.CreateHash(password, &argon2id.Params{Memory: 8, Iterations: 1, Parallelism: 1, SaltLength: 16, KeyLength: 32})
 	if err != nil {
@@ -18,8 +18,8 @@ func cheap(t testing.TB, password string) string {
 	return h
 }
 
-// cheapBcrypt is such a hash of bcrypt.
-func cheapBcrypt(t *testing.T, password string) string {
+// fastBcrypt returns a bcrypt hash of password with minimal cost.
+func fastBcrypt(t *testing.T, password string) string {
 	t.Helper()
 	h, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
 	if err != nil {
@@ -34,33 +34,33 @@ func TestHash(t *testing.T) {
 		t.Errorf("hash = %s, %v", h, err)
 	}
 	if ok, err := verify("secret", h); !ok || err != nil {
-		t.Errorf("the password is not right: %v", err)
+		t.Errorf("verify = %t, %v; want true", ok, err)
 	}
 	for _, password := range []string{"", strings.Repeat("x", maxPassword+1)} {
 		if h, err := Hash(password); err == nil {
-			t.Errorf("a password of %d bytes is hashed: %s", len(password), h)
+			t.Errorf("Hash accepts a password of %d bytes: %s", len(password), h)
 		}
 	}
 }
 
-// The hashes of SHA-512-crypt are of its specification and of openssl passwd, the
-// first of bcrypt is a test vector of crypt_blowfish.
+// TestVerify uses SHA-512-crypt hashes from the specification and from openssl passwd,
+// and a bcrypt test vector from crypt_blowfish.
 func TestVerify(t *testing.T) {
 	long := strings.Repeat("0123456789ab", maxBcryptPassword/12)
-	twice := cheapBcrypt(t, "ab")
+	twice := fastBcrypt(t, "ab")
 	tests := []struct {
 		name, password, hash string
-		right                bool
+		match                bool
 	}{
-		{"argon2id", "secret", cheap(t, "secret"), true},
-		{"argon2id, wrong", "Secret", cheap(t, "secret"), false},
+		{"argon2id", "secret", fastHash(t, "secret"), true},
+		{"argon2id, wrong", "Secret", fastHash(t, "secret"), false},
 		{"bcrypt", "U*U", "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW", true},
 		{"bcrypt, wrong", "U*V", "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW", false},
-		{"bcrypt of htpasswd", "ab", "$2y" + twice[3:], true},
-		{"bcrypt of others", "ab", "$2b" + twice[3:], true},
-		{"bcrypt, as long as can be", long, cheapBcrypt(t, long), true},
-		{"bcrypt, longer than it looks at", long + "x", cheapBcrypt(t, long), false},
-		{"bcrypt, the same as it repeats its key", "ab\x00ab", twice, false},
+		{"bcrypt from htpasswd, $2y$", "ab", "$2y" + twice[3:], true},
+		{"bcrypt, $2b$", "ab", "$2b" + twice[3:], true},
+		{"bcrypt, longest password", long, fastBcrypt(t, long), true},
+		{"bcrypt, password longer than bcrypt reads", long + "x", fastBcrypt(t, long), false},
+		{"bcrypt, password with a zero byte", "ab\x00ab", twice, false},
 		{"SHA-512-crypt", "Hello world!", "$6$saltstring$" + sha512crypt, true},
 		{"SHA-512-crypt, wrong", "hello world!", "$6$saltstring$" + sha512crypt, false},
 		{"SHA-512-crypt with rounds", "Hello world!", "$6$rounds=10000$saltstringsaltst$OW1/O6BYHV6BcXZu8QVeXbDWra3Oeqh0sbHbbMCVNSnCM/UrjmM0Dp8vOuZeHBy/YTBmSK6H9qs/y3RnOaw5v.", true},
@@ -70,14 +70,14 @@ func TestVerify(t *testing.T) {
 			if _, err := parseHash(tt.hash); err != nil {
 				t.Fatal(err)
 			}
-			if right, err := verify(tt.password, tt.hash); right != tt.right || err != nil {
-				t.Errorf("right = %t, %v", right, err)
+			if match, err := verify(tt.password, tt.hash); match != tt.match || err != nil {
+				t.Errorf("verify = %t, %v; want %t", match, err, tt.match)
 			}
 		})
 	}
 }
 
-// sha512crypt is of "Hello world!", with the salt "saltstring".
+// sha512crypt is the digest of "Hello world!" with the salt "saltstring".
 const sha512crypt = "svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1"
 
 func TestParseHash(t *testing.T) {
@@ -87,57 +87,57 @@ func TestParseHash(t *testing.T) {
 		blowfish = "CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"
 	)
 	argon := func(params, salt, key string) string { return "$argon2id$" + params + "$" + salt + "$" + key }
-	for _, tt := range []struct{ name, hash, refused string }{
+	for _, tt := range []struct{ name, hash, wantErr string }{
 		{"a password", "secret", "not a password hash"},
 		{"argon2id", argon("v=19$m=8,t=1,p=1", salt, key), ""},
-		{"argon2id of the most that is allowed", argon("v=19$m=1048576,t=100,p=1", salt, key), ""},
+		{"argon2id at the limits", argon("v=19$m=1048576,t=100,p=1", salt, key), ""},
 		{"argon2id with too much memory", argon("v=19$m=1048577,t=1,p=1", salt, key), "memory"},
-		{"argon2id with too many passes", argon("v=19$m=8,t=101,p=1", salt, key), "iterations"},
-		{"argon2id without a pass", argon("v=19$m=8,t=0,p=1", salt, key), "unusual"},
-		{"argon2id without a lane", argon("v=19$m=8,t=1,p=0", salt, key), "unusual"},
-		{"argon2id without parts", "$argon2id$v=19$m=8", "cut short"},
+		{"argon2id with too many iterations", argon("v=19$m=8,t=101,p=1", salt, key), "iterations"},
+		{"argon2id without iterations", argon("v=19$m=8,t=0,p=1", salt, key), "unusual"},
+		{"argon2id without lanes", argon("v=19$m=8,t=1,p=0", salt, key), "unusual"},
+		{"argon2id without salt and key", "$argon2id$v=19$m=8", "cut short"},
 		{"argon2id of another version", argon("v=16$m=8,t=1,p=1", salt, key), "cut short"},
-		{"argon2id with more behind its parameters", argon("v=19$m=8,t=1,p=1,x=1", salt, key), "cut short"},
-		{"argon2id with zeros before a parameter", argon("v=19$m=08,t=1,p=1", salt, key), "cut short"},
+		{"argon2id with an unknown parameter", argon("v=19$m=8,t=1,p=1,x=1", salt, key), "cut short"},
+		{"argon2id with a leading zero", argon("v=19$m=08,t=1,p=1", salt, key), "cut short"},
 		{"argon2id without salt", argon("v=19$m=8,t=1,p=1", "", key), "unusual"},
 		{"argon2id with a short salt", argon("v=19$m=8,t=1,p=1", salt[:8], key), "unusual"},
 		{"argon2id with a long salt", argon("v=19$m=8,t=1,p=1", strings.Repeat("c29t", 22), key), "unusual"},
 		{"argon2id with a key of 16 bytes", argon("v=19$m=8,t=1,p=1", salt, salt), ""},
 		{"argon2id with a key of 8 bytes", argon("v=19$m=8,t=1,p=1", salt, "c29tZXNhbHQ"), "unusual"},
-		{"argon2id whose key is cut", argon("v=19$m=8,t=1,p=1", salt, key[:len(key)-3]), "cut short"},
+		{"argon2id with a truncated key", argon("v=19$m=8,t=1,p=1", salt, key[:len(key)-3]), "cut short"},
 		{"argon2id with a key of 72 bytes", argon("v=19$m=8,t=1,p=1", salt, strings.Repeat("c29t", 24)), "unusual"},
 		{"argon2id without a key", argon("v=19$m=8,t=1,p=1", salt, ""), "unusual"},
 		{"argon2i", "$argon2i$v=19$m=8,t=1,p=1$" + salt + "$" + key, "argon2i hash"},
-		{"bcrypt of the least cost", "$2y$04$" + blowfish, ""},
-		{"bcrypt of the most", "$2a$14$" + blowfish, ""},
-		{"bcrypt of more", "$2b$15$" + blowfish, "bcrypt cost"},
-		{"bcrypt of less", "$2b$03$" + blowfish, "cut short"},
-		{"bcrypt of a kind given up", "$2x$10$" + blowfish, "given up"},
-		{"bcrypt that is cut", "$2b$10$" + blowfish[1:], "cut short"},
-		{"bcrypt with more behind", "$2b$10$" + blowfish + "x", "cut short"},
+		{"bcrypt with the lowest cost", "$2y$04$" + blowfish, ""},
+		{"bcrypt with the highest cost", "$2a$14$" + blowfish, ""},
+		{"bcrypt above the highest cost", "$2b$15$" + blowfish, "bcrypt cost"},
+		{"bcrypt below the lowest cost", "$2b$03$" + blowfish, "cut short"},
+		{"bcrypt, $2x$", "$2x$10$" + blowfish, "obsolete"},
+		{"bcrypt, truncated", "$2b$10$" + blowfish[1:], "cut short"},
+		{"bcrypt with trailing text", "$2b$10$" + blowfish + "x", "cut short"},
 		{"SHA-512-crypt", "$6$saltstring$" + sha512crypt, ""},
-		{"SHA-512-crypt of the fewest rounds", "$6$rounds=1000$saltstring$" + sha512crypt, ""},
-		{"SHA-512-crypt of fewer", "$6$rounds=999$saltstring$" + sha512crypt, "rounds"},
-		{"SHA-512-crypt of the most", "$6$rounds=1000000$saltstring$" + sha512crypt, ""},
-		{"SHA-512-crypt of more", "$6$rounds=1000001$saltstring$" + sha512crypt, "rounds"},
-		{"SHA-512-crypt with more than a number", "$6$rounds=99999999999999999999$saltstring$" + sha512crypt, "cut short"},
+		{"SHA-512-crypt with the fewest rounds", "$6$rounds=1000$saltstring$" + sha512crypt, ""},
+		{"SHA-512-crypt below the fewest rounds", "$6$rounds=999$saltstring$" + sha512crypt, "rounds"},
+		{"SHA-512-crypt with the most rounds", "$6$rounds=1000000$saltstring$" + sha512crypt, ""},
+		{"SHA-512-crypt above the most rounds", "$6$rounds=1000001$saltstring$" + sha512crypt, "rounds"},
+		{"SHA-512-crypt with an overflowing number of rounds", "$6$rounds=99999999999999999999$saltstring$" + sha512crypt, "cut short"},
 		{"SHA-512-crypt without salt", "$6$$" + sha512crypt, "cut short"},
-		{"SHA-512-crypt that is cut", "$6$saltstring$" + sha512crypt[1:], "cut short"},
+		{"SHA-512-crypt, truncated", "$6$saltstring$" + sha512crypt[1:], "cut short"},
 		{"SHA-256-crypt", "$5$saltstring$5B8vYYiY.CVt1RlTTf8KbXBH3hsxY/GNooZaBBGWEc8", "SHA-256-crypt"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			hash, _, err := ParseHash(tt.hash)
 			switch {
-			case tt.refused == "" && (err != nil || hash != tt.hash):
+			case tt.wantErr == "" && (err != nil || hash != tt.hash):
 				t.Errorf("hash = %s, %v", hash, err)
-			case tt.refused != "" && (err == nil || !strings.Contains(err.Error(), tt.refused)):
-				t.Errorf("err = %v, want %q", err, tt.refused)
+			case tt.wantErr != "" && (err == nil || !strings.Contains(err.Error(), tt.wantErr)):
+				t.Errorf("err = %v, want %q", err, tt.wantErr)
 			}
 		})
 	}
 }
 
-// A dummy hash has the cost that it should have, and can be computed.
+// TestDummyHash checks the cost of dummy hashes and that verify can compute them.
 func TestDummyHash(t *testing.T) {
 	for _, c := range []cost{
 		{kindArgon2id, 1, 8, 1},
@@ -149,11 +149,11 @@ func TestDummyHash(t *testing.T) {
 		if got, err := parseHash(h); got != c || err != nil {
 			t.Errorf("%s costs %v, %v; want %v", h, got, err, c)
 		}
-		if right, err := verify("secret", h); right || err != nil {
-			t.Errorf("%s: right = %t, %v", h, right, err)
+		if match, err := verify("secret", h); match || err != nil {
+			t.Errorf("%s: verify = %t, %v", h, match, err)
 		}
 		if again := dummyHash(c); again == h {
-			t.Errorf("two are the same: %s", h)
+			t.Errorf("two dummy hashes are equal: %s", h)
 		}
 	}
 }

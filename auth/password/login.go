@@ -10,42 +10,42 @@ import (
 	"time"
 )
 
-// ErrRefused is what errors.Is finds in the error of an attempt that is refused. The
-// text of the error says whether name, password or conditions are at fault. It is
-// for the log only: clients get the same answer in all cases.
+// ErrRefused matches, by errors.Is, the error of every refused attempt. The text of
+// that error names the reason: user name, password, or a limit of the login. The text
+// is for the log only. Clients get the same reply in all cases.
 var ErrRefused = errors.New("unknown login or wrong password")
 
-// ErrThrottled means that the password was not checked, because too many wrong ones
-// have come from the same source.
+// ErrThrottled means that xoauthd did not check the password because the same source
+// has sent too many wrong ones.
 var ErrThrottled = errors.New("too many wrong passwords; not checked for now")
 
-// A Login is a user name and a password that open an account. Several logins of one
-// account may share a user name.
+// A Login is a user name and a password that give access to an account. Several
+// logins of one account may share a user name.
 type Login struct {
 	Account string
-	Label   string // of the login within the account; empty for the one without a label
+	Label   string // label of the login within the account, may be empty
 	User    string // compared without regard to case
-	Hash    string // of the password: argon2id, bcrypt or SHA-512-crypt
+	Hash    string // password hash: argon2id, bcrypt or SHA-512-crypt
 
 	Disabled  bool           // the account is disabled
-	Provider  string         // of the account
-	Protocols []string       // that the login may use; empty: all
-	Networks  []netip.Prefix // that the login may come from; empty: all
-	Ends      time.Time      // when the login expires; zero: never
+	Provider  string         // name of the account's provider
+	Protocols []string       // allowed protocols; empty allows all
+	Networks  []netip.Prefix // allowed client networks; empty allows all
+	Ends      time.Time      // expiry of the login; zero means never
 }
 
-// An Attempt is what a client presents to log in, and where it comes from.
+// An Attempt is one attempt of a client to log in.
 type Attempt struct {
 	Protocol       string
-	Provider       string // whose accounts the listener serves; empty: all
+	Provider       string // provider that the listener serves; empty means all
 	User, Password string
 
-	From   netip.Addr // invalid for a client without an IP address, which is on this machine
-	UID    uint32     // of the client's program on this machine
-	HasUID bool       // UID is known
+	From   netip.Addr // client address; invalid for a unix socket, so for a local client
+	UID    uint32     // user ID of a local client
+	HasUID bool       // UID is valid
 }
 
-// A refusal is an ErrRefused with its reason.
+// A refusal is an ErrRefused with its reason, a value of the metric's label.
 type refusal struct{ reason, text string }
 
 func (r *refusal) Error() string        { return r.text }
@@ -59,20 +59,20 @@ var (
 // A user is one user name with its logins.
 type user struct {
 	logins  []*login
-	dummies []string // hashes without a password, computed to equalize the time
-	wrong   *refusal // for a password that none of the logins has
+	dummies []string // hashes that match no password; they equalize the time of a check
+	wrong   *refusal // error for a password that matches no login
 }
 
-// A login is a configured one, and what is known of its password.
+// A login is a configured Login with its cached password.
 type login struct {
 	Login
 	cost cost
-	id   string // of user name and hash, in the state file
-	memory
+	id   string // key of the login in the saved state
+	cachedPassword
 }
 
-// common returns what the logins of u have in common: everything if there is only
-// one.
+// common returns the fields that all logins of u share. For a single login, these are
+// all fields.
 func (u *user) common() Login {
 	switch len(u.logins) {
 	case 0:
@@ -83,30 +83,30 @@ func (u *user) common() Login {
 	return Login{Account: u.logins[0].Account, User: u.logins[0].User}
 }
 
-// denied returns why a must not open l although its password is right, or nil.
+// denied returns an error if a must not open l despite the correct password.
 func (l *Login) denied(a Attempt) error {
 	var text string
 	switch from := a.From.Unmap().WithZone(""); {
 	case l.Disabled:
-		text = "its account is disabled"
+		text = "the account is disabled"
 	case a.Provider != "" && l.Provider != a.Provider:
-		text = fmt.Sprintf("it is of provider %s, and this listener serves only %s", l.Provider, a.Provider)
+		text = fmt.Sprintf("the account belongs to provider %s, but this listener serves only %s", l.Provider, a.Provider)
 	case !l.Ends.IsZero() && !time.Now().Before(l.Ends):
-		text = "it ended on " + l.Ends.Add(-1).Format(time.DateOnly) // its last day
+		text = "expired after " + l.Ends.Add(-1).Format(time.DateOnly) // the last valid day
 	case len(l.Protocols) > 0 && !slices.Contains(l.Protocols, a.Protocol):
-		text = "it may not use " + a.Protocol
+		text = "protocol " + a.Protocol + " is not allowed"
 	case !l.allows(from) && from.IsValid():
-		text = fmt.Sprintf("it may not come from %s", from)
+		text = fmt.Sprintf("address %s is not allowed", from)
 	case !l.allows(from):
-		text = "it may not come from this machine"
+		text = "this machine is not allowed"
 	default:
 		return nil
 	}
 	return &refusal{reasonNotAllowed, fmt.Sprintf("login %q: %s", cmp.Or(l.Label, l.User), text)}
 }
 
-// allows reports whether l may come from an address. A client without one is at both
-// loopback addresses.
+// allows reports whether l accepts clients at from. A client without an address counts
+// as one at both loopback addresses.
 func (l *Login) allows(from netip.Addr) bool {
 	contains := func(a netip.Addr) bool {
 		return slices.ContainsFunc(l.Networks, func(n netip.Prefix) bool { return n.Contains(a) })
@@ -120,5 +120,5 @@ func (l *Login) allows(from netip.Addr) bool {
 	return contains(netip.AddrFrom4([4]byte{127, 0, 0, 1})) || contains(netip.IPv6Loopback())
 }
 
-// foldUser is how user names are compared.
+// foldUser returns name in the form in which user names are compared.
 func foldUser(name string) string { return strings.ToLower(name) }

@@ -6,31 +6,31 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Why a password was refused, in the metrics.
+// The values of the label reason.
 const (
 	reasonUnknownUser   = "unknown_user"
 	reasonWrongPassword = "wrong_password"
-	reasonNotAllowed    = "not_allowed" // though the password was right
+	reasonNotAllowed    = "not_allowed" // correct password, but outside the limits of the login
 	reasonThrottled     = "too_many_guesses"
 )
 
-// Metrics counts passwords that are refused. It is a prometheus.Collector. A nil
-// *Metrics counts nothing.
+// Metrics counts refused passwords. It is a prometheus.Collector. A nil *Metrics counts
+// nothing.
 type Metrics struct {
 	failures *prometheus.CounterVec
 	delayed  prometheus.Counter
 }
 
-// NewMetrics returns counters at zero.
+// NewMetrics returns Metrics with all counters at zero.
 func NewMetrics() *Metrics {
 	m := &Metrics{
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "xoauthd_password_failures_total",
-			Help: "Local passwords that were refused, by why.",
+			Help: "Refused local passwords by reason.",
 		}, []string{"reason"}),
 		delayed: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "xoauthd_password_failures_delayed_total",
-			Help: "Local passwords that were refused, and were delayed before.",
+			Help: "Refused local passwords that the throttle had delayed.",
 		}),
 	}
 	for _, reason := range []string{reasonUnknownUser, reasonWrongPassword, reasonNotAllowed, reasonThrottled} {
@@ -51,7 +51,7 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	m.delayed.Collect(ch)
 }
 
-// countFailure counts err if it refuses a password.
+// countFailure counts err if it is a refusal or ErrThrottled.
 func (m *Metrics) countFailure(err error) {
 	var r *refusal
 	switch {

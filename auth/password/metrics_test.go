@@ -14,7 +14,7 @@ import (
 func TestMetrics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := NewMetrics()
-		c, err := New([]Login{{Account: "ok", User: "joe", Hash: cheap(t, "secret"), Protocols: []string{"imap"}}}, m)
+		c, err := New([]Login{{Account: "ok", User: "joe", Hash: fastHash(t, "secret"), Protocols: []string{"imap"}}}, m)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -30,9 +30,9 @@ func TestMetrics(t *testing.T) {
 		for range maxPoints {
 			c.Check(t.Context(), guess)
 		}
-		// So many wait and leave; a further one is refused.
-		ctx, leave := context.WithTimeout(t.Context(), time.Millisecond)
-		defer leave()
+		// maxDelayedWaiting attempts wait until ctx ends. The throttle refuses the next one.
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
 		for range maxDelayedWaiting {
 			go c.Check(ctx, guess)
 		}
@@ -42,10 +42,10 @@ func TestMetrics(t *testing.T) {
 		reg := prometheus.NewPedanticRegistry()
 		reg.MustRegister(m)
 		want := `
-# HELP xoauthd_password_failures_delayed_total Local passwords that were refused, and were delayed before.
+# HELP xoauthd_password_failures_delayed_total Refused local passwords that the throttle had delayed.
 # TYPE xoauthd_password_failures_delayed_total counter
 xoauthd_password_failures_delayed_total 7
-# HELP xoauthd_password_failures_total Local passwords that were refused, by why.
+# HELP xoauthd_password_failures_total Refused local passwords by reason.
 # TYPE xoauthd_password_failures_total counter
 xoauthd_password_failures_total{reason="not_allowed"} 1
 xoauthd_password_failures_total{reason="too_many_guesses"} 1

@@ -1,5 +1,5 @@
-// Package password checks the local passwords of clients, slows down guesses, and
-// keeps one client's guesses from delaying another's login.
+// Package password checks the local passwords of clients. It throttles guesses, and it
+// keeps the guesses of one client from delaying the logins of others.
 package password
 
 import (
@@ -9,31 +9,31 @@ import (
 	"sync"
 )
 
-// maxHashes bounds how many hashes one attempt costs, and how many logins a user name
-// has.
+// maxHashes limits the hashes that xoauthd computes for one login attempt, and
+// therefore the logins of one user name.
 const maxHashes = 16
 
 // A Checker checks passwords against the logins of all accounts. It may be used by
 // several goroutines at once.
 //
-// A right password is remembered for the host or local user that it came from, so
-// that it costs a MAC instead of a slow hash the next time. Everything else takes the
-// same time, whatever is wrong: an unknown name, a wrong password, a login that is
-// not allowed.
+// A Checker caches each correct password together with the host or local user that
+// sent it, so that the next login from there costs a MAC instead of a slow hash. All
+// other attempts take the same time, whether the user name is unknown, the password is
+// wrong, or the login is not allowed.
 type Checker struct {
 	users    map[string]*user // by folded user name
-	unknown  *user            // for all other names
+	unknown  *user            // stands in for every unknown user name
 	verify   func(password, hash string) (bool, error)
 	throttle *throttle
 	metrics  *Metrics
 
-	mu      sync.Mutex // guards memory of all logins, and what follows
+	mu      sync.Mutex // guards the fields below and the cachedPassword of all logins
 	keys    keys
-	unsaved bool // something in memory is newer than what was saved
+	unsaved bool // the cache has entries that Save has not written
 }
 
-// New returns a Checker for logins. The metrics may be nil. The error has all faults
-// of the logins.
+// New returns a Checker for logins. The metrics may be nil. The error joins the
+// errors of all invalid logins.
 func New(logins []Login, m *Metrics) (*Checker, error) {
 	c := &Checker{
 		users:    make(map[string]*user, len(logins)),
@@ -52,11 +52,11 @@ func New(logins []Login, m *Metrics) (*Checker, error) {
 	if len(faults) > 0 {
 		return nil, errors.Join(faults...)
 	}
-	equalize(c.users, c.unknown)
+	equalizeCosts(c.users, c.unknown)
 	return c, nil
 }
 
-// add gives l to its user name.
+// add adds l to the logins of its user name.
 func (c *Checker) add(l Login) error {
 	cost, err := parseHash(l.Hash)
 	if err != nil {
@@ -69,7 +69,7 @@ func (c *Checker) add(l Login) error {
 		u = &user{wrong: errWrongPassword}
 		c.users[name] = u
 	case u.logins[0].Account != l.Account:
-		return fmt.Errorf("user name of two accounts, %s and %s", u.logins[0].Account, l.Account)
+		return fmt.Errorf("two accounts, %s and %s, have this user name", u.logins[0].Account, l.Account)
 	case len(u.logins) == maxHashes:
 		return fmt.Errorf("more than %d passwords for one user name", maxHashes)
 	}
@@ -77,10 +77,10 @@ func (c *Checker) add(l Login) error {
 	return nil
 }
 
-// Check returns the login that an attempt opens. If it opens none, Check returns what
-// is known about it: the login whose password was right, or what all logins of the
-// user name have in common. The error is an ErrRefused or ErrThrottled, or that of
-// ctx if the client left or its time was over before its turn.
+// Check returns the login that a opens. If a opens none, Check returns what it knows:
+// the login with the correct password, or the fields that all logins of the user name
+// share. The error is ErrRefused, ErrThrottled, or the error of ctx if ctx ended while
+// the attempt waited.
 func (c *Checker) Check(ctx context.Context, a Attempt) (Login, error) {
 	l, err := c.check(ctx, a)
 	c.metrics.countFailure(err)
@@ -97,30 +97,32 @@ func (c *Checker) check(ctx context.Context, a Attempt) (Login, error) {
 		return u.common(), u.wrong
 	}
 	host, local := hostOf(a)
-	l, likely := c.recognize(u, host, a)
+	l, likely := c.cached(u, host, a)
 	if l != nil {
 		return l.Login, nil
 	}
-	turn, err := c.throttle.wait(ctx, origin{host, local, likely}, name)
+	w, err := c.throttle.acquire(ctx, origin{host, local, likely}, name)
 	if err != nil {
 		return u.common(), err
 	}
 	failed := false
-	defer func() { c.throttle.done(turn, failed) }()
-	if l, _ := c.recognize(u, host, a); l != nil { // thanks to the turn before
+	defer func() { c.throttle.release(w, failed) }()
+	// Another attempt with the same password may have succeeded in the meantime.
+	if l, _ := c.cached(u, host, a); l != nil {
 		return l.Login, nil
 	}
-	found, err := c.hash(u, host, a)
-	if failed = errors.Is(err, ErrRefused); failed && turn.delayed {
+	found, err := c.compareHashes(u, host, a)
+	if failed = errors.Is(err, ErrRefused); failed && w.delayed {
 		c.metrics.countDelayed()
 	}
 	return found, err
 }
 
-// hash compares a password that was not recognized with the logins of u.
-func (c *Checker) hash(u *user, host string, a Attempt) (Login, error) {
+// compareHashes compares the password of a with the hashes of all logins of u, and
+// computes the dummy hashes of u if none matches.
+func (c *Checker) compareHashes(u *user, host string, a Attempt) (Login, error) {
 	found, denied := u.common(), error(u.wrong)
-	right := false
+	correct := false
 	for _, l := range u.logins {
 		ok, err := c.verify(a.Password, l.Hash)
 		switch {
@@ -130,8 +132,8 @@ func (c *Checker) hash(u *user, host string, a Attempt) (Login, error) {
 		case l.denied(a) == nil:
 			c.remember(l, host, a.Password)
 			return l.Login, nil
-		case !right:
-			right, found, denied = true, l.Login, l.denied(a)
+		case !correct:
+			correct, found, denied = true, l.Login, l.denied(a)
 		}
 	}
 	for _, dummy := range u.dummies {

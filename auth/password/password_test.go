@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// logins makes one for each user name, whose account has that name.
+// logins returns a Login for each user name, with an account of the same name.
 func logins(hashes map[string]string) (all []Login) {
 	for _, user := range slices.Sorted(maps.Keys(hashes)) {
 		all = append(all, Login{Account: user, User: user, Hash: hashes[user]})
@@ -25,8 +25,8 @@ func logins(hashes map[string]string) (all []Login) {
 	return all
 }
 
-// counted is a Checker that counts the slow hashes.
-func counted(t testing.TB, logins []Login) (c *Checker, hashes *atomic.Int32) {
+// newCountingChecker returns a Checker for logins and the number of its slow hashes.
+func newCountingChecker(t testing.TB, logins []Login) (c *Checker, hashes *atomic.Int32) {
 	t.Helper()
 	c, err := New(logins, nil)
 	if err != nil {
@@ -43,10 +43,10 @@ func counted(t testing.TB, logins []Login) (c *Checker, hashes *atomic.Int32) {
 
 func TestCheck(t *testing.T) {
 	long := strings.Repeat("x", maxPassword)
-	p, count := counted(t, logins(map[string]string{"Joe@Example.com": cheap(t, "secret"), "ann": cheap(t, "other"), "long": cheap(t, long)}))
+	p, count := newCountingChecker(t, logins(map[string]string{"Joe@Example.com": fastHash(t, "secret"), "ann": fastHash(t, "other"), "long": fastHash(t, long)}))
 	tests := []struct {
 		what, name, password string
-		account              string // of the login that is told
+		account              string // account of the returned login
 		err                  error
 		hashes               int
 	}{
@@ -83,14 +83,14 @@ func TestCheck(t *testing.T) {
 	})
 }
 
-// Several programs use one user name, each with a password of its own.
+// TestLoginsOfOneName checks several logins with one user name and different passwords.
 func TestLoginsOfOneName(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p, count := counted(t, []Login{
-			{Account: "joe", Label: "phone", User: "joe", Hash: cheap(t, "one")},
-			{Account: "joe", Label: "laptop", User: "Joe", Hash: cheap(t, "two")},
-			{Account: "joe", Label: "old", User: "JOE", Hash: cheapBcrypt(t, "three")},
-			{Account: "ann", Label: "only", User: "ann", Hash: cheap(t, "one")},
+		p, count := newCountingChecker(t, []Login{
+			{Account: "joe", Label: "phone", User: "joe", Hash: fastHash(t, "one")},
+			{Account: "joe", Label: "laptop", User: "Joe", Hash: fastHash(t, "two")},
+			{Account: "joe", Label: "old", User: "JOE", Hash: fastBcrypt(t, "three")},
+			{Account: "ann", Label: "only", User: "ann", Hash: fastHash(t, "one")},
 		})
 		for _, tt := range []struct {
 			name, password string
@@ -122,9 +122,9 @@ func TestLoginsOfOneName(t *testing.T) {
 	})
 }
 
-// What must not come in costs what a wrong password does, each time, and says why
-// to the log alone.
-func TestConditions(t *testing.T) {
+// TestLimits checks that a login outside its limits costs as much as a wrong password
+// each time, and that the error names the reason.
+func TestLimits(t *testing.T) {
 	prefixes := func(all ...string) (ps []netip.Prefix) {
 		for _, s := range all {
 			ps = append(ps, netip.MustParsePrefix(s))
@@ -136,29 +136,29 @@ func TestConditions(t *testing.T) {
 		login    Login
 		protocol string
 		from     string
-		want     string // empty: it comes in
+		want     string // text of the error; empty for success
 	}{
-		{"no condition", Login{}, "imap", "192.0.2.1", ""},
-		{"not enabled", Login{Disabled: true}, "imap", "", `login "scanner": its account is disabled`},
-		{"another provider", Login{Provider: "two"}, "imap", "", `login "scanner": it is of provider two, and this listener serves only one`},
-		{"the protocol", Login{Protocols: []string{"pop3", "smtp"}}, "smtp", "", ""},
-		{"another protocol", Login{Protocols: []string{"pop3", "smtp"}}, "imap", "", `login "scanner": it may not use imap`},
-		{"a network", Login{Networks: prefixes("10.0.0.0/8", "192.0.2.0/24")}, "imap", "192.0.2.1", ""},
-		{"another network", Login{Networks: prefixes("192.0.2.0/24")}, "imap", "192.0.3.1", `login "scanner": it may not come from 192.0.3.1`},
-		{"a network, as IPv6 writes it", Login{Networks: prefixes("192.0.2.0/24")}, "imap", "::ffff:192.0.2.1", ""},
-		{"a link", Login{Networks: prefixes("fe80::/10")}, "imap", "fe80::1%eth0", ""},
-		{"this machine, by IPv4", Login{Networks: prefixes("127.0.0.0/8")}, "imap", "", ""},
-		{"this machine, by IPv6", Login{Networks: prefixes("::1/128")}, "imap", "", ""},
-		{"not this machine", Login{Networks: prefixes("192.0.2.0/24")}, "imap", "", `login "scanner": it may not come from this machine`},
-		{"before the end", Login{Ends: time.Date(2000, 1, 1, 0, 0, 1, 0, time.UTC)}, "imap", "", ""},
-		{"at the end", Login{Ends: time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)}, "imap", "", `login "scanner": it ended on 1999-12-31`},
+		{"no limits", Login{}, "imap", "192.0.2.1", ""},
+		{"disabled", Login{Disabled: true}, "imap", "", `login "scanner": the account is disabled`},
+		{"other provider", Login{Provider: "two"}, "imap", "", `login "scanner": the account belongs to provider two, but this listener serves only one`},
+		{"allowed protocol", Login{Protocols: []string{"pop3", "smtp"}}, "smtp", "", ""},
+		{"other protocol", Login{Protocols: []string{"pop3", "smtp"}}, "imap", "", `login "scanner": protocol imap is not allowed`},
+		{"allowed network", Login{Networks: prefixes("10.0.0.0/8", "192.0.2.0/24")}, "imap", "192.0.2.1", ""},
+		{"other network", Login{Networks: prefixes("192.0.2.0/24")}, "imap", "192.0.3.1", `login "scanner": address 192.0.3.1 is not allowed`},
+		{"allowed network, IPv4-mapped address", Login{Networks: prefixes("192.0.2.0/24")}, "imap", "::ffff:192.0.2.1", ""},
+		{"link-local address", Login{Networks: prefixes("fe80::/10")}, "imap", "fe80::1%eth0", ""},
+		{"this machine as 127.0.0.0/8", Login{Networks: prefixes("127.0.0.0/8")}, "imap", "", ""},
+		{"this machine as ::1", Login{Networks: prefixes("::1/128")}, "imap", "", ""},
+		{"this machine not allowed", Login{Networks: prefixes("192.0.2.0/24")}, "imap", "", `login "scanner": this machine is not allowed`},
+		{"before the expiry", Login{Ends: time.Date(2000, 1, 1, 0, 0, 1, 0, time.UTC)}, "imap", "", ""},
+		{"at the expiry", Login{Ends: time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)}, "imap", "", `login "scanner": expired after 1999-12-31`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { // it is midnight, at the beginning of 2000
-				tt.login.User, tt.login.Label, tt.login.Hash = "joe", "scanner", cheap(t, "secret")
+			synctest.Test(t, func(t *testing.T) { // the fake clock starts at 2000-01-01 00:00:00 UTC
+				tt.login.User, tt.login.Label, tt.login.Hash = "joe", "scanner", fastHash(t, "secret")
 				tt.login.Provider = cmp.Or(tt.login.Provider, "one")
-				p, count := counted(t, []Login{tt.login})
+				p, count := newCountingChecker(t, []Login{tt.login})
 				a := Attempt{Protocol: tt.protocol, Provider: "one", User: "joe", Password: "secret"}
 				if tt.from != "" {
 					a.From = netip.MustParseAddr(tt.from)
@@ -174,7 +174,7 @@ func TestConditions(t *testing.T) {
 						t.Errorf("err = %v, want %s", err, tt.want)
 					}
 				}
-				want := int32(1) // and then it is recognized
+				want := int32(1) // the second attempt is cached
 				if tt.want != "" {
 					want = 2
 				}
@@ -186,13 +186,13 @@ func TestConditions(t *testing.T) {
 	}
 }
 
-// Conditions are looked at each time, also of a password that is recognized, and
-// of two logins with one password the one counts that may come in.
-func TestConditionsOfRecognized(t *testing.T) {
+// TestLimitsOfCached checks that limits apply to cached passwords, too, and that of two
+// logins with the same password the allowed one counts.
+func TestLimitsOfCached(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p, _ := counted(t, []Login{
-			{Label: "old", User: "joe", Hash: cheap(t, "secret"), Ends: time.Now().Add(time.Hour)},
-			{Label: "mail", User: "joe", Hash: cheap(t, "secret"), Protocols: []string{"imap"}},
+		p, _ := newCountingChecker(t, []Login{
+			{Label: "old", User: "joe", Hash: fastHash(t, "secret"), Ends: time.Now().Add(time.Hour)},
+			{Label: "mail", User: "joe", Hash: fastHash(t, "secret"), Protocols: []string{"imap"}},
 		})
 		check := func(protocol, label string, allowed bool) {
 			t.Helper()
@@ -209,10 +209,10 @@ func TestConditionsOfRecognized(t *testing.T) {
 	})
 }
 
-// A wrong password costs the same hashes for all names, known and unknown, and none
-// of the dummies lets anybody in.
-func TestWrongPasswordCostsTheSame(t *testing.T) {
-	a, b, m := cheap(t, "a"), cheap(t, "b"), cheapBcrypt(t, "c")
+// TestEqualizeCosts checks that a wrong password costs the same hashes for all user
+// names, known and unknown, and that a match of a dummy hash is no login.
+func TestEqualizeCosts(t *testing.T) {
+	a, b, m := fastHash(t, "a"), fastHash(t, "b"), fastBcrypt(t, "c")
 	const argon, blow = "$argon2id$", "$2a$04$"
 	many := func(user string, n int, hash string) (all []Login) {
 		for range n {
@@ -223,14 +223,14 @@ func TestWrongPasswordCostsTheSame(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		logins []Login
-		want   map[string]int // hashes by their beginning
+		want   map[string]int // number of hashes by prefix
 	}{
 		{"no logins", nil, map[string]int{argon: 1}},
 		{"one cost", logins(map[string]string{"joe": a, "ann": b}), map[string]int{argon: 1}},
-		{"several logins of a name", append(many("joe", 3, a), many("ann", 1, b)...), map[string]int{argon: 3}},
+		{"several logins of one name", append(many("joe", 3, a), many("ann", 1, b)...), map[string]int{argon: 3}},
 		{"two costs", append(many("joe", 2, a), many("ann", 1, m)...), map[string]int{argon: 2, blow: 1}},
-		{"two costs of one name", append(append(many("joe", 2, a), many("joe", 1, m)...), many("ann", 3, b)...), map[string]int{argon: 3, blow: 1}},
-		{"too many, so that the rarer cost is left out", append(append(append(many("joe", 16, a), many("ann", 1, b)...), many("eve", 1, b)...), many("bob", 2, m)...), map[string]int{argon: 16}},
+		{"two costs for one name", append(append(many("joe", 2, a), many("joe", 1, m)...), many("ann", 3, b)...), map[string]int{argon: 3, blow: 1}},
+		{"too many hashes: the rarer cost is left out", append(append(append(many("joe", 16, a), many("ann", 1, b)...), many("eve", 1, b)...), many("bob", 2, m)...), map[string]int{argon: 16}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p, err := New(tt.logins, nil)
@@ -247,11 +247,11 @@ func TestWrongPasswordCostsTheSame(t *testing.T) {
 				clear(spent)
 				_, err := p.Check(t.Context(), Attempt{User: user, Password: "wrong"})
 				got := make(map[string]int)
-				for beginning, n := range spent {
-					if strings.HasPrefix(beginning, "$2") {
-						beginning = blow
+				for prefix, n := range spent {
+					if strings.HasPrefix(prefix, "$2") {
+						prefix = blow
 					}
-					got[beginning] += n
+					got[prefix] += n
 				}
 				if !maps.Equal(got, tt.want) || !errors.Is(err, ErrRefused) {
 					t.Errorf("%s costs %v, want %v; err = %v", user, got, tt.want, err)
@@ -265,8 +265,8 @@ func TestWrongPasswordCostsTheSame(t *testing.T) {
 	}
 }
 
-func TestNewRefuses(t *testing.T) {
-	hash := cheap(t, "secret")
+func TestNewInvalid(t *testing.T) {
+	hash := fastHash(t, "secret")
 	all := []Login{
 		{Account: "a", User: "plain", Hash: "secret"},
 		{Account: "Joe", User: "Joe", Hash: hash},
@@ -277,17 +277,18 @@ func TestNewRefuses(t *testing.T) {
 	}
 	_, err := New(all, nil)
 	want := "plain: the password hash is not a password hash; if it is the password itself, make a hash of it with \"xoauthd hash-password\"\n" +
-		"joe: user name of two accounts, Joe and joe\n" +
+		"joe: two accounts, Joe and joe, have this user name\n" +
 		"ann: more than 16 passwords for one user name"
 	if err == nil || err.Error() != want {
 		t.Errorf("err = %v, want %s", err, want)
 	}
 }
 
-// So many hash at once as there are processors; the others wait, or leave.
-func TestHashesAreBounded(t *testing.T) {
+// TestConcurrentHashes checks that each processor computes one hash at a time, and that
+// waiting attempts can be canceled.
+func TestConcurrentHashes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p, _ := counted(t, logins(map[string]string{"joe": cheap(t, "secret")}))
+		p, _ := newCountingChecker(t, logins(map[string]string{"joe": fastHash(t, "secret")}))
 		slots, running, most := runtime.GOMAXPROCS(0), 0, 0
 		var mu sync.Mutex
 		p.verify = func(string, string) (bool, error) {
@@ -318,17 +319,17 @@ func TestHashesAreBounded(t *testing.T) {
 		}
 		all.Wait()
 		if most != slots {
-			t.Errorf("%d at once, want %d", most, slots)
+			t.Errorf("%d hashes at once, want %d", most, slots)
 		}
 	})
 }
 
-// Many clients that start together with the right password pay for one hash,
-// wherever they are.
-func TestHerdOfRightPasswords(t *testing.T) {
+// TestSimultaneousLogins checks that many simultaneous logins with the correct password
+// cost one hash.
+func TestSimultaneousLogins(t *testing.T) {
 	for _, from := range []netip.Addr{{}, netip.MustParseAddr("192.0.2.1")} {
 		synctest.Test(t, func(t *testing.T) {
-			p, count := counted(t, logins(map[string]string{"joe": cheap(t, "secret")}))
+			p, count := newCountingChecker(t, logins(map[string]string{"joe": fastHash(t, "secret")}))
 			slow := p.verify
 			p.verify = func(password, hash string) (bool, error) {
 				time.Sleep(time.Second)

@@ -3,44 +3,47 @@ package password
 import "time"
 
 const (
-	// A source may fail so often before it is delayed, and one failure is forgiven
-	// after so long. A program with an old password that tries once a minute is
-	// never delayed.
+	// freeFailures is the number of failures after which a source is delayed. The
+	// throttle forgives one failure per forgiveness. A program that retries an old
+	// password once a minute is never delayed.
 	freeFailures = 3
 	forgiveness  = 30 * time.Second
 
-	// maxPoints is the most that is held against a source, so that all is forgiven
+	// maxPoints limits the points of a source, so that all of them are forgiven
 	// after five minutes.
 	maxPoints = 10
 
-	// The first delay between two passwords of a source. Each further failure doubles
-	// it, up to the last.
+	// firstDelay is the first delay between two passwords of a source. Each further
+	// failure doubles the delay, up to lastDelay.
 	firstDelay = 100 * time.Millisecond
 	lastDelay  = 5 * time.Second
 
-	// nameDelay is between two passwords for one user name, of all sources that are
-	// delayed: 20 a second.
+	// nameDelay is the delay between two passwords for one user name from all
+	// delayed sources together: 20 a second.
 	nameDelay = 50 * time.Millisecond
 )
 
-// A penalty counts failures and forgets them with time.
+// A penalty counts failures, one point each, and forgives them over time. The zero
+// value is a penalty without failures.
 type penalty struct {
 	points float64 // at the time of the last failure
 	last   time.Time
 }
 
-func (p *penalty) at(now time.Time) float64 {
+// score returns the points that are left at now.
+func (p *penalty) score(now time.Time) float64 {
 	return max(0, p.points-float64(now.Sub(p.last))/float64(forgiveness))
 }
 
-func (p *penalty) add(now time.Time) {
-	p.points, p.last = min(p.at(now)+1, maxPoints), now
+func (p *penalty) addFailure(now time.Time) {
+	p.points, p.last = min(p.score(now)+1, maxPoints), now
 }
 
-// delayed reports whether there were more failures than are free.
-func (p *penalty) delayed(now time.Time) bool { return p.at(now) > freeFailures-1 }
+// delayed reports whether p has reached freeFailures. The score of consecutive
+// failures is slightly lower than their number because forgiveness is continuous.
+func (p *penalty) delayed(now time.Time) bool { return p.score(now) > freeFailures-1 }
 
-// delay is that after a failure. A little may be forgiven already.
+// delay returns the delay that follows the last failure.
 func (p *penalty) delay() time.Duration {
 	if p.points <= freeFailures-1 {
 		return 0

@@ -13,23 +13,26 @@ import (
 )
 
 const (
-	// So many attempts of a source wait at a time, and so many if it is delayed. The
-	// newest beyond that are refused at once.
+	// maxWaiting is the greatest number of waiting attempts of one source, and
+	// maxDelayedWaiting that of a delayed source. The throttle refuses the newest
+	// attempts above the limit.
 	maxWaiting        = 200
 	maxDelayedWaiting = 4
 
-	maxRecords = 10_000 // at 200 bytes
+	// maxBuckets limits the memory of a throttle. A bucket takes about 200 bytes.
+	maxBuckets = 10_000
 )
 
-// An origin is where attempts come from that wait for each other.
+// An origin describes where an attempt comes from. Together with the user name it
+// determines the attempt's source.
 type origin struct {
 	host   string // an address, an IPv6 network, or a user of this machine
-	local  bool   // on this machine, so that each user name is a source of its own
-	likely bool   // the passwords are likely to be right: see recognize
+	local  bool   // the host is on this machine, where each user name is a separate source
+	likely bool   // the password is likely to be correct: see Checker.cached
 }
 
-// hostOf returns the host of a, and whether it is on this machine. A site has an IPv6
-// network of 48 bits, and so may an attacker.
+// hostOf returns the host of a and whether it is on this machine. All IPv6 addresses of
+// a /48 network are one host, because one customer may own such a network.
 func hostOf(a Attempt) (host string, local bool) {
 	from := a.From.Unmap()
 	switch {
@@ -44,203 +47,208 @@ func hostOf(a Attempt) (host string, local bool) {
 	return site.String(), false
 }
 
-// A throttle decides when a password is hashed. As many are hashed at once as there
-// are processors, and one of each source. Hosts take turns, and so do the sources of
-// a host; within a source the oldest attempt is first. Hosts that failed lately come
-// after the others, and use at most half of the processors.
+// A throttle schedules the computation of hashes. It has one slot for each processor,
+// and each source uses at most one slot. Hosts take turns, and the sources of a host
+// take turns. Within a source, the oldest attempt is first. Hosts with a penalty come
+// after the others and use at most half of the slots.
 //
-// Attempts are delayed whether they are right or wrong. Otherwise no answer would mean
-// that the password is wrong.
+// The throttle delays attempts with correct and with wrong passwords alike. Otherwise a
+// missing reply would reveal that the password is wrong.
+//
+// A throttle may be used by several goroutines at once.
 type throttle struct {
 	seed maphash.Seed
 
-	mu      sync.Mutex
-	free    int    // processors
-	suspect int    // of these, for hosts that failed lately
-	clock   uint64 // counts attempts and turns
-	records map[key]*record
-	waiting []*attempt           // the oldest first
-	names   map[uint64]time.Time // when the next delayed attempt for a user name is due
-	timer   *time.Timer          // for the next attempt that is due
+	mu        sync.Mutex
+	free      int    // free slots
+	penalized int    // slots that hosts with a penalty may still use
+	sequence  uint64 // number of attempts and turns so far
+	buckets   map[key]*bucket
+	waiting   []*waiter            // oldest first
+	nameDue   map[uint64]time.Time // earliest time of the next delayed attempt, by user name
+	timer     *time.Timer          // calls dispatch when the next delayed attempt is due
 }
 
-// A key is that of a host, if it has no user and is not likely, or of a source. At
-// another machine, all user names are one source.
+// A key identifies a host, if user is zero and likely is false, or a source. All
+// attempts of a remote host are one source, whatever the user name, unless they are
+// likely.
 type key struct {
 	host   string
 	user   uint64 // hash of the user name
 	likely bool
 }
 
-// A record is what is known of a host or source.
-type record struct {
+// A bucket holds the state of a host or source.
+type bucket struct {
 	key      key
-	penalty            // never of a source of likely attempts
-	next     time.Time // no attempt of the source is due before
-	turn     uint64    // when it had the last or, if that is later, came to wait for one
-	busy     bool      // an attempt of the source is hashed
-	attempts int       // that wait or are hashed
+	penalty            // always zero for a source of likely attempts
+	next     time.Time // earliest time of the source's next attempt
+	turn     uint64    // sequence number of the last turn, or of the first waiting attempt if that is later
+	busy     bool      // an attempt of the source holds a slot
+	attempts int       // number of attempts that wait or hold a slot
 }
 
-// An attempt waits for its turn.
-type attempt struct {
-	host, source *record
+// A waiter is an attempt that waits for a slot or holds one.
+type waiter struct {
+	host, source *bucket
 	user         uint64
-	delayed      bool // when its turn came, so was its source
-	suspect      bool // and its host had failed lately
-	turn         chan error
+	delayed      bool       // the source was delayed when the waiter got its slot
+	penalized    bool       // the host had a penalty when the waiter got its slot
+	ready        chan error // receives nil for a slot, or ErrThrottled
 }
 
 func newThrottle() *throttle {
 	n := runtime.GOMAXPROCS(0)
 	return &throttle{
-		seed:    maphash.MakeSeed(),
-		free:    n,
-		suspect: max(1, n/2),
-		records: make(map[key]*record),
-		names:   make(map[uint64]time.Time),
+		seed:      maphash.MakeSeed(),
+		free:      n,
+		penalized: max(1, n/2),
+		buckets:   make(map[key]*bucket),
+		nameDue:   make(map[uint64]time.Time),
 	}
 }
 
-// wait returns when a password for a user name may be hashed. The caller must then
-// call done. The error is ErrThrottled, or that of ctx.
-func (t *throttle) wait(ctx context.Context, o origin, user string) (*attempt, error) {
-	a := t.join(o, maphash.String(t.seed, user))
+// acquire waits for a slot to hash a password for user. If err is nil, the caller must
+// call release. The error is ErrThrottled or the error of ctx.
+func (t *throttle) acquire(ctx context.Context, o origin, user string) (*waiter, error) {
+	w := t.enqueue(o, maphash.String(t.seed, user))
 	select {
-	case err := <-a.turn:
-		return a, err
+	case err := <-w.ready:
+		return w, err
 	case <-ctx.Done():
 	}
-	if t.leave(a) {
+	if t.cancel(w) {
 		return nil, ctx.Err()
 	}
-	if err := <-a.turn; err != nil {
+	if err := <-w.ready; err != nil {
 		return nil, err
 	}
-	t.done(a, false) // the turn came too late
+	t.release(w, false) // the slot came after ctx was done
 	return nil, ctx.Err()
 }
 
-func (t *throttle) join(o origin, user uint64) *attempt {
+func (t *throttle) enqueue(o origin, user uint64) *waiter {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	source := key{host: o.host, likely: o.likely}
 	if o.local || o.likely {
 		source.user = user
 	}
-	t.clock++
-	a := &attempt{host: t.record(key{host: o.host}), source: t.record(source), user: user, turn: make(chan error, 1)}
-	for _, r := range []*record{a.host, a.source} {
-		if r.attempts++; r.attempts == 1 {
-			r.turn = t.clock
+	t.sequence++
+	w := &waiter{host: t.bucket(key{host: o.host}), source: t.bucket(source), user: user, ready: make(chan error, 1)}
+	for _, b := range []*bucket{w.host, w.source} {
+		if b.attempts++; b.attempts == 1 {
+			b.turn = t.sequence
 		}
 	}
-	t.waiting = append(t.waiting, a)
+	t.waiting = append(t.waiting, w)
 	now := time.Now()
-	t.trim(a.source, now)
+	t.refuseExcess(w.source, now)
 	t.dispatch(now)
-	return a
+	return w
 }
 
-func (t *throttle) record(k key) *record {
-	r := t.records[k]
-	if r == nil {
-		r = &record{key: k}
-		t.records[k] = r
+// bucket returns the bucket of k. It adds one if there is none.
+func (t *throttle) bucket(k key) *bucket {
+	b := t.buckets[k]
+	if b == nil {
+		b = &bucket{key: k}
+		t.buckets[k] = b
 	}
-	return r
+	return b
 }
 
-// leave ends the waiting of a. It returns false if a had its turn, or was refused.
-func (t *throttle) leave(a *attempt) bool {
+// cancel removes w from the queue. It returns false if w already has a slot or was
+// refused.
+func (t *throttle) cancel(w *waiter) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	i := slices.Index(t.waiting, a)
+	i := slices.Index(t.waiting, w)
 	if i < 0 {
 		return false
 	}
 	t.waiting = slices.Delete(t.waiting, i, i+1)
-	t.release(a, time.Now())
+	t.leave(w, time.Now())
 	return true
 }
 
-// done ends the turn of a.
-func (t *throttle) done(a *attempt, failed bool) {
+// release returns the slot of w. If failed, the password was wrong or not allowed.
+func (t *throttle) release(w *waiter, failed bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := time.Now()
-	a.source.busy = false
+	w.source.busy = false
 	t.free++
-	if a.suspect {
-		t.suspect++
+	if w.penalized {
+		t.penalized++
 	}
 	if failed {
-		t.penalize(a, now)
+		t.penalize(w, now)
 	}
-	t.release(a, now)
+	t.leave(w, now)
 	t.dispatch(now)
 }
 
-// penalize counts a failure. It does not delay likely attempts: that would keep out the
-// client whose password is right.
-func (t *throttle) penalize(a *attempt, now time.Time) {
-	a.host.add(now)
-	s := a.source
+// penalize counts a failure of w. A failure of a likely attempt counts only against the
+// host: a delay of the source would lock out the client with the correct password.
+func (t *throttle) penalize(w *waiter, now time.Time) {
+	w.host.addFailure(now)
+	s := w.source
 	if s.key.likely {
 		return
 	}
-	if s != a.host {
-		s.add(now)
+	if s != w.host {
+		s.addFailure(now)
 	}
 	s.next = now.Add(s.delay())
-	t.trim(s, now)
+	t.refuseExcess(s, now)
 }
 
-// trim refuses the newest attempts of s if too many wait.
-func (t *throttle) trim(s *record, now time.Time) {
+// refuseExcess refuses the newest waiting attempts of s above its limit.
+func (t *throttle) refuseExcess(s *bucket, now time.Time) {
 	left := maxWaiting
 	if s.delayed(now) {
 		left = maxDelayedWaiting
 	}
-	t.waiting = slices.DeleteFunc(t.waiting, func(a *attempt) bool {
-		if a.source != s {
+	t.waiting = slices.DeleteFunc(t.waiting, func(w *waiter) bool {
+		if w.source != s {
 			return false
 		}
 		if left--; left >= 0 {
 			return false
 		}
-		a.turn <- ErrThrottled
-		t.release(a, now)
+		w.ready <- ErrThrottled
+		t.leave(w, now)
 		return true
 	})
 }
 
-// dispatch gives turns as long as there are free processors.
+// dispatch gives the free slots to waiters.
 func (t *throttle) dispatch(now time.Time) {
 	for t.free > 0 {
-		i, due := t.pick(now)
+		i, due := t.next(now)
 		if i < 0 {
-			t.wake(due)
+			t.dispatchAt(due)
 			return
 		}
-		a := t.waiting[i]
+		w := t.waiting[i]
 		t.waiting = slices.Delete(t.waiting, i, i+1)
-		a.delayed, a.suspect = a.source.delayed(now), a.host.at(now) > 0
+		w.delayed, w.penalized = w.source.delayed(now), w.host.score(now) > 0
 		t.free--
-		if a.suspect {
-			t.suspect--
+		if w.penalized {
+			t.penalized--
 		}
-		if a.delayed || a.source.key.likely {
-			t.delayName(a.user, now)
+		if w.delayed || w.source.key.likely {
+			t.delayName(w.user, now)
 		}
-		t.clock++
-		a.source.busy, a.source.turn, a.host.turn = true, t.clock, t.clock
-		a.turn <- nil
+		t.sequence++
+		w.source.busy, w.source.turn, w.host.turn = true, t.sequence, t.sequence
+		w.ready <- nil
 	}
 }
 
-// wake has dispatch called at a time, unless that is zero.
-func (t *throttle) wake(due time.Time) {
+// dispatchAt sets the timer to call dispatch at due. A zero due stops the timer.
+func (t *throttle) dispatchAt(due time.Time) {
 	if t.timer != nil {
 		t.timer.Stop()
 	}
@@ -253,30 +261,31 @@ func (t *throttle) wake(due time.Time) {
 	}
 }
 
-// pick returns whose turn it is, as an index of waiting. If it is nobody's, the index is
-// -1, and due is when that changes with time, or zero.
-func (t *throttle) pick(now time.Time) (best int, due time.Time) {
+// next returns the index in waiting of the attempt that gets the next slot. If no
+// attempt may get one now, best is -1, and due is the time at which a delay ends, or
+// zero if no attempt waits for its delay.
+func (t *throttle) next(now time.Time) (best int, due time.Time) {
 	best = -1
-	for i, a := range t.waiting {
-		at := a.source.next
-		if name := t.names[a.user]; name.After(at) && (a.source.key.likely || a.source.delayed(now)) {
+	for i, w := range t.waiting {
+		at := w.source.next
+		if name := t.nameDue[w.user]; name.After(at) && (w.source.key.likely || w.source.delayed(now)) {
 			at = name
 		}
 		switch {
-		case a.source.busy, t.suspect == 0 && a.host.at(now) > 0:
+		case w.source.busy, t.penalized == 0 && w.host.score(now) > 0:
 		case at.After(now):
 			if due.IsZero() || at.Before(due) {
 				due = at
 			}
-		case best < 0 || a.before(t.waiting[best], now):
+		case best < 0 || w.before(t.waiting[best], now):
 			best = i
 		}
 	}
 	return best, due
 }
 
-// before reports whether a has its turn before b, which came first.
-func (a *attempt) before(b *attempt, now time.Time) bool {
+// before reports whether w gets a slot before v, which is older.
+func (w *waiter) before(v *waiter, now time.Time) bool {
 	bit := func(b bool) int {
 		if b {
 			return 1
@@ -284,39 +293,39 @@ func (a *attempt) before(b *attempt, now time.Time) bool {
 		return 0
 	}
 	return cmp.Or(
-		bit(a.host.at(now) > 0)-bit(b.host.at(now) > 0),
-		cmp.Compare(a.host.turn, b.host.turn),
-		bit(b.source.key.likely)-bit(a.source.key.likely),
-		bit(a.source.at(now) > 0)-bit(b.source.at(now) > 0),
-		cmp.Compare(a.source.turn, b.source.turn),
+		bit(w.host.score(now) > 0)-bit(v.host.score(now) > 0),
+		cmp.Compare(w.host.turn, v.host.turn),
+		bit(v.source.key.likely)-bit(w.source.key.likely),
+		bit(w.source.score(now) > 0)-bit(v.source.score(now) > 0),
+		cmp.Compare(w.source.turn, v.source.turn),
 	) < 0
 }
 
-// delayName delays the next attempt for a user name. It forgets names whose delay is
-// over.
+// delayName delays the next attempt for a user name. It also removes the names whose
+// delay has ended.
 func (t *throttle) delayName(user uint64, now time.Time) {
-	maps.DeleteFunc(t.names, func(_ uint64, due time.Time) bool { return !due.After(now) })
-	t.names[user] = now.Add(nameDelay)
+	maps.DeleteFunc(t.nameDue, func(_ uint64, due time.Time) bool { return !due.After(now) })
+	t.nameDue[user] = now.Add(nameDelay)
 }
 
-// release forgets the records of a, which does not wait any more, if there is nothing
-// in them. If there are too many records, it forgets those with the fewest points.
-func (t *throttle) release(a *attempt, now time.Time) {
-	a.host.attempts--
-	a.source.attempts--
-	idle := func(r *record) bool { return r.attempts == 0 }
-	for _, r := range []*record{a.host, a.source} {
-		if idle(r) && r.at(now) == 0 {
-			delete(t.records, r.key)
+// leave updates the buckets of w, which neither waits nor holds a slot any more, and
+// removes empty ones. Above maxBuckets, it removes the buckets with the lowest score.
+func (t *throttle) leave(w *waiter, now time.Time) {
+	w.host.attempts--
+	w.source.attempts--
+	idle := func(b *bucket) bool { return b.attempts == 0 }
+	for _, b := range []*bucket{w.host, w.source} {
+		if idle(b) && b.score(now) == 0 {
+			delete(t.buckets, b.key)
 		}
 	}
-	if len(t.records) <= maxRecords {
+	if len(t.buckets) <= maxBuckets {
 		return
 	}
-	all := slices.SortedFunc(maps.Values(t.records), func(a, b *record) int { return cmp.Compare(a.at(now), b.at(now)) })
-	for i, r := range all {
-		if idle(r) && (i < maxRecords/10 || r.at(now) == 0) {
-			delete(t.records, r.key)
+	all := slices.SortedFunc(maps.Values(t.buckets), func(a, b *bucket) int { return cmp.Compare(a.score(now), b.score(now)) })
+	for i, b := range all {
+		if idle(b) && (i < maxBuckets/10 || b.score(now) == 0) {
+			delete(t.buckets, b.key)
 		}
 	}
 }

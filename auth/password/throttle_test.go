@@ -19,16 +19,16 @@ func TestHostOf(t *testing.T) {
 		host  string
 		local bool
 	}{
-		{"a user of this machine", from(1000), "uid 1000", true},
+		{"local user", from(1000), "uid 1000", true},
 		{"root", from(0), "uid 0", true},
-		{"a user, by the machine's own address", Attempt{From: netip.MustParseAddr("192.0.2.1"), UID: 8, HasUID: true}, "uid 8", true},
-		{"an unknown user", fromAddr("127.0.0.1"), "this machine", true},
-		{"an unknown user, by IPv6", fromAddr("::1"), "this machine", true},
-		{"no address", Attempt{}, "this machine", true},
-		{"an address", fromAddr("192.0.2.1"), "192.0.2.1", false},
-		{"an address, as IPv6 writes it", fromAddr("::ffff:192.0.2.1"), "192.0.2.1", false},
-		{"a site", fromAddr("2001:db8:1:2::3"), "2001:db8:1::/48", false},
-		{"a link", fromAddr("fe80::1%eth0"), "fe80::/48", false},
+		{"local user at a public address", Attempt{From: netip.MustParseAddr("192.0.2.1"), UID: 8, HasUID: true}, "uid 8", true},
+		{"unknown local user", fromAddr("127.0.0.1"), "this machine", true},
+		{"unknown local user, IPv6", fromAddr("::1"), "this machine", true},
+		{"unix socket without user", Attempt{}, "this machine", true},
+		{"IPv4 address", fromAddr("192.0.2.1"), "192.0.2.1", false},
+		{"IPv4-mapped address", fromAddr("::ffff:192.0.2.1"), "192.0.2.1", false},
+		{"IPv6 address", fromAddr("2001:db8:1:2::3"), "2001:db8:1::/48", false},
+		{"link-local address", fromAddr("fe80::1%eth0"), "fe80::/48", false},
 	} {
 		if host, local := hostOf(tt.a); host != tt.host || local != tt.local {
 			t.Errorf("%s: %s, %t", tt.name, host, local)
@@ -36,16 +36,16 @@ func TestHostOf(t *testing.T) {
 	}
 }
 
-// single is a throttle with one processor.
-func single() *throttle {
+// newSingleThrottle returns a throttle with one slot.
+func newSingleThrottle() *throttle {
 	t := newThrottle()
-	t.free, t.suspect = 1, 1
+	t.free, t.penalized = 1, 1
 	return t
 }
 
-// Turns go round the hosts, and round the sources of each; hosts and sources that
-// failed lately come last, and likely passwords first.
-func TestTurns(t *testing.T) {
+// TestOrder checks that hosts take turns and that the sources of a host take turns.
+// Hosts and sources with a penalty come last, and likely passwords come first.
+func TestOrder(t *testing.T) {
 	at := func(host, user string) func() (origin, string) {
 		return func() (origin, string) { return origin{host: host, local: true}, user }
 	}
@@ -54,8 +54,8 @@ func TestTurns(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		name   string
-		failed []func() (origin, string) // before
-		come   []func() (origin, string)
+		failed []func() (origin, string) // earlier failures
+		arrive []func() (origin, string)
 		want   []int
 	}{
 		{"one source: first come, first served", nil,
@@ -64,84 +64,86 @@ func TestTurns(t *testing.T) {
 			[]func() (origin, string){at("a", "joe"), at("a", "joe"), at("a", "joe"), at("b", "joe"), at("b", "joe"), at("c", "joe")}, []int{0, 3, 5, 1, 4, 2}},
 		{"sources of a host take turns", nil,
 			[]func() (origin, string){at("a", "x"), at("a", "x"), at("a", "y"), at("b", "x"), at("a", "z")}, []int{0, 3, 2, 4, 1}},
-		{"a host that failed comes last", []func() (origin, string){at("a", "joe")},
+		{"a host with a penalty comes last", []func() (origin, string){at("a", "joe")},
 			[]func() (origin, string){at("a", "ann"), at("a", "ann"), at("b", "joe"), at("b", "joe")}, []int{2, 3, 0, 1}},
-		{"hosts that failed take turns as they come", []func() (origin, string){at("a", "joe"), at("b", "joe")},
+		{"hosts with penalties take turns in order of arrival", []func() (origin, string){at("a", "joe"), at("b", "joe")},
 			[]func() (origin, string){at("b", "joe"), at("a", "joe")}, []int{0, 1}},
-		{"a source that failed comes last in its host", []func() (origin, string){at("a", "joe")},
+		{"a source with a penalty comes last in its host", []func() (origin, string){at("a", "joe")},
 			[]func() (origin, string){at("a", "joe"), at("a", "ann"), at("a", "ann")}, []int{1, 2, 0}},
 		{"likely passwords come first in their host", nil,
 			[]func() (origin, string){at("a", "joe"), at("a", "ann"), likely("a", "joe"), at("b", "joe")}, []int{2, 3, 0, 1}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				throttle := single()
+				throttle := newSingleThrottle()
 				for _, origin := range tt.failed {
 					o, user := origin()
-					a, err := throttle.wait(t.Context(), o, user)
+					a, err := throttle.acquire(t.Context(), o, user)
 					if err != nil {
 						t.Fatal(err)
 					}
-					throttle.done(a, true)
+					throttle.release(a, true)
 				}
-				first, err := throttle.wait(t.Context(), origin{host: "first"}, "")
+				first, err := throttle.acquire(t.Context(), origin{host: "first"}, "")
 				if err != nil {
 					t.Fatal(err)
 				}
 				var order []int
 				var all sync.WaitGroup
-				for i, origin := range tt.come {
+				for i, origin := range tt.arrive {
 					o, user := origin()
 					all.Go(func() {
-						a, err := throttle.wait(t.Context(), o, user)
+						a, err := throttle.acquire(t.Context(), o, user)
 						if err != nil {
 							t.Error(err)
 							return
 						}
 						order = append(order, i)
-						throttle.done(a, false)
+						throttle.release(a, false)
 					})
 					synctest.Wait()
 				}
-				throttle.done(first, false)
+				throttle.release(first, false)
 				all.Wait()
 				if !slices.Equal(order, tt.want) {
 					t.Errorf("order = %v, want %v", order, tt.want)
 				}
-				if len(throttle.waiting) != 0 || throttle.free != 1 || throttle.suspect != 1 {
-					t.Errorf("%d wait; free = %d, suspect = %d", len(throttle.waiting), throttle.free, throttle.suspect)
+				if len(throttle.waiting) != 0 || throttle.free != 1 || throttle.penalized != 1 {
+					t.Errorf("waiting = %d, free = %d, penalized = %d", len(throttle.waiting), throttle.free, throttle.penalized)
 				}
 			})
 		})
 	}
 }
 
-// Of hosts that failed lately, half of the processors are hashing at most.
-func TestSuspectsLeaveProcessors(t *testing.T) {
+// TestPenalizedHostsUseHalf checks that hosts with a penalty use at most half of the
+// slots.
+func TestPenalizedHostsUseHalf(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		throttle := newThrottle()
-		throttle.free, throttle.suspect = 4, 2
+		throttle.free, throttle.penalized = 4, 2
 		for i := range 4 {
-			a, _ := throttle.wait(t.Context(), origin{host: fmt.Sprint(i)}, "")
-			throttle.done(a, true)
+			a, _ := throttle.acquire(t.Context(), origin{host: fmt.Sprint(i)}, "")
+			throttle.release(a, true)
 		}
 		for i := range 2 {
-			if _, err := throttle.wait(t.Context(), origin{host: fmt.Sprint(i)}, ""); err != nil {
+			if _, err := throttle.acquire(t.Context(), origin{host: fmt.Sprint(i)}, ""); err != nil {
 				t.Fatal(err)
 			}
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, err := throttle.wait(ctx, origin{host: "2"}, ""); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("a third one: err = %v", err)
+		if _, err := throttle.acquire(ctx, origin{host: "2"}, ""); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("third host with a penalty: err = %v", err)
 		}
-		if _, err := throttle.wait(t.Context(), origin{host: "other"}, ""); err != nil {
+		if _, err := throttle.acquire(t.Context(), origin{host: "other"}, ""); err != nil {
 			t.Error(err)
 		}
 	})
 }
 
-// The delays tell nothing of whether there is such a name, and are all forgotten.
+// TestDelays checks that delays are the same for known and unknown user names, and that
+// they end.
 func TestDelays(t *testing.T) {
 	const ms = time.Millisecond
 	want := []time.Duration{0, 0, 0, 100 * ms, 200 * ms, 400 * ms, 800 * ms, 1600 * ms, 3200 * ms, 5000 * ms, 5000 * ms}
@@ -158,7 +160,7 @@ func TestDelays(t *testing.T) {
 	for _, client := range []Attempt{fromAddr("192.0.2.66"), from(8), {}} {
 		synctest.Test(t, func(t *testing.T) {
 			for _, user := range []string{"joe", "nobody"} {
-				c, _ := guarded(t)
+				c, _ := newFakeChecker(t)
 				a := client.with(user, "guess")
 				if got := delays(c, a, len(want)); !slices.Equal(got, want) {
 					t.Errorf("%s from %v: %v, want %v", user, a.From, got, want)
@@ -172,10 +174,10 @@ func TestDelays(t *testing.T) {
 	}
 }
 
-// On this machine, user names and users do not delay each other.
-func TestSourcesOfThisMachine(t *testing.T) {
+// TestLocalSources checks that local users and user names do not delay each other.
+func TestLocalSources(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, _ := guarded(t)
+		c, _ := newFakeChecker(t)
 		for range maxPoints {
 			c.Check(t.Context(), from(8).with("joe", "wrong"))
 		}
@@ -189,17 +191,18 @@ func TestSourcesOfThisMachine(t *testing.T) {
 	})
 }
 
-// Likely passwords are delayed only by each other, for one user name.
+// TestLikelyAreNotDelayed checks that only other likely passwords for the same user name
+// delay a likely password.
 func TestLikelyAreNotDelayed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		throttle := newThrottle()
 		start := time.Now()
 		for range 2 * maxPoints {
-			a, err := throttle.wait(t.Context(), origin{host: "a", likely: true}, "joe")
+			a, err := throttle.acquire(t.Context(), origin{host: "a", likely: true}, "joe")
 			if err != nil {
 				t.Fatal(err)
 			}
-			throttle.done(a, true)
+			throttle.release(a, true)
 		}
 		if took := time.Since(start); took != (2*maxPoints-1)*nameDelay {
 			t.Errorf("took %v", took)
@@ -207,10 +210,11 @@ func TestLikelyAreNotDelayed(t *testing.T) {
 	})
 }
 
-// Few attempts of a source that is delayed wait; the others are refused at once.
-func TestWaitingIsBounded(t *testing.T) {
+// TestWaitingLimit checks that the throttle refuses attempts above the limits of a
+// source at once.
+func TestWaitingLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, hashes := guarded(t)
+		c, hashes := newFakeChecker(t)
 		start := time.Now()
 		var all sync.WaitGroup
 		var mu sync.Mutex
@@ -232,54 +236,55 @@ func TestWaitingIsBounded(t *testing.T) {
 	})
 }
 
-// Attempts that leave the queue at the moment of their turn neither lose nor double it.
-func TestLeave(t *testing.T) {
-	throttle := single()
+// TestCancel checks that no slot is lost or doubled when ctx ends at the moment of the
+// turn.
+func TestCancel(t *testing.T) {
+	throttle := newSingleThrottle()
 	for i := range 1000 {
-		first, err := throttle.wait(t.Context(), origin{host: "a"}, "")
+		first, err := throttle.acquire(t.Context(), origin{host: "a"}, "")
 		if err != nil {
 			t.Fatal(err)
 		}
-		ctx, leave := context.WithCancel(t.Context())
-		left := make(chan struct{})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
 		go func() {
-			defer close(left)
-			if a, err := throttle.wait(ctx, origin{host: "a"}, ""); err == nil {
-				throttle.done(a, false)
+			defer close(done)
+			if a, err := throttle.acquire(ctx, origin{host: "a"}, ""); err == nil {
+				throttle.release(a, false)
 			}
 		}()
-		go leave()
-		throttle.done(first, false)
-		<-left
-		if throttle.free != 1 || len(throttle.records) != 0 {
-			t.Fatalf("%d: free = %d, left are %v", i, throttle.free, throttle.records)
+		go cancel()
+		throttle.release(first, false)
+		<-done
+		if throttle.free != 1 || len(throttle.buckets) != 0 {
+			t.Fatalf("%d: free = %d, buckets = %v", i, throttle.free, throttle.buckets)
 		}
 	}
 }
 
-// However many sources fail, few are remembered, and those that failed often are among
-// them. User names whose delay is over are not.
-func TestMemoryIsBounded(t *testing.T) {
+// TestBucketLimit checks that the throttle keeps a limited number of buckets, among
+// them those with the highest score, and removes user names whose delay has ended.
+func TestBucketLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		throttle := newThrottle()
 		fail := func(o origin, user string) {
-			a, err := throttle.wait(t.Context(), o, user)
+			a, err := throttle.acquire(t.Context(), o, user)
 			if err != nil {
 				t.Fatal(err)
 			}
-			throttle.done(a, true)
+			throttle.release(a, true)
 		}
 		for range maxPoints {
 			fail(origin{host: "bad"}, "joe")
 		}
-		for i := range 2 * maxRecords {
+		for i := range 2 * maxBuckets {
 			fail(origin{host: fmt.Sprint("host ", i%1000), local: true}, fmt.Sprint(i))
 		}
-		if n := len(throttle.records); n > maxRecords || n < maxRecords*8/10 {
-			t.Errorf("%d records, want some less than %d", n, maxRecords)
+		if n := len(throttle.buckets); n > maxBuckets || n < maxBuckets*8/10 {
+			t.Errorf("%d buckets, want slightly less than %d", n, maxBuckets)
 		}
-		if s := throttle.records[key{host: "bad"}]; s == nil || !s.delayed(time.Now()) {
-			t.Error("the one that failed most is forgotten")
+		if s := throttle.buckets[key{host: "bad"}]; s == nil || !s.delayed(time.Now()) {
+			t.Error("the bucket with the highest score is gone")
 		}
 		for range freeFailures {
 			fail(origin{host: "delayed"}, "joe")
@@ -287,14 +292,14 @@ func TestMemoryIsBounded(t *testing.T) {
 		for i := range 1000 {
 			fail(origin{host: "delayed"}, fmt.Sprint(i))
 		}
-		if n := len(throttle.names); n > 2 {
+		if n := len(throttle.nameDue); n > 2 {
 			t.Errorf("%d names", n)
 		}
 	})
 }
 
-// How long a right password takes that was never seen, with real hashes, while many
-// guess on this machine.
+// BenchmarkCheckAttacked measures a login with a correct, uncached password and real
+// hashes during each attack.
 func BenchmarkCheckAttacked(b *testing.B) {
 	hash, err := Hash("secret")
 	if err != nil {

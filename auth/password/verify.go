@@ -14,21 +14,22 @@ import (
 )
 
 const (
-	// maxPassword bounds the length of a password, in bytes: anybody who can connect
-	// makes xoauthd hash one.
+	// maxPassword is the greatest length of a password, in bytes. It limits the work
+	// that an unauthenticated client can cause.
 	maxPassword = 1 << 10
 
-	// maxBcryptPassword is how much bcrypt reads of a password, in bytes.
+	// maxBcryptPassword is the number of bytes of a password that bcrypt reads.
 	maxBcryptPassword = 72
 )
 
-// params are the first of OWASP's recommendations for argon2id that a small server
-// can bear: 19 MiB, and some 20 ms.
+// params returns the parameters of new hashes: the OWASP recommendation for argon2id
+// with 19 MiB of memory, which suits a small server. A hash takes about 20 ms.
 func params() *argon2id.Params {
 	return &argon2id.Params{Memory: 19 << 10, Iterations: 2, Parallelism: 1, SaltLength: 16, KeyLength: 32}
 }
 
-// Hash returns the argon2id hash of a password, in PHC string format.
+// Hash returns the argon2id hash of a password in PHC string format. It returns an
+// error if the password is empty or longer than 1024 bytes.
 func Hash(password string) (string, error) {
 	switch {
 	case password == "":
@@ -39,19 +40,19 @@ func Hash(password string) (string, error) {
 	return argon2id.CreateHash(password, params())
 }
 
-// verify reports whether a hash that parseHash has accepted is that of password. It
-// takes as long if it is not.
+// verify reports whether hash, which parseHash has accepted, is a hash of password. It
+// takes the same time in both cases.
 func verify(password, hash string) (bool, error) {
 	switch {
 	case strings.HasPrefix(hash, kindBcrypt):
-		// bcrypt ignores what follows its 72nd byte, and treats a zero byte as the
-		// end: other passwords would match, too.
-		whole := len(password) <= maxBcryptPassword && !strings.Contains(password, "\x00")
+		// bcrypt ignores all bytes after the 72nd, and a zero byte ends the password,
+		// so that different passwords would match.
+		exact := len(password) <= maxBcryptPassword && !strings.Contains(password, "\x00")
 		err := bcrypt.CompareHashAndPassword([]byte(hash), []byte(password))
 		if errors.Is(err, bcrypt.ErrMismatchedHashAndPassword) {
 			return false, nil
 		}
-		return whole && err == nil, err
+		return exact && err == nil, err
 	case strings.HasPrefix(hash, kindSHA512):
 		digest, err := shacrypt.DecodeVariant(shacrypt.VariantSHA512)(hash)
 		if err != nil {
@@ -62,8 +63,8 @@ func verify(password, hash string) (bool, error) {
 	return argon2id.ComparePasswordAndHash(password, hash)
 }
 
-// dummyHash returns a hash of cost c that no password has. It is not computed, so
-// that an idle daemon need not have had the memory for it.
+// dummyHash returns a random hash of cost c that matches no known password. It does
+// not compute one, because argon2id would need much memory at startup.
 func dummyHash(c cost) string {
 	random := rand.Text() + rand.Text() + rand.Text() + rand.Text()
 	switch c.kind {
@@ -75,11 +76,11 @@ func dummyHash(c cost) string {
 	return fmt.Sprintf("$argon2id$v=19$m=%d,t=%d,p=%d$%s$%s", c.memory, c.iterations, c.lanes, random[:16], random[16:48])
 }
 
-// equalize gives each user name, and the unknown one, the dummy hashes that it needs
-// so that a wrong password costs the same for all: of each cost as many hashes as the
-// user name with the most of them has. Beyond maxHashes for one attempt, costs that
-// few user names have are left out.
-func equalize(users map[string]*user, unknown *user) {
+// equalizeCosts adds dummy hashes to every user name and to unknown, so that a wrong
+// password takes the same time for all of them. Afterwards, each has as many hashes of
+// each cost as the user name with the most hashes of that cost. Where this would exceed
+// maxHashes, equalizeCosts leaves out the costs that the fewest user names have.
+func equalizeCosts(users map[string]*user, unknown *user) {
 	most, names := make(map[cost]int), make(map[cost]int)
 	for _, u := range users {
 		for c, n := range u.costs() {
@@ -102,7 +103,7 @@ func equalize(users map[string]*user, unknown *user) {
 	}
 }
 
-// costs returns how many logins u has of each cost.
+// costs returns the number of logins of u by cost.
 func (u *user) costs() map[cost]int {
 	costs := make(map[cost]int)
 	for _, l := range u.logins {

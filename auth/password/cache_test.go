@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// saved returns what c saves, or "" if it has nothing new.
+// saved returns the state that c saves, or "" if c has nothing to save.
 func saved(t *testing.T, c *Checker) (text string) {
 	t.Helper()
 	if err := c.Save(func(data []byte) error {
@@ -23,10 +23,10 @@ func saved(t *testing.T, c *Checker) (text string) {
 	return text
 }
 
-// A password is recognized where it came from before, and nowhere else.
-func TestRecognizedPerHost(t *testing.T) {
+// TestCachePerHost checks that a cached password is valid only for its host.
+func TestCachePerHost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, hashes := guarded(t)
+		c, hashes := newFakeChecker(t)
 		for _, tt := range []struct {
 			client Attempt
 			hashes int32
@@ -44,11 +44,11 @@ func TestRecognizedPerHost(t *testing.T) {
 	})
 }
 
-// So many hosts are remembered for a login, and those that were forgotten are not
-// refused.
-func TestHostsAreBounded(t *testing.T) {
+// TestCacheLimit checks that a login keeps maxHosts hosts and still accepts evicted
+// ones.
+func TestCacheLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, hashes := guarded(t)
+		c, hashes := newFakeChecker(t)
 		host := func(i int) Attempt { return Attempt{From: netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})} }
 		for i := range maxHosts + 1 {
 			logIn(t, c, host(i), time.Second)
@@ -71,17 +71,17 @@ func TestHostsAreBounded(t *testing.T) {
 
 func TestSave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, _ := guarded(t)
+		c, _ := newFakeChecker(t)
 		if got := saved(t, c); got != "" {
-			t.Errorf("saved %s, though nothing is known", got)
+			t.Errorf("saved %s before the first login", got)
 		}
 		c.Check(t.Context(), from(8).with("joe", "wrong"))
 		if got := saved(t, c); got != "" {
 			t.Errorf("saved %s after a wrong password", got)
 		}
 		logIn(t, c, from(8), time.Second)
-		fails := errors.New("disk full")
-		if err := c.Save(func([]byte) error { return fails }); err != fails {
+		errDisk := errors.New("disk full")
+		if err := c.Save(func([]byte) error { return errDisk }); err != errDisk {
 			t.Errorf("err = %v", err)
 		}
 		first := saved(t, c)
@@ -90,7 +90,7 @@ func TestSave(t *testing.T) {
 		}
 		logIn(t, c, from(8), time.Second)
 		if got := saved(t, c); got != "" {
-			t.Errorf("saved %s, though nothing is new", got)
+			t.Errorf("saved %s without a change", got)
 		}
 		logIn(t, c, from(9), time.Second)
 		if got := saved(t, c); !strings.Contains(got, `"hosts":["uid 9","uid 8"]`) {
@@ -99,11 +99,11 @@ func TestSave(t *testing.T) {
 	})
 }
 
-// What was saved puts the password of the same login to the head of the queue; a login
-// whose hash was changed, or that is not there any more, is forgotten.
+// TestRestore checks that a restored password is likely for the same login, and that
+// Restore ignores removed logins and logins with a new hash.
 func TestRestore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		before, _ := guarded(t)
+		before, _ := newFakeChecker(t)
 		logIn(t, before, from(8), time.Second)
 		data := saved(t, before)
 		checker := func(user, hash string) *Checker {
@@ -122,32 +122,32 @@ func TestRestore(t *testing.T) {
 			a      Attempt
 			likely bool
 		}{
-			{"the same", checker("joe", hash), from(8).with("joe", "secret"), true},
-			{"the same, in another case", checker("JOE", hash), from(8).with("Joe", "secret"), true},
-			{"from another user", checker("joe", hash), from(9).with("joe", "secret"), false},
-			{"another hash", checker("joe", cheap(t, "secret")), from(8).with("joe", "secret"), false},
+			{"the same login", checker("joe", hash), from(8).with("joe", "secret"), true},
+			{"the same user name in another case", checker("JOE", hash), from(8).with("Joe", "secret"), true},
+			{"another host", checker("joe", hash), from(9).with("joe", "secret"), false},
+			{"another hash", checker("joe", fastHash(t, "secret")), from(8).with("joe", "secret"), false},
 			{"another user name", checker("ann", hash), from(8).with("ann", "secret"), false},
 		} {
 			host, _ := hostOf(tt.a)
 			u := tt.c.users[foldUser(tt.a.User)]
-			found, likely := tt.c.recognize(u, host, tt.a)
+			found, likely := tt.c.cached(u, host, tt.a)
 			if found != nil || likely != tt.likely {
 				t.Errorf("%s: found = %v, likely = %t", tt.name, found, likely)
 			}
 		}
-		// A hint is of 16 values, no more and no less.
+		// A hint has hintValues values.
 		c := checker("joe", hash)
 		likely := 0
 		const guesses = 16_000
 		for i := range guesses {
-			if _, l := c.recognize(c.users["joe"], "uid 8", from(8).with("joe", fmt.Sprint(i))); l {
+			if _, l := c.cached(c.users["joe"], "uid 8", from(8).with("joe", fmt.Sprint(i))); l {
 				likely++
 			}
 		}
 		if likely < guesses/hintValues/2 || likely > 2*guesses/hintValues {
 			t.Errorf("%d of %d guesses are likely", likely, guesses)
 		}
-		// The logins that are gone are not saved again.
+		// Save omits logins that no longer exist.
 		c = checker("ann", hash)
 		logIn := from(8).with("ann", "secret")
 		c.verify = func(string, string) (bool, error) { return true, nil }
@@ -160,30 +160,30 @@ func TestRestore(t *testing.T) {
 	})
 }
 
-func TestRestoreRefuses(t *testing.T) {
+func TestRestoreInvalid(t *testing.T) {
 	key := `"key":"` + strings.Repeat("A", 43) + `="`
 	for _, tt := range []struct{ name, data, want string }{
-		{"nothing", "", "damaged"},
-		{"a part", `{"version":1,` + key, "damaged"},
+		{"empty", "", "damaged"},
+		{"truncated", `{"version":1,` + key, "damaged"},
 		{"no key", `{"version":1,"logins":{}}`, "damaged"},
 		{"a short key", `{"version":1,"key":"AAAA","logins":{}}`, "damaged"},
 		{"another format", `{"version":2,` + key + `}`, "format 2"},
 	} {
-		c, _ := guarded(t)
+		c, _ := newFakeChecker(t)
 		key := bytes.Clone(c.keys.hint)
 		if err := c.Restore([]byte(tt.data)); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: err = %v, want %s", tt.name, err, tt.want)
 		}
 		if !bytes.Equal(c.keys.hint, key) {
-			t.Errorf("%s: the key was replaced", tt.name)
+			t.Errorf("%s: Restore replaced the key", tt.name)
 		}
 	}
-	c, _ := guarded(t)
+	c, _ := newFakeChecker(t)
 	for _, login := range []string{`{"hint":3}`, `{"hosts":["uid 8"]}`, `{"hint":200,"hosts":["uid 8"]}`} {
 		l := c.users["joe"].logins[0]
 		if err := c.Restore([]byte(`{"version":1,` + key + `,"logins":{"` + l.id + `":` + login + `}}`)); err != nil {
 			t.Error(err)
 		}
-		c.recognize(c.users["joe"], "uid 8", from(8).with("joe", "secret")) // does not panic
+		c.cached(c.users["joe"], "uid 8", from(8).with("joe", "secret")) // must not panic
 	}
 }

@@ -14,17 +14,18 @@ import (
 	"time"
 )
 
-// These tests hold what SECURITY.md promises about guesses, under these attacks.
+// The tests of this file check the guarantees about guesses in SECURITY.md under the
+// attacks below.
 
-// hashTime is what a hash takes in these tests.
+// hashTime is the duration of a hash in these tests.
 const hashTime = 20 * time.Millisecond
 
-// hash is of the password "secret"; computing it is left out.
+// hash is the password hash of all logins. The fake verify does not read it.
 const hash = "$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$RdescudvJCsgt3ub+b+dWRWJTmaaJObGRdescudvJCs"
 
-// guarded is a Checker for joe and ann, both with the password "secret", whose hashes
-// take hashTime.
-func guarded(t testing.TB) (c *Checker, hashes *atomic.Int32) {
+// newFakeChecker returns a Checker for joe and ann, both with the password "secret",
+// and the number of its hashes. Each hash takes hashTime.
+func newFakeChecker(t testing.TB) (c *Checker, hashes *atomic.Int32) {
 	t.Helper()
 	c, err := New(logins(map[string]string{"joe": hash, "ann": hash}), nil)
 	if err != nil {
@@ -39,18 +40,18 @@ func guarded(t testing.TB) (c *Checker, hashes *atomic.Int32) {
 	return c, hashes
 }
 
-// forget makes c as if no password had ever been right.
+// forget empties the cache of c.
 func (c *Checker) forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, u := range c.users {
 		for _, l := range u.logins {
-			l.memory = memory{}
+			l.cachedPassword = cachedPassword{}
 		}
 	}
 }
 
-// from is an attempt from a user of this machine, or an address.
+// from returns an attempt of the local user uid.
 func from(uid uint32) Attempt {
 	return Attempt{From: netip.MustParseAddr("127.0.0.1"), UID: uid, HasUID: true}
 }
@@ -62,18 +63,18 @@ func (a Attempt) with(user, password string) Attempt {
 	return a
 }
 
-// An attack guesses on so many connections at once. The answer takes roundTrip, and
-// a session at most logInTime.
+// An attack guesses passwords on several connections at once. A reply takes roundTrip,
+// and a session takes at most logInTime.
 type attack struct {
 	name        string
 	connections int
-	guess       func(connection int) Attempt // where from, and for whom
-	hangUp      time.Duration                // after which it does not wait any longer; 0 waits
-	hosts       int                          // that it comes from at once
-	sources     int                          // that it comes from
+	guess       func(connection int) Attempt // origin and user name of a guess
+	hangUp      time.Duration                // the attacker closes the session after this time; 0 waits for the reply
+	hosts       int                          // number of hosts that attack at once
+	sources     int                          // number of sources in all
 }
 
-// many sources are more than it has connections.
+// many is the number of sources of an attack that uses a new source for each guess.
 const many = 1 << 20
 
 const (
@@ -81,7 +82,7 @@ const (
 	logInTime = 28 * time.Second
 )
 
-// run attacks until stop is called. Each guess is another.
+// run attacks c until stop is called. All guesses are different.
 func (a attack) run(c *Checker) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var all sync.WaitGroup
@@ -93,11 +94,11 @@ func (a attack) run(c *Checker) (stop func()) {
 				if a.hangUp > 0 {
 					wait = a.hangUp
 				}
-				session, leave := context.WithTimeout(ctx, wait)
+				session, closeSession := context.WithTimeout(ctx, wait)
 				guess := a.guess(i)
 				guess.Password = fmt.Sprint("guess ", number.Add(1))
 				c.Check(session, guess)
-				leave()
+				closeSession()
 				time.Sleep(roundTrip)
 			}
 		})
@@ -113,23 +114,24 @@ func randomNames(from Attempt) func(int) Attempt {
 	return func(int) Attempt { return from.with(rand.Text(), "") }
 }
 
-// eachAddress is another address for each connection, anyAddress for each guess.
-func eachAddress(i int) Attempt {
+// addressPerConnection returns a guess from a separate address for each connection.
+func addressPerConnection(i int) Attempt {
 	return Attempt{From: netip.AddrFrom4([4]byte{198, 51, byte(i >> 8), byte(i)}), User: "joe"}
 }
 
-func anyAddress() func(int) Attempt {
+// addressPerGuess returns guesses that all come from different /48 networks.
+func addressPerGuess() func(int) Attempt {
 	var n atomic.Uint32
 	return func(int) Attempt {
 		i := n.Add(1)
-		a := [16]byte{0x20, 0x01, 0x0d, 0xb8, 4: byte(i >> 8), 5: byte(i), 15: 1} // another /48 each
+		a := [16]byte{0x20, 0x01, 0x0d, 0xb8, 4: byte(i >> 8), 5: byte(i), 15: 1}
 		a[1] = byte(i >> 16)
 		return Attempt{From: netip.AddrFrom16(a), User: "joe"}
 	}
 }
 
-// attacks are the worst that were thought of. The attacker is user 1001, or at
-// 192.0.2.66; in all of them it knows the user name joe.
+// attacks returns the attacks that the guarantees are tested with. The attacker is the
+// local user 1001 or comes from 192.0.2.66, and knows the user name joe.
 func attacks() []attack {
 	site := func(i int) Attempt {
 		return Attempt{User: "joe", From: netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 6: byte(i >> 8), 7: byte(i), 15: 1})}
@@ -146,19 +148,19 @@ func attacks() []attack {
 		{"an address, does not wait", 40, named("joe", fromAddr("192.0.2.66")), soon, 1, 1},
 		{"an address, random names", 100, randomNames(fromAddr("192.0.2.66")), 0, 1, 1},
 		{"a site of IPv6", 100, site, 0, 1, 1},
-		{"100 addresses", 100, eachAddress, 0, 100, 100},
-		{"100 addresses, do not wait", 100, eachAddress, soon, 100, 100},
-		{"another address for each guess", 100, anyAddress(), 0, 100, many},
+		{"100 addresses", 100, addressPerConnection, 0, 100, 100},
+		{"100 addresses, do not wait", 100, addressPerConnection, soon, 100, 100},
+		{"another address for each guess", 100, addressPerGuess(), 0, 100, many},
 	}
 }
 
-// "An attacker delays a login of another user of this machine, or from another
-// address, by at most one password check for each user and address that attacks."
-func TestPromiseOthersAreNotDelayed(t *testing.T) {
+// TestOtherLoginsAreNotDelayed checks guarantee 1 of SECURITY.md: an attacker delays a
+// login from another origin by at most one hash for each attacking user and address.
+func TestOtherLoginsAreNotDelayed(t *testing.T) {
 	for _, attack := range attacks() {
 		t.Run(attack.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				c, _ := guarded(t)
+				c, _ := newFakeChecker(t)
 				stop := attack.run(c)
 				defer stop()
 				within := time.Duration(attack.hosts/runtime.GOMAXPROCS(0)+2) * hashTime
@@ -178,15 +180,15 @@ func TestPromiseOthersAreNotDelayed(t *testing.T) {
 	}
 }
 
-// "After three wrong passwords, xoauthd checks those of the same source at intervals
-// that grow to 5 seconds, and those of all such sources for one user name at most 20
-// times a second."
-func TestPromiseGuessesAreSlow(t *testing.T) {
+// TestGuessesAreDelayed checks guarantee 2 of SECURITY.md: after three wrong passwords,
+// xoauthd checks passwords from the same source at intervals that grow to 5 seconds,
+// and from all such sources together at most 20 passwords a second for one user name.
+func TestGuessesAreDelayed(t *testing.T) {
 	const long = 20 * time.Second
 	const source = freeFailures + maxPoints + int32(long/lastDelay)
 	const name = int32(long / nameDelay)
 	for _, attack := range attacks() {
-		if attack.sources == many { // each of which has three guesses
+		if attack.sources == many { // each source has freeFailures guesses
 			continue
 		}
 		most := int32(source)
@@ -195,7 +197,7 @@ func TestPromiseGuessesAreSlow(t *testing.T) {
 		}
 		t.Run(attack.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				c, hashes := guarded(t)
+				c, hashes := newFakeChecker(t)
 				stop := attack.run(c)
 				defer stop()
 				time.Sleep(long)
@@ -207,35 +209,37 @@ func TestPromiseGuessesAreSlow(t *testing.T) {
 	}
 }
 
-// "A password that was right before is recognized at once when it comes from the same
-// user of this machine or address, and after a restart it is checked before all others
-// from there." From the same user or address, one of 16 guesses is checked before the
-// others, too; so an attacker there must not send more than 320 a second.
-func TestPromiseRightPasswordsAreRecognized(t *testing.T) {
+// TestCachedPasswordUnderAttack checks guarantee 3 of SECURITY.md: xoauthd accepts a
+// cached password from the same origin at once, and after a restart it checks the
+// password before all others from there. One in 16 guesses from the same origin also
+// precedes the others, so the guarantee holds for up to 320 guesses a second from there.
+func TestCachedPasswordUnderAttack(t *testing.T) {
 	for _, attack := range attacks() {
 		t.Run(attack.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				same := attack
 				same.connections = min(same.connections, 4)
-				recognized(t, same, attack.guess(0), time.Second)
+				checkCached(t, same, attack.guess(0), time.Second)
 				within := time.Duration(attack.hosts/runtime.GOMAXPROCS(0)+2) * hashTime
-				recognized(t, attack, from(8), within)
-				recognized(t, attack, fromAddr("192.0.2.1"), within)
+				checkCached(t, attack, from(8), within)
+				checkCached(t, attack, fromAddr("192.0.2.1"), within)
 			})
 		})
 	}
 }
 
-func recognized(t *testing.T, a attack, client Attempt, within time.Duration) {
+// checkCached checks that client logs in at once during the attack a, and within the given
+// time after a restart.
+func checkCached(t *testing.T, a attack, client Attempt, within time.Duration) {
 	t.Helper()
-	before, _ := guarded(t)
+	before, _ := newFakeChecker(t)
 	logIn(t, before, client, hashTime)
 	stop := a.run(before)
 	time.Sleep(2 * time.Second)
 	logIn(t, before, client, 0)
 	stop()
 
-	after, _ := guarded(t)
+	after, _ := newFakeChecker(t)
 	restore(t, after, before)
 	stop = a.run(after)
 	defer stop()
@@ -244,6 +248,7 @@ func recognized(t *testing.T, a attack, client Attempt, within time.Duration) {
 	logIn(t, after, client, 0)
 }
 
+// logIn logs in from client and checks the duration.
 func logIn(t *testing.T, c *Checker, client Attempt, within time.Duration) {
 	t.Helper()
 	start := time.Now()
@@ -253,7 +258,7 @@ func logIn(t *testing.T, c *Checker, client Attempt, within time.Duration) {
 	}
 }
 
-// restore has after know what before saves.
+// restore loads the state of before into after.
 func restore(t *testing.T, after, before *Checker) {
 	t.Helper()
 	saved := false
@@ -265,18 +270,18 @@ func restore(t *testing.T, after, before *Checker) {
 	}
 }
 
-// An attacker elsewhere cannot tell a right guess from a wrong one by how soon the
-// answer comes, whether or not the right password was seen before.
-func TestPromiseNoAnswerTellsNothing(t *testing.T) {
+// TestReplyTimeRevealsNothing checks that an attacker on another host cannot tell a
+// correct guess by the time of the reply, whether or not the password is cached.
+func TestReplyTimeRevealsNothing(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
 		attacker Attempt
 	}{{"a user", from(1001)}, {"an address", fromAddr("192.0.2.66")}} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				took := func(password string, seen bool) time.Duration {
-					c, _ := guarded(t)
-					if seen {
+				took := func(password string, cached bool) time.Duration {
+					c, _ := newFakeChecker(t)
+					if cached {
 						logIn(t, c, from(8), hashTime)
 					}
 					for range maxPoints {
@@ -300,10 +305,11 @@ func TestPromiseNoAnswerTellsNothing(t *testing.T) {
 	}
 }
 
-// A client that hangs up instead of waiting gains nothing by it.
-func TestHangUp(t *testing.T) {
+// TestClosedSessions checks that a client that closes its session early gains no more
+// guesses.
+func TestClosedSessions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, hashes := guarded(t)
+		c, hashes := newFakeChecker(t)
 		for range 1000 {
 			ctx, cancel := context.WithTimeout(t.Context(), hashTime+time.Millisecond)
 			c.Check(ctx, fromAddr("192.0.2.66").with("joe", "guess"))
@@ -315,11 +321,11 @@ func TestHangUp(t *testing.T) {
 	})
 }
 
-// A program that has an old password and tries it once a minute is answered at once,
-// forever.
+// TestOldPassword checks that a program with an old password that retries once a minute
+// is never delayed.
 func TestOldPassword(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, _ := guarded(t)
+		c, _ := newFakeChecker(t)
 		for range 100 {
 			start := time.Now()
 			_, err := c.Check(t.Context(), from(8).with("joe", "old"))
