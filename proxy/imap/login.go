@@ -61,7 +61,7 @@ func (k *Client) authenticate(name string, ir []byte, mechanism gosasl.Client) (
 		sent++
 		return nil
 	}
-	return k.readLoginResult("AUTHENTICATE", tag, answer, func() bool { return sent >= sasl.Responses(name) })
+	return k.readLoginResult("AUTHENTICATE", tag, answer, func() bool { return sent >= sasl.MinResponses(name) })
 }
 
 // nextResponse returns the response of mechanism to a challenge in base64.

@@ -7,8 +7,8 @@ import (
 
 const token = "ya29.a0Zx-Q7wLk_T3mVb9/Rp~sD1"
 
-// TestCapabilityOf has what servers announce; each line that is not for clients is
-// marked by a "-" before it.
+// TestCapabilityOf uses the capabilities that servers announce. A "-" marks a line
+// that clients must not see.
 func TestCapabilityOf(t *testing.T) {
 	for _, test := range []struct {
 		server string

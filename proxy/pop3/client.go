@@ -13,15 +13,17 @@ import (
 	"github.com/xoauthd/xoauthd/proxy/wire"
 )
 
-// A Client is the client's end of a dialogue with an upstream.
+// A Client is the client side of a dialogue with an upstream. It is not safe for
+// concurrent use.
 type Client struct {
 	c    *wire.Conn
-	caps []string // the known ones of the lines that CAPA answered
+	caps []string // known capabilities of the CAPA reply
 }
 
-// NewClient reads the greeting and asks for the capabilities. With a config it
-// begins TLS by STLS (RFC 2595) in between; without, the connection must be
-// inside TLS already. The error is a *Refusal if the upstream refused.
+// NewClient reads the greeting and the capabilities of the upstream. If config is
+// not nil, it begins TLS by STLS (RFC 2595) after the greeting; otherwise the
+// connection must be inside TLS already. The error is a *Refusal if the upstream
+// refused.
 func NewClient(c *wire.Conn, config *tls.Config) (*Client, error) {
 	k := &Client{c: c}
 	if _, err := k.expect("greeting"); err != nil {
@@ -36,12 +38,12 @@ func NewClient(c *wire.Conn, config *tls.Config) (*Client, error) {
 			return nil, fmt.Errorf("STLS: %w", err)
 		}
 	}
-	return k, k.capa()
+	return k, k.readCapabilities()
 }
 
-// capa asks for the capabilities (RFC 2449 section 5). A server that knows no
-// such command knows no mechanism either, but USER and PASS.
-func (k *Client) capa() error {
+// readCapabilities sends CAPA (RFC 2449 section 5). A server that does not know CAPA
+// has USER and PASS only.
+func (k *Client) readCapabilities() error {
 	k.c.Printf("CAPA")
 	_, err := k.expect("CAPA")
 	var refusal *Refusal
@@ -67,14 +69,14 @@ func (k *Client) capa() error {
 	}
 }
 
-// Extensions are the known capabilities of the upstream, in its order.
+// Extensions returns the known capabilities of the upstream, in its order.
 func (k *Client) Extensions() []string { return k.caps }
 
-// Mechanisms are those that the upstream offers. LOGIN is one wherever there are
-// the commands USER and PASS, which say the same.
+// Mechanisms returns the SASL mechanisms that the upstream offers. It includes LOGIN
+// if the upstream has USER and PASS.
 func (k *Client) Mechanisms() []string {
 	mechanisms := k.saslMechanisms()
-	if slices.ContainsFunc(k.caps, func(line string) bool { return keyword(line) == "USER" }) && !k.hasLOGIN() {
+	if slices.ContainsFunc(k.caps, func(line string) bool { return keyword(line) == "USER" }) && !k.hasSASLLogin() {
 		mechanisms = append(mechanisms, sasl.LOGIN)
 	}
 	return mechanisms
@@ -89,13 +91,13 @@ func (k *Client) saslMechanisms() (mechanisms []string) {
 	return mechanisms
 }
 
-// hasLOGIN reports whether LOGIN is a mechanism of AUTH there.
-func (k *Client) hasLOGIN() bool {
+// hasSASLLogin reports whether the upstream offers LOGIN for AUTH.
+func (k *Client) hasSASLLogin() bool {
 	return slices.ContainsFunc(k.saslMechanisms(), func(m string) bool { return strings.EqualFold(m, sasl.LOGIN) })
 }
 
-// Authenticate logs in, by USER and PASS where the upstream has no mechanism
-// LOGIN. It returns the reply that the client at the other end is to be told.
+// Authenticate logs in with mechanism. It uses USER and PASS if mechanism is LOGIN
+// and the upstream does not offer it for AUTH. It returns the reply for the client.
 // The error is a *Refusal if the upstream refused.
 func (k *Client) Authenticate(mechanism gosasl.Client) (welcome []string, err error) {
 	if !k.c.Secure() {
@@ -108,28 +110,28 @@ func (k *Client) Authenticate(mechanism gosasl.Client) (welcome []string, err er
 	return k.authenticate(name, ir, mechanism)
 }
 
-// authenticate sends the initial response when it is asked for, and never with
-// the command: Exchange hangs up then, and a command has room for 255 octets
-// (RFC 2449 section 4), which is less than a token.
+// authenticate sends the initial response only after the first challenge. Exchange
+// closes the connection if the response is in the AUTH command, and a command is
+// limited to 255 octets (RFC 2449 section 4), which is less than a token.
 func (k *Client) authenticate(name string, ir []byte, mechanism gosasl.Client) (welcome []string, err error) {
-	if err := k.unasked(); err != nil {
+	if err := k.readPending(); err != nil {
 		return nil, fmt.Errorf("AUTH: %w", err)
 	}
-	if name == sasl.LOGIN && !k.hasLOGIN() {
-		return k.logIn(mechanism)
+	if name == sasl.LOGIN && !k.hasSASLLogin() {
+		return k.logInUserPass(mechanism)
 	}
 	k.c.Printf("AUTH %s", name)
-	for sent := 0; ; sent++ { // responses
+	for sent := 0; ; sent++ { // number of responses
 		r, err := k.read()
 		switch {
 		case err != nil:
 			return nil, fmt.Errorf("AUTH: %w", err)
-		case r.status == accepted && sent < sasl.Responses(name):
+		case r.status == statusOK && sent < sasl.MinResponses(name):
 			return nil, fmt.Errorf("AUTH: %w", sasl.ErrTooEarly)
-		case r.status == accepted:
+		case r.status == statusOK:
 			return []string{r.String()}, nil
 		case ir != nil:
-			k.answer(ir)
+			k.respond(ir)
 			ir = nil
 			continue
 		}
@@ -141,13 +143,13 @@ func (k *Client) authenticate(name string, ir []byte, mechanism gosasl.Client) (
 		if err != nil {
 			return nil, fmt.Errorf("AUTH: %w", err)
 		}
-		k.answer(response)
+		k.respond(response)
 	}
 }
 
-// unasked returns an error if the upstream has sent something already that no
-// command has asked for. That may be why it closes the connection.
-func (k *Client) unasked() error {
+// readPending returns an error if the upstream has already sent something without a
+// command. That may be the reason why it closes the connection.
+func (k *Client) readPending() error {
 	if !k.c.HasUnread() {
 		return nil
 	}
@@ -157,14 +159,14 @@ func (k *Client) unasked() error {
 	return sasl.ErrUnasked
 }
 
-// answer answers a challenge. The response may be a password.
-func (k *Client) answer(response []byte) {
+// respond sends a response to a challenge, without tracing it.
+func (k *Client) respond(response []byte) {
 	k.c.PrintSecret(sasl.Encode(response), "(response)")
 }
 
-// logIn logs in by USER and PASS (RFC 1939 section 7), with what the mechanism
-// LOGIN answers when it is asked for the name and for the password.
-func (k *Client) logIn(mechanism gosasl.Client) (welcome []string, err error) {
+// logInUserPass logs in by USER and PASS (RFC 1939 section 7). mechanism returns the
+// user name and then the password.
+func (k *Client) logInUserPass(mechanism gosasl.Client) (welcome []string, err error) {
 	for _, verb := range []string{"USER", "PASS"} {
 		text, err := mechanism.Next(nil)
 		if err != nil {
@@ -180,15 +182,15 @@ func (k *Client) logIn(mechanism gosasl.Client) (welcome []string, err error) {
 	return welcome, nil
 }
 
-// Stat opens the mailbox, of which it asks for the size. Some servers take a
-// login and only here say that it is not for this account's mail.
+// Stat sends STAT, which opens the mailbox. Some servers accept a login and refuse
+// access to the mailbox only here.
 func (k *Client) Stat() error {
 	k.c.Printf("STAT")
 	_, err := k.expect("STAT")
 	return err
 }
 
-// Quit ends the session as one should. Its answer is of no use.
+// Quit sends QUIT and does not wait for the reply.
 func (k *Client) Quit() {
 	k.c.Printf("QUIT")
 	k.c.Flush()

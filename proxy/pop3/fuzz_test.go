@@ -10,13 +10,13 @@ import (
 	"github.com/xoauthd/xoauthd/proxy/wire"
 )
 
-// FuzzServer: whatever a client says, the session ends, and what it is told are
-// replies, or the lines of a list. Where TLS is required, nobody logs in without,
-// or is asked for a password.
+// FuzzServer checks that a session ends, and that all output consists of replies and
+// lists. If TLS is required, no client logs in or is asked for a password without
+// it.
 func FuzzServer(f *testing.F) {
-	for _, said := range tape.Seeds(f, "../testdata", "pop3", "C") {
-		f.Add(said, false, false)
-		f.Add(said, true, true)
+	for _, text := range tape.Seeds(f, "../testdata", "pop3", "C") {
+		f.Add(text, false, false)
+		f.Add(text, true, true)
 	}
 	f.Fuzz(func(t *testing.T, text string, starttls, required bool) {
 		c, conn := tape.Play(text)
@@ -33,7 +33,7 @@ func FuzzServer(f *testing.F) {
 				break
 			}
 			if needed {
-				t.Errorf("in the clear: %+v", credentials)
+				t.Errorf("without TLS: %+v", credentials)
 			}
 			s.Refuse("AUTH", "no")
 		}
@@ -44,19 +44,19 @@ func FuzzServer(f *testing.F) {
 		listed := false
 		for _, line := range lines {
 			r, ok := parseReply(line)
-			if strings.ContainsAny(line, "\r\n") || (!ok && !listed) || (needed && r.status == asked) {
-				t.Errorf("said %q", line)
+			if strings.ContainsAny(line, "\r\n") || (!ok && !listed) || (needed && r.status == statusContinue) {
+				t.Errorf("sent %q", line)
 			}
 			listed = line != "." && (listed || strings.HasPrefix(line, "+OK what can be done") || line == "+OK mechanisms")
 		}
 	})
 }
 
-// FuzzClient: whatever an upstream says, the login ends, and the reply that the
-// client at the other end would be told is one that says yes.
+// FuzzClient checks that the login ends whatever the upstream sends, and that the
+// welcome is one +OK reply.
 func FuzzClient(f *testing.F) {
-	for _, said := range tape.Seeds(f, "../testdata", "pop3", "U") {
-		f.Add(said)
+	for _, text := range tape.Seeds(f, "../testdata", "pop3", "U") {
+		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		for _, mechanism := range []string{sasl.XOAUTH2, sasl.PLAIN, sasl.LOGIN} {
@@ -65,7 +65,7 @@ func FuzzClient(f *testing.F) {
 	})
 }
 
-// logIn logs in by mechanism to an upstream that says text.
+// logIn logs in with mechanism to an upstream that sends text.
 func logIn(t *testing.T, text, mechanism string) {
 	conn := tape.PlayLines(text)
 	k, err := NewClient(conn, nil)
@@ -88,9 +88,9 @@ func logIn(t *testing.T, text, mechanism string) {
 	c, conn := tape.Play("")
 	NewServer(conn, sasl.Passwords, k.Extensions()).Accept(welcome)
 	conn.Flush()
-	said, ended := strings.CutSuffix(c.Told(), "\r\n")
-	if r, ok := parseReply(said); !ok || r.status != accepted || !ended || strings.ContainsAny(said, "\r\n") {
-		t.Errorf("%q was said as %q", welcome, said)
+	sent, ended := strings.CutSuffix(c.Told(), "\r\n")
+	if r, ok := parseReply(sent); !ok || r.status != statusOK || !ended || strings.ContainsAny(sent, "\r\n") {
+		t.Errorf("%q was sent as %q", welcome, sent)
 	}
 	k.Stat()
 	k.Quit()

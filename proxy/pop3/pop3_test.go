@@ -9,7 +9,7 @@ import (
 func TestParseReply(t *testing.T) {
 	for _, test := range []struct {
 		line string
-		want reply // empty if it is none
+		want reply // empty if it is not a reply
 	}{
 		{"+OK hello", reply{"+OK", "hello"}},
 		{"+ok", reply{"+OK", ""}},
@@ -53,25 +53,25 @@ func TestRefusal(t *testing.T) {
 		{"it is [IN-USE]", Refusal{"", "it is [IN-USE]"}, false},
 		{"", Refusal{}, false},
 	} {
-		got := Refused(test.text)
+		got := ParseRefusal(test.text)
 		if *got != test.want || got.Temporary() != test.temporary {
 			t.Errorf("%q: %+v, temporary: %v", test.text, got, got.Temporary())
 		}
-		said, _ := parseReply(got.Error())
-		if again := Refused(said.text); *again != test.want {
-			t.Errorf("%q is said as %q", test.text, got.Error())
+		sent, _ := parseReply(got.Error())
+		if again := ParseRefusal(sent.text); *again != test.want {
+			t.Errorf("%q became %q", test.text, got.Error())
 		}
 	}
 }
 
-func TestOffer(t *testing.T) {
+func TestExtensionsToOffer(t *testing.T) {
 	upstream := []string{"TOP", "user", "SASL PLAIN", "stls", "RESP-CODES", "EXPIRE 0", "AUTH-RESP-CODE", "UTF8 USER", "LANG", "", "IMPLEMENTATION x", "UIDL"}
 	kept := slices.Clone(upstream)
-	if got := offer(upstream); !slices.Equal(got, []string{"TOP", "EXPIRE 0", "UIDL"}) {
+	if got := extensionsToOffer(upstream); !slices.Equal(got, []string{"TOP", "EXPIRE 0", "UIDL"}) {
 		t.Errorf("%q", got)
 	}
 	if !slices.Equal(upstream, kept) {
-		t.Errorf("what others remember became %q", upstream)
+		t.Errorf("the argument was changed to %q", upstream)
 	}
 }
 

@@ -6,29 +6,29 @@ import (
 	"strings"
 )
 
-// The status of a reply (RFC 1939 section 3, RFC 5034 section 4).
+// The statuses of a reply (RFC 1939 section 3, RFC 5034 section 4).
 const (
-	accepted = "+OK"
-	refused  = "-ERR"
-	asked    = "+"
+	statusOK       = "+OK"
+	statusErr      = "-ERR"
+	statusContinue = "+"
 )
 
-// A reply is the first line of what a server answers.
+// A reply is the first line of a server reply.
 type reply struct{ status, text string }
 
 func (r reply) String() string { return strings.TrimSuffix(r.status+" "+r.text, " ") }
 
-// parseReply parses the first line of what a server answers.
+// parseReply parses the first line of a server reply.
 func parseReply(line string) (r reply, ok bool) {
 	status, text, _ := strings.Cut(line, " ")
 	r = reply{strings.ToUpper(status), text}
-	return r, r.status == accepted || r.status == refused || r.status == asked
+	return r, r.status == statusOK || r.status == statusErr || r.status == statusContinue
 }
 
-// expect reads a reply, which must say yes.
+// expect reads a +OK reply. step names the exchange in errors.
 func (k *Client) expect(step string) (reply, error) {
 	r, err := k.read()
-	if err == nil && r.status != accepted {
+	if err == nil && r.status != statusOK {
 		err = errors.New("unexpected challenge")
 	}
 	if err != nil {
@@ -37,8 +37,8 @@ func (k *Client) expect(step string) (reply, error) {
 	return r, nil
 }
 
-// read reads a reply that says yes, or asks on. The error is a *Refusal if it
-// says no. But for a challenge, which may repeat a secret, the text holds none.
+// read reads a +OK reply or a challenge. The error is a *Refusal for -ERR. The text
+// contains no secrets, except that of a challenge.
 func (k *Client) read() (reply, error) {
 	line, err := k.c.ReadLine()
 	if err != nil {
@@ -46,7 +46,7 @@ func (k *Client) read() (reply, error) {
 	}
 	r, ok := parseReply(line)
 	switch {
-	case r.status == asked:
+	case r.status == statusContinue:
 		k.c.TraceReceived("+ (challenge)")
 		return r, nil
 	case !ok:
@@ -56,13 +56,13 @@ func (k *Client) read() (reply, error) {
 	}
 	r.text = k.c.Redact(r.text)
 	k.c.TraceReceived(r.String())
-	if r.status == refused {
-		return reply{}, Refused(r.text)
+	if r.status == statusErr {
+		return reply{}, ParseRefusal(r.text)
 	}
 	return r, nil
 }
 
-// A Refusal is a reply that says no.
+// A Refusal is a negative reply.
 type Refusal struct {
 	Code string // such as SYS/TEMP (RFC 2449 section 8, RFC 3206); often empty
 	Text string
@@ -70,16 +70,16 @@ type Refusal struct {
 
 func (r *Refusal) Error() string {
 	if r.Code == "" {
-		return reply{refused, r.Text}.String()
+		return reply{statusErr, r.Text}.String()
 	}
-	return reply{refused, "[" + r.Code + "] " + r.Text}.String()
+	return reply{statusErr, "[" + r.Code + "] " + r.Text}.String()
 }
 
-// Temporary reports whether the same may be accepted later. Who says no without
-// a code means for good, as far as one can tell.
+// Temporary reports whether the same command may succeed later. A reply without a
+// code counts as permanent.
 func (r *Refusal) Temporary() bool {
 	first, rest, _ := strings.Cut(strings.ToUpper(r.Code), "/")
-	second, _, _ := strings.Cut(rest, "/") // there may be levels below
+	second, _, _ := strings.Cut(rest, "/") // further levels are possible
 	switch first {
 	case "IN-USE", "LOGIN-DELAY":
 		return true
@@ -89,8 +89,8 @@ func (r *Refusal) Temporary() bool {
 	return false
 }
 
-// Refused is the text of a reply that says no as an error.
-func Refused(text string) *Refusal {
+// ParseRefusal parses the text of a negative reply.
+func ParseRefusal(text string) *Refusal {
 	if strings.HasPrefix(text, "[") {
 		if code, after, ok := strings.Cut(text[1:], "]"); ok {
 			return &Refusal{code, strings.TrimPrefix(after, " ")}

@@ -1,6 +1,6 @@
-// Package pop3 speaks both ends of POP3 (RFC 1939, RFC 2449, RFC 5034) up to
-// login: Server to the client, Client to the upstream. After that there is
-// nothing to speak; bytes are relayed.
+// Package pop3 implements the POP3 dialogue before login (RFC 1939, RFC 2449,
+// RFC 5034): Server for the connection from the client, Client for the connection to
+// the upstream. After login xoauthd relays octets.
 package pop3
 
 import (
@@ -13,23 +13,24 @@ import (
 	"github.com/xoauthd/xoauthd/proxy/wire"
 )
 
-// A Server is the server's end of a dialogue with a client.
+// A Server is the server side of a dialogue with a client. It is not safe for
+// concurrent use.
 type Server struct {
 	c          *wire.Conn
 	mechanisms []string
-	extensions []string // of the upstream, for the client
-	user       string   // what USER said, until PASS
-	malformed  string   // the reply to the last login that was refused for its form
+	extensions []string // of the upstream, offered to the client
+	user       string   // the argument of USER, until PASS
+	malformed  string   // the reply to the last malformed login; see Malformed
 }
 
-// NewServer begins a dialogue with a client that may log in by mechanisms. Beside
-// what this end can do, it is told of extensions, which the upstream will have
-// once the client is logged in. Some clients ask only once, before login.
+// NewServer returns a Server that lets the client log in with mechanisms. It offers
+// its own capabilities and extensions, which are those of the upstream: some clients
+// ask for capabilities only before login.
 func NewServer(c *wire.Conn, mechanisms, extensions []string) *Server {
-	return &Server{c: c, mechanisms: mechanisms, extensions: offer(extensions)}
+	return &Server{c: c, mechanisms: mechanisms, extensions: extensionsToOffer(extensions)}
 }
 
-// capabilities are what CAPA answers now, a line each.
+// capabilities returns the current capabilities, one for each line.
 func (s *Server) capabilities() []string {
 	caps := []string{"RESP-CODES", "AUTH-RESP-CODE"}
 	if s.c.OffersTLS() {
@@ -41,9 +42,9 @@ func (s *Server) capabilities() []string {
 	return append(caps, s.extensions...)
 }
 
-// offer returns the capabilities of an upstream that are not of the connection
-// to it, or of what is said there before login.
-func offer(upstream []string) []string {
+// extensionsToOffer returns the capabilities of an upstream that do not concern the
+// connection to the upstream or the time before login.
+func extensionsToOffer(upstream []string) []string {
 	return slices.DeleteFunc(slices.Clone(upstream), func(line string) bool {
 		switch keyword(line) {
 		// UTF8 and LANG are commands before login (RFC 6856).
@@ -54,75 +55,76 @@ func offer(upstream []string) []string {
 	})
 }
 
-// keyword is the name of a capability.
+// keyword returns the name of a capability.
 func keyword(line string) string {
 	word, _, _ := strings.Cut(line, " ")
 	return strings.ToUpper(word)
 }
 
-// A complaint is about a command that is not carried out. It does not end the
-// session.
-type complaint string
+// A commandError is the text of a -ERR reply that does not end the session.
+type commandError string
 
-func (c complaint) Error() string { return string(c) }
+func (c commandError) Error() string { return string(c) }
 
-// Greet writes the greeting, which the first ReadLogin sends. It has no
-// timestamp, which would offer APOP (RFC 1939 section 7).
+// Greet writes the greeting. The first ReadLogin sends it. It contains no timestamp,
+// because a timestamp offers APOP (RFC 1939 section 7).
 func (s *Server) Greet() { s.c.Printf("+OK xoauthd ready") }
 
-// ReadLogin answers the client until it logs in, and returns with what. The
-// caller must then Accept or Refuse. The error is io.EOF if the client left.
+// ReadLogin answers commands until the client logs in, and returns its credentials.
+// The caller must then call Accept or Refuse. The error is io.EOF if the client
+// quits or disconnects.
 func (s *Server) ReadLogin() (sasl.Credentials, error) {
 	for {
 		line, err := s.c.ReadLine()
 		if err != nil {
 			return sasl.Credentials{}, err
 		}
-		credentials, done, err := s.command(line)
-		var wrong complaint
+		credentials, done, err := s.handle(line)
+		var cmdErr commandError
 		switch {
-		case errors.As(err, &wrong):
-			s.c.Printf("-ERR %s", wrong)
+		case errors.As(err, &cmdErr):
+			s.c.Printf("-ERR %s", cmdErr)
 		case err != nil || done:
 			return credentials, err
 		}
 	}
 }
 
-// commands are those before login, if only to be refused.
+// commands are the known commands before login.
 var commands = []string{"CAPA", "USER", "PASS", "AUTH", "APOP", "STLS", "NOOP", "QUIT"}
 
-// beforeTLS are those that are carried out even where TLS is required and has not
+// beforeTLS are the commands that a client may use if TLS is required and has not
 // begun.
 var beforeTLS = []string{"CAPA", "STLS", "NOOP", "QUIT"}
 
-// command answers one command. It is done at one that logs in.
-func (s *Server) command(line string) (c sasl.Credentials, done bool, err error) {
+// handle answers one command. done is true if it was a login and c contains the
+// credentials.
+func (s *Server) handle(line string) (c sasl.Credentials, done bool, err error) {
 	verb, args, _ := strings.Cut(line, " ")
 	verb = strings.ToUpper(verb)
 	if !slices.Contains(commands, verb) {
-		s.c.TraceReceived("(not a command before login)") // but maybe a password that got lost
-		return c, false, complaint("log in first: this is not a command before login")
+		s.c.TraceReceived("(not a command before login)") // may be a password
+		return c, false, commandError("log in first: this is not a command before login")
 	}
 	s.c.TraceReceived(verb)
 	if slices.Contains(logins, verb) {
 		defer func() {
-			if wrong := complaint(""); errors.As(err, &wrong) {
-				s.malformed = verb + ": " + string(wrong)
+			if cmdErr := commandError(""); errors.As(err, &cmdErr) {
+				s.malformed = verb + ": " + string(cmdErr)
 			}
 		}()
 	}
 	if s.c.NeedsTLS() && !slices.Contains(beforeTLS, verb) {
-		return c, false, complaint("begin TLS first, with STLS")
+		return c, false, commandError("begin TLS first, with STLS")
 	}
 
 	switch verb {
 	case "CAPA":
 		s.list("what can be done here", s.capabilities())
 	case "USER":
-		return c, false, s.name(args)
+		return c, false, s.handleUser(args)
 	case "PASS":
-		c, err = s.password(args)
+		c, err = s.handlePass(args)
 		return c, err == nil, err
 	case "AUTH":
 		if args = strings.TrimSpace(args); args == "" {
@@ -132,7 +134,7 @@ func (s *Server) command(line string) (c sasl.Credentials, done bool, err error)
 		c, err = s.auth(args)
 		return c, err == nil, err
 	case "APOP":
-		return c, false, complaint("APOP is not available here: use USER and PASS")
+		return c, false, commandError("APOP is not available here: use USER and PASS")
 	case "STLS":
 		return c, false, s.startTLS(args)
 	case "NOOP":
@@ -145,22 +147,22 @@ func (s *Server) command(line string) (c sasl.Credentials, done bool, err error)
 	return c, false, nil
 }
 
-// startTLS begins TLS (RFC 2595 section 4). What the client has said before does
-// not count.
+// startTLS begins TLS (RFC 2595 section 4). Afterwards the client has to send USER
+// again.
 func (s *Server) startTLS(args string) error {
 	switch {
 	case strings.TrimSpace(args) != "":
-		return complaint("STLS takes no arguments")
+		return commandError("STLS takes no arguments")
 	case s.c.Secure():
-		return complaint("TLS has begun already")
+		return commandError("TLS has begun already")
 	case !s.c.OffersTLS():
-		return complaint("TLS is not available here")
+		return commandError("TLS is not available here")
 	}
 	s.user = ""
 	return s.c.AcceptTLS("+OK begin TLS now")
 }
 
-// list answers in several lines (RFC 1939 section 3).
+// list writes a multi-line reply (RFC 1939 section 3).
 func (s *Server) list(what string, lines []string) {
 	s.c.Printf("+OK %s", what)
 	for _, line := range lines {
@@ -169,67 +171,67 @@ func (s *Server) list(what string, lines []string) {
 	s.c.Printf(".")
 }
 
-// name keeps the argument of USER (RFC 1939 section 7).
-func (s *Server) name(user string) error {
+// handleUser stores the argument of USER (RFC 1939 section 7).
+func (s *Server) handleUser(user string) error {
 	user = strings.TrimSpace(user)
 	if user == "" {
-		return complaint("USER takes a name")
+		return commandError("USER takes a name")
 	}
 	s.user = user
 	s.c.Printf("+OK now the password")
 	return nil
 }
 
-// password is PASS: all that follows is its one argument, spaces included.
-func (s *Server) password(password string) (c sasl.Credentials, err error) {
+// handlePass handles PASS. The password is the rest of the line, including spaces.
+func (s *Server) handlePass(password string) (c sasl.Credentials, err error) {
 	switch {
 	case s.user == "":
-		return c, complaint("say USER first")
+		return c, commandError("say USER first")
 	case password == "":
-		return c, complaint("PASS takes a password")
+		return c, commandError("PASS takes a password")
 	}
 	c = sasl.Credentials{User: s.user, Password: password}
 	s.user = ""
 	return c, nil
 }
 
-// auth runs a mechanism (RFC 5034 section 4).
+// auth runs a SASL mechanism (RFC 5034 section 4).
 func (s *Server) auth(args string) (c sasl.Credentials, err error) {
-	name, initial, more := strings.Cut(args, " ")
+	name, initial, hasInitial := strings.Cut(args, " ")
 	mechanism, err := sasl.NewServer(name, s.mechanisms, &c)
 	if err != nil {
-		return c, complaint(err.Error())
+		return c, commandError(err.Error())
 	}
-	err = sasl.Serve(mechanism, initial, more, func(challenge string) (string, error) {
+	err = sasl.Serve(mechanism, initial, hasInitial, func(challenge string) (string, error) {
 		s.c.Printf("+ %s", challenge)
 		line, err := s.c.ReadLine()
 		s.c.TraceReceived("(response)")
 		return line, err
 	})
-	if wrong := sasl.ClientError(""); errors.As(err, &wrong) {
-		return c, complaint("AUTH " + strings.ToUpper(name) + ": " + string(wrong))
+	if cmdErr := sasl.ClientError(""); errors.As(err, &cmdErr) {
+		return c, commandError("AUTH " + strings.ToUpper(name) + ": " + string(cmdErr))
 	}
 	return c, err
 }
 
-// Accept tells the client that it is logged in, in the upstream's words as
-// Client.Authenticate returns them. What follows is for the relay.
+// Accept writes the reply of the upstream to the login, as Client.Authenticate
+// returns it. After that, the relay uses the connection.
 func (s *Server) Accept(welcome []string) {
 	for _, line := range welcome {
 		s.c.Printf("%s", line)
 	}
 }
 
-// Refuse tells the client that it is not logged in, with a response code of
-// RFC 2449 or RFC 3206. It may try again.
+// Refuse writes a negative reply to the login, with a response code of RFC 2449 or
+// RFC 3206. The client may try again.
 func (s *Server) Refuse(code, text string) { s.c.Printf("-ERR [%s] %s", code, text) }
 
-// Malformed returns the reply to the last login that did not get as far as a user
-// name and a password, or nothing.
+// Malformed returns the reply to the last login that was malformed and contained no
+// complete credentials. It is empty if there was none.
 func (s *Server) Malformed() string { return s.malformed }
 
-// Bye tells the client that the session ends, and why. There is no word for it
-// but that of a refusal, which many servers say unasked.
+// Bye sends a -ERR reply with the reason for the end of the session. POP3 has no
+// separate reply for that, and many servers do the same.
 func (s *Server) Bye(code, text string) {
 	s.Refuse(code, text)
 	s.c.Flush()

@@ -8,14 +8,14 @@ import (
 	"github.com/xoauthd/xoauthd/proxy/wire"
 )
 
-// A Tracker follows what a client sends after its login, which are commands and
-// nothing else (RFC 1939). It takes the credentials out of a second login, so that
-// the local password does not reach the upstream, which answers that the command
-// is wrong. The zero value is ready to use.
+// A Tracker inspects what a client sends after login, which is only commands (RFC
+// 1939). It removes the credentials from a second login, so that the local password
+// does not reach the upstream; the upstream answers that the command is malformed.
+// The zero value is ready for use.
 type Tracker struct{ filter *wire.CommandFilter }
 
-// FromClient returns p as it is to reach the upstream. p must not be empty. There
-// is no error.
+// FromClient returns the octets to forward for p, which must not be empty. The error
+// is always nil.
 func (t *Tracker) FromClient(p []byte) ([]byte, error) {
 	if t.filter == nil {
 		t.filter = &wire.CommandFilter{Decide: decide}
@@ -26,7 +26,8 @@ func (t *Tracker) FromClient(p []byte) ([]byte, error) {
 	}), nil
 }
 
-// Held returns what the Tracker holds back of a line without an end.
+// Held returns the octets of an incomplete line that the Tracker holds back, and
+// forgets them.
 func (t *Tracker) Held() []byte {
 	if t.filter == nil {
 		return nil
@@ -34,30 +35,31 @@ func (t *Tracker) Held() []byte {
 	return t.filter.Held()
 }
 
-// FromUpstream does nothing: of POP3 only the commands are followed.
+// FromUpstream does nothing: a POP3 Tracker inspects only commands.
 func (t *Tracker) FromUpstream([]byte) {}
 
-// Unfinished reports that the client is not known to be within a message.
+// Unfinished returns false: POP3 clients send no messages.
 func (t *Tracker) Unfinished() bool { return false }
 
-// Owed reports that it is not known whether the upstream owes an answer.
+// Owed returns known == false: the Tracker does not count replies.
 func (t *Tracker) Owed() (owed, known bool) { return false, false }
 
-// logins are the commands that carry a user name or a password, or begin a
+// logins are the commands that contain a user name or a password, or begin a
 // mechanism.
 var logins = []string{"USER", "PASS", "APOP", "AUTH"}
 
-func decide(line []byte, enough bool) (wire.Verdict, string) {
+// decide is the CommandFilter.Decide of the Tracker.
+func decide(line []byte, final bool) (wire.Verdict, string) {
 	end := bytes.IndexAny(line, " \t")
-	if end < 0 && !enough && len(line) <= len("AUTH") {
+	if end < 0 && !final && len(line) <= len("AUTH") {
 		return wire.Undecided, ""
 	}
 	if end < 0 {
 		end = len(line)
 	}
 	if slices.Contains(logins, strings.ToUpper(string(line[:end]))) {
-		// PASS without a password is wrong everywhere. AUTH without a mechanism may
-		// be a question that is answered (RFC 1734 as some servers have it).
+		// Every server refuses PASS without a password. Some servers answer AUTH
+		// without a mechanism with a list of mechanisms.
 		return wire.Replace, "PASS"
 	}
 	return wire.Forward, ""

@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// say gives text to a tracker in pieces of n octets, and returns what is
-// forwarded of it.
-func say(text string, n int) string {
+// send passes text to a tracker in pieces of n octets and returns the forwarded
+// text.
+func send(text string, n int) string {
 	var forwarded strings.Builder
 	t := new(Tracker)
 	for p := []byte(text); len(p) > 0; {
@@ -26,18 +26,18 @@ func TestTracker(t *testing.T) {
 		{"between other commands", "STAT\r\nRETR 1\r\nPASS s3cret\r\nDELE 1\r\nQUIT\r\n", "STAT\r\nRETR 1\r\nPASS\r\nDELE 1\r\nQUIT\r\n"},
 		{"a bare LF", "PASS s3cret\nSTAT\n", "PASS\r\nSTAT\n"},
 		{"no login", "USERS\r\nPASSWORD\r\nUS\r\n\r\n", "USERS\r\nPASSWORD\r\nUS\r\n\r\n"},
-		{"half a line", "PAS", "PAS"},
+		{"an incomplete line", "PAS", "PAS"},
 	} {
 		for _, n := range []int{1, 2, 3, 5, 100} {
-			if got := say(test.text, n); got != test.want {
+			if got := send(test.text, n); got != test.want {
 				t.Errorf("%s, in pieces of %d: %q", test.name, n, got)
 			}
 		}
 	}
 }
 
-// FuzzTracker: what a client says reaches the upstream as it is, however it comes
-// in pieces, if there is no login in it.
+// FuzzTracker checks that text without a login is forwarded unchanged, however it is
+// cut into pieces.
 func FuzzTracker(f *testing.F) {
 	f.Add("STAT\r\nRETR 1\r\n", 3)
 	f.Fuzz(func(t *testing.T, text string, n int) {
@@ -47,7 +47,7 @@ func FuzzTracker(f *testing.F) {
 				return
 			}
 		}
-		if got := say(text, max(1, n)); got != text {
+		if got := send(text, max(1, n)); got != text {
 			t.Errorf("%q was forwarded as %q", text, got)
 		}
 	})

@@ -1,8 +1,7 @@
-// Package sasl has the mechanisms that go-sasl lacks, as implementations of its
-// interfaces: the client's end of XOAUTH2, of an OAUTHBEARER that escapes names
-// and answers refusals, and of a LOGIN that is not particular; the server's end
-// of all three. With them comes what every protocol does with mechanisms: choosing
-// one, and running one.
+// Package sasl implements SASL mechanisms that go-sasl lacks, with its interfaces:
+// client and server of XOAUTH2, OAUTHBEARER and LOGIN. Unlike go-sasl, its OAUTHBEARER
+// escapes user names and answers the error challenge, and its LOGIN accepts any
+// prompt. The package also chooses mechanisms and runs the server side of an exchange.
 package sasl
 
 import (
@@ -26,36 +25,37 @@ const (
 	LOGIN = sasl.Login
 )
 
-// A Client is the client's end of a mechanism that logs in upstream.
+// A Client is the client side of a mechanism for the login upstream.
 type Client interface {
 	sasl.Client
 
-	// Challenge is the reason that the server sent when it refused an access token:
-	// a JSON object with a status. It is as the server sent it, and may repeat the
-	// token. It is empty if the server sent none.
+	// Challenge returns the error challenge that the server sent when it refused an
+	// access token: a JSON object with a status. It may contain the token. It is
+	// empty if the server sent none.
 	Challenge() string
 }
 
-// ErrTooEarly is a server that accepts a login before it has the credentials: they
-// cannot be why it does.
+// ErrTooEarly is the error of a server that accepts a login before it has received
+// the credentials.
 var ErrTooEarly = errors.New("server accepted the login before it had the credentials")
 
-// ErrUnasked is a server that has sent a reply before it had the command.
+// ErrUnasked is the error of a server that sends a reply before it has received the
+// command.
 var ErrUnasked = errors.New("server replied before it was asked")
 
-// Responses is how many responses of the client the mechanism takes at least, that
-// with the command included.
-func Responses(mechanism string) int {
+// MinResponses returns the minimum number of client responses of mechanism,
+// including an initial response.
+func MinResponses(mechanism string) int {
 	if mechanism == LOGIN {
 		return 2
 	}
 	return 1
 }
 
-// usable are the mechanisms that a configuration allows, best first. Where a
-// server has both of those for a token, XOAUTH2 is the one that every program
-// uses, and so the one that works.
-func usable(wanted string) []string {
+// allowedMechanisms returns the mechanisms that the configuration allows, best
+// first. XOAUTH2 comes before OAUTHBEARER, because more clients use it and servers
+// support it better.
+func allowedMechanisms(wanted string) []string {
 	switch wanted {
 	case "", "auto":
 		return []string{XOAUTH2, OAUTHBEARER}
@@ -65,27 +65,27 @@ func usable(wanted string) []string {
 	return []string{strings.ToUpper(wanted)}
 }
 
-// TakesPassword reports whether the mechanisms that wanted allows, as in
-// Choose, log in with a password instead of an access token.
+// TakesPassword reports whether the mechanisms that wanted allows log in with a
+// password instead of an access token. See Choose for wanted.
 func TakesPassword(wanted string) bool {
-	name := usable(wanted)[0]
+	name := allowedMechanisms(wanted)[0]
 	return name == PLAIN || name == LOGIN
 }
 
-// Choose returns the mechanism to use with a server that offers those of
-// offered. The configuration may insist on one by naming it in wanted. Otherwise
-// that leaves it to the server: "auto" and "" are for an access token,
-// "password" is for a password. The error is a *NotOffered.
+// Choose returns the mechanism to use with a server that offers the given
+// mechanisms. wanted is the configured mechanism: the name of one, "auto" or "" for
+// any mechanism with an access token, or "password" for any mechanism with a
+// password. The error is a *NotOffered.
 func Choose(wanted string, offered []string) (string, error) {
-	for _, name := range usable(wanted) {
+	for _, name := range allowedMechanisms(wanted) {
 		if slices.ContainsFunc(offered, func(o string) bool { return strings.EqualFold(o, name) }) {
 			return name, nil
 		}
 	}
-	return "", &NotOffered{usable(wanted), offered}
+	return "", &NotOffered{allowedMechanisms(wanted), offered}
 }
 
-// NotOffered says that a server has none of the mechanisms that could be used.
+// NotOffered is the error of a server that offers none of the wanted mechanisms.
 type NotOffered struct {
 	Wanted, Offered []string
 }
@@ -98,11 +98,11 @@ func (e *NotOffered) Error() string {
 	return fmt.Sprintf("server does not offer %s, but %s", strings.Join(e.Wanted, " or "), offered)
 }
 
-// NewClient returns the client's end of mechanism, one of Choose's, for user at
-// the server host:port. The secret is an access token or a password.
+// NewClient returns the client side of mechanism for user at the server host:port.
+// mechanism is a result of Choose. secret is an access token or a password.
 func NewClient(mechanism, user, secret, host string, port int) (Client, error) {
 	if strings.ContainsAny(user, "\x00\x01\r\n") {
-		// NUL and ^A separate fields: whoever chooses the name could add some.
+		// NUL and ^A separate fields, so such a name could add fields.
 		return nil, errors.New("user name holds control characters")
 	}
 	switch mechanism {

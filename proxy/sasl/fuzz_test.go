@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// FuzzServe: whatever a client answers, a mechanism ends after three answers at
-// most, with credentials or with a fault of the client. A token of its own can be
-// passed on as it is.
+// FuzzServe checks that a mechanism ends after at most three responses, with
+// credentials or a ClientError, and that NewClient accepts the token that it
+// returns.
 func FuzzServe(f *testing.F) {
 	f.Add("PLAIN", "AGpvZQBwYXNz", true, "")
 	f.Add("PLAIN", "", false, "AGpvZQBwYXNz")
@@ -25,32 +25,32 @@ func FuzzServe(f *testing.F) {
 			return
 		}
 		left := strings.Split(answers, "\n")
-		asked := 0
+		challenges := 0
 		err = Serve(mechanism, response, initial, func(challenge string) (string, error) {
 			if _, err := Decode(challenge); err != nil {
 				t.Errorf("challenge %q", challenge)
 			}
-			if asked++; len(left) == 0 {
+			if challenges++; len(left) == 0 {
 				return "", io.EOF
 			}
 			answer := left[0]
 			left = left[1:]
 			return answer, nil
 		})
-		var wrong ClientError
-		if asked > 3 || (err != nil && err != io.EOF && !errors.As(err, &wrong)) {
-			t.Errorf("asked %d times, %v", asked, err)
+		var clientErr ClientError
+		if challenges > 3 || (err != nil && err != io.EOF && !errors.As(err, &clientErr)) {
+			t.Errorf("%d challenges, %v", challenges, err)
 		}
 		if err == nil && c.Token != "" {
 			if _, err := NewClient(strings.ToUpper(name), c.User, c.Token, "h", 1); err != nil || c.User == "" || c.Password != "" {
-				t.Errorf("%+v cannot be passed on: %v", c, err)
+				t.Errorf("%+v is not accepted by NewClient: %v", c, err)
 			}
 		}
 	})
 }
 
-// FuzzDecode: what is decoded has no other octets than those of base64, and the
-// length that they make. Bits that are left over may be set.
+// FuzzDecode checks that Decode accepts only base64 of the right length. Unused bits
+// may be set.
 func FuzzDecode(f *testing.F) {
 	for _, text := range []string{"", "=", "*", "AGpvZQBwYXNz", "AA==", "AB==", "A\r\nA=="} {
 		f.Add(text)
@@ -59,13 +59,13 @@ func FuzzDecode(f *testing.F) {
 		b, err := Decode(text)
 		text = strings.TrimRight(text, " ") // some clients send spaces at the end
 		if err == nil && (b == nil || (text != "=" && len(Encode(b)) != len(text))) {
-			t.Errorf("%q is taken for %q, which is %q", text, b, Encode(b))
+			t.Errorf("%q was decoded as %q, which is %q in base64", text, b, Encode(b))
 		}
 	})
 }
 
-// FuzzChallenge: whatever a server asks, a mechanism with an access token answers
-// once, and one with a password says no more than the name and the password.
+// FuzzChallenge checks that a mechanism with an access token answers one challenge,
+// and that one with a password sends only user name and password.
 func FuzzChallenge(f *testing.F) {
 	f.Add([]byte(`{"status":"401"}`), []byte{})
 	f.Add([]byte("Username:"), []byte("Password:"))

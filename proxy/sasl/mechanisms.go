@@ -2,8 +2,8 @@ package sasl
 
 import "strings"
 
-// known are the mechanisms that servers announce: those registered at IANA, and
-// those of providers.
+// known are the mechanisms that servers announce: the ones registered at IANA, and
+// the ones of providers.
 var known = strings.Fields(`
 	ANONYMOUS CRAM-MD5 DIGEST-MD5 EAP-AES128 EAP-AES128-PLUS EXTERNAL GS2-KRB5
 	GS2-KRB5-PLUS GSS-SPNEGO GSSAPI KERBEROS_V4 KERBEROS_V5 LOGIN NTLM OAUTH10A
@@ -13,9 +13,9 @@ var known = strings.Fields(`
 	ATOKEN ATOKEN2 MSN PLAIN-CLIENTTOKEN WETOKEN WSTOKEN XOAUTH XYMCOOKIE
 	XYMCOOKIEB64 XYMECOOKIE XYMPKI`)
 
-// Known returns the mechanisms among names that are known, as they are written
-// here: what a server announces is told to people and to clients, and a hostile
-// server would write a secret there.
+// Known returns the known mechanisms among names, in the spelling of this package.
+// Others are hidden from clients and logs, because a hostile server could repeat a
+// secret as a mechanism.
 func Known(names []string) (mechanisms []string) {
 	for _, name := range names {
 		for _, k := range known {

@@ -9,11 +9,12 @@ import (
 	"github.com/emersion/go-sasl"
 )
 
-// maxPassword is more than anybody has: servers need not take more than 255
-// octets (RFC 4616 section 2). What is longer is some other file.
+// maxPassword is the maximum length of a password in octets. Servers need not accept
+// more than 255 octets (RFC 4616 section 2); a longer one is probably the content of
+// a wrong file.
 const maxPassword = 1 << 10
 
-// newPasswordClient returns the client's end of PLAIN (RFC 4616) or LOGIN.
+// newPasswordClient returns the client side of PLAIN (RFC 4616) or LOGIN.
 func newPasswordClient(mechanism, user, password string) (Client, error) {
 	switch {
 	case password == "":
@@ -31,14 +32,13 @@ func newPasswordClient(mechanism, user, password string) (Client, error) {
 	return passwordClient{sasl.NewPlainClient("", user, password)}, nil
 }
 
-// passwordClient is a mechanism whose server does not say why it refuses.
+// A passwordClient is a mechanism without an error challenge.
 type passwordClient struct{ sasl.Client }
 
 func (passwordClient) Challenge() string { return "" }
 
-// loginClient is the client's end of LOGIN. Unlike go-sasl's it waits to be
-// asked for the name, as not all servers take it with the command, and does not
-// insist on the words that it is asked in: they vary.
+// A loginClient is the client side of LOGIN. Unlike go-sasl's, it sends no initial
+// response, because not all servers accept one, and it accepts any prompt.
 type loginClient struct {
 	answers []string
 }

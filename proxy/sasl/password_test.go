@@ -10,7 +10,7 @@ func TestPasswordClient(t *testing.T) {
 	for _, test := range []struct {
 		mechanism string
 		ir        string
-		answers   []string // to whatever is asked
+		answers   []string // to any prompt
 	}{
 		{PLAIN, "\x00joe@example.com\x00pässwörd", nil},
 		{LOGIN, "", []string{"joe@example.com", "pässwörd"}},
@@ -40,7 +40,7 @@ func TestPasswordClient(t *testing.T) {
 	}
 }
 
-func TestPasswordClientRefuses(t *testing.T) {
+func TestPasswordClientInvalid(t *testing.T) {
 	for _, test := range []struct{ name, user, password string }{
 		{"a field added to the name", "a@b\x00x", "passw0rd"},
 		{"a line in the name", "a@b\r\nA2 LOGOUT", "passw0rd"},
@@ -50,17 +50,17 @@ func TestPasswordClientRefuses(t *testing.T) {
 		{"the line ending of a file", "a@b", "passw0rd\n"},
 		{"a password that is not UTF-8", "a@b", "p\xe4ssw0rd"},
 		{"no password", "a@b", ""},
-		{"a password beyond measure", "a@b", strings.Repeat("x", maxPassword+1)},
+		{"a password that is too long", "a@b", strings.Repeat("x", maxPassword+1)},
 	} {
 		for _, mechanism := range []string{PLAIN, LOGIN} {
 			if _, err := NewClient(mechanism, test.user, test.password, "h", 1); err == nil {
-				t.Errorf("%s: %s takes it", mechanism, test.name)
+				t.Errorf("%s: %s accepts it", mechanism, test.name)
 			} else if test.password != "" && strings.Contains(err.Error(), test.password) {
 				t.Errorf("%s: the error shows the password: %v", mechanism, err)
 			}
 		}
 	}
 	if _, err := NewClient("CRAM-MD5", "a@b", "passw0rd", "h", 1); err == nil {
-		t.Error("there is a CRAM-MD5")
+		t.Error("CRAM-MD5 is accepted")
 	}
 }

@@ -13,16 +13,16 @@ func TestChoose(t *testing.T) {
 		offered      []string
 		want         string
 	}{
-		{"XOAUTH2 where both are", "auto", []string{"OAUTHBEARER", "PLAIN", "XOAUTH2"}, XOAUTH2},
-		{"OAUTHBEARER where only it is", "", []string{"PLAIN", "OAUTHBEARER"}, OAUTHBEARER},
-		{"insisted on", "oauthbearer", []string{"OAUTHBEARER", "XOAUTH2"}, OAUTHBEARER},
-		{"in any case", "auto", []string{"xoauth2"}, XOAUTH2},
-		{"insisted on, but not offered", "oauthbearer", []string{"XOAUTH2"}, ""},
+		{"XOAUTH2 if both are offered", "auto", []string{"OAUTHBEARER", "PLAIN", "XOAUTH2"}, XOAUTH2},
+		{"OAUTHBEARER if only it is offered", "", []string{"PLAIN", "OAUTHBEARER"}, OAUTHBEARER},
+		{"configured", "oauthbearer", []string{"OAUTHBEARER", "XOAUTH2"}, OAUTHBEARER},
+		{"in lower case", "auto", []string{"xoauth2"}, XOAUTH2},
+		{"configured, but not offered", "oauthbearer", []string{"XOAUTH2"}, ""},
 		{"none", "auto", []string{"PLAIN", "LOGIN"}, ""},
-		{"PLAIN where both are", "password", []string{"LOGIN", "PLAIN", "XOAUTH2"}, PLAIN},
-		{"LOGIN where only it is", "password", []string{"login", "CRAM-MD5"}, LOGIN},
-		{"LOGIN insisted on", "login", []string{"LOGIN", "PLAIN"}, LOGIN},
-		{"a password for tokens only", "password", []string{"XOAUTH2"}, ""},
+		{"PLAIN if both are offered", "password", []string{"LOGIN", "PLAIN", "XOAUTH2"}, PLAIN},
+		{"LOGIN if only it is offered", "password", []string{"login", "CRAM-MD5"}, LOGIN},
+		{"LOGIN configured", "login", []string{"LOGIN", "PLAIN"}, LOGIN},
+		{"a password, but only token mechanisms", "password", []string{"XOAUTH2"}, ""},
 		{"nothing offered", "auto", nil, ""},
 	} {
 		got, err := Choose(test.wanted, test.offered)
@@ -69,12 +69,12 @@ func TestTokenClient(t *testing.T) {
 			t.Errorf("challenge = %q", c.Challenge())
 		}
 		if _, err := c.Next(nil); err == nil {
-			t.Error("a second challenge is answered: an endless dialogue")
+			t.Error("a second challenge is answered")
 		}
 	}
 }
 
-func TestTokenClientRefuses(t *testing.T) {
+func TestTokenClientInvalid(t *testing.T) {
 	for _, test := range []struct{ name, user, token string }{
 		{"a field added to the name", "a@b\x01auth=Bearer x", "t-o-k-e-n"},
 		{"a line in the name", "a@b\r\nMAIL", "t-o-k-e-n"},
@@ -83,11 +83,11 @@ func TestTokenClientRefuses(t *testing.T) {
 		{"a line in the token", "a@b", "token\r\n"},
 		{"a space in the token", "a@b", "to ken"},
 		{"no token", "a@b", ""},
-		{"a token beyond measure", "a@b", strings.Repeat("x", maxToken+1)},
+		{"a token that is too long", "a@b", strings.Repeat("x", maxToken+1)},
 	} {
 		for _, mechanism := range []string{XOAUTH2, OAUTHBEARER} {
 			if _, err := NewClient(mechanism, test.user, test.token, "h", 1); err == nil {
-				t.Errorf("%s: %s takes it", mechanism, test.name)
+				t.Errorf("%s: %s accepts it", mechanism, test.name)
 			} else if test.token != "" && strings.Contains(err.Error(), test.token) {
 				t.Errorf("%s: the error shows the token: %v", test.name, err)
 			}
@@ -104,17 +104,17 @@ func TestServe(t *testing.T) {
 		want            Credentials
 		wrong           ClientError
 	}{
-		{"PLAIN at once", "PLAIN", "AGpvZQBwYXNz", nil, nil, Credentials{User: "joe", Password: "pass"}, ""},
-		{"PLAIN when asked", "plain", "none", []string{"AGpvZQBwYXNz"}, []string{""}, Credentials{User: "joe", Password: "pass"}, ""},
-		{"PLAIN as oneself", "PLAIN", "am9lAGpvZQBwYXNz", nil, nil, Credentials{User: "joe", Password: "pass"}, ""},
-		{"PLAIN as somebody else", "PLAIN", "YW5uAGpvZQBwYXNz", nil, nil, Credentials{}, "authorization identity is not the user"},
-		{"PLAIN of two parts", "PLAIN", "am9lAHBhc3M=", nil, nil, Credentials{}, "sasl: invalid response"},
-		{"PLAIN of nothing", "PLAIN", "=", nil, nil, Credentials{}, "sasl: invalid response"},
+		{"PLAIN with an initial response", "PLAIN", "AGpvZQBwYXNz", nil, nil, Credentials{User: "joe", Password: "pass"}, ""},
+		{"PLAIN after a challenge", "plain", "none", []string{"AGpvZQBwYXNz"}, []string{""}, Credentials{User: "joe", Password: "pass"}, ""},
+		{"PLAIN with the own identity", "PLAIN", "am9lAGpvZQBwYXNz", nil, nil, Credentials{User: "joe", Password: "pass"}, ""},
+		{"PLAIN with another identity", "PLAIN", "YW5uAGpvZQBwYXNz", nil, nil, Credentials{}, "authorization identity is not the user"},
+		{"PLAIN with two parts", "PLAIN", "am9lAHBhc3M=", nil, nil, Credentials{}, "sasl: invalid response"},
+		{"PLAIN with an empty response", "PLAIN", "=", nil, nil, Credentials{}, "sasl: invalid response"},
 		{"LOGIN", "LOGIN", "none", []string{"am9l", "cGFzcw=="}, []string{"VXNlcm5hbWU6", "UGFzc3dvcmQ6"}, Credentials{User: "joe", Password: "pass"}, ""},
-		{"LOGIN with the name", "login", "am9l", []string{"cGFzcw=="}, []string{"UGFzc3dvcmQ6"}, Credentials{User: "joe", Password: "pass"}, ""},
+		{"LOGIN with an initial response", "login", "am9l", []string{"cGFzcw=="}, []string{"UGFzc3dvcmQ6"}, Credentials{User: "joe", Password: "pass"}, ""},
 		{"PLAIN not in base64", "PLAIN", "joe", nil, nil, Credentials{}, "not base64"},
 		{"LOGIN answered not in base64", "LOGIN", "none", []string{"joe!"}, []string{"VXNlcm5hbWU6"}, Credentials{}, "not base64"},
-		{"given up", "LOGIN", "none", []string{"am9l", "*"}, []string{"VXNlcm5hbWU6", "UGFzc3dvcmQ6"}, Credentials{}, "canceled"},
+		{"canceled", "LOGIN", "none", []string{"am9l", "*"}, []string{"VXNlcm5hbWU6", "UGFzc3dvcmQ6"}, Credentials{}, "canceled"},
 	} {
 		var got Credentials
 		var challenges []string
@@ -142,11 +142,11 @@ func TestServe(t *testing.T) {
 	}
 	gone := errors.New("gone")
 	if err := Serve(mechanism, "", false, func(string) (string, error) { return "", gone }); err != gone {
-		t.Errorf("the client is gone, but Serve says %v", err)
+		t.Errorf("Serve returns %v, want the error of ask", err)
 	}
 }
 
-func TestNewServerRefuses(t *testing.T) {
+func TestNewServerInvalid(t *testing.T) {
 	for _, test := range []struct {
 		mechanism string
 		offered   []string
@@ -172,7 +172,7 @@ func TestDecode(t *testing.T) {
 	}
 	for _, text := range []string{"*", "AGpvZQ", "A B=", "====", "AG\rpvZQ=="} {
 		if got, err := Decode(text); err == nil {
-			t.Errorf("%q is taken for %q", text, got)
+			t.Errorf("%q was decoded as %q", text, got)
 		}
 	}
 }

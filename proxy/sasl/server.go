@@ -9,20 +9,20 @@ import (
 	"github.com/emersion/go-sasl"
 )
 
-// What a client may log in with: a password, which crosses nothing but this
-// machine, or TLS; and, where it is allowed, an access token of its own as well.
+// Mechanisms for clients: Passwords is the default, OwnTokens is for listeners that
+// also accept access tokens of the client.
 var (
 	Passwords = []string{PLAIN, LOGIN}
 	OwnTokens = []string{PLAIN, LOGIN, XOAUTH2, OAUTHBEARER}
 )
 
-// Credentials are what a client logs in with: a password or a token.
+// Credentials are a user name and either a password or an access token.
 type Credentials struct {
 	User, Password, Token string
 }
 
-// NewServer returns the server's end of mechanism, which stores in c what the
-// client says. The error is a ClientError if it is none of those offered.
+// NewServer returns the server side of mechanism, which stores the credentials in c.
+// The error is a ClientError if offered does not contain mechanism.
 func NewServer(mechanism string, offered []string, c *Credentials) (sasl.Server, error) {
 	name := strings.ToUpper(mechanism)
 	token := name == XOAUTH2 || name == OAUTHBEARER
@@ -34,7 +34,7 @@ func NewServer(mechanism string, offered []string, c *Credentials) (sasl.Server,
 	case name == PLAIN:
 		return sasl.NewPlainServer(func(identity, user, password string) error {
 			switch {
-			case user == "": // Go on with the only name that the client has sent.
+			case user == "": // the client has sent only the authorization identity
 				user = identity
 			case identity != "" && !strings.EqualFold(identity, user):
 				return errors.New("authorization identity is not the user")
@@ -45,18 +45,18 @@ func NewServer(mechanism string, offered []string, c *Credentials) (sasl.Server,
 	case name == LOGIN:
 		return &loginServer{c: c}, nil
 	}
-	return &tokenServer{parse: messages[name], c: c}, nil
+	return &tokenServer{parse: messageParsers[name], c: c}, nil
 }
 
-// loginServer is the server's end of LOGIN, which no RFC describes; programs
-// expect these two challenges to the letter (draft-murchison-sasl-login).
+// A loginServer is the server side of LOGIN. No RFC describes it; clients expect
+// exactly these two prompts (draft-murchison-sasl-login).
 type loginServer struct {
 	c     *Credentials
 	asked int
 }
 
 func (l *loginServer) Next(response []byte) (challenge []byte, done bool, err error) {
-	// A client may send the name with the command.
+	// The initial response, if any, is the user name.
 	if l.asked == 0 && response != nil {
 		l.asked = 1
 	}
@@ -71,16 +71,16 @@ func (l *loginServer) Next(response []byte) (challenge []byte, done bool, err er
 	return nil, true, nil
 }
 
-// A ClientError is what a client does wrong in a mechanism. The session may go
-// on: the client is told, and may begin another.
+// A ClientError is an error of the client in an exchange. It does not end the
+// session: the client may start another exchange.
 type ClientError string
 
 func (e ClientError) Error() string { return string(e) }
 
-// Serve runs the mechanism s until it is done. The initial response is in
-// base64 as the client sent it; initial is false if it sent none. The protocol
-// gives ask, which sends a challenge in base64 and returns the client's answer.
-// The error is a ClientError, or one of ask's.
+// Serve runs the mechanism s until it is done. response is the initial response in
+// base64; initial is false if the client sent none. ask sends a challenge in base64
+// and returns the response of the client. The error is a ClientError or an error of
+// ask.
 func Serve(s sasl.Server, response string, initial bool, ask func(challenge string) (string, error)) error {
 	for answered := initial; ; answered = true {
 		var octets []byte
@@ -106,19 +106,19 @@ func Serve(s sasl.Server, response string, initial bool, ask func(challenge stri
 	}
 }
 
-// Encode is base64, as it is sent.
+// Encode returns b in base64.
 func Encode(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
 
-// Decode decodes what a peer sent. It is never nil: to a mechanism that would
-// mean that nothing was sent. A single "=" in an initial response stands for one
-// that is empty (RFC 4954 section 4, RFC 4959).
+// Decode decodes base64 from a peer. The result is never nil, because a mechanism
+// takes nil for a missing response. A single "=" is an empty initial response (RFC
+// 4954 section 4, RFC 4959).
 func Decode(text string) ([]byte, error) {
-	text = strings.TrimRight(text, " ") // which some clients send
+	text = strings.TrimRight(text, " ") // some clients append spaces
 	if text == "=" {
 		return []byte{}, nil
 	}
 	b, err := base64.StdEncoding.DecodeString(text)
-	if err != nil || strings.ContainsAny(text, "\r\n") { // which base64 skips
+	if err != nil || strings.ContainsAny(text, "\r\n") { // base64 ignores line breaks
 		return nil, errors.New("not base64")
 	}
 	return b, nil

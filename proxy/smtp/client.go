@@ -12,27 +12,28 @@ import (
 	"github.com/xoauthd/xoauthd/proxy/wire"
 )
 
-// maxInitial is how long the AUTH command may be, its line ending included. A
-// longer one must not carry the initial response (RFC 4954 section 4), and is
-// refused by some servers: "555 5.5.2 Syntax error, command line too long".
-const maxInitial = 512
+// maxInitialResponse is the maximum length in octets of an AUTH command, including
+// CRLF. A longer command must not carry the initial response (RFC 4954 section 4),
+// and some servers refuse it: "555 5.5.2 Syntax error, command line too long".
+const maxInitialResponse = 512
 
-// A Client is the client's end of a dialogue with an upstream.
+// A Client is the client side of a dialogue with an upstream. It is not safe for
+// concurrent use.
 type Client struct {
 	c          *wire.Conn
-	hello      string
-	extensions []string // the known ones of the last answer to EHLO
+	helloName  string
+	extensions []string // known extensions of the last EHLO reply
 }
 
-// NewClient reads the greeting and says EHLO as hello. With a config it begins
-// TLS by STARTTLS and says EHLO again; without, the connection must be inside
-// TLS already. The error is a *Refusal if the upstream refused.
-func NewClient(c *wire.Conn, config *tls.Config, hello string) (*Client, error) {
-	k := &Client{c: c, hello: hello}
+// NewClient reads the greeting and sends EHLO with helloName. If config is not nil,
+// it begins TLS by STARTTLS and sends EHLO again; otherwise the connection must be
+// inside TLS already. The error is a *Refusal if the upstream refused.
+func NewClient(c *wire.Conn, config *tls.Config, helloName string) (*Client, error) {
+	k := &Client{c: c, helloName: helloName}
 	if _, err := k.expect("greeting", 220); err != nil {
 		return nil, err
 	}
-	if err := k.ehlo(); err != nil || config == nil {
+	if err := k.sendEHLO(); err != nil || config == nil {
 		return k, err
 	}
 	c.Printf("STARTTLS")
@@ -42,17 +43,17 @@ func NewClient(c *wire.Conn, config *tls.Config, hello string) (*Client, error) 
 	if err := c.StartTLS(config); err != nil {
 		return nil, fmt.Errorf("STARTTLS: %w", err)
 	}
-	return k, k.ehlo() // what was said in the clear does not count
+	return k, k.sendEHLO() // discard extensions from before TLS
 }
 
-func (k *Client) ehlo() error {
-	k.c.Printf("EHLO %s", k.hello)
+func (k *Client) sendEHLO() error {
+	k.c.Printf("EHLO %s", k.helloName)
 	r, err := k.expect("EHLO", 250)
 	if err != nil {
 		return err
 	}
 	k.extensions = nil
-	for _, line := range r.raw[1:] {
+	for _, line := range r.rawLines[1:] {
 		if extension, ok := extensionOf(line); ok {
 			k.extensions = append(k.extensions, extension)
 		}
@@ -60,10 +61,10 @@ func (k *Client) ehlo() error {
 	return nil
 }
 
-// Extensions are the known ones of the upstream, in its order.
+// Extensions returns the known extensions of the upstream, in its order.
 func (k *Client) Extensions() []string { return k.extensions }
 
-// Mechanisms are those that the upstream offers.
+// Mechanisms returns the SASL mechanisms that the upstream offers.
 func (k *Client) Mechanisms() []string {
 	var mechanisms []string
 	for _, line := range k.extensions {
@@ -74,8 +75,8 @@ func (k *Client) Mechanisms() []string {
 	return mechanisms
 }
 
-// Authenticate logs in. It returns the reply that the client at the other end
-// is to be told. The error is a *Refusal if the upstream refused.
+// Authenticate logs in with mechanism. It returns the reply lines for the client.
+// The error is a *Refusal if the upstream refused.
 func (k *Client) Authenticate(mechanism gosasl.Client) (welcome []string, err error) {
 	if !k.c.Secure() {
 		return nil, errors.New("AUTH: not inside TLS")
@@ -88,13 +89,13 @@ func (k *Client) Authenticate(mechanism gosasl.Client) (welcome []string, err er
 }
 
 func (k *Client) authenticate(name string, ir []byte, mechanism gosasl.Client) (welcome []string, err error) {
-	if err := k.unasked(); err != nil {
+	if err := k.readPending(); err != nil {
 		return nil, fmt.Errorf("AUTH: %w", err)
 	}
 	command := "AUTH " + name
-	sent := 0 // responses
+	sent := 0 // number of responses
 	initial := command + " " + sasl.Encode(ir)
-	if ir != nil && len(initial)+len("\r\n") <= maxInitial {
+	if ir != nil && len(initial)+len("\r\n") <= maxInitialResponse {
 		k.c.PrintSecret(initial, command+" (response)")
 		ir = nil
 		sent++
@@ -106,19 +107,19 @@ func (k *Client) authenticate(name string, ir []byte, mechanism gosasl.Client) (
 		switch {
 		case err != nil:
 			return nil, fmt.Errorf("AUTH: %w", err)
-		case r.code == 235 && sent < sasl.Responses(name):
+		case r.code == 235 && sent < sasl.MinResponses(name):
 			return nil, fmt.Errorf("AUTH: %w", sasl.ErrTooEarly)
 		case r.code == 235:
-			return format(r.code, r.lines), nil
+			return formatReply(r.code, r.lines), nil
 		case r.code != 334:
-			return nil, fmt.Errorf("AUTH: %w", unwanted(r.code, r.lines))
+			return nil, fmt.Errorf("AUTH: %w", replyError(r.code, r.lines))
 		case ir != nil:
-			k.answer(ir)
+			k.respond(ir)
 			ir = nil
 			sent++
 			continue
 		}
-		challenge, err := sasl.Decode(r.raw[0])
+		challenge, err := sasl.Decode(r.rawLines[0])
 		if err != nil {
 			return nil, fmt.Errorf("AUTH: challenge: %w", err)
 		}
@@ -126,14 +127,14 @@ func (k *Client) authenticate(name string, ir []byte, mechanism gosasl.Client) (
 		if err != nil {
 			return nil, fmt.Errorf("AUTH: %w", err)
 		}
-		k.answer(response)
+		k.respond(response)
 		sent++
 	}
 }
 
-// unasked returns an error if the upstream has sent something already that no
-// command has asked for. That may be why it closes the connection: 421.
-func (k *Client) unasked() error {
+// readPending returns an error if the upstream has already sent something without a
+// command. That may be a 421 reply with the reason why it closes the connection.
+func (k *Client) readPending() error {
 	if !k.c.HasUnread() {
 		return nil
 	}
@@ -142,17 +143,17 @@ func (k *Client) unasked() error {
 	case err != nil:
 		return err
 	case r.code == 421:
-		return unwanted(r.code, r.lines)
+		return replyError(r.code, r.lines)
 	}
 	return sasl.ErrUnasked
 }
 
-// answer answers a challenge. The response may be a password.
-func (k *Client) answer(response []byte) {
+// respond sends a response to a challenge, without tracing it.
+func (k *Client) respond(response []byte) {
 	k.c.PrintSecret(sasl.Encode(response), "(response)")
 }
 
-// Quit ends the session as one should. Its answer is of no use.
+// Quit sends QUIT and does not wait for the reply.
 func (k *Client) Quit() {
 	k.c.Printf("QUIT")
 	k.c.Flush()

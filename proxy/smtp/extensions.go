@@ -7,17 +7,17 @@ import (
 	"github.com/xoauthd/xoauthd/proxy/sasl"
 )
 
-// An extension is one that a server may announce, with the parameters that it may
-// have there: a regular expression that matches all of them.
+// An extension is a known extension with the form of its parameters: a regular
+// expression that matches all of them.
 type extension struct{ name, parameters string }
 
-// known are the extensions of the upstream that xoauthd knows. A client does not
-// say EHLO again after AUTH, so it sees no others; an unknown one could be a
+// known are the extensions of an upstream that clients may see. Others are hidden: a
+// client does not send EHLO again after AUTH, and an unknown extension could be a
 // command that must not be offered (XCLIENT, X-EXPS), or a secret that a hostile
-// server repeats. For the same reason parameters have to be of the form that the
-// extension has.
+// server repeats. For the same reason, parameters must have the form of their
+// extension.
 var known = []extension{
-	// What a client may do with a message.
+	// Extensions for messages.
 	{"8BITMIME", ""},                               // RFC 6152
 	{"BINARYMIME", ""},                             // RFC 3030
 	{"BURL", "(?i:imap)?"},                         // RFC 4468
@@ -29,19 +29,19 @@ var known = []extension{
 	{"LIMITS", limit + "( " + limit + ")*"},        // RFC 9422
 	{"MT-PRIORITY", "(?i:MIXER|STANAG4406|NSEP)?"}, // RFC 6710
 	{"PIPELINING", ""},                             // RFC 2920
-	{"PRDR", ""},                                   // one reply for each recipient, of Exim
+	{"PRDR", ""},                                   // Exim: one reply for each recipient
 	{"REQUIRETLS", ""},                             // RFC 8689
 	{"RRVS", ""},                                   // RFC 7293
 	{"SIZE", number + "?"},                         // RFC 1870
 	{"SMTPUTF8", ""},                               // RFC 6531
-	{"XVERP", ""},                                  // return paths of mailing lists, of Postfix
+	{"XVERP", ""},                                  // Postfix: return paths of mailing lists
 
-	// Commands that change nothing.
+	// Commands without side effects.
 	{"EXPN", ""},
 	{"HELP", ""},
 	{"VRFY", ""},
 
-	// What is between xoauthd and the upstream, and not for clients: see offer.
+	// For the connection between xoauthd and the upstream; see extensionsToOffer.
 	{"STARTTLS", ""},
 }
 
@@ -51,8 +51,8 @@ const (
 	limit    = "(?i:MAILMAX|RCPTMAX|RCPTDOMAINMAX)=[0-9]{1,9}"
 )
 
-// extensionOf returns a line of the answer to EHLO as clients may see it. Of AUTH it
-// returns the known mechanisms.
+// extensionOf returns a line of the EHLO reply as clients may see it. ok is false if
+// the extension is not known. AUTH keeps the known mechanisms only.
 func extensionOf(line string) (extension string, ok bool) {
 	words := strings.Fields(line)
 	if len(words) == 0 {
@@ -71,7 +71,7 @@ func extensionOf(line string) (extension string, ok bool) {
 	return "", false
 }
 
-// patterns match the parameters of known.
+// patterns are the compiled parameter patterns of known.
 var patterns = func() (all []*regexp.Regexp) {
 	for _, e := range known {
 		all = append(all, regexp.MustCompile("^(?:"+e.parameters+")$"))

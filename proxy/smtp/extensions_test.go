@@ -8,8 +8,8 @@ import (
 
 const token = "ya29.a0Zx-Q7wLk_T3mVb9/Rp~sD1"
 
-// TestExtensionOf has what servers announce; each line that is not for clients is
-// marked by a "-" before it.
+// TestExtensionOf uses the extensions that servers announce. A "-" marks a line that
+// clients must not see.
 func TestExtensionOf(t *testing.T) {
 	for _, test := range []struct {
 		server string
@@ -44,8 +44,8 @@ func TestExtensionOf(t *testing.T) {
 	}
 }
 
-// FuzzExtensionOf: whatever a server announces, the line that clients see begins
-// with a known word, and is taken as it is once more.
+// FuzzExtensionOf checks that a line for clients begins with a known extension, and
+// that extensionOf does not change its own result.
 func FuzzExtensionOf(f *testing.F) {
 	f.Add("SIZE 1")
 	f.Add("auth=LOGIN " + token)

@@ -11,13 +11,13 @@ import (
 	"github.com/xoauthd/xoauthd/proxy/wire"
 )
 
-// FuzzServer: whatever a client says, the session ends, what it is told are
-// replies, and what it calls itself is a name. Where TLS is required, nobody logs
-// in without, or is asked for a password.
+// FuzzServer checks that a session ends, that all output consists of replies, and
+// that the client's name is valid. If TLS is required, no client logs in or is asked
+// for a password without it.
 func FuzzServer(f *testing.F) {
-	for _, said := range tape.Seeds(f, "../testdata", "smtp", "C") {
-		f.Add(said, false, false)
-		f.Add(said, true, true)
+	for _, text := range tape.Seeds(f, "../testdata", "smtp", "C") {
+		f.Add(text, false, false)
+		f.Add(text, true, true)
 	}
 	f.Fuzz(func(t *testing.T, text string, starttls, required bool) {
 		c, conn := tape.Play(text)
@@ -27,7 +27,7 @@ func FuzzServer(f *testing.F) {
 		needed := conn.NeedsTLS()
 		s := NewServer(conn, sasl.OwnTokens, func(hello string, _ bool) []string {
 			if strings.ContainsAny(hello, "\x00\r\n\t ") || hello == "" || len(hello) > 255 {
-				t.Errorf("announced as %q", hello)
+				t.Errorf("EHLO name %q", hello)
 			}
 			return []string{"SIZE 1000", "STARTTLS"}
 		})
@@ -39,7 +39,7 @@ func FuzzServer(f *testing.F) {
 				break
 			}
 			if needed {
-				t.Errorf("in the clear: %+v", credentials)
+				t.Errorf("without TLS: %+v", credentials)
 			}
 			s.Refuse("454 4.0.0", "no")
 		}
@@ -49,17 +49,17 @@ func FuzzServer(f *testing.F) {
 		}
 		for _, line := range lines {
 			if _, _, _, ok := parseReply(line); strings.ContainsAny(line, "\r\n") || (!ok && (needed || !strings.HasPrefix(line, "334"))) {
-				t.Errorf("said %q", line)
+				t.Errorf("sent %q", line)
 			}
 		}
 	})
 }
 
-// FuzzClient: whatever an upstream says, the login ends, and the reply that the
-// client at the other end would be told is one.
+// FuzzClient checks that the login ends whatever the upstream sends, and that the
+// welcome is one positive reply.
 func FuzzClient(f *testing.F) {
-	for _, said := range tape.Seeds(f, "../testdata", "smtp", "U") {
-		f.Add(said)
+	for _, text := range tape.Seeds(f, "../testdata", "smtp", "U") {
+		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		for _, mechanism := range []string{sasl.XOAUTH2, sasl.PLAIN, sasl.LOGIN} {
@@ -68,7 +68,7 @@ func FuzzClient(f *testing.F) {
 	})
 }
 
-// logIn logs in by mechanism to an upstream that says text.
+// logIn logs in with mechanism to an upstream that sends text.
 func logIn(t *testing.T, text, mechanism string) {
 	conn := tape.PlayLines(text)
 	k, err := NewClient(conn, nil, "localhost")
@@ -93,23 +93,23 @@ func logIn(t *testing.T, text, mechanism string) {
 	conn.Flush()
 	lines := strings.SplitAfter(c.Told(), "\r\n")
 	if len(lines) != len(welcome)+1 || slices.ContainsFunc(lines, func(l string) bool { return strings.Count(l, "\r")+strings.Count(l, "\n") > 2 }) {
-		t.Errorf("%q was said as %q", welcome, lines)
+		t.Errorf("%q was sent as %q", welcome, lines)
 	}
 	for i, line := range welcome {
 		if code, _, more, ok := parseReply(line); code != 235 || more != (i < len(welcome)-1) || !ok {
-			t.Errorf("%q is no reply", welcome)
+			t.Errorf("%q is not one reply", welcome)
 		}
 	}
 }
 
-// FuzzHelloName: what is announced is a domain or an address literal.
+// FuzzHelloName checks that helloName returns a domain or an address literal.
 func FuzzHelloName(f *testing.F) {
 	for _, name := range []string{"scanner", "[IPv6:::1]", "[127.0.0.1]", "a.b-c.d", "-a", "x y", "[::1]"} {
 		f.Add(name)
 	}
 	f.Fuzz(func(t *testing.T, name string) {
 		if got := helloName(name); got != name && got != "[127.0.0.1]" || helloName(got) != got {
-			t.Errorf("%q is announced as %q", name, got)
+			t.Errorf("%q became %q", name, got)
 		}
 	})
 }

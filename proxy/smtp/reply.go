@@ -9,18 +9,19 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// An upstreamReply is one of the upstream (RFC 5321 section 4.2).
+// An upstreamReply is a reply of the upstream (RFC 5321 section 4.2).
 type upstreamReply struct {
-	code  int
-	lines []string // without the code, and without secrets
-	raw   []string // the same as they were sent
+	code     int
+	lines    []string // without code and without secrets
+	rawLines []string // without code; may contain secrets
 }
 
-// expect reads a reply, which must have code.
+// expect reads a reply, which must have the given code. step names the exchange in
+// errors.
 func (k *Client) expect(step string, code int) (*upstreamReply, error) {
 	r, err := k.read()
 	if err == nil && r.code != code {
-		err = unwanted(r.code, r.lines)
+		err = replyError(r.code, r.lines)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", step, err)
@@ -28,7 +29,7 @@ func (k *Client) expect(step string, code int) (*upstreamReply, error) {
 	return r, nil
 }
 
-// read reads a reply. Everything that the upstream sends up to login enters here.
+// read reads a reply. All lines of the upstream before login pass through it.
 func (k *Client) read() (*upstreamReply, error) {
 	r := new(upstreamReply)
 	for {
@@ -50,24 +51,26 @@ func (k *Client) read() (*upstreamReply, error) {
 		if r.lines != nil && code != r.code {
 			return nil, fmt.Errorf("reply changes from %d to %d", r.code, code)
 		}
-		r.code, r.lines, r.raw = code, append(r.lines, shown), append(r.raw, text)
+		r.code, r.lines, r.rawLines = code, append(r.lines, shown), append(r.rawLines, text)
 		if !more {
 			return r, nil
 		}
 	}
 }
 
-// redact returns the text of a line without secrets. The enhanced code, which each
-// line may repeat, is not a part of what goes on from one line to the next.
+// redact returns the text of a line without secrets. It excludes the enhanced code,
+// which every line may repeat, so that Redact sees the text of consecutive lines
+// without a gap.
 func (k *Client) redact(text string) string {
 	enhanced := enhancedCode.FindString(text)
 	return enhanced + k.c.Redact(text[len(enhanced):])
 }
 
-// enhancedCode is one at the beginning of a text (RFC 2034 section 4).
+// enhancedCode matches an enhanced status code at the beginning of a text (RFC 2034
+// section 4).
 var enhancedCode = regexp.MustCompile(`^[245]\.[0-9]{1,3}\.[0-9]{1,3} `)
 
-// parseReply parses one line of a reply; there are more of it to come if more.
+// parseReply parses one line of a reply. more is true if more lines follow.
 func parseReply(line string) (code int, text string, more, ok bool) {
 	if len(line) < 3 {
 		return 0, "", false, false
@@ -82,17 +85,17 @@ func parseReply(line string) (code int, text string, more, ok bool) {
 	return code, text, len(line) > 3 && line[3] == '-', true
 }
 
-// unwanted is a reply other than the one that was hoped for as an error: a
-// *Refusal, unless it makes no sense there.
-func unwanted(code int, lines []string) error {
+// replyError returns the error for a reply other than the expected one: a *Refusal
+// if its code is 400 or more.
+func replyError(code int, lines []string) error {
 	if code < 400 {
 		return fmt.Errorf("unexpected reply %d", code)
 	}
-	return refusal(code, lines)
+	return newRefusal(code, lines)
 }
 
-// A Refusal is a reply that says no. Unlike an SMTPError it tells the enhanced
-// code: the text beside it is often the same whatever the matter is.
+// A Refusal is a negative reply. Unlike an SMTPError, its text contains the enhanced
+// code: servers often send the same text for different reasons.
 type Refusal struct{ smtp.SMTPError }
 
 func (r *Refusal) Error() string {
@@ -103,9 +106,9 @@ func (r *Refusal) Error() string {
 	return strings.TrimSuffix(text+" "+r.Message, " ")
 }
 
-// refusal is a reply as an error. Its message is the text of all lines, without
-// the enhanced code that each of them may repeat.
-func refusal(code int, lines []string) *Refusal {
+// newRefusal returns a reply as an error. Its message is the text of all lines,
+// without the enhanced code that each line may repeat.
+func newRefusal(code int, lines []string) *Refusal {
 	r := &Refusal{smtp.SMTPError{Code: code, EnhancedCode: smtp.NoEnhancedCode}}
 	texts := make([]string, len(lines))
 	for i, line := range lines {
@@ -120,8 +123,8 @@ func refusal(code int, lines []string) *Refusal {
 	return r
 }
 
-// format writes a reply as its lines.
-func format(code int, lines []string) []string {
+// formatReply returns the lines of a reply with their code.
+func formatReply(code int, lines []string) []string {
 	formatted := make([]string, len(lines))
 	for i, line := range lines {
 		separator := "-"

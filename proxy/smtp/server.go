@@ -1,6 +1,6 @@
-// Package smtp speaks both ends of mail submission (RFC 6409, RFC 5321) up to
-// login: Server to the client, Client to the upstream. After that there is
-// nothing to speak; bytes are relayed.
+// Package smtp implements the dialogue of mail submission before login (RFC 6409,
+// RFC 5321): Server for the connection from the client, Client for the connection to
+// the upstream. After login xoauthd relays octets.
 package smtp
 
 import (
@@ -15,70 +15,74 @@ import (
 	"github.com/xoauthd/xoauthd/proxy/wire"
 )
 
-// A Server is the server's end of a dialogue with a client.
+// A Server is the server side of a dialogue with a client. It is not safe for
+// concurrent use.
 type Server struct {
 	c          *wire.Conn
 	mechanisms []string
 	extensions func(hello string, wanted bool) []string
-	hello      string // what the client called itself; empty before EHLO or HELO
-	deferred   bool   // the last login failed, but may succeed later
-	malformed  string // the reply to the last AUTH that was refused for its form
+	clientName string // the argument of EHLO or HELO; empty before
+	deferred   bool   // the last login failed temporarily
+	malformed  string // the reply to the last malformed AUTH; see Malformed
 }
 
-// NewServer begins a dialogue with a client that may log in by mechanisms. The
-// client does not say EHLO again after AUTH, so it must be told then of the
-// extensions of the upstream that it will talk to: extensions returns them as the
-// upstream wrote them, if wanted. It is called at EHLO, and at HELO, which wants none,
-// with the client's name, or an address literal if what the client said could not be
-// one (RFC 5321 section 4.1.3): the upstream is told the same.
+// NewServer returns a Server that lets the client log in with mechanisms. It calls
+// extensions at EHLO and at HELO with the client's name, or with an address literal
+// if the name is invalid (RFC 5321 section 4.1.3); the upstream receives the same
+// name. If wanted is true, extensions returns the lines of the upstream's EHLO
+// reply, because the client does not send EHLO again after AUTH. At HELO, wanted is
+// false.
 func NewServer(c *wire.Conn, mechanisms []string, extensions func(hello string, wanted bool) []string) *Server {
 	return &Server{c: c, mechanisms: mechanisms, extensions: extensions}
 }
 
-// A reply is one that does not end the session, to a command not carried out.
+// A reply is an error that does not end the session.
 type reply string
 
 func (r reply) Error() string { return string(r) }
 
-// commands are those that may be given before AUTH, if only to be refused.
+// commands are the known commands other than AUTH. Those for messages are refused
+// before login.
 var commands = []string{
 	"EHLO", "HELO", "NOOP", "RSET", "HELP", "VRFY", "QUIT", "STARTTLS",
 	"MAIL", "RCPT", "DATA", "BDAT", "BURL", "ETRN", "EXPN",
 }
 
-// beforeTLS are the commands that mean what they always do even where TLS is
-// required and has not begun (RFC 3207 section 4). BDAT ends the session.
+// beforeTLS are the commands with their usual meaning if TLS is required and has not
+// begun (RFC 3207 section 4). BDAT ends the session.
 var beforeTLS = []string{"EHLO", "NOOP", "QUIT", "STARTTLS", "BDAT"}
 
-// A command that needs a login is refused for good, or for now after a login that
-// failed for now: there are clients that go on after that, and return the message
-// to its sender if mail is refused for good.
+// Replies to a command that requires login. After a temporary login failure the reply
+// is temporary as well: some clients continue without login, and bounce the message
+// if the reply is permanent.
 const (
-	errLogIn    = reply("530 5.7.0 log in first, with AUTH")
-	errDeferred = reply("451 4.7.0 the login failed for now; try again later")
+	errLoginRequired = reply("530 5.7.0 log in first, with AUTH")
+	errLoginDeferred = reply("451 4.7.0 the login failed for now; try again later")
 )
 
-// errData is how BDAT ends before login: its octets are on their way, unasked
-// (RFC 3030 section 2), and must not be taken for commands.
-const errData = wire.Violation("message sent before login")
+// errEarlyMessage is the error of BDAT before login. Its octets are already in
+// transit (RFC 3030 section 2) and must not be taken for commands, so it ends the
+// session.
+const errEarlyMessage = wire.Violation("message sent before login")
 
-// Greet writes the greeting, which the first ReadLogin sends.
+// Greet writes the greeting. The first ReadLogin sends it.
 func (s *Server) Greet() { s.c.Printf("220 %s ESMTP xoauthd ready", serverName) }
 
-// serverName is the name of the server in the greeting and in the reply to EHLO. No
-// host has a name in .invalid (RFC 6761). A client that found its own name there,
-// or localhost, would take itself for the server and report a mail loop.
+// serverName is the host name in the greeting and in the EHLO reply. No host has a
+// name in .invalid (RFC 6761). A client that found its own name there, or localhost,
+// would report a mail loop.
 const serverName = "xoauthd.invalid"
 
-// ReadLogin answers the client until it logs in, and returns with what. The
-// caller must then Accept or Refuse. The error is io.EOF if the client left.
+// ReadLogin answers commands until the client logs in, and returns its credentials.
+// The caller must then call Accept or Refuse. The error is io.EOF if the client
+// quits or disconnects.
 func (s *Server) ReadLogin() (sasl.Credentials, error) {
 	for {
 		line, err := s.c.ReadLine()
 		if err != nil {
 			return sasl.Credentials{}, err
 		}
-		credentials, done, err := s.command(line)
+		credentials, done, err := s.handle(line)
 		var r reply
 		switch {
 		case errors.As(err, &r):
@@ -89,8 +93,9 @@ func (s *Server) ReadLogin() (sasl.Credentials, error) {
 	}
 }
 
-// command answers one command. It is done at one that logs in.
-func (s *Server) command(line string) (c sasl.Credentials, done bool, err error) {
+// handle answers one command. done is true if it was a login and c contains the
+// credentials.
+func (s *Server) handle(line string) (c sasl.Credentials, done bool, err error) {
 	verb, args, _ := strings.Cut(line, " ")
 	verb = strings.ToUpper(verb)
 	if verb == "AUTH" {
@@ -102,7 +107,7 @@ func (s *Server) command(line string) (c sasl.Credentials, done bool, err error)
 		return c, err == nil, err
 	}
 	if !slices.Contains(commands, verb) {
-		s.c.TraceReceived("(not a command)") // but maybe a password that got lost
+		s.c.TraceReceived("(not a command)") // may be a password
 		return c, false, reply("500 5.5.1 not a command before login")
 	}
 	s.c.TraceReceived(line)
@@ -125,19 +130,19 @@ func (s *Server) command(line string) (c sasl.Credentials, done bool, err error)
 	case "STARTTLS":
 		return c, false, s.startTLS(args)
 	case "BDAT":
-		s.c.Printf("%s", s.needsLogin())
-		return c, false, errData
+		s.c.Printf("%s", s.loginRequired())
+		return c, false, errEarlyMessage
 	default:
-		return c, false, s.needsLogin()
+		return c, false, s.loginRequired()
 	}
 	return c, false, nil
 }
 
-func (s *Server) needsLogin() reply {
+func (s *Server) loginRequired() reply {
 	if s.deferred {
-		return errDeferred
+		return errLoginDeferred
 	}
-	return errLogIn
+	return errLoginRequired
 }
 
 // ehlo answers EHLO and HELO (RFC 5321 section 4.1.1.1).
@@ -145,10 +150,10 @@ func (s *Server) ehlo(verb, name string) error {
 	if name == "" {
 		return reply("501 5.5.4 " + verb + " takes a name")
 	}
-	s.hello = name
+	s.clientName = name
 	lines := []string{serverName}
 	if verb == "EHLO" {
-		lines = append(lines, s.offer()...)
+		lines = append(lines, s.extensionsToOffer()...)
 	} else if !s.c.NeedsTLS() {
 		s.extensions(helloName(name), false)
 	}
@@ -159,21 +164,21 @@ func (s *Server) ehlo(verb, name string) error {
 	return nil
 }
 
-// offer returns the extensions for the client: those of the upstream, but for
-// what concerns the connection to it, and with our own of that kind. Before TLS
-// where that is required there is nothing but TLS, and the upstream need not be
-// troubled: who wrote the EHLO is not known.
-func (s *Server) offer() (lines []string) {
+// extensionsToOffer returns the extensions for the client: those of the upstream,
+// with xoauthd's own STARTTLS and AUTH in place of the upstream's. If TLS is
+// required and has not begun, it returns STARTTLS only and does not connect to the
+// upstream.
+func (s *Server) extensionsToOffer() (lines []string) {
 	if s.c.NeedsTLS() {
 		return []string{"STARTTLS"}
 	}
-	for _, line := range s.extensions(helloName(s.hello), true) {
+	for _, line := range s.extensions(helloName(s.clientName), true) {
 		switch keyword(line) {
 		case "STARTTLS", "AUTH":
 			continue
 		case "REQUIRETLS":
-			// It must not be offered outside TLS (RFC 8689 section 2). Inside, the
-			// upstream keeps what it promises: it is reached by TLS only.
+			// Offer it inside TLS only (RFC 8689 section 2). xoauthd connects to the
+			// upstream by TLS only, so the upstream can keep the promise.
 			if !s.c.Secure() {
 				continue
 			}
@@ -186,8 +191,8 @@ func (s *Server) offer() (lines []string) {
 	return append(lines, "AUTH "+strings.Join(s.mechanisms, " "))
 }
 
-// startTLS begins TLS (RFC 3207 section 4). What the client has said before does
-// not count, not even EHLO.
+// startTLS begins TLS (RFC 3207 section 4). Afterwards the client has to send EHLO
+// again.
 func (s *Server) startTLS(args string) error {
 	switch {
 	case strings.TrimSpace(args) != "":
@@ -197,74 +202,74 @@ func (s *Server) startTLS(args string) error {
 	case !s.c.OffersTLS():
 		return reply("502 5.5.1 TLS is not available here")
 	}
-	s.hello = ""
+	s.clientName = ""
 	return s.c.AcceptTLS("220 2.0.0 begin TLS now")
 }
 
-// keyword is the name of the extension of an EHLO line. "AUTH=LOGIN" is how
-// old servers say it to clients that are older still.
+// keyword returns the name of the extension in an EHLO line. Old servers write
+// "AUTH=LOGIN" for older clients.
 func keyword(line string) string {
 	word, _, _ := strings.Cut(line, " ")
 	word, _, _ = strings.Cut(word, "=")
 	return strings.ToUpper(word)
 }
 
-// auth runs a mechanism (RFC 4954 section 4).
+// auth runs a SASL mechanism (RFC 4954 section 4).
 func (s *Server) auth(args string) (c sasl.Credentials, err error) {
 	switch {
 	case s.c.NeedsTLS():
 		return c, reply("538 5.7.11 begin TLS first, with STARTTLS")
-	case s.hello == "":
+	case s.clientName == "":
 		return c, reply("503 5.5.1 say EHLO first")
 	}
-	name, initial, more := strings.Cut(args, " ")
+	name, initial, hasInitial := strings.Cut(args, " ")
 	mechanism, err := sasl.NewServer(name, s.mechanisms, &c)
 	if err != nil {
 		return c, reply("504 5.5.4 " + err.Error())
 	}
-	err = sasl.Serve(mechanism, initial, more, func(challenge string) (string, error) {
+	err = sasl.Serve(mechanism, initial, hasInitial, func(challenge string) (string, error) {
 		s.c.Printf("334 %s", challenge)
 		line, err := s.c.ReadLine()
 		s.c.TraceReceived("(response)")
 		return line, err
 	})
-	if wrong := sasl.ClientError(""); errors.As(err, &wrong) {
-		return c, reply("501 5.5.2 AUTH " + strings.ToUpper(name) + ": " + string(wrong))
+	if clientErr := sasl.ClientError(""); errors.As(err, &clientErr) {
+		return c, reply("501 5.5.2 AUTH " + strings.ToUpper(name) + ": " + string(clientErr))
 	}
 	return c, err
 }
 
-// Accept tells the client that it is logged in, in the upstream's words as
-// Client.Authenticate returns them. What follows is for the relay.
+// Accept writes the reply of the upstream to the login, as Client.Authenticate
+// returns it. After that, the relay uses the connection.
 func (s *Server) Accept(welcome []string) {
 	for _, line := range welcome {
 		s.c.Printf("%s", line)
 	}
 }
 
-// Refuse tells the client that it is not logged in. status is a reply code and
-// an enhanced one (RFC 3463). It may try again.
+// Refuse writes a negative reply to the login. status is a reply code and an
+// enhanced code (RFC 3463). The client may try again.
 func (s *Server) Refuse(status, text string) {
 	s.deferred = strings.HasPrefix(status, "4")
 	s.c.Printf("%s %s", status, text)
 }
 
-// Malformed returns the reply to the last AUTH that did not get as far as a user name
-// and a password, or nothing.
+// Malformed returns the reply to the last AUTH that was malformed and contained no
+// complete credentials. It is empty if there was none.
 func (s *Server) Malformed() string { return s.malformed }
 
-// Bye tells the client that the session ends, and why: 421 may answer any
-// command, and none (RFC 5321 section 3.8). Of status it takes the subject and
-// the detail of the enhanced code.
+// Bye sends a 421 reply with the reason for the end of the session. A 421 reply may
+// answer any command or none (RFC 5321 section 3.8). Bye uses the subject and the
+// detail of the enhanced code in status.
 func (s *Server) Bye(status, text string) {
 	_, enhanced, _ := strings.Cut(status, ".")
 	s.c.Printf("421 4.%s %s", enhanced, text)
 	s.c.Flush()
 }
 
-// helloName returns name if a server must take it as a domain or an address
-// literal, and otherwise the literal of this machine: printers call themselves
-// what their owners typed.
+// helloName returns name if it is a domain or an address literal, which servers must
+// accept, and otherwise the literal of the loopback address. Printers send whatever
+// their owners typed as the name.
 func helloName(name string) string {
 	if literal.MatchString(name) {
 		text, v6 := strings.CutPrefix(name[1:len(name)-1], "IPv6:")

@@ -15,7 +15,7 @@ import (
 func TestParseReply(t *testing.T) {
 	for _, test := range []struct {
 		line string
-		code int // 0 if it is no reply
+		code int // 0 if it is not a reply
 		text string
 		more bool
 	}{
@@ -49,19 +49,19 @@ func TestRefusal(t *testing.T) {
 		text  string
 	}{
 		{"with an enhanced code", []string{"5.7.8 no"}, smtp.SMTPError{Code: 535, EnhancedCode: smtp.EnhancedCode{5, 7, 8}, Message: "no"}, "535 5.7.8 no"},
-		{"that each line repeats", []string{"5.7.8 no", "5.7.8 and no"}, smtp.SMTPError{Code: 535, EnhancedCode: smtp.EnhancedCode{5, 7, 8}, Message: "no and no"}, "535 5.7.8 no and no"},
-		{"without", []string{"no"}, smtp.SMTPError{Code: 535, EnhancedCode: smtp.NoEnhancedCode, Message: "no"}, "535 no"},
-		{"nothing but a code", []string{"5.7.139"}, smtp.SMTPError{Code: 535, EnhancedCode: smtp.EnhancedCode{5, 7, 139}}, "535 5.7.139"},
-		{"nearly a code", []string{"5.7.8.9 no"}, smtp.SMTPError{Code: 535, EnhancedCode: smtp.NoEnhancedCode, Message: "5.7.8.9 no"}, "535 5.7.8.9 no"},
-		{"nothing", []string{""}, smtp.SMTPError{Code: 535, EnhancedCode: smtp.NoEnhancedCode}, "535"},
+		{"an enhanced code in each line", []string{"5.7.8 no", "5.7.8 and no"}, smtp.SMTPError{Code: 535, EnhancedCode: smtp.EnhancedCode{5, 7, 8}, Message: "no and no"}, "535 5.7.8 no and no"},
+		{"no enhanced code", []string{"no"}, smtp.SMTPError{Code: 535, EnhancedCode: smtp.NoEnhancedCode, Message: "no"}, "535 no"},
+		{"an enhanced code without text", []string{"5.7.139"}, smtp.SMTPError{Code: 535, EnhancedCode: smtp.EnhancedCode{5, 7, 139}}, "535 5.7.139"},
+		{"not an enhanced code", []string{"5.7.8.9 no"}, smtp.SMTPError{Code: 535, EnhancedCode: smtp.NoEnhancedCode, Message: "5.7.8.9 no"}, "535 5.7.8.9 no"},
+		{"no text", []string{""}, smtp.SMTPError{Code: 535, EnhancedCode: smtp.NoEnhancedCode}, "535"},
 	} {
-		if got := refusal(535, test.lines); got.SMTPError != test.want || got.Error() != test.text {
+		if got := newRefusal(535, test.lines); got.SMTPError != test.want || got.Error() != test.text {
 			t.Errorf("%s: %+v", test.name, got)
 		}
 	}
 }
 
-func TestOffer(t *testing.T) {
+func TestExtensionsToOffer(t *testing.T) {
 	upstream := []string{"SIZE 1", "starttls", "AUTH=LOGIN PLAIN", "auth login", "REQUIRETLS", "DSN"}
 	for _, test := range []struct {
 		name string
@@ -69,12 +69,12 @@ func TestOffer(t *testing.T) {
 		want []string
 	}{
 		{"without TLS", nil, []string{"SIZE 1", "DSN", "AUTH PLAIN LOGIN"}},
-		{"with TLS to come", new(tls.Config), []string{"SIZE 1", "DSN", "STARTTLS", "AUTH PLAIN LOGIN"}},
+		{"before STARTTLS", new(tls.Config), []string{"SIZE 1", "DSN", "STARTTLS", "AUTH PLAIN LOGIN"}},
 	} {
 		_, c := tape.Play("")
 		c.OfferTLS(test.tls, false)
 		s := NewServer(c, sasl.Passwords, func(string, bool) []string { return upstream })
-		if got := s.offer(); !slices.Equal(got, test.want) {
+		if got := s.extensionsToOffer(); !slices.Equal(got, test.want) {
 			t.Errorf("%s: %q", test.name, got)
 		}
 	}
@@ -91,13 +91,13 @@ func TestHelloName(t *testing.T) {
 	long := strings.Repeat("a.", 127) + "a"
 	for _, name := range []string{"scanner", "a.example.com", "x-1", "[127.0.0.1]", "[IPv6:::1]", "1", long} {
 		if got := helloName(name); got != name {
-			t.Errorf("%q is announced as %q", name, got)
+			t.Errorf("%q became %q", name, got)
 		}
 	}
 	for _, name := range []string{"", "-a", "a-", "a..b", ".a", "a.", "a_b", "ü", "a b", "[::1]", "[IPv6:127.0.0.1]", "[127.0.0.1",
 		"[]", "[IPv6:]", "[IPv6:fe80::1%eth0]", "[a.b]", long + "a"} {
 		if got := helloName(name); got != "[127.0.0.1]" {
-			t.Errorf("%q is announced as %q", name, got)
+			t.Errorf("%q became %q", name, got)
 		}
 	}
 }

@@ -9,60 +9,61 @@ import (
 	"github.com/xoauthd/xoauthd/proxy/wire"
 )
 
-// A Tracker follows a dialogue after the login. It counts the replies that the
-// upstream still owes, and takes the credentials out of a second AUTH, so that the
-// local password does not reach the upstream, which answers that the command is
-// wrong. Of a message it looks for the end only. The zero value is ready to use.
-// One goroutine may call FromClient and Held while another calls FromUpstream.
+// A Tracker follows a connection after login. It counts the replies that the
+// upstream owes. It also removes the credentials from a second AUTH, so that the
+// local password does not reach the upstream; the upstream answers that the command
+// is malformed. In a message it looks for the end only. The zero value is ready for
+// use. One goroutine may call FromClient and Held while another calls FromUpstream;
+// Owed and Unfinished may be called concurrently.
 type Tracker struct {
-	filter *wire.CommandFilter // of FromClient alone
+	filter *wire.CommandFilter // of the commands
 
-	mu      sync.Mutex
-	awaited []awaited // replies, in the order in which they come
-	lost    bool      // the count is wrong: a reply came that was not awaited
-	message bool      // the client sends a message, up to a line with a dot
-	begun   bool      // some of it has come
-	end     int       // how much of endOfMessage has come
-	chunk   uint64    // octets of a BDAT that are still to come
+	mu             sync.Mutex
+	pending        []pendingReply // in the order in which the replies arrive
+	outOfSync      bool           // the upstream sent an unexpected reply; pending is not valid
+	inMessage      bool           // the client sends a message after DATA
+	messageStarted bool           // it has sent a part of it
+	endMatched     int            // octets of endOfMessage received so far
+	chunkLeft      uint64         // remaining octets of a BDAT chunk
 
-	reply []byte // the beginning of the upstream's current line
+	replyLine []byte // the beginning of the upstream's current line
 }
 
-// awaited is a kind of reply that the upstream owes.
-type awaited byte
+// A pendingReply is a reply that the upstream owes, by what it answers.
+type pendingReply byte
 
 const (
-	toCommand awaited = iota
-	toDATA
-	toMessage
+	commandReply pendingReply = iota
+	dataReply                 // to DATA, before the message
+	messageReply              // to the message, after its end
 )
 
-// maxAwaited bounds the memory of a Tracker. A client that pipelines more commands
-// than that is not counted.
-const maxAwaited = 10_000
+// maxPending limits the memory of a Tracker. It stops counting for a client that
+// pipelines more commands.
+const maxPending = 10_000
 
-// FromClient returns p as it is to reach the upstream. p must not be empty. There
-// is no error.
+// FromClient returns the octets to forward for p, which must not be empty. The error
+// is always nil.
 func (t *Tracker) FromClient(p []byte) ([]byte, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.filter == nil {
 		t.filter = &wire.CommandFilter{Decide: t.decide}
 	}
-	return wire.Edit(p, t.next), nil
+	return wire.Edit(p, t.consume), nil
 }
 
-// next takes octets of one kind off the beginning of p.
-func (t *Tracker) next(p []byte) (n int, forward []byte) {
+// consume consumes octets of one kind from the beginning of p.
+func (t *Tracker) consume(p []byte) (n int, forward []byte) {
 	switch {
-	case t.lost:
+	case t.outOfSync:
 		return len(p), append(t.filter.Held(), p...)
-	case t.chunk > 0:
-		n = int(min(t.chunk, uint64(len(p))))
-		t.chunk -= uint64(n)
-	case t.message:
-		t.begun = true
-		n = t.findEnd(p)
+	case t.chunkLeft > 0:
+		n = int(min(t.chunkLeft, uint64(len(p))))
+		t.chunkLeft -= uint64(n)
+	case t.inMessage:
+		t.messageStarted = true
+		n = t.findMessageEnd(p)
 	default:
 		n, forward, _ = t.filter.Next(p)
 		return n, forward
@@ -70,7 +71,8 @@ func (t *Tracker) next(p []byte) (n int, forward []byte) {
 	return n, p[:n]
 }
 
-// Held returns what the Tracker holds back of a line without an end.
+// Held returns the octets of an incomplete line that the Tracker holds back, and
+// forgets them.
 func (t *Tracker) Held() []byte {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -80,72 +82,73 @@ func (t *Tracker) Held() []byte {
 	return t.filter.Held()
 }
 
-// Owed reports whether the upstream owes a reply. It is not known once the count is
-// wrong.
+// Owed reports whether the upstream owes a reply. known is false after an unexpected
+// reply.
 func (t *Tracker) Owed() (owed, known bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return !t.lost && len(t.awaited) > 0, !t.lost
+	return !t.outOfSync && len(t.pending) > 0, !t.outOfSync
 }
 
-// Unfinished reports whether the client is within a message, as far as is known.
+// Unfinished reports whether the client is within a message. It returns true if that
+// is not known.
 func (t *Tracker) Unfinished() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.lost || t.message || t.chunk > 0
+	return t.outOfSync || t.inMessage || t.chunkLeft > 0
 }
 
-// decide looks at the beginning of a command.
-func (t *Tracker) decide(line []byte, enough bool) (wire.Verdict, string) {
+// decide is the CommandFilter.Decide of the Tracker.
+func (t *Tracker) decide(line []byte, final bool) (wire.Verdict, string) {
 	end := bytes.IndexAny(line, " \t")
 	if end < 0 {
 		end = len(line)
 	}
-	verb := strings.ToUpper(string(line[:end]))
-	message := verb == "DATA" || verb == "BDAT"
-	if !enough && (message || end == len(line) && end <= len("AUTH")) {
+	name := strings.ToUpper(string(line[:end]))
+	message := name == "DATA" || name == "BDAT"
+	if !final && (message || end == len(line) && end <= len("AUTH")) {
 		return wire.Undecided, ""
 	}
-	await := toCommand
-	switch verb {
+	kind := commandReply
+	switch name {
 	case "AUTH":
-		t.await(toCommand)
-		return wire.Replace, verb
+		t.addPending(commandReply)
+		return wire.Replace, name
 	case "DATA":
-		await = toDATA
-		t.message, t.begun, t.end = true, false, len("\r\n")
+		kind = dataReply
+		t.inMessage, t.messageStarted, t.endMatched = true, false, len("\r\n")
 	case "BDAT":
 		size, _, _ := strings.Cut(strings.TrimSpace(string(line[end:])), " ")
-		t.chunk, _ = strconv.ParseUint(size, 10, 64) // a size that is none has no octets
+		t.chunkLeft, _ = strconv.ParseUint(size, 10, 64) // an invalid size counts as 0
 	}
-	t.await(await)
+	t.addPending(kind)
 	return wire.Forward, ""
 }
 
-func (t *Tracker) await(a awaited) {
-	if len(t.awaited) >= maxAwaited {
-		t.lost = true
+func (t *Tracker) addPending(r pendingReply) {
+	if len(t.pending) >= maxPending {
+		t.outOfSync = true
 	}
-	if !t.lost {
-		t.awaited = append(t.awaited, a)
+	if !t.outOfSync {
+		t.pending = append(t.pending, r)
 	}
 }
 
 const endOfMessage = "\r\n.\r\n"
 
-// findEnd returns how many octets of p belong to the message, and notes its end
-// (RFC 5321 section 4.1.1.4).
-func (t *Tracker) findEnd(p []byte) (n int) {
-	for t.end > 0 && n < len(p) { // the end may have begun before p
+// findMessageEnd returns the number of octets of p that belong to the message, and
+// records its end (RFC 5321 section 4.1.1.4).
+func (t *Tracker) findMessageEnd(p []byte) (n int) {
+	for t.endMatched > 0 && n < len(p) { // the end may have started before p
 		switch {
-		case p[n] == endOfMessage[t.end]:
-			t.end++
+		case p[n] == endOfMessage[t.endMatched]:
+			t.endMatched++
 		case p[n] == '\r':
-			t.end = 1
+			t.endMatched = 1
 		default:
-			t.end = 0
+			t.endMatched = 0
 		}
-		if n++; t.end == len(endOfMessage) {
+		if n++; t.endMatched == len(endOfMessage) {
 			t.endMessage()
 			return n
 		}
@@ -153,19 +156,20 @@ func (t *Tracker) findEnd(p []byte) (n int) {
 	if n == len(p) {
 		return n
 	}
-	if i := indexEnd(p[n:]); i >= 0 {
+	if i := indexMessageEnd(p[n:]); i >= 0 {
 		t.endMessage()
 		return n + i + len(endOfMessage)
 	}
-	for t.end = min(len(endOfMessage)-1, len(p)-n); !bytes.HasSuffix(p, []byte(endOfMessage[:t.end])); {
-		t.end--
+	for t.endMatched = min(len(endOfMessage)-1, len(p)-n); !bytes.HasSuffix(p, []byte(endOfMessage[:t.endMatched])); {
+		t.endMatched--
 	}
 	return len(p)
 }
 
-// indexEnd is bytes.Index(p, endOfMessage). It looks for the dot, which is rare in
-// mail: many times faster, and this reads all that is sent.
-func indexEnd(p []byte) int {
+// indexMessageEnd is bytes.Index(p, endOfMessage). It searches for the dot, which is
+// rare in mail, and is therefore many times faster. It runs over all mail that
+// clients send.
+func indexMessageEnd(p []byte) int {
 	const before = len("\r\n")
 	for at := before; at < len(p); at++ {
 		i := bytes.IndexByte(p[at:], '.')
@@ -180,51 +184,51 @@ func indexEnd(p []byte) int {
 }
 
 func (t *Tracker) endMessage() {
-	t.message = false
-	t.await(toMessage)
+	t.inMessage = false
+	t.addPending(messageReply)
 }
 
-// FromUpstream follows replies.
+// FromUpstream follows the replies of the upstream.
 func (t *Tracker) FromUpstream(p []byte) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for len(p) > 0 && !t.lost {
+	for len(p) > 0 && !t.outOfSync {
 		i := bytes.IndexByte(p, '\n')
 		part := p
 		if i >= 0 {
 			part = p[:i]
 		}
 		const most = len("250-")
-		t.reply = append(t.reply, part[:min(len(part), most-len(t.reply))]...)
+		t.replyLine = append(t.replyLine, part[:min(len(part), most-len(t.replyLine))]...)
 		if i < 0 {
 			return
 		}
-		code, _, more, ok := parseReply(strings.TrimRight(string(t.reply), "\r"))
-		t.reply = t.reply[:0]
+		code, _, more, ok := parseReply(strings.TrimRight(string(t.replyLine), "\r"))
+		t.replyLine = t.replyLine[:0]
 		p = p[i+1:]
 		switch {
 		case !ok:
-			t.lost = true
+			t.outOfSync = true
 		case !more:
-			t.replied(code)
+			t.removePending(code)
 		}
 	}
 }
 
-// replied takes a reply off those that are awaited.
-func (t *Tracker) replied(code int) {
-	if len(t.awaited) == 0 {
-		t.lost = true
+// removePending removes the reply with code from the pending ones.
+func (t *Tracker) removePending(code int) {
+	if len(t.pending) == 0 {
+		t.outOfSync = true
 		return
 	}
-	reply := t.awaited[0]
-	t.awaited = t.awaited[1:]
+	reply := t.pending[0]
+	t.pending = t.pending[1:]
 	goAhead := code/100 == 3
 	switch {
-	case goAhead == (reply == toDATA):
-	case reply == toDATA && t.message && !t.begun:
-		t.message = false
-	default: // what the client has sent as a message was not one, or the reverse
-		t.lost = true
+	case goAhead == (reply == dataReply):
+	case reply == dataReply && t.inMessage && !t.messageStarted:
+		t.inMessage = false
+	default: // the client and the upstream disagree about what was a message
+		t.outOfSync = true
 	}
 }

@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// say gives text to a tracker in pieces of n octets, and returns what is
-// forwarded of it.
-func say(t *Tracker, text string, n int) string {
+// send passes text to a tracker in pieces of n octets and returns the forwarded
+// text.
+func send(t *Tracker, text string, n int) string {
 	var forwarded strings.Builder
 	for p := []byte(text); len(p) > 0; {
 		piece := p[:min(n, len(p))]
@@ -19,7 +19,8 @@ func say(t *Tracker, text string, n int) string {
 	return forwarded.String()
 }
 
-func answer(t *Tracker, text string, n int) {
+// sendReply passes text of the upstream to a tracker in pieces of n octets.
+func sendReply(t *Tracker, text string, n int) {
 	for p := []byte(text); len(p) > 0; {
 		piece := p[:min(n, len(p))]
 		p = p[len(piece):]
@@ -27,10 +28,11 @@ func answer(t *Tracker, text string, n int) {
 	}
 }
 
-// A step is what the client (C) or the upstream (U) sends, and what is known then.
+// A step is a part of the stream of the client (C) or the upstream (U), and the
+// state of the tracker after it.
 type step struct {
-	who, text string
-	owed      string
+	from, text string
+	want       string
 }
 
 const (
@@ -41,6 +43,7 @@ const (
 	unknown = "unknown"
 )
 
+// state describes what a tracker reports.
 func state(t *Tracker) string {
 	owed, known := t.Owed()
 	switch unfinished := t.Unfinished(); {
@@ -87,13 +90,13 @@ func TestTracker(t *testing.T) {
 			{"C", "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nBDAT 12 LAST\r\nQUIT\r\nRSET\r\n", aReply},
 			{"U", "250 ok\r\n250 ok\r\n", aReply}, {"U", "250 taken\r\n", nothing},
 		},
-		"a chunk that has not come": {
+		"an incomplete chunk": {
 			{"C", "BDAT 5\r\nhell", both}, {"U", "250 ok\r\n", rest}, {"C", "o", nothing},
 		},
-		"a reply that was not awaited": {
+		"an unexpected reply": {
 			{"U", "421 4.4.2 idle for too long\r\n", unknown},
 		},
-		"a go-ahead for something unknown": {
+		"a 354 reply to an unknown command": {
 			{"C", "XEXCH50 10 2\r\n", aReply}, {"U", "354 send it\r\n", unknown}, {"C", "0123456789", unknown},
 		},
 		"not SMTP": {{"C", "NOOP\r\n", aReply}, {"U", "hello\r\n", unknown}},
@@ -105,16 +108,16 @@ func TestTracker(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/%d", name, n), func(t *testing.T) {
 				tracker := new(Tracker)
 				if owed, known := tracker.Owed(); owed || !known {
-					t.Error("something is owed at the beginning")
+					t.Error("a reply is owed at the beginning")
 				}
 				for i, s := range steps {
-					if s.who == "U" {
-						answer(tracker, s.text, n)
-					} else if got := say(tracker, s.text, n); got != s.text {
+					if s.from == "U" {
+						sendReply(tracker, s.text, n)
+					} else if got := send(tracker, s.text, n); got != s.text {
 						t.Errorf("step %d: %q was forwarded as %q", i, s.text, got)
 					}
-					if owed := state(tracker); owed != s.owed {
-						t.Errorf("after step %d: %q: %s is owed", i, s.text, owed)
+					if owed := state(tracker); owed != s.want {
+						t.Errorf("after step %d: %q: state is %q", i, s.text, owed)
 					}
 				}
 			})
@@ -122,7 +125,7 @@ func TestTracker(t *testing.T) {
 	}
 }
 
-// AUTH loses its arguments wherever it is a command, and a message is not touched.
+// AUTH loses its arguments when it is a command. Messages are not changed.
 func TestTrackerStripsAUTH(t *testing.T) {
 	for _, test := range []struct{ name, text, want string }{
 		{"at once", "AUTH PLAIN AGpvZQBzM2NyZXQ=\r\nMAIL FROM:<a@b>\r\n", "AUTH\r\nMAIL FROM:<a@b>\r\n"},
@@ -135,36 +138,36 @@ func TestTrackerStripsAUTH(t *testing.T) {
 		{"no AUTH", "AUTHOR x\r\nAU\r\n", "AUTHOR x\r\nAU\r\n"},
 	} {
 		for _, n := range []int{1, 2, 3, 5, 4096} {
-			if got := say(new(Tracker), test.text, n); got != test.want {
+			if got := send(new(Tracker), test.text, n); got != test.want {
 				t.Errorf("%s, in pieces of %d: %q", test.name, n, got)
 			}
 		}
 	}
 }
 
-// A client that pipelines without end costs a bounded amount of memory.
-func TestTrackerIsBounded(t *testing.T) {
+// Memory is limited for a client that pipelines endlessly.
+func TestTrackerMemory(t *testing.T) {
 	tracker := new(Tracker)
-	say(tracker, strings.Repeat("NOOP\r\n", 2*maxAwaited), 4096)
-	if len(tracker.awaited) > maxAwaited {
-		t.Error(len(tracker.awaited))
+	send(tracker, strings.Repeat("NOOP\r\n", 2*maxPending), 4096)
+	if len(tracker.pending) > maxPending {
+		t.Error(len(tracker.pending))
 	}
 	if got := state(tracker); got != unknown {
 		t.Error(got)
 	}
 }
 
-// FuzzTracker: what a client says reaches the upstream as it is, however it comes
-// in pieces, if it holds no AUTH.
+// FuzzTracker checks that text without AUTH is forwarded unchanged, however it is
+// cut into pieces.
 func FuzzTracker(f *testing.F) {
 	f.Add("DATA\r\nx\r\n.\r\nQUIT\r\n", "354 go\r\n250 ok\r\n", 3)
 	f.Add("BDAT 3\r\nabcNOOP\r\n", "250-x\r\n250 ok\r\n", 1)
 	f.Fuzz(func(t *testing.T, client, upstream string, n int) {
 		n = max(1, n)
 		tracker := new(Tracker)
-		got := say(tracker, client, n)
-		answer(tracker, upstream, n)
-		got += say(tracker, client, n) + string(tracker.Held())
+		got := send(tracker, client, n)
+		sendReply(tracker, upstream, n)
+		got += send(tracker, client, n) + string(tracker.Held())
 		if want := client + client; got != want && !strings.Contains(strings.ToUpper(want), "AUTH") {
 			t.Errorf("%q was forwarded as %q", want, got)
 		}
@@ -175,7 +178,7 @@ func BenchmarkTracker(b *testing.B) {
 	line := strings.Repeat("x", 76) + "\r\n"
 	body := []byte(strings.Repeat(line, 64<<10/len(line)))
 	tracker := new(Tracker)
-	say(tracker, "DATA\r\n", 10)
+	send(tracker, "DATA\r\n", 10)
 	b.SetBytes(int64(len(body)))
 	for b.Loop() {
 		tracker.FromClient(body)

@@ -52,7 +52,7 @@ func (p *pop3Client) answer() (string, error) {
 	case err != nil:
 		return "", err
 	case status == "-ERR":
-		return "", pop3dialogue.Refused(text)
+		return "", pop3dialogue.ParseRefusal(text)
 	case status == "+":
 		return line, nil
 	case status != "+OK":
