@@ -32,6 +32,7 @@ import (
 //	A result …     the account has been told so of logins at the upstream
 //	~ 60s          time passes
 //	~ stop         xoauthd is told to stop
+//	~ revoke       the grant of the account is revoked
 //	~ place        the session that takes the account's only place ends
 //	= result text  how the session went, and what its line in the log has of it
 //

@@ -36,6 +36,7 @@ const (
 	Violation          Result = "violation"           // the client does not speak the protocol
 	TimedOut           Result = "timed_out"           // the client took too long to log in
 	Stopping           Result = "stopping"            // xoauthd stops
+	Revoked            Result = "revoked"             // the account's grant was revoked during the login
 	Internal           Result = "internal"            // a mistake in xoauthd
 )
 
@@ -66,6 +67,7 @@ var answers = map[Result]answer{
 	Violation:          {imap.ResponseCodeClientBug, "500 5.5.2", "SYS/PERM", "this is not how to log in here", slog.LevelWarn},
 	TimedOut:           {imap.ResponseCodeUnavailable, "421 4.4.2", "SYS/TEMP", "the time limit is reached; connect again", slog.LevelInfo},
 	Stopping:           {imap.ResponseCodeUnavailable, "421 4.3.2", "SYS/TEMP", "xoauthd is stopping; try again in a moment", slog.LevelInfo},
+	Revoked:            {imap.ResponseCodeContactAdmin, "421 4.7.0", "SYS/PERM", "the grant of this account was revoked", slog.LevelInfo},
 	Internal:           {imap.ResponseCodeServerBug, "454 4.3.0", "SYS/TEMP", "internal error; see the log of xoauthd", slog.LevelError},
 	NoLogin:            {imap.ResponseCodeUnavailable, "421 4.4.2", "SYS/TEMP", "good bye", slog.LevelDebug},
 	IncompleteLogin:    {imap.ResponseCodeUnavailable, "421 4.4.2", "SYS/TEMP", "good bye", slog.LevelInfo},

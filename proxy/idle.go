@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -40,8 +41,11 @@ const (
 	busyDrain = 10 * time.Second
 )
 
-// closedAtShutdown is why a relay ends that xoauthd ended.
-const closedAtShutdown = "closed at shutdown"
+// Why a relay ends that xoauthd ended.
+const (
+	closedAtShutdown   = "closed at shutdown"
+	closedAtRevocation = "grant revoked"
+)
 
 // An idleTimer ends a relay after the idle timeout, after a half-close or when
 // xoauthd stops. One clock serves both directions: a client that is silent during
@@ -53,7 +57,7 @@ type idleTimer struct {
 	turned     atomic.Int64 // when the upstream last began to answer, as last
 	pending    atomic.Int32 // pumps that hold bytes which they could not forward yet
 	blocked    atomic.Bool  // one of them is that to the upstream
-	ending     atomic.Bool  // the client has closed, or xoauthd stops
+	ending     atomic.Bool  // the client has closed, or the relay drains
 	tracker    tracker
 
 	// answered is closed by release: the half-close of the client may be passed on,
@@ -64,7 +68,9 @@ type idleTimer struct {
 	mu       sync.Mutex // for all below
 	timeout  time.Duration
 	closed   time.Time // when the client closed; zero if it has not
-	draining time.Time // when xoauthd began to stop; zero if it has not
+	draining time.Time // since when the relay ends at the next good moment; zero if it does not
+	why      string    // it drains
+	drained  func()    // ends the relay when it has drained
 	reason   string    // the first one to end
 	timer    *time.Timer
 	expire   func()
@@ -134,12 +140,12 @@ func (t *idleTimer) clientClosed() {
 	t.timer.Reset(0)
 }
 
-// drain ends the relay at the next moment when the upstream owes no answer:
+// drain calls drained at the next moment when the upstream owes no answer:
 // otherwise a client would send a message again that the upstream has accepted.
-func (t *idleTimer) drain() {
+func (t *idleTimer) drain(why string, drained func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.draining = time.Now()
+	t.draining, t.why, t.drained = time.Now(), why, drained
 	t.ending.Store(true)
 	t.timer.Reset(0)
 }
@@ -178,15 +184,16 @@ func (t *idleTimer) check() {
 		t.end(fmt.Sprintf("idle timeout (%v)", limit))
 	case t.blocked.Load() && silent >= writeTimeout:
 		t.end(fmt.Sprintf("upstream write timeout (%v)", writeTimeout))
-	case t.drained(silent, owed, certain):
-		t.end(closedAtShutdown)
+	case t.hasDrained(silent, owed, certain):
+		t.keep(t.why)
+		t.drained()
 	default:
 		t.timer.Reset(min(limit-waited, next))
 	}
 }
 
-// drained reports whether xoauthd stops and the relay can end now.
-func (t *idleTimer) drained(silent time.Duration, owed, certain bool) bool {
+// hasDrained reports whether the relay drains and can end now.
+func (t *idleTimer) hasDrained(silent time.Duration, owed, certain bool) bool {
 	switch {
 	case t.draining.IsZero(), owed, !t.closed.IsZero(), t.tracker.Unfinished():
 		return false
@@ -200,10 +207,15 @@ func (t *idleTimer) drained(silent time.Duration, owed, certain bool) bool {
 }
 
 func (t *idleTimer) end(reason string) {
+	t.keep(reason)
+	t.expire()
+}
+
+// keep keeps the reason for the end, unless there is one already.
+func (t *idleTimer) keep(reason string) {
 	if t.reason == "" {
 		t.reason = reason
 	}
-	t.expire()
 }
 
 // because keeps the reason for the end, unless there is one already: what
@@ -216,7 +228,7 @@ func (t *idleTimer) because(what string, err error) {
 	case err == nil:
 		t.reason = what
 	case errors.Is(err, net.ErrClosed), errors.Is(err, os.ErrDeadlineExceeded): // which only the end of the session causes
-		t.reason = closedAtShutdown
+		t.reason = cmp.Or(t.why, closedAtShutdown)
 	default:
 		t.reason = what + ": " + reason(err)
 	}

@@ -38,12 +38,19 @@ func (s *session) logIn(ctx context.Context, c sasl.Credentials) (k *link, welco
 		s.record.upstreamUser = login.User
 	}
 	account := "account " + name
-	return s.enter(ctx, []bound{
+	leave := s.accountSessions.join(name, s)
+	defer func() {
+		if k == nil {
+			leave()
+		}
+	}()
+	k, welcome, free, err := s.enter(ctx, []bound{
 		{account, s.Limits.PerAccount, "limits.sessions_per_account"},
 		{"login " + cmp.Or(login.Label, "(no label)") + " of " + account, s.Limits.PerLogin, "limits.sessions_per_login"},
 		s.upstreamBound(account, upstream),
 		s.addressBound(),
 	}, func() (*link, []string, error) { return s.asKnown(ctx, login, upstream) })
+	return k, welcome, func() { free(); leave() }, err
 }
 
 // recordLogin logs and counts an attempt to log in that began at a time and
@@ -188,7 +195,7 @@ func (s *session) enter(ctx context.Context, bounds []bound, logIn func() (*link
 		k, welcome, err = logIn()
 	}
 	if err != nil && s.stopping.Err() != nil {
-		err = Fail(Stopping, err)
+		err = s.interrupted(err)
 	}
 	return k, welcome, release, err
 }

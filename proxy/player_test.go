@@ -196,6 +196,11 @@ func (p *player) pass(text string) error {
 		synctest.Wait()
 		return nil
 	}
+	if text == "revoke" {
+		go p.server.EndSessions(p.stopped, p.account.Name())
+		synctest.Wait()
+		return nil
+	}
 	if text == "place" {
 		p.server.queue.leave(p.full)
 		p.counted = 0

@@ -1,9 +1,11 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
+	"sync/atomic"
 	"time"
 
 	"github.com/xoauthd/xoauthd/proxy/wire"
@@ -26,7 +28,7 @@ type tracker interface {
 
 // relay copies bytes between the client and the upstream, unchanged but for a
 // second login, until one side closes.
-func (s *session) relay(ctx context.Context, k *link) error {
+func (s *session) relay(ctx context.Context, front server, k *link) error {
 	client, err := s.client.Stream()
 	if err != nil {
 		return Fail(NoLogin, fmt.Errorf("telling of the login: %w", err))
@@ -44,6 +46,10 @@ func (s *session) relay(ctx context.Context, k *link) error {
 		sent:     s.record.sent,
 		received: s.record.received,
 	}
+	if s.protocol.farewell {
+		e := failure(Fail(Revoked, errRevoked))
+		r.farewell = func() { front.Bye(s.protocol.status(answers[e.Result]), e.text()) }
+	}
 	s.record.ended, err = r.run(ctx)
 	return err
 }
@@ -55,8 +61,10 @@ type relay struct {
 	timeout          time.Duration   // of the idle timer; 0 is for ever
 	stopping         context.Context // when done, the relay ends at the next good moment
 	sent, received   func(n int)     // count bytes to the upstream and to the client
+	farewell         func()          // tells the client that the grant was revoked; nil where no word exists for that
 
-	idle *idleTimer
+	idle    *idleTimer
+	parting atomic.Bool // the relay ends because the grant was revoked
 }
 
 // run returns what ended the relay. When the client closes, run half-closes the
@@ -66,7 +74,7 @@ type relay struct {
 func (r *relay) run(ctx context.Context) (ended string, err error) {
 	r.idle = newIdleTimer(r.timeout, r.tracker, r.abort)
 	defer context.AfterFunc(ctx, r.abort)()
-	defer context.AfterFunc(r.stopping, r.idle.drain)()
+	defer context.AfterFunc(r.stopping, r.drain)()
 
 	sent := make(chan error, 1)
 	go func() {
@@ -84,6 +92,22 @@ func (r *relay) run(ctx context.Context) (ended string, err error) {
 	}
 	err = <-sent
 	return r.idle.stop(), err
+}
+
+// drain ends the relay at the next moment when the upstream owes no answer.
+func (r *relay) drain() {
+	if context.Cause(r.stopping) == errRevoked {
+		r.idle.drain(closedAtRevocation, r.part)
+		return
+	}
+	r.idle.drain(closedAtShutdown, r.abort)
+}
+
+// part ends the relay as if the upstream had closed, so that the client can be told
+// why and has time to close.
+func (r *relay) part() {
+	r.parting.Store(true)
+	r.upstream.Abort()
 }
 
 // abort makes both pumps end.
@@ -154,6 +178,7 @@ func (r *relay) toUpstream(p []byte) error {
 // receive pumps to the client until the upstream has closed or one side is lost.
 // It reports whether the client is still there.
 func (r *relay) receive() bool {
+	whole := true // the client has received whole lines
 	for {
 		b, err := r.upstream.Receive()
 		if err != nil {
@@ -162,11 +187,15 @@ func (r *relay) receive() bool {
 			} else {
 				r.idle.because("upstream lost", err)
 			}
+			if r.parting.Load() && whole {
+				r.sayFarewell()
+			}
 			r.client.CloseWrite()
 			return true
 		}
 		r.idle.received(false)
 		r.tracker.FromUpstream(b.Octets())
+		whole = bytes.HasSuffix(b.Octets(), []byte("\n"))
 		n, err := r.client.Write(b.Octets())
 		b.Return()
 		r.idle.forwarded(false)
@@ -175,6 +204,14 @@ func (r *relay) receive() bool {
 			r.idle.because("client lost", err)
 			return false
 		}
+	}
+}
+
+// sayFarewell tells the client that the grant was revoked, unless the client would
+// take that for a reply that the upstream owes.
+func (r *relay) sayFarewell() {
+	if owed, _ := r.tracker.Owed(); !owed && r.farewell != nil {
+		r.farewell()
 	}
 }
 

@@ -146,6 +146,8 @@ type Server struct {
 	queue    queue
 	repeats  repeats
 
+	accountSessions accountSessions
+
 	earlyLimit earlyLimit
 	ids        atomic.Int64
 }
@@ -206,13 +208,15 @@ func (s *Server) serve(stopping, life context.Context, c net.Conn, l *Listener) 
 func (s *Server) begin(stopping, life context.Context, c net.Conn, l *Listener, most int) (run func()) {
 	x := s.newSession(c, l)
 	ctx, end := context.WithCancel(life)
-	x.stopping, x.end = stopping, end
+	x.stopping, x.stop = context.WithCancelCause(stopping)
+	x.end = end
 	leave, admitted := s.counts.admit(x, most)
 	return func() {
 		stop := closeWith(life, c)
 		err := guard(func() error { return x.run(ctx, admitted) })
 		stop()
 		end()
+		x.stop(nil)
 		c.Close()
 		leave()
 		x.finish(err) // last, as a slow log must not hold descriptors

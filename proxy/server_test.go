@@ -225,3 +225,57 @@ func TestPanic(t *testing.T) {
 		}
 	})
 }
+
+// EndSessions ends the sessions of the account alone, and says how many: when the
+// upstream owes no reply, or after the drain time-out.
+func TestEndSessions(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		owes  bool // the upstream owes a reply
+		leave bool // the command leaves at once
+		ended int
+		took  time.Duration // until the session has ended
+	}{
+		{"quiet", false, false, 1, 0},
+		{"a reply is owed", true, false, 1, 10 * time.Second},
+		{"the command leaves", true, true, 0, 10 * time.Second},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := settle(t, 10*time.Second)
+				if test.owes {
+					pass(t, h.client, h.upstream, "a2 APPEND\r\n")
+				}
+				time.Sleep(time.Minute)
+				if n := h.EndSessions(t.Context(), "bob@example.com"); n != 0 {
+					t.Errorf("%d sessions of another account have ended", n)
+				}
+				start, left := time.Now(), make(chan time.Duration, 1)
+				go func() {
+					h.client.Read(make([]byte, 1)) // BYE, or the end
+					h.client.Close()
+					left <- time.Since(start)
+				}()
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				if test.leave {
+					cancel()
+				}
+				if n := h.EndSessions(ctx, "joe@example.com"); n != test.ended {
+					t.Errorf("%d sessions have ended", n)
+				}
+				if d := <-left; d != test.took {
+					t.Errorf("the session went on for %v", d)
+				}
+				synctest.Wait()
+				if !strings.Contains(h.log.String(), `"ended":"grant revoked"`) || len(h.accountSessions.byName) != 0 {
+					t.Error(h.log)
+				}
+				h.stop()
+				if err := <-h.served; err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}

@@ -30,6 +30,7 @@ type session struct {
 	from     netip.Addr // the client's; not valid if it is not one of IP
 	client   *wire.Conn
 	stopping context.Context // when done, the session is to come to an end
+	stop     context.CancelCauseFunc
 	record   *record
 
 	greeted bool
@@ -52,7 +53,7 @@ var errGone = Fail(NoLogin, errors.New("client left while it waited"))
 // run is the session, straight down. Its error is an *Error, or nil if a client
 // was logged in and then relayed.
 func (s *session) run(ctx context.Context, admitted bool) error {
-	// When xoauthd stops, a client that has not logged in is told so.
+	// When the session is to end, a client that has not logged in is told so.
 	defer context.AfterFunc(s.stopping, s.client.Interrupt)()
 
 	if !admitted {
@@ -79,7 +80,7 @@ func (s *session) run(ctx context.Context, admitted bool) error {
 			defer release()
 			defer k.close()
 			front.Accept(welcome)
-			return s.relay(ctx, k)
+			return s.relay(ctx, front, k)
 		}
 		if err != errGone {
 			refused = err
@@ -113,7 +114,7 @@ func (s *session) left(front server, err, refused error) error {
 	case s.displaced.Load(): // and not waited for
 		return s.bye(front, s.tooMany())
 	case e.Result == Stopping:
-		return s.part(front, err)
+		return s.part(front, s.interrupted(err))
 	case e.Result == TimedOut:
 		err = s.part(front, Fail(TimedOut, fmt.Errorf("no login within %v", s.Limits.LogIn)))
 	case e.Result != NoLogin:
@@ -159,7 +160,7 @@ func (s *session) hears(e *Error) bool {
 }
 
 // within returns ctx with d for what a client waits for. It is done as well when
-// xoauthd stops.
+// the session is to end.
 func (s *session) within(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithTimeout(ctx, d)
 	stop := context.AfterFunc(s.stopping, cancel)

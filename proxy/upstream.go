@@ -212,7 +212,7 @@ func (s *session) connect(ctx context.Context, u *Upstream, user, secret string)
 	}
 	if k != nil {
 		welcome, err := k.logIn(ctx, user, secret)
-		if err == nil || !isLost(err) {
+		if err == nil || !isLost(err) || ctx.Err() != nil {
 			return s.observe(k, start.Add(-k.took), welcome, err)
 		}
 		k.close()

@@ -17,9 +17,10 @@ func revokeCommand(file *string) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "revoke ACCOUNT",
 		Short: "Revoke the grant of an account",
-		Long: `Ask the provider to revoke the grant of the mailbox ACCOUNT, and delete it. Programs
-cannot log in to the account until it is authorized again. If the provider cannot be
-reached, the grant is kept.`,
+		Long: `Ask the provider to revoke the grant of the mailbox ACCOUNT, delete it, and end the
+sessions of the account. A session in which the mail server owes a reply ends when that
+reply has come, or after drain_timeout. Programs cannot log in to the account until it
+is authorized again. If the provider cannot be reached, the grant is kept.`,
 		Args: oneAccount,
 		RunE: action(func(cmd *cobra.Command, args []string) error {
 			c, err := load(*file)
@@ -51,7 +52,7 @@ reached, the grant is kept.`,
 				if err := e.Decode(&f); err != nil {
 					return "", err
 				}
-				_, err := fmt.Fprintln(cmd.OutOrStdout(), forgotten(account.Name, f, local))
+				_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s\n%s\n", forgotten(account.Name, f, local), sessionsEnded(f.Sessions))
 				return "", err
 			})
 			return err
@@ -87,6 +88,17 @@ func isYes(answer string) bool {
 		return true
 	}
 	return false
+}
+
+// sessionsEnded says how many sessions a revocation has ended.
+func sessionsEnded(n int) string {
+	switch n {
+	case 0:
+		return "No session of the account was open."
+	case 1:
+		return "1 session of the account has ended."
+	}
+	return fmt.Sprintf("%d sessions of the account have ended.", n)
 }
 
 // forgotten says what came of it.

@@ -208,9 +208,11 @@ type Forgotten struct {
 	Had      bool   `json:"had"`      // there was a grant or, without a person, an access token
 	Told     bool   `json:"told"`     // the provider was, and has taken the grant back
 	Endpoint bool   `json:"endpoint"` // the provider has one for that
+	Sessions int    `json:"sessions"` // of the account that have ended because of it
 }
 
-// revoke has the provider take a grant back, and forgets it.
+// revoke has the provider take a grant back, forgets it, and ends the account's
+// sessions.
 func (k *controller) revoke(ctx context.Context, r control.Request, c *control.Conversation) error {
 	p, err := k.page(r.Account)
 	if err != nil {
@@ -220,9 +222,13 @@ func (k *controller) revoke(ctx context.Context, r control.Request, c *control.C
 	defer cancel()
 	had := p.Granted()
 	told, err := p.Revoke(finishing, commandOf(c))
+	ended := 0
+	if err == nil || told || errors.Is(err, auth.ErrNotRemoved) {
+		ended = k.daemon.proxy.EndSessions(finishing, p.Name())
+	}
 	switch {
 	case err == nil:
-		return p.forgotten(c, had, told)
+		return p.forgotten(c, had, told, ended)
 	case !errors.Is(err, auth.ErrNotRemoved):
 		return fmt.Errorf("the grant was not taken back, and is kept: %w\nTo forget it all the same: xoauthd revoke --local %s", err, p.Name())
 	case told:
@@ -240,20 +246,25 @@ func commandOf(c *control.Conversation) string {
 	return name + " (uid " + id + ")"
 }
 
-// forget forgets a grant, of which the provider is not told.
-func (k *controller) forget(_ context.Context, r control.Request, c *control.Conversation) error {
+// forget forgets a grant, of which the provider is not told, and ends the account's
+// sessions.
+func (k *controller) forget(ctx context.Context, r control.Request, c *control.Conversation) error {
 	p, err := k.page(r.Account)
 	if err != nil {
 		return err
 	}
 	had := p.Granted()
-	if err := p.Forget(commandOf(c)); err != nil {
+	err = p.Forget(commandOf(c))
+	finishing, cancel := p.finishing(ctx)
+	defer cancel()
+	ended := k.daemon.proxy.EndSessions(finishing, p.Name())
+	if err != nil {
 		return err
 	}
-	return p.forgotten(c, had, false)
+	return p.forgotten(c, had, false, ended)
 }
 
-func (p *page) forgotten(c *control.Conversation, had, told bool) error {
+func (p *page) forgotten(c *control.Conversation, had, told bool, ended int) error {
 	return c.Tell(EventForgotten, Forgotten{
 		Provider: p.Provider(),
 		Flow:     p.Flow(),
@@ -261,5 +272,6 @@ func (p *page) forgotten(c *control.Conversation, had, told bool) error {
 		Had:      had,
 		Told:     told,
 		Endpoint: p.provider.RevocationURL != "",
+		Sessions: ended,
 	})
 }
