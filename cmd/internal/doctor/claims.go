@@ -13,7 +13,7 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 )
 
-// claims are what a token says of itself, by the names of RFC 9068 and Entra's.
+// claims are the claims of a token, with the names of RFC 9068 and of Entra.
 type claims struct {
 	jwt.Claims
 	Tenant            string   `json:"tid"`
@@ -25,18 +25,18 @@ type claims struct {
 	PreferredUsername string   `json:"preferred_username"`
 }
 
-// signatures are all that a token may be signed by. None is verified: the token
-// is for the mail server, and only that knows the key.
+// signatures are the accepted signature algorithms. No signature is verified: only the
+// mail server knows the key.
 var signatures = []jose.SignatureAlgorithm{
 	jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512,
 	jose.ES256, jose.ES384, jose.ES512, jose.EdDSA, jose.HS256, jose.HS384, jose.HS512,
 }
 
-// skew is by how much clocks may differ.
+// skew is the tolerated difference of clocks.
 const skew = 5 * time.Minute
 
-// claims reads the token, where it is a JWT. Where it is not, the provider could
-// be asked about it, but a token goes to nobody but the mail server.
+// claims reads the token if it is a JWT. The provider could be asked about other tokens,
+// but a token goes to the mail server only.
 func (x *examination) claims(ctx context.Context, token string) {
 	x.step(ctx, "claims of the token", lookupTime, func(_ context.Context, s *Step) error {
 		parsed, err := jwt.ParseSigned(token, signatures)
@@ -46,7 +46,7 @@ func (x *examination) claims(ctx context.Context, token string) {
 		}
 		var c claims
 		if err := parsed.UnsafeClaimsWithoutVerification(&c); err != nil {
-			s.Detail = "opaque: a JWT, but not with claims as others have them"
+			s.Detail = "opaque: a JWT with unknown claims"
 			return nil
 		}
 		c.describe(s)
@@ -86,7 +86,7 @@ func (c *claims) describe(s *Step) {
 	part("roles", strings.Join(c.Roles, " "))
 }
 
-// user is whose token it is, if it is a person's.
+// user returns the user name of the token, or "" for an app-only token.
 func (c *claims) user() string {
 	if c.UPN != "" {
 		return c.UPN
@@ -98,10 +98,10 @@ func (c *claims) checkTime(s *Step) {
 	const clock = "Check the clock of this machine."
 	now := time.Now().Round(0)
 	if c.Expiry != nil && now.After(c.Expiry.Time()) {
-		s.find(Failed, "the token ended "+span(now.Sub(c.Expiry.Time()))+" ago", clock)
+		s.addFinding(Failed, "the token expired "+humanDuration(now.Sub(c.Expiry.Time()))+" ago", clock)
 	}
 	if c.IssuedAt != nil && c.IssuedAt.Time().After(now.Add(skew)) {
-		s.find(Warning, "the token was issued "+span(c.IssuedAt.Time().Sub(now))+" from now", clock)
+		s.addFinding(Warning, "the token was issued "+humanDuration(c.IssuedAt.Time().Sub(now))+" from now", clock)
 	}
 }
 
@@ -139,11 +139,11 @@ func (x *examination) checkEntra(s *Step, c *claims) {
 		return err == nil && slices.Contains(exchange, strings.ToLower(u.Hostname()+u.Opaque)) ||
 			slices.Contains(exchange, strings.ToLower(aud))
 	}) {
-		s.find(Failed, "the token is for "+strings.Join(c.Audience, " ")+", not for the mail servers",
+		s.addFinding(Failed, "the token is for "+strings.Join(c.Audience, " ")+", not for the mail servers",
 			"The scopes are of the wrong resource: let all of them begin with https://outlook.office.com/ (app-only: https://outlook.office365.com/.default), and authorize again.")
 	}
 	if tenant := tenantOf(x.Provider.TokenURL); tenant != "" && !strings.EqualFold(tenant, c.Tenant) {
-		s.find(Warning, "the token is of tenant "+c.Tenant+", and "+tenant+" is configured",
+		s.addFinding(Warning, "the tenant of the token is "+c.Tenant+", but "+tenant+" is configured",
 			"Check the tenant in the section of provider "+x.Provider.Name+".")
 	}
 	for _, u := range x.Upstreams {
@@ -152,8 +152,8 @@ func (x *examination) checkEntra(s *Step, c *claims) {
 	for i, u := range x.Upstreams {
 		said := slices.ContainsFunc(x.Upstreams[:i], func(earlier Upstream) bool { return earlier.User == u.User })
 		if user := c.user(); user != "" && !said && !strings.EqualFold(user, u.User) {
-			s.find(Warning, "the token is of "+user+", and logs in as "+u.User,
-				"That is right if the first may use the mailbox of the second. Otherwise authorize again, signed in as "+u.User+".")
+			s.addFinding(Warning, "the token is of "+user+", and logs in as "+u.User,
+				"That is correct if the first may use the mailbox of the second. Otherwise authorize again, signed in as "+u.User+".")
 		}
 	}
 }
@@ -169,19 +169,19 @@ func (x *examination) checkPermission(s *Step, c *claims, protocol string) {
 		scope := "https://outlook.office.com/" + p.delegated
 		remedy := "Add " + scope + " to the scopes of provider " + x.Provider.Name + " and authorize again."
 		if has(x.Provider.Scopes, scope) {
-			remedy = "Authorize again: when that was last done, it was not asked for or not given."
+			remedy = "Authorize again: the last authorization did not request or not grant it."
 		}
-		s.find(Failed, fmt.Sprintf("scp has no %s, which %s needs", p.delegated, strings.ToUpper(protocol)), remedy)
+		s.addFinding(Failed, fmt.Sprintf("scp has no %s, which %s needs", p.delegated, strings.ToUpper(protocol)), remedy)
 	case c.Scopes == "" && !has(c.Roles, p.application):
-		s.find(Failed, fmt.Sprintf("roles has no %s, which %s needs", p.application, strings.ToUpper(protocol)),
+		s.addFinding(Failed, fmt.Sprintf("roles has no %s, which %s needs", p.application, strings.ToUpper(protocol)),
 			"In Microsoft Entra, give the app the application permission "+p.application+" of Office 365 Exchange Online, with the consent of an administrator.")
 	}
 }
 
 var guid = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
 
-// tenantOf is the tenant's id in a token endpoint of Entra, or nothing where
-// that has none: "common", a domain.
+// tenantOf returns the id of the tenant in a token endpoint of Entra, or "" if the URL has
+// "common" or a domain.
 func tenantOf(endpoint string) string {
 	u, err := url.Parse(endpoint)
 	if err != nil {

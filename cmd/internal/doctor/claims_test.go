@@ -62,9 +62,9 @@ func TestClaims(t *testing.T) {
 		{"it is another's", func() map[string]any { return map[string]any{"upn": "bob@example.com"} },
 			Warning, "the token is of bob@example.com, and logs in as " + alice, "signed in as " + alice},
 		{"it is of another tenant", func() map[string]any { return map[string]any{"tid": "other"} },
-			Warning, "the token is of tenant other, and " + tenant + " is configured", "Check the tenant"},
+			Warning, "the tenant of the token is other, but " + tenant + " is configured", "Check the tenant"},
 		{"it has ended", func() map[string]any { return map[string]any{"exp": time.Now().Add(-time.Hour).Unix()} },
-			Failed, "the token ended 60 minutes ago", "clock"},
+			Failed, "the token expired 60 minutes ago", "clock"},
 		{"it is of tomorrow", func() map[string]any { return map[string]any{"iat": time.Now().Add(time.Hour).Unix()} },
 			Warning, "the token was issued 60 minutes from now", "clock"},
 		{"another's means other things", func() map[string]any {

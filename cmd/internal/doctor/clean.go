@@ -9,21 +9,20 @@ import (
 	"github.com/xoauthd/xoauthd/internal/text"
 )
 
-// Bounds of what is told, far beyond what honest servers say: of one text in octets,
-// of all facts of a step in characters, and of one list in entries. A character
-// takes up to six octets in JSON, and a step has to fit in the 64 KiB of a line
-// between the daemon and the program.
+// Limits, far beyond what honest servers send: of one text in bytes, of all facts of a
+// step in characters, and of one list in entries. A character takes up to six bytes in
+// JSON, and a step must fit into a line of 64 KiB between the daemon and the command.
 const (
 	maxText  = 600
 	maxFacts = 6000
 	maxList  = 100
 )
 
-// cut stands where more was than is told.
+// cut ends a shortened list.
 const cut = "…"
 
-// cleaned returns s as it may be told: in bounded lines without secrets. Whatever
-// servers send reaches people through here.
+// cleaned returns s as single lines of limited length without secrets. Everything that
+// servers send passes through here before it is shown.
 func cleaned(s Step, secrets *redact.Secrets) Step {
 	line := func(t string) string { return text.Line(secrets.Redact(t), maxText) }
 	s.Name, s.Detail, s.Cause, s.Remedy = line(s.Name), line(s.Detail), line(s.Cause), line(s.Remedy)
@@ -43,10 +42,10 @@ func cleaned(s Step, secrets *redact.Secrets) Step {
 	return s
 }
 
-// fit cuts a list to maxList entries, and to what is left of characters.
+// fit shortens a list to maxList entries and to left characters.
 func fit(list []string, left *int) []string {
 	for i, entry := range list {
-		n := utf8.RuneCountInString(entry) + 1 // there is more to an entry than its text
+		n := utf8.RuneCountInString(entry) + 1 // one for the separator
 		if i == maxList || n > *left {
 			return append(list[:i], cut)
 		}

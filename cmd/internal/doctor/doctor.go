@@ -1,31 +1,31 @@
-// Package doctor examines one account from its configuration to its mailbox, as
-// a session would go, and tells of each step what came of it, the time it took
-// and, where it failed, the cause and the remedy.
+// Package doctor checks an account from its configuration to its mailbox, as a session
+// would use it. It reports each step with its outcome and its duration, and a failed step
+// with cause and remedy.
 //
-// For programs, an examination is one JSON object:
+// The result of a check is a JSON object:
 //
-//	account  string   the account's name
-//	ok       boolean  whether no step failed and none was skipped
+//	account  string   name of the account
+//	ok       boolean  true if no step failed and none was skipped
 //	steps    array    in the order in which they were taken
 //
-// Each step is an object; what is empty is left out, but for the first three:
+// Each step is an object. Empty fields are omitted, except the first three:
 //
-//	name     string   what was examined, for example "IMAP login at imap.example.com:993"
+//	name     string   what was tested, for example "IMAP login at imap.example.com:993"
 //	outcome  string   "ok", "warning", "failed" or "skipped"
-//	seconds  number   the time it took
-//	detail   string   what was found; why the step was skipped
+//	seconds  number   duration
+//	detail   string   the result, or why the step was skipped
 //	cause    string   of a warning or a failure
 //	remedy   string   what to do about it
-//	facts    object   what was found, for programs: strings, numbers, lists of strings
+//	facts    object   the result for programs: strings, numbers, lists of strings
 //
-// Facts are, where they apply: pattern, provider, flow, state, identity,
-// obtained, refreshed, scopes and listeners of the account; addresses of a name;
-// address, tls_version, cipher, alpn, subject, issuer, not_after and proxy of a
-// connection; source, expiry and life_seconds of a token, and its claims by
-// their own names; mechanism and user of a login; capabilities, mailboxes,
-// messages, unseen and namespace of an IMAP mailbox; extensions of an SMTP session;
-// capabilities, messages and octets of a POP3 mailbox. Times are of RFC 3339. There is never a secret among
-// them. Where a server says too much, "…" ends the text or the list.
+// Facts are, where they apply: pattern, provider, flow, state, identity, obtained,
+// refreshed, scopes and listeners of the account; addresses of a host; address,
+// tls_version, cipher, alpn, subject, issuer, not_after and proxy of a connection; source,
+// expiry and life_seconds of a token, and its claims by their own names; mechanism and user
+// of a login; capabilities, mailboxes, messages, unseen and namespace of an IMAP mailbox;
+// extensions of an SMTP session; capabilities, messages and octets of a POP3 mailbox. Times
+// have the format of RFC 3339. Facts contain no secrets. "…" ends a text or a list that was
+// shortened.
 package doctor
 
 import (
@@ -33,19 +33,19 @@ import (
 	"time"
 )
 
-// An Outcome is what came of a step.
+// An Outcome is the result of a step.
 type Outcome string
 
 // The outcomes of a step.
 const (
 	OK      Outcome = "ok"
-	Warning Outcome = "warning" // it works, but somebody should look at it
+	Warning Outcome = "warning" // it works, but needs attention
 	Failed  Outcome = "failed"
-	Skipped Outcome = "skipped" // what it depends on failed, or there was no time left
+	Skipped Outcome = "skipped" // a step that it depends on failed, or there was no time left
 )
 
-// A Step is one part of the way that an account's session goes. Its texts are
-// single lines without control characters or secrets, whoever wrote them.
+// A Step is one part of a check. Its texts are single lines without control characters
+// and secrets.
 type Step struct {
 	Name    string         `json:"name"`
 	Outcome Outcome        `json:"outcome"`
@@ -56,7 +56,7 @@ type Step struct {
 	Facts   map[string]any `json:"facts,omitempty"` // string, []string or int64
 }
 
-// fact adds to the facts, unless there is nothing to tell.
+// fact adds a fact, unless the value is empty.
 func (s *Step) fact(name string, value any) {
 	switch v := value.(type) {
 	case string:
@@ -79,8 +79,8 @@ func (s *Step) fact(name string, value any) {
 	s.Facts[name] = value
 }
 
-// find adds something that is wrong. The worst outcome stays.
-func (s *Step) find(o Outcome, cause, remedy string) {
+// addFinding adds a problem. It never improves the outcome.
+func (s *Step) addFinding(o Outcome, cause, remedy string) {
 	if s.Outcome != Failed {
 		s.Outcome = o
 	}
@@ -95,14 +95,14 @@ func join(a, separator, b string) string {
 	return a + separator + b
 }
 
-// A Report is an examination as a whole.
+// A Report is the result of a check.
 type Report struct {
 	Account string `json:"account"`
 	OK      bool   `json:"ok"`
 	Steps   []Step `json:"steps"`
 }
 
-// NewReport returns the report of an examination that has not begun.
+// NewReport returns an empty report.
 func NewReport(account string) *Report {
 	return &Report{Account: account, OK: true, Steps: []Step{}}
 }
@@ -110,12 +110,12 @@ func NewReport(account string) *Report {
 // Add adds the next step.
 func (r *Report) Add(s Step) {
 	r.Steps = append(r.Steps, s)
-	r.OK = r.OK && s.sound()
+	r.OK = r.OK && s.passed()
 }
 
-func (s *Step) sound() bool { return s.Outcome == OK || s.Outcome == Warning }
+func (s *Step) passed() bool { return s.Outcome == OK || s.Outcome == Warning }
 
-// Verdict tells in one line what came of it all.
+// Verdict returns the result in one line.
 func (r *Report) Verdict() string {
 	n := make(map[Outcome]int)
 	first := ""
@@ -144,8 +144,9 @@ func count(n int64, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// span is a length of time in one unit. There is none below zero: clocks are set.
-func span(d time.Duration) string {
+// humanDuration formats a duration in one unit. A negative one counts as zero: clocks may
+// be set back.
+func humanDuration(d time.Duration) string {
 	const day = 24 * time.Hour
 	switch d = max(d, 0); {
 	case d < 2*time.Minute:

@@ -14,8 +14,8 @@ import (
 	"github.com/xoauthd/xoauthd/internal/redact"
 )
 
-// What an examination may take. A person waits, and so may a monitoring system,
-// most of which give a check a minute.
+// Time limits of a check. A person waits, or a monitoring system; most of these allow a
+// check one minute.
 const (
 	wholeTime    = time.Minute
 	lookupTime   = 5 * time.Second // also for what needs no network
@@ -30,26 +30,26 @@ var (
 	errProxy = errors.New("the environment names an HTTP proxy that cannot be understood")
 )
 
-// An examination is one that is under way.
+// An examination is a check in progress.
 type examination struct {
 	*Subject
 	report   func(Step)
-	sound    bool
-	secret   string // what the account logs in with; empty if that cannot be had
-	replaced bool   // or tried to be, after it was refused
-	noOther  error  // why the provider gave none in its place; nil if it did, or was not asked
+	passed   bool
+	secret   string // access token or app password; empty if there is none
+	replaced bool   // xoauthd has asked for another token after a refusal
+	noOther  error  // why the provider issued no other token; nil if it did, or was not asked
 }
 
-// Examine examines s. It reports each step as soon as it is done, and returns
-// whether all of them went well. It takes a minute at the most, and ends early,
-// with what is left skipped, when ctx is done.
+// Examine checks the account s. It reports each step when it ends, and returns true if
+// none failed and none was skipped. It takes at most a minute. When ctx is done, it skips
+// the remaining steps.
 func Examine(ctx context.Context, s Subject, report func(Step)) (ok bool) {
 	ctx, cancel := context.WithTimeoutCause(ctx, wholeTime, errLate)
 	defer cancel()
 	if s.Secrets == nil {
 		s.Secrets = new(redact.Secrets)
 	}
-	x := &examination{Subject: &s, report: report, sound: true}
+	x := &examination{Subject: &s, report: report, passed: true}
 	x.configuration(ctx)
 	authorized := x.authorization(ctx)
 	unknown := x.names(ctx)
@@ -65,16 +65,16 @@ func Examine(ctx context.Context, s Subject, report func(Step)) (ok bool) {
 		x.login(ctx, k)
 	}
 	x.listeners(ctx)
-	return x.sound
+	return x.passed
 }
 
-// step takes one step, reports it, and returns whether it went well.
+// step takes one step, reports it, and returns whether it passed.
 func (x *examination) step(ctx context.Context, name string, limit time.Duration, take func(context.Context, *Step) error) bool {
 	return x.done(x.take(ctx, name, limit, take))
 }
 
-// take takes one step, within limit. An error is a failure, with its hint for a
-// remedy unless the step knows a better one.
+// take takes one step within limit. If take returns an error, the step has failed; its
+// remedy is the hint for the error, unless the step has set one.
 func (x *examination) take(ctx context.Context, name string, limit time.Duration, take func(context.Context, *Step) error) Step {
 	if ctx.Err() != nil {
 		return skipped(name, context.Cause(ctx).Error())
@@ -88,58 +88,57 @@ func (x *examination) take(ctx context.Context, name string, limit time.Duration
 		if s.Remedy == "" {
 			remedy = x.hint(err)
 		}
-		s.find(Failed, err.Error(), remedy)
+		s.addFinding(Failed, err.Error(), remedy)
 	}
-	s.Seconds = math.Round(time.Since(start).Seconds()*1000) / 1000 // the rest is noise
+	s.Seconds = math.Round(time.Since(start).Seconds()*1000) / 1000 // milliseconds
 	return s
 }
 
-// skip tells that a step is not taken.
+// skip reports a step as skipped.
 func (x *examination) skip(name, why string) { x.done(skipped(name, why)) }
 
 func skipped(name, why string) Step { return Step{Name: name, Outcome: Skipped, Detail: why} }
 
-// done reports a step, and whether it went well. All that is told goes through
-// here.
+// done reports a step, and returns whether it passed. Every step goes through here.
 func (x *examination) done(s Step) bool {
 	x.report(cleaned(s, x.Secrets))
-	x.sound = x.sound && s.sound()
-	return s.sound()
+	x.passed = x.passed && s.passed()
+	return s.passed()
 }
 
-// named says in which part of a step err came about. Where there was no time
-// left, it says so instead of how the connection ended then.
-func named(ctx context.Context, part string, err error) error {
+// partError adds to err the part of the step that failed. If the time limit was reached,
+// it returns that instead of how the connection ended.
+func partError(ctx context.Context, part string, err error) error {
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
 	return fmt.Errorf("%s: %w", part, err)
 }
 
-// A tooLate says that a step has taken all the time that it has.
+// A tooLate is the error of a step that has reached its time limit.
 type tooLate time.Duration
 
 func (t tooLate) Error() string { return fmt.Sprintf("no answer within %v", time.Duration(t)) }
 
 func (tooLate) Is(target error) bool { return target == os.ErrDeadlineExceeded }
 
-// configuration says what is configured.
+// configuration reports what is configured.
 func (x *examination) configuration(ctx context.Context) {
 	x.step(ctx, "configuration", lookupTime, func(_ context.Context, s *Step) error {
 		x.describe(s)
 		if !x.Enabled {
-			s.find(Failed, "the account is not enabled", `Remove "enabled = false" from it in the configuration.`)
+			s.addFinding(Failed, "the account is not enabled", `Remove "enabled = false" from it in the configuration.`)
 		}
 		if len(x.Listeners) == 0 {
-			s.find(Failed, "no listener leads to the account",
+			s.addFinding(Failed, "no listener leads to the account",
 				"Add a [[listener]] for a protocol of provider "+x.Provider.Name+" to the configuration.")
 		}
 		return nil
 	})
 }
 
-// authorization says how the account stands at the provider, and returns whether
-// there can be a token before a person authorizes it.
+// authorization reports the state of the account, and returns false if a person must
+// authorize it first.
 func (x *examination) authorization(ctx context.Context) bool {
 	if x.Password {
 		return true
@@ -148,12 +147,12 @@ func (x *examination) authorization(ctx context.Context) bool {
 	x.step(ctx, "authorization", lookupTime, func(_ context.Context, s *Step) error {
 		describeStatus(s, status, x.Account)
 		if status.State == auth.NeedsAuthorization {
-			s.find(Failed, cmp.Or(status.Why, "the account must be authorized"), join(status.Hint, " ", x.Remedy))
+			s.addFinding(Failed, cmp.Or(status.Why, "the account must be authorized"), join(status.Hint, " ", x.Remedy))
 			return nil
 		}
 		for _, p := range status.Problems {
-			if p.Part == auth.PartProvider || p.Part == auth.PartStore { // the others have steps of their own
-				s.find(Warning, p.Text, p.Hint)
+			if p.Part == auth.PartProvider || p.Part == auth.PartStore { // other problems have steps of their own
+				s.addFinding(Warning, p.Text, p.Hint)
 			}
 		}
 		return nil
@@ -171,17 +170,17 @@ func describeStatus(s *Step, status auth.Status, account string) {
 	case status.Obtained.IsZero() && status.State != auth.NeedsAuthorization:
 		s.Detail = "needs no person"
 	case !status.Obtained.IsZero():
-		s.Detail = span(now.Sub(status.Obtained)) + " ago"
+		s.Detail = humanDuration(now.Sub(status.Obtained)) + " ago"
 		if status.Identity != "" && !strings.EqualFold(status.Identity, account) {
 			s.Detail += " by " + status.Identity
 		}
 	}
 	if !status.Refreshed.IsZero() {
-		s.Detail = join(s.Detail, ", ", "refreshed "+span(now.Sub(status.Refreshed))+" ago")
+		s.Detail = join(s.Detail, ", ", "refreshed "+humanDuration(now.Sub(status.Refreshed))+" ago")
 	}
 }
 
-// describe says in which way the account is used.
+// describe adds provider, flow and listeners to the step.
 func (x *examination) describe(s *Step) {
 	s.Detail = "provider " + x.Provider.Name
 	if x.Provider.Title != "" && x.Provider.Title != x.Provider.Name {

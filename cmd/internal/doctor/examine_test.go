@@ -251,7 +251,7 @@ func TestConnections(t *testing.T) {
 		{"the certificate is about to end", func(w *world) {
 			c := w.certificate("imap.example.com", func(c *x509.Certificate) { c.NotAfter = time.Now().Add(9*24*time.Hour + time.Minute) })
 			w.servers["192.0.2.1:993"] = secure(c, script(imapGreeting))
-		}, "the server's certificate ends in 9 days, on 2000-01-10", "Whoever runs the server has to renew it before.",
+		}, "the server's certificate expires in 9 days, on 2000-01-10", "The operator of the server must renew it before.",
 			"CN=imap.example.com", "warning"},
 		{"nobody listens", func(w *world) { delete(w.servers, "192.0.2.1:993") },
 			"connecting: dial tcp 192.0.2.1:993: connect: connection refused", "Hint: network.", "", "failed"},
@@ -497,10 +497,10 @@ func TestListeners(t *testing.T) {
 		listener            Listener
 		serve               func(*world) func(net.Conn)
 	}{
-		{"TLS from the first octet on", "", "it greets, TLS 1.3; certificate of localhost by xoauthd test CA, good for ",
+		{"TLS from the first octet on", "", "it greets, TLS 1.3; certificate of localhost by xoauthd test CA, valid for ",
 			Listener{Protocol: "imap", Address: "127.0.0.1:993", TLS: true},
 			func(w *world) func(net.Conn) { return secure(w.certificate("localhost", right), says("* OK\r\n")) }},
-		{"a certificate that is about to end", "the server's certificate ends in 9 days", "it greets, TLS 1.3",
+		{"a certificate that is about to end", "the server's certificate expires in 9 days", "it greets, TLS 1.3",
 			Listener{Protocol: "imap", Address: "127.0.0.1:993", TLS: true},
 			func(w *world) func(net.Conn) {
 				c := w.certificate("localhost", func(c *x509.Certificate) { c.NotAfter = time.Now().Add(9*24*time.Hour + time.Minute) })
@@ -511,7 +511,7 @@ func TestListeners(t *testing.T) {
 			func(*world) func(net.Conn) { return says("* OK\r\n") }},
 		{"a unix socket", "", "it greets", Listener{Protocol: "pop3", Address: "unix:/run/xoauthd/pop3.sock"},
 			func(*world) func(net.Conn) { return says("+OK\r\n") }},
-		{"not for us", "", "it is there, and greets some clients only", Listener{Protocol: "imap", Address: "127.0.0.1:1143", Selective: true},
+		{"not for us", "", "accepts connections, from some clients only", Listener{Protocol: "imap", Address: "127.0.0.1:1143", Selective: true},
 			func(*world) func(net.Conn) { return says("") }},
 	} {
 		t.Run(test.name, func(t *testing.T) {

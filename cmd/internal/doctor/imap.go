@@ -16,10 +16,10 @@ import (
 	"github.com/xoauthd/xoauthd/proxy/sasl"
 )
 
-// An imapClient is go-imap's.
+// An imapClient uses go-imap.
 type imapClient struct {
 	c       *imapclient.Client
-	command bool // LOGIN is the command of that name, and no mechanism
+	command bool // use the command LOGIN instead of the mechanism
 }
 
 func newIMAP(conn net.Conn, starttls *tls.Config) (client, error) {
@@ -38,8 +38,8 @@ func newIMAP(conn net.Conn, starttls *tls.Config) (client, error) {
 	return &imapClient{c: c}, nil
 }
 
-// greeting waits for the server's. Where the connection ends right after it,
-// go-imap tells of the one or the other at random, so it is asked again.
+// greeting waits for the greeting. If the connection ends right after it, go-imap returns
+// one or the other at random, so greeting asks again.
 func greeting(c *imapclient.Client) (err error) {
 	for range 32 {
 		var bye *imap.Error
@@ -50,10 +50,9 @@ func greeting(c *imapclient.Client) (err error) {
 	return err
 }
 
-// An emptyLine is a connection on which a refusal by XOAUTH2 is answered as it
-// has to be, by an empty line: go-imap would send "=" for it, and a server that
-// takes that for a mistake tells of the mistake. Within STARTTLS it cannot be
-// helped; the server's challenge, which comes before, is told in any case.
+// An emptyLine sends the empty response that XOAUTH2 requires after a refusal as an empty
+// line. go-imap sends "=", which some servers report as the error. Within STARTTLS it
+// cannot be replaced; the challenge of the server is reported in any case.
 type emptyLine struct{ net.Conn }
 
 func (e emptyLine) Write(p []byte) (int, error) {
@@ -66,7 +65,7 @@ func (e emptyLine) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// mechanisms asks each time: Caps of go-imap may wait for half a minute.
+// mechanisms sends CAPABILITY each time: Caps of go-imap may wait for half a minute.
 func (i *imapClient) mechanisms() ([]string, error) {
 	caps, err := i.c.Capability().Wait()
 	all := caps.AuthMechanisms()
@@ -86,7 +85,7 @@ func (i *imapClient) authenticate(l login) error {
 
 func (*imapClient) place() string { return "mailbox" }
 
-func (i *imapClient) look(s *Step) (command string, err error) {
+func (i *imapClient) inspect(s *Step) (command string, err error) {
 	caps, err := i.c.Capability().Wait()
 	if err != nil {
 		return "CAPABILITY", err
@@ -100,7 +99,7 @@ func (i *imapClient) look(s *Step) (command string, err error) {
 
 	var mailboxes int64
 	list := i.c.List("", "*", nil)
-	for list.Next() != nil { // to the end: go-imap would wait for whoever stops
+	for list.Next() != nil { // to the end: go-imap blocks otherwise
 		mailboxes++
 	}
 	if err := list.Close(); err != nil {
@@ -123,7 +122,7 @@ func (i *imapClient) look(s *Step) (command string, err error) {
 	return i.leave(caps.Has(imap.CapNamespace), s)
 }
 
-// leave does what is left, and logs out.
+// leave sends NAMESPACE, if the server has it, and NOOP, and logs out.
 func (i *imapClient) leave(hasNamespace bool, s *Step) (command string, err error) {
 	if hasNamespace {
 		i.namespace(s)
@@ -131,16 +130,15 @@ func (i *imapClient) leave(hasNamespace bool, s *Step) (command string, err erro
 	if err := i.c.Noop().Wait(); err != nil {
 		return "NOOP", err
 	}
-	_ = i.c.Logout().Wait() // all is known by now
+	_ = i.c.Logout().Wait() // its failure does not matter
 	return "", nil
 }
 
-// namespace looks for the personal namespaces, by a command that is optional
-// (RFC 2342).
+// namespace adds the personal namespaces to the step. The command is optional (RFC 2342).
 func (i *imapClient) namespace(s *Step) {
 	namespace, err := i.c.Namespace().Wait()
 	if err != nil {
-		s.find(Warning, "NAMESPACE: "+err.Error(), "Programs may look for folders in the wrong place.")
+		s.addFinding(Warning, "NAMESPACE: "+err.Error(), "Programs may look for folders in the wrong place.")
 		return
 	}
 	var personal []string

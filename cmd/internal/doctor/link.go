@@ -10,39 +10,37 @@ import (
 	"github.com/xoauthd/xoauthd/proxy"
 )
 
-// A client is a mail program's library, where there is one: not the dialogue of a
-// session, so that two that know nothing of each other have to find the server
-// right.
+// A client is an independent implementation of a protocol, mostly a library. It is not
+// the dialogue of a session: a mistake in one of them does not hide in the other.
 type client interface {
-	// mechanisms are those that the server offers.
+	// mechanisms returns the SASL mechanisms that the server offers.
 	mechanisms() ([]string, error)
 
 	authenticate(login) error
 
-	// place is what a program finds after login, in one word.
+	// place returns "mailbox" or "session": what inspect looks at.
 	place() string
 
-	// look finds out what that is, and takes leave. An error comes with the command
-	// that failed. Where a command is optional in its protocol, that is a warning.
-	look(s *Step) (command string, err error)
+	// inspect looks at the mailbox or session after the login, and logs out. An error comes
+	// with the command that failed. The failure of an optional command is a warning.
+	inspect(s *Step) (command string, err error)
 }
 
-// clients begin the protocols, with STARTTLS if the configuration of TLS is not
-// nil.
+// clients starts a client for each protocol, with STARTTLS if config is not nil.
 var clients = map[string]func(net.Conn, *tls.Config) (client, error){
 	"imap": newIMAP,
 	"smtp": newSMTP,
 	"pop3": newPOP3,
 }
 
-// A link is a connection to an upstream.
+// A link is a connection to a mail server.
 type link struct {
 	Upstream
 	conn   net.Conn // nil if there is none
-	client client   // nil as long as one cannot log in
+	client client   // nil until the connection is ready for a login
 }
 
-// open connects, up to where one can log in.
+// open connects, until the connection is ready for a login.
 func (k *link) open(ctx context.Context, dial func(ctx context.Context, network, address string) (net.Conn, error), s *Step) error {
 	begin := clients[k.Protocol]
 	if begin == nil {
@@ -60,7 +58,7 @@ func (k *link) open(ctx context.Context, dial func(ctx context.Context, network,
 
 	var state *tls.ConnectionState
 	config := k.TLS.Clone()
-	config.ClientSessionCache = nil // a session that is resumed shows no certificate of today
+	config.ClientSessionCache = nil // a resumed session would show an old certificate
 	config.VerifyConnection = func(c tls.ConnectionState) error {
 		state = &c
 		return nil
@@ -81,20 +79,20 @@ func (k *link) begin(ctx context.Context, begin func(net.Conn, *tls.Config) (cli
 	if !k.STARTTLS {
 		secure := tls.Client(k.conn, config)
 		if err := secure.HandshakeContext(ctx); err != nil {
-			return told(ctx, "TLS", k.Down(err))
+			return stepError(ctx, "TLS", k.Down(err))
 		}
 		k.conn, starttls, greeting = secure, nil, "greeting"
 	}
 	if k.client, err = begin(k.conn, starttls); err != nil {
-		return told(ctx, greeting, k.Down(err))
+		return stepError(ctx, greeting, k.Down(err))
 	}
 	return nil
 }
 
-// told is e, which came about in a part of a step. A server's words are told
-// without what the library says around them. Where there are none and no time
-// was left, that is told instead of how the connection ended then.
-func told(ctx context.Context, part string, e *proxy.Error) error {
+// stepError returns e as the error of a part of a step. It keeps the words of a server
+// without those of the library. If there are none and the time limit was reached, it
+// returns that instead of how the connection ended.
+func stepError(ctx context.Context, part string, e *proxy.Error) error {
 	switch {
 	case e.Words() != "":
 		e.Err = errors.New(e.Words())
@@ -111,11 +109,11 @@ func (k *link) close() {
 	k.conn, k.client = nil, nil
 }
 
-// maxOctets is what a server may send on one connection. An account with ten
-// thousand mailboxes takes less than a tenth; the libraries have no bound.
+// maxOctets limits what a server may send on one connection. An account with ten thousand
+// mailboxes needs less than a tenth of it. The libraries have no limit.
 const maxOctets = 16 << 20
 
-// A boundedConn reads no more than it may.
+// A boundedConn limits what is read from a connection.
 type boundedConn struct {
 	net.Conn
 	left int
@@ -132,7 +130,7 @@ func (b *boundedConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// closeWith closes c when ctx is done: the libraries do not look at it.
+// closeWith closes c when ctx is done: the libraries have no context.
 func closeWith(ctx context.Context, c net.Conn) (stop func() bool) {
 	return context.AfterFunc(ctx, func() { c.Close() })
 }

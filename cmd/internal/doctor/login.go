@@ -10,9 +10,8 @@ import (
 	"github.com/xoauthd/xoauthd/proxy/sasl"
 )
 
-// login logs in, looks at what a program finds after login, and logs out. If the
-// token is refused, that is done with another, as in a session, and what comes of
-// that counts.
+// login logs in, inspects the mailbox, and logs out. If the mail server refuses the
+// token, it tries once more with another one, as a session does.
 func (x *examination) login(ctx context.Context, k *link) {
 	protocol := strings.ToUpper(k.Protocol)
 	name := protocol + " login at " + k.Address()
@@ -31,7 +30,7 @@ func (x *examination) login(ctx context.Context, k *link) {
 		switch {
 		case x.replace(ctx, err):
 			s, err = x.attempt(ctx, name, k)
-		case x.secret == "": // and that is the cause
+		case x.secret == "": // a person must authorize the account
 			x.done(skipped(name, nothing))
 			return
 		}
@@ -48,17 +47,17 @@ func (x *examination) login(ctx context.Context, k *link) {
 	}
 	x.step(ctx, protocol+" "+k.client.place()+" at "+k.Address(), loginTime, func(ctx context.Context, s *Step) error {
 		defer closeWith(ctx, k.conn)()
-		command, err := k.client.look(s)
+		command, err := k.client.inspect(s)
 		if err == nil {
 			return nil
 		}
-		err = told(ctx, command, k.Refused(err, true))
+		err = stepError(ctx, command, k.Refused(err, true))
 		x.ended(ctx, k.Protocol, err)
 		return err
 	})
 }
 
-// ended tells the account how a login ended, unless the examination was given up.
+// ended reports the end of a login to the account, unless the check was canceled.
 func (x *examination) ended(ctx context.Context, protocol string, err error) {
 	if x.LoginEnded != nil && !errors.Is(ctx.Err(), context.Canceled) {
 		x.LoginEnded(protocol, x.Secrets.Error(err))
@@ -70,8 +69,8 @@ func isRefusal(err error) bool {
 	return errors.As(err, &e) && e.Result == proxy.UpstreamRefused
 }
 
-// attempt is one login, on a new connection if another was before it. The error is
-// that of the step.
+// attempt logs in once, on a new connection if the last one is closed. It returns the
+// error of the step, too.
 func (x *examination) attempt(ctx context.Context, name string, k *link) (s Step, err error) {
 	s = x.take(ctx, name, loginTime, func(ctx context.Context, s *Step) error {
 		if k.client == nil {
@@ -101,7 +100,7 @@ func (k *link) logIn(ctx context.Context, s *Step, secret string) error {
 	s.fact("user", l.user)
 	if err := k.client.authenticate(l); err != nil {
 		challenge := l.Challenge()
-		err = told(ctx, l.mechanism, k.Refused(err, challenge != ""))
+		err = stepError(ctx, l.mechanism, k.Refused(err, challenge != ""))
 		if challenge != "" {
 			err = fmt.Errorf("%w (%s)", err, challenge)
 		}
@@ -111,17 +110,17 @@ func (k *link) logIn(ctx context.Context, s *Step, secret string) error {
 	return nil
 }
 
-// A login is a mechanism, and what it logs in with.
+// A login is a mechanism with its credentials.
 type login struct {
 	sasl.Client
 	mechanism, user, secret string
 }
 
-// mechanism returns the one to log in by, as a session chooses it.
+// mechanism chooses the mechanism as a session does.
 func (k *link) mechanism(ctx context.Context, secret string) (login, error) {
 	offered, err := k.client.mechanisms()
 	if err != nil {
-		return login{}, told(ctx, "capabilities", k.Down(err))
+		return login{}, stepError(ctx, "capabilities", k.Down(err))
 	}
 	name, err := sasl.Choose(k.Mechanism, offered)
 	if err != nil {

@@ -19,14 +19,14 @@ import (
 	"github.com/xoauthd/xoauthd/proxy"
 )
 
-// soon is how long before its end a certificate is worth a warning: by then, a
-// server that renews by itself should have done so.
+// soon is how long before its expiry a certificate causes a warning: a server that renews
+// by itself should have done so by then.
 const soon = 14 * 24 * time.Hour
 
-// shownAddresses is how many of a host's are told in the text.
+// shownAddresses limits the addresses of a host in the text.
 const shownAddresses = 3
 
-// names looks up all hosts on the way, and returns those that are not known.
+// names resolves all host names, and returns those that could not be resolved.
 func (x *examination) names(ctx context.Context) (unknown map[string]bool) {
 	var hosts []string
 	if endpoint, through, err := x.endpoint(); err == nil && endpoint != nil {
@@ -74,8 +74,8 @@ func (x *examination) name(ctx context.Context, host string, s *Step) error {
 	return nil
 }
 
-// connections connects to every upstream, in turn. What it returns is open where
-// that succeeded.
+// connections connects to every mail server. A returned link without a client has no
+// connection.
 func (x *examination) connections(ctx context.Context, unknown map[string]bool) []*link {
 	var links []*link
 	for _, u := range x.Upstreams {
@@ -103,8 +103,7 @@ func (x *examination) connections(ctx context.Context, unknown map[string]bool) 
 	return links
 }
 
-// tokenEndpoint asks the token endpoint for nothing, by HEAD, the way that a
-// refresh would go.
+// tokenEndpoint sends a HEAD request to the token endpoint, by the route of a refresh.
 func (x *examination) tokenEndpoint(ctx context.Context, unknown map[string]bool) {
 	endpoint, through, err := x.endpoint()
 	if endpoint == nil && err == nil {
@@ -131,7 +130,7 @@ func (x *examination) tokenEndpoint(ctx context.Context, unknown map[string]bool
 	})
 }
 
-// head asks endpoint for nothing, through a proxy if that is not nil.
+// head sends a HEAD request, through a proxy if that is not nil.
 func (x *examination) head(ctx context.Context, endpoint, through *url.URL, s *Step) error {
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) {
 		s.fact("address", c.Conn.RemoteAddr().String())
@@ -156,7 +155,7 @@ func (x *examination) head(ctx context.Context, endpoint, through *url.URL, s *S
 	answer, err := transport.RoundTrip(request)
 	if err != nil {
 		describeCertificate(s, unverified(err))
-		return named(ctx, "HTTP", err)
+		return partError(ctx, "HTTP", err)
 	}
 	answer.Body.Close()
 	if through != nil {
@@ -166,8 +165,8 @@ func (x *examination) head(ctx context.Context, endpoint, through *url.URL, s *S
 	return nil
 }
 
-// describeTLS says how a connection is secured, and warns of a certificate that
-// is about to end. The state may be nil.
+// describeTLS adds TLS version and certificate to the step, and warns of a certificate
+// that expires soon. The state may be nil.
 func describeTLS(s *Step, state *tls.ConnectionState) {
 	if state == nil {
 		s.Detail = join(s.Detail, ", ", "no TLS")
@@ -179,24 +178,24 @@ func describeTLS(s *Step, state *tls.ConnectionState) {
 	s.fact("alpn", state.NegotiatedProtocol)
 	c := state.PeerCertificates[0] // verified, so it is there
 	describeCertificate(s, c)
-	s.Detail += "; certificate of " + called(c.Subject.CommonName, c.DNSNames) + " by " + called(c.Issuer.CommonName, c.Issuer.Organization)
+	s.Detail += "; certificate of " + nameOr(c.Subject.CommonName, c.DNSNames) + " by " + nameOr(c.Issuer.CommonName, c.Issuer.Organization)
 	life := time.Until(c.NotAfter)
-	s.Detail += ", good for " + span(life)
+	s.Detail += ", valid for " + humanDuration(life)
 	if life < soon {
-		s.find(Warning, fmt.Sprintf("the server's certificate ends in %s, on %s", span(life), c.NotAfter.UTC().Format(time.DateOnly)),
-			"Whoever runs the server has to renew it before.")
+		s.addFinding(Warning, fmt.Sprintf("the server's certificate expires in %s, on %s", humanDuration(life), c.NotAfter.UTC().Format(time.DateOnly)),
+			"The operator of the server must renew it before.")
 	}
 }
 
 func describeCertificate(s *Step, c *x509.Certificate) {
 	if c != nil {
-		s.fact("subject", called(c.Subject.String(), c.DNSNames))
+		s.fact("subject", nameOr(c.Subject.String(), c.DNSNames))
 		s.fact("issuer", c.Issuer.String())
 		s.fact("not_after", c.NotAfter)
 	}
 }
 
-// unverified is the certificate that err is about, if it is about one.
+// unverified returns the certificate that could not be verified, or nil.
 func unverified(err error) *x509.Certificate {
 	var e *tls.CertificateVerificationError
 	if errors.As(err, &e) && len(e.UnverifiedCertificates) > 0 {
@@ -205,16 +204,16 @@ func unverified(err error) *x509.Certificate {
 	return nil
 }
 
-// called is a name, or the first of others where there is none: a certificate
-// need not have a common name.
-func called(name string, others []string) string {
+// nameOr returns name, or the first of others if it is empty: a certificate need not have
+// a common name.
+func nameOr(name string, others []string) string {
 	if name == "" && len(others) > 0 {
 		return others[0]
 	}
 	return name
 }
 
-// listeners hears whether xoauthd itself greets mail programs.
+// listeners tests whether xoauthd greets mail programs.
 func (x *examination) listeners(ctx context.Context) {
 	for _, l := range x.Listeners {
 		name := strings.ToUpper(l.Protocol) + " listener at " + l.place()
@@ -244,15 +243,15 @@ func (x *examination) listener(ctx context.Context, l Listener, s *Step) error {
 	defer closeWith(ctx, conn)()
 	defer conn.Close()
 	if l.Selective {
-		s.Detail = "it is there, and greets some clients only"
+		s.Detail = "accepts connections, from some clients only"
 		return nil
 	}
 	conn = bounded(conn)
 	if l.TLS {
-		// Whether clients trust the certificate is for them to say.
+		// Whether clients trust the certificate cannot be known here.
 		secure := tls.Client(conn, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12})
 		if err := secure.HandshakeContext(ctx); err != nil {
-			return named(ctx, "TLS", err)
+			return partError(ctx, "TLS", err)
 		}
 		state := secure.ConnectionState()
 		conn = secure
@@ -260,7 +259,7 @@ func (x *examination) listener(ctx context.Context, l Listener, s *Step) error {
 	}
 	greeting, err := bufio.NewReaderSize(conn, 1<<10).ReadSlice('\n')
 	if err != nil {
-		return named(ctx, "greeting", err)
+		return partError(ctx, "greeting", err)
 	}
 	if text := string(greeting); !strings.HasPrefix(text, "* OK") && !strings.HasPrefix(text, "220") && !strings.HasPrefix(text, "+OK") {
 		return errors.New("greeting: " + text)

@@ -14,11 +14,11 @@ import (
 	"github.com/xoauthd/xoauthd/proxy/sasl"
 )
 
-// A pop3Client is one of our own, in as few commands as one can look around
-// with: the lines of POP3 are those of net/textproto.
+// A pop3Client is a small client of our own, on net/textproto: there is no well-kept
+// library for POP3.
 type pop3Client struct {
 	c       *textproto.Conn
-	command bool // LOGIN is the commands USER and PASS, and no mechanism
+	command bool // use USER and PASS instead of the mechanism LOGIN
 }
 
 func newPOP3(conn net.Conn, starttls *tls.Config) (client, error) {
@@ -43,8 +43,8 @@ func newPOP3(conn net.Conn, starttls *tls.Config) (client, error) {
 	return p, nil
 }
 
-// answer reads the first line of an answer, and returns what follows "+OK" or,
-// where the server asks on, the whole line.
+// answer reads the first line of a reply. It returns the text after "+OK", or the whole
+// line of a challenge.
 func (p *pop3Client) answer() (string, error) {
 	line, err := p.c.ReadLine()
 	status, text, _ := strings.Cut(line, " ")
@@ -68,7 +68,7 @@ func (p *pop3Client) ask(line string) (string, error) {
 	return p.answer()
 }
 
-// list asks for several lines.
+// list sends a command with a reply of several lines.
 func (p *pop3Client) list(command string) ([]string, error) {
 	if _, err := p.ask(command); err != nil {
 		return nil, err
@@ -93,8 +93,7 @@ func (p *pop3Client) mechanisms() (all []string, err error) {
 	return all, err
 }
 
-// authenticate sends nothing with the command AUTH, which Microsoft would not
-// take.
+// authenticate sends no initial response: Microsoft does not accept one.
 func (p *pop3Client) authenticate(l login) error {
 	if p.command && l.mechanism == sasl.LOGIN {
 		if _, err := p.ask("USER " + l.user); err != nil {
@@ -126,12 +125,12 @@ func (p *pop3Client) authenticate(l login) error {
 
 func (*pop3Client) place() string { return "mailbox" }
 
-// look marks no message, so that its QUIT deletes none. CAPA and UIDL are optional
-// (RFC 2449; RFC 1939 section 7).
-func (p *pop3Client) look(s *Step) (command string, err error) {
+// inspect marks no message, so its QUIT deletes none. CAPA and UIDL are optional (RFC
+// 2449; RFC 1939 section 7).
+func (p *pop3Client) inspect(s *Step) (command string, err error) {
 	caps, err := p.list("CAPA")
 	if refused := (*pop3dialogue.Refusal)(nil); errors.As(err, &refused) {
-		s.find(Warning, "CAPA: "+err.Error(), "Programs cannot find out what the server can do.")
+		s.addFinding(Warning, "CAPA: "+err.Error(), "Programs cannot find out what the server can do.")
 	} else if err != nil {
 		return "CAPA", err
 	}
@@ -152,20 +151,20 @@ func (p *pop3Client) look(s *Step) (command string, err error) {
 			return "UIDL", err
 		}
 	}
-	_, _ = p.ask("QUIT") // all is known by now
+	_, _ = p.ask("QUIT") // its failure does not matter
 	return "", nil
 }
 
-// identifiers looks at those of the messages. An error is of the connection.
+// identifiers checks the unique ids of the messages. An error is one of the connection.
 func (p *pop3Client) identifiers(s *Step, messages int64) error {
 	const remedy = "Programs that leave mail on the server may fetch some twice, or never."
 	ids, err := p.list("UIDL")
 	if refused := (*pop3dialogue.Refusal)(nil); errors.As(err, &refused) {
-		s.find(Warning, "UIDL: "+err.Error(), remedy)
+		s.addFinding(Warning, "UIDL: "+err.Error(), remedy)
 		return nil
 	}
 	if n := int64(len(ids)); err == nil && n != messages {
-		s.find(Warning, fmt.Sprintf("UIDL tells %d of them", n), remedy)
+		s.addFinding(Warning, fmt.Sprintf("UIDL lists %d messages", n), remedy)
 	}
 	return err
 }

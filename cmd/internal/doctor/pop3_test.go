@@ -68,7 +68,7 @@ func TestPOP3(t *testing.T) {
 			pop3Login, Failed, "XOAUTH2: -ERR [IN-USE] locked", "Hint: upstream_down."},
 		{"the mailbox does not open", in("STAT", "-ERR [sys/temp] later"),
 			pop3Mailbox, Failed, "STAT: -ERR [sys/temp] later", "Hint: upstream_down."},
-		{"messages without an id", in("STAT", "+OK 2 320", "UIDL", "+OK\r\n1 a\r\n."), pop3Mailbox, Warning, "UIDL tells 1 of them", twice},
+		{"messages without an id", in("STAT", "+OK 2 320", "UIDL", "+OK\r\n1 a\r\n."), pop3Mailbox, Warning, "UIDL lists 1 messages", twice},
 		{"no ids at all", in("STAT", "+OK 2 320", "UIDL", "-ERR no such command"), pop3Mailbox, Warning, "UIDL: -ERR no such command", twice},
 		{"no capabilities after login", onceCapable, pop3Mailbox, Warning, "CAPA: -ERR not now", "Programs cannot find out what the server can do."},
 		{"the server repeats what it was sent", script("+OK hi", "CAPA", pop3Caps, begin, "+ ", "dXNlcj", "-ERR what is LINE"),

@@ -10,14 +10,13 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// extensions are those that are told of, in this order: go-smtp finds one by its
-// name, and has no list of them.
+// extensions are the reported ones, in this order: go-smtp has no list of them.
 var extensions = []string{
 	"SIZE", "8BITMIME", "PIPELINING", "ENHANCEDSTATUSCODES", "CHUNKING", "BINARYMIME", "SMTPUTF8", "DSN",
 	"DELIVERBY", "FUTURERELEASE", "MT-PRIORITY", "REQUIRETLS", "LIMITS",
 }
 
-// An smtpClient is go-smtp's.
+// An smtpClient uses go-smtp.
 type smtpClient struct{ c *smtp.Client }
 
 func newSMTP(conn net.Conn, starttls *tls.Config) (client, error) {
@@ -29,7 +28,7 @@ func newSMTP(conn net.Conn, starttls *tls.Config) (client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return smtpClient{c}, c.Hello("localhost") // which is what makes TLS begin, too
+	return smtpClient{c}, c.Hello("localhost") // this starts TLS, too
 }
 
 func (c smtpClient) mechanisms() ([]string, error) {
@@ -37,16 +36,16 @@ func (c smtpClient) mechanisms() ([]string, error) {
 	return strings.Fields(offered), nil
 }
 
-// authenticate gives go-smtp's own error, though go-smtp then cancels what the
-// server has already refused, and waits for the answer to that.
+// authenticate returns the error of go-smtp. After a refusal, go-smtp sends "*" and waits
+// for the reply.
 func (c smtpClient) authenticate(l login) error { return c.c.Auth(&shortAuth{Client: l}) }
 
-// maxCommand is how long a command line may be, its line ending included
-// (RFC 5321 section 4.5.3.1.4).
+// maxCommand is the maximum length of a command line with its line ending, in bytes (RFC
+// 5321 section 4.5.3.1.4).
 const maxCommand = 512
 
-// A shortAuth keeps an initial response that does not fit in the command until
-// the server asks for it (RFC 4954 section 4), which go-smtp does not.
+// A shortAuth sends an initial response that does not fit into the command only when the
+// server asks for it (RFC 4954 section 4). go-smtp does not.
 type shortAuth struct {
 	gosasl.Client
 	kept []byte
@@ -70,9 +69,9 @@ func (a *shortAuth) Next(challenge []byte) ([]byte, error) {
 
 func (smtpClient) place() string { return "session" }
 
-// look sends no message. After RSET, go-smtp says EHLO again: what a server takes
-// may be another once it knows from whom.
-func (c smtpClient) look(s *Step) (command string, err error) {
+// inspect sends no message. After RSET, go-smtp sends EHLO again: the extensions may
+// differ after the login.
+func (c smtpClient) inspect(s *Step) (command string, err error) {
 	if err := c.c.Reset(); err != nil {
 		return "RSET", err
 	}
@@ -87,6 +86,6 @@ func (c smtpClient) look(s *Step) (command string, err error) {
 	}
 	s.fact("extensions", found)
 	s.Detail = strings.Join(found, ", ")
-	_ = c.c.Quit() // all is known by now
+	_ = c.c.Quit() // its failure does not matter
 	return "", nil
 }

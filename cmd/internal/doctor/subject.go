@@ -15,78 +15,76 @@ import (
 	"github.com/xoauthd/xoauthd/proxy"
 )
 
-// A Subject is an account to examine, with all that its sessions make use of.
+// A Subject is the account to check, with everything that its sessions use.
 type Subject struct {
 	Account  string // the mailbox
-	Pattern  string // the account of the configuration that it is of, if that has another name
+	Pattern  string // pattern that the account is a mailbox of; empty if none
 	Enabled  bool
-	Flow     string // how it gets its tokens, as the configuration has it
-	Password bool   // it logs in with an app password, and Token returns that
-	Remedy   string // how a person authorizes it
+	Flow     string // flow of the provider
+	Password bool   // the account has an app password, which Token returns
+	Remedy   string // how to authorize the account
 
 	Provider  Provider
-	Listeners []Listener // that lead to it
-	Upstreams []Upstream // that these lead to, in the same order
+	Listeners []Listener // listeners that serve the account
+	Upstreams []Upstream // mail servers of the account
 
-	// Secrets are hidden in what is told, beside what Token returns. They should be
-	// those of the Upstreams. nil: no others.
+	// Secrets are hidden in the steps, in addition to what Token returns. They should be
+	// those of the Upstreams. nil is an empty set.
 	Secrets *redact.Secrets
 
-	// Status tells how the account stands.
+	// Status returns the state of the account.
 	Status func() auth.Status
 
-	// Token returns what the account logs in with, other than stale, which was
-	// refused, or is empty.
+	// Token returns an access token, or the app password, other than stale, which is a
+	// refused one or empty.
 	Token func(ctx context.Context, stale string) (string, error)
 
-	// LoginEnded is told of each login at an upstream how it ended: nil or the error.
-	// It may be nil.
+	// LoginEnded is called after each login at an upstream, with nil or its error. It may
+	// be nil.
 	LoginEnded func(protocol string, err error)
 
-	// Hint tells what to do about an error, or nothing. It may be nil.
+	// Hint returns the remedy for an error, or "". It may be nil.
 	Hint func(error) string
 
-	// Dial connects, and Lookup finds the addresses of a host. If nil, they are
-	// those of net.
+	// Dial connects, and Lookup resolves a host name. nil is those of package net.
 	Dial   func(ctx context.Context, network, address string) (net.Conn, error)
 	Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
 }
 
-// A Provider is where the account gets its tokens.
+// A Provider is what a check needs of the account's provider.
 type Provider struct {
 	Name  string // in the configuration
-	Title string // as people know it; may be empty
+	Title string // name for people; may be empty
 
-	// Proof is the key of the configuration by which the client shows who it is:
+	// Proof is the configuration key that authenticates the client:
 	// "client_secret", "client_certificate", "client_assertion_file", or none.
 	Proof string
 
-	TokenURL string // empty if no token endpoint is asked
+	TokenURL string // empty if there is no token endpoint
 	Scopes   []string
 	RootCAs  *x509.CertPool // nil are the system's
 
-	// Proxy says through which proxy a request goes; nil is
-	// http.ProxyFromEnvironment.
+	// Proxy returns the proxy for a token request; nil is http.ProxyFromEnvironment.
 	Proxy func(*http.Request) (*url.URL, error)
 
-	// Through is the proxy that the mail servers are dialled through, by the Dial
-	// of each upstream; nil if there is none.
+	// Through is the proxy for connections to mail servers, which the Dial of each upstream
+	// uses; nil if there is none.
 	Through *url.URL
 }
 
-// A Listener is a place where mail programs come in.
+// A Listener is an address that mail programs connect to.
 type Listener struct {
 	Protocol string // "imap", "smtp" or "pop3"
 	Address  string // host:port, or unix:PATH; empty if only Systemd is known
 	Systemd  string // the name of its socket at systemd
-	TLS      bool   // from the first octet on
+	TLS      bool   // implicit TLS
 
-	// Selective says that it greets some clients only: those with a certificate,
-	// those that a load balancer passes on, or those of some users of this machine.
+	// Selective is true if it accepts some clients only: those with a certificate, of a
+	// load balancer, or of some users of this machine.
 	Selective bool
 }
 
-// place is where programs connect, as a person is told.
+// place returns the address for people.
 func (l Listener) place() string {
 	if l.Address == "" {
 		return fmt.Sprintf("the socket %q of systemd", l.Systemd)
@@ -98,7 +96,7 @@ func (l Listener) place() string {
 type Upstream struct {
 	*proxy.Upstream
 	Protocol string // "imap", "smtp" or "pop3"
-	User     string // who the account is there
+	User     string // user name there
 }
 
 func (s *Subject) dial(ctx context.Context, network, address string) (net.Conn, error) {
@@ -108,7 +106,7 @@ func (s *Subject) dial(ctx context.Context, network, address string) (net.Conn, 
 	return (&net.Dialer{}).DialContext(ctx, network, address)
 }
 
-// dialer returns what connects to u.
+// dialer returns the dial function for u, which may use a proxy.
 func (s *Subject) dialer(u Upstream) func(ctx context.Context, network, address string) (net.Conn, error) {
 	if u.Dial != nil {
 		return u.Dial
@@ -123,8 +121,8 @@ func (s *Subject) lookup(ctx context.Context, host string) ([]netip.Addr, error)
 	return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 }
 
-// endpoint is the token endpoint's URL, and the proxy on the way to it, if
-// there is one. Both are nil if no endpoint is asked.
+// endpoint returns the URL of the token endpoint, and the proxy to it or nil. Both are
+// nil if there is no token endpoint.
 func (s *Subject) endpoint() (endpoint, through *url.URL, err error) {
 	if s.Password || s.Provider.TokenURL == "" {
 		return nil, nil, nil
@@ -138,14 +136,14 @@ func (s *Subject) endpoint() (endpoint, through *url.URL, err error) {
 		find = http.ProxyFromEnvironment
 	}
 	if through, err = find(request); err != nil {
-		// Its text has the address, and that may have a password.
+		// The text of err contains the URL, which may contain a password.
 		return request.URL, nil, errProxy
 	}
 	return request.URL, through, nil
 }
 
-// nearest is the host of which this machine has to know the address: that of the
-// proxy, if there is one, which looks up the other itself.
+// nearest returns the host name that this machine must resolve: that of the proxy, if
+// there is one. The proxy resolves the other.
 func nearest(host string, through *url.URL) string {
 	if through != nil {
 		return through.Hostname()
@@ -153,10 +151,10 @@ func nearest(host string, through *url.URL) string {
 	return host
 }
 
-// shown is the URL of a proxy without user name and password.
+// shown returns the URL of a proxy without user name and password.
 func shown(through *url.URL) string { return through.Scheme + "://" + authority(through) }
 
-// authority is u's host:port.
+// authority returns host:port of u.
 func authority(u *url.URL) string {
 	port := cmp.Or(u.Port(), map[string]string{"https": "443", "socks5": "1080", "socks5h": "1080"}[u.Scheme], "80")
 	return net.JoinHostPort(u.Hostname(), port)

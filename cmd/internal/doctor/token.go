@@ -8,7 +8,7 @@ import (
 	"github.com/xoauthd/xoauthd/auth"
 )
 
-// token gets what the account logs in with, if it is authorized.
+// token obtains the access token or the app password, if the account is authorized.
 func (x *examination) token(ctx context.Context, authorized bool) {
 	switch {
 	case x.Password:
@@ -38,15 +38,15 @@ func (x *examination) password(ctx context.Context) {
 		if err != nil {
 			return err
 		}
-		x.keep(password)
-		s.Detail = "there is one"
+		x.setSecret(password)
+		s.Detail = "configured"
 		return nil
 	})
 }
 
-// replace gets another token for the one that was refused, once: it may have
-// been revoked before its time. It reports whether there is another. There is
-// none at all any more if a person must authorize the account.
+// replace obtains another token after a refusal, once: the token may have been revoked
+// early. It returns true if there is another one. If a person must authorize the account,
+// there is no token any more.
 func (x *examination) replace(ctx context.Context, refused error) bool {
 	if x.Password || x.replaced {
 		return false
@@ -65,14 +65,14 @@ func (x *examination) replace(ctx context.Context, refused error) bool {
 			if !errors.Is(err, auth.ErrRefused) {
 				x.noOther = err
 			}
-			s.find(Warning, "there is no other: "+err.Error(), x.hint(err))
+			s.addFinding(Warning, "there is no other: "+err.Error(), x.hint(err))
 		}
 		return nil
 	})
 	return x.secret != stale && x.secret != ""
 }
 
-// ask gets a token other than stale.
+// ask obtains a token other than stale.
 func (x *examination) ask(ctx context.Context, s *Step, stale string) error {
 	before := x.Status()
 	token, err := x.Token(ctx, stale)
@@ -82,18 +82,18 @@ func (x *examination) ask(ctx context.Context, s *Step, stale string) error {
 	case err != nil:
 		return err
 	}
-	x.keep(token)
+	x.setSecret(token)
 	x.describeToken(s, before)
 	return nil
 }
 
-// keep makes secret what the account logs in with.
-func (x *examination) keep(secret string) {
+// setSecret sets the access token or app password.
+func (x *examination) setSecret(secret string) {
 	x.Secrets.Add(secret)
 	x.secret = secret
 }
 
-// describeToken says where the token came from, and how long it will do.
+// describeToken adds source and remaining life of the token to the step.
 func (x *examination) describeToken(s *Step, before auth.Status) {
 	after := x.Status()
 	source := "from memory"
@@ -109,11 +109,11 @@ func (x *examination) describeToken(s *Step, before auth.Status) {
 		life := time.Until(after.Expiry.Round(0))
 		s.fact("expiry", after.Expiry)
 		s.fact("life_seconds", int64(life/time.Second))
-		s.Detail += ", " + span(life) + " left"
+		s.Detail += ", " + humanDuration(life) + " left"
 	}
 }
 
-// tokenRemedy is what to do about err, of a token that cannot be had.
+// tokenRemedy returns the remedy if there is no token because of err.
 func (x *examination) tokenRemedy(err error) string {
 	var e *auth.Error
 	hint := x.hint(err)
@@ -122,22 +122,21 @@ func (x *examination) tokenRemedy(err error) string {
 		return join(hint, " ", x.Remedy)
 	case !errors.As(err, &e):
 		return hint
-	case e.Code == "invalid_client" && (hint == "" || hint == (&auth.Error{Code: e.Code}).Hint()): // which knows of secrets only
+	case e.Code == "invalid_client" && (hint == "" || hint == (&auth.Error{Code: e.Code}).Hint()): // which mentions secrets only
 		return x.Provider.clientRemedy()
 	case hint != "":
 		return hint
 	case x.Flow == "command":
 		return "Run the command by hand, as the user that the daemon runs as, until it prints a token."
 	case e.Kind == auth.Misconfigured && e.Code == "":
-		return "" // it came about here, and says what to do
+		return "" // an error of this machine, which contains its remedy
 	case e.Kind == auth.Misconfigured:
 		return "Check client_id and the scopes in the section of provider " + x.Provider.Name + "."
 	}
-	return "The daemon tries again by itself; if it stays, look at the step of the token endpoint."
+	return "The daemon tries again by itself. If the failure stays, see the step of the token endpoint."
 }
 
-// clientRemedy is what to do where the token endpoint does not take the client
-// for the one of its client_id.
+// clientRemedy returns the remedy if the token endpoint does not accept the client.
 func (p *Provider) clientRemedy() string {
 	at := " in the section of provider " + p.Name
 	switch p.Proof {
@@ -146,5 +145,5 @@ func (p *Provider) clientRemedy() string {
 	case "client_secret":
 		return "Check client_id, client_secret and auth_style" + at + "."
 	}
-	return "Check client_id and " + p.Proof + at + ", and that the provider was told whom to take for this client."
+	return "Check client_id and " + p.Proof + at + ", and its registration at the provider."
 }
