@@ -286,7 +286,7 @@ func (d *target) as(t *testing.T, name, role string, args ...string) *exec.Cmd {
 		t.Fatalf("there is no role %q", role)
 	}
 	cmd := exec.Command(testBinary(t), args...)
-	cmd.Env = []string{roleVariable + "=" + role, "PATH=" + os.Getenv("PATH")}
+	cmd.Env = []string{roleVariable + "=" + role, raceVariable + "=" + raceOptions, "PATH=" + os.Getenv("PATH")}
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: credential(t, name), Pdeathsig: syscall.SIGKILL}
 	t.Cleanup(func() {

@@ -59,7 +59,6 @@ func newWorld(t *testing.T) *world {
 	must(t, err)
 	must(t, os.WriteFile(w.path("ca.pem"), w.ca.PEM(), 0o644))
 	w.program = w.build(t)
-	t.Setenv("GORACE", "atexit_sleep_ms=0") // a second for each run adds up
 	w.provider = startProvider(t, w)
 	w.startServers(t)
 	return w

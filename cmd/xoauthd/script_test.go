@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -12,9 +13,17 @@ import (
 // another user of the machine runs, for the attacks.
 func TestMain(m *testing.M) {
 	runRole()
+	os.Setenv(raceVariable, raceOptions)
 	children.Supervise()
 	testscript.Main(cleaned{m}, map[string]func(){"xoauthd": main})
 }
+
+// The options of the race detector for all programs that the tests run. By default
+// each of them sleeps for a second before it exits.
+const (
+	raceVariable = "GORACE"
+	raceOptions  = "atexit_sleep_ms=0"
+)
 
 // cleaned removes what tests share, after the last one.
 type cleaned struct{ m *testing.M }
@@ -31,5 +40,9 @@ func TestScripts(t *testing.T) {
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
+		Setup: func(e *testscript.Env) error {
+			e.Setenv(raceVariable, raceOptions)
+			return nil
+		},
 	})
 }
