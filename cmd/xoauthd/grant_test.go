@@ -251,8 +251,8 @@ func TestRefreshToken(t *testing.T) {
 		{"JSON", ` {"refresh_token": "abc", "expiry": 1}`, "abc", ""},
 		{"nothing", " \n", "", "no refresh token on standard input"},
 		{"JSON without", `{"access_token": "abc"}`, "", "has no refresh_token"},
-		{"JSON of another type", `{"refresh_token": 7}`, "", "that is a string"},
-		{"half of JSON", `{"refresh_token": "abc`, "", "that is a string"},
+		{"JSON of another type", `{"refresh_token": 7}`, "", "with a string refresh_token"},
+		{"half of JSON", `{"refresh_token": "abc`, "", "with a string refresh_token"},
 		{"two lines", "abc\ndef\n", "", "more than a refresh token"},
 		{"too long", strings.Repeat("x", maxInput+1), "", "no refresh token is that long"},
 	} {
