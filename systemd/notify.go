@@ -1,8 +1,9 @@
-// Package systemd is what the daemon says to the service manager that started
-// it: that it serves, that it stops, that it is still well. Started by anything
-// else, it says nothing, and that is not an error.
+// Package systemd implements the daemon's side of the systemd interfaces: readiness
+// and shutdown notifications and the watchdog (sd_notify(3)), and socket activation
+// (sd_listen_fds(3)). If systemd did not start the process, the notifications do
+// nothing and return nil.
 //
-// The units for it are beside the code.
+// This directory also holds the unit files.
 package systemd
 
 import (
@@ -13,27 +14,27 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 )
 
-// Ready says that the daemon serves: a unit of Type=notify is only then
-// started. The status is a line for people, shown by systemctl status.
+// Ready tells systemd that the daemon accepts connections. systemd then considers a
+// unit of Type=notify started. The status is one line of text for systemctl status.
 func Ready(status string) error {
 	return notify(daemon.SdNotifyReady, statusLine(status))
 }
 
-// Stopping says that the daemon has begun to end, with a line about it, and how
-// long that takes at most. If that is longer than the unit's TimeoutStopSec, the
-// manager waits for it all the same.
-func Stopping(status string, most time.Duration) error {
-	return notify(daemon.SdNotifyStopping, statusLine(status), fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", most.Microseconds()))
+// Stopping tells systemd that the shutdown has begun and takes at most limit. systemd
+// then waits that long, even if limit exceeds the unit's TimeoutStopSec=. The status
+// is one line of text for systemctl status.
+func Stopping(status string, limit time.Duration) error {
+	return notify(daemon.SdNotifyStopping, statusLine(status), fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", limit.Microseconds()))
 }
 
-// statusLine is the assignment of a status. What follows a line break would be
-// an assignment of its own.
+// statusLine returns the assignment of STATUS. It replaces line breaks, because
+// systemd would read the text after one as another assignment.
 func statusLine(status string) string {
 	return "STATUS=" + strings.NewReplacer("\r", " ", "\n", " ").Replace(status)
 }
 
-// notify sends assignments, sd_notify(3), in one datagram, so that they hold
-// together. The environment is kept: there is more to come.
+// notify sends assignments in one datagram, so that systemd applies them together.
+// It does not unset $NOTIFY_SOCKET, which later notifications need.
 func notify(assignments ...string) error {
 	if _, err := daemon.SdNotify(false, strings.Join(assignments, "\n")); err != nil {
 		return fmt.Errorf("notify systemd: %w", err)

@@ -15,8 +15,9 @@ import (
 	"time"
 )
 
-// manager listens as the service manager does, on a socket of its own.
-func manager(t *testing.T) *net.UnixConn {
+// listenNotify returns a notification socket, as systemd creates it, and sets
+// $NOTIFY_SOCKET to its path.
+func listenNotify(t *testing.T) *net.UnixConn {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "notify")
 	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
@@ -28,10 +29,10 @@ func manager(t *testing.T) *net.UnixConn {
 	return c
 }
 
-// heard returns the datagrams that have arrived at the manager.
-func heard(t *testing.T, c *net.UnixConn) []string {
+// received returns the datagrams that have arrived. It does not wait: a unix
+// datagram arrives when it is sent.
+func received(t *testing.T, c *net.UnixConn) []string {
 	t.Helper()
-	// One that was sent is there already, so that there is nothing to wait for.
 	raw, err := c.SyscallConn()
 	if err != nil {
 		t.Fatal(err)
@@ -60,31 +61,31 @@ func heard(t *testing.T, c *net.UnixConn) []string {
 
 func TestNotify(t *testing.T) {
 	tests := []struct {
-		name string
-		say  func() error
-		want string
+		name   string
+		notify func() error
+		want   string
 	}{
 		{"ready", func() error { return Ready("serving 3 accounts") }, "READY=1\nSTATUS=serving 3 accounts"},
 		{"stopping", func() error { return Stopping("draining", 80*time.Second) }, "STOPPING=1\nSTATUS=draining\nEXTEND_TIMEOUT_USEC=80000000"},
-		{"a line break does not begin another assignment", func() error { return Stopping("a\r\nMAINPID=1", 0) }, "STOPPING=1\nSTATUS=a  MAINPID=1\nEXTEND_TIMEOUT_USEC=0"},
+		{"a line break does not start another assignment", func() error { return Stopping("a\r\nMAINPID=1", 0) }, "STOPPING=1\nSTATUS=a  MAINPID=1\nEXTEND_TIMEOUT_USEC=0"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			m := manager(t)
-			if err := test.say(); err != nil {
+			c := listenNotify(t)
+			if err := test.notify(); err != nil {
 				t.Fatal(err)
 			}
-			if got := heard(t, m); !slices.Equal(got, []string{test.want}) {
-				t.Errorf("the manager heard %q, want %q", got, test.want)
+			if got := received(t, c); !slices.Equal(got, []string{test.want}) {
+				t.Errorf("received %q, want %q", got, test.want)
 			}
 		})
 	}
 }
 
-func TestNotifyWithoutManager(t *testing.T) {
+func TestNotifyWithoutSystemd(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", "")
 	if err := errors.Join(Ready("a"), Stopping("c", 0)); err != nil {
-		t.Errorf("started by something else than systemd: %v", err)
+		t.Errorf("without NOTIFY_SOCKET: %v", err)
 	}
 }
 
@@ -92,81 +93,82 @@ func TestNotifyFails(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", filepath.Join(t.TempDir(), "gone"))
 	err := Ready("a")
 	if !errors.Is(err, os.ErrNotExist) || !strings.HasPrefix(err.Error(), "notify systemd: ") {
-		t.Errorf("err = %v, want one that names systemd and the missing socket", err)
+		t.Errorf("err = %v, want notify systemd: … with fs.ErrNotExist", err)
 	}
 }
 
 func TestWatchdog(t *testing.T) {
-	unwell := errors.New("unwell")
+	unhealthy := errors.New("unhealthy")
 	tests := []struct {
 		name    string
-		healthy func(ctx context.Context, asked int) error
-		asked   []int // at which seconds
-		fed     int
+		healthy func(ctx context.Context, call int) error
+		calls   []int // seconds after the start
+		sent    int
 	}{
-		{"a daemon that is well is fed for at half of the time",
+		{"a healthy daemon is checked after half of the time",
 			func(context.Context, int) error { return nil },
 			[]int{30, 60, 90, 120}, 4},
-		{"one that is not is asked again soon, and not fed for",
-			func(context.Context, int) error { return unwell },
+		{"an unhealthy daemon is checked again early",
+			func(context.Context, int) error { return unhealthy },
 			[]int{30, 40, 50, 60, 70, 80, 90, 100, 110, 120}, 0},
-		{"a slow moment is made up for before the time is over",
-			func(ctx context.Context, asked int) error {
-				if asked > 1 {
+		{"a daemon recovers from one slow check in time",
+			func(ctx context.Context, call int) error {
+				if call > 1 {
 					return nil
 				}
 				<-ctx.Done()
 				return ctx.Err()
 			},
 			[]int{30, 50, 80, 110}, 3},
-		{"a good answer that comes late does not count",
+		{"a late success is a failure",
 			func(ctx context.Context, _ int) error { <-ctx.Done(); return nil },
 			[]int{30, 50, 70, 90, 110}, 0},
-		{"a daemon that hangs is not fed for",
+		{"no notification while a check hangs",
 			func(context.Context, int) error { time.Sleep(time.Hour); return nil },
 			[]int{30}, 0},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			m := manager(t)
+			c := listenNotify(t)
 			t.Setenv("WATCHDOG_USEC", "60000000")
 			t.Setenv("WATCHDOG_PID", fmt.Sprint(os.Getpid()))
-			var asked []int
+			var calls []int
 			synctest.Test(t, func(t *testing.T) {
 				start := time.Now()
 				ctx, cancel := context.WithTimeout(t.Context(), 121*time.Second)
 				defer cancel()
 				err := Watchdog(ctx, func(ctx context.Context) error {
-					asked = append(asked, int(time.Since(start).Seconds()))
-					return test.healthy(ctx, len(asked))
+					calls = append(calls, int(time.Since(start).Seconds()))
+					return test.healthy(ctx, len(calls))
 				})
 				if err != nil {
 					t.Errorf("Watchdog: %v", err)
 				}
 			})
-			if !slices.Equal(asked, test.asked) {
-				t.Errorf("asked at %v seconds, want %v", asked, test.asked)
+			if !slices.Equal(calls, test.calls) {
+				t.Errorf("healthy was called after %v seconds, want %v", calls, test.calls)
 			}
-			want := slices.Repeat([]string{"WATCHDOG=1"}, test.fed)
-			if got := heard(t, m); !slices.Equal(got, want) {
-				t.Errorf("the manager heard %q, want %q", got, want)
+			want := slices.Repeat([]string{"WATCHDOG=1"}, test.sent)
+			if got := received(t, c); !slices.Equal(got, want) {
+				t.Errorf("received %q, want %q", got, want)
 			}
 		})
 	}
 }
 
-// A beat that could not be sent is sent again before the time is over.
-func TestWatchdogCannotSend(t *testing.T) {
+// TestWatchdogSendFails checks that Watchdog retries a notification that could not be
+// sent before the time allowed by systemd ends.
+func TestWatchdogSendFails(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", filepath.Join(t.TempDir(), "gone"))
 	t.Setenv("WATCHDOG_USEC", "60000000")
 	t.Setenv("WATCHDOG_PID", "")
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		asked := 0
-		err := Watchdog(ctx, func(context.Context) error { asked++; return nil })
-		if err != nil || asked < 3 {
-			t.Errorf("Watchdog: %v; asked %d times in a minute, want 3", err, asked)
+		calls := 0
+		err := Watchdog(ctx, func(context.Context) error { calls++; return nil })
+		if err != nil || calls < 3 {
+			t.Errorf("Watchdog: %v; %d checks in a minute, want at least 3", err, calls)
 		}
 	})
 }
@@ -176,16 +178,16 @@ func TestNoWatchdog(t *testing.T) {
 		name, usec, pid string
 		fails           bool
 	}{
-		{"the unit has none", "", "", false},
-		{"it is for another process", "60000000", "1", false},
-		{"its time makes no sense", "soon", "", true},
+		{"no WatchdogSec=", "", "", false},
+		{"for another process", "60000000", "1", false},
+		{"invalid time", "soon", "", true},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Setenv("WATCHDOG_USEC", test.usec)
 			t.Setenv("WATCHDOG_PID", test.pid)
 			err := Watchdog(t.Context(), func(context.Context) error {
-				t.Error("asked whether the daemon is well")
+				t.Error("healthy was called")
 				return nil
 			})
 			if (err != nil) != test.fails {
@@ -204,10 +206,10 @@ func TestUnderJournal(t *testing.T) {
 		name, stream string
 		want         bool
 	}{
-		{"standard error is the stream", fmt.Sprintf("%d:%d", stderr.Dev, stderr.Ino), true},
+		{"standard error is the journal", fmt.Sprintf("%d:%d", stderr.Dev, stderr.Ino), true},
 		{"standard error was redirected", fmt.Sprintf("%d:%d", stderr.Dev, stderr.Ino+1), false},
 		{"no journal", "", false},
-		{"not understood", "journal", false},
+		{"invalid", "journal", false},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -17,7 +17,7 @@ import (
 	"github.com/xoauthd/xoauthd/internal/children"
 )
 
-// childVariable is set where this program runs as a daemon that systemd starts.
+// childVariable is set if the test program runs as the daemon that systemd starts.
 const childVariable = "XOAUTHD_TEST_CHILD"
 
 func TestMain(m *testing.M) {
@@ -28,8 +28,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// child prints the sockets that it is given, and what its own child inherits. It
-// then answers one connection at each.
+// child prints the sockets that it receives, and any variables and sockets that a
+// process it starts inherits. It then answers one connection on each socket.
 func child() int {
 	sockets, err := Sockets()
 	if err != nil {
@@ -62,9 +62,9 @@ func child() int {
 	return 0
 }
 
-// hand runs child as a daemon that is given files, as systemd does: the process
-// learns its own number.
-func hand(t *testing.T, pid, environment string, files ...*os.File) *exec.Cmd {
+// activate returns a command that runs child with files passed as systemd passes
+// them. A pid of "$$" sets LISTEN_PID to the process itself.
+func activate(t *testing.T, pid, environment string, files ...*os.File) *exec.Cmd {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -77,7 +77,7 @@ func hand(t *testing.T, pid, environment string, files ...*os.File) *exec.Cmd {
 	return cmd
 }
 
-// file returns the descriptor of a socket.
+// file returns the descriptor of a listener or connection.
 func file(t *testing.T, c any) *os.File {
 	t.Helper()
 	f, err := c.(interface{ File() (*os.File, error) }).File()
@@ -101,8 +101,8 @@ func listen(t *testing.T, network, address string) net.Listener {
 	return ln
 }
 
-// TestSockets hands over sockets to one process after the other. Each serves them,
-// also connections that were made while there was no process, and leaves them to
+// TestSockets passes the same sockets to two processes, one after the other. Each
+// also serves the connections made before it started, and leaves the sockets open for
 // the next.
 func TestSockets(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "web.sock")
@@ -121,21 +121,21 @@ func TestSockets(t *testing.T) {
 			defer c.Close()
 			conns = append(conns, c)
 		}
-		out, err := hand(t, "$$", "LISTEN_FDS=3 LISTEN_FDNAMES=imap:imap:web", files...).Output()
+		out, err := activate(t, "$$", "LISTEN_FDS=3 LISTEN_FDNAMES=imap:imap:web", files...).Output()
 		want := fmt.Sprintf("socket: imap tcp %s\nsocket: imap tcp %s\nsocket: web unix %s\nserving\n", all[0].Addr(), all[1].Addr(), path)
 		if err != nil || string(out) != want {
 			t.Errorf("%v\n%swant\n%s", err, out, want)
 		}
 		for i, c := range conns {
-			said, err := io.ReadAll(c)
-			if want := "hello from " + []string{"imap", "imap", "web"}[i] + "\n"; err != nil || string(said) != want {
-				t.Errorf("%s says %q, %v", all[i].Addr(), said, err)
+			got, err := io.ReadAll(c)
+			if want := "hello from " + []string{"imap", "imap", "web"}[i] + "\n"; err != nil || string(got) != want {
+				t.Errorf("%s: received %q, %v, want %q", all[i].Addr(), got, err, want)
 			}
 		}
 	}
 }
 
-func TestSocketsRefused(t *testing.T) {
+func TestSocketsInvalid(t *testing.T) {
 	ln := listen(t, "tcp", "127.0.0.1:0")
 	datagram, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
@@ -161,31 +161,31 @@ func TestSocketsRefused(t *testing.T) {
 		{"1", "LISTEN_FDS=1 LISTEN_FDNAMES=imap", nil, "serving\n"}, // for another process
 		{"$$", "LISTEN_FDS=0", nil, "serving\n"},
 		{"", "LISTEN_FDS=1", nil, "serving\n"},
-		{"$$", "LISTEN_FDS=one", []*os.File{socket}, "error: sockets of systemd: LISTEN_FDS=\"one\" is not a number of sockets\n"},
-		{"$$", "LISTEN_FDS=-1", nil, "error: sockets of systemd: LISTEN_FDS=\"-1\" is not a number of sockets\n"},
-		{"$$", "LISTEN_FDS=1 LISTEN_FDNAMES=a:b", []*os.File{socket}, "error: sockets of systemd: LISTEN_FDNAMES=\"a:b\" names 2 sockets, and LISTEN_FDS=1\n"},
-		{"$$", "LISTEN_FDS=1 LISTEN_FDNAMES=udp", []*os.File{file(t, datagram)}, "error: socket \"udp\" of systemd: not a stream socket: the socket unit needs ListenStream=\n"},
-		{"$$", "LISTEN_FDS=1", []*os.File{file(t, conn)}, "error: socket \"unknown\" of systemd: a connection, not a listening socket: the socket unit must not have Accept=yes\n"},
-		{"$$", "LISTEN_FDS=1 LISTEN_FDNAMES=fifo", []*os.File{regular}, "error: socket \"fifo\" of systemd: descriptor 3 is not a socket: socket operation on non-socket\n"},
+		{"$$", "LISTEN_FDS=one", []*os.File{socket}, "error: systemd sockets: LISTEN_FDS=\"one\": expected a number from 0 to 1000\n"},
+		{"$$", "LISTEN_FDS=-1", nil, "error: systemd sockets: LISTEN_FDS=\"-1\": expected a number from 0 to 1000\n"},
+		{"$$", "LISTEN_FDS=1 LISTEN_FDNAMES=a:b", []*os.File{socket}, "error: systemd sockets: LISTEN_FDNAMES=\"a:b\" has 2 names, but LISTEN_FDS=1\n"},
+		{"$$", "LISTEN_FDS=1 LISTEN_FDNAMES=udp", []*os.File{file(t, datagram)}, "error: systemd socket \"udp\": not a stream socket; use ListenStream= in the socket unit\n"},
+		{"$$", "LISTEN_FDS=1", []*os.File{file(t, conn)}, "error: systemd socket \"unknown\": a connection, not a listening socket; remove Accept=yes from the socket unit\n"},
+		{"$$", "LISTEN_FDS=1 LISTEN_FDNAMES=fifo", []*os.File{regular}, "error: systemd socket \"fifo\": descriptor 3 is not a socket: socket operation on non-socket\n"},
 	} {
-		out, err := hand(t, test.pid, test.environment, test.files...).Output()
+		out, err := activate(t, test.pid, test.environment, test.files...).Output()
 		if string(out) != test.want || (err != nil) != strings.HasPrefix(test.want, "error") {
 			t.Errorf("%s: %v\n%swant\n%s", test.environment, err, out, test.want)
 		}
 	}
 }
 
-// TestSocketActivate has systemd's own tool hand over sockets.
+// TestSocketActivate passes the sockets with systemd-socket-activate(1).
 func TestSocketActivate(t *testing.T) {
-	activate := tool(t, "systemd-socket-activate")
+	socketActivate := tool(t, "systemd-socket-activate")
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	ln := listen(t, "tcp", "127.0.0.1:0")
-	ln.Close() // its port is free now
+	ln.Close() // the port is free now
 	address, path := ln.Addr().String(), filepath.Join(t.TempDir(), "web.sock")
-	cmd := exec.Command(activate, "--listen="+address, "--listen="+path, "--fdname=imap:web", "--setenv="+childVariable+"=1", self)
+	cmd := exec.Command(socketActivate, "--listen="+address, "--listen="+path, "--fdname=imap:web", "--setenv="+childVariable+"=1", self)
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -197,9 +197,9 @@ func TestSocketActivate(t *testing.T) {
 		cmd.Process.Kill()
 		cmd.Wait()
 	})
-	var served []string
+	var greetings []string
 	for _, at := range []struct{ network, address string }{{"tcp", address}, {"unix", path}} {
-		c, err := dialUntil(at.network, at.address)
+		c, err := dialRetrying(at.network, at.address)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -208,10 +208,10 @@ func TestSocketActivate(t *testing.T) {
 			t.Error(err)
 		}
 		c.Close()
-		served = append(served, line)
+		greetings = append(greetings, line)
 	}
-	if want := []string{"hello from imap\n", "hello from web\n"}; !slices.Equal(served, want) {
-		t.Errorf("it served %q, want %q", served, want)
+	if want := []string{"hello from imap\n", "hello from web\n"}; !slices.Equal(greetings, want) {
+		t.Errorf("received %q, want %q", greetings, want)
 	}
 	out, err := io.ReadAll(stdout)
 	if want := fmt.Sprintf("socket: imap tcp %s\nsocket: web unix %s\nserving\n", address, path); err != nil || string(out) != want {
@@ -219,8 +219,8 @@ func TestSocketActivate(t *testing.T) {
 	}
 }
 
-// dialUntil connects as soon as somebody listens.
-func dialUntil(network, address string) (net.Conn, error) {
+// dialRetrying dials until a connection succeeds, for at most ten seconds.
+func dialRetrying(network, address string) (net.Conn, error) {
 	for attempt := 0; ; attempt++ {
 		c, err := net.Dial(network, address)
 		if err == nil || attempt == 1000 {

@@ -11,25 +11,25 @@ import (
 	"testing"
 )
 
-// tool finds a program of systemd. A machine may lack it, but not where every
-// test is required.
+// tool returns the path of a systemd program. If it is not installed, tool skips the
+// test, or fails it if XOAUTHD_E2E=required.
 func tool(t *testing.T, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
 	if err == nil {
 		return path
 	}
-	lacking(t, name+" is not installed")
+	skip(t, name+" is not installed")
 	return ""
 }
 
-// lacking skips the test, and says why, unless no test may be skipped.
-func lacking(t *testing.T, what string) {
+// skip skips the test for reason, or fails it if XOAUTHD_E2E=required.
+func skip(t *testing.T, reason string) {
 	t.Helper()
 	if os.Getenv("XOAUTHD_E2E") == "required" {
-		t.Fatalf("%s, and XOAUTHD_E2E=required", what)
+		t.Fatalf("%s, and XOAUTHD_E2E=required", reason)
 	}
-	t.Skip(what)
+	t.Skip(reason)
 }
 
 func read(t *testing.T, name string) string {
@@ -41,7 +41,7 @@ func read(t *testing.T, name string) string {
 	return string(b)
 }
 
-// setting returns the value of a key that the unit sets once.
+// setting returns the value of key. It fails the test unless unit sets key once.
 func setting(t *testing.T, unit, key string) string {
 	t.Helper()
 	all := regexp.MustCompile(`(?m)^`+key+`=(.*)$`).FindAllStringSubmatch(unit, -1)
@@ -53,7 +53,7 @@ func setting(t *testing.T, unit, key string) string {
 
 func TestUnitsVerify(t *testing.T) {
 	analyze := tool(t, "systemd-analyze")
-	// The program need not be installed for the test, but must exist.
+	// systemd-analyze requires that the program of ExecStart= exists.
 	program, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -80,9 +80,9 @@ func TestUnitsVerify(t *testing.T) {
 	}
 }
 
-// TestSocketUnits: each has both addresses of localhost, starts the service, is
-// named as the configuration and the daemon's errors have it, and never gives up
-// its port.
+// TestSocketUnits checks that each socket unit listens on both loopback addresses,
+// starts the service, has the name that the configuration and the errors use, and has
+// no trigger limit, so that systemd never closes the port.
 func TestSocketUnits(t *testing.T) {
 	for name, port := range map[string]string{"imap": "1143", "smtp": "1587", "pop3": "1110", "web": "1180", "metrics": "9180"} {
 		unit := read(t, "xoauthd-"+name+".socket")
@@ -97,8 +97,8 @@ func TestSocketUnits(t *testing.T) {
 				t.Errorf("%s: %s=%s, want %s", name, key, got, want)
 			}
 		}
-		table := regexp.MustCompile(`(?m)^(# )?(protocol = "` + name + `".*\n(# )?|\[` + name + `\].*\n)address +?= "localhost:` + port + `"`)
-		if !table.MatchString(read(t, "../example.toml")) {
+		shown := regexp.MustCompile(`(?m)^(# )?(protocol = "` + name + `".*\n(# )?|\[` + name + `\].*\n)address +?= "localhost:` + port + `"`)
+		if !shown.MatchString(read(t, "../example.toml")) {
 			t.Errorf("example.toml has no %s at localhost:%s", name, port)
 		}
 	}
@@ -112,11 +112,11 @@ func TestUnitExposure(t *testing.T) {
 	}
 	tests := []struct {
 		name, unit string
-		most       float64
+		limit      float64
 	}{
 		{"as shipped", unit, 1.3},
-		{"with the drop-in that the unit speaks of", with("PrivateUsers=yes\nProcSubset=pid"), 1.1},
-		{"and with its addresses", with("PrivateUsers=yes\nProcSubset=pid\nIPAddressDeny=any"), 0.9},
+		{"with the suggested drop-in", with("PrivateUsers=yes\nProcSubset=pid"), 1.1},
+		{"with the suggested address limits", with("PrivateUsers=yes\nProcSubset=pid\nIPAddressDeny=any"), 0.9},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -130,24 +130,25 @@ func TestUnitExposure(t *testing.T) {
 			}
 			level := regexp.MustCompile(`Overall exposure level for \S+: ([0-9.]+)`).FindSubmatch(out)
 			if level == nil {
-				t.Fatalf("systemd-analyze security tells no level:\n%s", out)
+				t.Fatalf("systemd-analyze security printed no level:\n%s", out)
 			}
-			if got, err := strconv.ParseFloat(string(level[1]), 64); err != nil || got > test.most {
-				t.Errorf("exposure is %s, at most %v is allowed\n%s", level[1], test.most, out)
+			if got, err := strconv.ParseFloat(string(level[1]), 64); err != nil || got > test.limit {
+				t.Errorf("exposure is %s, want at most %v\n%s", level[1], test.limit, out)
 			}
 		})
 	}
 }
 
-// The filter lets the daemon do its work: make a socket and give it a mode, be
-// alone in its state, shut the core dump and the memory, run a token_command. The
-// drop-in that the unit speaks of lets it give the socket to a group.
+// TestUnitSystemCalls checks that the filter permits the system calls that the daemon
+// needs: to create a socket with a mode, to lock the state directory, to disable core
+// dumps, and to run a token_command. The suggested drop-in permits chown, which
+// socket_group needs.
 func TestUnitSystemCalls(t *testing.T) {
 	groups := callGroups(t)
 	unit := read(t, "xoauthd.service")
 	const dropIn = "SystemCallFilter=@chown"
 	if !strings.Contains(unit, "#   "+dropIn+"\n") {
-		t.Errorf("the unit does not speak of %s", dropIn)
+		t.Errorf("the unit does not mention %s", dropIn)
 	}
 	for calls, unit := range map[string]string{
 		"fchmodat umask unlinkat renameat bind listen accept4 connect setsockopt getsockopt splice flock fsync": unit,
@@ -166,8 +167,8 @@ func TestUnitSystemCalls(t *testing.T) {
 	}
 }
 
-// callGroups are the groups of system calls that filters name, each with its calls
-// and groups.
+// callGroups returns the groups of system calls that filters can name, each with its
+// calls and nested groups.
 func callGroups(t *testing.T) map[string][]string {
 	t.Helper()
 	out, err := exec.Command(tool(t, "systemd-analyze"), "syscall-filter", "--no-pager").Output()
@@ -186,7 +187,8 @@ func callGroups(t *testing.T) map[string][]string {
 	return groups
 }
 
-// allowedCalls applies the filters of a unit in their order.
+// allowedCalls returns the system calls that the filters of unit permit, applied in
+// order.
 func allowedCalls(unit string, groups map[string][]string) map[string]bool {
 	allowed := make(map[string]bool)
 	var set func(name string, allow bool)
@@ -205,45 +207,46 @@ func allowedCalls(unit string, groups map[string][]string) map[string]bool {
 	return allowed
 }
 
-// The collector has to feel the limit before the kernel does.
+// TestUnitMemory checks that GOMEMLIMIT is below MemoryMax=, so that the garbage
+// collector frees memory before the kernel kills the daemon.
 func TestUnitMemory(t *testing.T) {
 	unit := read(t, "xoauthd.service")
-	var most, soft float64
-	if _, err := fmt.Sscanf(setting(t, unit, "MemoryMax"), "%fM", &most); err != nil {
+	var hard, soft float64
+	if _, err := fmt.Sscanf(setting(t, unit, "MemoryMax"), "%fM", &hard); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := fmt.Sscanf(setting(t, unit, "Environment=GOMEMLIMIT"), "%fMiB", &soft); err != nil {
 		t.Fatal(err)
 	}
-	if soft != 0.8*most {
-		t.Errorf("GOMEMLIMIT is %v MiB, want 0.8 of %v MiB", soft, most)
+	if soft != 0.8*hard {
+		t.Errorf("GOMEMLIMIT is %v MiB, want 0.8 of %v MiB", soft, hard)
 	}
 }
 
-// What the unit runs is what may be run, and its user is the one that sysusers
-// makes.
-func TestUnitAgrees(t *testing.T) {
+// TestUnitConsistent checks that ExecPaths= permits the program of ExecStart=, that
+// RuntimeDirectory= is the directory that the daemon's errors suggest for sockets,
+// and that xoauthd.sysusers creates the user of the unit.
+func TestUnitConsistent(t *testing.T) {
 	unit := read(t, "xoauthd.service")
 	program, _, _ := strings.Cut(setting(t, unit, "ExecStart"), " ")
-	if may := setting(t, unit, "ExecPaths"); may != program {
-		t.Errorf("the unit runs %s but may run %s", program, may)
+	if paths := setting(t, unit, "ExecPaths"); paths != program {
+		t.Errorf("ExecStart= runs %s, but ExecPaths= permits %s", program, paths)
 	}
-	// What the daemon tells who has no folder for a socket.
-	if folder := setting(t, unit, "RuntimeDirectory"); folder != "xoauthd" {
-		t.Errorf("sockets are in /run/%s", folder)
+	if dir := setting(t, unit, "RuntimeDirectory"); dir != "xoauthd" {
+		t.Errorf("sockets are in /run/%s, want /run/xoauthd", dir)
 	}
 	user := setting(t, unit, "User")
 	if !strings.Contains(read(t, "xoauthd.sysusers"), "\nu "+user+" ") {
-		t.Errorf("xoauthd.sysusers does not make the user %s", user)
+		t.Errorf("xoauthd.sysusers does not create the user %s", user)
 	}
 }
 
-// A person who makes the configuration as root need not think about modes: the
-// daemon's group reads it, and others do not.
-func TestUserAndFolder(t *testing.T) {
+// TestConfigurationMode checks that systemd-tmpfiles gives a configuration created by
+// root a mode that lets the daemon's group read it, and no other user.
+func TestConfigurationMode(t *testing.T) {
 	sysusers, tmpfiles := tool(t, "systemd-sysusers"), tool(t, "systemd-tmpfiles")
 	if os.Getuid() != 0 {
-		lacking(t, "only root can give files to another user")
+		skip(t, "only root can change the owner of a file")
 	}
 	root := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(root, "etc/xoauthd"), 0o755); err != nil {
@@ -263,12 +266,12 @@ func TestUserAndFolder(t *testing.T) {
 	}
 	group := regexp.MustCompile(`(?m)^xoauthd:x:(\d+):`).FindStringSubmatch(read(t, filepath.Join(root, "etc/group")))
 	if group == nil {
-		t.Fatal("systemd-sysusers made no group")
+		t.Fatal("systemd-sysusers created no group")
 	}
 	if out, err := exec.Command("stat", "-c", "%a %u %g", filepath.Dir(config), config).Output(); err != nil {
 		t.Fatal(err)
 	} else if want := fmt.Sprintf("2750 0 %s\n640 0 %[1]s\n", group[1]); string(out) != want {
-		t.Errorf("folder and file are\n%swant\n%s", out, want)
+		t.Errorf("directory and file:\n%swant\n%s", out, want)
 	}
 }
 

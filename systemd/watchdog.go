@@ -8,19 +8,21 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 )
 
-// Watchdog feeds the watchdog of the unit, WatchdogSec=, until ctx is done, and
-// returns at once where there is none. It asks healthy at half of the time that
-// systemd allows, and feeds only if the answer is nil and came within a sixth
-// of that time, when the context it is given ends. A daemon that is not well is
-// asked again after another sixth, so that a slow moment does not end it; one
-// that stays so, or hangs, is killed and restarted by systemd.
+// Watchdog sends watchdog notifications to systemd until ctx is done. It returns nil
+// at once if the unit has no WatchdogSec=.
 //
-// The error is that the environment makes no sense: then nothing is fed, and
-// systemd will end the daemon.
+// Watchdog calls healthy after half of WatchdogSec=, and notifies systemd only if
+// healthy returns nil within a sixth of WatchdogSec=. The context of healthy ends at
+// that time. After a failure it calls healthy again after another sixth, so that one
+// slow moment does not stop the daemon. If the failures continue, or healthy hangs,
+// systemd kills and restarts the daemon.
+//
+// It returns an error if the environment variables of the watchdog are invalid. It
+// then sends nothing, and systemd will kill the daemon.
 func Watchdog(ctx context.Context, healthy func(context.Context) error) error {
 	allowed, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {
-		return fmt.Errorf("watchdog of systemd: %w", err)
+		return fmt.Errorf("systemd watchdog: %w", err)
 	}
 	if allowed == 0 {
 		return nil
@@ -33,7 +35,7 @@ func Watchdog(ctx context.Context, healthy func(context.Context) error) error {
 			return nil
 		case <-next.C:
 		}
-		if wellWithin(ctx, allowed/6, healthy) && notify(daemon.SdNotifyWatchdog) == nil {
+		if healthyWithin(ctx, allowed/6, healthy) && notify(daemon.SdNotifyWatchdog) == nil {
 			next.Reset(allowed / 2)
 		} else {
 			next.Reset(allowed / 6)
@@ -41,9 +43,9 @@ func Watchdog(ctx context.Context, healthy func(context.Context) error) error {
 	}
 }
 
-// wellWithin reports whether healthy answered nil, and in time: an answer that
-// came late shows that the daemon hung, whatever it says.
-func wellWithin(ctx context.Context, limit time.Duration, healthy func(context.Context) error) bool {
+// healthyWithin reports whether healthy returns nil within limit. A late nil counts
+// as a failure, because the daemon did hang.
+func healthyWithin(ctx context.Context, limit time.Duration, healthy func(context.Context) error) bool {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	return healthy(ctx) == nil && ctx.Err() == nil

@@ -5,12 +5,12 @@ import (
 	"strings"
 )
 
-// ErrUTF16 is the error of FromFile for text in UTF-16.
+// ErrUTF16 is the error that FromFile returns for UTF-16 text.
 var ErrUTF16 = errors.New("is UTF-16 text: save it as UTF-8, as by iconv -f UTF-16 -t UTF-8 OLD >NEW")
 
-// FromFile returns the text of a file as a program expects it, whatever editor has
-// saved it: without a byte order mark. Text in UTF-16 is an error. All else, such as
-// binary data, is returned as it is.
+// FromFile returns s, the content of a file, without a UTF-8 byte order mark, which
+// some editors write. It returns ErrUTF16 if s is UTF-16 text. It returns any other
+// content, such as binary data, unchanged.
 func FromFile(s string) (string, error) {
 	if isUTF16(s) {
 		return "", ErrUTF16
@@ -18,8 +18,8 @@ func FromFile(s string) (string, error) {
 	return strings.TrimPrefix(s, "\ufeff"), nil
 }
 
-// isUTF16 reports whether s begins with the byte order mark of UTF-16, or holds
-// ASCII in UTF-16 without one: each other byte is zero.
+// isUTF16 reports whether s begins with a UTF-16 byte order mark, or is ASCII text
+// encoded as UTF-16 without one: every other byte is zero.
 func isUTF16(s string) bool {
 	if strings.HasPrefix(s, "\xff\xfe") || strings.HasPrefix(s, "\xfe\xff") {
 		return true

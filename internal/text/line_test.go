@@ -9,18 +9,18 @@ import (
 func TestLine(t *testing.T) {
 	for _, test := range []struct{ name, in, want string }{
 		{"empty", "", ""},
-		{"as it is", "AADSTS700082: expired", "AADSTS700082: expired"},
+		{"printable ASCII", "AADSTS700082: expired", "AADSTS700082: expired"},
 		{"lines", "one\r\ntwo\n\n  three\t", "one two three"},
 		{"other line breaks", "one\u2028two\u0085three", "one two three"},
 		{"control characters", "a\x00b\x1b[31mc\x7f", "a b [31mc"},
-		{"directions", "a\u202eb\u2066c", "a b c"},
-		{"what has no width", "a\u200bb\ufeffc", "a b c"},
+		{"direction marks", "a\u202eb\u2066c", "a b c"},
+		{"zero-width characters", "a\u200bb\ufeffc", "a b c"},
 		{"other spaces", "a\u00a0\u3000b", "a b"},
 		{"other scripts", "Übergrößenträger 中文 ✓", "Übergrößenträger 中文 ✓"},
-		{"not UTF-8", "a\xffb", "a\uFFFDb"},
+		{"invalid UTF-8", "a\xffb", "a\uFFFDb"},
 		{"long", strings.Repeat("x", 50), strings.Repeat("x", 37) + "…"},
-		{"long, of characters with several octets", strings.Repeat("é", 50), strings.Repeat("é", 18) + "…"},
-		{"white space without end", strings.Repeat(" ", 1<<20) + "x", ""},
+		{"long, of multi-byte characters", strings.Repeat("é", 50), strings.Repeat("é", 18) + "…"},
+		{"a megabyte of spaces", strings.Repeat(" ", 1<<20) + "x", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if got := Line(test.in, 40); got != test.want {
@@ -34,11 +34,11 @@ func TestCut(t *testing.T) {
 	for limit := range 12 {
 		got := Cut("grün: 中文", limit)
 		if len(got) > max(limit, 3) || !utf8.ValidString(got) || !strings.HasSuffix(got, "…") {
-			t.Errorf("Cut to %d octets: %q", limit, got)
+			t.Errorf("Cut to %d bytes: %q", limit, got)
 		}
 	}
 	if got := Cut("中文", 6); got != "中文" {
-		t.Errorf("%q is cut", got)
+		t.Errorf(`Cut("中文", 6) = %q, want it unchanged`, got)
 	}
 }
 
@@ -53,7 +53,7 @@ func FuzzLine(f *testing.F) {
 			t.Errorf("Line(%q, %d) = %q", s, limit, got)
 		}
 		if again := Line(got, limit); again != got {
-			t.Errorf("%q becomes %q", got, again)
+			t.Errorf("Line is not idempotent: %q becomes %q", got, again)
 		}
 	})
 }

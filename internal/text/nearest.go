@@ -1,11 +1,13 @@
-// Package text formats and compares text for people. It imports nothing of the
-// project, so every other package may import it.
+// Package text formats, quotes and compares text that people read or write. It
+// imports no other package of this module, so every package may import it. All its
+// functions may be called concurrently.
 package text
 
 import "slices"
 
-// Nearest returns the word that s most likely is a typing error for, or "" if
-// none is close: at most a third of the letters of s may differ.
+// Nearest returns the word most similar to s, to suggest a correction of a typing
+// error. It returns "" if no word is close: at most a third of the letters of s, and
+// at least one, may differ.
 func Nearest(s string, words []string) string {
 	best, least := "", max(1, len(s)/3)+1
 	for _, w := range words {
@@ -16,8 +18,8 @@ func Nearest(s string, words []string) string {
 	return best
 }
 
-// NearestFew returns at most n words, the most similar to s first. Words that are
-// equally similar keep their order.
+// NearestFew returns at most n of words, the most similar to s first. Equally similar
+// words keep their order. It does not modify words.
 func NearestFew(s string, words []string, n int) []string {
 	distances := make(map[string]int, len(words))
 	for _, w := range words {
@@ -28,14 +30,14 @@ func NearestFew(s string, words []string, n int) []string {
 	return sorted[:min(n, len(sorted))]
 }
 
-// distance returns how many letters must be inserted, deleted or replaced to turn
-// a into b (Levenshtein). Words of the same letters in another order, such as tsl
-// and tls, have distance 1.
+// distance returns the Levenshtein distance of a and b: the number of letters to
+// insert, delete or replace. Words with the same letters in another order, such as
+// tsl and tls, have distance 1.
 func distance(a, b string) int {
 	if a != b && sameLetters(a, b) {
 		return 1
 	}
-	row := make([]int, len(b)+1) // the distances of a[:i] from each b[:j]
+	row := make([]int, len(b)+1) // row[j] is the distance of a[:i] and b[:j]
 	for j := range row {
 		row[j] = j
 	}

@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// plainWord is a word that a POSIX shell takes as it is.
+// plainWord matches a word that a POSIX shell does not change.
 var plainWord = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
 
-// ShellWord returns word quoted for a POSIX shell, or word itself if it needs no
-// quotes.
+// ShellWord returns word in single quotes for a POSIX shell, or word itself if it
+// needs no quotes.
 func ShellWord(word string) string {
 	if plainWord.MatchString(word) {
 		return word

@@ -40,20 +40,20 @@ func TestNearestFew(t *testing.T) {
 		}
 	}
 	if words[0] != "alice@example.com" {
-		t.Error("the argument was sorted")
+		t.Error("NearestFew modified its argument")
 	}
 }
 
-// TestShellWord asks a real shell.
+// TestShellWord compares ShellWord with a real shell.
 func TestShellWord(t *testing.T) {
 	for _, word := range []string{"a", "/etc/xoauthd/x.toml", "a b", "it's", "$(id)", "", "#x", "~", "a\nb", "ü"} {
 		out, err := exec.Command("sh", "-c", "printf %s "+ShellWord(word)).Output()
 		if err != nil || string(out) != word {
-			t.Errorf("%q: the shell makes %q of %s: %v", word, out, ShellWord(word), err)
+			t.Errorf("%q: the shell reads %s as %q: %v", word, ShellWord(word), out, err)
 		}
 	}
 	if got := ShellWord("alice@example.com"); got != "alice@example.com" {
-		t.Errorf("needless quotes: %s", got)
+		t.Errorf("unnecessary quotes: %s", got)
 	}
 }
 
