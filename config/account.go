@@ -11,11 +11,10 @@ import (
 	"github.com/xoauthd/xoauthd/internal/text"
 )
 
-// accounts reads the accounts, of which a pattern makes one for each of its
-// mailboxes.
+// accounts reads the accounts. A pattern yields one account for each of its mailboxes.
 func (t *table) accounts(providers map[string]*Provider) map[string]*Account {
 	accounts := map[string]*Account{}
-	whole := map[string]*Account{} // those that are written out in full, by folded name
+	explicit := map[string]*Account{} // accounts with a table of their own, by lower-case name
 	var patterns []*pattern
 	t.file.accounts = t.tables("account")
 	for _, a := range t.file.accounts {
@@ -25,32 +24,32 @@ func (t *table) accounts(providers map[string]*Provider) map[string]*Account {
 		} else {
 			account.Logins = a.logins()
 			account.SharedMailboxes = a.sharedMailboxes(providers[account.Provider])
-			a.checkWhole(account, providers[account.Provider])
+			a.checkExplicit(account, providers[account.Provider])
 			accounts[a.name()] = account
-			whole[strings.ToLower(a.name())] = account
+			explicit[strings.ToLower(a.name())] = account
 		}
-		a.done()
+		a.reportUnknown()
 	}
 	for _, p := range patterns {
-		t.file.expand(p, whole, accounts)
+		t.file.expand(p, explicit, accounts)
 	}
 	return accounts
 }
 
-// account reads what a mailbox and a pattern have in common.
+// account reads the keys that an account and a pattern share.
 func (t *table) account(providers map[string]*Provider) *Account {
 	t.require("provider", "name one of the [provider.NAME] tables")
 	a := &Account{
 		Name:     t.name(),
 		Provider: t.providerName(providers),
 		Enabled:  t.boolean("enabled", true),
-		Line:     t.place.at(),
+		Line:     t.pos.line(),
 	}
 	if p := providers[a.Provider]; p != nil && p.Flow != "" {
 		t.checkAccountKeys(p)
 	}
 	a.PasswordHash = t.passwordHash()
-	a.UpstreamPassword = t.secret("password", checkPassword, t.sources("upstream_password")...)
+	a.UpstreamPassword = t.secret("password", checkPassword, t.secretSources("upstream_password")...)
 	a.IMAPUser = t.text("imap_user", "")
 	a.SMTPUser = t.text("smtp_user", "")
 	a.POP3User = t.text("pop3_user", "")
@@ -58,21 +57,21 @@ func (t *table) account(providers map[string]*Provider) *Account {
 	return a
 }
 
-// checkAccountKeys tells of the keys that are too many or too few for the
-// provider.
+// checkAccountKeys reports the keys that the provider's flow does not use, and the
+// missing keys that it requires.
 func (t *table) checkAccountKeys(p *Provider) {
 	f := flowNamed(p.Flow)
 	whose := fmt.Sprintf(" of the provider %q", p.Name)
-	t.refuse(f, whose)
+	t.rejectUnusedKeys(f, whose)
 	if isPattern(t.name()) && !f.patterns {
-		t.file.fault(t.place.at(), "%s: a pattern needs tokens for any mailbox, and the flow %q%s gives them for one alone; patterns go with %s",
+		t.file.fault(t.pos.line(), "%s: a pattern needs tokens for any mailbox, and the flow %q%s gives them for one alone; patterns go with %s",
 			t.header(), f.name, whose, enumerate(flowNames(func(o *flow) bool { return o.patterns })))
 		return
 	}
 	if isPattern(t.name()) && len(p.TokenCommand) > 0 && !namesMailbox(p.TokenCommand) {
-		t.file.warn(t.place.at(), "%s: the token_command%s is not told which mailbox it runs for: unless its tokens are for all of them, add %s to its arguments", t.header(), whose, mailboxWord)
+		t.file.warn(t.pos.line(), "%s: the token_command%s is not told which mailbox it runs for: unless its tokens are for all of them, add %s to its arguments", t.header(), whose, mailboxWord)
 	}
-	t.complete(f, f.accountNeeds, whose)
+	t.requireKeys(f, f.accountNeeds, whose)
 	for _, protocol := range Protocols() {
 		if key := protocol + "_user"; t.has(key) && p.Upstream(protocol) == nil {
 			t.fault(key, "means nothing here: the provider %q has no %s server", p.Name, protocol)
@@ -80,26 +79,26 @@ func (t *table) checkAccountKeys(p *Provider) {
 	}
 }
 
-// checkWhole tells what is wrong with the name and the keys of an account that
-// is written out in full. Its provider may be nil.
-func (t *table) checkWhole(a *Account, p *Provider) {
+// checkExplicit checks the name and the keys of an account that is not a pattern. p may
+// be nil.
+func (t *table) checkExplicit(a *Account, p *Provider) {
 	name := t.name()
 	if err := checkMailbox(name); err != nil {
-		t.file.fault(t.place.at(), "%s: the name %v; write the mailbox's address", t.header(), err)
-	} else if p != nil && p.wholeAddresses() && !strings.Contains(name, "@") && !t.has("imap_user") {
-		t.file.warn(t.place.at(), "%s: %s knows its mailboxes by their whole addresses; write one, with its @", t.header(), p.Title)
+		t.file.fault(t.pos.line(), "%s: the name %v; write the mailbox's address", t.header(), err)
+	} else if p != nil && p.requiresFullAddress() && !strings.Contains(name, "@") && !t.has("imap_user") {
+		t.file.warn(t.pos.line(), "%s: %s knows its mailboxes by their whole addresses; write one, with its @", t.header(), p.Title)
 	}
 	if len(a.Logins) == 0 {
 		t.require("password_hash", fmt.Sprintf(`whoever reached the port could log in; make one with "xoauthd hash-password", or add [[%s]]`, append(t.path, "login")))
 	}
-	t.asked = append(t.asked, patternKeys...)
-	for _, key := range t.given(patternKeys...) {
+	t.seen = append(t.seen, patternKeys...)
+	for _, key := range t.present(patternKeys...) {
 		t.fault(key, `only a pattern has one, such as [account."*@example.com"]`)
 	}
 }
 
-// checkMailbox says what is wrong with the name of a mailbox without showing it.
-// Some servers have names without @.
+// checkMailbox returns an error, without the name, if name is not valid for a mailbox.
+// Some servers have mailbox names without @.
 func checkMailbox(name string) error {
 	local, domain, at := strings.Cut(name, "@")
 	switch {
@@ -108,18 +107,18 @@ func checkMailbox(name string) error {
 	case strings.ContainsFunc(name, unicode.IsSpace):
 		return errors.New("must not hold a space")
 	case strings.Contains(name, `\`):
-		return errDivider
+		return errSeparator
 	case at && (local == "" || domain == ""):
 		return errors.New("must have something on both sides of its @")
 	}
 	return nil
 }
 
-// errDivider is a name that would be taken apart when a client gives it.
-var errDivider = errors.New(`must not hold a \ or *, behind which a client names a shared mailbox`)
+// errSeparator is the error for a name that contains a separator of shared mailboxes.
+var errSeparator = errors.New(`must not hold a \ or *, behind which a client names a shared mailbox`)
 
-// sharedMailboxes reads the mailboxes that a client may name behind its user
-// name. "*" alone allows any mailbox that the token opens. p may be nil.
+// sharedMailboxes reads the mailboxes that a client may name after its user name. "*"
+// alone allows every mailbox that the token can open. p may be nil.
 func (t *table) sharedMailboxes(p *Provider) []string {
 	names := t.texts("shared_mailboxes", nil)
 	if slices.Equal(names, []string{"*"}) {
@@ -129,12 +128,12 @@ func (t *table) sharedMailboxes(p *Provider) []string {
 		return names
 	}
 	for i, name := range names {
-		line := t.place.key("shared_mailboxes").item(i).at()
+		line := t.pos.key("shared_mailboxes").item(i).line()
 		if name == "*" {
 			t.file.fault(line, `shared_mailboxes: "*" is for any, and stands alone`)
 		} else if err := checkUser(name); err != nil {
 			t.file.fault(line, "shared_mailboxes: %q %v", name, err)
-		} else if p != nil && p.wholeAddresses() && !strings.Contains(name, "@") {
+		} else if p != nil && p.requiresFullAddress() && !strings.Contains(name, "@") {
 			t.file.warn(line, "shared_mailboxes: %q has no @, and %s knows its mailboxes by their whole addresses; write one", name, p.Title)
 		}
 	}
@@ -151,7 +150,7 @@ func checkPassword(s string) error {
 	return nil
 }
 
-// providerName reads the name of a provider, which must be there.
+// providerName reads the name of a provider, and reports a fault if it does not exist.
 func (t *table) providerName(providers map[string]*Provider) string {
 	name := t.text("provider", "")
 	if name == "" || providers[name] != nil {

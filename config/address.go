@@ -10,19 +10,21 @@ import (
 	"strings"
 )
 
-// A binding is what xoauthd binds. The zero value is one that is missing or wrong.
+// A binding is an address that xoauthd, or systemd for it, listens on. The zero value
+// stands for a missing or invalid address.
 type binding struct {
 	line    int
-	address string // as in the configuration; empty for systemd's
+	address string // as in the configuration; empty for a socket of systemd
 	host    string
 	port    uint16
-	socket  string // the path of a unix socket, which has neither host nor port
-	systemd string // the name of a socket that systemd binds
+	socket  string // path of a unix socket, which has no host and port
+	systemd string // name of a socket of systemd
 }
 
-// orLocalhost returns localhost in place of 127.0.0.1 and [::1]. Links and redirect
-// URIs name localhost, which browsers resolve to either. If one were free, another
-// user of the machine could listen there and would receive codes and cookies.
+// orLocalhost returns e with the host localhost instead of 127.0.0.1 or [::1]. Links and
+// redirect URIs contain localhost, which browsers resolve to either address. If xoauthd
+// listened on only one of them, another local user could listen on the other and receive
+// codes and cookies.
 func (e binding) orLocalhost() binding {
 	if slices.Contains(localhost, e.ip()) {
 		e.host = "localhost"
@@ -31,8 +33,8 @@ func (e binding) orLocalhost() binding {
 	return e
 }
 
-// listensAt reads an address.
-func (t *table) listensAt() binding {
+// addressBinding reads the key address.
+func (t *table) addressBinding() binding {
 	address := t.text("address", "")
 	if path, found := strings.CutPrefix(address, "unix:"); found {
 		return t.unixSocket(path)
@@ -52,10 +54,10 @@ func (t *table) listensAt() binding {
 	return binding{line: t.line("address"), address: address, host: host, port: port}
 }
 
-// maxSocketPath is how long the path of a unix socket can be on Linux (unix(7)).
+// maxSocketPath is the maximum length of the path of a unix socket in bytes (unix(7)).
 const maxSocketPath = 107
 
-// unixSocket returns the socket of a path. Abstract sockets are refused: they
+// unixSocket returns the binding of a unix socket. It rejects abstract sockets, which
 // have no owner and no mode.
 func (t *table) unixSocket(path string) binding {
 	if path == "" || path[0] == '@' {
@@ -74,16 +76,15 @@ func (t *table) unixSocket(path string) binding {
 	return binding{line: t.line("address"), address: "unix:" + path, socket: path}
 }
 
-// listens notes that xoauthd listens at e, so that no two bindings clash.
-func (t *table) listens(e binding) {
+// addBinding records e for checkBindings. It ignores the zero value.
+func (t *table) addBinding(e binding) {
 	if e != (binding{}) {
-		t.file.listens = append(t.file.listens, e)
+		t.file.bindings = append(t.file.bindings, e)
 	}
 }
 
-// splitAddress takes host:port apart. A host that is a name could be one
-// machine today and another tomorrow, so there is only localhost. The port 0
-// lets the system choose.
+// splitAddress splits host:port. It rejects host names other than localhost, because a
+// name can resolve to different machines over time. Port 0 lets the system choose.
 func splitAddress(address string) (host string, port uint16, err error) {
 	host, service, err := net.SplitHostPort(address)
 	if err != nil {
@@ -105,13 +106,14 @@ func isLoopback(host string) bool {
 	return strings.EqualFold(host, "localhost") || err == nil && ip.IsLoopback()
 }
 
-// isLocal reports whether only this machine can reach e. Of one that is wrong
-// nothing else is worth telling; of systemd's it is not known yet.
+// isLocal reports whether only this machine can reach e. It reports true for an invalid
+// binding, which has a fault already, and false for a socket of systemd, whose address is
+// not known yet.
 func (e binding) isLocal() bool {
 	return e.address == "" || e.socket != "" || isLoopback(e.host)
 }
 
-// name returns e as a fault calls it.
+// name returns the name of e in faults.
 func (e binding) name() string {
 	if e.systemd != "" {
 		return fmt.Sprintf("systemd: the socket %q", e.systemd)
@@ -119,7 +121,7 @@ func (e binding) name() string {
 	return "address: " + e.address
 }
 
-// clashes reports whether one of the two could not be bound after the other.
+// clashes reports whether e and o cannot both be bound.
 func (e binding) clashes(o binding) bool {
 	switch {
 	case e.systemd != "" || o.systemd != "":
@@ -136,10 +138,10 @@ func (e binding) clashes(o binding) bool {
 	})
 }
 
-// localhost is what the name stands for.
+// localhost are the addresses of the name localhost.
 var localhost = []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}
 
-// ips returns the addresses that e stands for.
+// ips returns the addresses that e binds.
 func (e binding) ips() []netip.Addr {
 	switch e.host {
 	case "":
@@ -150,7 +152,7 @@ func (e binding) ips() []netip.Addr {
 	return []netip.Addr{e.ip()}
 }
 
-// ip returns the address that the host is; it is not valid if the host is a name.
+// ip returns the host as an address. The address is invalid if the host is a name.
 func (e binding) ip() netip.Addr {
 	ip, err := netip.ParseAddr(e.host)
 	if err != nil {

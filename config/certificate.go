@@ -12,17 +12,17 @@ import (
 	"time"
 )
 
-// A Certificate is one that clients are shown, and its key, both in PEM. They are
-// read anew when they change.
+// A Certificate names the PEM files of a server certificate and its private key. The
+// daemon reads them again when they change.
 type Certificate struct {
-	File    string // the chain, the server's own first
-	KeyFile string // may be the same
-	Line    int    // in the configuration
+	File    string // the chain, beginning with the server's own certificate
+	KeyFile string // may equal File
+	Line    int    // in the configuration file
 }
 
-// Load reads the certificate and its key as their files are now. It is an error if
-// users other than root and the one that xoauthd runs as can change them, or can
-// read the key.
+// Load reads the certificate and its private key. It returns an error if a user other
+// than root and the one that runs xoauthd can change the files or read the key. Load may
+// be called concurrently.
 func (c Certificate) Load() (*tls.Certificate, error) {
 	f := new(file)
 	chain, err := f.readPEM(c.File)
@@ -46,28 +46,27 @@ func (t *table) certificates() (all []Certificate) {
 	for _, c := range t.tableList("certificate") {
 		c.require("file", `write for example file = "localhost.pem"; "xoauthd make-cert" makes one for this machine`)
 		all = append(all, c.serverCertificate())
-		c.done()
+		c.reportUnknown()
 	}
 	return all
 }
 
-// serverCertificate reads where a certificate and its private key are, and tells
-// what is wrong with what is there now.
+// serverCertificate reads a table [[certificate]], and checks the files that it names.
 func (t *table) serverCertificate() Certificate {
-	c := Certificate{File: t.filePath("file"), KeyFile: t.filePath("key_file"), Line: t.place.at()}
+	c := Certificate{File: t.filePath("file"), KeyFile: t.filePath("key_file"), Line: t.pos.line()}
 	c.KeyFile = cmp.Or(c.KeyFile, c.File)
 	if c.File == "" {
-		return c // told already
+		return c // already reported
 	}
 	text, err := t.file.readPEM(c.File)
 	if err != nil {
-		t.outside("file", "%v", err)
+		t.externalFault("file", "%v", err)
 	}
 	key, keyErr := text, err
 	if c.KeyFile != c.File {
 		key, keyErr = t.file.readPEM(c.KeyFile)
 		if keyErr != nil {
-			t.outside("key_file", "%v", keyErr)
+			t.externalFault("key_file", "%v", keyErr)
 		}
 	}
 	if err == nil && keyErr == nil {
@@ -76,42 +75,43 @@ func (t *table) serverCertificate() Certificate {
 	return c
 }
 
-// readPEM reads a file that may hold a private key. It is no part of the
-// fingerprint: where the file is read anew, a change does not part the daemon
-// from its configuration.
+// readPEM reads a file that may hold a private key. It does not add the file to the
+// fingerprint: the daemon reads the file again when it changes, so a change does not make
+// the running configuration differ from the file.
 func (f *file) readPEM(path string) (text string, err error) {
 	return f.readChecked(path, holdsKey)
 }
 
-// checkServerCertificate tells what is wrong with the texts of the two files.
+// checkServerCertificate reports faults of the content of the two files.
 func (t *table) checkServerCertificate(c Certificate, text, key string) {
 	chain, err := parseCertificates(text)
-	together := c.KeyFile == c.File
+	oneFile := c.KeyFile == c.File
 	switch {
 	case isSwapped(text, key):
-		t.outside("key_file", "%s: the certificate is in it, and the private key is in the file: swap the two", c.KeyFile)
+		t.externalFault("key_file", "%s: the certificate is in it, and the private key is in the file: swap the two", c.KeyFile)
 		return
 	case err != nil:
-	case together && !holdsKey(text):
+	case oneFile && !holdsKey(text):
 		err = errors.New("there is no private key in it: name its file by key_file")
 	default:
 		err = checkChain(chain)
 	}
 	if err != nil {
-		t.outside("file", "%s: %v", c.File, err)
+		t.externalFault("file", "%s: %v", c.File, err)
 	} else {
 		t.checkValidity(c, chain[0])
 	}
 	switch err := checkServerKey(key, chain); {
-	case err != nil && !together:
-		t.outside("key_file", "%s: %v", c.KeyFile, err)
+	case err != nil && !oneFile:
+		t.externalFault("key_file", "%s: %v", c.KeyFile, err)
 	case err != nil && holdsKey(text):
-		t.outside("file", "%s: %v", c.File, err)
+		t.externalFault("file", "%s: %v", c.File, err)
 	}
 }
 
-// checkChain says what would make clients refuse a chain. An issuer may have
-// several certificates in it, so each has to be that of any above.
+// checkChain returns an error if clients would reject the chain. An issuer can have
+// several certificates in the chain, so each certificate must have issued one of those
+// above it, not necessarily the previous one.
 func checkChain(chain []*x509.Certificate) error {
 	for i, c := range chain[1:] {
 		issued := func(above *x509.Certificate) bool { return bytes.Equal(above.RawIssuer, c.RawSubject) }
@@ -125,13 +125,13 @@ func checkChain(chain []*x509.Certificate) error {
 	return nil
 }
 
-// checkServerKey says what is wrong with a private key, and whose it is if not of
-// the first certificate.
+// checkServerKey returns an error if the private key in text is unusable, or does not
+// belong to the first certificate of chain.
 func checkServerKey(text string, chain []*x509.Certificate) error {
 	all := blocks(text)
 	first := slices.IndexFunc(all, isKey)
 	if first < 0 {
-		return noPEM(text, "private key")
+		return errNotPEM(text, "private key")
 	}
 	if _, err := decodeKey(all[first]); err != nil {
 		return err
@@ -150,8 +150,8 @@ func checkServerKey(text string, chain []*x509.Certificate) error {
 	return nil
 }
 
-// checkValidity warns only: a daemon that does not start serves nobody, not even
-// those who come without TLS.
+// checkValidity warns of an expired certificate. It is not a fault: if the daemon did not
+// start, it would serve no clients at all, not even those without TLS.
 func (t *table) checkValidity(c Certificate, leaf *x509.Certificate) {
 	switch now := t.file.now; {
 	case now.After(leaf.NotAfter):
@@ -161,20 +161,20 @@ func (t *table) checkValidity(c Certificate, leaf *x509.Certificate) {
 	}
 }
 
-// clientCAs reads the certificates that those of clients are signed with.
+// clientCAs reads the certificates of the authorities that sign client certificates.
 func (t *table) clientCAs() *x509.CertPool {
 	path := t.filePath("client_ca_file")
 	if path == "" {
 		return nil
 	}
-	text, err := t.file.readOther(path, isPublic)
+	text, err := t.file.readFile(path, notSecret)
 	if err != nil {
-		t.outside("client_ca_file", "%v", err)
+		t.externalFault("client_ca_file", "%v", err)
 		return nil
 	}
 	all, err := parseCertificates(text)
 	if err != nil {
-		t.outside("client_ca_file", "%s: %v", path, err)
+		t.externalFault("client_ca_file", "%s: %v", path, err)
 	}
 	pool := x509.NewCertPool()
 	for _, c := range all {

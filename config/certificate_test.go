@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// TestFingerprintOfARenewedCertificate holds that what the daemon reads anew does
-// not part it from its configuration.
-func TestFingerprintOfARenewedCertificate(t *testing.T) {
+// TestFingerprintIgnoresServerCertificates checks that renewing a server certificate,
+// which the daemon reads again, does not change the fingerprint.
+func TestFingerprintIgnoresServerCertificates(t *testing.T) {
 	dir := copyTestdata(t)
 	name := filepath.Join(dir, "good", "listeners.toml")
 	before := load(t, name).Fingerprint
@@ -20,6 +20,6 @@ func TestFingerprintOfARenewedCertificate(t *testing.T) {
 		}
 	}
 	if after := load(t, name).Fingerprint; after != before {
-		t.Errorf("%s, and then %s", before, after)
+		t.Errorf("fingerprint changed from %s to %s", before, after)
 	}
 }

@@ -1,7 +1,7 @@
-// Package config reads xoauthd's configuration file. It is strict: a key that
-// means nothing, a value of the wrong type, a file that is missing are all
-// told at once, each with its line, what is wrong and what would be right.
-// The file is read, never written.
+// Package config reads xoauthd's configuration file. It is strict: an unknown or
+// unused key, a value of the wrong type and a missing file are faults. It reports all
+// faults at once, each with its line, the problem and the fix. It never writes the
+// file.
 package config
 
 import (
@@ -14,137 +14,135 @@ import (
 	"time"
 )
 
-// A Config is what a configuration file says, with the defaults filled in.
-// The file example.toml explains every key.
+// A Config holds the settings of a configuration file, with defaults filled in. The file
+// example.toml explains every key. Do not modify a Config returned by Load.
 type Config struct {
 	File string // as it was given to Load
 
-	// Fingerprint is that of the file and of the files that it names: what differs
-	// has different ones. Credentials and variables, which commands are not given,
-	// are no part of it, nor is what is read anew while the daemon runs: the
-	// assertion of a token, the certificates of listeners. It is not for the log:
-	// short secrets in those files could be guessed from it.
+	// Fingerprint identifies the content of the configuration file and of the files that it
+	// names. It does not cover credentials and environment variables, which commands do not
+	// receive, nor files that the daemon reads again while it runs: client assertions and
+	// server certificates. Do not log it: short secrets in those files could be guessed from
+	// it.
 	Fingerprint string
 
-	StateDirectory string // where the grants are kept
+	StateDirectory string // directory of the grants
 	Store          Store
 	Log            Log
 	Limits         Limits
 	Web            *Web          // nil: no web endpoint
 	Metrics        *Metrics      // nil: no metrics endpoint
-	Certificates   []Certificate // of the listeners, the first for who asks for none of their names
+	Certificates   []Certificate // of the listeners; the first is for clients that name no host, or another one
 	Listeners      []Listener
 	Providers      map[string]*Provider // by name
-	Accounts       map[string]*Account  // by name, as written; of patterns, one for each mailbox
+	Accounts       map[string]*Account  // by name as written; a pattern has one for each mailbox
 
-	// Withheld tells of the systemd credentials and the environment variables that
-	// this process was not given. Commands can do without; a daemon cannot, and
-	// must not start.
-	Withheld Faults
+	// Unavailable holds a fault for each systemd credential and environment variable that
+	// this process did not receive. Commands work without them. The daemon must not start.
+	Unavailable Faults
 
-	// Warnings are not faults, but are worth saying, sorted by line.
+	// Warnings holds problems that are not faults, sorted by line.
 	Warnings []Fault
 }
 
-// Store says how the grants are kept in the state directory.
+// Store configures how the state directory stores grants.
 type Store struct {
-	Encrypt bool // if not, they are in the clear, and keys only decrypt
-	Migrate bool // grants that an earlier configuration wrote are taken over
+	Encrypt bool // if false, grants are stored unencrypted, and Keys only decrypt
+	Migrate bool // accept grants that are not encrypted, and encrypt them
 
-	// Keys are those of "xoauthd make-key", one a line, between blank lines and
-	// comments: the first encrypts, all decrypt. If there are none, the state
-	// directory has one of its own.
+	// Keys holds keys made by "xoauthd make-key", one per line, with blank lines and
+	// comments. The first key encrypts, all keys decrypt. If it is empty, xoauthd creates
+	// a key in the state directory.
 	Keys Secret
 }
 
-// Log says what is logged, and how.
+// Log configures the log.
 type Log struct {
 	Level  string // "debug", "info", "warn" or "error"
 	Format string // "text" or "json"
 }
 
-// Limits bound what clients can use up.
+// Limits holds the limits of resources that clients use.
 type Limits struct {
-	Sessions           int           // at one time, in all
-	SessionsPerAccount int           // at one time, of one account
-	SessionsPerLogin   int           // so of one login
-	SessionsPerAddress int           // so from one address that is not of this machine
-	QueueTimeout       time.Duration // of a client that waits until it is one of so many
-	LoginTimeout       time.Duration // of a client, from connecting to having said who it is
-	StepTimeout        time.Duration // of one step of a dialogue with a server
-	IdleTimeout        time.Duration // of a relay in which nothing moves either way
-	DrainTimeout       time.Duration // of the sessions that run when the daemon is stopped
+	Sessions           int           // maximum number of sessions
+	SessionsPerAccount int           // maximum number of sessions of one account
+	SessionsPerLogin   int           // maximum number of sessions of one login; 0: no limit
+	SessionsPerAddress int           // maximum number of sessions from one remote address; 0: no limit
+	QueueTimeout       time.Duration // maximum time a login waits for a free session
+	LoginTimeout       time.Duration // maximum time from connect to authentication
+	StepTimeout        time.Duration // maximum time of one command sent to an upstream
+	IdleTimeout        time.Duration // maximum time without data in either direction of a relay
+	DrainTimeout       time.Duration // maximum time that running sessions get at shutdown
 }
 
-// Web is the endpoint at which a person authorizes an account. Only this machine
-// can reach it, as its pages have no sign-in.
+// Web is the endpoint of the pages on which a person authorizes an account. Only this
+// machine can reach it, because the pages require no login.
 type Web struct {
 	Endpoint
-	PublicURL string // as browsers reach it, without a slash at its end
+	PublicURL string // URL under which browsers reach the pages, without a trailing slash
 }
 
-// Metrics is the endpoint at which Prometheus reads.
+// Metrics is the endpoint that Prometheus scrapes.
 type Metrics struct {
 	Endpoint
-	Hosts []string // names by which clients reach it, beside IP addresses and localhost
+	Hosts []string // host names accepted in requests, besides IP addresses and localhost
 }
 
-// Protocols returns those that a listener may have, and a provider servers for.
+// Protocols returns the protocols that listeners and upstreams can have.
 func Protocols() []string { return []string{"imap", "smtp", "pop3"} }
 
-// A Provider runs the mail servers of some accounts, and lets xoauthd have
-// tokens for them. What its flow has no use for is empty.
+// A Provider describes the mail servers of accounts, and how xoauthd obtains access
+// tokens for them. Fields that its flow does not use are empty.
 type Provider struct {
 	Name   string
-	Preset string // empty: written out in full
-	Title  string // what people call it; empty without a preset
+	Preset string // empty: none
+	Title  string // display name; empty without a preset
 
-	// Flow is how its accounts get what they log in with: "authorization_code"
-	// (RFC 6749 section 4.1), "device_code" (RFC 8628), "client_credentials" and
-	// "password" (RFC 6749 sections 4.4 and 4.3), "service_account" (RFC 7523
-	// section 2.1), "command", or, with no token at all, "app_password".
+	// Flow is how accounts obtain their upstream credentials: "authorization_code" (RFC 6749
+	// section 4.1), "device_code" (RFC 8628), "client_credentials" and "password" (RFC 6749
+	// sections 4.4 and 4.3), "service_account" (RFC 7523 section 2.1), "command", or
+	// "app_password", which uses no token.
 	Flow string
 
-	// The client, who shows that it is one by a secret, by a certificate, by an
-	// assertion (RFC 7523 section 2.2), or is public (RFC 6749 section 2.1).
+	// The client. It authenticates with a secret, a certificate or an assertion (RFC 7523
+	// section 2.2), or is public (RFC 6749 section 2.1).
 	ClientID                   string
 	ClientSecret               Secret
-	ClientSecretExpires        time.Time        // zero: not known
+	ClientSecretExpires        time.Time        // zero: unknown
 	ClientCertificate          *tls.Certificate // with Leaf, and an RSA key; nil: none
 	ClientCertificateAlgorithm string           // "PS256" or "RS256" (RFC 7518 section 3.1)
-	ClientAssertionFile        string           // read for each token, and perhaps not there yet; empty: none
-	AuthStyle                  string           // of the secret at the token endpoint: "params" or "header"
+	ClientAssertionFile        string           // read for each token request, and possibly missing; empty: none
+	AuthStyle                  string           // how the token endpoint receives the secret: "params" or "header"
 
 	ServiceAccount      *ServiceAccount // nil unless the flow is "service_account"
-	TokenCommand        []string        // a program and its arguments, in which {account} is to be replaced
+	TokenCommand        []string        // program and arguments; {account} stands for the mailbox
 	TokenCommandTimeout time.Duration
 
 	AuthorizationURL       string
 	DeviceAuthorizationURL string // RFC 8628 section 3.1
 	TokenURL               string
-	RevocationURL          string // RFC 7009; empty: the provider has none
-	Revocation             string // what one token revokes there: its own "grant", or "all" of its person and this client
-	RedirectURL            string // empty if there is neither a redirect_url nor a [web]
-	Issuer                 string // RFC 9207, in which {tenantid} is any id; empty: a response must have no iss
-	RequireIss             bool   // a response must have one
+	RevocationURL          string // RFC 7009; empty: none
+	Revocation             string // what revoking a token revokes: its "grant", or "all" grants of the user for this client
+	RedirectURL            string // empty: neither redirect_url nor [web] is set
+	Issuer                 string // RFC 9207; {tenantid} matches any id; empty: a response must not have iss
+	RequireIss             bool   // a response must have iss
 
 	Scopes              []string
-	AuthorizationParams map[string]string // added to the authorization URL
-	Mechanism           string            // "auto", "xoauth2" or "oauthbearer"; for an app password "auto", "plain" or "login"
+	AuthorizationParams map[string]string // extra parameters of the authorization URL
+	Mechanism           string            // "auto", "xoauth2" or "oauthbearer"; for app passwords "auto", "plain" or "login"
 
-	// Proxy is the URL of what all connections to the provider go through: http,
-	// https or socks5, with a port, and its password. "direct" is none; if it is
-	// empty, calls of the token endpoint go as the environment says.
+	// Proxy is the URL of the outbound proxy for all connections to the provider, with its
+	// password: http, https or socks5, with a port. "direct" means no proxy. If it is empty,
+	// requests to the token endpoint use the proxy of the environment.
 	Proxy Secret
 
-	CAFile  string         // more certificates to trust, in PEM; may be empty
-	RootCAs *x509.CertPool // the system's and CAFile's; nil: the system's
+	CAFile  string         // PEM file of additional trusted certificates; empty: none
+	RootCAs *x509.CertPool // certificates of the system and of CAFile; nil: those of the system
 
-	IMAP, SMTP, POP3 *Upstream // nil: the provider has none
+	IMAP, SMTP, POP3 *Upstream // nil: none
 }
 
-// Upstream returns the provider's server for a listener's protocol, or nil if
-// there is none.
+// Upstream returns the upstream server for protocol, or nil.
 func (p *Provider) Upstream(protocol string) *Upstream {
 	switch protocol {
 	case "imap":
@@ -157,40 +155,41 @@ func (p *Provider) Upstream(protocol string) *Upstream {
 	return nil
 }
 
-// An Upstream is a mail server of a provider. There is none without TLS.
+// An Upstream is a mail server of a provider. xoauthd always uses TLS to reach it.
 type Upstream struct {
 	Host string
 	Port int
 	TLS  string // "implicit" or "starttls" (RFC 8314 section 3)
 
-	Sessions int // that an account may have there at one time; 0: any number
+	Sessions int // maximum number of sessions of one account; 0: no limit
 }
 
-// Address returns host:port, in which an IPv6 address is in brackets.
+// Address returns host:port, with an IPv6 address in brackets.
 func (u Upstream) Address() string {
 	return net.JoinHostPort(u.Host, strconv.Itoa(u.Port))
 }
 
-// An Account is a mailbox, and the password its clients log in with.
+// An Account is a mailbox, and the credentials with which clients log in to it.
 type Account struct {
-	Name         string // the user name, of clients and at the provider
-	Pattern      string // the name of the table that it comes from, "*@example.com"; empty: its own
+	Name         string // user name, for clients and at the provider
+	Pattern      string // name of the pattern that yields the account, such as "*@example.com"; empty: none
 	Provider     string // a name in Config.Providers
-	PasswordHash string // that of its own login; empty: it has none
+	PasswordHash string // for the user name Name; empty: only Logins can be used
 	Logins       []Login
-	Enabled      bool // if not, the grant is kept and logins are refused
+	Enabled      bool // if false, xoauthd keeps the grant and rejects logins
 	Line         int  // in the file
 
-	UpstreamPassword Secret // for the flows "password" and "app_password"
-	IMAPUser         string // at the upstream; empty: the name
-	SMTPUser         string
-	POP3User         string
-	SharedMailboxes  []string // that a client may name behind its user name and \ or *; one "*": any
-	LoginHint        string   // who signs in at the provider: the name, or a delegate of the mailbox
+	UpstreamPassword Secret   // for the flows "password" and "app_password"
+	IMAPUser         string   // user name at the IMAP upstream; empty: Name
+	SMTPUser         string   // user name at the SMTP upstream; empty: Name
+	POP3User         string   // user name at the POP3 upstream; empty: Name
+	SharedMailboxes  []string // mailboxes that a client may name after its user name and \ or *; "*" alone: any
+	LoginHint        string   // user who signs in at the provider: Name, or a delegate of the mailbox
 }
 
-// User returns who the account is at the upstream of a protocol. A shared
-// mailbox can be read under its own name, but sends as one of its delegates.
+// User returns the user name of the account at the upstream for protocol. The user
+// names can differ: a client reads a shared mailbox under the name of the mailbox, but
+// sends mail as one of its delegates.
 func (a *Account) User(protocol string) string {
 	switch protocol {
 	case "imap":
@@ -203,13 +202,13 @@ func (a *Account) User(protocol string) string {
 	return a.Name
 }
 
-// A Login is one more user name and password of an account, for one program.
+// A Login is an additional user name and password of an account, for one program.
 type Login struct {
-	Label        string // names it in the log and the metrics
-	User         string // the account's name, or another
+	Label        string // its name in the log and the metrics
+	User         string // may be the name of the account
 	PasswordHash string
-	Protocols    []string       // that it may speak; empty: all
-	Networks     []netip.Prefix // where it may come from; empty: anywhere
-	Ends         time.Time      // when it does; zero: never
+	Protocols    []string       // allowed protocols; empty: all
+	Networks     []netip.Prefix // allowed client networks; empty: all
+	Ends         time.Time      // expiry; zero: never
 	Line         int            // in the file
 }

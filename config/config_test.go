@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// TestMain takes the proxies of the machine away, of which there may be warnings.
+// TestMain unsets the proxy variables of the machine, which could cause warnings.
 func TestMain(m *testing.M) {
 	for _, name := range []string{"HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY"} {
 		os.Unsetenv(name)
@@ -32,7 +32,7 @@ func load(t *testing.T, name string) *Config {
 	return c
 }
 
-func TestEverythingGiven(t *testing.T) {
+func TestAllKeys(t *testing.T) {
 	dir := copyTestdata(t)
 	c := load(t, filepath.Join(dir, "good", "full.toml"))
 	own := c.Providers["own"]
@@ -123,10 +123,10 @@ func TestEverythingGiven(t *testing.T) {
 	}
 }
 
-// hash is that of the files in testdata.
+// hash is the password hash in the files of testdata.
 const hash = "$argon2id$v=19$m=19456,t=2,p=1$pBRIGepKUqjL4LDI51z58w$s+AX+0UaxFBX6QsnhggUN5hqg67TepmNhl0tpWvvZ88"
 
-func TestPresetsAndWhatOverridesThem(t *testing.T) {
+func TestPresets(t *testing.T) {
 	c := load(t, filepath.Join(copyTestdata(t), "good", "full.toml"))
 	for name, want := range map[string]*Provider{
 		"changed": {
@@ -222,8 +222,8 @@ func TestStateDirectory(t *testing.T) {
 	}
 }
 
-// minimal returns a file of good/minimal.toml with lines added to its
-// provider, and the folder it is in.
+// minimal writes a copy of good/minimal.toml with lines added to its provider, and returns
+// its name and its directory.
 func minimal(t *testing.T, lines string, mode fs.FileMode) (name, dir string) {
 	text, err := os.ReadFile("testdata/good/minimal.toml")
 	if err != nil {
@@ -235,20 +235,20 @@ func minimal(t *testing.T, lines string, mode fs.FileMode) (name, dir string) {
 	if err := os.WriteFile(name, []byte(changed), mode); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(name, mode); err != nil { // whatever the umask
+	if err := os.Chmod(name, mode); err != nil { // independent of the umask
 		t.Fatal(err)
 	}
 	return name, dir
 }
 
-func TestFileThatCannotBeRead(t *testing.T) {
+func TestUnreadableFile(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "xoauthd.toml")
 	_, err := Load(name)
 	if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "example.toml") {
 		t.Error(err)
 	}
 	if _, err := Load(filepath.Dir(name)); err == nil {
-		t.Error("a folder was read")
+		t.Error("Load read a directory")
 	}
 }
 
@@ -260,7 +260,7 @@ func TestFaultsAreErrors(t *testing.T) {
 	}
 }
 
-// TestFingerprint changes each file that the good ones name.
+// TestFingerprint checks that a change of any named file changes the fingerprint.
 func TestFingerprint(t *testing.T) {
 	t.Setenv("CREDENTIALS_DIRECTORY", "")
 	dir := copyTestdata(t)
@@ -294,9 +294,9 @@ func TestFingerprint(t *testing.T) {
 	}
 }
 
-// TestFingerprintOfACommand holds that who is not given what the unit is can see
-// that nothing has changed.
-func TestFingerprintOfACommand(t *testing.T) {
+// TestFingerprintWithoutCredentials checks that a command without the credentials of the
+// unit computes the fingerprint of the daemon.
+func TestFingerprintWithoutCredentials(t *testing.T) {
 	name, dir := minimal(t, `client_secret_credential = "google"`, 0o600)
 	if err := os.WriteFile(filepath.Join(dir, "google"), []byte("secret"), 0o600); err != nil {
 		t.Fatal(err)

@@ -6,11 +6,10 @@ import (
 	"time"
 )
 
-// duration reads a duration. It has a unit: an integer would leave the reader
-// to guess which.
-func (t *table) duration(key string, def, least, most time.Duration) time.Duration {
+// duration reads a duration, which must have a unit: an integer would be ambiguous.
+func (t *table) duration(key string, def, lowest, highest time.Duration) time.Duration {
 	if n, bare := t.values[key].(int64); bare {
-		t.asked = append(t.asked, key)
+		t.seen = append(t.seen, key)
 		t.fault(key, `%d has no unit: write "%ds" for seconds`, n, n)
 		return def
 	}
@@ -25,8 +24,8 @@ func (t *table) duration(key string, def, least, most time.Duration) time.Durati
 		t.fault(key, `%s has no unit: write "%ss" for seconds`, s, s)
 	case err != nil:
 		t.fault(key, `%q is not a duration, which is a number with a unit: "90s", "31m" or "1h"`, s)
-	case d < least || d > most:
-		t.fault(key, "%s is not between %s and %s", s, brief(least), brief(most))
+	case d < lowest || d > highest:
+		t.fault(key, "%s is not between %s and %s", s, formatDuration(lowest), formatDuration(highest))
 	default:
 		t.noteDefault(key, d == def)
 		return d
@@ -34,8 +33,8 @@ func (t *table) duration(key string, def, least, most time.Duration) time.Durati
 	return def
 }
 
-// brief writes 31m for what package time writes 31m0s.
-func brief(d time.Duration) string {
+// formatDuration formats d without zero units: 31m instead of 31m0s.
+func formatDuration(d time.Duration) string {
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {
 		s = s[:len(s)-2]

@@ -5,46 +5,45 @@ import (
 	"strings"
 )
 
-// An Endpoint is where xoauthd listens, and who may connect there.
+// An Endpoint is an address that xoauthd listens on, with the users that may connect.
 type Endpoint struct {
-	// Address is host:port or unix:PATH, and empty where Systemd is not. The host
-	// localhost stands for 127.0.0.1 and [::1].
+	// Address is host:port or unix:PATH. It is empty if Systemd is set. The host localhost
+	// stands for 127.0.0.1 and [::1].
 	Address string
 
-	// Systemd is the FileDescriptorName= of the sockets that systemd hands over. Where
-	// it is empty, systemd may hand over the sockets of Address, too.
+	// Systemd is the FileDescriptorName= of sockets passed by systemd. If it is empty,
+	// systemd may still pass the sockets of Address.
 	Systemd string
 
-	// LocalOnly says why the sockets that Systemd names must not be reached from other
-	// machines, and what else to do. It is empty where they may be. An Address has been
-	// checked.
+	// LocalOnly is set if the sockets named by Systemd must be reachable only from this
+	// machine. It says why, and what to do instead. For Address, Load has checked this.
 	LocalOnly string
 
-	Socket Socket // of an address unix:PATH
+	Socket Socket // for an address unix:PATH
 
-	// LocalUsers are the ids of the users of this machine whose programs alone may
-	// connect; empty: all.
+	// LocalUsers are the ids of the local users whose programs may connect; empty: all
+	// clients.
 	LocalUsers []uint32
 }
 
-// endpoint reads where xoauthd listens. The port is for an example.
+// endpoint reads the keys of an endpoint. port is for the example in a fault.
 func (t *table) endpoint(port string) (Endpoint, binding) {
 	var at binding
 	if name := t.systemdName(); t.has("systemd") {
-		at = t.bySystemd(name)
+		at = t.systemdBinding(name)
 	} else {
 		t.require("address", `write for example address = "localhost:`+port+`"`)
-		at = t.listensAt()
+		at = t.addressBinding()
 	}
 	e := Endpoint{Address: at.address, Systemd: at.systemd, Socket: t.socket(at), LocalUsers: t.localUsers()}
 	if len(e.LocalUsers) > 0 && !t.has("proxy_protocol") {
-		t.keepLocal(&e, at, "local_users", "their users are unknown", "use 127.0.0.1, [::1], localhost or unix:PATH, or take this line away")
+		t.requireLocal(&e, at, "local_users", "their users are unknown", "use 127.0.0.1, [::1], localhost or unix:PATH, or take this line away")
 	}
 	return e, at
 }
 
-// systemdName reads the name of a socket of systemd, whose characters
-// FileDescriptorName= of systemd.socket(5) bounds.
+// systemdName reads the name of a socket of systemd, which is a FileDescriptorName=
+// (systemd.socket(5)).
 func (t *table) systemdName() string {
 	name := t.text("systemd", "")
 	if strings.Contains(name, ":") {
@@ -53,26 +52,26 @@ func (t *table) systemdName() string {
 	return name
 }
 
-// bySystemd returns the binding of a socket that has an address, owner and mode by
-// its unit.
-func (t *table) bySystemd(name string) binding {
+// systemdBinding returns the binding for a socket of systemd. The socket unit sets its
+// address, owner and mode, so the keys for them are faults.
+func (t *table) systemdBinding(name string) binding {
 	t.text("address", "")
-	for _, key := range t.given("address", "socket_user", "socket_group", "socket_mode") {
+	for _, key := range t.present("address", "socket_user", "socket_group", "socket_mode") {
 		t.fault(key, "the socket unit of systemd sets this: take this line away, or the line with systemd")
 	}
 	if name == "" {
-		return binding{} // told already
+		return binding{} // already reported
 	}
 	return binding{line: t.line("systemd"), systemd: name}
 }
 
-// keepLocal has only this machine reach an endpoint. Where other machines can, key
-// is a fault; the sockets of systemd are looked at when they are there.
-func (t *table) keepLocal(e *Endpoint, at binding, key, harm, remedy string) {
+// requireLocal reports a fault for key if other machines can reach the endpoint. For a
+// socket of systemd, it sets LocalOnly, so that the daemon checks the address.
+func (t *table) requireLocal(e *Endpoint, at binding, key, harm, hint string) {
 	switch {
 	case at.systemd != "":
-		e.LocalOnly = cmp.Or(e.LocalOnly, harm+"; "+remedy)
+		e.LocalOnly = cmp.Or(e.LocalOnly, harm+"; "+hint)
 	case !at.isLocal():
-		t.fault(key, "%s can be reached from other machines, and %s; %s", at.address, harm, remedy)
+		t.fault(key, "%s can be reached from other machines, and %s; %s", at.address, harm, hint)
 	}
 }

@@ -12,12 +12,12 @@ import (
 	"testing"
 )
 
-// loadExample loads text as a sysadmin would who has the files and the program
-// that example.toml names.
+// loadExample loads text on a system that has the files and programs named by
+// example.toml.
 func loadExample(t *testing.T, text string) *Config {
 	t.Helper()
 	t.Setenv("STATE_DIRECTORY", "")
-	dir, material := t.TempDir(), material(t)
+	dir, material := t.TempDir(), testFiles(t)
 	text = strings.ReplaceAll(text, "$argon2id$...", hash)
 	text = regexp.MustCompile(`(client_id += )".*\.\.\..*"`).ReplaceAllString(text, `$1"id"`)
 	for name, content := range map[string]string{
@@ -48,8 +48,8 @@ func loadExample(t *testing.T, text string) *Config {
 	return c
 }
 
-// TestKeysDocumented: docs/configuration.md has a row for every key of example.toml,
-// and for no other.
+// TestKeysDocumented checks that docs/configuration.md has a row for every key of
+// example.toml, and for no other.
 func TestKeysDocumented(t *testing.T) {
 	reference, err := os.ReadFile("../docs/configuration.md")
 	noError(t, err)
@@ -89,8 +89,8 @@ func readExample(t *testing.T) string {
 	return string(text)
 }
 
-// TestPlaceholders holds that each value which example.toml and README.md leave to be
-// filled in is told as such, with what to do.
+// TestPlaceholders checks that Load rejects each placeholder value in example.toml and
+// README.md.
 func TestPlaceholders(t *testing.T) {
 	readme, err := os.ReadFile("../README.md")
 	noError(t, err)
@@ -99,7 +99,7 @@ func TestPlaceholders(t *testing.T) {
 	for _, pair := range shown.FindAllStringSubmatch(readExample(t)+string(readme), -1) {
 		key, value := pair[1], pair[2]
 		if value == "xoauthd" {
-			continue // an id that a provider of one's own may have
+			continue // a valid id at a self-hosted provider
 		}
 		seen[key]++
 		text := `
@@ -135,8 +135,9 @@ upstream_password = "hunter"
 	}
 }
 
-// TestExampleAsItIs loads example.toml as somebody does who has only copied it.
-func TestExampleAsItIs(t *testing.T) {
+// TestExampleUnedited checks that loading an unedited copy of example.toml reports every
+// placeholder.
+func TestExampleUnedited(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "xoauthd.toml")
 	text := readExample(t)
 	noError(t, os.WriteFile(name, []byte(text), 0o600))
@@ -146,18 +147,18 @@ func TestExampleAsItIs(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := strings.Split(text, "\n")
-	told := 0
+	reported := 0
 	for _, f := range faults {
 		if strings.Contains(f.Message, "is the placeholder of an example") && f.Line > 0 && strings.Contains(lines[f.Line-1], "...") {
-			told++
+			reported++
 		}
 	}
-	if want := len(regexp.MustCompile(`(?m)^(client_id|password_hash) .*\.\.\.`).FindAllString(text, -1)); told != want || want < 4 {
-		t.Errorf("%d placeholders of %d are told:\n%v", told, want, err)
+	if want := len(regexp.MustCompile(`(?m)^(client_id|password_hash) .*\.\.\.`).FindAllString(text, -1)); reported != want || want < 4 {
+		t.Errorf("%d of %d placeholders are reported:\n%v", reported, want, err)
 	}
 }
 
-func TestExampleIsGood(t *testing.T) {
+func TestExampleValid(t *testing.T) {
 	c := loadExample(t, readExample(t))
 	if len(c.Warnings) > 0 {
 		t.Error(Faults(c.Warnings))
@@ -168,8 +169,8 @@ func TestExampleIsGood(t *testing.T) {
 	}
 }
 
-// TestExampleDefaults takes the # from the lines that show a default, which
-// must change nothing.
+// TestExampleDefaults checks that uncommenting the lines that show defaults changes
+// nothing.
 func TestExampleDefaults(t *testing.T) {
 	text := readExample(t)
 	shown := regexp.MustCompile(`(?m)^#([a-z_]+ *=)`)
@@ -182,28 +183,28 @@ func TestExampleDefaults(t *testing.T) {
 	}
 }
 
-// TestExampleOfAWholeProvider takes the # from the provider without preset, and
-// then its keys whose defaults are told.
-func TestExampleOfAWholeProvider(t *testing.T) {
+// TestExampleProviderWithoutPreset uncomments the provider without a preset, and checks
+// that removing the keys with documented defaults changes nothing.
+func TestExampleProviderWithoutPreset(t *testing.T) {
 	text := readExample(t)
 	block := regexp.MustCompile(`(?m)^# \[provider\.example\]\n(# .*\n)+`).FindString(text)
 	block = regexp.MustCompile(`(?m)^# `).ReplaceAllString(block, "")
-	given := loadExample(t, text+block).Providers["example"]
-	if given == nil || given.IMAP == nil || given.SMTP == nil || given.POP3 == nil || given.Issuer == "" {
-		t.Fatalf("%+v", given)
+	full := loadExample(t, text+block).Providers["example"]
+	if full == nil || full.IMAP == nil || full.SMTP == nil || full.POP3 == nil || full.Issuer == "" {
+		t.Fatalf("%+v", full)
 	}
-	told := regexp.MustCompile(`(?m)^(redirect_url|auth_style|mechanism) .*\n|, tls = "implicit"|, port = \d+`)
-	if n := len(told.FindAllString(block, -1)); n != 8 {
+	documented := regexp.MustCompile(`(?m)^(redirect_url|auth_style|mechanism) .*\n|, tls = "implicit"|, port = \d+`)
+	if n := len(documented.FindAllString(block, -1)); n != 8 {
 		t.Fatalf("%d keys with defaults", n)
 	}
-	omitted := loadExample(t, text+told.ReplaceAllString(block, "")).Providers["example"]
-	given.AuthStyle, given.Mechanism = "params", "auto"
-	if !reflect.DeepEqual(omitted, given) {
-		t.Errorf("by default:\n%+v\nwant:\n%+v", omitted, given)
+	omitted := loadExample(t, text+documented.ReplaceAllString(block, "")).Providers["example"]
+	full.AuthStyle, full.Mechanism = "params", "auto"
+	if !reflect.DeepEqual(omitted, full) {
+		t.Errorf("by default:\n%+v\nwant:\n%+v", omitted, full)
 	}
 }
 
-// TestExampleRecipes takes the # from each of the blocks that show another way.
+// TestExampleRecipes uncomments each block that shows an alternative provider or account.
 func TestExampleRecipes(t *testing.T) {
 	text := readExample(t)
 	shown := map[string]bool{}
@@ -225,8 +226,8 @@ func TestExampleRecipes(t *testing.T) {
 	}
 }
 
-// TestExampleListeners takes the # from the recipes for listeners, each alone but for
-// the certificate that it may take. Only old TLS is warned of.
+// TestExampleListeners uncomments each recipe for a listener, with a certificate if it
+// needs one. Only old TLS versions cause a warning.
 func TestExampleListeners(t *testing.T) {
 	text := readExample(t)
 	blocks := regexp.MustCompile(`(?m)^# \[\[(certificate|listener)\]\]\n(#( .*)?\n)+`).FindAllString(text, -1)
@@ -246,8 +247,8 @@ func TestExampleListeners(t *testing.T) {
 	}
 }
 
-// TestExampleNamesEveryKey puts a key that is unknown into each table of a file
-// that has them all, and so is told the keys that are known.
+// TestExampleNamesEveryKey checks that example.toml shows every key. It learns the keys
+// from the faults about an unknown key in each table of full.toml.
 func TestExampleNamesEveryKey(t *testing.T) {
 	text, err := os.ReadFile("testdata/good/full.toml")
 	if err != nil {
@@ -275,7 +276,7 @@ func TestExampleNamesEveryKey(t *testing.T) {
 	}
 	for _, key := range []string{"listener", "drain_timeout", "tls", "tenant", "client_secret_credential", "enabled"} {
 		if !known[key] {
-			t.Errorf("%s was not told", key)
+			t.Errorf("no fault lists %s", key)
 		}
 	}
 	example := readExample(t)

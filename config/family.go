@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Families of providers, for which more is known than the standards say.
+// Families of providers with known behavior beyond the standards.
 const (
 	FamilyGoogle    = "google"
 	FamilyMicrosoft = "microsoft"
@@ -13,7 +13,7 @@ const (
 	FamilyApple     = "apple"
 )
 
-// families are the domains of each family's endpoints and mail servers.
+// families maps the domains of endpoints and mail servers to families.
 var families = map[string]string{
 	"google.com":          FamilyGoogle,
 	"googleapis.com":      FamilyGoogle,
@@ -39,7 +39,7 @@ var families = map[string]string{
 	"icloud.com":          FamilyApple,
 }
 
-// familyOf returns the family that a host belongs to, or nothing.
+// familyOf returns the family of a host, or "".
 func familyOf(host string) string {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	for {
@@ -54,7 +54,7 @@ func familyOf(host string) string {
 	}
 }
 
-// familyOfPreset returns the family of a preset, or nothing.
+// familyOfPreset returns the family of a preset, or "".
 func familyOfPreset(preset string) string {
 	switch preset {
 	case "google":
@@ -67,9 +67,8 @@ func familyOfPreset(preset string) string {
 	return ""
 }
 
-// Family is that of the provider as one that gives tokens: the family of its preset
-// or, without one, of its issuer's or its token endpoint's host. It is empty for
-// other providers.
+// Family returns the family of the provider's token endpoint, or "": the family of the
+// preset or, without one, of the host of the issuer or the token endpoint.
 func (p *Provider) Family() string {
 	if family := familyOfPreset(p.Preset); family != "" {
 		return family
@@ -82,8 +81,8 @@ func (p *Provider) Family() string {
 	return ""
 }
 
-// FamilyOf is that of a mail server of the provider: the family of the preset or,
-// without one, of the server's host.
+// FamilyOf returns the family of one of the provider's mail servers, or "": the family of
+// the preset or, without one, of the host of the server.
 func (p *Provider) FamilyOf(u *Upstream) string {
 	if family := familyOfPreset(p.Preset); family != "" {
 		return family

@@ -17,11 +17,11 @@ func TestFamily(t *testing.T) {
 		{"Google by its issuer", Provider{Issuer: "https://accounts.google.com", IMAP: &Upstream{Host: "IMAP.Gmail.com."}}, FamilyGoogle, FamilyGoogle},
 		{"Yahoo", Provider{TokenURL: "https://api.login.yahoo.com/oauth2/get_token", IMAP: &Upstream{Host: "imap.mail.yahoo.com"}}, FamilyYahoo, FamilyYahoo},
 		{"AOL", Provider{TokenURL: "https://api.login.aol.com/oauth2/get_token", IMAP: &Upstream{Host: "imap.aol.com"}}, FamilyYahoo, FamilyYahoo},
-		{"a server of one's own", Provider{TokenURL: "https://login.example.com/token", IMAP: &Upstream{Host: "imap.example.com"}}, "", ""},
-		{"Entra's tokens for a server of one's own", Provider{TokenURL: "https://login.microsoftonline.com/x/oauth2/v2.0/token", IMAP: &Upstream{Host: "imap.example.com"}}, FamilyMicrosoft, ""},
-		{"one's own tokens for Gmail", Provider{TokenURL: "https://login.example.com/token", IMAP: &Upstream{Host: "imap.gmail.com"}}, "", FamilyGoogle},
-		{"a name that ends alike", Provider{TokenURL: "https://notgoogle.com/token", IMAP: &Upstream{Host: "imap.notgmail.com"}}, "", ""},
-		{"a name that begins alike", Provider{TokenURL: "https://google.com.example/token", IMAP: &Upstream{Host: "gmail.com.example"}}, "", ""},
+		{"self-hosted", Provider{TokenURL: "https://login.example.com/token", IMAP: &Upstream{Host: "imap.example.com"}}, "", ""},
+		{"Entra tokens for a self-hosted mail server", Provider{TokenURL: "https://login.microsoftonline.com/x/oauth2/v2.0/token", IMAP: &Upstream{Host: "imap.example.com"}}, FamilyMicrosoft, ""},
+		{"self-hosted tokens for Gmail", Provider{TokenURL: "https://login.example.com/token", IMAP: &Upstream{Host: "imap.gmail.com"}}, "", FamilyGoogle},
+		{"same suffix, other domain", Provider{TokenURL: "https://notgoogle.com/token", IMAP: &Upstream{Host: "imap.notgmail.com"}}, "", ""},
+		{"same prefix, other domain", Provider{TokenURL: "https://google.com.example/token", IMAP: &Upstream{Host: "gmail.com.example"}}, "", ""},
 		{"a command", Provider{IMAP: &Upstream{Host: "imap.example.com"}}, "", ""},
 	} {
 		if got := test.provider.Family(); got != test.family {

@@ -6,16 +6,15 @@ import (
 	"strings"
 )
 
-// A Fault is one thing that is wrong in a configuration file. Its message
-// never holds a secret.
+// A Fault is a problem in a configuration file. Its message never contains a secret.
 type Fault struct {
-	File    string // as it was given to Load
-	Line    int    // from 1; 0 if the fault is in no line, but in what is missing
+	File    string // as passed to Load, or the file that the configuration names
+	Line    int    // from 1; 0 if no line is at fault, as for a missing table
 	Message string
 
-	// Outside says that the fault is in something that the file names, such as another
-	// file, a credential or a user. It may pass while the configuration stays as it is.
-	Outside bool
+	// External reports that the fault is in something that the file names, such as another
+	// file, a credential or a user. It can disappear without a change of the configuration.
+	External bool
 }
 
 // Error returns "file:line: message".
@@ -26,10 +25,10 @@ func (f Fault) Error() string {
 	return fmt.Sprintf("%s:%d: %s", f.File, f.Line, f.Message)
 }
 
-// Faults are all that is wrong in a configuration file, sorted by line.
+// Faults are the problems of a configuration file, sorted by line.
 type Faults []Fault
 
-// Error returns the faults one a line.
+// Error returns the faults, one per line.
 func (f Faults) Error() string {
 	lines := make([]string, len(f))
 	for i, fault := range f {
@@ -38,10 +37,10 @@ func (f Faults) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Outside reports whether all faults are outside of the configuration itself, so that
-// it may be good when it is read again.
-func (f Faults) Outside() bool {
-	return !slices.ContainsFunc(f, func(fault Fault) bool { return !fault.Outside })
+// External reports whether all faults are external, so that loading the unchanged
+// configuration again may succeed.
+func (f Faults) External() bool {
+	return !slices.ContainsFunc(f, func(fault Fault) bool { return !fault.External })
 }
 
 // Unwrap returns each Fault as an error.

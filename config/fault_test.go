@@ -9,10 +9,10 @@ import (
 	"testing"
 )
 
-// TestOutside takes away, and empties, each file that the good configurations name:
-// the faults are outside of these, so that they may pass. Those of the bad ones are
-// in what they say, but for one whose key file has a wrong mode.
-func TestOutside(t *testing.T) {
+// TestExternalFaults removes and empties each file that the valid configurations name.
+// The faults must be external. The faults of the invalid configurations must not be, but
+// for one whose key file has a wrong mode.
+func TestExternalFaults(t *testing.T) {
 	t.Setenv("CREDENTIALS_DIRECTORY", "")
 	dir := copyTestdata(t)
 	good, err := filepath.Glob(filepath.Join(dir, "good", "*.toml"))
@@ -40,7 +40,7 @@ func TestOutside(t *testing.T) {
 				}
 				_, err := loadAt(name, today)
 				var faults Faults
-				if !errors.As(err, &faults) || !faults.Outside() {
+				if !errors.As(err, &faults) || !faults.External() {
 					t.Errorf("%s: %s %s: %v", filepath.Base(name), key, what, err)
 				}
 				if err := os.WriteFile(other, content, 0o600); err != nil {
@@ -63,15 +63,15 @@ func TestOutside(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var outside []string
+	var external []string
 	for _, name := range bad {
 		_, err := loadAt(name, today)
 		var faults Faults
-		if errors.As(err, &faults) && faults.Outside() {
-			outside = append(outside, filepath.Base(name))
+		if errors.As(err, &faults) && faults.External() {
+			external = append(external, filepath.Base(name))
 		}
 	}
-	if want := []string{"store_public_key.toml"}; !slices.Equal(outside, want) {
-		t.Errorf("outside are the faults of %q, want %q", outside, want)
+	if want := []string{"store_public_key.toml"}; !slices.Equal(external, want) {
+		t.Errorf("the faults of %q are external, want %q", external, want)
 	}
 }

@@ -8,44 +8,43 @@ import (
 	"github.com/xoauthd/xoauthd/internal/text"
 )
 
-// A flow is a way to get access tokens, or to do without them. Its fields say
-// which keys it needs and which mean something to it. A key that no flow names
-// means something to all of them.
+// A flow is a way to obtain upstream credentials. It lists the keys that it uses. Every
+// flow uses the keys that no flow lists.
 type flow struct {
 	name         string
-	needs        [][]string        // keys of the provider; where there are several, one of them
-	accountNeeds [][]string        // and of its accounts
-	takes        []string          // keys of either that it can do without
-	remedies     map[string]string // where one gets what it needs, if not where others do
+	needs        [][]string        // required keys of the provider; one of each group
+	accountNeeds [][]string        // required keys of its accounts; one of each group
+	takes        []string          // optional keys of the provider and its accounts
+	hints        map[string]string // how to obtain a required key, if not as in hints
 
-	consent  bool // a person must consent, for each account
-	patterns bool // what it needs is no mailbox's own, so that it serves any
+	consent  bool // a person must consent for each account
+	patterns bool // it can obtain credentials for any mailbox, so patterns may use it
 }
 
-// How a client shows that it is the one of its client_id (RFC 6749 section 2.3).
-var proofs = append(variants("client_secret"), "client_certificate", "client_assertion_file")
+// clientAuthKeys are the keys that authenticate a client (RFC 6749 section 2.3).
+var clientAuthKeys = append(secretKeys("client_secret"), "client_certificate", "client_assertion_file")
 
-// registration are the keys of a client that is registered at the provider.
-var registration = append([]string{
+// clientKeys are the keys of a client registered with a provider, besides client_id.
+var clientKeys = append([]string{
 	"tenant", "auth_style", "client_secret_expires",
 	"client_key_file", "client_key_credential", "client_certificate_algorithm",
-}, proofs...)
+}, clientAuthKeys...)
 
 var flows = []flow{
 	{
 		name:    "authorization_code",
 		needs:   [][]string{{"client_id"}, {"authorization_url"}, {"token_url"}, {"scopes"}},
-		takes:   append([]string{"authorization_params", "redirect_url", "issuer", "require_iss", "revocation_url", "revocation", "login_hint"}, registration...),
+		takes:   append([]string{"authorization_params", "redirect_url", "issuer", "require_iss", "revocation_url", "revocation", "login_hint"}, clientKeys...),
 		consent: true,
 	}, {
 		name:    "device_code",
 		needs:   [][]string{{"client_id"}, {"device_authorization_url"}, {"token_url"}, {"scopes"}},
-		takes:   append([]string{"revocation_url", "revocation", "login_hint"}, registration...),
+		takes:   append([]string{"revocation_url", "revocation", "login_hint"}, clientKeys...),
 		consent: true,
 	}, {
 		name:     "client_credentials",
-		needs:    [][]string{{"client_id"}, {"token_url"}, {"scopes"}, proofs},
-		takes:    registration,
+		needs:    [][]string{{"client_id"}, {"token_url"}, {"scopes"}, clientAuthKeys},
+		takes:    clientKeys,
 		patterns: true,
 	}, {
 		name:     "service_account",
@@ -55,9 +54,9 @@ var flows = []flow{
 	}, {
 		name:         "password",
 		needs:        [][]string{{"client_id"}, {"token_url"}},
-		accountNeeds: [][]string{variants("upstream_password")},
-		takes:        append([]string{"scopes"}, registration...),
-		remedies:     map[string]string{"upstream_password": "it is the person's own at the provider, and is better kept in an upstream_password_file"},
+		accountNeeds: [][]string{secretKeys("upstream_password")},
+		takes:        append([]string{"scopes"}, clientKeys...),
+		hints:        map[string]string{"upstream_password": "it is the person's own at the provider, and is better kept in an upstream_password_file"},
 	}, {
 		name:     "command",
 		needs:    [][]string{{"token_command"}},
@@ -65,15 +64,15 @@ var flows = []flow{
 		patterns: true,
 	}, {
 		name:         "app_password",
-		accountNeeds: [][]string{variants("upstream_password")},
+		accountNeeds: [][]string{secretKeys("upstream_password")},
 	},
 }
 
-// byPreset are the keys that a preset makes up for.
-var byPreset = []string{"authorization_url", "device_authorization_url", "token_url", "scopes"}
+// presetKeys are required keys whose values a preset supplies.
+var presetKeys = []string{"authorization_url", "device_authorization_url", "token_url", "scopes"}
 
-// remedies say where one gets what a flow needs.
-var remedies = map[string]string{
+// hints say how to obtain the value of a required key.
+var hints = map[string]string{
 	"client_id":            "the provider gives one when xoauthd is registered there as an application",
 	"client_secret":        "give one, or a client_certificate, or a client_assertion_file",
 	"service_account_file": "name the JSON file that Google's console makes for a key of the service account",
@@ -81,7 +80,7 @@ var remedies = map[string]string{
 	"upstream_password":    "make one at the provider; it is better kept in an upstream_password_file",
 }
 
-// flowNamed returns the flow of that name, or nil.
+// flowNamed returns the flow with the given name, or nil.
 func flowNamed(name string) *flow {
 	i := slices.IndexFunc(flows, func(f flow) bool { return f.name == name })
 	if i < 0 {
@@ -90,15 +89,15 @@ func flowNamed(name string) *flow {
 	return &flows[i]
 }
 
-// opensAny reports whether the provider's tokens open more mailboxes than that of
-// the account they are for, whatever rights a person has. A command that is told
-// the mailbox prints tokens for that one.
+// opensAny reports whether the provider's tokens open other mailboxes than that of their
+// account, regardless of the rights of a person. A command with {account} in its
+// arguments prints a token for that mailbox only.
 func (p *Provider) opensAny() bool {
 	f := flowNamed(p.Flow)
 	return f != nil && f.patterns && !namesMailbox(p.TokenCommand)
 }
 
-// flowNames returns the names of the flows for which is holds.
+// flowNames returns the names of the flows for which is returns true.
 func flowNames(is func(*flow) bool) []string {
 	var names []string
 	for i := range flows {
@@ -109,14 +108,14 @@ func flowNames(is func(*flow) bool) []string {
 	return names
 }
 
-// uses reports whether key means something to f.
+// uses reports whether f lists key.
 func (f *flow) uses(key string) bool {
 	of := func(keys []string) bool { return slices.Contains(keys, key) }
 	return of(f.takes) || slices.ContainsFunc(f.needs, of) || slices.ContainsFunc(f.accountNeeds, of)
 }
 
-// flow reads the provider's flow. It is nil if it is not known which is meant:
-// what could be told of the other keys then would be noise.
+// flow reads the provider's flow. It returns nil if the flow is unknown; faults about
+// other keys would then only distract.
 func (t *table) flow(preset string) *flow {
 	usual := "authorization_code"
 	if preset == "icloud" {
@@ -131,7 +130,7 @@ func (t *table) flow(preset string) *flow {
 		t.unknownFlow(name)
 		return nil
 	}
-	if why := misfit(preset, f.name); why != "" {
+	if why := incompatible(preset, f.name); why != "" {
 		t.fault("flow", "%q does not go with the preset %q: %s", f.name, preset, why)
 		return nil
 	}
@@ -150,17 +149,17 @@ func (t *table) unknownFlow(name string) {
 	t.fault("flow", "%q is not one of %s", name, enumerate(names))
 }
 
-// refuse tells of the keys that mean nothing with a flow, and takes them away:
-// nothing else is worth telling of them. If not of the table itself, it is said
-// whose flow it is.
-func (t *table) refuse(f *flow, whose string) (any bool) {
+// rejectUnusedKeys reports and removes the keys that f does not use, and reports whether
+// there are any. Removing them prevents further faults. whose is appended to the name of
+// the flow.
+func (t *table) rejectUnusedKeys(f *flow, whose string) (any bool) {
 	for _, key := range slices.Sorted(maps.Keys(t.values)) {
 		if f.uses(key) {
 			continue
 		}
 		if others := flowNames(func(o *flow) bool { return o.uses(key) }); len(others) > 0 {
 			t.fault(key, "means nothing with the flow %q%s; it belongs to %s", f.name, whose, enumerate(others))
-			t.asked = append(t.asked, key)
+			t.seen = append(t.seen, key)
 			delete(t.values, key)
 			any = true
 		}
@@ -168,14 +167,15 @@ func (t *table) refuse(f *flow, whose string) (any bool) {
 	return any
 }
 
-// complete tells of the keys that a flow needs and the table has not.
-func (t *table) complete(f *flow, needs [][]string, whose string) {
+// requireKeys reports the missing keys among needs. whose is appended to the name of the
+// flow.
+func (t *table) requireKeys(f *flow, needs [][]string, whose string) {
 	for _, keys := range needs {
-		preset := t.has("preset") && slices.Contains(byPreset, keys[0])
-		if preset || len(t.given(keys...)) > 0 {
+		preset := t.has("preset") && slices.Contains(presetKeys, keys[0])
+		if preset || len(t.present(keys...)) > 0 {
 			continue
 		}
-		remedy := cmp.Or(f.remedies[keys[0]], remedies[keys[0]], "without a preset it must be given")
-		t.file.fault(t.place.at(), "%s has no %s, which the flow %q%s needs: %s", t.header(), keys[0], f.name, whose, remedy)
+		hint := cmp.Or(f.hints[keys[0]], hints[keys[0]], "without a preset it must be given")
+		t.file.fault(t.pos.line(), "%s has no %s, which the flow %q%s needs: %s", t.header(), keys[0], f.name, whose, hint)
 	}
 }

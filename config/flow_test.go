@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// goodAt loads a file of testdata/good.
-func goodAt(t *testing.T, name string, now time.Time) *Config {
+// loadGood loads a file of testdata/good at the time now.
+func loadGood(t *testing.T, name string, now time.Time) *Config {
 	t.Helper()
 	t.Setenv("CREDENTIALS_DIRECTORY", "")
 	c, err := loadAt(filepath.Join(copyTestdata(t), "good", name), now)
@@ -21,7 +21,7 @@ func goodAt(t *testing.T, name string, now time.Time) *Config {
 }
 
 func TestFlows(t *testing.T) {
-	c := goodAt(t, "flows.toml", today)
+	c := loadGood(t, "flows.toml", today)
 	outlook := []string{"https://outlook.office365.com/.default"}
 	for _, row := range []struct {
 		provider, flow, tokenURL string
@@ -43,7 +43,7 @@ func TestFlows(t *testing.T) {
 			t.Errorf("%+v\nwant %+v", p, row)
 		}
 		if p.AuthorizationURL+p.RevocationURL+p.RedirectURL+p.Issuer != "" {
-			t.Errorf("%s has what is of no use to it: %+v", row.provider, p)
+			t.Errorf("%s has URLs that its flow does not use: %+v", row.provider, p)
 		}
 		if has := p.DeviceAuthorizationURL != ""; has != (row.flow == "device_code") {
 			t.Errorf("%s: device_authorization_url %q", row.provider, p.DeviceAuthorizationURL)
@@ -87,34 +87,34 @@ func checkPasswordsOf(t *testing.T, c *Config) {
 	}
 }
 
-func TestDeviceOfPreset(t *testing.T) {
+func TestPresetDeviceCode(t *testing.T) {
 	for name, tenant := range map[string]string{"microsoft": "example.com", "outlook": "consumers"} {
 		p := preset(name, "example.com", flowNamed("device_code"))
 		if want := "https://login.microsoftonline.com/" + tenant + "/oauth2/v2.0/devicecode"; p.DeviceAuthorizationURL != want || p.AuthorizationURL != "" {
 			t.Errorf("%s: %+v", name, p)
 		}
 		if !slices.Contains(p.Scopes, "openid") {
-			t.Errorf("%s does not say who consented: %q", name, p.Scopes)
+			t.Errorf("%s has no scope openid: %q", name, p.Scopes)
 		}
 	}
 }
 
-// TestFlowsNameKnownKeys holds that a flow misspells no key.
-func TestFlowsNameKnownKeys(t *testing.T) {
+// TestFlowKeysExist checks that every key in flows exists.
+func TestFlowKeysExist(t *testing.T) {
 	top := &table{file: &file{}}
 	provider, account, pattern := top.sub("provider", nil), top.sub("account", nil), top.sub("*@example.com", nil)
 	provider.provider(nil)
 	account.account(nil)
 	pattern.pattern(&Account{Name: "*@example.com"})
-	known := slices.Concat(provider.asked, account.asked, pattern.asked)
+	known := slices.Concat(provider.seen, account.seen, pattern.seen)
 	for _, f := range flows {
 		for _, key := range slices.Concat(append(slices.Concat(f.needs, f.accountNeeds), f.takes)...) {
 			if !slices.Contains(known, key) {
-				t.Errorf("%s: no key is called %q", f.name, key)
+				t.Errorf("%s: key %q does not exist", f.name, key)
 			}
 		}
 	}
-	for key := range remedies {
+	for key := range hints {
 		if !slices.ContainsFunc(flows, func(f flow) bool { return f.uses(key) }) {
 			t.Errorf("no flow needs %s", key)
 		}
@@ -137,7 +137,7 @@ func TestUser(t *testing.T) {
 }
 
 func TestClients(t *testing.T) {
-	c := goodAt(t, "clients.toml", today)
+	c := loadGood(t, "clients.toml", today)
 	key := must[*rsa.PrivateKey](t)(testKey())
 	for _, name := range []string{"certificate", "certificate-that-expired", "certificate-for-long"} {
 		p := c.Providers[name]
@@ -145,14 +145,14 @@ func TestClients(t *testing.T) {
 			t.Errorf("%s: %+v", name, p)
 		}
 	}
-	if p := goodAt(t, "flows.toml", today).Providers["app-only"]; p.ClientCertificateAlgorithm != "RS256" || len(p.ClientCertificate.Certificate) != 2 || !key.Equal(p.ClientCertificate.PrivateKey) {
+	if p := loadGood(t, "flows.toml", today).Providers["app-only"]; p.ClientCertificateAlgorithm != "RS256" || len(p.ClientCertificate.Certificate) != 2 || !key.Equal(p.ClientCertificate.PrivateKey) {
 		t.Errorf("%+v", p)
 	}
 	if path := c.Providers["assertion"].ClientAssertionFile; !filepath.IsAbs(path) || filepath.Base(path) != "no.assertion" {
 		t.Errorf("assertion file %s", path)
 	}
-	if p := c.Providers["key-of-the-unit"]; p.ClientCertificate != nil || len(c.Withheld) != 1 || c.Withheld[0].Line != 50 {
-		t.Errorf("withheld: %v", c.Withheld)
+	if p := c.Providers["key-of-the-unit"]; p.ClientCertificate != nil || len(c.Unavailable) != 1 || c.Unavailable[0].Line != 50 {
+		t.Errorf("unavailable: %v", c.Unavailable)
 	}
 	for name, want := range map[string]time.Time{
 		"secret":              time.Date(2026, 12, 23, 0, 0, 0, 0, time.Local),
@@ -163,8 +163,8 @@ func TestClients(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, got, want)
 		}
 	}
-	for day, warnings := range map[int]int{-400: 1, -31: 2, 400: 8} { // one is of a file that is not there
-		if got := goodAt(t, "clients.toml", today.AddDate(0, 0, day)).Warnings; len(got) != warnings {
+	for day, warnings := range map[int]int{-400: 1, -31: 2, 400: 8} { // including one for the missing assertion file
+		if got := loadGood(t, "clients.toml", today.AddDate(0, 0, day)).Warnings; len(got) != warnings {
 			t.Errorf("%d days later: %v", day, Faults(got))
 		}
 	}

@@ -2,7 +2,8 @@ package config
 
 import "github.com/xoauthd/xoauthd/auth/password"
 
-// passwordHash never shows what it reads: it may be a password.
+// passwordHash reads a password hash. Its faults never show the value, which may be a
+// password.
 func (t *table) passwordHash() string {
 	text, ok := value[string](t, "password_hash")
 	if !ok {
@@ -18,10 +19,10 @@ func (t *table) passwordHash() string {
 	return hash
 }
 
-// parseHash is password.ParseHash, but for the hashes of examples.
+// parseHash is password.ParseHash, with an error for the placeholder of an example.
 func parseHash(text string) (hash, weakness string, err error) {
 	if isElided(text) {
-		return text, "", errSampleHash
+		return text, "", errPlaceholderHash
 	}
 	return password.ParseHash(text)
 }

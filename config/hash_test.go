@@ -2,14 +2,14 @@ package config
 
 import "testing"
 
-// TestHashes holds that hashes of each kind are handed on as they are, without
-// what other programs write before and behind them.
+// TestHashes checks that Load returns hashes of every type without the prefixes and
+// suffixes that other programs add.
 func TestHashes(t *testing.T) {
 	const (
 		bcrypt = "xWDZ59SvaAu61fyc59jC2u65vXm87ihLjpp1T/7ncD.9iwM.cAJe."
 		sha512 = "j3ceMm4DiNm1TyKA$NfKfrJxtFdNW2h0LqAajUBGesE.rRdWaJ1hRVRzPM8a58b/5HvWKuKoZdM1bEN9Z7bEc4PgsFOo/PegMWnejO."
 	)
-	c := goodAt(t, "hashes.toml", today)
+	c := loadGood(t, "hashes.toml", today)
 	for name, want := range map[string]string{
 		"alice@example.com": "$2y$05$" + bcrypt,
 		"bob@example.com":   "$6$" + sha512,

@@ -7,34 +7,34 @@ import (
 	"slices"
 )
 
-// A Listener is where clients connect. If TLS is not required, only this machine can
+// A Listener is an endpoint for mail clients. Without RequireTLS, only this machine can
 // reach it.
 type Listener struct {
 	Endpoint
 	Protocol string // one of Protocols
-	Provider string // whose accounts alone it serves; empty: every provider's
+	Provider string // serve only accounts of this provider; empty: of all providers
 	Line     int    // in the file
 
-	// TLS is when a client begins it: "none" for never, "starttls" for by a command
-	// of the protocol, "implicit" for with the first octet, "auto" for one of the two.
+	// TLS is the TLS mode: "none", "starttls", "implicit" (TLS from the first byte), or
+	// "auto" for starttls and implicit on the same port.
 	TLS        string
-	RequireTLS bool           // there is no login without
-	MinTLS     uint16         // as tls.VersionTLS12
-	ClientCAs  *x509.CertPool // who must have signed the client's certificate; nil: it needs none
+	RequireTLS bool           // reject logins without TLS
+	MinTLS     uint16         // such as tls.VersionTLS12
+	ClientCAs  *x509.CertPool // issuers of client certificates, which are then required; nil: not required
 
-	// Proxies are the load balancers that alone may connect, by the PROXY protocol.
+	// Proxies are the load balancers that connect with the PROXY protocol. If it is
+	// not empty, no other client may connect.
 	Proxies []netip.Prefix
 
-	// ClientTokens lets clients log in with access tokens of their own.
+	// ClientTokens lets clients log in with their own access tokens.
 	ClientTokens bool
 }
 
-// listeners reads where clients connect. If there is a certificate, they can
-// begin TLS.
+// listeners reads the listeners. Modes with TLS require a certificate.
 func (t *table) listeners(providers map[string]*Provider) (all []Listener) {
 	for _, l := range t.tableList("listener") {
 		all = append(all, l.listener(providers, t.has("certificate")))
-		l.done()
+		l.reportUnknown()
 	}
 	return all
 }
@@ -42,30 +42,30 @@ func (t *table) listeners(providers map[string]*Provider) (all []Listener) {
 func (t *table) listener(providers map[string]*Provider, certified bool) Listener {
 	t.require("protocol", `write protocol = "imap", "smtp" or "pop3"`)
 	e, at := t.endpoint("1143")
-	t.listens(at)
+	t.addBinding(at)
 	l := Listener{
 		Endpoint: e,
 		Protocol: t.oneOf("protocol", "", Protocols()...),
 		Provider: t.providerName(providers),
-		Line:     t.place.at(),
+		Line:     t.pos.line(),
 	}
 	t.listenerTLS(&l, at)
 	if begins := l.TLS != "none" && l.TLS != ""; begins && !certified {
 		t.fault("tls", `there is no certificate that clients could be shown: add a table [[certificate]] with its file; "xoauthd make-cert" makes one for this machine`)
 	}
 	t.checkPort(&l, at)
-	t.peers(&l, at)
+	t.peerRules(&l, at)
 	l.ClientTokens = t.clientTokens(providers[l.Provider])
 	return l
 }
 
-// listenerTLS reads when TLS begins, and sees to it that no password crosses a
-// network without. A client that must have a certificate shows it in TLS alone.
+// listenerTLS reads the TLS mode, and reports faults if passwords could cross a network
+// without TLS, or clients could log in without a required certificate.
 func (t *table) listenerTLS(l *Listener, at binding) {
 	l.MinTLS = t.minTLS()
 	l.ClientCAs = t.clientCAs()
-	needed := at.systemd != "" || !at.isLocal() || t.has("client_ca_file")
-	l.RequireTLS = t.boolean("require_tls", needed)
+	byDefault := at.systemd != "" || !at.isLocal() || t.has("client_ca_file")
+	l.RequireTLS = t.boolean("require_tls", byDefault)
 	l.TLS = t.oneOf("tls", "", "none", "starttls", "implicit", "auto")
 	if !t.has("tls") {
 		l.TLS = "none"
@@ -73,10 +73,10 @@ func (t *table) listenerTLS(l *Listener, at binding) {
 	switch l.TLS {
 	case "none":
 		l.RequireTLS = false
-		for _, key := range t.given("require_tls", "min_tls", "client_ca_file") {
+		for _, key := range t.present("require_tls", "min_tls", "client_ca_file") {
 			t.fault(key, "means nothing without TLS: say by tls when clients begin it")
 		}
-		t.keepLocal(&l.Endpoint, at, "address", unencrypted, `use 127.0.0.1, [::1] or localhost, or tls = "implicit", "starttls" or "auto"`)
+		t.requireLocal(&l.Endpoint, at, "address", unencrypted, `use 127.0.0.1, [::1] or localhost, or tls = "implicit", "starttls" or "auto"`)
 	case "implicit":
 		l.RequireTLS = true
 		if t.has("require_tls") {
@@ -88,15 +88,15 @@ func (t *table) listenerTLS(l *Listener, at binding) {
 		case t.has("client_ca_file"):
 			t.fault("require_tls", "without TLS, clients could log in without the certificate that client_ca_file asks of them; take one of the two away")
 		default:
-			t.keepLocal(&l.Endpoint, at, "require_tls", unencrypted, "take this line away")
+			t.requireLocal(&l.Endpoint, at, "require_tls", unencrypted, "take this line away")
 		}
 	}
 }
 
-// unencrypted is the harm of a listener that other machines reach without TLS.
+// unencrypted is the harm if other machines reach a listener without TLS.
 const unencrypted = "passwords would cross the network unencrypted"
 
-// minTLS reads the oldest version of TLS that is spoken.
+// minTLS reads the minimum TLS version.
 func (t *table) minTLS() uint16 {
 	versions := map[string]uint16{"1.0": tls.VersionTLS10, "1.1": tls.VersionTLS11, "1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13}
 	s := t.oneOf("min_tls", "1.2", "1.0", "1.1", "1.2", "1.3")
@@ -106,8 +106,8 @@ func (t *table) minTLS() uint16 {
 	return versions[s]
 }
 
-// checkPort warns of a port at which clients expect TLS to begin in another way.
-// At those of STARTTLS, they can do without.
+// checkPort warns if clients expect another TLS mode on the port. It accepts no TLS on
+// the ports of STARTTLS, where it is optional.
 func (t *table) checkPort(l *Listener, at binding) {
 	for mode, port := range ports[l.Protocol] {
 		switch {
@@ -119,15 +119,15 @@ func (t *table) checkPort(l *Listener, at binding) {
 	}
 }
 
-// peers reads who may connect.
-func (t *table) peers(l *Listener, at binding) {
+// peerRules reads which peers may connect.
+func (t *table) peerRules(l *Listener, at binding) {
 	l.Proxies = t.networks("proxy_protocol")
 	for _, n := range l.Proxies {
 		if n.Bits() == 0 {
 			t.fault("proxy_protocol", "%s is everybody, and each could pretend to come from anywhere; name the load balancers alone", n)
 		}
 	}
-	if slices.ContainsFunc(l.Proxies, holdsLoopback) {
+	if slices.ContainsFunc(l.Proxies, includesLoopback) {
 		t.file.warn(t.line("proxy_protocol"), "proxy_protocol: an address of this machine is among them, so that each of its users can pretend to come from anywhere: networks of logins, and bounds by address, do not hold for them")
 	}
 	if t.has("proxy_protocol") && at.socket != "" {
@@ -138,22 +138,22 @@ func (t *table) peers(l *Listener, at binding) {
 	}
 }
 
-// holdsLoopback reports whether programs of this machine come from n.
-func holdsLoopback(n netip.Prefix) bool {
+// includesLoopback reports whether n contains loopback addresses, but not all addresses.
+func includesLoopback(n netip.Prefix) bool {
 	four := netip.PrefixFrom(netip.AddrFrom4([4]byte{127}), 8)
 	return n.Bits() > 0 && (n.Overlaps(four) || n.Contains(netip.IPv6Loopback()))
 }
 
-// clientTokens reads whether clients may bring tokens of their own, which are for
-// the servers of one provider and must not be shown to those of another.
+// clientTokens reads whether clients may log in with their own tokens. Those are for one
+// provider, and the servers of other providers must not receive them.
 func (t *table) clientTokens(p *Provider) bool {
-	given := t.boolean("client_tokens", false)
+	enabled := t.boolean("client_tokens", false)
 	switch {
-	case !given:
+	case !enabled:
 	case !t.has("provider"):
 		t.fault("client_tokens", "needs a provider in this table: its servers alone are to be given the tokens")
 	case p != nil && p.Flow == "app_password":
 		t.fault("client_tokens", "the servers of the provider %q take no tokens: its flow is %q", p.Name, p.Flow)
 	}
-	return given
+	return enabled
 }

@@ -6,8 +6,7 @@ import (
 	"testing"
 )
 
-// TestListenerDefaults holds, above all, which listeners have no login before TLS
-// though the file does not say so.
+// TestListenerDefaults checks the defaults of TLS keys, above all of require_tls.
 func TestListenerDefaults(t *testing.T) {
 	dir := copyTestdata(t)
 	c := load(t, filepath.Join(dir, "good", "listeners.toml"))
@@ -18,8 +17,8 @@ func TestListenerDefaults(t *testing.T) {
 	for _, row := range []struct {
 		address, tls string
 		required     bool
-		least        uint16
-		signed       bool
+		minTLS       uint16
+		clientCAs    bool
 	}{
 		{"localhost:1143", "none", false, tls.VersionTLS12, false},
 		{"[::]:993", "implicit", true, tls.VersionTLS10, true},
@@ -33,7 +32,7 @@ func TestListenerDefaults(t *testing.T) {
 		{"unix:/run/imap.sock", "none", false, tls.VersionTLS12, false},
 	} {
 		l := got[row.address]
-		if l.TLS != row.tls || l.RequireTLS != row.required || l.MinTLS != row.least || (l.ClientCAs != nil) != row.signed {
+		if l.TLS != row.tls || l.RequireTLS != row.required || l.MinTLS != row.minTLS || (l.ClientCAs != nil) != row.clientCAs {
 			t.Errorf("%s: %+v, want %+v", row.address, l, row)
 		}
 	}

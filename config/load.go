@@ -17,19 +17,19 @@ import (
 	"github.com/xoauthd/xoauthd/internal/text"
 )
 
-// Load reads the configuration file at path, and the files, environment
-// variables and systemd credentials that it names. Relative paths in it are
-// relative to its folder. The error is Faults, or says why the file cannot be
-// read.
+// Load reads the configuration file at path, and the files, environment variables and
+// systemd credentials that it names. Relative paths are relative to the directory of the
+// file. If the file can be read but is invalid, the error is of type Faults. Load may be
+// called concurrently.
 func Load(path string) (*Config, error) { return loadAt(path, time.Now()) }
 
-// loadAt is Load at a time of its own, by which it is told what has expired.
+// loadAt is Load with now as the current time, which decides what has expired.
 func loadAt(path string, now time.Time) (*Config, error) {
 	c, _, err := loadFile(&file{name: path, now: now})
 	return c, err
 }
 
-// loadFile loads f. It returns what f holds, too, as it was parsed.
+// loadFile loads f. It also returns the parsed values of the file.
 func loadFile(f *file) (*Config, map[string]any, error) {
 	raw, err := f.read()
 	if err != nil {
@@ -41,54 +41,54 @@ func loadFile(f *file) (*Config, map[string]any, error) {
 	}
 	values, err := decode(content)
 	if err != nil {
-		return nil, nil, append(f.faults, f.notTOML(content, err))
+		return nil, nil, append(f.faults, f.syntaxFault(content, err))
 	}
-	c := f.config(&table{file: f, values: values, place: locate(content)})
+	c := f.config(&table{file: f, values: values, pos: indexPositions(content)})
 	if len(f.faults) > 0 {
 		f.sort(f.faults)
 		return nil, nil, f.faults
 	}
 	f.sort(f.warnings)
 	c.Warnings = f.warnings
-	f.sort(f.withheld)
-	c.Withheld = f.withheld
+	f.sort(f.unavailable)
+	c.Unavailable = f.unavailable
 	c.Fingerprint = hex.EncodeToString(f.sum[:8])
 	return c, values, nil
 }
 
-// A file is a configuration file while it is read.
+// A file is the state of loading one configuration file.
 type file struct {
-	name     string
-	mode     fs.FileMode
-	now      time.Time
-	sum      [sha256.Size]byte // of all that has been read, in its order
-	faults   Faults
-	warnings []Fault
-	withheld Faults
-	listens  []binding
-	accounts []*table // with their patterns, sorted by line
-	exposed  []string // paths that others can change, and that have a fault
+	name        string
+	mode        fs.FileMode
+	now         time.Time
+	sum         [sha256.Size]byte // of everything read so far, in order
+	faults      Faults
+	warnings    []Fault
+	unavailable Faults
+	bindings    []binding
+	accounts    []*table // including patterns, sorted by line
+	exposed     []string // paths already reported because other users can change them
 
-	defaults []func() // remove from the values those keys that have their default
+	defaults []func() // each removes a key with its default value from the values
 
-	presetScopes []*Provider // whose scopes the file does not set
+	presetScopes []*Provider // providers without a scopes key
 }
 
 func (f *file) fault(line int, format string, args ...any) {
 	f.faults = append(f.faults, Fault{File: f.name, Line: line, Message: fmt.Sprintf(format, args...)})
 }
 
-// outside adds a fault of something that the file names.
-func (f *file) outside(line int, format string, args ...any) {
-	f.faults = append(f.faults, Fault{File: f.name, Line: line, Message: fmt.Sprintf(format, args...), Outside: true})
+// externalFault reports a fault of something that the file names.
+func (f *file) externalFault(line int, format string, args ...any) {
+	f.faults = append(f.faults, Fault{File: f.name, Line: line, Message: fmt.Sprintf(format, args...), External: true})
 }
 
 func (f *file) warn(line int, format string, args ...any) {
 	f.warnings = append(f.warnings, Fault{File: f.name, Line: line, Message: fmt.Sprintf(format, args...)})
 }
 
-// sort keeps the order in which the faults of one line were found. Those of
-// other files come after the file's own.
+// sort sorts faults by line, those of other files last. It keeps the order of the faults
+// of one line.
 func (f *file) sort(faults []Fault) {
 	other := func(x Fault) string {
 		if x.File == f.name {
@@ -101,7 +101,7 @@ func (f *file) sort(faults []Fault) {
 	})
 }
 
-// path returns p as it is to be opened.
+// path resolves p relative to the directory of the configuration file.
 func (f *file) path(p string) string {
 	if filepath.IsAbs(p) {
 		return p
@@ -127,9 +127,8 @@ func (f *file) read() (string, error) {
 	f.mode = info.Mode()
 	f.checkOwnWriters(info)
 	raw, err := io.ReadAll(r)
-	f.add(string(raw))
+	f.addToFingerprint(string(raw))
 	return string(raw), err
 }
 
-// add makes text a part of the fingerprint.
-func (f *file) add(text string) { f.sum = sha256.Sum256(append(f.sum[:], text...)) }
+func (f *file) addToFingerprint(text string) { f.sum = sha256.Sum256(append(f.sum[:], text...)) }

@@ -13,14 +13,14 @@ import (
 
 var update = flag.Bool("update", false, "write the .want files")
 
-// copyTestdata copies testdata to a folder where files have the modes they
-// should have: git keeps none.
+// copyTestdata returns a copy of testdata whose files have the modes that the tests need:
+// git does not store them.
 func copyTestdata(t *testing.T) string {
 	dir := t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS("testdata")); err != nil {
 		t.Fatal(err)
 	}
-	for name, text := range material(t) {
+	for name, text := range testFiles(t) {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -45,9 +45,9 @@ func copyTestdata(t *testing.T) string {
 	return dir
 }
 
-// TestWords holds what is said of each file in testdata: good ones may have
-// warnings, which are in a file of the same name.
-func TestWords(t *testing.T) {
+// TestMessages compares the faults and warnings of each configuration in testdata with
+// the file .want of the same name.
+func TestMessages(t *testing.T) {
 	t.Setenv("CREDENTIALS_DIRECTORY", "")
 	dir := copyTestdata(t)
 	for _, kind := range []string{"good", "bad"} {
@@ -69,7 +69,7 @@ func TestWords(t *testing.T) {
 				if !errors.As(got, &faults) {
 					t.Fatalf("not faults: %v", got)
 				}
-				checkWords(t, filepath.Join("testdata", kind, filepath.Base(name)), strings.ReplaceAll(faults.Error(), dir+"/", ""))
+				checkMessages(t, filepath.Join("testdata", kind, filepath.Base(name)), strings.ReplaceAll(faults.Error(), dir+"/", ""))
 				if strings.Contains(faults.Error(), "hunter") {
 					t.Error("a secret is shown")
 				}
@@ -78,7 +78,7 @@ func TestWords(t *testing.T) {
 	}
 }
 
-func checkWords(t *testing.T, name, got string) {
+func checkMessages(t *testing.T, name, got string) {
 	name = strings.TrimSuffix(name, ".toml") + ".want"
 	got = strings.ReplaceAll(got, filepath.Base(filepath.Dir(name))+"/", "")
 	if got != "" {
@@ -98,8 +98,8 @@ func checkWords(t *testing.T, name, got string) {
 	}
 }
 
-// TestRelativePaths loads the good files from the folder above theirs. There is
-// one among them for every key that names a file.
+// TestRelativePaths loads the valid configurations from another working directory. For
+// every key that names a file, one of them uses it.
 func TestRelativePaths(t *testing.T) {
 	t.Setenv("CREDENTIALS_DIRECTORY", "")
 	example := readExample(t)
@@ -121,7 +121,7 @@ func TestRelativePaths(t *testing.T) {
 	}
 	keys := regexp.MustCompile(`\w+_file\b|client_certificate\b`).FindAllString(example, -1)
 	if len(keys) < 8 {
-		t.Fatalf("files are named by %q alone", keys)
+		t.Fatalf("only %q name files", keys)
 	}
 	for _, key := range keys {
 		if !strings.Contains(all.String(), "\n"+key+" =") {
@@ -130,8 +130,8 @@ func TestRelativePaths(t *testing.T) {
 	}
 }
 
-// TestLoginTimeout holds that a person has time to type a password, as Dovecot gives
-// it: three minutes.
+// TestLoginTimeout checks that a person has three minutes to type a password, as in
+// Dovecot.
 func TestLoginTimeout(t *testing.T) {
 	name, _ := minimal(t, "", 0o600)
 	if got := load(t, name).Limits.LoginTimeout; got != 3*time.Minute {

@@ -7,16 +7,15 @@ import (
 	"time"
 )
 
-// maxPasswords bounds those of one user name: each wrong one that comes is hashed
-// for all of them.
+// maxPasswords bounds the logins with one user name. xoauthd compares each wrong password
+// with the hashes of all of them.
 const maxPasswords = 16
 
 var loginLabel = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z_.-]{0,63}$`)
 
-// logins reads the logins that an account has beside its own password, or in its
-// place.
+// logins reads the additional logins of an account.
 func (t *table) logins() (logins []Login) {
-	first := map[string]int{} // in which line, by folded label
+	first := map[string]int{} // lines, by lower-case label
 	for _, l := range t.tableList("login") {
 		login := l.login(t.name())
 		folded := strings.ToLower(login.Label)
@@ -25,12 +24,12 @@ func (t *table) logins() (logins []Login) {
 		}
 		first[folded] = login.Line
 		logins = append(logins, login)
-		l.done()
+		l.reportUnknown()
 	}
 	return logins
 }
 
-// login reads one login of an account.
+// login reads one login of account.
 func (t *table) login(account string) Login {
 	t.require("label", `name the program that it is for: label = "scanner"`)
 	t.require("password_hash", `make one with "xoauthd hash-password"`)
@@ -40,8 +39,8 @@ func (t *table) login(account string) Login {
 		PasswordHash: t.passwordHash(),
 		Protocols:    t.protocols(),
 		Networks:     t.networks("networks"),
-		Ends:         t.end(),
-		Line:         t.place.at(),
+		Ends:         t.loginEnd(),
+		Line:         t.pos.line(),
 	}
 	if l.Label != "" && !loginLabel.MatchString(l.Label) {
 		t.fault("label", "must be of letters, digits, _, . and -, begin with one of the first two, and have 64 of them at most")
@@ -52,27 +51,27 @@ func (t *table) login(account string) Login {
 	return l
 }
 
-// checkUser says what is wrong with a user name without showing it.
+// checkUser returns an error, without name, if name is not a valid user name.
 func checkUser(name string) error {
 	if isPattern(name) {
-		return errDivider
+		return errSeparator
 	}
 	return checkMailbox(name)
 }
 
-// protocols reads those that a login may speak.
+// protocols reads the protocols that a login may use.
 func (t *table) protocols() []string {
 	protocols := t.texts("protocols", nil)
 	for i, p := range protocols {
-		if oneLine(p) == nil && !slices.Contains(Protocols(), p) { // else it has been told
-			t.file.fault(t.place.key("protocols").item(i).at(), "protocols: %q is not one of %s", p, enumerate(Protocols()))
+		if oneLine(p) == nil && !slices.Contains(Protocols(), p) { // else already reported
+			t.file.fault(t.pos.key("protocols").item(i).line(), "protocols: %q is not one of %s", p, enumerate(Protocols()))
 		}
 	}
 	return protocols
 }
 
-// end reads when a login ends: a day without a time is its last one.
-func (t *table) end() time.Time {
+// loginEnd reads when a login expires. A date without a time is the last day.
+func (t *table) loginEnd() time.Time {
 	end := t.date("ends")
 	if end.IsZero() {
 		return end
@@ -87,7 +86,7 @@ func (t *table) end() time.Time {
 	return end
 }
 
-// checkLogins warns of protocols that logins may speak, and nobody can.
+// checkLogins warns of protocols that a login may use but no listener or upstream offers.
 func (f *file) checkLogins(a *Account, p *Provider, listens map[string]bool) {
 	for _, l := range a.Logins {
 		for _, protocol := range l.Protocols {
@@ -101,17 +100,17 @@ func (f *file) checkLogins(a *Account, p *Provider, listens map[string]bool) {
 	}
 }
 
-// checkUsers holds that a user name leads to one account, whatever password comes
-// with it, and to no more passwords than may be hashed for it.
+// checkUsers reports a user name that several accounts use, or that has more than
+// maxPasswords passwords.
 func (f *file) checkUsers(accounts map[string]*Account) {
 	sorted := byLine(accounts)
-	owners := make(map[string]*Account, len(sorted)) // by folded user name
+	owners := make(map[string]*Account, len(sorted)) // by lower-case user name
 	for _, a := range slices.Backward(sorted) {
 		owners[strings.ToLower(a.Name)] = a
 	}
 	for _, a := range sorted {
-		f.checkHashes(a)
-		passwords := map[string]int{} // by folded user name
+		f.checkSamePassword(a)
+		passwords := map[string]int{} // counts, by lower-case user name
 		if a.PasswordHash != "" {
 			passwords[strings.ToLower(a.Name)]++
 		}
@@ -131,15 +130,15 @@ func (f *file) checkUsers(accounts map[string]*Account) {
 	}
 }
 
-// checkHashes warns of logins that what a client says cannot tell apart.
-func (f *file) checkHashes(a *Account) {
+// checkSamePassword warns of logins of a with the same user name and hash.
+func (f *file) checkSamePassword(a *Account) {
 	first := map[[2]string]int{{strings.ToLower(a.Name), a.PasswordHash}: a.Line}
 	for _, l := range a.Logins {
-		said := [2]string{strings.ToLower(l.User), l.PasswordHash}
-		if line := first[said]; line > 0 && l.PasswordHash != "" {
+		credentials := [2]string{strings.ToLower(l.User), l.PasswordHash}
+		if line := first[credentials]; line > 0 && l.PasswordHash != "" {
 			f.warn(l.Line, "login %q: its user name and its password_hash are those of line %d, so that it can never be told from that: give it a password of its own", l.Label, line)
 			continue
 		}
-		first[said] = l.Line
+		first[credentials] = l.Line
 	}
 }

@@ -12,7 +12,7 @@ import (
 )
 
 func TestLogins(t *testing.T) {
-	c := goodAt(t, "logins.toml", today)
+	c := loadGood(t, "logins.toml", today)
 	alice := c.Accounts["alice@example.com"]
 	var networks []netip.Prefix
 	for _, s := range []string{"192.0.2.7/32", "192.0.2.8/32", "2001:db8::/32", "127.0.0.1/32", "0.0.0.0/0"} {
@@ -34,9 +34,9 @@ func TestLogins(t *testing.T) {
 	}
 }
 
-// TestLastDay holds that a login is good through the day that is its end, and
-// until the time of day if there is one.
-func TestLastDay(t *testing.T) {
+// TestLoginEnd checks that a login with a date expires at the end of that day, and a login
+// with a time at that time.
+func TestLoginEnd(t *testing.T) {
 	name, text := filepath.Join(t.TempDir(), "xoauthd.toml"), testdata(t, "good/minimal.toml")
 	for _, row := range []struct {
 		ends string
@@ -62,8 +62,8 @@ ends = ` + row.ends
 			if ends := c.Accounts["Alice@Example.com"].Logins[0].Ends; !ends.Equal(row.end) {
 				t.Errorf("%s: ends %s", row.ends, ends)
 			}
-			words := "ends: the login has ended on " + row.ends[:len(time.DateOnly)]
-			if told := strings.Contains(Faults(c.Warnings).Error(), words); told != (now == row.end) {
+			want := "ends: the login has ended on " + row.ends[:len(time.DateOnly)]
+			if warned := strings.Contains(Faults(c.Warnings).Error(), want); warned != (now == row.end) {
 				t.Errorf("%s, at %s: %v", row.ends, now, Faults(c.Warnings))
 			}
 		}

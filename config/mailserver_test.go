@@ -2,7 +2,7 @@ package config
 
 import "testing"
 
-// TestChecksUser: only of all mail servers of a provider together it is known.
+// TestChecksUser checks that one unknown mail server makes ChecksUser report false.
 func TestChecksUser(t *testing.T) {
 	for keys, want := range map[string]bool{
 		"preset = 'google'":    true,

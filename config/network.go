@@ -9,8 +9,7 @@ import (
 	"strings"
 )
 
-// url reads a URL that may carry secrets: it is https, or leads to this
-// machine.
+// url reads a URL that may carry secrets. It must use https or a loopback host.
 func (t *table) url(key, def string) string {
 	s := t.text(key, "")
 	if s == "" {
@@ -23,7 +22,7 @@ func (t *table) url(key, def string) string {
 	return s
 }
 
-// pageURL reads the URL at which browsers find a page of ours.
+// pageURL reads the URL of a page of xoauthd: without a query, and with a clean path.
 func (t *table) pageURL(key, def string) string {
 	s := t.url(key, def)
 	u, err := url.Parse(s)
@@ -38,7 +37,7 @@ func (t *table) pageURL(key, def string) string {
 	return s
 }
 
-// checkURL does not show the URL, which may hold a password.
+// checkURL returns an error, without s, if s is not a safe URL. s may hold a password.
 func checkURL(s string) error {
 	u, err := url.Parse(s)
 	switch {
@@ -54,7 +53,7 @@ func checkURL(s string) error {
 	return errors.New("must begin with https://, for plain http is safe only within this machine")
 }
 
-// host reads the host name, or the IP address, of a server.
+// host reads the host name or the IP address of a server.
 func (t *table) host(key, def string) string {
 	s := t.text(key, def)
 	if _, err := netip.ParseAddr(s); err != nil && strings.ContainsAny(s, ":/@[] ") {
@@ -63,15 +62,15 @@ func (t *table) host(key, def string) string {
 	return s
 }
 
-// networks reads addresses and networks, of clients or of load balancers.
+// networks reads a list of addresses and networks.
 func (t *table) networks(key string) (networks []netip.Prefix) {
 	for i, s := range t.texts(key, nil) {
 		if oneLine(s) != nil {
-			continue // told already
+			continue // already reported
 		}
 		n, err := parseNetwork(s)
 		if err != nil {
-			t.file.fault(t.place.key(key).item(i).at(), "%s: %v", key, err)
+			t.file.fault(t.pos.key(key).item(i).line(), "%s: %v", key, err)
 			continue
 		}
 		networks = append(networks, n)
@@ -79,8 +78,8 @@ func (t *table) networks(key string) (networks []netip.Prefix) {
 	return networks
 }
 
-// parseNetwork takes an address alone for a network of one. What looks like a
-// network and is an address in it could be meant as either.
+// parseNetwork parses a network in CIDR notation, or an address as a network of one. It
+// rejects an address with host bits in a network, because the intent is unclear.
 func parseNetwork(s string) (netip.Prefix, error) {
 	ip, err := netip.ParseAddr(s)
 	if err == nil && ip.Zone() == "" {

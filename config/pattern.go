@@ -9,38 +9,37 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// The keys of a pattern alone, and of an account alone that is written out in
-// full.
 var (
-	patternKeys = []string{"password_file", "mailboxes"}
-	wholeKeys   = []string{"login", "shared_mailboxes"}
+	patternKeys  = []string{"password_file", "mailboxes"} // only patterns have these keys
+	explicitKeys = []string{"login", "shared_mailboxes"}  // only other accounts have these keys
 )
 
-// A pattern is an account for several mailboxes of a domain. Its grants open all
-// of them, so that who may log in, and where, must be written down.
+// A pattern is a table [account."*@DOMAIN"] for several mailboxes of a domain. Its grants
+// open every mailbox of the domain, so the configuration must list the mailboxes and
+// their passwords.
 type pattern struct {
 	account   *Account
 	mailboxes []mailbox
 }
 
-// A mailbox is one that a pattern names, at a place in the configuration or in
-// a password file.
+// A mailbox is a mailbox of a pattern, listed in the configuration or in a password
+// file.
 type mailbox struct {
 	name, hash string
 	file       string
 	line       int
-	key        string // "mailboxes: ", or empty in a password file
+	prefix     string // of messages: "mailboxes: ", or empty in a password file
 }
 
-// fault is what is wrong with m, or doubtful.
+// fault returns a Fault at the line of m. It is also used for warnings.
 func (m mailbox) fault(format string, args ...any) Fault {
-	return Fault{File: m.file, Line: m.line, Message: m.key + fmt.Sprintf(format, args...), Outside: m.key == ""}
+	return Fault{File: m.file, Line: m.line, Message: m.prefix + fmt.Sprintf(format, args...), External: m.prefix == ""}
 }
 
-// called is how m is spoken of. In a password file, a password may stand where
-// the name should.
-func (m mailbox) called() string {
-	if m.key == "" {
+// displayName returns the name of m for messages. It hides the name in a password file,
+// where a password may be in its place.
+func (m mailbox) displayName() string {
+	if m.prefix == "" {
 		return "the name before the colon"
 	}
 	return strconv.Quote(m.name)
@@ -48,23 +47,23 @@ func (m mailbox) called() string {
 
 func isPattern(name string) bool { return strings.Contains(name, "*") }
 
-// pattern reads the mailboxes of a pattern, either from a file that has a
-// password for each, or from a list that shares one.
+// pattern reads the mailboxes of a pattern: from a file with a password for each of them,
+// or from a list with one password for all.
 func (t *table) pattern(a *Account) *pattern {
-	t.asked = append(t.asked, wholeKeys...)
+	t.seen = append(t.seen, explicitKeys...)
 	domain, ok := strings.CutPrefix(a.Name, "*@")
 	if !ok || domain == "" || strings.ContainsAny(domain, "*@ ") {
-		t.file.fault(t.place.at(), `%s: the one use of * is for all mailboxes of a domain, as in [account."*@example.com"]`, t.header())
-		t.asked = append(t.asked, patternKeys...)
+		t.file.fault(t.pos.line(), `%s: the one use of * is for all mailboxes of a domain, as in [account."*@example.com"]`, t.header())
+		t.seen = append(t.seen, patternKeys...)
 		return &pattern{account: a}
 	}
-	for _, key := range t.given("imap_user", "smtp_user", "pop3_user") {
+	for _, key := range t.present("imap_user", "smtp_user", "pop3_user") {
 		t.fault(key, "means nothing for a pattern, whose mailboxes log in as themselves; write an account in full for another")
 	}
-	for _, key := range t.given(wholeKeys...) {
+	for _, key := range t.present(explicitKeys...) {
 		t.fault(key, "means nothing for a pattern, whose mailboxes have one password each and open themselves alone; write an account in full for more")
 	}
-	t.keepOne("password", "password_file", "password_hash")
+	t.atMostOne("password", "password_file", "password_hash")
 	names := t.texts("mailboxes", nil)
 	switch file, hash := t.has("password_file"), t.has("password_hash"); {
 	case file && t.has("mailboxes"):
@@ -72,37 +71,37 @@ func (t *table) pattern(a *Account) *pattern {
 	case hash && !file:
 		t.require("mailboxes", `name those that the password is for: mailboxes = ["alice@example.com", "bob@example.com"]`)
 	case !file:
-		t.file.fault(t.place.at(), `%s has neither a password_file nor a password_hash with mailboxes: whoever reached the port could read all mail of %s`, t.header(), domain)
+		t.file.fault(t.pos.line(), `%s has neither a password_file nor a password_hash with mailboxes: whoever reached the port could read all mail of %s`, t.header(), domain)
 	}
 	p := &pattern{a, t.passwordFile()}
 	for i, name := range names {
-		if oneLine(name) == nil { // else it has been told
-			line := t.place.key("mailboxes").item(i).at()
+		if oneLine(name) == nil { // else already reported
+			line := t.pos.key("mailboxes").item(i).line()
 			p.mailboxes = append(p.mailboxes, mailbox{name, a.PasswordHash, t.file.name, line, "mailboxes: "})
 		}
 	}
 	return p
 }
 
-// passwordFile reads lines of a mailbox, a colon and a password hash. What follows
-// behind another colon is for other programs.
+// passwordFile reads lines of a mailbox, a colon and a password hash. It ignores further
+// fields after another colon, which are for other programs.
 func (t *table) passwordFile() (mailboxes []mailbox) {
 	path := t.text("password_file", "")
 	if path == "" {
 		return nil
 	}
-	text, err := t.fileSecret(path)
+	text, err := t.secretFile(path)
 	path = t.file.path(path)
 	if err == nil && !utf8.ValidString(text) {
 		err = fmt.Errorf("%s: the file must be UTF-8 text", path)
 	}
 	if err != nil {
-		t.outside("password_file", "%v", err)
+		t.externalFault("password_file", "%v", err)
 		return nil
 	}
 	empty := true
 	m := mailbox{file: path}
-	var doubts []Fault
+	var weak []Fault
 	for line := range strings.Lines(text) {
 		m.line++
 		line = strings.TrimSpace(line)
@@ -112,10 +111,10 @@ func (t *table) passwordFile() (mailboxes []mailbox) {
 		empty = false
 		name, rest, colon := strings.Cut(line, ":")
 		field, _, _ := strings.Cut(rest, ":")
-		hash, doubt, err := parseHash(field)
+		hash, weakness, err := parseHash(field)
 		m.name, m.hash = name, hash
-		if doubt != "" {
-			doubts = append(doubts, m.fault("password hash: %s", doubt))
+		if weakness != "" {
+			weak = append(weak, m.fault("password hash: %s", weakness))
 		}
 		switch {
 		case !colon || oneLine(m.name) != nil:
@@ -127,33 +126,33 @@ func (t *table) passwordFile() (mailboxes []mailbox) {
 		}
 	}
 	if empty {
-		t.outside("password_file", "%s: there is no mailbox in it", path)
+		t.externalFault("password_file", "%s: there is no mailbox in it", path)
 	}
-	if n := len(doubts); n > 0 {
+	if n := len(weak); n > 0 {
 		if n > 1 {
-			doubts[0].Message += fmt.Sprintf("; the same is to be said of %d more in this file", n-1)
+			weak[0].Message += fmt.Sprintf("; the same is to be said of %d more in this file", n-1)
 		}
-		t.file.warnings = append(t.file.warnings, doubts[0])
+		t.file.warnings = append(t.file.warnings, weak[0])
 	}
 	return mailboxes
 }
 
-// expand makes an account of each mailbox of a pattern, unless it has one that
-// is written out in full: that is how an exception is made.
-func (f *file) expand(p *pattern, whole, accounts map[string]*Account) {
+// expand adds an account for each mailbox of a pattern to accounts, except for mailboxes
+// that have a table of their own in explicit, by lower-case name.
+func (f *file) expand(p *pattern, explicit, accounts map[string]*Account) {
 	suffix := strings.ToLower(strings.TrimPrefix(p.account.Name, "*"))
-	named := map[string]int{} // in which line, by folded name
+	first := map[string]int{} // lines, by lower-case name
 	for _, m := range p.mailboxes {
 		folded := strings.ToLower(m.name)
-		switch own, err := whole[folded], checkMailbox(m.name); {
+		switch own, err := explicit[folded], checkMailbox(m.name); {
 		case err != nil:
-			f.faults = append(f.faults, m.fault("%s %v", m.called(), err))
+			f.faults = append(f.faults, m.fault("%s %v", m.displayName(), err))
 		case isPattern(folded) || !strings.Contains(folded, "@"):
-			f.faults = append(f.faults, m.fault("%s is not a mailbox of %s; write its whole address", m.called(), p.account.Name))
+			f.faults = append(f.faults, m.fault("%s is not a mailbox of %s; write its whole address", m.displayName(), p.account.Name))
 		case !strings.HasSuffix(folded, suffix):
-			f.faults = append(f.faults, m.fault("%s is of another domain than %s; it needs an account of its own", m.called(), p.account.Name))
-		case named[folded] > 0:
-			f.faults = append(f.faults, m.fault("%s is there already, in line %d", m.called(), named[folded]))
+			f.faults = append(f.faults, m.fault("%s is of another domain than %s; it needs an account of its own", m.displayName(), p.account.Name))
+		case first[folded] > 0:
+			f.faults = append(f.faults, m.fault("%s is there already, in line %d", m.displayName(), first[folded]))
 		case own != nil:
 			f.warnings = append(f.warnings, m.fault("means nothing: the mailbox has an account of its own, [%s]", toml.Key{"account", own.Name}))
 		default:
@@ -161,6 +160,6 @@ func (f *file) expand(p *pattern, whole, accounts map[string]*Account) {
 			a.Name, a.LoginHint, a.PasswordHash, a.Pattern = m.name, m.name, m.hash, p.account.Name
 			accounts[a.Name] = &a
 		}
-		named[folded] = m.line
+		first[folded] = m.line
 	}
 }

@@ -10,7 +10,7 @@ import (
 )
 
 func TestPatterns(t *testing.T) {
-	c := goodAt(t, "patterns.toml", today)
+	c := loadGood(t, "patterns.toml", today)
 	for name, want := range map[string]Account{
 		"alice@example.com": {Pattern: "*@example.com", Provider: "app-only", Enabled: true, Line: 17},
 		"Bob@Example.com":   {Pattern: "*@example.com", Provider: "app-only", Enabled: true, Line: 17},
@@ -28,7 +28,7 @@ func TestPatterns(t *testing.T) {
 	}
 }
 
-// There may be any number of mailboxes.
+// TestManyMailboxes checks that a password file may have many mailboxes.
 func TestManyMailboxes(t *testing.T) {
 	text, dir := testdata(t, "good/patterns.toml"), copyTestdata(t)
 	const mailboxes = 20_000

@@ -10,10 +10,11 @@ import (
 	"strings"
 )
 
-// minKeyBits is what RFC 7518 section 3.3 demands of an RSA key.
+// minKeyBits is the minimum size of an RSA key for RS256 and PS256 (RFC 7518 section
+// 3.3).
 const minKeyBits = 2048
 
-// blocks returns the parts of a PEM file (RFC 7468), in their order.
+// blocks returns the blocks of PEM text (RFC 7468), in order.
 func blocks(text string) (all []*pem.Block) {
 	for block, rest := pem.Decode([]byte(text)); block != nil; block, rest = pem.Decode(rest) {
 		all = append(all, block)
@@ -27,8 +28,8 @@ func isCertificate(b *pem.Block) bool { return b.Type == "CERTIFICATE" }
 
 func holdsKey(text string) bool { return slices.ContainsFunc(blocks(text), isKey) }
 
-// isSwapped reports whether of a certificate's file and that of its key each is
-// the other.
+// isSwapped reports whether certificate holds only a private key, and key only a
+// certificate.
 func isSwapped(certificate, key string) bool {
 	only := func(text string, is, isNot func(*pem.Block) bool) bool {
 		all := blocks(text)
@@ -37,9 +38,9 @@ func isSwapped(certificate, key string) bool {
 	return only(certificate, isKey, isCertificate) && only(key, isCertificate, isKey)
 }
 
-// noPEM says what a file is that has not what was looked for, and how to get that
-// out of it. DER (ITU-T X.690) begins with a SEQUENCE and its length.
-func noPEM(text, what string) error {
+// errNotPEM returns an error for text without the wanted PEM block. It says how to convert
+// DER, which begins with a SEQUENCE and its length (ITU-T X.690).
+func errNotPEM(text, what string) error {
 	_, err := x509.ParseCertificate([]byte(text))
 	switch {
 	case !strings.HasPrefix(text, "\x30\x82") && !strings.HasPrefix(text, "\x30\x80"):
@@ -58,7 +59,7 @@ func isDERKey(text string) bool {
 	return err1 == nil || err8 == nil
 }
 
-// parseKey returns the private key in a PEM file. Its errors show nothing of it.
+// parseKey returns the RSA private key in PEM text. Its errors show nothing of the key.
 func parseKey(text string) (*rsa.PrivateKey, error) {
 	for _, b := range blocks(text) {
 		if !isKey(b) {
@@ -77,11 +78,11 @@ func parseKey(text string) (*rsa.PrivateKey, error) {
 		}
 		return key, nil
 	}
-	return nil, noPEM(text, "private key")
+	return nil, errNotPEM(text, "private key")
 }
 
-// decodeKey reads PKCS #1 and #8, and SEC 1. What package x509 would say is nothing to act
-// upon.
+// decodeKey parses a private key in PKCS #1, PKCS #8 or SEC 1. Its errors replace those of
+// crypto/x509, which do not help the administrator.
 func decodeKey(b *pem.Block) (key any, err error) {
 	switch {
 	case b.Type == "ENCRYPTED PRIVATE KEY" || b.Headers["DEK-Info"] != "": // RFC 1421 section 4.6.1.3
@@ -106,7 +107,7 @@ func checkKey(text string) error {
 	return err
 }
 
-// parseCertificates returns the certificates in a PEM file.
+// parseCertificates returns the certificates in PEM text, at least one.
 func parseCertificates(text string) (all []*x509.Certificate, err error) {
 	for _, b := range blocks(text) {
 		if !isCertificate(b) {
@@ -119,7 +120,7 @@ func parseCertificates(text string) (all []*x509.Certificate, err error) {
 		all = append(all, c)
 	}
 	if len(all) == 0 {
-		return nil, noPEM(text, "certificate")
+		return nil, errNotPEM(text, "certificate")
 	}
 	return all, nil
 }

@@ -5,10 +5,9 @@ import "slices"
 // Presets returns the names of the presets, sorted.
 func Presets() []string { return []string{"google", "icloud", "microsoft", "outlook"} }
 
-// preset returns what is known of a provider, or nil if there is no preset of
-// that name. The empty name has a preset too, in which nothing is set. A
-// server's port follows from its TLS mode, and its sessions are what the provider
-// says it allows a mailbox.
+// preset returns a provider with the settings of a preset, or nil if the preset is
+// unknown. The empty preset sets nothing. The ports of servers depend on their TLS mode
+// and are not set. Sessions is the limit per mailbox that the provider documents.
 func preset(name, tenant string, f *flow) *Provider {
 	p := &Provider{Preset: name}
 	switch name {
@@ -30,7 +29,7 @@ func preset(name, tenant string, f *flow) *Provider {
 	default:
 		return nil
 	}
-	p.keep(f)
+	p.clearUnused(f)
 	return p
 }
 
@@ -42,18 +41,18 @@ func (p *Provider) google(f *flow) {
 	p.Issuer = "https://accounts.google.com"
 	p.Scopes = []string{"https://mail.google.com/"}
 	if f.consent {
-		p.Scopes = append(p.Scopes, "openid", "email") // to be told who consented
+		p.Scopes = append(p.Scopes, "openid", "email") // identify the user who consented
 	}
-	// Without offline there is no refresh token; without consent there is
-	// none the second time.
+	// Google returns a refresh token only with access_type=offline, and after the first
+	// authorization only with prompt=consent.
 	p.AuthorizationParams = map[string]string{"access_type": "offline", "prompt": "consent"}
 	p.IMAP = &Upstream{Host: "imap.gmail.com", TLS: "implicit", Sessions: 15}
 	p.SMTP = &Upstream{Host: "smtp.gmail.com", TLS: "implicit"}
 	p.POP3 = &Upstream{Host: "pop.gmail.com", TLS: "implicit"}
 }
 
-// microsoft sets what is the same for companies and for persons. There is no
-// endpoint for revocation.
+// microsoft sets what organizations and personal accounts share. Microsoft has no
+// revocation endpoint.
 func (p *Provider) microsoft(tenant string, f *flow) {
 	base := "https://login.microsoftonline.com/" + tenant + "/oauth2/v2.0/"
 	p.AuthorizationURL = base + "authorize"
@@ -67,7 +66,7 @@ func (p *Provider) microsoft(tenant string, f *flow) {
 	}
 	switch {
 	case f.consent:
-		p.Scopes = append(p.Scopes, "openid", "profile", "email") // to be told who consented
+		p.Scopes = append(p.Scopes, "openid", "profile", "email") // identify the user who consented
 	case f.name == "client_credentials":
 		p.Scopes = []string{"https://outlook.office365.com/.default"}
 	}
@@ -81,9 +80,9 @@ const (
 	scopePOP3 = "https://outlook.office.com/POP.AccessAsUser.All"
 )
 
-// addScopes adds Microsoft's scope for POP3 where a listener leads there by it.
-// Elsewhere it is not asked for: a registration that lacks the permission would
-// be refused, or its users asked to consent to what nobody uses.
+// addScopes adds Microsoft's scope for POP3 to providers that a POP3 listener serves. For
+// other providers it would cause harm: Microsoft rejects it if the registration lacks the
+// permission, and users would consent to an unused permission.
 func (f *file) addScopes(c *Config) {
 	for _, p := range f.presetScopes {
 		served := slices.ContainsFunc(c.Listeners, func(l Listener) bool {
@@ -95,12 +94,12 @@ func (f *file) addScopes(c *Config) {
 	}
 }
 
-// wholeAddresses reports whether p is known to have no other user names. Apple
-// asks for the part before the @.
-func (p *Provider) wholeAddresses() bool { return p.Preset != "" && p.Preset != "icloud" }
+// requiresFullAddress reports whether user names at the provider are known to be full
+// addresses. iCloud's IMAP server expects the part before the @.
+func (p *Provider) requiresFullAddress() bool { return p.Preset != "" && p.Preset != "icloud" }
 
-// keep forgets what a preset knows and the flow has no use for.
-func (p *Provider) keep(f *flow) {
+// clearUnused clears the settings of a preset that the flow does not use.
+func (p *Provider) clearUnused(f *flow) {
 	for key, url := range map[string]*string{
 		"authorization_url":        &p.AuthorizationURL,
 		"device_authorization_url": &p.DeviceAuthorizationURL,
@@ -120,8 +119,8 @@ func (p *Provider) keep(f *flow) {
 	}
 }
 
-// misfit says why a preset does not go with a flow, or nothing.
-func misfit(preset, flow string) string {
+// incompatible returns why a preset does not support a flow, or "".
+func incompatible(preset, flow string) string {
 	switch preset + " " + flow {
 	case "google device_code":
 		return `Google does not allow the mail scope to devices; use "authorization_code"`

@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// Microsoft's scope for POP3 is asked for where a listener needs it, and where
-// nobody has written scopes of his own.
-func TestScopeOfPOP3(t *testing.T) {
+// TestScopePOP3 checks that xoauthd requests Microsoft's scope for POP3 only if a POP3
+// listener serves the provider, and the provider has no scopes key.
+func TestScopePOP3(t *testing.T) {
 	const pop = "https://outlook.office.com/POP.AccessAsUser.All"
 	name := filepath.Join(copyTestdata(t), "good", "pop3.toml")
 	for provider, want := range map[string]bool{"microsoft": true, "own-scopes": false, "app-only": false, "outlook": false} {

@@ -13,7 +13,7 @@ func (t *table) providers(web *Web) map[string]*Provider {
 	tables := t.tables("provider")
 	for _, p := range tables {
 		providers[p.name()] = p.provider(web)
-		p.done()
+		p.reportUnknown()
 	}
 	t.file.redirects(tables, providers, web)
 	return providers
@@ -40,16 +40,15 @@ func (t *table) provider(web *Web) *Provider {
 	p.AuthorizationParams = t.params(p.AuthorizationParams)
 	p.Mechanism = t.mechanism(p.Flow)
 	p.Proxy = t.proxy()
-	p.CAFile, p.RootCAs = t.roots()
+	p.CAFile, p.RootCAs = t.rootCAs()
 	p.IMAP = t.upstream("imap", p.IMAP)
 	p.SMTP = t.upstream("smtp", p.SMTP)
 	p.POP3 = t.upstream("pop3", p.POP3)
 	return p
 }
 
-// preset returns a provider in which all is set that the preset knows. If it or
-// the flow is not known, the provider has no flow, and nothing is told of what
-// it lacks: that would be noise.
+// preset returns a provider with the settings of its preset and its flow. If either is
+// unknown, the provider has no flow, and faults about missing keys are omitted.
 func (t *table) preset() *Provider {
 	name := t.text("preset", "")
 	known := slices.Contains(Presets(), name) || !t.has("preset")
@@ -70,18 +69,19 @@ func (t *table) preset() *Provider {
 	return p
 }
 
-// checkKeys tells of the keys that are too many or too few for the flow.
+// checkKeys reports the provider's keys that the flow does not use, and the missing keys
+// that it requires.
 func (t *table) checkKeys(f *flow) {
 	whose := ""
 	if !t.has("flow") {
 		whose = ", which is the default"
 	}
-	if t.refuse(f, whose) && whose != "" {
-		return // another is meant
+	if t.rejectUnusedKeys(f, whose) && whose != "" {
+		return // the keys suggest that another flow is intended
 	}
-	t.complete(f, f.needs, "")
+	t.requireKeys(f, f.needs, "")
 	if !t.has("preset") && !slices.ContainsFunc(Protocols(), t.has) {
-		t.file.fault(t.place.at(), `%s has none of imap, smtp and pop3: write for example imap = { host = "imap.example.com" }`, t.header())
+		t.file.fault(t.pos.line(), `%s has none of imap, smtp and pop3: write for example imap = { host = "imap.example.com" }`, t.header())
 	}
 }
 
@@ -93,31 +93,31 @@ func (t *table) checkTenant(tenant, preset string, f *flow) {
 	case !tenantName.MatchString(tenant):
 		t.fault("tenant", `%q is neither a tenant's id nor a domain, nor "organizations" or "common"`, tenant)
 	case appOnly && !t.has("tenant") && !t.has("token_url"):
-		t.file.fault(t.place.at(), "%s has no tenant, which the flow %q needs: write the tenant's id or a domain of it", t.header(), f.name)
+		t.file.fault(t.pos.line(), "%s has no tenant, which the flow %q needs: write the tenant's id or a domain of it", t.header(), f.name)
 	case appOnly && slices.Contains([]string{"organizations", "common", "consumers"}, tenant):
 		t.fault("tenant", "%q is not one tenant, which the flow %q needs: write the tenant's id or a domain of it", tenant, f.name)
 	}
 }
 
-// tenantID is a tenant's id, a GUID.
+// tenantID matches the id of a tenant, a GUID.
 var tenantID = regexp.MustCompile(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
 
 var tenantName = regexp.MustCompile(`^[0-9A-Za-z.-]*$`)
 
-// tokenURL reads the token endpoint, which a service account's key file knows
-// too.
+// tokenURL reads the token endpoint. The key file of a service account may also contain
+// it.
 func (t *table) tokenURL(preset string, account *ServiceAccount) string {
 	s := t.url("token_url", preset)
 	if account == nil || s != "" || t.has("token_url") {
 		return s
 	}
 	if account.TokenURL == "" {
-		t.file.fault(t.place.at(), "%s has no token_url, nor has its key file a token_uri: for Google it is https://oauth2.googleapis.com/token", t.header())
+		t.file.fault(t.pos.line(), "%s has no token_url, nor has its key file a token_uri: for Google it is https://oauth2.googleapis.com/token", t.header())
 	}
 	return account.TokenURL
 }
 
-// mechanism reads the SASL mechanism with which the upstream is logged in to.
+// mechanism reads the SASL mechanism for the upstream.
 func (t *table) mechanism(flow string) string {
 	s, ok := value[string](t, "mechanism")
 	words, what := []string{"auto", "xoauth2", "oauthbearer"}, "an access token"
@@ -130,15 +130,15 @@ func (t *table) mechanism(flow string) string {
 	return cmp.Or(s, "auto")
 }
 
-// params reads authorization_params. They are added to the preset's; an empty
-// one takes the preset's away.
+// params reads authorization_params, which override those of the preset. An empty value
+// removes a parameter of the preset.
 func (t *table) params(preset map[string]string) map[string]string {
 	sub, _ := t.table("authorization_params")
 	params := map[string]string{}
 	maps.Copy(params, preset)
 	for _, key := range slices.Sorted(maps.Keys(sub.values)) {
 		v, ok := value[string](sub, key)
-		if slices.Contains(ownParams, key) {
+		if slices.Contains(reservedParams, key) {
 			sub.fault(key, "xoauthd sets this itself")
 		}
 		if ok && v == "" {
@@ -150,56 +150,55 @@ func (t *table) params(preset map[string]string) map[string]string {
 	return params
 }
 
-// ownParams are what RFC 6749 section 4.1.1 and RFC 7636 section 4.3 make of
-// an authorization request.
-var ownParams = []string{
+// reservedParams are the parameters that xoauthd sets in an authorization request (RFC
+// 6749 section 4.1.1, RFC 7636 section 4.3).
+var reservedParams = []string{
 	"response_type", "client_id", "redirect_uri", "scope", "state",
 	"code_challenge", "code_challenge_method",
 }
 
-// roots reads the certificates to be trusted beside the system's.
-func (t *table) roots() (string, *x509.CertPool) {
+// rootCAs reads the certificates to trust in addition to those of the system.
+func (t *table) rootCAs() (string, *x509.CertPool) {
 	path := t.filePath("ca_file")
 	if path == "" {
 		return "", nil
 	}
-	pem, err := t.file.readOther(path, isPublic)
+	pem, err := t.file.readFile(path, notSecret)
 	if err != nil {
-		t.outside("ca_file", "%v", err)
+		t.externalFault("ca_file", "%v", err)
 		return "", nil
 	}
 	pool, err := x509.SystemCertPool()
 	if err != nil {
-		t.outside("ca_file", "the system's certificates: %v", err)
+		t.externalFault("ca_file", "the system's certificates: %v", err)
 		return "", nil
 	}
 	if !pool.AppendCertsFromPEM([]byte(pem)) {
-		t.outside("ca_file", "%s: %v", path, noPEM(pem, "certificate"))
+		t.externalFault("ca_file", "%s: %v", path, errNotPEM(pem, "certificate"))
 	}
 	return path, pool
 }
 
-// The ports of RFC 8314 section 3, and of the protocols before it.
+// ports are the ports of RFC 8314 section 3 and of STARTTLS, by protocol and TLS mode.
 var ports = map[string]map[string]int{
 	"imap": {"implicit": 993, "starttls": 143},
 	"smtp": {"implicit": 465, "starttls": 587},
 	"pop3": {"implicit": 995, "starttls": 110},
 }
 
-// upstream reads the server for a protocol. The preset's is nil if it knows
-// none.
+// upstream reads the upstream server for protocol. preset is nil if the preset has none.
 func (t *table) upstream(protocol string, preset *Upstream) *Upstream {
-	sub, given := t.table(protocol)
+	sub, found := t.table(protocol)
 	if preset == nil {
 		if !t.has(protocol) {
 			return nil
 		}
-		if given {
+		if found {
 			sub.require("host", `write for example host = "`+protocol+`.example.com"`)
 		}
 		preset = &Upstream{TLS: "implicit"}
 	}
-	defer sub.done()
+	defer sub.reportUnknown()
 	u := &Upstream{
 		Host: sub.host("host", preset.Host),
 		TLS:  sub.oneOf("tls", preset.TLS, "implicit", "starttls"),

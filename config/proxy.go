@@ -8,28 +8,28 @@ import (
 	"unicode"
 )
 
-// proxy reads what the connections to a provider go through. It may hold a
-// password, so it has the sources of a secret, and nothing shows it.
+// proxy reads the outbound proxy of a provider. Its URL may contain a password, so it has
+// the sources of a secret.
 func (t *table) proxy() Secret {
-	sources := t.sources("proxy")
+	sources := t.secretSources("proxy")
 	inline := sources[0].read
 	sources[0].read = func(s string) (string, error) {
 		if u, err := url.Parse(s); err == nil && u.User == nil {
-			return s, nil // whoever reads it learns no password
+			return s, nil // it holds no password
 		}
 		return inline(s)
 	}
 	s := t.secret("proxy", checkProxy, sources...).Reveal()
-	// Where the two differ, names are resolved here with the one, and by the proxy
-	// with the other. Go knows only the latter.
+	// In curl, socks5 resolves names locally, and socks5h at the proxy. Go supports
+	// only the latter, under the name socks5.
 	if address, found := strings.CutPrefix(s, "socks5h:"); found {
 		s = "socks5:" + address
 	}
 	return Secret(s)
 }
 
-// checkProxy does not show the URL. A port must be there: without one, some
-// programs take 80 and others 1080.
+// checkProxy returns an error, without s, if s is not "direct" or the URL of a proxy. The
+// URL must have a port: the default of some programs is 80, that of others 1080.
 func checkProxy(s string) error {
 	if s == "direct" {
 		return nil
@@ -53,9 +53,9 @@ func checkProxy(s string) error {
 	return nil
 }
 
-// checkUserinfo says what a proxy cannot be told of a user: SOCKS has one octet
-// for the length of each part (RFC 1929 section 2), and HTTP a colon between the
-// two (RFC 7617 section 2).
+// checkUserinfo returns an error if the proxy protocol cannot transmit the user name and
+// password: SOCKS has one byte for the length of each (RFC 1929 section 2), and HTTP
+// separates the two with a colon (RFC 7617 section 2).
 func checkUserinfo(u *url.URL) error {
 	name := u.User.Username()
 	password, _ := u.User.Password()

@@ -24,12 +24,12 @@ func TestProxy(t *testing.T) {
 			t.Errorf("%s: %q, want %q", name, got, want)
 		}
 	}
-	if w := c.Withheld; len(w) != 1 || !strings.Contains(w[0].Message, "proxy_env: ") {
+	if w := c.Unavailable; len(w) != 1 || !strings.Contains(w[0].Message, "proxy_env: ") {
 		t.Error(w)
 	}
 }
 
-func TestProxyPasswordThatEverybodyCanRead(t *testing.T) {
+func TestProxyPasswordReadable(t *testing.T) {
 	for _, row := range []struct {
 		proxy  string
 		mode   fs.FileMode
@@ -48,9 +48,9 @@ func TestProxyPasswordThatEverybodyCanRead(t *testing.T) {
 	}
 }
 
-// TestProxyOfTheEnvironment compares with net/http, which must take every value
-// that is no fault for the proxy that it says.
-func TestProxyOfTheEnvironment(t *testing.T) {
+// TestProxyEnvironment checks that net/http uses the proxy of every value that Load
+// accepts.
+func TestProxyEnvironment(t *testing.T) {
 	const secret = "hunter"
 	for _, row := range []struct{ value, through, fault string }{
 		{"http://proxy.example.com:3128", "http://proxy.example.com:3128", ""},
@@ -74,7 +74,7 @@ func TestProxyOfTheEnvironment(t *testing.T) {
 		if row.fault == "" {
 			u, goErr := httpproxy.FromEnvironment().ProxyFunc()(&url.URL{Scheme: "https", Host: "login.example.com"})
 			if err != nil || goErr != nil || row.through != "" && (u == nil || u.String() != row.through) || row.through == "" && u != nil {
-				t.Errorf("%q: %v; Go goes through %v, %v", row.value, err, u, goErr)
+				t.Errorf("%q: %v; net/http uses %v, %v", row.value, err, u, goErr)
 			}
 			continue
 		}
@@ -84,7 +84,7 @@ func TestProxyOfTheEnvironment(t *testing.T) {
 	}
 }
 
-func TestNoProxyOfTheEnvironment(t *testing.T) {
+func TestNoProxyEnvironment(t *testing.T) {
 	for value, fault := range map[string]string{
 		"":  "",
 		"*": "",
@@ -104,9 +104,9 @@ func TestNoProxyOfTheEnvironment(t *testing.T) {
 	}
 }
 
-// TestEnvironmentThatIsNotUsed holds that variables are no fault where nothing goes
-// by them, and a warning where somebody may believe that something does.
-func TestEnvironmentThatIsNotUsed(t *testing.T) {
+// TestEnvironmentUnused checks that Load ignores invalid variables that no provider uses,
+// and warns of variables that xoauthd does not support.
+func TestEnvironmentUnused(t *testing.T) {
 	t.Setenv("HTTPS_PROXY", "ftp://proxy.example.com")
 	name, _ := minimal(t, `proxy = "direct"`, 0o600)
 	load(t, name)

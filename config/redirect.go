@@ -7,16 +7,14 @@ import (
 	"strings"
 )
 
-// pagePaths are the paths of the pages, below the path of public_url, that no
-// redirect URL may have. They are those of authorize.PagePaths, which a test in
-// cmd/internal/daemon holds them to.
+// pagePaths are the paths of the pages, relative to public_url, that a redirect URL must
+// not have. A test in cmd/internal/daemon compares them with authorize.PagePaths.
 var pagePaths = []string{"/authorize/", "/result/", "/style.css", "/icon.svg"}
 
-// redirects gives the providers of t their redirect URLs. One provider that
-// people authorize in a browser has public_url and /callback; several have
-// /callback/NAME each, so that a response of one is not taken for one of
-// another (mix-up, RFC 9700 section 4.4). A redirect_url of its own replaces
-// either.
+// redirects sets the redirect URLs of the providers in tables that need one. A single
+// provider has public_url and /callback. Several have /callback/NAME each, so that
+// xoauthd does not mistake a response of one for a response of another (mix-up, RFC 9700
+// section 4.4). The key redirect_url overrides both.
 func (f *file) redirects(tables []*table, providers map[string]*Provider, web *Web) {
 	var browser []*table
 	for _, t := range tables {
@@ -32,7 +30,7 @@ func (f *file) redirects(tables []*table, providers map[string]*Provider, web *W
 		switch {
 		case t.has("redirect_url") || web == nil || web.PublicURL == "":
 		case p.Name == "." || p.Name == "..":
-			f.fault(t.place.at(), "%s: the name cannot be part of a redirect URL: set redirect_url, or use another name", t.header())
+			f.fault(t.pos.line(), "%s: the name cannot be part of a redirect URL: set redirect_url, or use another name", t.header())
 		default:
 			p.RedirectURL = web.PublicURL + path
 		}
@@ -40,19 +38,19 @@ func (f *file) redirects(tables []*table, providers map[string]*Provider, web *W
 	f.checkRedirects(browser, providers)
 }
 
-// checkRedirects refuses two providers that share a host name and a path of
-// their redirect URLs: each could send the browser to the other and be handed
-// the code that the other gives. Where both are known to name themselves in
-// each response (RFC 9207), that is prevented by comparing.
+// checkRedirects reports providers with the same host and path in their redirect URLs.
+// One of them could redirect the browser to the other, and receive the code that the
+// other issues. This is safe only if both are known to send iss (RFC 9207), which xoauthd
+// then compares.
 func (f *file) checkRedirects(browser []*table, providers map[string]*Provider) {
 	for i, t := range browser {
 		p := providers[t.name()]
 		for _, other := range browser[:i] {
 			q := providers[other.name()]
-			if p.namesItself() && q.namesItself() || !sameRedirect(p.RedirectURL, q.RedirectURL) {
+			if p.requiresIssuer() && q.requiresIssuer() || !sameRedirect(p.RedirectURL, q.RedirectURL) {
 				continue
 			}
-			f.fault(cmp.Or(t.line("redirect_url"), t.place.at()), "%s and %s have the same redirect URL, %s, so that each of them could get the codes of the other: "+
+			f.fault(cmp.Or(t.line("redirect_url"), t.pos.line()), "%s and %s have the same redirect URL, %s, so that each of them could get the codes of the other: "+
 				"give one of them another redirect_url, such as one that ends in /callback/%s, and register it; or set issuer and require_iss = true in both",
 				other.header(), t.header(), p.RedirectURL, url.PathEscape(p.Name))
 			break
@@ -60,11 +58,11 @@ func (f *file) checkRedirects(browser []*table, providers map[string]*Provider) 
 	}
 }
 
-// namesItself reports whether a response of p is taken only with p's own issuer.
-func (p *Provider) namesItself() bool { return p.Issuer != "" && p.RequireIss }
+// requiresIssuer reports whether a response of p must contain p's issuer.
+func (p *Provider) requiresIssuer() bool { return p.Issuer != "" && p.RequireIss }
 
-// sameRedirect reports whether a response to a cannot be told from one to b. A
-// browser's cookies are for a host name, whatever the port.
+// sameRedirect reports whether responses to the redirect URLs a and b cannot be told
+// apart. Ports do not count, because cookies ignore them.
 func sameRedirect(a, b string) bool {
 	u, errA := url.Parse(a)
 	v, errB := url.Parse(b)
@@ -73,8 +71,8 @@ func sameRedirect(a, b string) bool {
 		strings.TrimSuffix(u.EscapedPath(), "/") == strings.TrimSuffix(v.EscapedPath(), "/")
 }
 
-// redirectURL reads where browsers come back from the provider; "" is the
-// default. Its path must not be that of a page.
+// redirectURL reads the redirect URL, or returns "" for the default. It must not be the
+// URL of a page.
 func (t *table) redirectURL(web *Web) string {
 	s := t.pageURL("redirect_url", "")
 	u, err := url.Parse(s)
@@ -87,16 +85,16 @@ func (t *table) redirectURL(web *Web) string {
 			base = public.EscapedPath()
 		}
 	}
-	for _, taken := range pagePaths {
-		if strings.HasPrefix(u.EscapedPath(), base+taken) {
+	for _, page := range pagePaths {
+		if strings.HasPrefix(u.EscapedPath(), base+page) {
 			t.fault("redirect_url", "the path %s is that of another page; use for example %s/callback", u.Path, base)
 		}
 	}
 	return s
 }
 
-// issuer reads what the provider calls itself in its responses, and whether it
-// always does. What a preset knows of that is of its own authorization_url.
+// issuer reads the provider's issuer, and whether responses must contain it. The issuer
+// of a preset applies only to the authorization_url of the preset.
 func (t *table) issuer(p *Provider) {
 	if t.has("authorization_url") {
 		p.Issuer = ""
@@ -108,8 +106,8 @@ func (t *table) issuer(p *Provider) {
 	}
 }
 
-// Registration returns the redirect URI to register at the provider. Where that
-// is not RedirectURL, note says why, in a sentence.
+// Registration returns the redirect URI to register at the provider. If it differs from
+// RedirectURL, note is a sentence that explains why.
 func (p *Provider) Registration() (uri, note string) {
 	u, err := url.Parse(p.RedirectURL)
 	if err != nil || !p.isMicrosoft() || u.Scheme != "http" || !strings.EqualFold(u.Hostname(), "localhost") || u.Port() == "" {
@@ -119,7 +117,7 @@ func (p *Provider) Registration() (uri, note string) {
 	return u.String(), "Microsoft ignores the port of localhost, so it is registered without one."
 }
 
-// isMicrosoft reports whether people sign in at Microsoft.
+// isMicrosoft reports whether users sign in at Microsoft.
 func (p *Provider) isMicrosoft() bool {
 	u, err := url.Parse(p.AuthorizationURL)
 	return err == nil && slices.Contains([]string{
@@ -127,14 +125,14 @@ func (p *Provider) isMicrosoft() bool {
 	}, strings.ToLower(u.Hostname()))
 }
 
-// entraIssuer is what Entra calls itself for a tenant. Under a domain or one of
-// the words for many tenants it names the tenant's id, which {tenantid} stands
-// for, as in Microsoft's own metadata.
+// entraIssuer returns the issuer of a Microsoft Entra tenant. For a domain or a word for
+// many tenants, the issuer contains the unknown id of the tenant. {tenantid} stands for
+// it, as in Microsoft's metadata.
 func entraIssuer(tenant string) string {
 	id := "{tenantid}"
 	switch {
 	case tenant == "consumers":
-		id = "9188040d-6c67-4c5b-b112-36a304b66dad" // of all personal accounts
+		id = "9188040d-6c67-4c5b-b112-36a304b66dad" // the tenant of all personal accounts
 	case tenantID.MatchString(tenant):
 		id = strings.ToLower(tenant)
 	}

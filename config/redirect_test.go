@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// loadProviders loads a configuration with these tables of providers and of
-// [web], which may be empty.
+// loadProviders loads a configuration with the given table [web], which may be empty, and
+// tables of providers.
 func loadProviders(t *testing.T, web string, providers ...string) (*Config, error) {
 	t.Helper()
 	text := "[[listener]]\nprotocol = \"imap\"\naddress = \"127.0.0.1:1143\"\n" +
@@ -21,7 +21,7 @@ func loadProviders(t *testing.T, web string, providers ...string) (*Config, erro
 	return Load(file)
 }
 
-// provider is the table of one without a preset, and with more keys.
+// provider returns the table of a provider without a preset, with the keys in more.
 func provider(name, more string) string {
 	return fmt.Sprintf(`[provider.%q]
 client_id = "id"
@@ -35,8 +35,8 @@ imap = { host = "imap.example.com" }
 
 const local = "[web]\naddress = '127.0.0.1:1180'"
 
-// TestDefaultRedirectURLs: one provider that people authorize in a browser has
-// /callback; several have a path each, unless their registration is older.
+// TestDefaultRedirectURLs checks that a single provider has /callback, and that several
+// have a path each, unless redirect_url is set.
 func TestDefaultRedirectURLs(t *testing.T) {
 	const device = "[provider.other]\nflow = 'device_code'\nclient_id = 'id'\n" +
 		"device_authorization_url = 'https://other.example/device'\ntoken_url = 'https://other.example/token'\nscopes = ['mail']\nimap = { host = 'imap.example.com' }"
@@ -49,7 +49,7 @@ func TestDefaultRedirectURLs(t *testing.T) {
 		{"one, and one by device code", local, []string{provider("one", ""), device}, map[string]string{"one": "http://localhost:1180/callback", "other": ""}},
 		{"two", local, []string{provider("one", ""), provider("two", "")},
 			map[string]string{"one": "http://localhost:1180/callback/one", "two": "http://localhost:1180/callback/two"}},
-		{"two, one of which keeps its registration", local, []string{provider("one", "redirect_url = 'http://localhost:1180/callback'"), provider("two", "")},
+		{"two, one with redirect_url", local, []string{provider("one", "redirect_url = 'http://localhost:1180/callback'"), provider("two", "")},
 			map[string]string{"one": "http://localhost:1180/callback", "two": "http://localhost:1180/callback/two"}},
 		{"a public URL with a path", local + "\npublic_url = 'https://mail.example.com/oauth/'", []string{provider("one", ""), provider("two", "")},
 			map[string]string{"one": "https://mail.example.com/oauth/callback/one", "two": "https://mail.example.com/oauth/callback/two"}},
@@ -72,29 +72,29 @@ func TestDefaultRedirectURLs(t *testing.T) {
 	}
 }
 
-// TestSharedRedirectURLs: two providers whose responses could not be told apart
-// are refused.
+// TestSharedRedirectURLs checks that Load rejects two providers whose responses cannot be
+// told apart.
 func TestSharedRedirectURLs(t *testing.T) {
 	at := func(url, more string) string { return "redirect_url = '" + url + "'\n" + more }
 	const issued, required = "issuer = 'https://id.example'\n", "require_iss = true\n"
 	for _, test := range []struct {
 		name, one, two string
-		refused        bool
+		rejected       bool
 	}{
 		{"the same", at("http://localhost/callback", ""), at("http://localhost/callback", ""), true},
-		{"another port, which cookies do not know", at("http://localhost:1180/callback", ""), at("http://LOCALHOST:8080/callback", ""), true},
+		{"another port, which cookies ignore", at("http://localhost:1180/callback", ""), at("http://LOCALHOST:8080/callback", ""), true},
 		{"another scheme", at("http://localhost/callback", ""), at("https://localhost/callback", ""), true},
-		{"a slash at the end", at("http://localhost", ""), at("http://localhost/", ""), true},
+		{"a trailing slash", at("http://localhost", ""), at("http://localhost/", ""), true},
 		{"one is the default of the other", at("http://localhost:1180/callback/two", ""), "", true},
-		{"the path is another", at("http://localhost/one", ""), at("http://localhost/two", ""), false},
-		{"the host is another", at("https://one.example.com/callback", ""), at("https://two.example.com/callback", ""), false},
-		{"issuers that are only compared if they come", at("http://localhost", issued), at("http://localhost", issued), true},
-		{"one must name itself", at("http://localhost", issued), at("http://localhost", issued+required), true},
-		{"both must name themselves", at("http://localhost", issued+required), at("http://localhost", issued+required), false},
+		{"another path", at("http://localhost/one", ""), at("http://localhost/two", ""), false},
+		{"another host", at("https://one.example.com/callback", ""), at("https://two.example.com/callback", ""), false},
+		{"iss optional", at("http://localhost", issued), at("http://localhost", issued), true},
+		{"iss required of one", at("http://localhost", issued), at("http://localhost", issued+required), true},
+		{"iss required of both", at("http://localhost", issued+required), at("http://localhost", issued+required), false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := loadProviders(t, local, provider("one", test.one), provider("two", test.two))
-			if !test.refused && err != nil || test.refused && (err == nil || !strings.Contains(err.Error(), "[provider.one] and [provider.two] have the same redirect URL")) {
+			if !test.rejected && err != nil || test.rejected && (err == nil || !strings.Contains(err.Error(), "[provider.one] and [provider.two] have the same redirect URL")) {
 				t.Errorf("err = %v", err)
 			}
 		})
@@ -107,7 +107,7 @@ func TestRedirectURLFaults(t *testing.T) {
 		{"require_iss without an issuer", local, "require_iss = true", "require_iss: there is no issuer to compare iss with"},
 		{"the path of a page", local, "redirect_url = 'http://localhost:1180/result/x'", "the path /result/x is that of another page; use for example /callback"},
 		{"the path of a page, below that of the public URL", below, "redirect_url = 'https://mail.example.com/oauth/authorize/x'", "use for example /oauth/callback"},
-		{"what is a page's path only below that of the public URL", below, "redirect_url = 'https://mail.example.com/authorize/x'", ""},
+		{"the path of a page, outside the public URL", below, "redirect_url = 'https://mail.example.com/authorize/x'", ""},
 	} {
 		_, err := loadProviders(t, test.web, provider("one", test.more))
 		if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
@@ -122,7 +122,8 @@ func TestRedirectURLFaults(t *testing.T) {
 	}
 }
 
-// TestRegistration: what must be registered is not always what is sent.
+// TestRegistration checks the redirect URI to register, which may differ from the one in
+// requests.
 func TestRegistration(t *testing.T) {
 	const entra = "https://login.microsoftonline.com/x/authorize"
 	for _, test := range []struct{ authorization, redirect, want string }{
@@ -145,7 +146,7 @@ func TestRegistration(t *testing.T) {
 	}
 }
 
-// TestIssuers: those of presets go with their endpoints.
+// TestIssuers checks that the issuer of a preset applies only to its own endpoints.
 func TestIssuers(t *testing.T) {
 	const id = "0123abcd-4567-89AB-cdef-0123456789ab"
 	for _, test := range []struct{ keys, want string }{

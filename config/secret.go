@@ -6,28 +6,26 @@ import (
 	"log/slog"
 )
 
-// A Secret is text that must not be seen. However it is printed, logged or
-// encoded, "(secret)" is what comes out; only Reveal gives its value.
+// A Secret is text that must not be shown. Printing, logging and encoding it yields
+// "(secret)". Only Reveal returns the value.
 type Secret string
 
-const hidden = "(secret)"
+const redacted = "(secret)"
 
-// Reveal returns the value itself.
+// Reveal returns the value.
 func (s Secret) Reveal() string { return string(s) }
 
 // String returns "(secret)".
-func (Secret) String() string { return hidden }
+func (Secret) String() string { return redacted }
 
 // GoString returns "(secret)".
-func (Secret) GoString() string { return hidden }
+func (Secret) GoString() string { return redacted }
 
-// MarshalText returns "(secret)", and so do encodings that are built on it,
-// such as JSON.
-func (Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }
+// MarshalText returns "(secret)". Encodings such as JSON use it.
+func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
 // LogValue returns "(secret)".
-func (Secret) LogValue() slog.Value { return slog.StringValue(hidden) }
+func (Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// Format writes "(secret)" whatever the verb: %x and %q would otherwise spell
-// the value out.
-func (Secret) Format(f fmt.State, _ rune) { io.WriteString(f, hidden) }
+// Format writes "(secret)" for every verb. Without it, %x would print the value.
+func (Secret) Format(f fmt.State, _ rune) { io.WriteString(f, redacted) }

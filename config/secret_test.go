@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-func TestSecretFromTheUnit(t *testing.T) {
+func TestSecretFromUnit(t *testing.T) {
 	name, dir := minimal(t, `client_secret_env = "XOAUTHD_TEST_SECRET"`, 0o600)
 	for _, row := range []struct{ env, secret, fault string }{
 		{"secret", "secret", ""},
@@ -20,36 +20,36 @@ func TestSecretFromTheUnit(t *testing.T) {
 		{"", "", "client_secret_env: the secret must not be empty"},
 	} {
 		t.Setenv("XOAUTHD_TEST_SECRET", row.env)
-		checkSecretOf(t, name, row.secret, row.fault)
+		checkClientSecret(t, name, row.secret, row.fault)
 	}
 
-	if err := os.Unsetenv("XOAUTHD_TEST_SECRET"); err != nil { // until Setenv is undone
+	if err := os.Unsetenv("XOAUTHD_TEST_SECRET"); err != nil { // Setenv restores it
 		t.Fatal(err)
 	}
-	checkWithheld(t, name, "client_secret_env: the environment variable XOAUTHD_TEST_SECRET is not set")
+	checkUnavailable(t, name, "client_secret_env: the environment variable XOAUTHD_TEST_SECRET is not set")
 	name, _ = minimal(t, `client_secret_env = "hunter-2"`, 0o600)
-	checkSecretOf(t, name, "", "client_secret_env: must be the name of an environment variable, such as GOOGLE_SECRET")
+	checkClientSecret(t, name, "", "client_secret_env: must be the name of an environment variable, such as GOOGLE_SECRET")
 
 	name, _ = minimal(t, `client_secret_credential = "google"`, 0o600)
 	t.Setenv("CREDENTIALS_DIRECTORY", "")
-	checkWithheld(t, name, "client_secret_credential: systemd has given no credentials; the unit needs LoadCredential=google:/path/of/the/secret")
+	checkUnavailable(t, name, "client_secret_credential: systemd has given no credentials; the unit needs LoadCredential=google:/path/of/the/secret")
 	t.Setenv("CREDENTIALS_DIRECTORY", dir)
 	const missing = "client_secret_credential: systemd has given no such credential; the unit needs LoadCredential=google:/path/of/the/secret"
-	checkSecretOf(t, name, "", missing)
+	checkClientSecret(t, name, "", missing)
 	if err := os.WriteFile(filepath.Join(dir, "google"), []byte("secret\r\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	checkSecretOf(t, name, "secret", "")
+	checkClientSecret(t, name, "secret", "")
 }
 
-func checkWithheld(t *testing.T, name, want string) {
+func checkUnavailable(t *testing.T, name, want string) {
 	t.Helper()
-	if got := load(t, name).Withheld.Error(); got != name+":4: "+want {
+	if got := load(t, name).Unavailable.Error(); got != name+":4: "+want {
 		t.Errorf("got %s, want %s:4: %s", got, name, want)
 	}
 }
 
-func checkSecretOf(t *testing.T, name, secret, fault string) {
+func checkClientSecret(t *testing.T, name, secret, fault string) {
 	t.Helper()
 	c, err := Load(name)
 	if fault != "" {
@@ -66,7 +66,7 @@ func checkSecretOf(t *testing.T, name, secret, fault string) {
 	}
 }
 
-func TestInlineSecretThatEverybodyCanRead(t *testing.T) {
+func TestInlineSecretReadable(t *testing.T) {
 	for _, mode := range []fs.FileMode{0o640, 0o644} {
 		name, _ := minimal(t, `client_secret = "hunter"`, mode)
 		want := name + ":4: client_secret: every user of this machine can read it here: chmod o= " + name
@@ -77,7 +77,7 @@ func TestInlineSecretThatEverybodyCanRead(t *testing.T) {
 	}
 }
 
-func TestSecretFileThatOthersCanReadOrChange(t *testing.T) {
+func TestSecretFileExposed(t *testing.T) {
 	name, dir := minimal(t, `client_secret_file = "secret"`, 0o600)
 	secret := filepath.Join(dir, "secret")
 	if err := os.WriteFile(secret, []byte("hunter"), 0o600); err != nil {
@@ -103,13 +103,13 @@ func TestSecretFileThatOthersCanReadOrChange(t *testing.T) {
 		if row.who == "" {
 			fault = ""
 		}
-		checkSecretOf(t, name, "hunter", fault)
+		checkClientSecret(t, name, "hunter", fault)
 	}
 }
 
-// TestSecretOfAnEditor reads secrets as editors and shells of several systems save
-// them, from each source outside of the configuration.
-func TestSecretOfAnEditor(t *testing.T) {
+// TestSecretFromEditor reads secrets as editors and shells of several systems save them,
+// from each source outside the configuration file.
+func TestSecretFromEditor(t *testing.T) {
 	for _, row := range []struct{ name, content, fault string }{
 		{"plain", "app-secret-1\n", ""},
 		{"CRLF", "app-secret-1\r\n", ""},
@@ -117,7 +117,7 @@ func TestSecretOfAnEditor(t *testing.T) {
 		{"UTF-16", "\xff\xfea\x00p\x00p\x00-\x00s\x00\r\x00\n\x00", "is UTF-16 text: save it as UTF-8"},
 		{"quoted", "\"app-secret-1\"\n", "what is in it has quotes around it"},
 		{"single quotes", "'app-secret-1'", "what is in it has quotes around it"},
-		{"of a word processor", "“app-secret-1”\r\n", "what is in it has quotes around it"},
+		{"typographic quotes", "“app-secret-1”\r\n", "what is in it has quotes around it"},
 		{"BOM, quoted", "\xef\xbb\xbf\"app-secret-1\"\r\n", "what is in it has quotes around it"},
 		{"trailing space", "app-secret-1 \n", "must not begin or end with a space"},
 		{"an apostrophe", "'", ""},
@@ -144,19 +144,19 @@ func TestSecretOfAnEditor(t *testing.T) {
 			}
 			check("client_secret_file", "secret")
 			check("client_secret_credential", "secret")
-			if !strings.Contains(row.content, "\x00") { // which no variable can hold
+			if !strings.Contains(row.content, "\x00") { // a variable cannot hold a zero byte
 				t.Setenv("XOAUTHD_TEST_SECRET", row.content)
 				check("client_secret_env", "XOAUTHD_TEST_SECRET")
 			}
 		})
 	}
 	name, _ := minimal(t, `client_secret = '"quoted"'`, 0o600)
-	checkSecretOf(t, name, `"quoted"`, "") // TOML says what is a quote
+	checkClientSecret(t, name, `"quoted"`, "") // TOML has removed its own quotes
 }
 
-// TestFilesOfAnEditor loads the good files with a byte order mark and line ends of
-// Windows in each file that they name, and in themselves.
-func TestFilesOfAnEditor(t *testing.T) {
+// TestFilesFromEditor loads the valid configurations with a byte order mark and CRLF line
+// breaks in themselves and in each file that they name.
+func TestFilesFromEditor(t *testing.T) {
 	t.Setenv("CREDENTIALS_DIRECTORY", "")
 	dir := copyTestdata(t)
 	noError(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -182,14 +182,14 @@ func TestFilesOfAnEditor(t *testing.T) {
 	}
 }
 
-// TestPipeIsNotWaitedFor would end only with its time.
-func TestPipeIsNotWaitedFor(t *testing.T) {
+// TestNamedPipe checks that Load rejects a named pipe and does not block on it.
+func TestNamedPipe(t *testing.T) {
 	name, dir := minimal(t, `client_secret_file = "pipe"`, 0o600)
 	pipe := filepath.Join(dir, "pipe")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	checkSecretOf(t, name, "", "client_secret_file: "+pipe+" is not a file")
+	checkClientSecret(t, name, "", "client_secret_file: "+pipe+" is not a file")
 }
 
 func TestSecretIsNeverPrinted(t *testing.T) {

@@ -8,9 +8,9 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// Settings returns the configuration at path as TOML, for a bug report: without
-// comments, without keys that have their default, and with "(secret)" in the place of
-// secrets. Its errors are those of Load.
+// Settings returns the configuration at path as TOML, for a bug report. It omits comments
+// and keys that have their default, and shows "(secret)" instead of secrets. It returns
+// the errors of Load.
 func Settings(path string) (string, error) {
 	f := &file{name: path, now: time.Now()}
 	_, values, err := loadFile(f)
@@ -44,23 +44,23 @@ func mask(values map[string]any) {
 	}
 }
 
-// masked is the value of a key as others may see it.
+// masked returns the value of key with its secrets replaced.
 func masked(key, value string) string {
 	switch key {
 	case "client_secret", "upstream_password":
-		return hidden
-	case "password_hash": // the kind of the hash is of use
+		return redacted
+	case "password_hash": // show the type of the hash
 		if parts := strings.SplitN(value, "$", 3); len(parts) == 3 && len(parts[1]) < 16 {
-			return parts[0] + "$" + parts[1] + "$" + hidden
+			return parts[0] + "$" + parts[1] + "$" + redacted
 		}
-		return hidden
+		return redacted
 	case "proxy":
 		u, err := url.Parse(value)
 		if err != nil {
-			return hidden
+			return redacted
 		}
 		if _, ok := u.User.Password(); ok {
-			return u.Scheme + "://" + hidden + "@" + u.Host
+			return u.Scheme + "://" + redacted + "@" + u.Host
 		}
 	}
 	return value

@@ -71,10 +71,10 @@ address = "127.0.0.1:1180"
 	}
 }
 
-// TestSettingsOfExample: no secret of example.toml is shown, whatever its key.
-func TestSettingsOfExample(t *testing.T) {
+// TestMasked checks that no secret is shown.
+func TestMasked(t *testing.T) {
 	for _, key := range []string{"client_secret", "upstream_password", "password_hash"} {
-		if got := masked(key, "hunter2"); got != hidden {
+		if got := masked(key, "hunter2"); got != redacted {
 			t.Errorf("%s: %s", key, got)
 		}
 	}

@@ -10,8 +10,8 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// decode returns what toml makes of text. The check of its encoding comes
-// first, for toml lets some of what is not UTF-8 pass.
+// decode parses text as TOML. It checks the encoding first, because the toml library
+// accepts some invalid UTF-8.
 func decode(text string) (map[string]any, error) {
 	line := 0
 	for l := range strings.Lines(text) {
@@ -25,42 +25,42 @@ func decode(text string) (map[string]any, error) {
 	return values, err
 }
 
-// notTOML makes a fault of an error of decode.
-func (f *file) notTOML(text string, err error) Fault {
-	var at toml.ParseError
-	if !errors.As(err, &at) {
+// syntaxFault converts an error of decode to a fault.
+func (f *file) syntaxFault(text string, err error) Fault {
+	var parseErr toml.ParseError
+	if !errors.As(err, &parseErr) {
 		return Fault{File: f.name, Message: err.Error()}
 	}
-	why := strings.TrimSuffix(at.Message, ".")
-	twice := definedTwice(text, at)
+	key, reason := parseErr.LastKey, strings.TrimSuffix(parseErr.Message, ".")
+	duplicate := definedTwice(text, parseErr)
 	switch {
-	case twice != "":
-		why = twice
-	case strings.HasSuffix(at.LastKey, "client_secret"), strings.HasSuffix(at.LastKey, "password_hash"), strings.HasSuffix(at.LastKey, "upstream_password"), strings.HasSuffix(at.LastKey, "proxy"):
-		// toml's own words quote some of the value.
-		why = "the value of this key is not a string: write it 'in quotes'"
-	case strings.HasSuffix(at.LastKey, "socket_mode"):
-		why += `; modes are in quotes: "0660"`
-	case strings.Contains(why, "got '@'"):
-		why += `; a name with @ or . in it is written in quotes: [account."alice@example.com"]`
+	case duplicate != "":
+		reason = duplicate
+	case strings.HasSuffix(key, "client_secret"), strings.HasSuffix(key, "password_hash"), strings.HasSuffix(key, "upstream_password"), strings.HasSuffix(key, "proxy"):
+		// The message of the toml library would show a part of the secret.
+		reason = "the value of this key is not a string: write it 'in quotes'"
+	case strings.HasSuffix(key, "socket_mode"):
+		reason += `; modes are in quotes: "0660"`
+	case strings.Contains(reason, "got '@'"):
+		reason += `; a name with @ or . in it is written in quotes: [account."alice@example.com"]`
 	}
-	return Fault{File: f.name, Line: max(1, at.Position.Line), Message: "not valid TOML: " + why}
+	return Fault{File: f.name, Line: max(1, parseErr.Position.Line), Message: "not valid TOML: " + reason}
 }
 
-// twice is what toml says of a key or a table that is there a second time.
-var twice = regexp.MustCompile(`^Key '(.+)' (?:has already been defined|was already created)`)
+// duplicateKey matches the toml library's message for a key or table defined twice.
+var duplicateKey = regexp.MustCompile(`^Key '(.+)' (?:has already been defined|was already created)`)
 
-// definedTwice says which key is defined a second time and where the first is. It is
-// empty for any other error.
+// definedTwice returns a message with the line of the first definition if err reports a
+// key or table defined twice, and "" for any other error.
 func definedTwice(text string, err toml.ParseError) string {
-	key := twice.FindStringSubmatch(err.Message)
+	key := duplicateKey.FindStringSubmatch(err.Message)
 	if key == nil {
 		return ""
 	}
 	lines := strings.SplitAfter(text, "\n")
 	above := strings.Join(lines[:min(max(err.Position.Line-1, 0), len(lines))], "")
 	path := (&scanner{text: key[1] + "="}).key('=')
-	if first := locate(above).find(path).at(); first > 0 {
+	if first := indexPositions(above).find(path).line(); first > 0 {
 		return fmt.Sprintf("%s is already defined in line %d: keep one of the two", key[1], first)
 	}
 	return key[1] + " is defined twice in this line: keep one of the two"

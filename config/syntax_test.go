@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestDefinedTwice holds that each kind of repetition names both places.
+// TestDefinedTwice checks that the fault names the lines of both definitions.
 func TestDefinedTwice(t *testing.T) {
 	for _, row := range []struct{ text, want string }{
 		{"a = 1\n\na = 2\n", ":3: not valid TOML: a is already defined in line 1: keep one of the two"},
@@ -20,7 +20,7 @@ func TestDefinedTwice(t *testing.T) {
 		{"[a]\nb = 1\n[a.b]\n", ":3: not valid TOML: a.b is already defined in line 2: "},
 		{"[a.b]\n[a]\nb = 2\n", ":3: not valid TOML: a.b is already defined in line 1: "},
 		{"a = { x = 1, x = 2 }\n", ":1: not valid TOML: a.x is defined twice in this line: "},
-		// What is said of values that are no strings is not said of these.
+		// The hint to quote the value of a secret does not apply.
 		{"[provider.a]\nclient_secret = 'hunter'\nclient_secret = 'hunter'\n", ":3: not valid TOML: provider.a.client_secret is already defined in line 2: "},
 	} {
 		name := filepath.Join(t.TempDir(), "x.toml")

@@ -16,20 +16,20 @@ import (
 	"github.com/xoauthd/xoauthd/internal/text"
 )
 
-// A table is one table of the file while it is read. Each key is asked for
-// once, by a method that knows its type and returns its default, or the zero
-// value, if it is absent or wrong; done then tells of the keys that nobody
-// asked for. Faults are kept in the file, so reading goes on after each.
+// A table is a table of the configuration file while it is read. Typed methods read each
+// key once. They return the default if the key is absent or invalid, and report faults
+// to the file, so that reading continues. reportUnknown then reports the keys that no
+// method read.
 type table struct {
 	file   *file
 	path   toml.Key // empty for the top level
-	list   bool     // one of an array of tables
+	list   bool     // an element of an array of tables
 	values map[string]any
-	place  *place
-	asked  []string
+	pos    *position
+	seen   []string
 }
 
-// header returns the table's header as the file writes it.
+// header returns the table's header as written in the file.
 func (t *table) header() string {
 	if t.list {
 		return "[[" + t.path.String() + "]]"
@@ -37,49 +37,49 @@ func (t *table) header() string {
 	return "[" + t.path.String() + "]"
 }
 
-// name returns the table's own name: the last part of its header.
+// name returns the last part of the table's header.
 func (t *table) name() string { return t.path[len(t.path)-1] }
 
-// fault tells what is wrong with a key.
+// fault reports a fault of the value of key.
 func (t *table) fault(key, format string, args ...any) {
 	t.file.fault(t.line(key), "%s: %s", key, fmt.Sprintf(format, args...))
 }
 
-// outside tells what is wrong with what a key names: a file, a user.
-func (t *table) outside(key, format string, args ...any) {
-	t.file.outside(t.line(key), "%s: %s", key, fmt.Sprintf(format, args...))
+// externalFault reports a fault of something that key names, such as a file or a user.
+func (t *table) externalFault(key, format string, args ...any) {
+	t.file.externalFault(t.line(key), "%s: %s", key, fmt.Sprintf(format, args...))
 }
 
-func (t *table) line(key string) int { return t.place.key(key).at() }
+func (t *table) line(key string) int { return t.pos.key(key).line() }
 
 func (t *table) has(key string) bool {
 	_, ok := t.values[key]
 	return ok
 }
 
-// require tells of a key that is missing, and what would be right.
-func (t *table) require(key, remedy string) {
+// require reports key if it is missing. hint says how to set it.
+func (t *table) require(key, hint string) {
 	if !t.has(key) {
-		t.file.fault(t.place.at(), "%s has no %s: %s", t.header(), key, remedy)
+		t.file.fault(t.pos.line(), "%s has no %s: %s", t.header(), key, hint)
 	}
 }
 
-// done tells of the keys that nobody asked for.
-func (t *table) done() {
+// reportUnknown reports the keys that no method has read.
+func (t *table) reportUnknown() {
 	where := "in " + t.header()
 	if len(t.path) == 0 {
 		where = "at the top level"
 	}
 	for _, key := range slices.Sorted(maps.Keys(t.values)) {
-		if !slices.Contains(t.asked, key) {
-			t.file.fault(t.line(key), "unknown key %q %s%s", key, where, t.meant(key))
+		if !slices.Contains(t.seen, key) {
+			t.file.fault(t.line(key), "unknown key %q %s%s", key, where, t.suggest(key))
 		}
 	}
 }
 
-// meant guesses what was meant by an unknown key.
-func (t *table) meant(key string) string {
-	if near := text.Nearest(key, t.asked); near != "" {
+// suggest returns a hint for an unknown key: the most similar known key, or all of them.
+func (t *table) suggest(key string) string {
+	if near := text.Nearest(key, t.seen); near != "" {
 		return fmt.Sprintf("; did you mean %q?", near)
 	}
 	_, isTable := t.values[key].(map[string]any)
@@ -89,23 +89,23 @@ func (t *table) meant(key string) string {
 	case isTable && len(t.path) == 2:
 		return fmt.Sprintf(`; a name with a dot in it is written in quotes: [%s."%s.%s"]`, t.path[0], t.path[1], key)
 	}
-	return "; the keys there are " + enumerate(slices.Sorted(slices.Values(t.asked)))
+	return "; the keys there are " + enumerate(slices.Sorted(slices.Values(t.seen)))
 }
 
-// value returns the value of a key, if it is there and of type T.
+// value returns the value of key if it is present and of type T.
 func value[T any](t *table, key string) (v T, ok bool) {
-	t.asked = append(t.asked, key)
+	t.seen = append(t.seen, key)
 	if !t.has(key) {
 		return v, false
 	}
 	if v, ok = t.values[key].(T); !ok {
-		t.fault(key, "must be %s, not %s%s", kind(v), kind(t.values[key]), written[key])
+		t.fault(key, "must be %s, not %s%s", typeName(v), typeName(t.values[key]), syntaxHint[key])
 	}
 	return v, ok
 }
 
-// written says how keys are written whose type people get wrong.
-var written = map[string]string{
+// syntaxHint shows the syntax of keys whose type is often wrong.
+var syntaxHint = map[string]string{
 	"ends":                  ": write it without quotes, ends = 2027-12-31",
 	"client_secret_expires": ": write it without quotes, client_secret_expires = 2027-12-31",
 	"min_tls":               `: write min_tls = "1.2"`,
@@ -115,8 +115,8 @@ var written = map[string]string{
 	"proxy_protocol":        `: write proxy_protocol = ["192.0.2.7"]`,
 }
 
-// kind names the type of a value that toml has decoded.
-func kind(v any) string {
+// typeName returns the name of the TOML type of a decoded value.
+func typeName(v any) string {
 	switch v.(type) {
 	case string:
 		return "a string"
@@ -136,7 +136,7 @@ func kind(v any) string {
 	return "a table"
 }
 
-// text reads a string that is not empty and of one line.
+// text reads a string that is one line and not empty.
 func (t *table) text(key, def string) string {
 	s, ok := value[string](t, key)
 	if !ok {
@@ -150,29 +150,29 @@ func (t *table) text(key, def string) string {
 	return s
 }
 
-// noteDefault notes a key that is set to its default: Settings leaves it out.
+// noteDefault records a key that is set to its default. Settings omits it.
 func (t *table) noteDefault(key string, isDefault bool) {
 	if isDefault {
 		t.file.defaults = append(t.file.defaults, func() { delete(t.values, key) })
 	}
 }
 
-// oneOf reads one of a few words.
+// oneOf reads a string that must be one of words.
 func (t *table) oneOf(key, def string, words ...string) string {
 	s, ok := value[string](t, key)
 	if !ok {
 		return def
 	}
 	if !slices.Contains(words, s) {
-		t.fault(key, "%q is not one of %s%s", s, enumerate(words), suggest(key, s, words))
+		t.fault(key, "%q is not one of %s%s", s, enumerate(words), suggestWord(key, s, words))
 		return def
 	}
 	t.noteDefault(key, s == def)
 	return s
 }
 
-// suggest guesses what was meant by a word that is none of words.
-func suggest(key, s string, words []string) string {
+// suggestWord returns a hint for a value s that is not one of words, or "".
+func suggestWord(key, s string, words []string) string {
 	if key == "tls" && (s == "ssl" || s == "tls") {
 		return `; for TLS from the first byte write "implicit"`
 	}
@@ -190,20 +190,20 @@ func (t *table) boolean(key string, def bool) bool {
 	return def
 }
 
-func (t *table) integer(key string, def, least, most int) int {
+func (t *table) integer(key string, def, lowest, highest int) int {
 	n, ok := value[int64](t, key)
 	switch {
 	case !ok:
 		return def
-	case n < int64(least) || n > int64(most):
-		t.fault(key, "%d is not between %d and %d", n, least, most)
+	case n < int64(lowest) || n > int64(highest):
+		t.fault(key, "%d is not between %d and %d", n, lowest, highest)
 		return def
 	}
 	t.noteDefault(key, int(n) == def)
 	return int(n)
 }
 
-// texts reads an array of strings, which must not be empty.
+// texts reads an array of strings that is not empty.
 func (t *table) texts(key string, def []string) []string {
 	array, ok := value[[]any](t, key)
 	if !ok {
@@ -214,10 +214,10 @@ func (t *table) texts(key string, def []string) []string {
 	}
 	texts := make([]string, 0, len(array))
 	for i, v := range array {
-		line := t.place.key(key).item(i).at()
+		line := t.pos.key(key).item(i).line()
 		s, ok := v.(string)
 		if !ok {
-			t.file.fault(line, "%s: each of them must be a string, not %s%s", key, kind(v), written[key])
+			t.file.fault(line, "%s: each of them must be a string, not %s%s", key, typeName(v), syntaxHint[key])
 		} else if err := oneLine(s); err != nil {
 			t.file.fault(line, "%s: %v", key, err)
 		}
@@ -226,45 +226,45 @@ func (t *table) texts(key string, def []string) []string {
 	return texts
 }
 
-// table returns the table at a key, which has no keys if it is absent.
-func (t *table) table(key string) (sub *table, given bool) {
-	values, given := value[map[string]any](t, key)
-	return t.sub(key, values), given
+// table returns the table at key. It has no keys if key is absent.
+func (t *table) table(key string) (sub *table, found bool) {
+	values, found := value[map[string]any](t, key)
+	return t.sub(key, values), found
 }
 
 func (t *table) sub(key string, values map[string]any) *table {
 	path := append(slices.Clip(t.path), key)
-	return &table{file: t.file, path: path, values: values, place: t.place.key(key)}
+	return &table{file: t.file, path: path, values: values, pos: t.pos.key(key)}
 }
 
-// tables returns the tables below a key, in the order of the file, but for
-// those whose names are not fit to be shown.
+// tables returns the tables below key, in the order of the file. It reports and omits
+// tables whose names are not one printable line.
 func (t *table) tables(key string) []*table {
 	parent, _ := t.table(key)
 	var tables []*table
 	for _, name := range slices.Sorted(maps.Keys(parent.values)) {
 		if err := oneLine(name); err != nil {
 			t.file.fault(parent.line(name), "[%s]: a name %v", toml.Key{key, name}, err)
-		} else if sub, given := parent.table(name); given {
+		} else if sub, found := parent.table(name); found {
 			tables = append(tables, sub)
 		}
 	}
-	slices.SortStableFunc(tables, func(a, b *table) int { return cmp.Compare(a.place.at(), b.place.at()) })
+	slices.SortStableFunc(tables, func(a, b *table) int { return cmp.Compare(a.pos.line(), b.pos.line()) })
 	return tables
 }
 
-// tableList returns the tables of an array of tables.
+// tableList returns the elements of the array of tables at key.
 func (t *table) tableList(key string) (tables []*table) {
-	t.asked = append(t.asked, key)
+	t.seen = append(t.seen, key)
 	add := func(i int, v any) {
 		values, ok := v.(map[string]any)
 		if !ok {
-			t.fault(key, "each of them must be a table, not %s", kind(v))
+			t.fault(key, "each of them must be a table, not %s", typeName(v))
 			return
 		}
 		sub := t.sub(key, values)
 		sub.list = true
-		sub.place = t.place.key(key).item(i)
+		sub.pos = t.pos.key(key).item(i)
 		tables = append(tables, sub)
 	}
 	switch array := t.values[key].(type) {
@@ -283,7 +283,7 @@ func (t *table) tableList(key string) (tables []*table) {
 	return tables
 }
 
-// oneLine says why s is not fit to be a value or a name, without showing it.
+// oneLine returns an error, without s, if s is not fit to be a value or a name.
 func oneLine(s string) error {
 	switch {
 	case s == "":
@@ -296,7 +296,7 @@ func oneLine(s string) error {
 	return nil
 }
 
-// enumerate returns the words in quotes, with commas between them.
+// enumerate returns the quoted words, separated by commas.
 func enumerate(words []string) string {
 	quoted := make([]string, len(words))
 	for i, w := range words {

@@ -49,7 +49,7 @@ printed with its cause and its remedy.`,
 				return examine(cmd.Context(), cmd.OutOrStdout(), account.Name, asJSON, atDaemon(cmd, c))
 			}
 			warn(cmd.ErrOrStderr(), c.Warnings)
-			warn(cmd.ErrOrStderr(), c.Withheld)
+			warn(cmd.ErrOrStderr(), c.Unavailable)
 			summarize(cmd.OutOrStdout(), c)
 			return nil
 		}),

@@ -56,8 +56,8 @@ func connect(cmd *cobra.Command, c *config.Config) (net.Conn, error) {
 
 // standIn carries out r in this process, with a daemon that has no listeners.
 func standIn(cmd *cobra.Command, c *config.Config, r control.Request, hear control.Hear) error {
-	if len(c.Withheld) > 0 { // no configuration error: the file is valid
-		return fmt.Errorf("no daemon runs, and this command cannot read what it needs: start the daemon first\n%v", c.Withheld)
+	if len(c.Unavailable) > 0 { // no configuration error: the file is valid
+		return fmt.Errorf("no daemon runs, and this command cannot read what it needs: start the daemon first\n%v", c.Unavailable)
 	}
 	if err := mayStandIn(cmd, c.StateDirectory); err != nil {
 		return err

@@ -73,7 +73,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 // files may be missing for a moment only.
 func isWritten(err error) bool {
 	var faults config.Faults
-	return errors.As(err, &faults) && !faults.Outside()
+	return errors.As(err, &faults) && !faults.External()
 }
 
 // within runs f and waits for it for at most d: standard error may be a pipe that nobody

@@ -23,7 +23,7 @@ func TestPauseForFaults(t *testing.T) {
 	}{
 		{"faulty", faults, time.Hour, 2 * time.Second},
 		{"faulty, and stopped", faults, time.Second, time.Second},
-		{"a file is missing", config.Faults{{Message: "ca_file: ca.pem: no such file or directory", Outside: true}}, time.Hour, 0},
+		{"a file is missing", config.Faults{{Message: "ca_file: ca.pem: no such file or directory", External: true}}, time.Hour, 0},
 		{"another error", errors.New("address already in use"), time.Hour, 0},
 		{"the end", nil, time.Hour, 0},
 	} {

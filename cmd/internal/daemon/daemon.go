@@ -73,8 +73,8 @@ func New(c *config.Config, log *slog.Logger, handed ...systemd.Socket) (*Daemon,
 // Assemble opens the store and makes the parts, but nothing that others connect
 // to: it is all that Converse needs. The caller must Close the daemon.
 func Assemble(c *config.Config, log *slog.Logger) (*Daemon, error) {
-	if len(c.Withheld) > 0 {
-		return nil, c.Withheld
+	if len(c.Unavailable) > 0 {
+		return nil, c.Unavailable
 	}
 	store, err := openStore(c, log)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// testdata returns a file without the end of its last line.
+// testdata returns the content of a file without trailing line breaks.
 func testdata(t *testing.T, name string) string {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join("testdata", name))
@@ -18,7 +18,8 @@ func testdata(t *testing.T, name string) string {
 	return strings.TrimRight(string(b), "\n")
 }
 
-// withStore returns a file of good/minimal.toml with lines in a table [store].
+// withStore writes a copy of good/minimal.toml with a table [store], and returns its name
+// and its directory.
 func withStore(t *testing.T, lines string) (name, dir string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -30,7 +31,7 @@ func withStore(t *testing.T, lines string) (name, dir string) {
 	return name, dir
 }
 
-func TestStoreByDefault(t *testing.T) {
+func TestStoreDefaults(t *testing.T) {
 	name, _ := withStore(t, "")
 	for _, name := range []string{name, "testdata/good/minimal.toml"} {
 		if c := load(t, name); !c.Store.Encrypt || c.Store.Keys != "" {
@@ -39,7 +40,7 @@ func TestStoreByDefault(t *testing.T) {
 	}
 }
 
-func TestKeys(t *testing.T) {
+func TestStoreKeys(t *testing.T) {
 	keys := testdata(t, "store.key")
 	key := strings.Split(keys, "\n")[1]
 	for _, row := range []struct{ name, text, fault string }{
@@ -49,9 +50,9 @@ func TestKeys(t *testing.T) {
 		{"nothing", "", "there is no key in it"},
 		{"blank lines", "\n \n", "there is no key in it"},
 		{"a password", "hunter2", "what is in line 1 of it is not a key"},
-		{"two that stick together", key + key, "what is in line 1 of it is not a key"},
-		{"one that was cut", "\n" + key[:40], "what is in line 2 of it is not a key"},
-		{"one with a letter more", "#\n#\n" + key + "A", "what is in line 3 of it is not a key"},
+		{"two without a space", key + key, "what is in line 1 of it is not a key"},
+		{"one cut short", "\n" + key[:40], "what is in line 2 of it is not a key"},
+		{"one with an extra letter", "#\n#\n" + key + "A", "what is in line 3 of it is not a key"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Setenv("XOAUTHD_TEST_KEY", row.text)

@@ -12,7 +12,8 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// plainKey reads a key as toml does, or not at all.
+// TestPlainKey checks that plainKey parses a key as the toml library does, or returns
+// nil.
 func TestPlainKey(t *testing.T) {
 	for _, row := range []struct {
 		raw   string
@@ -40,7 +41,7 @@ func TestPlainKey(t *testing.T) {
 	}
 }
 
-func TestLocate(t *testing.T) {
+func TestIndexPositions(t *testing.T) {
 	const text = `# a comment with [brackets] and a = 1
 top = 1
 "quoted = key" = "a # no comment" # a comment
@@ -105,7 +106,7 @@ k = '\'
 		{"list 2", 0},
 		{"nothing of this", 0},
 	} {
-		p := locate(text)
+		p := indexPositions(text)
 		for part := range strings.FieldsSeq(row.path) {
 			var i int
 			if _, err := fmt.Sscanf(part, "%d", &i); err == nil {
@@ -114,15 +115,15 @@ k = '\'
 				p = p.key(strings.ReplaceAll(part, "_", " "))
 			}
 		}
-		if p.at() != row.line {
-			t.Errorf("%s: line %d, want %d", row.path, p.at(), row.line)
+		if p.line() != row.line {
+			t.Errorf("%s: line %d, want %d", row.path, p.line(), row.line)
 		}
 	}
 }
 
-// FuzzLocate holds that locate panics on nothing, and knows the line of every
-// key that toml knows.
-func FuzzLocate(f *testing.F) {
+// FuzzIndexPositions checks that indexPositions never panics, and finds the line of every
+// key that the toml library finds.
+func FuzzIndexPositions(f *testing.F) {
 	files, err := filepath.Glob("testdata/*/*.toml")
 	if err != nil || len(files) == 0 {
 		f.Fatalf("no testdata: %v", err)
@@ -140,31 +141,31 @@ func FuzzLocate(f *testing.F) {
 	}
 	f.Add("[[a]]\n[a.b]\n[[a.b.c]]\nd={e.f=1,\n # x\n g={}}\n[[a]]")
 	f.Fuzz(func(t *testing.T, text string) {
-		root := locate(text)
+		root := indexPositions(text)
 		values, err := decode(text)
 		if err != nil {
 			return
 		}
-		checkPlaces(t, values, root, strings.Count(text, "\n")+1, nil)
+		checkPositions(t, values, root, strings.Count(text, "\n")+1, nil)
 	})
 }
 
-func checkPlaces(t *testing.T, v any, p *place, lines int, path toml.Key) {
-	if path != nil && (p.at() < 1 || p.at() > lines) {
-		t.Fatalf("%s: line %d of %d", path, p.at(), lines)
+func checkPositions(t *testing.T, v any, p *position, lines int, path toml.Key) {
+	if path != nil && (p.line() < 1 || p.line() > lines) {
+		t.Fatalf("%s: line %d of %d", path, p.line(), lines)
 	}
 	switch v := v.(type) {
 	case map[string]any:
 		for _, k := range slices.Sorted(maps.Keys(v)) {
-			checkPlaces(t, v[k], p.key(k), lines, append(path, k))
+			checkPositions(t, v[k], p.key(k), lines, append(path, k))
 		}
 	case []map[string]any:
 		for i, e := range v {
-			checkPlaces(t, e, p.item(i), lines, append(path, "[]"))
+			checkPositions(t, e, p.item(i), lines, append(path, "[]"))
 		}
 	case []any:
 		for i, e := range v {
-			checkPlaces(t, e, p.item(i), lines, append(path, "[]"))
+			checkPositions(t, e, p.item(i), lines, append(path, "[]"))
 		}
 	}
 }

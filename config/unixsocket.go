@@ -7,42 +7,42 @@ import (
 	"strconv"
 )
 
-// A Socket is how the file of a unix socket is to be.
+// A Socket holds the owner and mode of the file of a unix socket.
 type Socket struct {
-	UID, GID int         // -1: as made
-	Mode     fs.FileMode // permissions
+	UID, GID int         // -1: unchanged
+	Mode     fs.FileMode // permission bits
 }
 
-// socket reads how the socket of a listener is to be, if it is one.
+// socket reads the owner and mode of a unix socket, if the binding at is one.
 func (t *table) socket(at binding) Socket {
 	s := Socket{UID: -1, GID: -1, Mode: t.socketMode()}
 	if name := t.text("socket_user", ""); name != "" {
 		id, err := userID(name)
 		if err != nil {
-			t.outside("socket_user", "%v", err)
+			t.externalFault("socket_user", "%v", err)
 		}
 		s.UID = int(id)
 	}
 	if name := t.text("socket_group", ""); name != "" {
 		id, err := groupID(name)
 		if err != nil {
-			t.outside("socket_group", "%v", err)
+			t.externalFault("socket_group", "%v", err)
 		}
 		s.GID = int(id)
 	}
 	if at.systemd != "" {
-		return Socket{} // told already
+		return Socket{} // already reported
 	}
 	if at.socket != "" || at.address == "" {
 		return s
 	}
-	for _, key := range t.given("socket_user", "socket_group", "socket_mode") {
+	for _, key := range t.present("socket_user", "socket_group", "socket_mode") {
 		t.fault(key, "means nothing at %s, which is no unix socket", at.address)
 	}
 	return Socket{}
 }
 
-// socketMode reads permissions. The default is for a user and a group.
+// socketMode reads permission bits. The default admits the owner and the group.
 func (t *table) socketMode() fs.FileMode {
 	s := t.text("socket_mode", "0660")
 	mode, err := strconv.ParseUint(s, 8, 32)
@@ -55,22 +55,22 @@ func (t *table) socketMode() fs.FileMode {
 	return fs.FileMode(mode)
 }
 
-// localUsers reads whose programs may connect.
+// localUsers reads the ids of the local users whose programs may connect.
 func (t *table) localUsers() (ids []uint32) {
 	for i, name := range t.texts("local_users", nil) {
 		if oneLine(name) != nil {
-			continue // told already
+			continue // already reported
 		}
 		id, err := userID(name)
 		if err != nil {
-			t.file.outside(t.place.key("local_users").item(i).at(), "local_users: %v", err)
+			t.file.externalFault(t.pos.key("local_users").item(i).line(), "local_users: %v", err)
 		}
 		ids = append(ids, id)
 	}
 	return ids
 }
 
-// userID returns the id of a user, who can also be named by it.
+// userID returns the id of a user, given by name or by id.
 func userID(name string) (uint32, error) {
 	text := name
 	if u, err := user.Lookup(name); err == nil {
@@ -83,6 +83,7 @@ func userID(name string) (uint32, error) {
 	return uint32(id), nil
 }
 
+// groupID returns the id of a group, given by name or by id.
 func groupID(name string) (uint32, error) {
 	text := name
 	if g, err := user.LookupGroup(name); err == nil {

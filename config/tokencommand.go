@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// tokenCommand reads a command that prints an access token, a program and its
-// arguments, and the time it has. There is no shell, and the daemon's PATH is
-// not the reader's, so the program has its whole path. A client that logs in
-// waits 28 seconds, of which the upstream needs some.
+// tokenCommand reads the command that prints an access token, and its timeout. xoauthd
+// runs no shell, and its PATH differs from that of a login shell, so the program must be
+// an absolute path. The timeout is at most 20 seconds: a client waits 28 seconds for its
+// login, and the upstream needs some of them.
 func (t *table) tokenCommand() ([]string, time.Duration) {
 	command := t.texts("token_command", nil)
 	timeout := t.duration("token_command_timeout", 10*time.Second, time.Second, 20*time.Second)
@@ -22,32 +22,32 @@ func (t *table) tokenCommand() ([]string, time.Duration) {
 		return nil, 0
 	}
 	if command[0] != "" {
-		t.program(command[0])
+		t.checkTokenCommand(command[0])
 	}
 	for i, arg := range command {
 		for _, word := range bracedWord.FindAllStringSubmatch(arg, -1) {
 			if word[1] != mailboxWord {
-				t.file.warn(t.place.key("token_command").item(i).at(), "token_command: %s stays as it is; only %s is replaced, by the mailbox", word[1], mailboxWord)
+				t.file.warn(t.pos.key("token_command").item(i).line(), "token_command: %s stays as it is; only %s is replaced, by the mailbox", word[1], mailboxWord)
 			}
 		}
 	}
 	return command, timeout
 }
 
-// mailboxWord stands for the mailbox in a command.
+// mailboxWord is replaced by the mailbox in the arguments of a command.
 const mailboxWord = "{account}"
 
-// bracedWord finds what looks like it. ${NAME} is the shell's.
+// bracedWord matches words that look like mailboxWord, but not ${NAME} of the shell.
 var bracedWord = regexp.MustCompile(`(?:^|[^$])(\{\w+\})`)
 
-// namesMailbox reports whether a command is told for which mailbox it runs.
+// namesMailbox reports whether an argument of command contains mailboxWord.
 func namesMailbox(command []string) bool {
 	return slices.ContainsFunc(command, func(arg string) bool { return strings.Contains(arg, mailboxWord) })
 }
 
-// program tells what is wrong with the program of a command.
-func (t *table) program(path string) {
-	line := t.place.key("token_command").item(0).at()
+// checkTokenCommand reports faults of the program of a command.
+func (t *table) checkTokenCommand(path string) {
+	line := t.pos.key("token_command").item(0).line()
 	if !filepath.IsAbs(path) {
 		t.file.fault(line, "token_command: it must begin with the whole path of a program, such as /usr/bin/oama")
 		return
@@ -56,7 +56,7 @@ func (t *table) program(path string) {
 	case errors.Is(err, fs.ErrNotExist) && strings.Contains(path, " "):
 		t.file.fault(line, "token_command: there is no program of that name; each argument is a string of its own")
 	case err != nil:
-		t.file.outside(line, "token_command: %v", err)
+		t.file.externalFault(line, "token_command: %v", err)
 	}
 }
 
@@ -64,7 +64,7 @@ func (f *file) checkProgram(path string) error {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
-		return reason(path, err)
+		return pathError(path, err)
 	case !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0:
 		return errors.New(path + " is not a program; chmod +x makes one of a script")
 	}

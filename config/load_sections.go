@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// config reads the whole file.
+// config reads all tables, and checks them together.
 func (f *file) config(top *table) *Config {
 	c := &Config{
 		File:           f.name,
@@ -23,14 +23,13 @@ func (f *file) config(top *table) *Config {
 	c.Listeners = top.listeners(c.Providers)
 	f.addScopes(c)
 	c.Accounts = top.accounts(c.Providers)
-	top.done()
-	f.check(c)
+	top.reportUnknown()
+	f.crossCheck(c)
 	f.checkEnvironment(c)
 	return c
 }
 
-// stateDirectory returns the first that systemd has made for the unit, or the
-// one it would make.
+// stateDirectory returns the first state directory of the systemd unit, or the default.
 func stateDirectory() string {
 	first, _, _ := strings.Cut(os.Getenv("STATE_DIRECTORY"), ":")
 	return cmp.Or(first, "/var/lib/xoauthd")
@@ -38,20 +37,20 @@ func stateDirectory() string {
 
 func (t *table) store() Store {
 	s, _ := t.table("store")
-	defer s.done()
+	defer s.reportUnknown()
 	encrypt, migrate := s.encrypt()
 	return Store{
 		Encrypt: encrypt,
 		Migrate: migrate,
 		Keys: s.secret("key", checkKeys,
-			source{"key_file", s.fileSecret},
+			source{"key_file", s.secretFile},
 			source{"key_env", envSecret},
 			source{"key_credential", credentialSecret},
 		),
 	}
 }
 
-// encrypt reads true, false, or "migrate", which is for one start.
+// encrypt reads true, false or "migrate". The latter is for a single start.
 func (t *table) encrypt() (encrypt, migrate bool) {
 	const key = "encrypt"
 	switch s, isText := t.values[key].(string); {
@@ -62,13 +61,13 @@ func (t *table) encrypt() (encrypt, migrate bool) {
 	default:
 		t.file.warn(t.line(key), `encrypt: "migrate" takes over grants that anybody could have put into the state directory: write encrypt = true once xoauthd has started`)
 	}
-	t.asked = append(t.asked, key)
+	t.seen = append(t.seen, key)
 	return true, true
 }
 
 func (t *table) log() Log {
 	l, _ := t.table("log")
-	defer l.done()
+	defer l.reportUnknown()
 	return Log{
 		Level:  l.oneOf("level", "info", "debug", "info", "warn", "error"),
 		Format: l.oneOf("format", "text", "text", "json"),
@@ -77,50 +76,50 @@ func (t *table) log() Log {
 
 func (t *table) limits() Limits {
 	l, _ := t.table("limits")
-	defer l.done()
+	defer l.reportUnknown()
 	limits := Limits{
 		Sessions:           l.integer("sessions", 1000, 1, 100_000),
 		SessionsPerAccount: l.integer("sessions_per_account", 100, 1, 100_000),
 		SessionsPerLogin:   l.integer("sessions_per_login", 0, 0, 100_000),
 		SessionsPerAddress: l.integer("sessions_per_address", 100, 0, 100_000),
-		// Many mail programs give up after 30 seconds, of which the upstream needs some.
+		// Many mail programs time out after 30 seconds, and the upstream needs some of them.
 		QueueTimeout: l.duration("queue_timeout", 10*time.Second, 0, 5*time.Minute),
 		LoginTimeout: l.duration("login_timeout", 3*time.Minute, 5*time.Second, 10*time.Minute),
-		// All steps of a login upstream have 20 seconds together.
+		// A complete login to an upstream has at most 20 seconds.
 		StepTimeout: l.duration("step_timeout", 15*time.Second, time.Second, 20*time.Second),
-		// RFC 9051 section 5.4: an IMAP server must wait 30 minutes at least.
+		// RFC 9051 section 5.4: the timeout of an IMAP server must be at least 30 minutes.
 		IdleTimeout:  l.duration("idle_timeout", 31*time.Minute, 30*time.Minute, 24*time.Hour),
 		DrainTimeout: l.duration("drain_timeout", time.Minute, 0, 5*time.Minute),
 	}
-	l.neverReached("sessions_per_account", limits.SessionsPerAccount, "sessions", limits.Sessions)
-	l.neverReached("sessions_per_login", limits.SessionsPerLogin, "sessions_per_account", limits.SessionsPerAccount)
-	l.neverReached("sessions_per_address", limits.SessionsPerAddress, "sessions", limits.Sessions)
+	l.warnUnreachable("sessions_per_account", limits.SessionsPerAccount, "sessions", limits.Sessions)
+	l.warnUnreachable("sessions_per_login", limits.SessionsPerLogin, "sessions_per_account", limits.SessionsPerAccount)
+	l.warnUnreachable("sessions_per_address", limits.SessionsPerAddress, "sessions", limits.Sessions)
 	return limits
 }
 
-// neverReached warns of a bound that a wider one is reached before. Of defaults
-// nothing is said.
-func (t *table) neverReached(key string, n int, wider string, most int) {
-	if t.has(key) && n > most {
-		t.file.warn(t.line(key), "%s: %d is never reached, for %s is %d: lower the one or raise the other", key, n, wider, most)
+// warnUnreachable warns if the limit key exceeds the limit wider, which is then always
+// reached first. It does not warn if key has its default.
+func (t *table) warnUnreachable(key string, n int, wider string, limit int) {
+	if t.has(key) && n > limit {
+		t.file.warn(t.line(key), "%s: %d is never reached, for %s is %d: lower the one or raise the other", key, n, wider, limit)
 	}
 }
 
 func (t *table) web() *Web {
-	w, given := t.table("web")
-	if !given {
+	w, found := t.table("web")
+	if !found {
 		return nil
 	}
-	defer w.done()
+	defer w.reportUnknown()
 	e, at := w.endpoint("1180")
 	at = at.orLocalhost()
 	e.Address = at.address
-	w.listens(at)
-	w.keepLocal(&e, at, "address", "anyone who reaches its pages can authorize accounts", "use 127.0.0.1, [::1], localhost or unix:PATH")
+	w.addBinding(at)
+	w.requireLocal(&e, at, "address", "anyone who reaches its pages can authorize accounts", "use 127.0.0.1, [::1], localhost or unix:PATH")
 	return &Web{Endpoint: e, PublicURL: w.publicURL(at)}
 }
 
-// publicURL reads where browsers find the pages. Without it, that is the address.
+// publicURL reads the URL of the pages. The default is made of the address.
 func (w *table) publicURL(at binding) string {
 	s := strings.TrimRight(w.pageURL("public_url", ""), "/")
 	switch {
@@ -136,28 +135,28 @@ func (w *table) publicURL(at binding) string {
 }
 
 func (t *table) metrics() *Metrics {
-	m, given := t.table("metrics")
-	if !given {
+	m, found := t.table("metrics")
+	if !found {
 		return nil
 	}
-	defer m.done()
+	defer m.reportUnknown()
 	e, at := m.endpoint("9180")
-	m.listens(at)
+	m.addBinding(at)
 	if !m.boolean("public", false) {
-		m.keepLocal(&e, at, "address", "/metrics has the names of the accounts", "use 127.0.0.1, [::1], localhost or unix:PATH, or write public = true if they may be known there")
+		m.requireLocal(&e, at, "address", "/metrics has the names of the accounts", "use 127.0.0.1, [::1], localhost or unix:PATH, or write public = true if they may be known there")
 	}
 	return &Metrics{Endpoint: e, Hosts: m.hostNames("hosts")}
 }
 
-// hostNames reads names of hosts, which have no port.
+// hostNames reads host names without ports.
 func (t *table) hostNames(key string) []string {
 	var names []string
 	for i, s := range t.texts(key, nil) {
 		if oneLine(s) != nil {
-			continue // told already
+			continue // already reported
 		}
 		if strings.ContainsAny(s, ":/@[] ") {
-			t.file.fault(t.place.key(key).item(i).at(), "%s: %q is not a host name; write it without scheme and port", key, s)
+			t.file.fault(t.pos.key(key).item(i).line(), "%s: %q is not a host name; write it without scheme and port", key, s)
 		}
 		names = append(names, strings.ToLower(s))
 	}

@@ -7,24 +7,25 @@ import (
 	"fmt"
 )
 
-// A ServiceAccount acts for every mailbox of a Google Workspace whose
-// administrator has allowed it to.
+// A ServiceAccount acts for all mailboxes of a Google Workspace whose administrator has
+// delegated the domain to it.
 type ServiceAccount struct {
-	Email    string          // who signs the assertions (iss of RFC 7523 section 3)
-	KeyID    string          // kid of RFC 7515 section 4.1.4
-	Key      *rsa.PrivateKey // for RS256
-	TokenURL string          // as the key file has it; Provider.TokenURL is what counts
+	Email    string          // iss of the assertions (RFC 7523 section 3)
+	KeyID    string          // kid of the assertions (RFC 7515 section 4.1.4)
+	Key      *rsa.PrivateKey // signs the assertions with RS256
+	TokenURL string          // from the key file; Provider.TokenURL takes precedence
 }
 
-// serviceAccount reads a service account's key file.
+// serviceAccount reads the key file of a service account. It returns nil if there is
+// none.
 func (t *table) serviceAccount() *ServiceAccount {
 	text := t.secret("service account", checkServiceAccount,
-		source{"service_account_file", t.fileSecret},
+		source{"service_account_file", t.secretFile},
 		source{"service_account_credential", credentialSecret},
 	).Reveal()
 	account, err := parseServiceAccount(text)
 	if err != nil {
-		return nil // told already, or withheld, or not given
+		return nil // already reported, unavailable, or absent
 	}
 	return account
 }
@@ -34,8 +35,8 @@ func checkServiceAccount(text string) error {
 	return err
 }
 
-// parseServiceAccount reads the key file of a service account as Google's
-// console makes it. Its errors show nothing of the file.
+// parseServiceAccount parses a key file made by the Google Cloud console. Its errors show
+// nothing of the file.
 func parseServiceAccount(text string) (*ServiceAccount, error) {
 	var file struct {
 		Type       string `json:"type"`
@@ -44,7 +45,7 @@ func parseServiceAccount(text string) (*ServiceAccount, error) {
 		Email      string `json:"client_email"`
 		TokenURL   string `json:"token_uri"`
 
-		Installed, Web any // of an OAuth client
+		Installed, Web any // present in the file of an OAuth client
 	}
 	if json.Unmarshal([]byte(text), &file) != nil {
 		return nil, errors.New("what is in it is not JSON; keep the key file as Google's console has made it")

@@ -12,36 +12,37 @@ import (
 	"syscall"
 )
 
-// maxLinks bounds the symbolic links of a path, as Linux does.
+// maxLinks bounds the symbolic links in a path, as Linux does (path_resolution(7)).
 const maxLinks = 40
 
-// An exposure is a file or folder that a user other than root and the one that
-// xoauthd runs as can change or, if it holds a secret, read.
+// An exposure is a file or directory that an untrusted user can change or, if it holds
+// a secret, read. Trusted are root and the user that runs xoauthd.
 type exposure struct {
 	path    string
-	who     string
-	can     string
-	command string // changes that, with the path behind it
+	user    string // the untrusted users, as in "the group mail"
+	action  string // what they can do, as in "change it"
+	command string // the fix; the path follows it
 }
 
-// Error returns the whole message, which ends with what helps.
+// Error returns the path, the problem and the fix.
 func (e *exposure) Error() string { return e.path + ": " + e.message() }
 
 func (e *exposure) message() string {
-	return e.who + " can " + e.can + ": " + e.remedy(surroundingsOf(e.path))
+	return e.user + " can " + e.action + ": " + e.fix(detectContainer(e.path))
 }
 
-// checkReaders returns an exposure if a user can read a secret that should not,
-// or can change it. The group may read: by that, the daemon does.
+// checkReaders returns an exposure if users outside the file's group can read a secret
+// file, or if anyone but the owner can change it. The group may read: the daemon reads
+// the file through its group.
 func checkReaders(path string, info fs.FileInfo) error {
 	e := &exposure{path, everyUser, "change it", "chmod g-w,o="}
 	switch mode := info.Mode().Perm(); {
 	case mode&0o002 != 0:
 	case mode&0o004 != 0:
-		e.can = "read it"
+		e.action = "read it"
 	case mode&0o020 != 0:
 		stat, _ := info.Sys().(*syscall.Stat_t)
-		e.who = "the group " + groupName(stat.Gid)
+		e.user = "the group " + groupName(stat.Gid)
 	default:
 		return nil
 	}
@@ -50,91 +51,90 @@ func checkReaders(path string, info fs.FileInfo) error {
 
 const everyUser = "every user of this machine"
 
-// checkWriters returns an exposure if a user other than root and the one that
-// xoauthd runs as can change the open file at path, or put another in its place.
+// checkWriters returns an exposure if an untrusted user can change or replace the open
+// file at path.
 func checkWriters(path string, info fs.FileInfo) error {
-	if e := writers(path, info); e != nil {
+	if e := findWriters(path, info); e != nil {
 		return e
 	}
 	if !info.Mode().IsRegular() {
-		return nil // a pipe, which is in no folder
+		return nil // a pipe has no directory
 	}
 	absolute, err := filepath.Abs(path)
 	if err != nil {
 		return err
 	}
-	return checkFolders(absolute)
+	return checkDirectories(absolute)
 }
 
-// checkFolders follows a path from the root to its file, and returns an exposure
-// if a user can rename or replace one of its parts.
-func checkFolders(path string) error {
+// checkDirectories resolves path from the root, and returns an exposure if an untrusted
+// user can rename or replace a component of it.
+func checkDirectories(path string) error {
 	const separator = string(filepath.Separator)
-	folder, rest := separator, strings.Split(path, separator)
+	dir, rest := separator, strings.Split(path, separator)
 	links := 0
 	for len(rest) > 0 {
-		part := filepath.Join(folder, rest[0]) // which also follows ".."
+		part := filepath.Join(dir, rest[0]) // Join also resolves ".."
 		rest = rest[1:]
 		info, err := os.Lstat(part)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			return nil // a descriptor in /proc, whose file has no name any more
+			return nil // a descriptor in /proc whose file was deleted
 		case err != nil:
-			return reason(part, err)
+			return pathError(part, err)
 		case info.Mode()&fs.ModeSymlink == 0:
-			if e := writers(part, info); e != nil {
+			if e := findWriters(part, info); e != nil {
 				return e
 			}
-			folder = part
+			dir = part
 			continue
 		}
 		target, err := os.Readlink(part)
 		if err != nil {
-			return reason(part, err)
+			return pathError(part, err)
 		}
 		if links++; links > maxLinks {
-			return reason(path, syscall.ELOOP)
+			return pathError(path, syscall.ELOOP)
 		}
 		if filepath.IsAbs(target) {
-			folder = separator
+			dir = separator
 		}
 		rest = append(strings.Split(target, separator), rest...)
 	}
 	return nil
 }
 
-// writers returns an exposure if a user other than root and the one that xoauthd
-// runs as can change a file or what is in a folder. In a folder with the sticky
-// bit, others can replace no file but their own.
-func writers(path string, info fs.FileInfo) *exposure {
+// findWriters returns an exposure if an untrusted user can change the file, or the
+// entries of the directory, at path. In a directory with the sticky bit, other users can
+// replace only their own files.
+func findWriters(path string, info fs.FileInfo) *exposure {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
 		return nil
 	}
-	e := &exposure{path: path, can: "change it"}
+	e := &exposure{path: path, action: "change it"}
 	if info.IsDir() {
-		e.can = "replace what is in it"
+		e.action = "replace what is in it"
 	}
 	sticky := info.IsDir() && info.Mode()&fs.ModeSticky != 0
 	mode := info.Mode().Perm()
 	switch {
 	case stat.Uid != 0 && int(stat.Uid) != os.Geteuid():
-		e.who, e.command = "its owner, "+ownerName(stat.Uid)+",", "chown root"
+		e.user, e.command = "its owner, "+ownerName(stat.Uid)+",", "chown root"
 	case sticky:
 		return nil
 	case mode&0o002 != 0:
-		e.who, e.command = everyUser, "chmod go-w"
+		e.user, e.command = everyUser, "chmod go-w"
 	case mode&0o020 != 0 && !trustedGroup(stat.Gid):
-		e.who, e.command = "the group "+groupName(stat.Gid), "chmod g-w"
+		e.user, e.command = "the group "+groupName(stat.Gid), "chmod g-w"
 	default:
 		return nil
 	}
 	return e
 }
 
-// trustedGroup reports whether a group has no members but those that may change
-// the configuration: root's group, and the private group of the user that xoauthd
-// runs as, which is called as the user is.
+// trustedGroup reports whether all members of a group are trusted: root's group, and the
+// private group of the user that runs xoauthd, which has the name of the user.
 func trustedGroup(gid uint32) bool {
 	if gid == 0 {
 		return true
@@ -159,8 +159,8 @@ func groupName(gid uint32) string {
 	return id
 }
 
-// checkWriters is that of the package, but returns each exposure once, however
-// many files are in the same folder.
+// checkWriters is like the function checkWriters, but returns an exposure of the same
+// path only once: several files may be in one directory.
 func (f *file) checkWriters(path string, info fs.FileInfo) error {
 	err := checkWriters(path, info)
 	var e *exposure
@@ -173,14 +173,14 @@ func (f *file) checkWriters(path string, info fs.FileInfo) error {
 	return err
 }
 
-// checkOwnWriters adds a fault if others can change the configuration itself.
+// checkOwnWriters reports a fault if untrusted users can change the configuration file.
 func (f *file) checkOwnWriters(info fs.FileInfo) {
 	err := f.checkWriters(f.name, info)
 	var e *exposure
 	switch {
 	case errors.As(err, &e) && e.path == f.name:
-		f.outside(0, "%s", e.message())
+		f.externalFault(0, "%s", e.message())
 	case err != nil:
-		f.outside(0, "%v", err)
+		f.externalFault(0, "%v", err)
 	}
 }

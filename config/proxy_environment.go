@@ -11,11 +11,11 @@ import (
 	"strings"
 )
 
-// environmentFile stands for the name of a file in faults of the environment.
+// environmentFile is the file name in faults of environment variables.
 const environmentFile = "environment"
 
-// checkEnvironment checks the variables by which providers without a proxy key are
-// reached. Go's own reading of them ignores what is invalid, and goes directly.
+// checkEnvironment checks the proxy variables if a provider without the key proxy uses
+// them. Package net/http ignores invalid values and connects directly.
 func (f *file) checkEnvironment(c *Config) {
 	uses := func(p *Provider) bool {
 		return p != nil && p.Proxy == "" && p.Flow != "command" && p.Flow != "app_password"
@@ -39,13 +39,13 @@ func (f *file) checkEnvironment(c *Config) {
 
 func (f *file) environmentFault(name string, err error) {
 	if err != nil {
-		f.faults = append(f.faults, Fault{File: environmentFile, Message: fmt.Sprintf("%s %v", name, err), Outside: true})
+		f.faults = append(f.faults, Fault{File: environmentFile, Message: fmt.Sprintf("%s %v", name, err), External: true})
 	}
 }
 
-// environmentVariable returns the value of a variable, which may be in lower case,
-// and its name as it is set.
-func environmentVariable(name string) (value, as string) {
+// environmentVariable returns the value of a variable, in upper or lower case, and the
+// name under which it is set.
+func environmentVariable(name string) (value, setName string) {
 	lower := strings.ToLower(name)
 	if value = os.Getenv(name); value != "" {
 		return value, name
@@ -53,8 +53,8 @@ func environmentVariable(name string) (value, as string) {
 	return os.Getenv(lower), lower
 }
 
-// checkEnvironmentProxy says what is wrong with a proxy without showing it. Beside
-// what the key proxy takes, the scheme and the port can be left out.
+// checkEnvironmentProxy returns an error, without s, if s is not the URL of a proxy. In
+// contrast to the key proxy, it may omit the scheme and the port.
 func checkEnvironmentProxy(s string) error {
 	if !strings.Contains(s, "://") {
 		s = "http://" + s
@@ -67,7 +67,7 @@ func checkEnvironmentProxy(s string) error {
 	return checkProxy(s)
 }
 
-// checkNoProxy checks the hosts that are reached without a proxy.
+// checkNoProxy returns an error if list is not a list of hosts to connect to directly.
 func checkNoProxy(list string) error {
 	for _, entry := range strings.Split(list, ",") {
 		entry = strings.TrimSpace(entry)

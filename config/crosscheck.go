@@ -11,19 +11,18 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// check tells what is wrong or doubtful between the tables, each of which may
-// be right.
-func (f *file) check(c *Config) {
-	f.checkPresence(c)
-	f.checkAddresses()
+// crossCheck reports faults and warnings that concern several tables.
+func (f *file) crossCheck(c *Config) {
+	f.checkTables(c)
+	f.checkBindings()
 	f.checkLocalhost(c)
-	f.checkNames()
+	f.checkAccountNames()
 	f.checkUsers(c.Accounts)
 	f.checkCertificates(c)
 	for _, l := range c.Listeners {
 		f.checkListener(l, c.Providers)
 	}
-	seen := map[string]bool{} // accounts, and patterns as one
+	seen := map[string]bool{} // names of accounts and of patterns
 	for _, a := range byLine(c.Accounts) {
 		name := cmp.Or(a.Pattern, a.Name)
 		if !seen[name] {
@@ -33,7 +32,7 @@ func (f *file) check(c *Config) {
 	}
 }
 
-func (f *file) checkPresence(c *Config) {
+func (f *file) checkTables(c *Config) {
 	if len(c.Listeners) == 0 {
 		f.fault(0, `there is no listener, so that no client can connect: add a table [[listener]] with protocol = "imap" and address = "localhost:1143"`)
 	}
@@ -43,35 +42,36 @@ func (f *file) checkPresence(c *Config) {
 	if len(f.accounts) == 0 {
 		f.fault(0, `there is no account, so that no client can log in: add a table [account."alice@example.com"] with its provider and a password_hash from "xoauthd hash-password"`)
 	}
-	// Without pages, "xoauthd authorize" does it in a terminal, but a provider
-	// must know where to send the browser.
-	stuck := func(a *Account) bool {
+	// Without [web], "xoauthd authorize" authorizes an account in a terminal, but the
+	// provider still needs a URL to redirect the browser to.
+	cannotAuthorize := func(a *Account) bool {
 		p := c.Providers[a.Provider]
 		return p != nil && p.Flow == "authorization_code" && p.RedirectURL == ""
 	}
-	if c.Web == nil && slices.ContainsFunc(byLine(c.Accounts), stuck) {
+	if c.Web == nil && slices.ContainsFunc(byLine(c.Accounts), cannotAuthorize) {
 		f.warn(0, `there is neither [web] nor a redirect_url, so that no account can be authorized: add [web] with address = "localhost:1180"`)
 	}
 }
 
-func (f *file) checkAddresses() {
-	slices.SortFunc(f.listens, func(a, b binding) int { return cmp.Compare(a.line, b.line) })
-	for i, e := range f.listens {
-		first := slices.IndexFunc(f.listens[:i], e.clashes)
+func (f *file) checkBindings() {
+	slices.SortFunc(f.bindings, func(a, b binding) int { return cmp.Compare(a.line, b.line) })
+	for i, e := range f.bindings {
+		first := slices.IndexFunc(f.bindings[:i], e.clashes)
 		if first >= 0 {
-			f.fault(e.line, "%s is taken already, by line %d", e.name(), f.listens[first].line)
+			f.fault(e.line, "%s is taken already, by line %d", e.name(), f.bindings[first].line)
 		}
 	}
 }
 
-// checkLocalhost reports a fault if browsers are sent to localhost, and [web] has its
-// port at another loopback address. At 127.0.0.1 and ::1 any user could listen.
+// checkLocalhost reports a fault if a URL sends browsers to localhost at the port of
+// [web], but [web] listens on another loopback address. Another local user could then
+// listen on 127.0.0.1 and ::1.
 func (f *file) checkLocalhost(c *Config) {
 	if c.Web == nil || c.Web.Address == "" {
 		return
 	}
-	i := slices.IndexFunc(f.listens, func(b binding) bool { return b.address == c.Web.Address })
-	at := f.listens[i]
+	i := slices.IndexFunc(f.bindings, func(b binding) bool { return b.address == c.Web.Address })
+	at := f.bindings[i]
 	if at.socket != "" || at.host == "localhost" {
 		return
 	}
@@ -88,13 +88,13 @@ func (f *file) checkLocalhost(c *Config) {
 	}
 }
 
-func (f *file) checkNames() {
+func (f *file) checkAccountNames() {
 	first := map[string]*table{}
 	for _, a := range f.accounts {
 		folded := strings.ToLower(a.name())
 		if other := first[folded]; other != nil {
-			f.fault(a.place.at(), "%s differs from the account in line %d only in upper and lower case, and logins are matched without regard to that",
-				a.header(), other.place.at())
+			f.fault(a.pos.line(), "%s differs from the account in line %d only in upper and lower case, and logins are matched without regard to that",
+				a.header(), other.pos.line())
 			continue
 		}
 		first[folded] = a
@@ -114,7 +114,7 @@ func (f *file) checkListener(l Listener, providers map[string]*Provider) {
 		served = map[string]*Provider{l.Provider: providers[l.Provider]}
 	}
 	if l.Protocol == "" || len(served) == 0 {
-		return // told elsewhere
+		return // already reported
 	}
 	for _, p := range served {
 		if p.Upstream(l.Protocol) != nil {
@@ -143,6 +143,7 @@ func (f *file) checkAccount(a *Account, name string, c *Config) {
 	f.checkLogins(a, p, listens)
 }
 
+// byLine returns the accounts sorted by line, then by name.
 func byLine(accounts map[string]*Account) []*Account {
 	sorted := make([]*Account, 0, len(accounts))
 	for _, a := range accounts {

@@ -7,13 +7,13 @@ import (
 	"strings"
 )
 
-// What "xoauthd make-key" makes: so many bytes in base64 behind a prefix.
+// The format of "xoauthd make-key": keyLength bytes in base64, after keyPrefix.
 const (
 	keyPrefix = "xoauthd-key-"
 	keyLength = 32
 )
 
-// checkKeys says what is wrong with the keys of a store without showing them.
+// checkKeys returns an error, without the keys, if text is not a list of store keys.
 func checkKeys(text string) error {
 	number, keys := 0, 0
 	for line := range strings.Lines(text) {

@@ -9,15 +9,15 @@ import (
 	"testing"
 )
 
-// needRoot skips a test that gives files to other users.
-func needRoot(t *testing.T) {
+// requireRoot skips a test that changes the owner of files.
+func requireRoot(t *testing.T) {
 	t.Helper()
 	switch {
 	case os.Geteuid() == 0:
 	case os.Getenv("XOAUTHD_E2E") == "required":
-		t.Fatal("only root can give files away")
+		t.Fatal("only root can change the owner of a file")
 	default:
-		t.Skip("only root can give files away")
+		t.Skip("only root can change the owner of a file")
 	}
 }
 
@@ -28,7 +28,7 @@ func noError(t *testing.T, err error) {
 	}
 }
 
-// faultsOf returns what is wrong with a configuration, with dir cut off.
+// faultsOf returns the error of Load, with dir removed from paths, or "".
 func faultsOf(t *testing.T, name, dir string) string {
 	t.Helper()
 	_, err := Load(name)
@@ -38,13 +38,13 @@ func faultsOf(t *testing.T, name, dir string) string {
 	return strings.ReplaceAll(err.Error(), dir+"/", "")
 }
 
-func TestConfigurationThatOthersCanChange(t *testing.T) {
+func TestConfigurationWritable(t *testing.T) {
 	for _, row := range []struct {
 		name   string
 		expose func(t *testing.T, file string)
 		want   string
 	}{
-		{"of root alone", func(*testing.T, string) {}, ""},
+		{"by root only", func(*testing.T, string) {}, ""},
 		{"by all", func(t *testing.T, file string) { noError(t, os.Chmod(file, 0o646)) },
 			"sub/xoauthd.toml: every user of this machine can change it: chmod go-w "},
 		{"by a group", func(t *testing.T, file string) {
@@ -55,18 +55,18 @@ func TestConfigurationThatOthersCanChange(t *testing.T) {
 		{"by the group of root", func(t *testing.T, file string) { noError(t, os.Chown(file, -1, 0)); noError(t, os.Chmod(file, 0o660)) }, ""},
 		{"by its owner", func(t *testing.T, file string) { noError(t, os.Chown(file, 4711, -1)) },
 			"sub/xoauthd.toml: its owner, 4711, can change it: chown root "},
-		{"in a folder of all", func(t *testing.T, file string) { noError(t, os.Chmod(filepath.Dir(file), 0o777)) },
+		{"in a world-writable directory", func(t *testing.T, file string) { noError(t, os.Chmod(filepath.Dir(file), 0o777)) },
 			"sub/xoauthd.toml: sub: every user of this machine can replace what is in it: chmod go-w "},
-		{"in a sticky folder", func(t *testing.T, file string) {
+		{"in a sticky directory", func(t *testing.T, file string) {
 			noError(t, os.Chmod(filepath.Dir(file), 0o777|fs.ModeSticky))
 		}, ""},
-		{"in a folder of another", func(t *testing.T, file string) { noError(t, os.Chown(filepath.Dir(file), 4711, -1)) },
+		{"in a directory of another user", func(t *testing.T, file string) { noError(t, os.Chown(filepath.Dir(file), 4711, -1)) },
 			"sub/xoauthd.toml: sub: its owner, 4711, can replace what is in it: chown root "},
-		{"in a folder of a group", func(t *testing.T, file string) {
+		{"in a group-writable directory", func(t *testing.T, file string) {
 			noError(t, os.Chown(filepath.Dir(file), -1, 4711))
 			noError(t, os.Chmod(filepath.Dir(file), 0o770))
 		}, "sub/xoauthd.toml: sub: the group 4711 can replace what is in it: chmod g-w "},
-		{"by a link in a folder of all", func(t *testing.T, file string) {
+		{"through a link into a world-writable directory", func(t *testing.T, file string) {
 			open := filepath.Join(filepath.Dir(filepath.Dir(file)), "open")
 			noError(t, os.Mkdir(open, 0o700))
 			noError(t, os.Chmod(open, 0o777))
@@ -75,7 +75,7 @@ func TestConfigurationThatOthersCanChange(t *testing.T) {
 		}, "sub/xoauthd.toml: open: every user of this machine can replace what is in it: chmod go-w "},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			needRoot(t)
+			requireRoot(t)
 			name, dir := minimal(t, "", 0o640)
 			file := filepath.Join(dir, "sub", "xoauthd.toml")
 			noError(t, os.Mkdir(filepath.Dir(file), 0o755))
@@ -85,14 +85,14 @@ func TestConfigurationThatOthersCanChange(t *testing.T) {
 			if row.want == "" && got != "" || !strings.HasPrefix(got, row.want) || strings.Contains(got, "\n") {
 				t.Fatalf("got %s, want %s", got, row.want)
 			}
-			followAdvice(t, file)
+			applyFixes(t, file)
 		})
 	}
 }
 
-// followAdvice runs the commands with which the faults of a configuration end,
-// until it has none.
-func followAdvice(t *testing.T, name string) {
+// applyFixes runs the commands that the faults of a configuration suggest, until it has
+// no faults.
+func applyFixes(t *testing.T, name string) {
 	t.Helper()
 	for range 3 {
 		_, err := Load(name)
@@ -110,12 +110,12 @@ func followAdvice(t *testing.T, name string) {
 		}
 	}
 	_, err := Load(name)
-	t.Errorf("after its own advice: %v", err)
+	t.Errorf("after the suggested commands: %v", err)
 }
 
-// TestOtherFilesThatOthersCanChange exposes each file that the good ones name.
-func TestOtherFilesThatOthersCanChange(t *testing.T) {
-	needRoot(t)
+// TestNamedFilesWritable exposes each file that the configurations in testdata/good name.
+func TestNamedFilesWritable(t *testing.T) {
+	requireRoot(t)
 	t.Setenv("CREDENTIALS_DIRECTORY", "")
 	for _, row := range []struct{ config, file, key string }{
 		{"full.toml", "ca.pem", "ca_file"},
@@ -157,16 +157,16 @@ func TestOtherFilesThatOthersCanChange(t *testing.T) {
 				if !strings.Contains(got, row.key+": ") && !strings.HasPrefix(got, "good/"+row.config+": "+dir) || !strings.Contains(got, " change it") && !strings.Contains(got, " replace what is in it") {
 					t.Errorf("got %s", got)
 				}
-				followAdvice(t, name)
+				applyFixes(t, name)
 			}
 		})
 	}
 }
 
-// TestFolderIsToldOnce holds that a folder is one fault, however many files of the
-// configuration are in it, and that the faults of the file are told beside it.
-func TestFolderIsToldOnce(t *testing.T) {
-	needRoot(t)
+// TestDirectoryReportedOnce checks that an exposed directory is reported once, even if it
+// holds several of the files, and that other faults are still reported.
+func TestDirectoryReportedOnce(t *testing.T) {
+	requireRoot(t)
 	dir := copyTestdata(t)
 	name := filepath.Join(dir, "good", "full.toml")
 	text, err := os.ReadFile(name)
@@ -180,22 +180,22 @@ func TestFolderIsToldOnce(t *testing.T) {
 	}
 }
 
-// TestRemedyInAContainer holds that nobody is told to chmod what a container
-// cannot.
-func TestRemedyInAContainer(t *testing.T) {
+// TestFixInContainer checks that the fix is not chmod where the mount of a container
+// does not permit it.
+func TestFixInContainer(t *testing.T) {
 	e := &exposure{"/run/secrets/a b", everyUser, "read it", "chmod g-w,o="}
 	for _, row := range []struct {
-		surroundings
+		containerInfo
 		want string
 	}{
-		{surroundings{}, "chmod g-w,o= '/run/secrets/a b'"},
-		{surroundings{readOnly: true}, "chmod g-w,o= '/run/secrets/a b'"}, // ProtectSystem=strict
-		{surroundings{container: true}, "chmod g-w,o= '/run/secrets/a b'"},
-		{surroundings{container: true, readOnly: true}, "on the host give the file mode 0400"},
-		{surroundings{kubernetes: true, readOnly: true}, "defaultMode: 0440"},
+		{containerInfo{}, "chmod g-w,o= '/run/secrets/a b'"},
+		{containerInfo{readOnly: true}, "chmod g-w,o= '/run/secrets/a b'"}, // ProtectSystem=strict
+		{containerInfo{container: true}, "chmod g-w,o= '/run/secrets/a b'"},
+		{containerInfo{container: true, readOnly: true}, "on the host give the file mode 0400"},
+		{containerInfo{kubernetes: true, readOnly: true}, "defaultMode: 0440"},
 	} {
-		if got := e.remedy(row.surroundings); !strings.Contains(got, row.want) {
-			t.Errorf("%+v: %s, want %s", row.surroundings, got, row.want)
+		if got := e.fix(row.containerInfo); !strings.Contains(got, row.want) {
+			t.Errorf("%+v: %s, want %s", row.containerInfo, got, row.want)
 		}
 	}
 	t.Setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
@@ -207,10 +207,10 @@ func TestRemedyInAContainer(t *testing.T) {
 	}
 }
 
-// TestMountOfKubernetes builds what a secret volume looks like: a sticky folder of
-// all users, links to the current version, and files that the group may read.
-func TestMountOfKubernetes(t *testing.T) {
-	needRoot(t)
+// TestKubernetesMount checks the layout of a Kubernetes secret volume: a world-writable
+// sticky directory, symbolic links to the current version, and group-readable files.
+func TestKubernetesMount(t *testing.T) {
+	requireRoot(t)
 	name, dir := minimal(t, `client_secret_file = "volume/secret"`, 0o600)
 	volume := filepath.Join(dir, "volume")
 	noError(t, os.MkdirAll(filepath.Join(volume, "..2026"), 0o755))
@@ -219,5 +219,5 @@ func TestMountOfKubernetes(t *testing.T) {
 	noError(t, os.Chown(filepath.Join(volume, "..2026", "secret"), 0, 4711))
 	noError(t, os.Symlink("..2026", filepath.Join(volume, "..data")))
 	noError(t, os.Symlink("..data/secret", filepath.Join(volume, "secret")))
-	checkSecretOf(t, name, "hunter", "")
+	checkClientSecret(t, name, "hunter", "")
 }

@@ -2,14 +2,13 @@ package config
 
 import "time"
 
-// date reads a date, with or without a time of the day. If it has no zone, that
-// of this machine is meant.
+// date reads a date with an optional time. A date without a time zone is local time.
 func (t *table) date(key string) time.Time {
 	d, ok := value[time.Time](t, key)
 	if !ok {
 		return time.Time{}
 	}
-	switch d.Location().String() { // by which toml tells its kinds apart
+	switch d.Location().String() { // the toml library encodes the type in the location
 	case "time-local":
 		t.fault(key, "%s is a time of any day; write a date: 2027-05-01", d.Format(time.TimeOnly))
 		return time.Time{}
@@ -19,15 +18,16 @@ func (t *table) date(key string) time.Time {
 	return d
 }
 
-// notice is how long before the end of a secret or a certificate it is warned
-// of: whoever must ask an administrator for another has a month.
-const notice = 30 * 24 * time.Hour
+// expiryNotice is how long before expiry a warning appears. It is a month, because
+// another person may have to issue the replacement.
+const expiryNotice = 30 * 24 * time.Hour
 
-// expires warns of what has ended, or soon will.
-func (t *table) expires(key, what string, end time.Time) {
+// warnExpiry warns if what has expired, or expires within expiryNotice. A zero end means
+// no expiry.
+func (t *table) warnExpiry(key, what string, end time.Time) {
 	left := end.Sub(t.file.now)
 	switch day := end.Format(time.DateOnly); {
-	case end.IsZero() || left > notice:
+	case end.IsZero() || left > expiryNotice:
 	case left <= 0:
 		t.file.warn(t.line(key), "%s: the %s has expired, and the provider has refused it since %s: register another there", key, what, day)
 	default:

@@ -16,10 +16,10 @@ import (
 	"time"
 )
 
-// today is when the tests of what expires take place.
+// today is the current time in tests of expiry.
 var today = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
-// Keys are made by the tests: in the source, they would look like leaked ones.
+// The tests generate keys: keys in the source would look like leaked ones.
 var (
 	testKey  = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
 	otherKey = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
@@ -27,7 +27,7 @@ var (
 	curveKey = sync.OnceValues(func() (*ecdsa.PrivateKey, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) })
 )
 
-// must returns what cannot fail here.
+// must returns the value of a call that must not fail.
 func must[T any](t *testing.T) func(T, error) T {
 	return func(v T, err error) T {
 		t.Helper()
@@ -38,11 +38,11 @@ func must[T any](t *testing.T) func(T, error) T {
 	}
 }
 
-func block(kind string, der []byte) string {
-	return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
+func block(blockType string, der []byte) string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: blockType, Bytes: der}))
 }
 
-// certificate returns one of the test key.
+// certificate returns a self-signed certificate of testKey.
 func certificate(t *testing.T, from, to time.Time) string {
 	t.Helper()
 	key := must[*rsa.PrivateKey](t)(testKey())
@@ -65,8 +65,8 @@ func toJSON(t *testing.T, v map[string]any) string {
 	return string(must[[]byte](t)(json.Marshal(v)))
 }
 
-// material returns the files that those in testdata speak of, by name.
-func material(t *testing.T) map[string]string {
+// testFiles returns the generated files that the configurations in testdata name.
+func testFiles(t *testing.T) map[string]string {
 	t.Helper()
 	key := must[*rsa.PrivateKey](t)(testKey())
 	good := certificate(t, today.AddDate(-1, 0, 0), today.AddDate(1, 0, 0))
@@ -110,12 +110,12 @@ func material(t *testing.T) map[string]string {
 		"no_token.json":   changed("token_uri", ""),
 		"http_token.json": changed("token_uri", "http://hunter.example.com/token"),
 	}
-	maps.Copy(all, served(t))
+	maps.Copy(all, serverFiles(t))
 	return all
 }
 
-// served returns the files of certificates that clients are shown.
-func served(t *testing.T) map[string]string {
+// serverFiles returns the generated files of server certificates.
+func serverFiles(t *testing.T) map[string]string {
 	t.Helper()
 	key := must[*ecdsa.PrivateKey](t)(curveKey())
 	caKey := must[*rsa.PrivateKey](t)(otherKey())
