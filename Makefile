@@ -3,11 +3,12 @@
 PREFIX   ?= /usr/local
 DESTDIR  ?=
 FUZZTIME ?= 60s
+SOAK     ?= 2m
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: help need-go build test test-unit test-mtas lint fuzz bench install clean
+.PHONY: help need-go build test test-unit test-mtas soak lint fuzz bench install clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 10
@@ -33,6 +34,9 @@ test-mtas: need-go ## have real MTAs send during faults, for minutes; as root on
 	@test/install-packages
 	@test/download-mtas
 	XOAUTHD_E2E=required go test -tags mtas -timeout 15m -run TestMTAs ./cmd/xoauthd
+
+soak: need-go ## have clients use the daemon during faults for SOAK, such as 30m; best as root
+	go test -count=1 -v -timeout 0 -run TestSoak ./internal/soak -soak $(SOAK)
 
 lint: need-go ## read the source with gofmt, vet, staticcheck and govulncheck
 	@unformatted=$$(gofmt -l .); \

@@ -1,0 +1,122 @@
+//go:build linux
+
+package soak
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A disk is what the state directory is on.
+type disk struct {
+	dir   string
+	small bool // a file system of its own, which can be filled
+}
+
+func stateDirectory(dir string) string { return filepath.Join(dir, "state") }
+
+// newDisk makes the state directory, on a small file system in memory if the test is
+// root. It ends with the test.
+func newDisk(t *testing.T, dir string) *disk {
+	t.Helper()
+	k := &disk{dir: stateDirectory(dir)}
+	must(t, os.Mkdir(k.dir, 0o700))
+	if os.Getuid() != 0 {
+		lacking(t, "only root can mount a small file system: the state directory is never full")
+		return k
+	}
+	owner := daemonUser(t)
+	out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=1m,mode=0700,uid="+strconv.Itoa(int(owner.Uid))+
+		",gid="+strconv.Itoa(int(owner.Gid)), "xoauthd-soak", k.dir).CombinedOutput()
+	if err != nil {
+		lacking(t, "no file system can be mounted, so the state directory is never full: "+string(out))
+		must(t, os.Chown(k.dir, int(owner.Uid), int(owner.Gid)))
+		return k
+	}
+	k.small = true
+	t.Cleanup(func() {
+		if out, err := exec.Command("umount", "-l", k.dir).CombinedOutput(); err != nil {
+			t.Errorf("umount: %v: %s", err, out)
+		}
+	})
+	return k
+}
+
+// lacking tells that a fault cannot be made to happen. It ends the test where none may
+// be left out.
+func lacking(t *testing.T, what string) {
+	t.Helper()
+	if os.Getenv("XOAUTHD_E2E") == "required" {
+		t.Fatal(what)
+	}
+	t.Log("LEFT OUT: " + what)
+}
+
+// fill takes up all room, also what the daemon frees, until over is called.
+func (k *disk) fill(t *testing.T) (over func()) {
+	t.Helper()
+	name := filepath.Join(k.dir, "filler")
+	f, err := os.Create(name)
+	must(t, err)
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for block := make([]byte, 4096); ; {
+			_, err := f.Write(block)
+			if err == nil {
+				continue
+			}
+			if !errors.Is(err, syscall.ENOSPC) {
+				t.Error(err)
+				return
+			}
+			select {
+			case <-stop:
+				return
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
+	}()
+	return func() {
+		close(stop)
+		<-stopped
+		must(t, errors.Join(f.Close(), os.Remove(name)))
+	}
+}
+
+// lock makes the directory one that the daemon cannot write into, until over is
+// called.
+func (k *disk) lock(t *testing.T) (over func()) {
+	t.Helper()
+	must(t, os.Chmod(k.dir, 0o500))
+	return func() { must(t, os.Chmod(k.dir, 0o700)) }
+}
+
+// exhaustDescriptors lets the daemon open no files and connections until over is
+// called.
+func (d *daemon) exhaustDescriptors(t *testing.T) (over func()) {
+	t.Helper()
+	usual := strings.TrimSpace(d.prlimit(t, "--nofile", "--output=SOFT", "--noheadings"))
+	d.prlimit(t, "--nofile=8:")
+	return func() { d.prlimit(t, "--nofile="+usual+":") }
+}
+
+// prlimit looks at limits of the daemon or changes them. It runs as the user of the
+// daemon: root without CAP_SYS_RESOURCE, as in a container, may not change others'.
+func (d *daemon) prlimit(t *testing.T, args ...string) string {
+	t.Helper()
+	cmd := exec.Command("prlimit", append([]string{"--pid=" + strconv.Itoa(d.cmd.Process.Pid)}, args...)...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: d.user}
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %v\n%s", cmd, err, out)
+	}
+	return string(out)
+}

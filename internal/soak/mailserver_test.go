@@ -1,0 +1,206 @@
+//go:build linux
+
+package soak
+
+import (
+	"crypto/tls"
+	"errors"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/xoauthd/xoauthd/internal/ca"
+)
+
+// A mailServer is the upstream of all three protocols. It has a fault at times, and
+// knows which of its replies were sent.
+type mailServer struct {
+	ledger *ledger
+	user   func(token string) (account string, ok bool)
+	tls    *tls.Config
+	fault  atomic.Pointer[mailFault]
+	pop3   mailbox
+
+	mu     sync.Mutex
+	serve  map[string]func(net.Listener) // by protocol
+	ports  map[string]int
+	listen map[string]net.Listener // nil while connections are refused
+}
+
+// A mailFault is what is wrong with the mail server.
+type mailFault struct {
+	over chan struct{} // closed at the end of the fault
+
+	unready   bool          // refuses after the greeting
+	noLogin   bool          // refuses logins for now
+	delay     time.Duration // of each reply
+	hang      bool          // replies only when the fault is over
+	cutText   bool          // closes in the middle of a message
+	cutReply  bool          // closes in the place of the reply to a message
+	halfClose bool          // half-closes in the place of the reply to a message
+}
+
+// refusal is what each protocol says in the place of a greeting.
+var refusal = map[string]string{
+	"smtp": "421 4.3.2 try again later\r\n",
+	"imap": "* BYE [UNAVAILABLE] try again later\r\n",
+	"pop3": "-ERR [SYS/TEMP] try again later\r\n",
+}
+
+// newMailServer starts the servers, and puts the certificate to be trusted into dir.
+// They end with the test.
+func newMailServer(t *testing.T, dir string, l *ledger, user func(token string) (string, bool)) *mailServer {
+	t.Helper()
+	authority, err := ca.New()
+	must(t, err)
+	certificate, err := authority.Issue("localhost")
+	must(t, err)
+	must(t, os.WriteFile(filepath.Join(dir, "ca.pem"), authority.PEM(), 0o644))
+	m := &mailServer{
+		ledger: l,
+		user:   user,
+		tls:    &tls.Config{Certificates: []tls.Certificate{certificate}},
+		ports:  make(map[string]int),
+		listen: make(map[string]net.Listener),
+	}
+	m.serve = map[string]func(net.Listener){"smtp": m.serveSMTP(), "imap": m.serveIMAP(), "pop3": m.servePOP3}
+	m.open(t)
+	t.Cleanup(m.close)
+	return m
+}
+
+// open accepts connections, at the same ports each time.
+func (m *mailServer) open(t *testing.T) {
+	t.Helper()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for protocol, serve := range m.serve {
+		ln, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: m.ports[protocol]})
+		must(t, err)
+		m.ports[protocol] = ln.Addr().(*net.TCPAddr).Port
+		m.listen[protocol] = ln
+		go serve(&listener{ln, m, protocol})
+	}
+}
+
+// close refuses connections. Those that there are go on.
+func (m *mailServer) close() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, ln := range m.listen {
+		ln.Close()
+	}
+}
+
+// during lets the servers have a fault until over is called.
+func (m *mailServer) during(f mailFault) (over func()) {
+	f.over = make(chan struct{})
+	m.fault.Store(&f)
+	return func() {
+		m.fault.Store(nil)
+		close(f.over)
+	}
+}
+
+// present returns the fault of this moment; the zero value is none.
+func (m *mailServer) present() mailFault {
+	if f := m.fault.Load(); f != nil {
+		return *f
+	}
+	return mailFault{}
+}
+
+// A listener returns connections inside TLS.
+type listener struct {
+	net.Listener
+	server   *mailServer
+	protocol string
+}
+
+func (ln *listener) Accept() (net.Conn, error) {
+	for {
+		raw, err := ln.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		inside := tls.Server(raw, ln.server.tls)
+		if !ln.server.present().unready {
+			return &conn{Conn: inside, server: ln.server}, nil
+		}
+		go func() {
+			inside.SetDeadline(time.Now().Add(10 * time.Second))
+			inside.Write([]byte(refusal[ln.protocol]))
+			inside.Close()
+		}()
+	}
+}
+
+// A conn is a connection as the servers have it, inside TLS. What they write are
+// whole replies.
+type conn struct {
+	*tls.Conn
+	server *mailServer
+
+	mu      sync.Mutex
+	pending *delivery // stored, and not acknowledged yet
+}
+
+// mostDelay is the longest that the mail server takes to reply to a message, and the
+// provider to a refresh, so that signals often meet one that is under way.
+const mostDelay = 300 * time.Millisecond
+
+// store keeps a message. The next reply that is an acknowledgement is that of it.
+func (c *conn) store(message string) error {
+	d := c.server.ledger.store(message)
+	if d == nil {
+		return errors.New("not a message that was sent")
+	}
+	time.Sleep(rand.N(mostDelay))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.pending = d
+	return nil
+}
+
+// acknowledges returns the delivery of which a reply tells.
+func (c *conn) acknowledges(reply string) *delivery {
+	if !strings.HasPrefix(reply, "250 ") && !strings.Contains(reply, " OK [APPENDUID ") {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	d := c.pending
+	c.pending = nil
+	return d
+}
+
+func (c *conn) Write(reply []byte) (int, error) {
+	f := c.server.present()
+	if f.delay > 0 {
+		time.Sleep(f.delay)
+	}
+	if f.hang {
+		<-f.over
+	}
+	d := c.acknowledges(string(reply))
+	switch {
+	case d != nil && f.cutReply:
+		c.Close()
+		return 0, net.ErrClosed
+	case d != nil && f.halfClose:
+		c.CloseWrite()
+		<-f.over // and only then is closed
+		return 0, net.ErrClosed
+	}
+	n, err := c.Conn.Write(reply)
+	if d != nil && err == nil {
+		c.server.ledger.acknowledged(d)
+	}
+	return n, err
+}
