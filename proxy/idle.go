@@ -36,9 +36,9 @@ const (
 	// reads.
 	writeTimeout = 5 * time.Minute
 
-	// busyDrain is how long an answer of the upstream may go on, such as a download,
-	// after xoauthd begins to stop.
-	busyDrain = 10 * time.Second
+	// answeredWithin is how long after the last bytes of the client the upstream counts
+	// as owing an answer, where it is not known what it owes: in a compressed dialogue.
+	answeredWithin = time.Minute
 )
 
 // Why a relay ends that xoauthd ended.
@@ -54,7 +54,7 @@ type idleTimer struct {
 	begun      time.Time
 	last       atomic.Int64 // when bytes last moved, in nanoseconds since begun
 	fromClient atomic.Bool  // the last bytes came from the client
-	turned     atomic.Int64 // when the upstream last began to answer, as last
+	asked      atomic.Int64 // when bytes last came from the client, as last
 	pending    atomic.Int32 // pumps that hold bytes which they could not forward yet
 	blocked    atomic.Bool  // one of them is that to the upstream
 	ending     atomic.Bool  // the client has closed, or the relay drains
@@ -91,6 +91,7 @@ func newIdleTimer(timeout time.Duration, tracker tracker, expire func()) *idleTi
 		timeout:  timeout,
 		expire:   expire,
 	}
+	t.asked.Store(-int64(answeredWithin))
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.timer = time.AfterFunc(min(timeout, writeTimeout), t.check)
@@ -102,10 +103,9 @@ func newIdleTimer(timeout time.Duration, tracker tracker, expire func()) *idleTi
 func (t *idleTimer) received(fromClient bool) {
 	t.pending.Add(1)
 	t.moved() // before it can be called blocked
-	if t.fromClient.Swap(fromClient) && !fromClient {
-		t.turned.Store(t.last.Load())
-	}
+	t.fromClient.Store(fromClient)
 	if fromClient {
+		t.asked.Store(t.last.Load())
 		t.blocked.Store(true)
 	}
 }
@@ -151,12 +151,14 @@ func (t *idleTimer) drain(why string, drained func()) {
 }
 
 // owed reports whether the upstream owes an answer, and whether that is certain.
-// Otherwise it is a guess: whether the last bytes came from the client.
+// Otherwise it is a guess: whether the last bytes came from the client, or some came
+// lately. An upstream that answers may owe another answer.
 func (t *idleTimer) owed() (owed, certain bool) {
 	if owed, known := t.tracker.Owed(); known {
 		return owed, true
 	}
-	return t.fromClient.Load(), false
+	lately := time.Since(t.begun)-time.Duration(t.asked.Load()) < answeredWithin
+	return t.fromClient.Load() || lately, false
 }
 
 // check ends the relay if a limit is reached, and re-arms the timer for the next
@@ -184,7 +186,7 @@ func (t *idleTimer) check() {
 		t.end(fmt.Sprintf("idle timeout (%v)", limit))
 	case t.blocked.Load() && silent >= writeTimeout:
 		t.end(fmt.Sprintf("upstream write timeout (%v)", writeTimeout))
-	case t.hasDrained(silent, owed, certain):
+	case t.hasDrained(silent, owed):
 		t.keep(t.why)
 		t.drained()
 	default:
@@ -193,17 +195,11 @@ func (t *idleTimer) check() {
 }
 
 // hasDrained reports whether the relay drains and can end now.
-func (t *idleTimer) hasDrained(silent time.Duration, owed, certain bool) bool {
-	switch {
-	case t.draining.IsZero(), owed, !t.closed.IsZero(), t.tracker.Unfinished():
-		return false
-	case silent >= quiet && t.pending.Load() == 0:
-		return true
-	case certain: // the client may be about to say QUIT
+func (t *idleTimer) hasDrained(silent time.Duration, owed bool) bool {
+	if t.draining.IsZero() || owed || !t.closed.IsZero() || t.tracker.Unfinished() {
 		return false
 	}
-	answering := time.Since(t.begun) - time.Duration(t.turned.Load())
-	return min(answering, time.Since(t.draining)) >= busyDrain
+	return silent >= quiet && t.pending.Load() == 0
 }
 
 func (t *idleTimer) end(reason string) {

@@ -6,6 +6,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	imapdialogue "github.com/xoauthd/xoauthd/proxy/imap"
+	pop3dialogue "github.com/xoauthd/xoauthd/proxy/pop3"
 	smtpdialogue "github.com/xoauthd/xoauthd/proxy/smtp"
 )
 
@@ -32,10 +34,10 @@ func TestRelayStop(t *testing.T) {
 			pass(t, p.client, p.upstream, "message\r\n.\r\n")
 			time.AfterFunc(10*time.Second, p.kill)
 		}, closedAtShutdown, 70 * time.Second},
-		{"an answer is owed, and comes", func(t *testing.T, p *pipedRelay) {
+		{"an answer comes, and perhaps not the last", func(t *testing.T, p *pipedRelay) {
 			pass(t, p.client, p.upstream, "message\r\n.\r\n")
 			time.AfterFunc(5*time.Second, func() { pass(t, p.upstream, p.client, "250 taken\r\n") })
-		}, closedAtShutdown, 6 * time.Second},
+		}, closedAtShutdown, answeredWithin},
 		{"a download does not end", func(t *testing.T, p *pipedRelay) {
 			go io.Copy(io.Discard, p.client)
 			go func() {
@@ -44,7 +46,8 @@ func TestRelayStop(t *testing.T) {
 					_, err = io.WriteString(p.upstream, "* 1 FETCH\r\n")
 				}
 			}()
-		}, closedAtShutdown, busyDrain},
+			time.AfterFunc(10*time.Second, p.kill)
+		}, closedAtShutdown, 10 * time.Second},
 		{"the client has not yet taken all", func(t *testing.T, p *pipedRelay) {
 			go io.WriteString(p.upstream, "* 1 FETCH")
 			time.AfterFunc(5*time.Second, func() { io.ReadFull(p.client, make([]byte, 9)) })
@@ -120,6 +123,78 @@ func TestRelayStopSMTP(t *testing.T) {
 					test.after(t, p)
 				}
 				p.wants(t, test.why, test.took)
+			})
+		})
+	}
+}
+
+// An IMAP or POP3 session ends when xoauthd stops as soon as each of its commands has
+// its reply, and not before. A client that idles is owed none.
+func TestRelayStopReplies(t *testing.T) {
+	imap := func() tracker { return new(imapdialogue.Tracker) }
+	for _, test := range []struct {
+		name    string
+		tracker func() tracker
+		before  func(t *testing.T, p *pipedRelay) // up to the stop
+		after   func(t *testing.T, p *pipedRelay)
+		took    time.Duration
+	}{
+		{"IDLE", imap, func(t *testing.T, p *pipedRelay) {
+			pass(t, p.client, p.upstream, "a IDLE\r\n")
+			pass(t, p.upstream, p.client, "+ idling\r\n")
+			time.Sleep(2 * time.Second)
+		}, nil, 2 * time.Second},
+		{"APPEND after NOOP", imap, func(t *testing.T, p *pipedRelay) {
+			pass(t, p.client, p.upstream, "a NOOP\r\nb APPEND INBOX {3+}\r\nabc\r\n")
+			pass(t, p.upstream, p.client, "a OK\r\n")
+			time.Sleep(time.Minute)
+		}, func(t *testing.T, p *pipedRelay) {
+			time.Sleep(30 * time.Second)
+			pass(t, p.upstream, p.client, "b OK\r\n")
+		}, 90*time.Second + quiet},
+		{"a literal that is on its way", imap, func(t *testing.T, p *pipedRelay) {
+			pass(t, p.client, p.upstream, "b APPEND INBOX {3}\r\n")
+			pass(t, p.upstream, p.client, "+ go\r\n")
+			pass(t, p.client, p.upstream, "ab")
+		}, func(t *testing.T, p *pipedRelay) {
+			time.Sleep(30 * time.Second)
+			pass(t, p.client, p.upstream, "c\r\n")
+			time.Sleep(10 * time.Second)
+			pass(t, p.upstream, p.client, "b OK\r\n")
+		}, 40*time.Second + quiet},
+		{"APPEND that is compressed", imap, func(t *testing.T, p *pipedRelay) {
+			pass(t, p.client, p.upstream, "a COMPRESS DEFLATE\r\n")
+			pass(t, p.upstream, p.client, "a OK\r\n")
+			pass(t, p.client, p.upstream, "NOOP and APPEND")
+			pass(t, p.upstream, p.client, "OK")
+			time.Sleep(20 * time.Second)
+		}, func(t *testing.T, p *pipedRelay) {
+			time.Sleep(30 * time.Second)
+			pass(t, p.upstream, p.client, "OK")
+		}, answeredWithin},
+		{"IDLE that is compressed", imap, func(t *testing.T, p *pipedRelay) {
+			pass(t, p.client, p.upstream, "a COMPRESS DEFLATE\r\n")
+			pass(t, p.upstream, p.client, "a OK\r\n")
+			time.Sleep(2 * time.Minute)
+		}, nil, 2 * time.Minute},
+		{"QUIT after DELE", func() tracker { return new(pop3dialogue.Tracker) }, func(t *testing.T, p *pipedRelay) {
+			pass(t, p.client, p.upstream, "DELE 1\r\nQUIT\r\n")
+			pass(t, p.upstream, p.client, "+OK\r\n")
+			time.Sleep(10 * time.Second)
+		}, func(t *testing.T, p *pipedRelay) {
+			time.Sleep(30 * time.Second)
+			pass(t, p.upstream, p.client, "+OK\r\n")
+		}, 40*time.Second + quiet},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := startTracked(t, 31*time.Minute, test.tracker())
+				test.before(t, p)
+				p.stop()
+				if test.after != nil {
+					test.after(t, p)
+				}
+				p.wants(t, closedAtShutdown, test.took)
 			})
 		})
 	}

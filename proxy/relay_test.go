@@ -10,6 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	imapdialogue "github.com/xoauthd/xoauthd/proxy/imap"
+	pop3dialogue "github.com/xoauthd/xoauthd/proxy/pop3"
 	smtpdialogue "github.com/xoauthd/xoauthd/proxy/smtp"
 	"github.com/xoauthd/xoauthd/proxy/wire"
 )
@@ -212,6 +214,16 @@ func TestRelayHalfClosed(t *testing.T) {
 			}
 		}, 5*quiet - 4, 4*quiet - 4 + answerTimeout},
 		{"the upstream waits for the rest of a command", untracked{}, "a APPEND {8}", nil, answerGuess, answerTimeout},
+		{"IMAP: the last of several replies comes late", new(imapdialogue.Tracker), "a NOOP\r\nb APPEND x {1+}\r\ny\r\n", func(t *testing.T, p *pipedRelay) {
+			pass(t, p.upstream, p.client, "a OK\r\n")
+			time.Sleep(9 * time.Minute)
+			pass(t, p.upstream, p.client, "b OK\r\n")
+		}, 9 * time.Minute, 9*time.Minute + linger},
+		{"POP3: the last of several replies comes late", new(pop3dialogue.Tracker), "DELE 1\r\nQUIT\r\n", func(t *testing.T, p *pipedRelay) {
+			pass(t, p.upstream, p.client, "+OK\r\n")
+			time.Sleep(9 * time.Minute)
+			pass(t, p.upstream, p.client, "+OK\r\n")
+		}, 9 * time.Minute, 9*time.Minute + linger},
 		{"SMTP: nothing was said", new(smtpdialogue.Tracker), "", nil, 0, linger},
 		{"SMTP: the last of several replies comes late", new(smtpdialogue.Tracker), pipelined, func(t *testing.T, p *pipedRelay) {
 			pass(t, p.upstream, p.client, "250 ok\r\n250 ok\r\n")

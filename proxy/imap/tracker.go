@@ -12,13 +12,16 @@ import (
 // literal may already be in transit, so the session must end.
 var ErrLiteralLogin = errors.New("second login with a literal")
 
-// A Tracker inspects what a client sends after login. It removes the credentials
-// from a second login, so that the local password does not reach the upstream; the
-// upstream answers that the command is malformed. It inspects commands until the
-// client selects a mailbox, sends a literal or begins compression. From then on it
-// could not tell commands from message text without a full parser. The zero value is
-// ready for use.
+// A Tracker follows a session after login. It knows which replies the upstream owes. It
+// also removes the credentials from a second login, so that the local password does not
+// reach the upstream; the upstream answers that the command is malformed. For that it
+// inspects commands until the client selects a mailbox, sends a literal or begins
+// compression. The zero value is ready for use. One goroutine may call FromClient and
+// Held while another calls FromUpstream.
 type Tracker struct {
+	replies replies
+
+	// The fields below are used by FromClient and Held.
 	filter  *wire.CommandFilter
 	done    bool
 	literal bool // the current line ends in "}" so far
@@ -28,6 +31,7 @@ type Tracker struct {
 // FromClient returns the octets to forward for p, which must not be empty. The only
 // error is ErrLiteralLogin.
 func (t *Tracker) FromClient(p []byte) ([]byte, error) {
+	t.replies.fromClient(p)
 	if t.done {
 		return p, nil
 	}
@@ -57,14 +61,17 @@ func (t *Tracker) Held() []byte {
 	return t.filter.Held()
 }
 
-// FromUpstream does nothing: an IMAP Tracker inspects only commands.
-func (t *Tracker) FromUpstream([]byte) {}
+// FromUpstream inspects the upstream's responses.
+func (t *Tracker) FromUpstream(p []byte) { t.replies.fromUpstream(p) }
 
-// Unfinished returns false: the Tracker does not know message boundaries.
-func (t *Tracker) Unfinished() bool { return false }
+// Unfinished reports whether the client is within a command with literals, or the
+// upstream within a response, as far as the Tracker knows.
+func (t *Tracker) Unfinished() bool { return t.replies.unfinished() }
 
-// Owed returns known == false: the Tracker does not count replies.
-func (t *Tracker) Owed() (owed, known bool) { return false, false }
+// Owed reports whether the upstream owes a reply. known is false after compression
+// began, and after a reply to no known command. While the client idles, the upstream
+// owes nothing.
+func (t *Tracker) Owed() (owed, known bool) { return t.replies.owed() }
 
 // decide is the CommandFilter.Decide of the Tracker. A command is a tag and a name
 // (RFC 9051 section 9).
