@@ -38,10 +38,9 @@ func (f *file) redirects(tables []*table, providers map[string]*Provider, web *W
 	f.checkRedirects(browser, providers)
 }
 
-// checkRedirects reports providers with the same host and path in their redirect URLs.
-// One of them could redirect the browser to the other, and receive the code that the
-// other issues. This is safe only if both are known to send iss (RFC 9207), which xoauthd
-// then compares.
+// checkRedirects reports providers with the same path in their redirect URLs. One of them
+// could redirect the browser to the other, and receive the code that the other issues.
+// This is safe only if both are known to send iss (RFC 9207), which xoauthd then compares.
 func (f *file) checkRedirects(browser []*table, providers map[string]*Provider) {
 	for i, t := range browser {
 		p := providers[t.name()]
@@ -50,7 +49,7 @@ func (f *file) checkRedirects(browser []*table, providers map[string]*Provider) 
 			if p.requiresIssuer() && q.requiresIssuer() || !sameRedirect(p.RedirectURL, q.RedirectURL) {
 				continue
 			}
-			f.fault(cmp.Or(t.line("redirect_url"), t.pos.line()), "%s and %s have the same redirect URL, %s, so that each of them could get the codes of the other: "+
+			f.fault(cmp.Or(t.line("redirect_url"), t.pos.line()), "%s and %s have the same path in their redirect URLs (%s), so each of them could obtain the codes of the other: "+
 				"give one of them another redirect_url, such as one that ends in /callback/%s, and register it; or set issuer and require_iss = true in both",
 				other.header(), t.header(), p.RedirectURL, url.PathEscape(p.Name))
 			break
@@ -61,13 +60,12 @@ func (f *file) checkRedirects(browser []*table, providers map[string]*Provider) 
 // requiresIssuer reports whether a response of p must contain p's issuer.
 func (p *Provider) requiresIssuer() bool { return p.Issuer != "" && p.RequireIss }
 
-// sameRedirect reports whether responses to the redirect URLs a and b cannot be told
-// apart. Ports do not count, because cookies ignore them.
+// sameRedirect reports whether a response to a cannot be distinguished from one to b.
+// The pages compare paths only: a reverse proxy may change the host name.
 func sameRedirect(a, b string) bool {
 	u, errA := url.Parse(a)
 	v, errB := url.Parse(b)
 	return a != "" && b != "" && errA == nil && errB == nil &&
-		strings.EqualFold(u.Hostname(), v.Hostname()) &&
 		strings.TrimSuffix(u.EscapedPath(), "/") == strings.TrimSuffix(v.EscapedPath(), "/")
 }
 

@@ -31,20 +31,34 @@ func Settings(path string) (string, error) {
 // mask replaces the secrets in a table and in those below it.
 func mask(values map[string]any) {
 	for key, v := range values {
-		switch v := v.(type) {
-		case map[string]any:
-			mask(v)
-		case []map[string]any:
-			for _, t := range v {
-				mask(t)
-			}
-		case string:
-			values[key] = masked(key, v)
-		}
+		values[key] = maskValue(key, v)
 	}
 }
 
-// masked returns the value of key with its secrets replaced.
+// maskValue returns the value of key with its secrets replaced.
+func maskValue(key string, v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		mask(v)
+	case []map[string]any:
+		for _, t := range v {
+			mask(t)
+		}
+	case []any: // of strings, or of inline tables
+		for i := range v {
+			if key == "token_command" && i > 0 { // an argument may be a secret
+				v[i] = redacted
+			} else {
+				v[i] = maskValue(key, v[i])
+			}
+		}
+	case string:
+		return masked(key, v)
+	}
+	return v
+}
+
+// masked returns a string without its secrets.
 func masked(key, value string) string {
 	switch key {
 	case "client_secret", "upstream_password":
@@ -59,7 +73,7 @@ func masked(key, value string) string {
 		if err != nil {
 			return redacted
 		}
-		if _, ok := u.User.Password(); ok {
+		if u.User != nil {
 			return u.Scheme + "://" + redacted + "@" + u.Host
 		}
 	}

@@ -29,6 +29,13 @@ preset = "google"
 client_id = "id"
 client_secret = "hunter2-hunter2"
 proxy = "socks5://joe:hunter3@127.0.0.1:1080"
+[provider.c]
+flow = "command"
+token_command = ["/bin/echo", "hunter4"]
+imap = { host = "imap.example.com" }
+[account."bob@example.com"]
+provider = "c"
+login = [ { label = "x", password_hash = '`+hash+`' } ]
 [account."alice@example.com"]
 provider = "p"
 enabled = true
@@ -40,6 +47,12 @@ password_hash = '`+hash+`'
 [account."alice@example.com"]
 password_hash = "$argon2id$(secret)"
 provider = "p"
+[account."bob@example.com"]
+provider = "c"
+
+[[account."bob@example.com".login]]
+label = "x"
+password_hash = "$argon2id$(secret)"
 
 [limits]
 idle_timeout = "40m"
@@ -53,6 +66,11 @@ tls = "none"
 level = "debug"
 
 [provider]
+[provider.c]
+flow = "command"
+token_command = ["/bin/echo", "(secret)"]
+[provider.c.imap]
+host = "imap.example.com"
 [provider.p]
 client_id = "id"
 client_secret = "(secret)"
@@ -78,7 +96,9 @@ func TestMasked(t *testing.T) {
 			t.Errorf("%s: %s", key, got)
 		}
 	}
-	if got := masked("proxy", "http://%zz:hunter2@x"); strings.Contains(got, "hunter2") {
-		t.Error(got)
+	for _, proxy := range []string{"http://%zz:hunter2@x", "http://hunter2@proxy.example:3128"} {
+		if got := masked("proxy", proxy); strings.Contains(got, "hunter2") {
+			t.Error(got)
+		}
 	}
 }

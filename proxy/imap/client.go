@@ -160,7 +160,10 @@ func (k *Client) readTagged(tag string, answer func(challenge string) error) (*i
 func (k *Client) webAlert() string {
 	for _, line := range k.untagged {
 		status, ok := parseStatus(strings.TrimPrefix(line, "* "))
-		if code, link, found := strings.Cut(string(status.Code), " "); ok && found && strings.EqualFold(code, "WEBALERT") {
+		if !ok {
+			continue
+		}
+		if code, link, found := strings.Cut(string(status.Code), " "); found && strings.EqualFold(code, "WEBALERT") {
 			return "; " + status.Text + " WEBALERT " + link
 		}
 	}

@@ -87,6 +87,7 @@ func FuzzClient(f *testing.F) {
 	for _, text := range tape.Seeds(f, "../testdata", "imap", "U") {
 		f.Add(text)
 	}
+	f.Add("* OK [CAPABILITY AUTH=XOAUTH2 SASL-IR] x\r\n* CAPABILITY X\r\nA1 NO x\r\n")
 	f.Add("* OK [CAPABILITY X]\r\n+\r\n+\r\nA1 OK [CAPABILITY X] x\r\nA2 OK\r\n")
 	f.Add("* OK\r\n* CAPABILITY SASL-IR\r\nA1 OK\r\nA2 OK [CAPABILITY] x\r\n* CAPABILITY X\r\nA3 OK\r\nA4 OK\r\n")
 	f.Fuzz(func(t *testing.T, text string) {

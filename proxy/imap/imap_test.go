@@ -2,6 +2,7 @@ package imap
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/emersion/go-imap/v2"
@@ -126,5 +127,25 @@ func TestMechanisms(t *testing.T) {
 		if got := k.Mechanisms(); !slices.Equal(got, want) {
 			t.Errorf("%s: %q", caps, got)
 		}
+	}
+}
+
+// TestRefusalAfterData: a refusal after untagged data that is not a status.
+func TestRefusalAfterData(t *testing.T) {
+	conn := tape.PlayLines("* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2] hi\r\n* CAPABILITY IMAP4rev1\r\nA1 NO [AUTHENTICATIONFAILED] no\r\n")
+	k, err := NewClient(conn, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := sasl.NewClient(sasl.XOAUTH2, "joe", "t0ken", "mail.example.com", 993)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, ir, err := m.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err = k.authenticate(name, ir, m); err == nil || !strings.Contains(err.Error(), "AUTHENTICATIONFAILED") {
+		t.Errorf("%v", err)
 	}
 }

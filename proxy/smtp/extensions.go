@@ -15,7 +15,7 @@ type extension struct{ name, parameters string }
 // client does not send EHLO again after AUTH, and an unknown extension could be a
 // command that must not be offered (XCLIENT, X-EXPS), or a secret that a hostile
 // server repeats. For the same reason, parameters must have the form of their
-// extension.
+// extension. PRDR is not known: its replies cannot be counted.
 var known = []extension{
 	// Extensions for messages.
 	{"8BITMIME", ""},                               // RFC 6152
@@ -29,7 +29,6 @@ var known = []extension{
 	{"LIMITS", limit + "( " + limit + ")*"},        // RFC 9422
 	{"MT-PRIORITY", "(?i:MIXER|STANAG4406|NSEP)?"}, // RFC 6710
 	{"PIPELINING", ""},                             // RFC 2920
-	{"PRDR", ""},                                   // Exim: one reply for each recipient
 	{"REQUIRETLS", ""},                             // RFC 8689
 	{"RRVS", ""},                                   // RFC 7293
 	{"SIZE", number + "?"},                         // RFC 1870

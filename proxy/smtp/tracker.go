@@ -21,6 +21,7 @@ type Tracker struct {
 	mu             sync.Mutex
 	pending        []pendingReply // in the order in which the replies arrive
 	outOfSync      bool           // the upstream sent an unexpected reply; pending is not valid
+	lastIsData     bool           // the client's last command is DATA
 	inMessage      bool           // the client sends a message after DATA
 	messageStarted bool           // it has sent a part of it
 	endMatched     int            // octets of endOfMessage received so far
@@ -56,8 +57,6 @@ func (t *Tracker) FromClient(p []byte) ([]byte, error) {
 // consume consumes octets of one kind from the beginning of p.
 func (t *Tracker) consume(p []byte) (n int, forward []byte) {
 	switch {
-	case t.outOfSync:
-		return len(p), append(t.filter.Held(), p...)
 	case t.chunkLeft > 0:
 		n = int(min(t.chunkLeft, uint64(len(p))))
 		t.chunkLeft -= uint64(n)
@@ -110,6 +109,7 @@ func (t *Tracker) decide(line []byte, final bool) (wire.Verdict, string) {
 		return wire.Undecided, ""
 	}
 	kind := commandReply
+	t.lastIsData = name == "DATA"
 	switch name {
 	case "AUTH":
 		t.addPending(commandReply)
@@ -192,7 +192,7 @@ func (t *Tracker) endMessage() {
 func (t *Tracker) FromUpstream(p []byte) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for len(p) > 0 && !t.outOfSync {
+	for len(p) > 0 {
 		i := bytes.IndexByte(p, '\n')
 		part := p
 		if i >= 0 {
@@ -209,9 +209,24 @@ func (t *Tracker) FromUpstream(p []byte) {
 		switch {
 		case !ok:
 			t.outOfSync = true
-		case !more:
+		case more:
+		case t.outOfSync:
+			t.guess(code)
+		default:
 			t.removePending(code)
 		}
+	}
+}
+
+// guess follows the replies of an upstream that has sent an unexpected one. It is not
+// known any more which command a reply belongs to. The credentials of a second AUTH are
+// still removed, so it has to be known where a message begins.
+func (t *Tracker) guess(code int) {
+	switch goAhead := code/100 == 3; {
+	case goAhead && t.lastIsData && !t.inMessage:
+		t.inMessage, t.messageStarted, t.endMatched = true, false, len("\r\n")
+	case !goAhead && !t.messageStarted:
+		t.inMessage = false
 	}
 }
 

@@ -184,3 +184,33 @@ func BenchmarkTracker(b *testing.B) {
 		tracker.FromClient(body)
 	}
 }
+
+// TestCredentialsAfterUnexpectedReply: the credentials of a second AUTH do not reach an
+// upstream that has sent replies that nobody asked for, and messages are not changed.
+func TestCredentialsAfterUnexpectedReply(t *testing.T) {
+	for n := 1; n < 50; n += 7 {
+		k := new(Tracker)
+		sendReply(k, "250 unasked\r\n", n)
+		if got := send(k, "NOOP\r\nAUTH PLAIN c2VjcmV0\r\n", n); got != "NOOP\r\nAUTH\r\n" {
+			t.Errorf("in pieces of %d: %q", n, got)
+		}
+		const message = "AUTH PLAIN of the message\r\n.\r\n"
+		got := send(k, "DATA\r\n", n)
+		sendReply(k, "501 no\r\n250 unasked\r\n354 go\r\n", n)
+		if got += send(k, message+"AUTH PLAIN c2VjcmV0\r\n", n); got != "DATA\r\n"+message+"AUTH\r\n" {
+			t.Errorf("in pieces of %d: %q", n, got)
+		}
+		got = send(k, "DATA\r\n", n)
+		sendReply(k, "554 no\r\n", n)
+		if got += send(k, "AUTH PLAIN c2VjcmV0\r\n", n); got != "DATA\r\nAUTH\r\n" {
+			t.Errorf("in pieces of %d: %q", n, got)
+		}
+	}
+
+	k := new(Tracker)
+	got := send(k, "AUTH PLA", 8)
+	sendReply(k, "501 no\r\n250 unasked\r\n", 100)
+	if got += send(k, "IN c2VjcmV0\r\n", 100); got != "AUTH\r\n" {
+		t.Errorf("an unexpected reply within AUTH: %q", got)
+	}
+}
