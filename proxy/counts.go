@@ -96,7 +96,7 @@ func (c *counts) comesFrom(s *session, from netip.Addr) {
 	defer c.mu.Unlock()
 	preAuth := s.group != nil
 	c.preAuth.remove(s)
-	s.from, s.source = from, peercred.SourceOf(from)
+	s.from, s.source = from, peercred.SourceOfAddr(from)
 	if preAuth {
 		c.preAuth.add(s)
 	}

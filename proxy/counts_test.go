@@ -18,7 +18,7 @@ import (
 func stranger(id int64, from string) *session {
 	s := &session{conn: unconnected{}, record: &record{id: id}, client: wire.New(unconnected{}, time.Minute), end: func() {}}
 	s.from, _ = netip.ParseAddr(from) // none: a unix socket
-	s.source = peercred.SourceOf(s.from)
+	s.source = peercred.SourceOfAddr(s.from)
 	return s
 }
 

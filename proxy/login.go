@@ -160,7 +160,7 @@ func (s *session) host() string {
 	if s.isHere() {
 		return "this machine"
 	}
-	return "address " + peercred.SourceOf(s.from).String()
+	return "address " + peercred.SourceOfAddr(s.from).String()
 }
 
 // origin is the source of the client. Where only the kernel's tables know the user,

@@ -34,9 +34,8 @@ var encoders = []func(string) string{
 	func(s string) string { return lines(base64.StdEncoding.EncodeToString([]byte(s)), 76) },
 }
 
-// FuzzRedact hides a part of a secret in one encoding or in two, among other text.
-// However the result is decoded, no 8 octets of a secret may appear, or 12 of a
-// longer one.
+// FuzzRedact redacts text with a part of a secret in one or two encodings. No
+// decoding of the result may contain 8 octets of the secret, or 12 of a longer one.
 func FuzzRedact(f *testing.F) {
 	for i := range encoders {
 		f.Add(refreshToken, 3, 40, uint(i), uint(0), "error: ", " (try again)")
@@ -47,10 +46,10 @@ func FuzzRedact(f *testing.F) {
 	f.Fuzz(func(t *testing.T, secret string, from, n int, first, second uint, before, after string) {
 		octets := condensed(secret)
 		part := 8
-		if len(octets) > longer {
+		if len(octets) > maxDense {
 			part = 12
 		}
-		if !utf8.ValidString(secret) || len(octets) < minPieces || len(octets) > 1<<10 || from < 0 || n < part || from+n > len(octets) || from+n < 0 ||
+		if !utf8.ValidString(secret) || len(octets) < minPartial || len(octets) > 1<<10 || from < 0 || n < part || from+n > len(octets) || from+n < 0 ||
 			len(before)+len(after) > 1<<10 || strings.Contains("(hidden)(hidden)", octets[:8]) {
 			t.Skip()
 		}
@@ -66,14 +65,14 @@ func FuzzRedact(f *testing.F) {
 		for _, reading := range readings(got, 2) {
 			for i := 0; i+part <= len(octets); i++ {
 				if strings.Contains(reading, octets[i:i+part]) {
-					t.Fatalf("%q of %q is shown in %q, which was %q", octets[i:i+part], octets, got, text)
+					t.Fatalf("%q of %q remains in %q, redacted from %q", octets[i:i+part], octets, got, text)
 				}
 			}
 		}
 	})
 }
 
-// eachRune formats each character, in 16 bits: that is what escapes of JSON have.
+// eachRune formats each character up to U+FFFF, the range of one JSON escape.
 func eachRune(format, s string) string {
 	var b strings.Builder
 	for _, r := range s {
@@ -86,7 +85,7 @@ func eachRune(format, s string) string {
 	return b.String()
 }
 
-// condensed is s without what cannot be seen, in lower case.
+// condensed returns s in lower case without invisible characters.
 func condensed(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -105,7 +104,7 @@ var (
 	hexRuns = regexp.MustCompile(`[0-9A-Fa-f]{6,}`)
 )
 
-// readings are what a person may read in text who undoes up to depth encodings.
+// readings returns all decodings of text up to depth levels.
 func readings(text string, depth int) []string {
 	all := []string{condensed(text)}
 	if depth == 0 {
@@ -140,7 +139,7 @@ func readings(text string, depth int) []string {
 	return all
 }
 
-// unescaped is the octet or the character that an escape stands for.
+// unescaped decodes an escape.
 func unescaped(escape string) string {
 	number, base := strings.TrimSuffix(escape, ";"), 16
 	switch {

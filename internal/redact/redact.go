@@ -1,6 +1,6 @@
-// Package redact hides secrets in text that a peer sent: an OAuth endpoint, a mail
-// server, an outbound proxy, a helper program. Peers repeat what they were sent, in
-// whole or in part, as it was or encoded.
+// Package redact hides secrets in text from a peer: an OAuth endpoint, a mail server,
+// an outbound proxy or a helper program. Peers may repeat a secret that they received,
+// completely or in part, in plain text or encoded.
 package redact
 
 import (
@@ -9,56 +9,58 @@ import (
 	"unicode/utf8"
 )
 
-// Hidden stands in the place of what was hidden.
+// Hidden replaces hidden text.
 const Hidden = "(hidden)"
 
 const (
-	// maxText bounds the text that is searched, in octets. The rest is dropped: a
-	// line of a mail server has 16 KiB, and errors are shortened to much less.
+	// maxText is the maximum length of the text that is searched, in octets. The
+	// rest is dropped: a line of a mail server has at most 16 KiB, and errors are
+	// shortened to much less.
 	maxText = 20 << 10
 
-	// maxOctets bounds each of the two generations of secrets. 2 MiB are the
-	// tokens of some 500 accounts; their index takes up to 10 MiB.
+	// maxOctets limits each of the two generations of secrets. 2 MiB hold the
+	// tokens of about 500 accounts; their index takes up to 10 MiB.
 	maxOctets = 2 << 20
 
-	minSecret = 4   // octets; shorter secrets occur in ordinary words
-	minSpaced = 8   // octets; shorter secrets are not looked for across white space
-	minPieces = 16  // octets; shorter secrets are hidden as a whole only
-	longer    = 128 // octets; of longer secrets every fifth window is indexed
+	minSecret  = 4   // octets; shorter secrets are not hidden: they occur in ordinary words
+	minSpaced  = 8   // octets; shorter secrets are not searched across white space
+	minPartial = 16  // octets; shorter secrets are hidden only as a whole
+	maxDense   = 128 // octets; of longer secrets only every fifth window is indexed
 
-	window = 8
-	stride = 5
+	window = 8 // octets of an indexed part
+	stride = 5 // octets between the indexed parts of long secrets
 )
 
-// Secrets hides the secrets that were added to it. Of a secret of 16 to 128 octets
-// it hides every part of 8 octets or more, of a longer one every part of 12 or
-// more, of a shorter one the whole. Secrets of less than 4 octets are not hidden.
+// Secrets is a set of secrets to hide. Of a secret of 16 to 128 octets it hides
+// every part of 8 octets or more, of a longer secret every part of 12 octets or
+// more, and of a shorter secret only the whole. It does not hide secrets of fewer
+// than 4 octets.
 //
-// A part is found as it is, in any mix of the escapes of URLs, JSON and HTML, in
-// base64 and base64url at any offset, and in hexadecimal; in combinations of these,
-// up to four deep; in upper and in lower case; and with white space, line breaks
-// or control characters between its octets. A secret of less than 8 octets without
-// white space is found only where there is no space and no tab between its octets.
+// It finds a part in plain text; with URL, JSON and HTML escapes in any mix; in
+// base64 and base64url at any offset; in hexadecimal; and in combinations of these
+// up to four levels deep. It ignores case, and white space, line breaks and control
+// characters between the octets. It finds a secret of fewer than 8 octets that
+// contains no white space only if there is no space or tab between its octets.
 //
-// The zero value holds no secret. Secrets may be used by several goroutines at the
-// same time. It must not be copied.
+// The zero value is an empty set. Secrets is safe for concurrent use and must not be
+// copied after first use.
 type Secrets struct {
 	mu     sync.RWMutex
-	recent generation // secrets are added here
-	older  generation // what recent was when it was full; dropped when that is full again
+	recent generation // receives new secrets
+	older  generation // the previous recent; dropped when recent is full
 	kept   []string   // added to each generation
 }
 
-// New returns a set of these secrets.
+// New returns a set of the given secrets.
 func New(secrets ...string) *Secrets {
 	s := new(Secrets)
 	s.Add(secrets...)
 	return s
 }
 
-// Add makes Redact hide these secrets. Memory is bounded: a secret may be forgotten
-// after 2 MiB of others were added. A secret that is in use has to be added at each
-// use. That costs little: the next Redact indexes it.
+// Add adds secrets. Memory is limited: a secret may be forgotten after 2 MiB of
+// other secrets have been added. Callers therefore add a secret again each time they
+// use it, which is cheap: the next Redact indexes new secrets.
 func (s *Secrets) Add(secrets ...string) {
 	for _, secret := range secrets {
 		if len(secret) >= minSecret && !s.knows(secret) {
@@ -67,9 +69,8 @@ func (s *Secrets) Add(secrets ...string) {
 	}
 }
 
-// Keep is Add for secrets that are never forgotten: those of the configuration,
-// whose number is bounded. A peer that hands out many tokens must not be able to
-// displace them.
+// Keep adds secrets that are never forgotten: those of the configuration, whose
+// number is limited. A peer that issues many tokens must not displace them.
 func (s *Secrets) Keep(secrets ...string) {
 	s.mu.Lock()
 	s.kept = append(s.kept, secrets...)
@@ -97,8 +98,8 @@ func (s *Secrets) add(secret string) {
 	s.recent.add(secret)
 }
 
-// Redact returns text with "(hidden)" in the place of secrets and of their parts.
-// Line breaks stay. Of a text of more than 20 KiB it returns the beginning.
+// Redact returns text with secrets and their parts replaced by Hidden. It keeps line
+// breaks. It truncates text to 20 KiB.
 func (s *Secrets) Redact(text string) string {
 	if text == "" {
 		return ""
@@ -117,8 +118,8 @@ func (s *Secrets) Redact(text string) string {
 	return f.redacted()
 }
 
-// index indexes what was added since the last time. Most secrets are never looked
-// for: a daemon that starts adds those of all accounts.
+// index indexes the secrets added since the last call. It runs lazily, because most
+// secrets are never searched for: at start, the daemon adds those of all accounts.
 func (s *Secrets) index() {
 	s.mu.RLock()
 	done := len(s.recent.added) == 0 && len(s.older.added) == 0
@@ -131,11 +132,11 @@ func (s *Secrets) index() {
 	}
 }
 
-// Clean reports whether text holds no secret and no part of one.
+// Clean reports whether text contains no secret and no part of one.
 func (s *Secrets) Clean(text string) bool { return s.Redact(text) == text }
 
-// Error returns err with a text without secrets. errors.Is and errors.As find what
-// they find in err; the errors that they find have their own texts.
+// Error returns err with secrets hidden in its text. The result wraps err, so
+// errors.Is and errors.As work; errors obtained that way have their original text.
 func (s *Secrets) Error(err error) error {
 	if err == nil {
 		return nil
@@ -158,25 +159,25 @@ func (e *redactedError) Unwrap() error { return e.err }
 // A generation is an index of secrets.
 type generation struct {
 	known  map[string]bool
-	octets int      // of all that are known
-	added  []string // since the last index
+	octets int      // total length of the known secrets
+	added  []string // not yet indexed
 
-	wide   bool                // some secret is not ASCII
-	pieces map[uint64]struct{} // windows of 8 octets
-	whole  map[uint32][]whole  // short secrets, by their first 4 octets
+	wide   bool                     // a secret contains octets beyond ASCII
+	pieces map[uint64]struct{}      // indexed windows
+	short  map[uint32][]shortSecret // by their first 4 octets
 }
 
-// whole is a secret that is hidden as a whole only.
-type whole struct {
+// A shortSecret is a secret that is hidden only as a whole.
+type shortSecret struct {
 	octets string
-	spaced bool // there may be white space between the octets
+	spaced bool // match across white space
 }
 
 func (g *generation) add(secret string) {
 	if g.known == nil {
 		g.known = make(map[string]bool)
 	}
-	if !g.known[secret] { // by now
+	if !g.known[secret] { // another goroutine may have added it
 		g.known[secret] = true
 		g.octets += len(secret)
 		g.added = append(g.added, secret)
@@ -185,7 +186,7 @@ func (g *generation) add(secret string) {
 
 func (g *generation) index() {
 	if g.pieces == nil {
-		g.pieces, g.whole = make(map[uint64]struct{}), make(map[uint32][]whole)
+		g.pieces, g.short = make(map[uint64]struct{}), make(map[uint32][]shortSecret)
 	}
 	for _, secret := range g.added {
 		g.indexSecret(secret)
@@ -198,10 +199,10 @@ func (g *generation) indexSecret(secret string) {
 	g.wide = g.wide || strings.ContainsFunc(secret, func(r rune) bool { return r >= utf8.RuneSelf })
 	switch n := len(octets); {
 	case n < minSecret:
-	case n < minPieces:
+	case n < minPartial:
 		key := uint32(octets.window(0, minSecret))
-		g.whole[key] = append(g.whole[key], whole{octets.folded(), n >= minSpaced || n < len(secret)})
-	case n <= longer:
+		g.short[key] = append(g.short[key], shortSecret{octets.folded(), n >= minSpaced || n < len(secret)})
+	case n <= maxDense:
 		g.addPieces(octets, 1)
 	default:
 		g.addPieces(octets, stride)
@@ -220,11 +221,11 @@ func (g *generation) addPieces(octets view, step int) {
 type search struct {
 	secrets *Secrets
 	text    string
-	hidden  []bool // by octets of the text; nil if nothing is to be hidden
-	digits  int    // how many encodings by digits were undone
+	hidden  []bool // for each octet of text; nil if nothing is hidden
+	decoded int    // levels of base64 or hexadecimal that are decoded
 }
 
-// search searches a view, and what it reads when up to depth encodings are undone.
+// search searches a view and its decodings, up to depth levels.
 func (f *search) search(v view, depth int) {
 	if len(v) < minSecret {
 		return
@@ -237,35 +238,35 @@ func (f *search) search(v view, depth int) {
 		f.search(u, depth-1)
 		f.searchForm(u, depth-1)
 	}
-	f.digits++
+	f.decoded++
 	for skip := range 4 {
 		f.search(v.digits(&inBase64, skip), depth-1)
 	}
 	for skip := range 2 {
 		f.search(v.digits(&inHex, skip), depth-1)
 	}
-	f.digits--
+	f.decoded--
 }
 
-// searchForm searches a text that may be a form, in which + stands for a space.
+// searchForm searches v as form data, in which "+" stands for a space.
 func (f *search) searchForm(v view, depth int) {
 	if u := v.without('+'); len(u) < len(v) {
 		f.search(u, depth)
 	}
 }
 
-// mark notes what is to be hidden of the text for what a view of it shows.
+// mark hides the parts of the text that v shows as secrets.
 func (f *search) mark(v view) {
 	f.secrets.recent.mark(f, v)
 	f.secrets.older.mark(f, v)
 }
 
-// beyondASCII are the bits that ASCII has not. A wrong guess at an encoding reads
-// as octets that have them, which need not be looked up.
+// beyondASCII masks the bits that ASCII octets do not have. Text decoded with a
+// wrong encoding usually has them, and then needs no lookup.
 const beyondASCII = 0x8080808080808080
 
 func (g *generation) mark(f *search, v view) {
-	var last uint64 // the 8 octets up to i
+	var last uint64 // the last 8 octets
 	for i, o := range v {
 		last = last<<8 | uint64(fold(o.b))
 		if i >= window-1 && (g.wide || last&beyondASCII == 0) {
@@ -273,17 +274,17 @@ func (g *generation) mark(f *search, v view) {
 				f.hide(v[i-window+1].from, o.to)
 			}
 		}
-		if i >= minSecret-1 && len(g.whole) > 0 && (g.wide || uint32(last)&(beyondASCII&0xffffffff) == 0) {
-			for _, w := range g.whole[uint32(last)] {
-				f.markWhole(v[i-minSecret+1:], w)
+		if i >= minSecret-1 && len(g.short) > 0 && (g.wide || uint32(last)&(beyondASCII&0xffffffff) == 0) {
+			for _, w := range g.short[uint32(last)] {
+				f.markShort(v[i-minSecret+1:], w)
 			}
 		}
 	}
 }
 
-// markWhole notes a short secret if v begins with it. A very short one is not looked
-// for across white space: "are able" does not hold the secret "real".
-func (f *search) markWhole(v view, w whole) {
+// markShort hides a short secret if v begins with it. It does not match a very short
+// one across white space: "are able" does not contain the secret "real".
+func (f *search) markShort(v view, w shortSecret) {
 	n := len(w.octets)
 	if len(v) < n || v[:n].folded() != w.octets {
 		return
@@ -294,13 +295,13 @@ func (f *search) markWhole(v view, w whole) {
 	}
 }
 
-// hide notes a part of the text. In base64 and hexadecimal that is a part of a word,
-// of which the rest says nothing to anybody.
+// hide hides a part of the text. Within base64 or hexadecimal it extends the part to
+// the whole word, because the rest of the word is not readable.
 func (f *search) hide(from, to int32) {
 	if f.hidden == nil {
 		f.hidden = make([]bool, len(f.text))
 	}
-	if f.digits > 0 {
+	if f.decoded > 0 {
 		for from > 0 && !f.hidden[from-1] && f.text[from-1] != '=' && isDigit(f.text[from-1]) {
 			from--
 		}
@@ -313,8 +314,8 @@ func (f *search) hide(from, to int32) {
 	}
 }
 
-// redacted is the text without what is hidden. Line breaks stay, so that lines can
-// be searched together.
+// redacted returns the text with the hidden parts replaced. It keeps line breaks, so
+// that several lines can be redacted together.
 func (f *search) redacted() string {
 	if f.hidden == nil {
 		return f.text

@@ -30,13 +30,13 @@ func TestRedact(t *testing.T) {
 	b64 := base64.StdEncoding.EncodeToString
 	response := "user=joe@example.com\x01auth=Bearer " + refreshToken + "\x01\x01"
 	for _, test := range []struct{ name, text, want string }{
-		{"nothing", "", ""},
+		{"empty", "", ""},
 		{"no secret", "535 5.7.8 Authentication failed: try again", "535 5.7.8 Authentication failed: try again"},
-		{"as it is", "no " + refreshToken + " here", "no (hidden) here"},
+		{"plain", "no " + refreshToken + " here", "no (hidden) here"},
 		{"twice", refreshToken + "," + refreshToken, "(hidden),(hidden)"},
 		{"its beginning", "token " + refreshToken[:8] + "...", "token (hidden)..."},
 		{"its end", "..." + refreshToken[len(refreshToken)-8:], "...(hidden)"},
-		{"too little of it", "token " + refreshToken[:7] + "...", "token " + refreshToken[:7] + "..."},
+		{"a part that is too short", "token " + refreshToken[:7] + "...", "token " + refreshToken[:7] + "..."},
 		{"in upper case", strings.ToUpper(refreshToken), "(hidden)"},
 		{"in a form", form, "grant_type=refresh_token&refresh_token=(hidden)"},
 		{"in a form, in lower case", strings.ToLower(form), "grant_type=refresh_token&refresh_token=(hidden)"},
@@ -48,21 +48,21 @@ func TestRedact(t *testing.T) {
 		{"in JSON, each octet escaped", eachOctet(`\u%04X`, refreshToken), "(hidden)"},
 		{"quoted by Go", eachOctet(`\x%02x`, refreshToken), "(hidden)"},
 		{"in HTML", html.EscapeString("<" + refreshToken + ">"), "&lt;(hidden)&gt;"},
-		{"in HTML, by number", eachOctet("&#%d;", refreshToken), "(hidden)"},
-		{"in HTML, by hexadecimal number", eachOctet("&#X%x", refreshToken[:30]), "(hidden)"},
-		{"in HTML, by name", strings.NewReplacer("/", "&sol;", "_", "&lowbar;", "+", "&plus;", "=", "&equals;").Replace(refreshToken), "(hidden)"},
+		{"in HTML, decimal", eachOctet("&#%d;", refreshToken), "(hidden)"},
+		{"in HTML, hexadecimal", eachOctet("&#X%x", refreshToken[:30]), "(hidden)"},
+		{"in HTML, named", strings.NewReplacer("/", "&sol;", "_", "&lowbar;", "+", "&plus;", "=", "&equals;").Replace(refreshToken), "(hidden)"},
 		{"in HTML in JSON in a URL", url.QueryEscape(strings.ReplaceAll(html.EscapeString("'"+refreshToken+"'"), "&", `\u0026`)), "%5Cu0026%2339%3B(hidden)%5Cu0026%2339%3B"},
 		{"in hexadecimal", "0x" + hex.EncodeToString([]byte(refreshToken)), "(hidden)"},
 		{"in hexadecimal, in upper case", strings.ToUpper(hex.EncodeToString([]byte(refreshToken))), "(hidden)"},
-		{"the response of a mechanism", "not understood: " + b64([]byte(response)),
+		{"a SASL response", "not understood: " + b64([]byte(response)),
 			"not understood: (hidden)"},
-		{"the response in base64 once more", "x: " + b64([]byte(b64([]byte(response)))) + ".", "x: (hidden)."},
+		{"a SASL response in base64 twice", "x: " + b64([]byte(b64([]byte(response)))) + ".", "x: (hidden)."},
 		{"over two lines", refreshToken[:5] + "\r\n" + refreshToken[5:], "(hidden)\n(hidden)"},
 		{"over indented lines", refreshToken[:30] + "\n   " + refreshToken[30:33] + "\n\t" + refreshToken[33:], "(hidden)\n(hidden)\n(hidden)"},
 		{"in lines of base64", lines(b64([]byte("abc"+refreshToken)), 40), "(hidden)\n(hidden)\n(hidden)"},
 		{"with control characters", strings.Join(strings.Split(refreshToken, ""), "\x00"), "(hidden)"},
-		{"with characters that are not seen", strings.Join(strings.Split(refreshToken, ""), "\u200b"), "(hidden)"},
-		{"with the same, escaped", strings.Join(strings.Split(refreshToken, ""), `\u00ad`), "(hidden)"},
+		{"with invisible characters", strings.Join(strings.Split(refreshToken, ""), "\u200b"), "(hidden)"},
+		{"with escaped invisible characters", strings.Join(strings.Split(refreshToken, ""), `\u00ad`), "(hidden)"},
 		{"a password with spaces", "no " + appPassword + ".", "no (hidden)."},
 		{"the password without its spaces", strings.ReplaceAll(appPassword, " ", ""), "(hidden)"},
 		{"the password in a form", "password=" + url.QueryEscape(appPassword), "password=(hidden)"},
@@ -71,9 +71,9 @@ func TestRedact(t *testing.T) {
 		{"a short password in base64", b64([]byte("\x00joe\x00real")), "(hidden)"},
 		{"a short password, escaped", "%72%65%61%6c", "(hidden)"},
 		{"a password of 9 octets over pieces", "pass word 1, p\ta\tssw\tord1", "(hidden), (hidden)"},
-		{"words that seem to hold it", "are allowed", "are allowed"},
+		{"words that resemble it", "are allowed", "are allowed"},
 		{"a password of common words", "wrong password", "wrong password"},
-		{"one that is too short", "no abc", "no abc"},
+		{"a secret that is too short", "no abc", "no abc"},
 		{"octets that are not UTF-8", "\xff\xfe" + refreshToken, "\xff\xfe(hidden)"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -112,21 +112,21 @@ func TestRedactLongSecret(t *testing.T) {
 	s := New(token)
 	for i := 0; i+12 <= len(token); i++ {
 		if s.Clean("a " + token[i:i+12] + " b") {
-			t.Fatalf("12 octets at %d are shown", i)
+			t.Fatalf("12 octets at %d are not hidden", i)
 		}
 	}
 	if got := s.Redact("<" + token + ">"); got != "<(hidden)>" {
-		t.Errorf("the whole became %.100q", got)
+		t.Errorf("the secret became %.100q", got)
 	}
 }
 
-func TestRedactNothing(t *testing.T) {
+func TestRedactEmpty(t *testing.T) {
 	var s Secrets
 	if got := s.Redact("text"); got != "text" {
 		t.Error(got)
 	}
 	if got := len(s.Redact(strings.Repeat("x", 1<<20))); got != maxText {
-		t.Errorf("%d octets are left", got)
+		t.Errorf("%d octets remain", got)
 	}
 }
 
@@ -136,7 +136,7 @@ func TestError(t *testing.T) {
 		t.Error("nil became an error")
 	}
 	if err := s.Error(io.EOF); err != io.EOF {
-		t.Errorf("%v is not what it was", err)
+		t.Errorf("%v was changed", err)
 	}
 	err := s.Error(fmt.Errorf("answer %q: %w", refreshToken, io.EOF))
 	if err.Error() != `answer "(hidden)": EOF` || !errors.Is(err, io.EOF) {
@@ -144,16 +144,16 @@ func TestError(t *testing.T) {
 	}
 }
 
-// TestBounded adds more than there is room for. What was added last, and what is
-// added again and again, stays hidden.
-func TestBounded(t *testing.T) {
+// TestMemory adds more secrets than a set holds. The secrets added last and those
+// added repeatedly stay hidden.
+func TestMemory(t *testing.T) {
 	var s Secrets
 	memory := heap()
 	for range 3 * maxOctets / 2000 {
 		s.Add(randomToken(2000), refreshToken)
 	}
 	if s.Clean(refreshToken) {
-		t.Error("a secret that is in use is shown")
+		t.Error("a secret in use is not hidden")
 	}
 	first := randomToken(2000)
 	s.Add(first)
@@ -161,10 +161,10 @@ func TestBounded(t *testing.T) {
 		s.Add(randomToken(2000))
 	}
 	if s.Clean(first) {
-		t.Error("one of the last 2 MiB is shown")
+		t.Error("a recent secret is not hidden")
 	}
 	if used := heap() - memory; used > 32<<20 {
-		t.Errorf("%d MiB are in use", used>>20)
+		t.Errorf("%d MiB in use", used>>20)
 	}
 	runtime.KeepAlive(&s)
 }
@@ -176,7 +176,7 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-func TestAtTheSameTime(t *testing.T) {
+func TestConcurrent(t *testing.T) {
 	s := New(refreshToken)
 	var all sync.WaitGroup
 	for range 4 {
@@ -184,7 +184,7 @@ func TestAtTheSameTime(t *testing.T) {
 			for range 100 {
 				s.Add(randomToken(100))
 				if s.Clean(refreshToken) {
-					t.Error("it is shown")
+					t.Error("a secret is not hidden")
 				}
 			}
 		})
@@ -234,7 +234,7 @@ func BenchmarkRedact(b *testing.B) {
 	})
 }
 
-// TestKeep: a peer cannot make Redact forget the secrets of the configuration.
+// TestKeep checks that new secrets do not displace the secrets of the configuration.
 func TestKeep(t *testing.T) {
 	const password = "pr0xyABCDEFGH"
 	var s Secrets

@@ -10,20 +10,21 @@ import (
 	"unicode/utf8"
 )
 
-// maxDepth is how many encodings are undone, one within another.
+// maxDepth is the maximum number of nested encodings that are decoded.
 const maxDepth = 4
 
-// A view is a text as it reads when an encoding is undone. What cannot be seen is
-// left out: a secret may be split over lines.
+// A view is a text after zero or more decodings. It omits white space and invisible
+// characters: a secret may be split over lines.
 type view []octet
 
-// An octet is one of a view, with the part of the original text that stands for it.
+// An octet is one octet of a view, with the range of the original text that it
+// stands for.
 type octet struct {
 	b        byte
 	from, to int32
 }
 
-// plain is the view of a text as it is.
+// plain returns the view of a text without decoding.
 func plain(text string) view {
 	v := make(view, 0, len(text))
 	for i := range len(text) {
@@ -32,8 +33,8 @@ func plain(text string) view {
 	return v.visible()
 }
 
-// visible is v without characters beyond ASCII that cannot be seen, such as those
-// that only allow a line to be broken.
+// visible returns v without invisible characters beyond ASCII, such as a soft
+// hyphen.
 func (v view) visible() view {
 	if !slices.ContainsFunc(v, func(o octet) bool { return o.b >= utf8.RuneSelf }) {
 		return v
@@ -54,7 +55,7 @@ func (v view) visible() view {
 	return u
 }
 
-// with appends an octet, unless it is left out.
+// with appends an octet unless it is white space or a control character.
 func (v view) with(b byte, from, to int32) view {
 	if b <= ' ' || b == 0x7f {
 		return v
@@ -62,7 +63,7 @@ func (v view) with(b byte, from, to int32) view {
 	return append(v, octet{b, from, to})
 }
 
-// window returns n octets from i on in one number, n being 8 at most.
+// window returns the n octets at i as one number. n is at most 8.
 func (v view) window(i, n int) (w uint64) {
 	for _, o := range v[i : i+n] {
 		w = w<<8 | uint64(fold(o.b))
@@ -78,7 +79,7 @@ func (v view) folded() string {
 	return string(b)
 }
 
-// fold makes a letter of ASCII a small one.
+// fold returns b in lower case if it is an ASCII letter.
 func fold(b byte) byte {
 	if 'A' <= b && b <= 'Z' {
 		return b + 'a' - 'A'
@@ -95,8 +96,7 @@ func (v view) without(b byte) (u view) {
 	return u
 }
 
-// unescaped undoes the escapes of URLs, JSON and HTML. Octets that are part of none
-// stay as they are.
+// unescaped decodes URL, JSON and HTML escapes. Other octets stay unchanged.
 func (v view) unescaped() (u view, changed bool) {
 	if !slices.ContainsFunc(v, func(o octet) bool { return o.b == '%' || o.b == '\\' || o.b == '&' }) {
 		return nil, false
@@ -118,11 +118,11 @@ func (v view) unescaped() (u view, changed bool) {
 	return u.visible(), changed
 }
 
-// maxEscape is the longest escape, in octets: an entity of HTML.
+// maxEscape is the maximum length of an escape in octets: that of an HTML entity.
 const maxEscape = 34
 
-// unescape returns what the escape at the beginning of v stands for, and how many
-// octets it has; that is 0 if there is none.
+// unescape decodes the escape at the beginning of v and returns its length in
+// octets. n is 0 if v does not begin with an escape.
 func unescape(v view) (text string, n int) {
 	switch v[0].b {
 	case '%', '\\', '&':
@@ -143,7 +143,7 @@ func unescape(v view) (text string, n int) {
 	}
 }
 
-// unescapePercent undoes %41 (RFC 3986 section 2.1), and %u0041 of JavaScript.
+// unescapePercent decodes %41 (RFC 3986 section 2.1) and %u0041 of JavaScript.
 func unescapePercent(s string) (string, int) {
 	if len(s) > 1 && fold(s[1]) == 'u' {
 		return hexRune(s, 2, 4)
@@ -151,8 +151,7 @@ func unescapePercent(s string) (string, int) {
 	return hexOctet(s, 1)
 }
 
-// unescapeBackslash undoes the escapes of JSON (RFC 8259 section 7), and the \x41
-// of Go and C.
+// unescapeBackslash decodes JSON escapes (RFC 8259 section 7) and \x41 of Go and C.
 func unescapeBackslash(s string) (string, int) {
 	if len(s) < 2 {
 		return "", 0
@@ -170,7 +169,7 @@ func unescapeBackslash(s string) (string, int) {
 	return "", 0
 }
 
-// unescapeUTF16 undoes \u0041, of which two stand for a character beyond 16 bits.
+// unescapeUTF16 decodes \u0041 and surrogate pairs.
 func unescapeUTF16(s string) (string, int) {
 	text, n := hexRune(s, 2, 4)
 	if n == 0 || !strings.HasPrefix(s[n:], `\u`) {
@@ -185,8 +184,8 @@ func unescapeUTF16(s string) (string, int) {
 	return text, n
 }
 
-// unescapeEntity undoes &#65; and &#x41; with or without the semicolon, and the
-// names of HTML with it.
+// unescapeEntity decodes numeric HTML entities, &#65; and &#x41;, with or without
+// the semicolon, and named ones with it.
 func unescapeEntity(s string) (string, int) {
 	if !strings.HasPrefix(s, "&#") {
 		end := strings.IndexByte(s, ';') + 1
@@ -214,7 +213,8 @@ func unescapeEntity(s string) (string, int) {
 	return string(rune(code)), n
 }
 
-// hexOctet reads two hexadecimal digits at i.
+// hexOctet decodes two hexadecimal digits at i. It returns the index after them, or
+// 0.
 func hexOctet(s string, i int) (string, int) {
 	if len(s) < i+2 {
 		return "", 0
@@ -226,7 +226,7 @@ func hexOctet(s string, i int) (string, int) {
 	return string([]byte{byte(b)}), i + 2
 }
 
-// hexRune reads n hexadecimal digits at i.
+// hexRune decodes n hexadecimal digits at i. It returns the index after them, or 0.
 func hexRune(s string, i, n int) (string, int) {
 	if len(s) < i+n {
 		return "", 0
@@ -238,21 +238,21 @@ func hexRune(s string, i, n int) (string, int) {
 	return string(rune(r)), i + n
 }
 
-// An encoding is one by digits.
+// An encoding maps digits to groups of bits.
 type encoding struct {
-	bits   int       // of a digit
-	values [256]int8 // of digits; -1 is none
+	bits   int       // for each digit
+	values [256]int8 // by digit; -1 for other octets
 }
 
-// The encodings of RFC 4648. Both alphabets of base64 are taken as one: that of
-// section 5 has - and _ for + and /.
+// The encodings of RFC 4648. inBase64 accepts both alphabets of base64: that of
+// section 5 has "-" and "_" instead of "+" and "/".
 var (
 	inBase64 = newEncoding(6, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", "-_")
 	inHex    = newEncoding(4, "0123456789abcdef", "ABCDEF")
 )
 
-// newEncoding returns the encoding with these digits; others stand for the last of
-// them.
+// newEncoding returns the encoding with the given digits. others are alternatives
+// for the last digits.
 func newEncoding(bits int, digits, others string) encoding {
 	e := encoding{bits: bits}
 	for b := range e.values {
@@ -267,14 +267,15 @@ func newEncoding(bits int, digits, others string) encoding {
 	return e
 }
 
-// isDigit reports whether b is a digit of base64, or stands for one that is missing.
+// isDigit reports whether b is a base64 digit or padding.
 func isDigit(b byte) bool { return inBase64.values[b] >= 0 || b == '=' }
 
-// minRun is how many digits in a row are decoded: fewer hold no secret.
+// minRun is the minimum number of consecutive digits that are decoded. Fewer digits
+// cannot encode a secret.
 const minRun = 6
 
-// digits decodes each run of digits in v, without the first few of it: it is not
-// known where groups of digits begin.
+// digits decodes each run of digits in v. It skips the first digits of each run,
+// because it is not known where groups of digits begin.
 func (v view) digits(e *encoding, skip int) (u view) {
 	for len(v) > 0 {
 		n := 0
@@ -292,7 +293,7 @@ func (v view) digits(e *encoding, skip int) (u view) {
 	return u
 }
 
-// decode appends to u what the octets of v, which are digits, decode to.
+// decode appends the decoded octets of v, which consists of digits, to u.
 func (v view) decode(e *encoding, u view) view {
 	value, have, from := 0, 0, int32(0)
 	for _, o := range v {
@@ -304,7 +305,7 @@ func (v view) decode(e *encoding, u view) view {
 			have -= 8
 			u = u.with(byte(value>>have), from, o.to)
 			value &= 1<<have - 1
-			from = o.from // the rest of this digit begins the next octet
+			from = o.from // the remaining bits begin the next octet
 		}
 	}
 	return u

@@ -1,7 +1,6 @@
-// Package peercred finds out which user of this machine is at the other end of a
-// connection: by SO_PEERCRED for a unix socket, and by the kernel's table of
-// sockets for TCP within the machine. It works on Linux; elsewhere every
-// connection is one of an unknown user.
+// Package peercred determines which local user is the peer of a connection. It uses
+// SO_PEERCRED for unix sockets and sock_diag(7) or /proc for local TCP connections.
+// On systems other than Linux the user of every connection is unknown.
 package peercred
 
 import (
@@ -11,13 +10,13 @@ import (
 	"strconv"
 )
 
-// A Finder finds the users of connections. The zero value is ready for use, by
-// several goroutines at once.
+// A Finder looks up the users of connections. The zero value is ready for use. It is
+// safe for concurrent use.
 type Finder struct{ finder finder }
 
-// UID returns the user who opened the other end of conn. A connection that wraps
-// another is unwrapped by its method NetConn, as tls.Conn has it. The error is
-// errors.ErrUnsupported where the system is not Linux.
+// UID returns the user that opened the other end of conn. If conn has a NetConn
+// method, as a tls.Conn does, UID uses the underlying connection. The error wraps
+// errors.ErrUnsupported on systems other than Linux.
 func (f *Finder) UID(conn net.Conn) (uid uint32, err error) {
 	return f.finder.uid(unwrap(conn))
 }
@@ -32,8 +31,7 @@ func unwrap(conn net.Conn) net.Conn {
 	}
 }
 
-// UserName returns the name of a user of this machine, or the number if the user
-// has no name.
+// UserName returns the name of a local user, or the number if the user has no name.
 func UserName(uid uint32) string {
 	number := strconv.FormatUint(uint64(uid), 10)
 	u, err := user.LookupId(number)

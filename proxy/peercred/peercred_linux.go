@@ -10,48 +10,47 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// errNoSocket means that the other end has been closed meanwhile, or was passed to
-// no process.
+// errNoSocket means that the other end has been closed, or that no process holds it.
 var errNoSocket = errors.New("the client has closed its socket")
 
 type finder struct {
-	diag   atomic.Bool // sock_diag has found a socket, so it works
-	tables tables
+	diagWorks atomic.Bool // sock_diag has found a socket
+	tables    procTables
 }
 
 func (f *finder) uid(conn net.Conn) (uint32, error) {
-	uid, err := f.quick(conn)
+	uid, err := f.lookUpFast(conn)
 	var notLocal *notLocalError
 	c, ok := conn.(*net.TCPConn)
-	if err == nil || !ok || errors.As(err, &notLocal) || f.diag.Load() {
+	if err == nil || !ok || errors.As(err, &notLocal) || f.diagWorks.Load() {
 		return uid, err
 	}
-	client, ours := ends(c) // the failure may be for want of sock_diag
+	client, ours := endpoints(c) // sock_diag may be missing
 	return f.tables.find(client, ours)
 }
 
-// quick is uid where that takes microseconds.
-func (f *finder) quick(conn net.Conn) (uint32, error) {
+// lookUpFast is uid without the tables in /proc. It takes microseconds.
+func (f *finder) lookUpFast(conn net.Conn) (uint32, error) {
 	switch c := conn.(type) {
 	case *net.UnixConn:
 		return unixPeer(c)
 	case *net.TCPConn:
-		return f.tcpPeer(ends(c))
+		return f.tcpPeer(endpoints(c))
 	}
 	return 0, fmt.Errorf("a %s connection has no user", conn.RemoteAddr().Network())
 }
 
-// A notLocalError is of a client that is no program of this machine.
+// A notLocalError is the error for a client on another machine.
 type notLocalError struct{ client netip.Addr }
 
 func (e *notLocalError) Error() string { return fmt.Sprintf("%s is not on this machine", e.client) }
 
-func ends(c *net.TCPConn) (client, ours netip.AddrPort) {
+func endpoints(c *net.TCPConn) (client, ours netip.AddrPort) {
 	return unmap(c.RemoteAddr().(*net.TCPAddr).AddrPort()), unmap(c.LocalAddr().(*net.TCPAddr).AddrPort())
 }
 
-// unixPeer returns the user who connected, even if another holds the socket now.
-// It must not be asked about TCP: there the kernel answers 4294967295 and no error.
+// unixPeer returns the user that connected, even if another user holds the socket
+// now. It must not be called for TCP: the kernel returns 4294967295 and no error.
 func unixPeer(c *net.UnixConn) (uid uint32, err error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -67,20 +66,20 @@ func unixPeer(c *net.UnixConn) (uid uint32, err error) {
 	return credentials.Uid, nil
 }
 
-// tcpPeer looks up the client's socket.
+// tcpPeer looks up the client's socket by sock_diag.
 func (f *finder) tcpPeer(client, ours netip.AddrPort) (uid uint32, err error) {
 	if !isLocal(client, ours) {
 		return 0, &notLocalError{client.Addr()}
 	}
 	uid, err = sockDiag(client, ours)
 	if err == nil {
-		f.diag.Store(true)
+		f.diagWorks.Store(true)
 	}
 	return uid, err
 }
 
-// isLocal reports whether client is a program of this machine: a connection to one
-// of the machine's own addresses comes from that address.
+// isLocal reports whether client is on this machine: a connection to one of the
+// machine's own addresses comes from the same address.
 func isLocal(client, ours netip.AddrPort) bool {
 	return client.Addr().IsLoopback() || client.Addr() == ours.Addr()
 }

@@ -18,7 +18,7 @@ func connectLocal(t testing.TB, network, address string) (client, ours net.Conn)
 	t.Helper()
 	ln, err := net.Listen(network, address)
 	if err != nil {
-		t.Skip("not here:", err)
+		t.Skip("not available:", err)
 	}
 	defer ln.Close()
 	if client, err = net.Dial(network, ln.Addr().String()); err != nil {
@@ -31,14 +31,14 @@ func connectLocal(t testing.TB, network, address string) (client, ours net.Conn)
 	return client, ours
 }
 
-func TestPeerUser(t *testing.T) {
+func TestUID(t *testing.T) {
 	me := uint32(os.Getuid())
 	for name, address := range map[string][2]string{
-		"unix socket":        {"unix", filepath.Join(t.TempDir(), "s")},
-		"IPv4":               {"tcp4", "127.0.0.1:0"},
-		"IPv4, by both":      {"tcp", ":0"},
-		"IPv6":               {"tcp6", "[::1]:0"},
-		"an address besides": {"tcp4", "127.0.0.2:0"},
+		"unix socket":                  {"unix", filepath.Join(t.TempDir(), "s")},
+		"IPv4":                         {"tcp4", "127.0.0.1:0"},
+		"IPv4, on a dual-stack socket": {"tcp", ":0"},
+		"IPv6":                         {"tcp6", "[::1]:0"},
+		"another loopback address":     {"tcp4", "127.0.0.2:0"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var f Finder
@@ -56,15 +56,15 @@ func TestPeerUser(t *testing.T) {
 			if tcp, ok := ours.(*net.TCPConn); ok {
 				from, to := unmap(tcp.RemoteAddr().(*net.TCPAddr).AddrPort()), unmap(tcp.LocalAddr().(*net.TCPAddr).AddrPort())
 				if uid, err := f.finder.tables.find(from, to); uid != me || err != nil {
-					t.Errorf("by the table: user %d, %v", uid, err)
+					t.Errorf("table: user %d, %v", uid, err)
 				}
 				if uid, err := sockDiag(from, to); uid != me || err != nil {
-					t.Errorf("by sock_diag: user %d, %v", uid, err)
+					t.Errorf("sock_diag: user %d, %v", uid, err)
 				}
 			}
 			client.Close()
 			if uid, err := f.UID(ours); err == nil && address[0] != "unix" {
-				t.Errorf("gone: user %d", uid)
+				t.Errorf("closed: user %d", uid)
 			}
 		})
 	}
@@ -80,22 +80,21 @@ func TestPeerUser(t *testing.T) {
 			t.Errorf("user %d", uid)
 		}
 	})
-	t.Run("not of this machine", func(t *testing.T) {
+	t.Run("another machine", func(t *testing.T) {
 		if uid, err := new(finder).tcpPeer(netip.MustParseAddrPort("192.0.2.1:1"), netip.MustParseAddrPort("192.0.2.2:143")); err == nil {
 			t.Errorf("user %d", uid)
 		}
 	})
-	t.Run("to its own address", func(t *testing.T) {
+	t.Run("the machine's own address", func(t *testing.T) {
 		if _, err := new(finder).tcpPeer(netip.MustParseAddrPort("192.0.2.1:1"), netip.MustParseAddrPort("192.0.2.1:143")); !errors.Is(err, errNoSocket) {
-			t.Error(err) // it is looked up, though there is none
+			t.Errorf("not looked up: %v", err)
 		}
 	})
 }
 
-// The answers of sock_diag that name no user.
 func TestParseDiag(t *testing.T) {
 	found := func(state byte, uid, inode uint32) []byte {
-		a := make([]byte, answerLen)
+		a := make([]byte, responseLen)
 		binary.NativeEndian.PutUint16(a[4:], unix.SOCK_DIAG_BY_FAMILY)
 		a[stateAt] = state
 		binary.NativeEndian.PutUint32(a[uidAt:], uid)
@@ -115,8 +114,8 @@ func TestParseDiag(t *testing.T) {
 		want   error
 	}{
 		{"connected", found(1, 1001, 7), 1001, nil},
-		{"of a socket that listens", found(stateListen, 1001, 7), 0, errNoSocket},
-		{"of a socket that nobody holds", found(5, 0, 0), 0, errNoSocket},
+		{"a listening socket", found(stateListen, 1001, 7), 0, errNoSocket},
+		{"a socket without an inode", found(5, 0, 0), 0, errNoSocket},
 		{"not found", failed(unix.ENOENT), 0, errNoSocket},
 		{"not permitted", failed(unix.EPERM), 0, unix.EPERM},
 	} {
@@ -124,7 +123,7 @@ func TestParseDiag(t *testing.T) {
 			t.Errorf("%s: user %d, %v", test.name, uid, err)
 		}
 	}
-	for _, short := range [][]byte{nil, found(1, 1001, 7)[:answerLen-1], make([]byte, answerLen)} {
+	for _, short := range [][]byte{nil, found(1, 1001, 7)[:responseLen-1], make([]byte, responseLen)} {
 		if uid, err := parseDiag(short); err == nil {
 			t.Errorf("%d bytes: user %d", len(short), uid)
 		}

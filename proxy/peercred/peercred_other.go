@@ -10,8 +10,8 @@ import (
 
 type finder struct{}
 
-func (f *finder) quick(c net.Conn) (uint32, error) { return f.uid(c) }
+func (f *finder) lookUpFast(c net.Conn) (uint32, error) { return f.uid(c) }
 
 func (*finder) uid(net.Conn) (uint32, error) {
-	return 0, fmt.Errorf("the user of a connection is known on Linux only: %w", errors.ErrUnsupported)
+	return 0, fmt.Errorf("peer credentials are available on Linux only: %w", errors.ErrUnsupported)
 }

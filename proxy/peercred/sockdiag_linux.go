@@ -9,13 +9,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The layout of what sock_diag(7) takes and gives: struct nlmsghdr, and then
-// struct inet_diag_req_v2 or inet_diag_msg. Numbers are in the machine's byte order
-// but for ports and addresses.
+// The layout of sock_diag(7) messages: struct nlmsghdr followed by struct
+// inet_diag_req_v2 or struct inet_diag_msg. Numbers are in native byte order, except
+// ports and addresses.
 const (
-	headerLen  = 16
-	requestLen = headerLen + 56
-	answerLen  = headerLen + 72
+	headerLen   = 16
+	requestLen  = headerLen + 56
+	responseLen = headerLen + 72
 
 	stateAt = headerLen + 1
 	uidAt   = headerLen + 64
@@ -25,7 +25,7 @@ const (
 )
 
 // sockDiag asks the kernel for the user of the socket that is connected from local
-// to remote. The error is errNoSocket if there is none, or no sock_diag.
+// to remote. The error is errNoSocket if there is no such socket.
 func sockDiag(local, remote netip.AddrPort) (uid uint32, err error) {
 	d, err := openDiag()
 	if err != nil {
@@ -35,7 +35,7 @@ func sockDiag(local, remote netip.AddrPort) (uid uint32, err error) {
 	return d.lookUp(local, remote)
 }
 
-// A diagSocket is the descriptor of a netlink socket to sock_diag.
+// A diagSocket is the file descriptor of a netlink socket to sock_diag.
 type diagSocket int
 
 func openDiag() (diagSocket, error) {
@@ -48,21 +48,21 @@ func openDiag() (diagSocket, error) {
 
 func (d diagSocket) close() { unix.Close(int(d)) }
 
-// lookUp is sockDiag over d. Other errors than errNoSocket may leave an answer
-// behind.
+// lookUp is sockDiag over d. After an error other than errNoSocket, d may contain an
+// unread response and must be closed.
 func (d diagSocket) lookUp(local, remote netip.AddrPort) (uid uint32, err error) {
 	if err := unix.Sendto(int(d), diagRequest(local, remote), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return 0, fmt.Errorf("sock_diag: %w", err)
 	}
-	var answer [512]byte                                             // what follows the message is of no interest
-	n, _, err := unix.Recvfrom(int(d), answer[:], unix.MSG_DONTWAIT) // it is there when Sendto returns
+	var response [512]byte                                             // the rest of the message is not needed
+	n, _, err := unix.Recvfrom(int(d), response[:], unix.MSG_DONTWAIT) // available when Sendto returns
 	if err != nil {
 		return 0, fmt.Errorf("sock_diag: %w", err)
 	}
-	return parseDiag(answer[:n])
+	return parseDiag(response[:n])
 }
 
-// diagRequest asks for one socket by its addresses.
+// diagRequest returns a request for one socket by its addresses.
 func diagRequest(local, remote netip.AddrPort) []byte {
 	r := make([]byte, requestLen)
 	native, big := binary.NativeEndian, binary.BigEndian
@@ -78,28 +78,28 @@ func diagRequest(local, remote netip.AddrPort) []byte {
 	big.PutUint16(r[26:], remote.Port())
 	copy(r[28:], local.Addr().AsSlice())
 	copy(r[44:], remote.Addr().AsSlice())
-	native.PutUint64(r[64:], 1<<64-1) // whatever its cookie
+	native.PutUint64(r[64:], 1<<64-1) // any cookie
 	return r
 }
 
-// parseDiag reads the answer. Where there is no such connection, the kernel gives
-// the socket that listens at the address, if any. A socket without an inode is held
-// by no process any more.
-func parseDiag(answer []byte) (uid uint32, err error) {
+// parseDiag parses a response. If there is no such connection, the kernel returns
+// the socket that listens at the address, if any. A socket without an inode is not
+// held by any process.
+func parseDiag(response []byte) (uid uint32, err error) {
 	native := binary.NativeEndian
 	switch {
-	case len(answer) < headerLen+4:
-		return 0, errors.New("sock_diag: short answer")
-	case native.Uint16(answer[4:]) == unix.NLMSG_ERROR:
-		errno := unix.Errno(-int32(native.Uint32(answer[headerLen:])))
+	case len(response) < headerLen+4:
+		return 0, errors.New("sock_diag: short response")
+	case native.Uint16(response[4:]) == unix.NLMSG_ERROR:
+		errno := unix.Errno(-int32(native.Uint32(response[headerLen:])))
 		if errno == unix.ENOENT {
 			return 0, errNoSocket
 		}
 		return 0, fmt.Errorf("sock_diag: %w", errno)
-	case native.Uint16(answer[4:]) != unix.SOCK_DIAG_BY_FAMILY, len(answer) < answerLen:
-		return 0, errors.New("sock_diag: unknown answer")
-	case answer[stateAt] == stateListen, native.Uint32(answer[inodeAt:]) == 0:
+	case native.Uint16(response[4:]) != unix.SOCK_DIAG_BY_FAMILY, len(response) < responseLen:
+		return 0, errors.New("sock_diag: unknown response")
+	case response[stateAt] == stateListen, native.Uint32(response[inodeAt:]) == 0:
 		return 0, errNoSocket
 	}
-	return native.Uint32(answer[uidAt:]), nil
+	return native.Uint32(response[uidAt:]), nil
 }

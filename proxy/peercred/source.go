@@ -7,37 +7,36 @@ import (
 	"strings"
 )
 
-// A Source is what connections come from, where each source is to have a fair part
-// of something: a user of this machine, or else an address, of IPv6 a network of 64
-// bits, in which one host has as many addresses as it likes. Sources can be
-// compared. The zero value is an unknown user of this machine.
+// A Source identifies the origin of connections for limits and fairness: a local
+// user, an IPv4 address, or an IPv6 network of 64 bits, because one host can use all
+// addresses of its network. Sources are comparable. The zero value is an unknown
+// local user.
 type Source struct {
-	host  netip.Prefix // of another machine
+	host  netip.Prefix // of another machine; not valid for a local user
 	uid   uint32
-	known bool // uid is that of a user of this machine
+	known bool // uid is valid
 }
 
-// Source returns where conn comes from. It takes microseconds: for a TCP connection
-// it asks sock_diag(7) alone, and where there is none, all users of this machine are
-// one source.
+// Source returns the source of conn. It takes microseconds: for a TCP connection it
+// uses sock_diag(7) only, and without sock_diag all local users are one source.
 func (f *Finder) Source(conn net.Conn) Source {
-	if uid, err := f.finder.quick(unwrap(conn)); err == nil {
+	if uid, err := f.finder.lookUpFast(unwrap(conn)); err == nil {
 		return Source{uid: uid, known: true}
 	}
 	if t, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
-		return SourceOf(t.AddrPort().Addr())
+		return SourceOfAddr(t.AddrPort().Addr())
 	}
 	return Source{}
 }
 
-// SourceOfUser returns the source for a user of this machine.
+// SourceOfUser returns the source for a local user.
 func SourceOfUser(uid uint32) Source { return Source{uid: uid, known: true} }
 
-// UID returns the user of this machine, if s is one that is known.
+// UID returns the local user of s. known is false if s is not a known local user.
 func (s Source) UID() (uid uint32, known bool) { return s.uid, s.known }
 
-// String returns the source for reading: "192.0.2.1", "2001:db8::/64", "this machine"
-// or "user 1000 of this machine".
+// String returns "192.0.2.1", "2001:db8::/64", "this machine" or "user 1000 of this
+// machine".
 func (s Source) String() string {
 	switch {
 	case s.known:
@@ -48,9 +47,9 @@ func (s Source) String() string {
 	return "this machine"
 }
 
-// SourceOf returns the source for an address, which is not valid for a client that
-// has none.
-func SourceOf(a netip.Addr) Source {
+// SourceOfAddr returns the source for an address. A loopback or invalid address is
+// the zero Source.
+func SourceOfAddr(a netip.Addr) Source {
 	a = a.Unmap().WithZone("")
 	if !a.IsValid() || a.IsLoopback() {
 		return Source{}
@@ -59,6 +58,6 @@ func SourceOf(a netip.Addr) Source {
 	if a.Is6() {
 		bits = 64
 	}
-	host, _ := a.Prefix(bits) // an address without a zone has one
+	host, _ := a.Prefix(bits) // cannot fail: the address has no zone
 	return Source{host: host}
 }

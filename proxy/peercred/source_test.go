@@ -6,23 +6,23 @@ import (
 	"testing"
 )
 
-func TestSourceOf(t *testing.T) {
+func TestSourceOfAddr(t *testing.T) {
 	for _, test := range []struct {
 		name, a, b string
 		same       bool
 	}{
 		{"one address", "192.0.2.1", "::ffff:192.0.2.1", true},
 		{"two addresses", "192.0.2.1", "192.0.2.2", false},
-		{"one network of IPv6", "2001:db8::1", "2001:db8::2:3", true},
-		{"two networks of IPv6", "2001:db8::1", "2001:db8:0:1::1", false},
-		{"this machine, by any of its loopback addresses", "127.0.0.1", "127.8.8.8", true},
-		{"this machine, by IPv6", "127.0.0.1", "::1", true},
-		{"this machine, with no address", "127.0.0.1", "", true},
+		{"one IPv6 network", "2001:db8::1", "2001:db8::2:3", true},
+		{"two IPv6 networks", "2001:db8::1", "2001:db8:0:1::1", false},
+		{"two loopback addresses", "127.0.0.1", "127.8.8.8", true},
+		{"an IPv6 loopback address", "127.0.0.1", "::1", true},
+		{"loopback and no address", "127.0.0.1", "", true},
 		{"another machine", "192.0.2.1", "", false},
 	} {
 		a, _ := netip.ParseAddr(test.a)
 		b, _ := netip.ParseAddr(test.b)
-		if same := SourceOf(a) == SourceOf(b); same != test.same {
+		if same := SourceOfAddr(a) == SourceOfAddr(b); same != test.same {
 			t.Errorf("%s: %v", test.name, same)
 		}
 	}
@@ -33,8 +33,8 @@ func TestSourceString(t *testing.T) {
 		source Source
 		want   string
 	}{
-		{SourceOf(netip.MustParseAddr("192.0.2.1")), "192.0.2.1"},
-		{SourceOf(netip.MustParseAddr("2001:db8::1")), "2001:db8::/64"},
+		{SourceOfAddr(netip.MustParseAddr("192.0.2.1")), "192.0.2.1"},
+		{SourceOfAddr(netip.MustParseAddr("2001:db8::1")), "2001:db8::/64"},
 		{Source{}, "this machine"},
 		{SourceOfUser(1000), "user 1000 of this machine"},
 	} {
@@ -44,22 +44,23 @@ func TestSourceString(t *testing.T) {
 	}
 }
 
-// addressed is a connection that is none of the system's.
-type addressed struct {
+// A connWithAddr is a connection with a given remote address that is not a system
+// socket.
+type connWithAddr struct {
 	net.Conn
 	remote net.Addr
 }
 
-func (a addressed) RemoteAddr() net.Addr { return a.remote }
+func (c connWithAddr) RemoteAddr() net.Addr { return c.remote }
 
-func TestSourceOfConnection(t *testing.T) {
+func TestSource(t *testing.T) {
 	f := new(Finder)
 	c, _ := net.Pipe()
 	if s := f.Source(c); s != (Source{}) {
 		t.Errorf("a pipe: %+v", s)
 	}
-	other := addressed{c, &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1}}
-	if s := f.Source(other); s != SourceOf(netip.MustParseAddr("192.0.2.1")) {
+	other := connWithAddr{c, &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1}}
+	if s := f.Source(other); s != SourceOfAddr(netip.MustParseAddr("192.0.2.1")) {
 		t.Errorf("another machine: %+v", s)
 	}
 }

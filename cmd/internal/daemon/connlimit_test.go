@@ -58,7 +58,7 @@ func TestWhichConnectionIsEvicted(t *testing.T) {
 
 // sourceOf is the source of an address that b tells from others.
 func sourceOf(b byte) peercred.Source {
-	return peercred.SourceOf(netip.AddrFrom4([4]byte{192, 0, 2, b}))
+	return peercred.SourceOfAddr(netip.AddrFrom4([4]byte{192, 0, 2, b}))
 }
 
 // TestConnLimit checks that a server's connections are bounded, that a request that

@@ -32,7 +32,7 @@ type refusingListener struct {
 	refuse  func(peercred.Source) bool
 	file    *os.File // the same socket
 	raw     syscall.RawConn
-	sources peercred.Sources
+	sources peercred.SocketFinder
 	closed  atomic.Bool
 
 	overload time.Duration // overloadTime
@@ -91,7 +91,7 @@ func (l *refusingListener) accept() (fd int, err error) {
 			case err != nil:
 				fd = -1
 				return true
-			case !l.overloaded() || !l.refuse(l.sources.Of(fd, peer)):
+			case !l.overloaded() || !l.refuse(l.sources.Source(fd, peer)):
 				return true
 			default:
 				unix.Close(fd)

@@ -14,10 +14,11 @@ import (
 	"time"
 )
 
-// word is how a table writes a word of four octets.
+// word returns a word of four octets as a table shows it.
 func word(octets ...byte) string { return fmt.Sprintf("%08X", binary.NativeEndian.Uint32(octets)) }
 
-// table is one of sockets, as the kernel writes it: "local remote state uid inode".
+// table returns a table of sockets in the format of the kernel. A row is "local
+// remote state uid inode".
 func table(rows ...string) string {
 	text := "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
 	for i, row := range rows {
@@ -28,7 +29,7 @@ func table(rows ...string) string {
 	return text
 }
 
-// ownerIn returns the owner that a table names for a connection.
+// ownerIn returns the owner of a connection according to a table.
 func ownerIn(table, local, remote string) (owner, error) {
 	r := &tableRead{owners: make(map[string]owner)}
 	keys := rowKeys(netip.MustParseAddrPort(local), netip.MustParseAddrPort(remote))
@@ -49,32 +50,32 @@ func TestOwner(t *testing.T) {
 	mapped := zero + zero + word(0, 0, 0xff, 0xff) + here
 	loopback6 := zero + zero + zero + word(0, 0, 0, 1)
 	for _, test := range []struct {
-		name, table     string
-		local, remote   string
-		uid             uint32
-		found, mistaken bool
+		name, table    string
+		local, remote  string
+		uid            uint32
+		found, wantErr bool
 	}{
-		{"the client's", table(here+":1F90 "+here+":9C40 01 0 5", here+":9C40 "+here+":1F90 01 1001 7"),
+		{"the client's socket", table(here+":1F90 "+here+":9C40 01 0 5", here+":9C40 "+here+":1F90 01 1001 7"),
 			"127.0.0.1:40000", "127.0.0.1:8080", 1001, true, false},
-		{"of IPv6", table(loopback6 + ":9C40 " + loopback6 + ":1F90 01 1001 7"), "[::1]:40000", "[::1]:8080", 1001, true, false},
-		{"IPv4 by a socket of IPv6", table(mapped + ":9C40 " + mapped + ":1F90 01 1001 7"), "127.0.0.1:40000", "127.0.0.1:8080", 1001, true, false},
-		{"IPv4 as our socket of IPv6 has it", table(here + ":9C40 " + here + ":1F90 01 1001 7"),
+		{"IPv6", table(loopback6 + ":9C40 " + loopback6 + ":1F90 01 1001 7"), "[::1]:40000", "[::1]:8080", 1001, true, false},
+		{"IPv4 on an IPv6 socket", table(mapped + ":9C40 " + mapped + ":1F90 01 1001 7"), "127.0.0.1:40000", "127.0.0.1:8080", 1001, true, false},
+		{"mapped IPv4 address", table(here + ":9C40 " + here + ":1F90 01 1001 7"),
 			"[::ffff:127.0.0.1]:40000", "[::ffff:127.0.0.1]:8080", 1001, true, false},
-		{"one that nobody holds any more", table(here + ":9C40 " + here + ":1F90 05 0 0"), "127.0.0.1:40000", "127.0.0.1:8080", 0, false, false},
-		{"ours", table(here + ":1F90 " + here + ":9C40 01 0 5"), "127.0.0.1:40000", "127.0.0.1:8080", 0, false, false},
-		{"of another port", table(here + ":9C41 " + here + ":1F90 01 0 5"), "127.0.0.1:40000", "127.0.0.1:8080", 0, false, false},
-		{"a uid that is none", table(here + ":9C40 " + here + ":1F90 01 4294967296 5"), "127.0.0.1:40000", "127.0.0.1:8080", 0, false, true},
-		{"nothing", "", "127.0.0.1:40000", "127.0.0.1:8080", 0, false, false},
-		{"a row without an end", strings.Repeat("x", 1<<20), "127.0.0.1:40000", "127.0.0.1:8080", 0, false, true},
+		{"a socket without an inode", table(here + ":9C40 " + here + ":1F90 05 0 0"), "127.0.0.1:40000", "127.0.0.1:8080", 0, false, false},
+		{"the other end", table(here + ":1F90 " + here + ":9C40 01 0 5"), "127.0.0.1:40000", "127.0.0.1:8080", 0, false, false},
+		{"another port", table(here + ":9C41 " + here + ":1F90 01 0 5"), "127.0.0.1:40000", "127.0.0.1:8080", 0, false, false},
+		{"an invalid uid", table(here + ":9C40 " + here + ":1F90 01 4294967296 5"), "127.0.0.1:40000", "127.0.0.1:8080", 0, false, true},
+		{"empty", "", "127.0.0.1:40000", "127.0.0.1:8080", 0, false, false},
+		{"an endless row", strings.Repeat("x", 1<<20), "127.0.0.1:40000", "127.0.0.1:8080", 0, false, true},
 	} {
 		o, err := ownerIn(test.table, test.local, test.remote)
-		if o != (owner{test.uid, test.found}) || (err != nil) != test.mistaken {
+		if o != (owner{test.uid, test.found}) || (err != nil) != test.wantErr {
 			t.Errorf("%s: %+v, %v", test.name, o, err)
 		}
 	}
 }
 
-// FuzzOwner: whatever is in a table, a user comes from a row that has it.
+// FuzzOwner checks that a user comes from a row that contains it.
 func FuzzOwner(f *testing.F) {
 	here := word(127, 0, 0, 1)
 	f.Add(table(here+":1F90 "+here+":9C40 01 0 5", here+":9C40 "+here+":1F90 01 1001 7"))
@@ -88,12 +89,12 @@ func FuzzOwner(f *testing.F) {
 	})
 }
 
-// Lookups at one time share a read of the tables, and each finds its own socket.
+// Concurrent lookups share a read of the tables, and each finds its own socket.
 func TestLookupsShareReads(t *testing.T) {
 	const n = 100
 	me := uint32(os.Getuid())
-	var tables tables
-	tables.reading.Lock() // as if a read were under way
+	var tables procTables
+	tables.reading.Lock() // simulates a read in progress
 	var all sync.WaitGroup
 	for range n {
 		_, ours := connectLocal(t, "tcp4", "127.0.0.1:0")
@@ -113,7 +114,7 @@ func TestLookupsShareReads(t *testing.T) {
 		runtime.Gosched()
 	}
 	if !joined() {
-		t.Error("not all wait for the same read")
+		t.Error("not all lookups joined the same read")
 	}
 	tables.reading.Unlock()
 	all.Wait()

@@ -16,21 +16,20 @@ import (
 	"time"
 )
 
-// tables reads the kernel's tables of TCP sockets in /proc, for kernels and
-// containers without sock_diag(7). A read takes 10 ms and more: lookups at the same
-// time share one.
-type tables struct {
+// procTables looks up sockets in the kernel's TCP tables in /proc, for kernels and
+// containers without sock_diag(7). A read takes 10 ms or more, so concurrent lookups
+// share one. It is safe for concurrent use.
+type procTables struct {
 	mu   sync.Mutex
-	next *tableRead // that has not begun; nil if nobody waits for one
+	next *tableRead // not yet begun; nil if no lookup waits
 
-	reading sync.Mutex
-	rest    time.Time // the next read begins no earlier; guarded by reading
+	reading  sync.Mutex
+	nextRead time.Time // earliest time of the next read; guarded by reading
 }
 
-// find looks up the socket that is connected from local to remote. Sockets come
-// and go while a table is read, and a read may miss a row; so a missing one is
-// looked up twice.
-func (t *tables) find(local, remote netip.AddrPort) (uid uint32, err error) {
+// find looks up the socket that is connected from local to remote. A read may miss a
+// row while sockets come and go, so find looks up a missing socket twice.
+func (t *procTables) find(local, remote netip.AddrPort) (uid uint32, err error) {
 	keys := rowKeys(local, remote)
 	for range 2 {
 		uid, err = t.lookUp(keys)
@@ -41,7 +40,7 @@ func (t *tables) find(local, remote netip.AddrPort) (uid uint32, err error) {
 	return uid, err
 }
 
-// A tableRead is one read of the kernel's tables, for all who joined before it
+// A tableRead is one read of the tables, for all lookups that joined before it
 // began.
 type tableRead struct {
 	once   sync.Once
@@ -55,9 +54,10 @@ type owner struct {
 	found bool
 }
 
-// lookUp joins the next read of the tables, which the first one who joined makes.
-// A read that has begun does not do: it may be past the row.
-func (t *tables) lookUp(keys []string) (uid uint32, err error) {
+// lookUp joins the next read of the tables. The first lookup that joined performs
+// the read. lookUp cannot join a read in progress, which may have passed the row
+// already.
+func (t *procTables) lookUp(keys []string) (uid uint32, err error) {
 	t.mu.Lock()
 	r := t.next
 	if r == nil {
@@ -72,15 +72,14 @@ func (t *tables) lookUp(keys []string) (uid uint32, err error) {
 	r.once.Do(func() {
 		t.reading.Lock()
 		defer t.reading.Unlock()
-		time.Sleep(time.Until(t.rest))
+		time.Sleep(time.Until(t.nextRead))
 		t.mu.Lock()
 		t.next = nil
 		t.mu.Unlock()
 		start := time.Now()
 		r.err = r.readTables()
-		// As long a pause keeps reading to half of one processor, however many
-		// connections there are.
-		t.rest = time.Now().Add(time.Since(start))
+		// An equally long pause limits the reads to half of one processor.
+		t.nextRead = time.Now().Add(time.Since(start))
 	})
 	for _, key := range keys {
 		if o := r.owners[key]; o.found {
@@ -110,11 +109,11 @@ func (r *tableRead) readTables() error {
 	return nil
 }
 
-// maxTable bounds what is read of a table, in bytes: a row for every port of two
-// addresses is less.
+// maxTable is the maximum size of a table in bytes. A table with a row for every
+// port of two addresses is smaller.
 const maxTable = 20 << 20
 
-// readTable fills in the owners by a table as proc_pid_net(5) describes it.
+// readTable fills in the owners from a table in the format of proc_pid_net(5).
 func (r *tableRead) readTable(table io.Reader) error {
 	rows := bufio.NewScanner(io.LimitReader(table, maxTable))
 	for rows.Scan() {
@@ -143,9 +142,8 @@ func (r *tableRead) readTable(table io.Reader) error {
 	return rows.Err()
 }
 
-// parseOwner reads the owner from a row without its number. A socket without an
-// inode is held by nobody any more; the kernel writes that it is root's, whoever
-// held it.
+// parseOwner returns the owner in a row without its number. A socket without an
+// inode is not held by any process, and the kernel shows root as its user.
 func parseOwner(row string) (owner, error) {
 	const uidColumn, inodeColumn = 6, 8
 	columns := strings.Fields(row)
@@ -156,8 +154,9 @@ func parseOwner(row string) (owner, error) {
 	return owner{uint32(uid), err == nil}, err
 }
 
-// rowKeys returns how a row of a socket that is connected from local to remote may
-// begin, behind its number: an IPv4 address as itself or as an IPv6 socket has it.
+// rowKeys returns the possible beginnings, after the number, of the row of a socket
+// that is connected from local to remote. An IPv4 address appears as itself or, for
+// an IPv6 socket, as a mapped address.
 func rowKeys(local, remote netip.AddrPort) []string {
 	mapped := rowAddr(local, true) + " " + rowAddr(remote, true)
 	if local.Addr().Unmap().Is6() {
@@ -166,8 +165,8 @@ func rowKeys(local, remote netip.AddrPort) []string {
 	return []string{rowAddr(local, false) + " " + rowAddr(remote, false), mapped}
 }
 
-// rowAddr is how a table writes a, of 16 bytes or as short as can be: in words of
-// the machine's byte order.
+// rowAddr returns a as the table shows it, in words of native byte order. long
+// selects 16 octets.
 func rowAddr(a netip.AddrPort, long bool) string {
 	octets := a.Addr().Unmap().AsSlice()
 	if long {
