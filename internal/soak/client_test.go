@@ -15,18 +15,18 @@ import (
 )
 
 const (
-	retryPause = 500 * time.Millisecond // a program waits longer, and has more time
+	retryPause = 500 * time.Millisecond // a real program waits longer
 
-	// clientTime is how long a client waits for a session in all. RFC 5321 section
-	// 4.5.3.2 wants minutes for each step, and no fault here lasts that long.
+	// clientTime is the time limit of a session. RFC 5321 section 4.5.3.2 requires
+	// minutes for each step, but all faults of this test are shorter.
 	clientTime = 60 * time.Second
 )
 
-// A client is a mail program. It does its work once in every period.
+// A client is a mail program. It does its work repeatedly, with a pause of period.
 type client struct {
 	name    string
 	period  time.Duration
-	work    func(ctx context.Context, c *client) // notes each success by succeeded
+	work    func(ctx context.Context, c *client) // calls succeeded after each success
 	port    int
 	account string
 
@@ -36,8 +36,8 @@ type client struct {
 	sessions int
 }
 
-// newClients returns all clients of a soak. Their rate is modest: other tests run on
-// the machine meanwhile.
+// newClients returns the clients, of which the last reads by POP3. Their rate is low,
+// because other tests run on the machine at the same time.
 func newClients(d *daemon, l *ledger) []*client {
 	last := accounts[len(accounts)-1]
 	var all []*client
@@ -59,7 +59,7 @@ func newClients(d *daemon, l *ledger) []*client {
 
 type credentials struct{ user, password string }
 
-// run works until ctx is done, and finishes what it has begun.
+// run repeats the work until ctx is done, and completes the last message.
 func (c *client) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		c.work(ctx, c)
@@ -101,7 +101,7 @@ func (c *client) count() int {
 	return c.sessions
 }
 
-// deliver sends a new message until it is accepted, or refused for good.
+// deliver tries to send a new message until it is accepted or refused.
 func (c *client) deliver(l *ledger, protocol string, try func(message string) (outcome, string)) {
 	number := l.add(protocol)
 	for {
@@ -128,7 +128,7 @@ type session struct {
 	err  error
 }
 
-// dial connects to the daemon. A connection that is refused is as one that is lost.
+// dial connects to the daemon. If that fails, the session has an error and no conn.
 func (c *client) dial() *session {
 	c.mu.Lock()
 	c.sessions++
@@ -154,14 +154,14 @@ func (s *session) send(text string) {
 	}
 }
 
-// halfClose tells the daemon that nothing more comes.
+// halfClose closes the sending direction.
 func (s *session) halfClose() {
 	if s.err == nil {
 		s.err = s.conn.CloseWrite()
 	}
 }
 
-// line returns the next line, or nothing after an error.
+// line returns the next line, or "" after an error.
 func (s *session) line() string {
 	if s.err != nil {
 		return ""

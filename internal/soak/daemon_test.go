@@ -30,7 +30,7 @@ type daemon struct {
 	imap, smtp, pop3, page      int // ports; page is that of the metrics
 
 	cmd   *exec.Cmd
-	ended chan error // gets what cmd ends with
+	ended chan error // receives the result of cmd.Wait
 }
 
 var configuration = template.Must(template.New("").Parse(`state_directory = "{{.State}}"
@@ -75,8 +75,8 @@ provider = "soak"
 {{$.Hash}}
 {{end}}`))
 
-// newDirectory returns a directory that the user of the daemon can enter. It is
-// removed after the test, unless that fails.
+// newDirectory returns a directory that the daemon's user can enter. The directory is
+// removed after the test, unless the test has failed.
 func newDirectory(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/tmp", "xoauthd-soak-")
@@ -107,8 +107,8 @@ func newDaemon(t *testing.T, dir string, p *provider, m *mailServer) *daemon {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
 	var web int
-	for i, port := range []*int{&d.imap, &d.smtp, &d.pop3, &d.page, &web} {
-		*port = unusedPort(t, i)
+	for _, port := range []*int{&d.imap, &d.smtp, &d.pop3, &d.page, &web} {
+		*port = unusedPort(t)
 	}
 	var text bytes.Buffer
 	must(t, configuration.Execute(&text, map[string]any{
@@ -140,13 +140,15 @@ func daemonUser(t *testing.T) *syscall.Credential {
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
 }
 
-// unusedPort returns a port below those that the system gives to connections: a
-// connection must not take it while the daemon restarts.
-func unusedPort(t *testing.T, nth int) int {
+// unusedPort returns a port below the ephemeral ports, so that no outgoing connection
+// takes it while a server restarts. It never returns a port twice.
+func unusedPort(t *testing.T) int {
 	t.Helper()
-	for port := 15_000 + os.Getpid()%1000*5 + nth; port < 32_000; port += 5 {
-		if ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+	for port := lastPort + 1; port < 32_000; port++ {
+		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err == nil {
 			ln.Close()
+			lastPort = port
 			return port
 		}
 	}
@@ -154,7 +156,9 @@ func unusedPort(t *testing.T, nth int) int {
 	return 0
 }
 
-// process returns the program as a process that ends with the test.
+var lastPort = 15_000 + os.Getpid()%1000*10
+
+// process returns a command that runs the program as the daemon's user.
 func (d *daemon) process(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, d.program, args...)
 	cmd.Dir = d.dir
@@ -173,7 +177,7 @@ func (d *daemon) run(t *testing.T, stdin string, args ...string) string {
 	return said
 }
 
-// try is run for a command that may fail. What it prints then includes standard error.
+// try is run for a command that may fail. After a failure, said includes standard error.
 func (d *daemon) try(stdin string, args ...string) (said string, err error) {
 	ctx, cancel := timeout(time.Minute)
 	defer cancel()
@@ -185,12 +189,6 @@ func (d *daemon) try(stdin string, args ...string) (said string, err error) {
 		out = append(out, stderr.Bytes()...)
 	}
 	return string(out), err
-}
-
-// command is run with the configuration of the daemon.
-func (d *daemon) command(t *testing.T, stdin string, args ...string) string {
-	t.Helper()
-	return d.run(t, stdin, append(args, "--config", d.file)...)
 }
 
 // start starts the daemon and waits until it is ready.
@@ -215,7 +213,7 @@ func (d *daemon) start(t *testing.T) {
 	}
 }
 
-// stop ends the daemon as systemd does, and within the time that it has there.
+// stop ends the daemon by SIGTERM, as systemd does, within the unit's time limit.
 func (d *daemon) stop(t *testing.T) {
 	t.Helper()
 	d.signal(t, syscall.SIGTERM)
@@ -229,7 +227,7 @@ func (d *daemon) stop(t *testing.T) {
 	}
 }
 
-// kill ends the daemon as a loss of power does.
+// kill ends the daemon by SIGKILL.
 func (d *daemon) kill(t *testing.T) {
 	t.Helper()
 	d.signal(t, syscall.SIGKILL)
@@ -247,9 +245,9 @@ func (d *daemon) signal(t *testing.T, s syscall.Signal) {
 	must(t, d.cmd.Process.Signal(s))
 }
 
-// get returns a page of the metrics' port.
+// get returns a page of the metrics listener.
 func (d *daemon) get(path string) (string, error) {
-	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	resp, err := client.Get(fmt.Sprintf("http://127.0.0.1:%d%s", d.page, path))
 	if err != nil {
 		return "", err
@@ -262,7 +260,7 @@ func (d *daemon) get(path string) (string, error) {
 	return string(page), err
 }
 
-// log returns the end of what the daemon has logged.
+// log returns the end of the daemon's log.
 func (d *daemon) log() string {
 	b, _ := os.ReadFile(d.logFile)
 	return string(b[max(0, len(b)-8000):])

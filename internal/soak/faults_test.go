@@ -10,15 +10,15 @@ import (
 	"time"
 )
 
-// A fault happens to the daemon, and passes.
+// A fault is one that begin starts and that over ends.
 type fault struct {
 	group, name string
-	restarts    bool          // the daemon
+	restarts    bool          // the daemon is restarted
 	hold        time.Duration // how long it lasts
 	begin       func(t *testing.T) (over func())
 
 	times   int
-	slowest time.Duration // until all was well again
+	slowest time.Duration // longest recovery
 }
 
 func (f *fault) record(took time.Duration) {
@@ -67,8 +67,8 @@ func (s *soak) ofProvider() []*fault {
 	}
 }
 
-// cutAnswer loses the answer with an account's new refresh token. The grant cannot be
-// kept then, and the status tells why.
+// cutAnswer cuts the connection after the provider has rotated an account's refresh
+// token. The loss of the grant is unavoidable, and the status must give the reason.
 func (s *soak) cutAnswer(t *testing.T) func() {
 	account := accounts[s.provider.refreshes.Load()%int64(len(accounts))]
 	over := s.provider.during(func(w http.ResponseWriter, r *http.Request) { s.provider.answer(w, r, account) })
@@ -79,7 +79,7 @@ func (s *soak) cutAnswer(t *testing.T) func() {
 			break
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("the grant of %s cannot be good any more, and the daemon does not know\n%s", account, s.daemon.log())
+			t.Fatalf("the provider has revoked the grant of %s, and the daemon does not report it\n%s", account, s.daemon.log())
 		}
 	}
 	said, err := s.daemon.try("", "status", "--config", s.daemon.file, account)

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// problems returns all that must not be.
+// problems returns what makes the test fail.
 func (s *soak) problems() (all []string) {
 	for _, protocol := range []string{"smtp", "imap"} {
 		c := s.ledger.count(protocol)
@@ -30,7 +30,8 @@ func (s *soak) problems() (all []string) {
 	for _, account := range s.lostGrants {
 		all = append(all, "a grant was lost that could be kept: "+account)
 	}
-	all = append(all, s.ledger.countDamaged()...)
+	damaged, _ := s.ledger.damages()
+	all = append(all, damaged...)
 	log, err := os.ReadFile(s.daemon.logFile)
 	if err != nil {
 		all = append(all, err.Error())
@@ -43,12 +44,12 @@ func (s *soak) problems() (all []string) {
 	return all
 }
 
-// figures returns a table of what happened.
+// figures returns the results as a table.
 func (s *soak) figures() string {
 	var b bytes.Buffer
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	row := func(what string, value any) { fmt.Fprintf(w, "%s\t%v\n", what, value) }
-	fmt.Fprintln(w, "\nfault\ttimes\twell again after at most")
+	fmt.Fprintln(w, "\nfault\ttimes\tlongest recovery")
 	for _, f := range s.faults {
 		fmt.Fprintf(w, "%s: %s\t%d\t%v\n", f.group, f.name, f.times, f.slowest.Round(100*time.Millisecond))
 	}
@@ -57,13 +58,15 @@ func (s *soak) figures() string {
 		c := s.ledger.count(protocol)
 		row("messages sent by "+protocol, c.messages)
 		row("  accepted, as the client knows", c.accepted)
-		row("  attempts deferred, cut off", fmt.Sprintf("%d, %d", c.deferred, c.broken))
+		row("  attempts deferred, connections lost", fmt.Sprintf("%d, %d", c.deferred, c.broken))
 		row("  lost", c.lost)
-		row("  refused for good", c.refused)
-		row("  again: the mail server sent no reply", c.unacknowledged)
-		row("  again: xoauthd was killed before the reply", c.killed)
-		row("  again: by xoauthd", c.duplicated)
+		row("  permanent failures", c.refused)
+		row("  duplicates: the mail server sent no reply", c.unacknowledged)
+		row("  duplicates: SIGKILL before the reply", c.killed)
+		row("  duplicates: by xoauthd", c.duplicated)
 	}
+	damaged, cut := s.ledger.damages()
+	row("messages damaged, cut within the text", fmt.Sprintf("%d, %d", len(damaged), cut))
 	c := s.ledger.countPOP3(0)
 	row("messages retrieved, deleted by pop3", fmt.Sprintf("%d, %d", c.retrieved, c.deleted))
 	row("  lost, deleted in vain, or retrieved again", len(c.problems))

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// appending is the work of a program that keeps a message in a folder, and fetches it
-// from there.
+// appending returns the work of a program that appends a message to a mailbox and
+// fetches it.
 func appending(l *ledger, as credentials) func(context.Context, *client) {
 	return func(_ context.Context, c *client) {
 		c.deliver(l, "imap", func(message string) (outcome, string) {
@@ -49,12 +49,12 @@ func (s *session) append(as credentials, message string) (outcome, string) {
 	case strings.HasPrefix(reply, "* BYE"):
 		return deferred, reply
 	case strings.Contains(reply, " BAD ") || strings.Contains(reply, "[AUTHENTICATIONFAILED]"):
-		return refused, reply // a person would be asked for another password
+		return refused, reply // a mail program would ask for another password
 	}
 	return deferred, reply
 }
 
-// logIn returns the reply to LOGIN, or a greeting that is none.
+// logIn returns the reply to LOGIN, or the greeting if that is not OK.
 func (s *session) logIn(as credentials) string {
 	greeting := s.line()
 	if !strings.HasPrefix(greeting, "* OK") {
@@ -64,7 +64,7 @@ func (s *session) logIn(as credentials) string {
 	return s.tagged("a")
 }
 
-// tagged returns the next line that is no untagged response, or a BYE.
+// tagged returns the next tagged response, continuation request or BYE.
 func (s *session) tagged(tag string) string {
 	for {
 		line := s.line()
@@ -84,8 +84,8 @@ var (
 	literalOf = regexp.MustCompile(`^\* \d+ FETCH .*\{(\d+)\}$`)
 )
 
-// compare fetches a message that was appended with this reply, and notes it if it is
-// not the same. A session that is lost meanwhile tells nothing.
+// compare fetches the message whose APPEND had this reply, and records a difference. It
+// ignores that the session is lost.
 func (s *session) compare(l *ledger, reply, message string) {
 	uid := appendUID.FindStringSubmatch(reply)
 	if uid == nil {
@@ -114,7 +114,7 @@ func (s *session) compare(l *ledger, reply, message string) {
 	s.tagged("e")
 }
 
-// idling is the work of a program that waits for new mail. Each that it hears of is a
+// idling returns the work of a program that waits for new mail. Each notification is a
 // success.
 func idling(as credentials) func(context.Context, *client) {
 	return func(ctx context.Context, c *client) {

@@ -12,20 +12,19 @@ import (
 	"time"
 )
 
-// A ledger has what became of each message, as the clients and as the mail server
-// know it.
+// A ledger records for each message what the clients and the mail server know.
 type ledger struct {
 	mu       sync.Mutex
 	messages []*message // by number
 	kills    []time.Time
-	damaged  []string // what arrived, and was no message that was sent
-	cut      int      // messages that ended early at the mail server
+	damaged  []string // received texts that no client has sent
+	cut      int      // messages of which the mail server received only a part
 	pop3     map[string]*retrieval
 }
 
 // A message has one number, which is in its text.
 type message struct {
-	protocol   string // with which it was sent: "smtp" or "imap"
+	protocol   string // "smtp" or "imap"
 	attempts   []attempt
 	deliveries []*delivery
 }
@@ -44,7 +43,7 @@ const (
 	accepted outcome = "accepted"
 	deferred outcome = "deferred" // a temporary failure, or no connection
 	broken   outcome = "broken"   // the connection was lost before the reply
-	refused  outcome = "refused"  // for good: an MTA would return the message
+	refused  outcome = "refused"  // a permanent failure: an MTA would bounce the message
 )
 
 // A delivery is what the mail server knows.
@@ -88,8 +87,8 @@ func numberOf(arrived string) (number int, ok bool) {
 	return number, err == nil && arrived == text(number)
 }
 
-// store notes what has arrived at the mail server. It returns nil if that is no
-// message that was sent.
+// store records what has arrived at the mail server. It returns nil if no client has
+// sent that.
 func (l *ledger) store(arrived string) *delivery {
 	number, ok := numberOf(arrived)
 	l.mu.Lock()
@@ -101,23 +100,24 @@ func (l *ledger) store(arrived string) *delivery {
 		return d
 	case strings.HasSuffix(arrived, "the end\r\n"):
 		l.damaged = append(l.damaged, fmt.Sprintf("%.200q", arrived))
-	default: // go-smtp takes a lost connection in BDAT for the end of the chunk
+	default: // if the connection is lost during BDAT, go-smtp delivers the part
 		l.cut++
 	}
 	return nil
 }
 
-// damage notes what a client received, and is no message that was sent.
+// damage records a reply or a message that a client must not receive.
 func (l *ledger) damage(what string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.damaged = append(l.damaged, what)
 }
 
-func (l *ledger) countDamaged() []string {
+// damages returns the damaged texts, and the number of messages that were cut.
+func (l *ledger) damages() (damaged []string, cut int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return slices.Clone(l.damaged)
+	return slices.Clone(l.damaged), l.cut
 }
 
 func (l *ledger) acknowledged(d *delivery) {
@@ -126,18 +126,24 @@ func (l *ledger) acknowledged(d *delivery) {
 	d.acknowledged = time.Now()
 }
 
-// kill notes that the daemon is killed now.
+// kill records that the daemon is killed now.
 func (l *ledger) kill() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.kills = append(l.kills, time.Now())
 }
 
-// slack is how long the daemon may take for what it does at once.
-const slack = 500 * time.Millisecond
+const (
+	// slack is the time within which the daemon passes a reply on or saves a grant, also
+	// on a busy machine.
+	slack = 2 * time.Second
 
-// killed reports whether the daemon was killed between begin and end, or at once
-// after it: then it could not do what was due at end.
+	// inFlight is how long a message may be on its way to the mail server.
+	inFlight = 500 * time.Millisecond
+)
+
+// killed reports whether the daemon was killed between begin and end, or within slack
+// after end.
 func (l *ledger) killed(begin, end time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -157,8 +163,8 @@ func (l *ledger) killedLocked(begin, end time.Time) bool {
 type count struct {
 	messages, accepted, attempts, deferred, broken, deliveries int
 
-	// Messages that arrived once more: after the mail server did not acknowledge the
-	// one before, after the daemon was killed at that moment, and for no such reason.
+	// Duplicates by cause: the mail server sent no reply, the daemon was killed before
+	// it could pass the reply on, and all others.
 	unacknowledged, killed, duplicated int
 
 	lost, refused, unfinished int
@@ -194,7 +200,7 @@ func (l *ledger) judge(c *count, number int, m *message) {
 		case broken:
 			c.broken++
 		case refused:
-			problem(&c.refused, "was refused for good")
+			problem(&c.refused, "had a permanent failure")
 		}
 	}
 	if last == accepted {
@@ -209,7 +215,7 @@ func (l *ledger) judge(c *count, number int, m *message) {
 		switch d := m.deliveries[i]; {
 		case d.acknowledged.IsZero():
 			c.unacknowledged++
-		case l.killedLocked(d.stored.Add(-slack), d.acknowledged):
+		case l.killedLocked(d.stored.Add(-inFlight), d.acknowledged):
 			c.killed++
 		default:
 			problem(&c.duplicated, "was sent again though it was acknowledged")
@@ -217,7 +223,7 @@ func (l *ledger) judge(c *count, number int, m *message) {
 	}
 }
 
-// String tells the life of a message.
+// String lists the attempts and the deliveries.
 func (m *message) String() string {
 	const form = "15:04:05.000"
 	var all []string

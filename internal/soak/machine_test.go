@@ -14,10 +14,10 @@ import (
 	"time"
 )
 
-// A disk is what the state directory is on.
+// A disk holds the state directory.
 type disk struct {
 	dir   string
-	small bool // a file system of its own, which can be filled
+	small bool // a small file system of its own
 }
 
 func stateDirectory(dir string) string { return filepath.Join(dir, "state") }
@@ -49,8 +49,7 @@ func newDisk(t *testing.T, dir string) *disk {
 	return k
 }
 
-// lacking tells that a fault cannot be made to happen. It ends the test where none may
-// be left out.
+// lacking logs that a fault is left out. With XOAUTHD_E2E=required it ends the test.
 func lacking(t *testing.T, what string) {
 	t.Helper()
 	if os.Getenv("XOAUTHD_E2E") == "required" {
@@ -59,7 +58,7 @@ func lacking(t *testing.T, what string) {
 	t.Log("LEFT OUT: " + what)
 }
 
-// fill takes up all room, also what the daemon frees, until over is called.
+// fill uses up the space, including what the daemon frees, until over is called.
 func (k *disk) fill(t *testing.T) (over func()) {
 	t.Helper()
 	name := filepath.Join(k.dir, "filler")
@@ -91,16 +90,15 @@ func (k *disk) fill(t *testing.T) (over func()) {
 	}
 }
 
-// lock makes the directory one that the daemon cannot write into, until over is
-// called.
+// lock makes the state directory read-only until over is called.
 func (k *disk) lock(t *testing.T) (over func()) {
 	t.Helper()
 	must(t, os.Chmod(k.dir, 0o500))
 	return func() { must(t, os.Chmod(k.dir, 0o700)) }
 }
 
-// exhaustDescriptors lets the daemon open no files and connections until over is
-// called.
+// exhaustDescriptors prevents the daemon from opening files and connections until over
+// is called.
 func (d *daemon) exhaustDescriptors(t *testing.T) (over func()) {
 	t.Helper()
 	usual := strings.TrimSpace(d.prlimit(t, "--nofile", "--output=SOFT", "--noheadings"))
@@ -108,8 +106,8 @@ func (d *daemon) exhaustDescriptors(t *testing.T) (over func()) {
 	return func() { d.prlimit(t, "--nofile="+usual+":") }
 }
 
-// prlimit looks at limits of the daemon or changes them. It runs as the user of the
-// daemon: root without CAP_SYS_RESOURCE, as in a container, may not change others'.
+// prlimit reads or sets limits of the daemon. It runs as the daemon's user, because root
+// in a container may lack CAP_SYS_RESOURCE.
 func (d *daemon) prlimit(t *testing.T, args ...string) string {
 	t.Helper()
 	cmd := exec.Command("prlimit", append([]string{"--pid=" + strconv.Itoa(d.cmd.Process.Pid)}, args...)...)

@@ -5,6 +5,7 @@ package soak
 import (
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -18,8 +19,8 @@ import (
 	"github.com/xoauthd/xoauthd/internal/ca"
 )
 
-// A mailServer is the upstream of all three protocols. It has a fault at times, and
-// knows which of its replies were sent.
+// A mailServer is the upstream server of all protocols. It records which of its replies
+// to messages it has sent.
 type mailServer struct {
 	ledger *ledger
 	user   func(token string) (account string, ok bool)
@@ -30,31 +31,31 @@ type mailServer struct {
 	mu     sync.Mutex
 	serve  map[string]func(net.Listener) // by protocol
 	ports  map[string]int
-	listen map[string]net.Listener // nil while connections are refused
+	listen map[string]net.Listener // closed while connections are refused
 }
 
-// A mailFault is what is wrong with the mail server.
+// A mailFault says how the mail server misbehaves. The zero value is no fault.
 type mailFault struct {
 	over chan struct{} // closed at the end of the fault
 
-	unready   bool          // refuses after the greeting
-	noLogin   bool          // refuses logins for now
-	delay     time.Duration // of each reply
-	hang      bool          // replies only when the fault is over
+	unready   bool          // a temporary failure in place of the greeting
+	noLogin   bool          // a temporary failure in reply to each login
+	delay     time.Duration // before each reply
+	hang      bool          // sends replies only after the fault
 	cutText   bool          // closes in the middle of a message
-	cutReply  bool          // closes in the place of the reply to a message
-	halfClose bool          // half-closes in the place of the reply to a message
+	cutReply  bool          // closes in place of the reply to a message
+	halfClose bool          // half-closes in place of the reply to a message
 }
 
-// refusal is what each protocol says in the place of a greeting.
+// refusal is the temporary failure of each protocol in place of a greeting.
 var refusal = map[string]string{
 	"smtp": "421 4.3.2 try again later\r\n",
 	"imap": "* BYE [UNAVAILABLE] try again later\r\n",
 	"pop3": "-ERR [SYS/TEMP] try again later\r\n",
 }
 
-// newMailServer starts the servers, and puts the certificate to be trusted into dir.
-// They end with the test.
+// newMailServer starts the servers and writes their certificate authority to
+// dir/ca.pem. The servers end with the test.
 func newMailServer(t *testing.T, dir string, l *ledger, user func(token string) (string, bool)) *mailServer {
 	t.Helper()
 	authority, err := ca.New()
@@ -66,7 +67,7 @@ func newMailServer(t *testing.T, dir string, l *ledger, user func(token string) 
 		ledger: l,
 		user:   user,
 		tls:    &tls.Config{Certificates: []tls.Certificate{certificate}},
-		ports:  make(map[string]int),
+		ports:  map[string]int{"smtp": unusedPort(t), "imap": unusedPort(t), "pop3": unusedPort(t)},
 		listen: make(map[string]net.Listener),
 	}
 	m.serve = map[string]func(net.Listener){"smtp": m.serveSMTP(), "imap": m.serveIMAP(), "pop3": m.servePOP3}
@@ -75,21 +76,20 @@ func newMailServer(t *testing.T, dir string, l *ledger, user func(token string) 
 	return m
 }
 
-// open accepts connections, at the same ports each time.
+// open starts to accept connections, always at the same ports.
 func (m *mailServer) open(t *testing.T) {
 	t.Helper()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for protocol, serve := range m.serve {
-		ln, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: m.ports[protocol]})
+		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", m.ports[protocol]))
 		must(t, err)
-		m.ports[protocol] = ln.Addr().(*net.TCPAddr).Port
 		m.listen[protocol] = ln
 		go serve(&listener{ln, m, protocol})
 	}
 }
 
-// close refuses connections. Those that there are go on.
+// close stops to accept connections. Existing connections go on.
 func (m *mailServer) close() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -98,7 +98,7 @@ func (m *mailServer) close() {
 	}
 }
 
-// during lets the servers have a fault until over is called.
+// during makes the servers misbehave until over is called.
 func (m *mailServer) during(f mailFault) (over func()) {
 	f.over = make(chan struct{})
 	m.fault.Store(&f)
@@ -108,7 +108,7 @@ func (m *mailServer) during(f mailFault) (over func()) {
 	}
 }
 
-// present returns the fault of this moment; the zero value is none.
+// present returns the present fault.
 func (m *mailServer) present() mailFault {
 	if f := m.fault.Load(); f != nil {
 		return *f
@@ -116,7 +116,7 @@ func (m *mailServer) present() mailFault {
 	return mailFault{}
 }
 
-// A listener returns connections inside TLS.
+// A listener accepts TLS connections, each as a conn.
 type listener struct {
 	net.Listener
 	server   *mailServer
@@ -141,8 +141,7 @@ func (ln *listener) Accept() (net.Conn, error) {
 	}
 }
 
-// A conn is a connection as the servers have it, inside TLS. What they write are
-// whole replies.
+// A conn is a server's end of a TLS connection. Each Write is a whole reply.
 type conn struct {
 	*tls.Conn
 	server *mailServer
@@ -151,11 +150,11 @@ type conn struct {
 	pending *delivery // stored, and not acknowledged yet
 }
 
-// mostDelay is the longest that the mail server takes to reply to a message, and the
-// provider to a refresh, so that signals often meet one that is under way.
+// mostDelay bounds the random delay of replies to messages and of answers to refreshes.
+// With a delay, a signal often arrives while a reply is due.
 const mostDelay = 300 * time.Millisecond
 
-// store keeps a message. The next reply that is an acknowledgement is that of it.
+// store records a message. The next positive reply acknowledges it.
 func (c *conn) store(message string) error {
 	d := c.server.ledger.store(message)
 	if d == nil {
@@ -168,7 +167,7 @@ func (c *conn) store(message string) error {
 	return nil
 }
 
-// acknowledges returns the delivery of which a reply tells.
+// acknowledges returns the delivery that a reply acknowledges, or nil.
 func (c *conn) acknowledges(reply string) *delivery {
 	if !strings.HasPrefix(reply, "250 ") && !strings.Contains(reply, " OK [APPENDUID ") {
 		return nil
@@ -195,7 +194,7 @@ func (c *conn) Write(reply []byte) (int, error) {
 		return 0, net.ErrClosed
 	case d != nil && f.halfClose:
 		c.CloseWrite()
-		<-f.over // and only then is closed
+		<-f.over // the server closes the connection afterwards
 		return 0, net.ErrClosed
 	}
 	n, err := c.Conn.Write(reply)

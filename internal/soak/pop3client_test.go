@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// most is how many messages a session of POP3 retrieves.
+// most is the number of messages that a POP3 session retrieves at most.
 const most = 20
 
-// retrieving is the work of a program that takes mail from a mailbox.
+// retrieving returns the work of a program that moves mail out of a mailbox.
 func retrieving(l *ledger, as credentials) func(context.Context, *client) {
 	return func(_ context.Context, c *client) {
 		for {
@@ -33,8 +33,8 @@ func retrieving(l *ledger, as credentials) func(context.Context, *client) {
 	}
 }
 
-// retrieve retrieves messages and deletes them. It reports whether the mailbox is
-// empty then.
+// retrieve retrieves messages and deletes them. It reports whether it has retrieved all
+// messages of the mailbox.
 func (s *session) retrieve(l *ledger, as credentials) (all bool, err error) {
 	s.positive("greeting", "")
 	s.positive("USER", as.user)
@@ -61,7 +61,7 @@ func (s *session) retrieve(l *ledger, as credentials) (all bool, err error) {
 	}
 	s.positive("QUIT", "")
 	if s.err != nil {
-		if strings.Contains(s.err.Error(), "[AUTH]") { // a person would be asked for another password
+		if strings.Contains(s.err.Error(), "[AUTH]") { // a mail program would ask for another password
 			l.damage(s.err.Error())
 		}
 		return false, s.err
@@ -72,7 +72,7 @@ func (s *session) retrieve(l *ledger, as credentials) (all bool, err error) {
 	return len(deleted) < most, nil
 }
 
-// positive sends a command, if it is one, and keeps any reply but +OK as an error.
+// positive sends a command, unless verb is "greeting", and expects +OK.
 func (s *session) positive(verb, argument string) {
 	if verb != "greeting" {
 		s.send(strings.TrimSpace(verb+" "+argument) + "\r\n")
@@ -82,7 +82,7 @@ func (s *session) positive(verb, argument string) {
 	}
 }
 
-// dotted reads lines up to one that is a dot.
+// dotted returns the lines before the one with a single dot.
 func (s *session) dotted() string {
 	var b strings.Builder
 	for line := s.line(); s.err == nil && line != "."; line = s.line() {

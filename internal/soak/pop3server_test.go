@@ -14,7 +14,7 @@ import (
 	"sync"
 )
 
-// A mailbox is that of POP3. Messages that are sent by SMTP arrive in it.
+// A mailbox is the POP3 mailbox. It receives the messages that clients send by SMTP.
 type mailbox struct {
 	mu       sync.Mutex
 	next     int
@@ -30,7 +30,7 @@ func (b *mailbox) add(text string) {
 	b.messages = append(b.messages, stored{fmt.Sprintf("uid%d", b.next), text})
 }
 
-// all returns what is there now.
+// all returns the present messages.
 func (b *mailbox) all() []stored {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -57,11 +57,11 @@ func (m *mailServer) servePOP3(ln net.Listener) {
 	}
 }
 
-// A popSession is a session of RFC 1939 with the commands that the client uses.
+// A popSession serves the commands of RFC 1939 that the client uses.
 type popSession struct {
 	c        *conn
 	in       *bufio.Reader
-	account  string // that has logged in
+	account  string // empty before the login
 	messages []stored
 	deleted  []string
 }
@@ -158,7 +158,7 @@ func (s *popSession) transaction(verb, argument string) {
 	}
 }
 
-// quit removes what was deleted, as RFC 1939 section 6 has it: at no other time.
+// quit removes the deleted messages. RFC 1939 section 6 allows that at no other time.
 func (s *popSession) quit() {
 	for _, uid := range s.deleted {
 		s.c.server.ledger.mark(uid, func(r *retrieval) { r.deleted = true })

@@ -5,6 +5,7 @@ package soak
 import (
 	"crypto/rand"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"maps"
@@ -20,14 +21,14 @@ import (
 	"github.com/xoauthd/xoauthd/internal/idp"
 )
 
-// The accounts. The last is the one whose mail is read by POP3.
+// The accounts. The client of POP3 uses the last.
 var accounts = []string{"alice@example.com", "bob@example.com", "carol@example.com"}
 
-// tokenLife makes each account refresh about every two seconds while it is used.
+// tokenLife is short, so that each account in use is refreshed about every two seconds.
 const tokenLife = 3 * time.Second
 
-// A provider is the OAuth 2.0 server. It revokes a grant whose refresh token comes a
-// second time.
+// A provider is the OAuth 2.0 provider. It rotates refresh tokens, and revokes a grant
+// if a refresh token is used twice.
 type provider struct {
 	idp     *idp.Server
 	address string
@@ -37,11 +38,11 @@ type provider struct {
 	server *http.Server // nil while connections are refused
 	latest map[string]rotation
 
-	fault     atomic.Pointer[http.HandlerFunc] // answers in the place of the provider
+	fault     atomic.Pointer[http.HandlerFunc] // the token endpoint during a fault
 	refreshes atomic.Int64
 }
 
-// A rotation is the last exchange of an account's refresh token for another.
+// A rotation is the latest successful refresh of an account.
 type rotation struct {
 	began, answered time.Time
 	cut             bool // the answer was not sent
@@ -50,11 +51,13 @@ type rotation struct {
 // newProvider starts the provider. It ends with the test.
 func newProvider(t *testing.T) *provider {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	slog.SetDefault(slog.New(slog.DiscardHandler)) // where the provider's library logs each refusal
-	p := &provider{address: ln.Addr().String(), secret: rand.Text(), latest: make(map[string]rotation)}
-	must(t, ln.Close()) // start listens again, at the same port
+	slog.SetDefault(slog.New(slog.DiscardHandler)) // the provider's library logs every error
+	p := &provider{
+		address: fmt.Sprintf("127.0.0.1:%d", unusedPort(t)),
+		secret:  rand.Text(),
+		latest:  make(map[string]rotation),
+	}
+	var err error
 	p.idp, err = idp.New(idp.Config{
 		Issuer:          p.issuer(),
 		ClientID:        "xoauthd",
@@ -82,8 +85,8 @@ func (p *provider) start(t *testing.T) {
 	go p.server.Serve(ln)
 }
 
-// stop refuses connections, and ends those that there are. Requests that have come
-// are answered before: a refresh token that was exchanged is not lost.
+// stop stops to accept connections. It completes the requests under way, so that no
+// rotated refresh token is lost.
 func (p *provider) stop() {
 	p.mu.Lock()
 	server := p.server
@@ -102,8 +105,8 @@ func (p *provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.answer(w, r, "")
 }
 
-// answer answers as the provider does, but cuts the connection after it has rotated
-// the refresh token of the account cut.
+// answer answers a request. If it has rotated the refresh token of the account cut, it
+// closes the connection without an answer.
 func (p *provider) answer(w http.ResponseWriter, r *http.Request, cut string) {
 	began := time.Now()
 	answer := httptest.NewRecorder()
@@ -114,7 +117,7 @@ func (p *provider) answer(w http.ResponseWriter, r *http.Request, cut string) {
 		return
 	}
 	p.refreshes.Add(1)
-	// Until the answer is sent, a kill of the daemon may lose it.
+	// The end is open until the answer is sent: a kill before that loses the answer.
 	p.note(account, rotation{began: began, answered: time.Now().Add(time.Minute), cut: account == cut})
 	time.Sleep(mathrand.N(mostDelay))
 	if account == cut {
@@ -156,7 +159,7 @@ func (p *provider) note(account string, r rotation) {
 	p.latest[account] = r
 }
 
-// lost returns why the grant of an account could not be kept, or nothing.
+// lost returns why the loss of an account's grant was unavoidable, or "" if it was not.
 func (p *provider) lost(account string, killed func(begin, end time.Time) bool) string {
 	p.mu.Lock()
 	r := p.latest[account]
@@ -170,7 +173,7 @@ func (p *provider) lost(account string, killed func(begin, end time.Time) bool) 
 	return ""
 }
 
-// during puts f in the place of the token endpoint, until over is called.
+// during replaces the token endpoint by f until over is called.
 func (p *provider) during(f http.HandlerFunc) (over func()) {
 	p.fault.Store(&f)
 	return func() { p.fault.Store(nil) }

@@ -4,12 +4,12 @@ package soak
 
 import "fmt"
 
-// A retrieval is what became of a message in the mailbox of POP3, by its UIDL.
+// A retrieval records what happened to one message of the POP3 mailbox.
 type retrieval struct {
 	retrieved bool // by the client, intact
 	deleted   bool // by the mail server
-	confirmed bool // the client knows that it is deleted
-	again     bool // retrieved after the client knew
+	confirmed bool // the client has received the reply to QUIT
+	again     bool // retrieved after that
 }
 
 // mark changes the retrieval of a message.
@@ -24,14 +24,13 @@ func (l *ledger) mark(uid string, change func(*retrieval)) {
 	change(r)
 }
 
-// A popCount is what became of the messages that POP3 clients retrieved.
+// A popCount sums up the retrievals.
 type popCount struct {
 	retrieved, deleted int
 	problems           []string
 }
 
-// countPOP3 judges the retrievals. left are the messages that are still in the
-// mailbox.
+// countPOP3 judges the retrievals. left is the number of messages still in the mailbox.
 func (l *ledger) countPOP3(left int) (c popCount) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

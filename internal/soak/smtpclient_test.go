@@ -13,14 +13,14 @@ import (
 // message, or a reply before it that is an error.
 type style func(s *session, sender, message string) (reply string)
 
-// smtpStyles are those of different MTAs.
+// smtpStyles are the ways of different MTAs.
 var smtpStyles = map[string]style{
 	"stepwise":          stepwise,
 	"pipelined":         pipelined,
 	"with BDAT at once": chunked,
 }
 
-// submitting is the work of an MTA with one message at a time.
+// submitting returns the work of an MTA that sends one message.
 func submitting(l *ledger, as credentials, send style) func(context.Context, *client) {
 	return func(_ context.Context, c *client) {
 		c.deliver(l, "smtp", func(message string) (outcome, string) {
@@ -31,7 +31,7 @@ func submitting(l *ledger, as credentials, send style) func(context.Context, *cl
 	}
 }
 
-// submit sends a message as RFC 5321 has it.
+// submit logs in and sends a message.
 func (s *session) submit(as credentials, message string, send style) (outcome, string) {
 	plain := base64.StdEncoding.EncodeToString([]byte("\x00" + as.user + "\x00" + as.password))
 	reply := s.reply()
@@ -57,7 +57,7 @@ func (s *session) submit(as credentials, message string, send style) (outcome, s
 	return deferred, reply
 }
 
-// reply returns the last line of the next reply, or nothing after an error.
+// reply returns the last line of the next reply, or "" after an error.
 func (s *session) reply() string {
 	for {
 		if line := s.line(); len(line) < 4 || line[3] != '-' {
@@ -79,7 +79,7 @@ func (s *session) ask(commands ...string) (reply string) {
 	return reply
 }
 
-// replies reads n replies, and returns the first that is an error, or the last.
+// replies reads up to n replies. It returns the first negative reply, or the last one.
 func (s *session) replies(n int) (reply string) {
 	for range n {
 		if reply = s.reply(); !positive(reply) {
@@ -108,7 +108,7 @@ func stepwise(s *session, sender, message string) string {
 	return reply
 }
 
-// pipelined sends QUIT with the message and half-closes, as Exim does.
+// pipelined sends QUIT right after the message and half-closes, as Exim does.
 func pipelined(s *session, sender, message string) string {
 	s.send(strings.Join(append(envelope(sender), "DATA\r\n"), "\r\n"))
 	if reply := s.replies(3); !positive(reply) {
@@ -119,7 +119,7 @@ func pipelined(s *session, sender, message string) string {
 	return s.reply()
 }
 
-// chunked sends all at once and half-closes.
+// chunked sends all commands and the message at once and half-closes.
 func chunked(s *session, sender, message string) string {
 	chunk := fmt.Sprintf("BDAT %d LAST\r\n%sQUIT\r\n", len(message), message)
 	s.send(strings.Join(append(envelope(sender), chunk), "\r\n"))

@@ -1,11 +1,11 @@
 //go:build linux
 
-// Package soak runs the built daemon for minutes or hours: clients of all protocols
-// send numbered messages through it, one fault after the other happens to it, and in
-// the end every message and every grant is accounted for. See "make soak".
+// Package soak tests the built daemon for minutes or hours. Clients of all protocols
+// send numbered messages through it, and faults of its environment follow one another.
+// At the end the test accounts for every message and every grant. See "make soak".
 //
-// The clock of the machine is no fault of the list: a time namespace does not cover
-// CLOCK_REALTIME, and nothing else on the machine may see another time.
+// The test does not step the clock. A time namespace does not cover CLOCK_REALTIME, and
+// setting the clock of the machine would disturb other programs.
 package soak
 
 import (
@@ -27,9 +27,10 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestSoak fails if a message or a grant is lost that could be kept, if a message
-// arrives twice through the fault of xoauthd, if a client must give up a message, if
-// a fault has consequences after its end, or if the daemon grows.
+// TestSoak fails in each of these cases: a message is lost; a grant is lost that could
+// be kept; xoauthd causes a duplicate; a client receives a permanent failure; a fault
+// has effects long after its end; the daemon needs more resources after the load than
+// before.
 func TestSoak(t *testing.T) {
 	if os.Getenv("XOAUTHD_E2E") != "required" && testing.Short() {
 		t.Skip("a soak takes minutes")
@@ -45,7 +46,8 @@ func TestSoak(t *testing.T) {
 	s.rounds(t, time.Now().Add(*length))
 	stop()
 	running.Wait()
-	s.clients[len(s.clients)-1].work(t.Context(), s.clients[len(s.clients)-1]) // retrieves what has arrived since
+	reader := s.clients[len(s.clients)-1]
+	reader.work(t.Context(), reader) // retrieves the last messages
 	s.checkGrowth(t)
 	s.daemon.stop(t)
 	for _, problem := range s.problems() {
@@ -54,7 +56,7 @@ func TestSoak(t *testing.T) {
 	t.Log(s.figures())
 }
 
-// A soak is the daemon with all that is around it.
+// A soak holds the daemon, its environment and the results.
 type soak struct {
 	ledger   *ledger
 	provider *provider
@@ -64,8 +66,8 @@ type soak struct {
 	clients  []*client
 	faults   []*fault
 
-	reauthorized        map[string]int // lost grants, by why they could not be kept
-	lostGrants          []string       // those that could be kept
+	reauthorized        map[string]int // number of grants lost unavoidably, by cause
+	lostGrants          []string       // accounts whose grant could be kept, with times
 	before, peak, after usage
 }
 
@@ -86,9 +88,8 @@ func newSoak(t *testing.T) *soak {
 	return s
 }
 
-// rounds makes each fault happen in turn until the time is over, and all of them at
-// least once. Restarts come first in a round and only in each third, so that the
-// daemon also runs for long.
+// rounds injects the faults in turn until end, and each at least once. Restarts are part
+// of every third round only, so that one process lives for a long time.
 func (s *soak) rounds(t *testing.T, end time.Time) {
 	for round := 0; ; round++ {
 		for _, f := range s.faults {
@@ -98,7 +99,7 @@ func (s *soak) rounds(t *testing.T, end time.Time) {
 			if f.restarts && round%3 != 0 {
 				continue
 			}
-			time.Sleep(time.Second + rand.N(time.Second)) // at any moment of what clients do
+			time.Sleep(time.Second + rand.N(time.Second)) // so that the fault meets any step of a session
 			over := f.begin(t)
 			time.Sleep(f.hold)
 			over()
@@ -112,11 +113,11 @@ func (s *soak) rounds(t *testing.T, end time.Time) {
 	}
 }
 
-// patience is how long anything may take to be well again after a fault.
+// patience is the longest time that recovery from a fault may take.
 const patience = 90 * time.Second
 
 // waitRecovered waits until each client has had a success that began after since, and all
-// grants are good and saved. It authorizes accounts whose grant was lost.
+// grants are valid and saved. It authorizes accounts that have lost their grant.
 func (s *soak) waitRecovered(t *testing.T, since time.Time) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
@@ -125,12 +126,12 @@ func (s *soak) waitRecovered(t *testing.T, since time.Time) {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%v after a fault this is not well again: %s\n%s\n%s", patience, waiting, s.figures(), s.daemon.log())
+			t.Fatalf("%v after the end of a fault, this has not recovered: %s\n%s\n%s", patience, waiting, s.figures(), s.daemon.log())
 		}
 	}
 }
 
-// notRecovered returns what is not well yet, or nothing.
+// notRecovered returns what has not recovered yet, or "".
 func (s *soak) notRecovered(t *testing.T, since time.Time) string {
 	metrics, err := s.daemon.metrics()
 	if err != nil {
@@ -155,7 +156,7 @@ func (s *soak) notRecovered(t *testing.T, since time.Time) string {
 	return ""
 }
 
-// noteLoss notes that the grant of an account is lost, and whether it could be kept.
+// noteLoss records that an account has lost its grant, and whether that was avoidable.
 func (s *soak) noteLoss(account string) {
 	why := s.provider.lost(account, s.ledger.killed)
 	if why == "" {
@@ -165,15 +166,24 @@ func (s *soak) noteLoss(account string) {
 	s.reauthorized[why]++
 }
 
-// authorize gives an account a new grant.
+// authorize gives an account a new grant. It tries again, because the command fails if
+// the mail server does not answer in time.
 func (s *soak) authorize(t *testing.T, account string) {
 	t.Helper()
-	_, refresh, _, err := s.provider.idp.Issue(account)
-	must(t, err)
-	s.daemon.command(t, refresh, "grant", "import", "--yes", account)
+	for deadline := time.Now().Add(patience); ; time.Sleep(retryPause) {
+		_, refresh, _, err := s.provider.idp.Issue(account)
+		must(t, err)
+		said, err := s.daemon.try(refresh, "grant", "import", "--yes", "--config", s.daemon.file, account)
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s cannot be authorized: %v\n%s\n%s", account, err, said, s.daemon.log())
+		}
+	}
 }
 
-// checkGrowth waits until the daemon has no more open than before there was any load.
+// checkGrowth waits until the daemon uses about as much as before the load.
 func (s *soak) checkGrowth(t *testing.T) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(500 * time.Millisecond) {
@@ -183,7 +193,7 @@ func (s *soak) checkGrowth(t *testing.T) {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Errorf("the load is over, and the daemon has grown: %s", growth)
+			t.Errorf("the daemon has grown: %s", growth)
 			return
 		}
 	}

@@ -17,10 +17,10 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// A login is how the mail server sees the tokens of XOAUTH2.
+// A login is the server side of XOAUTH2.
 type login struct {
 	server         *mailServer
-	refused, later error // in the words of the protocol
+	refused, later error // replies of the protocol
 	in             func(account string)
 	bad            bool
 }
@@ -46,7 +46,7 @@ func (l *login) Next(response []byte) (challenge []byte, done bool, err error) {
 	return nil, true, nil
 }
 
-// serveSMTP returns what serves SMTP: the submission server of go-smtp.
+// serveSMTP returns a function that serves SMTP by go-smtp.
 func (m *mailServer) serveSMTP() func(net.Listener) {
 	s := smtp.NewServer(smtp.BackendFunc(func(c *smtp.Conn) (smtp.Session, error) {
 		return &smtpSession{c.Conn().(*conn)}, nil
@@ -74,7 +74,7 @@ func (s *smtpSession) Auth(string) (sasl.Server, error) {
 	}, nil
 }
 
-// Data implements smtp.Session. A message goes to the mailbox of POP3.
+// Data implements smtp.Session. It delivers the message to the POP3 mailbox.
 func (s *smtpSession) Data(r io.Reader) error {
 	if s.c.server.present().cutText {
 		io.ReadFull(r, make([]byte, 50))
@@ -92,12 +92,12 @@ func (s *smtpSession) Data(r io.Reader) error {
 	return nil
 }
 
-// serveIMAP returns what serves IMAP: the server of go-imap with mailboxes in memory.
+// serveIMAP returns a function that serves IMAP by go-imap, with mailboxes in memory.
 func (m *mailServer) serveIMAP() func(net.Listener) {
 	users := make(map[string]*imapmemserver.User)
 	for _, account := range accounts {
 		users[account] = imapmemserver.NewUser(account, "")
-		_ = users[account].Create("INBOX", nil) // it is not there yet
+		_ = users[account].Create("INBOX", nil) // fails only for an existing mailbox
 	}
 	s := imapserver.New(&imapserver.Options{
 		NewSession: func(c *imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
@@ -110,7 +110,7 @@ func (m *mailServer) serveIMAP() func(net.Listener) {
 	return func(ln net.Listener) { s.Serve(ln) } // until ln is closed
 }
 
-// An imapSession has a UserSession after the login.
+// An imapSession has no UserSession before the login.
 type imapSession struct {
 	*imapmemserver.UserSession
 	c     *conn

@@ -25,7 +25,7 @@ func (d *daemon) metrics() (map[string]float64, error) {
 	return all, err
 }
 
-// A usage is what the daemon has open and takes up.
+// A usage is the daemon's use of resources.
 type usage struct {
 	descriptors, goroutines, sessions int
 	memory                            int // MiB, resident
@@ -69,15 +69,15 @@ func (u usage) most(v usage) usage {
 	}
 }
 
-// What may be more after the load than before: connections to the provider that are
-// kept for a while, and memory that the runtime has not returned.
+// The growth that is allowed: kept connections to the provider, and memory that the
+// runtime has not returned yet.
 const (
 	spareDescriptors = 8
 	spareGoroutines  = 12
 	spareMemory      = 48 // MiB
 )
 
-// beyond returns what has grown, or nothing.
+// beyond describes growth beyond what is allowed; "" is none.
 func (u usage) beyond(before usage) string {
 	if u.sessions > 0 || u.descriptors > before.descriptors+spareDescriptors ||
 		u.goroutines > before.goroutines+spareGoroutines || u.memory > before.memory+spareMemory {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// TestVerdict has the ledger judge messages whose lives are known.
+// TestVerdict checks how the ledger classifies messages.
 func TestVerdict(t *testing.T) {
 	now := time.Now()
 	at := func(seconds int) time.Time { return now.Add(time.Duration(seconds) * time.Second) }
@@ -56,7 +56,7 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
-// TestArrival has the ledger tell what was sent from what was not.
+// TestArrival checks that the ledger knows the messages that were sent.
 func TestArrival(t *testing.T) {
 	l := newLedger()
 	number := l.add("smtp")
@@ -76,7 +76,7 @@ func TestArrival(t *testing.T) {
 	}
 }
 
-// TestRetrievalVerdict has the ledger judge what a client of POP3 did.
+// TestRetrievalVerdict checks how the ledger classifies retrievals.
 func TestRetrievalVerdict(t *testing.T) {
 	for _, test := range []struct {
 		name     string
