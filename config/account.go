@@ -64,17 +64,17 @@ func (t *table) checkAccountKeys(p *Provider) {
 	whose := fmt.Sprintf(" of the provider %q", p.Name)
 	t.rejectUnusedKeys(f, whose)
 	if isPattern(t.name()) && !f.patterns {
-		t.file.fault(t.pos.line(), "%s: a pattern needs tokens for any mailbox, and the flow %q%s gives them for one alone; patterns go with %s",
+		t.file.fault(t.pos.line(), "%s: a pattern needs tokens for all its mailboxes, but the flow %q%s gives tokens for one mailbox only; the flows for patterns are %s",
 			t.header(), f.name, whose, enumerate(flowNames(func(o *flow) bool { return o.patterns })))
 		return
 	}
 	if isPattern(t.name()) && len(p.TokenCommand) > 0 && !namesMailbox(p.TokenCommand) {
-		t.file.warn(t.pos.line(), "%s: the token_command%s is not told which mailbox it runs for: unless its tokens are for all of them, add %s to its arguments", t.header(), whose, mailboxWord)
+		t.file.warn(t.pos.line(), "%s: the token_command%s does not receive the mailbox; add %s to its arguments, unless its tokens open all mailboxes", t.header(), whose, mailboxWord)
 	}
 	t.requireKeys(f, f.accountNeeds, whose)
 	for _, protocol := range Protocols() {
 		if key := protocol + "_user"; t.has(key) && p.Upstream(protocol) == nil {
-			t.fault(key, "means nothing here: the provider %q has no %s server", p.Name, protocol)
+			t.fault(key, "is not used: the provider %q has no %s server", p.Name, protocol)
 		}
 	}
 }
@@ -84,16 +84,16 @@ func (t *table) checkAccountKeys(p *Provider) {
 func (t *table) checkExplicit(a *Account, p *Provider) {
 	name := t.name()
 	if err := checkMailbox(name); err != nil {
-		t.file.fault(t.pos.line(), "%s: the name %v; write the mailbox's address", t.header(), err)
+		t.file.fault(t.pos.line(), "%s: the name %v; write the address of the mailbox", t.header(), err)
 	} else if p != nil && p.requiresFullAddress() && !strings.Contains(name, "@") && !t.has("imap_user") {
-		t.file.warn(t.pos.line(), "%s: %s knows its mailboxes by their whole addresses; write one, with its @", t.header(), p.Title)
+		t.file.warn(t.pos.line(), "%s: %s expects full addresses as user names; write the full address, with @", t.header(), p.Title)
 	}
 	if len(a.Logins) == 0 {
-		t.require("password_hash", fmt.Sprintf(`whoever reached the port could log in; make one with "xoauthd hash-password", or add [[%s]]`, append(t.path, "login")))
+		t.require("password_hash", fmt.Sprintf(`clients could log in without a password; create a hash with "xoauthd hash-password", or add [[%s]]`, append(t.path, "login")))
 	}
 	t.seen = append(t.seen, patternKeys...)
 	for _, key := range t.present(patternKeys...) {
-		t.fault(key, `only a pattern has one, such as [account."*@example.com"]`)
+		t.fault(key, `is only for patterns, such as [account."*@example.com"]`)
 	}
 }
 
@@ -103,19 +103,19 @@ func checkMailbox(name string) error {
 	local, domain, at := strings.Cut(name, "@")
 	switch {
 	case name == "." || name == "..":
-		return errors.New("cannot be that of a page")
+		return errors.New("must not be . or .., which cannot be part of a URL")
 	case strings.ContainsFunc(name, unicode.IsSpace):
-		return errors.New("must not hold a space")
+		return errors.New("must not contain a space")
 	case strings.Contains(name, `\`):
 		return errSeparator
 	case at && (local == "" || domain == ""):
-		return errors.New("must have something on both sides of its @")
+		return errors.New("must have text before and after the @")
 	}
 	return nil
 }
 
 // errSeparator is the error for a name that contains a separator of shared mailboxes.
-var errSeparator = errors.New(`must not hold a \ or *, behind which a client names a shared mailbox`)
+var errSeparator = errors.New(`must not contain \ or *, which separate a user name from a shared mailbox`)
 
 // sharedMailboxes reads the mailboxes that a client may name after its user name. "*"
 // alone allows every mailbox that the token can open. p may be nil.
@@ -123,18 +123,18 @@ func (t *table) sharedMailboxes(p *Provider) []string {
 	names := t.texts("shared_mailboxes", nil)
 	if slices.Equal(names, []string{"*"}) {
 		if p != nil && p.opensAny() {
-			t.fault("shared_mailboxes", `"*" is refused with the flow %q of the provider %q: its tokens open every mailbox, so clients of this account could open the mailboxes of all other accounts; list the mailboxes instead, shared_mailboxes = ["info@example.com"]`, p.Flow, p.Name)
+			t.fault("shared_mailboxes", `"*" is not allowed with the flow %q of the provider %q: its tokens open every mailbox, so clients of this account could open the mailboxes of all other accounts; list the mailboxes instead: shared_mailboxes = ["info@example.com"]`, p.Flow, p.Name)
 		}
 		return names
 	}
 	for i, name := range names {
 		line := t.pos.key("shared_mailboxes").item(i).line()
 		if name == "*" {
-			t.file.fault(line, `shared_mailboxes: "*" is for any, and stands alone`)
+			t.file.fault(line, `shared_mailboxes: "*" allows every mailbox; remove the other elements`)
 		} else if err := checkUser(name); err != nil {
 			t.file.fault(line, "shared_mailboxes: %q %v", name, err)
 		} else if p != nil && p.requiresFullAddress() && !strings.Contains(name, "@") {
-			t.file.warn(line, "shared_mailboxes: %q has no @, and %s knows its mailboxes by their whole addresses; write one", name, p.Title)
+			t.file.warn(line, "shared_mailboxes: %q has no @, but %s expects full addresses; write the full address", name, p.Title)
 		}
 	}
 	return names
@@ -142,7 +142,7 @@ func (t *table) sharedMailboxes(p *Provider) []string {
 
 func checkPassword(s string) error {
 	if strings.Trim(s, ".…") == "" && s != "" {
-		return errors.New("the password is the placeholder of an example: write the one that the provider gives, or name its file by upstream_password_file")
+		return errors.New("the password is a placeholder; write the password from the provider, or set upstream_password_file")
 	}
 	if err := oneLine(s); err != nil {
 		return fmt.Errorf("the password %w", err)
@@ -159,11 +159,11 @@ func (t *table) providerName(providers map[string]*Provider) string {
 	names := slices.Sorted(maps.Keys(providers))
 	switch near := text.Nearest(name, names); {
 	case near != "":
-		t.fault("provider", "there is no provider %q; did you mean %q?", name, near)
+		t.fault("provider", "unknown provider %q; did you mean %q?", name, near)
 	case len(names) > 0:
-		t.fault("provider", "there is no provider %q; the providers are %s", name, enumerate(names))
+		t.fault("provider", "unknown provider %q; the providers are %s", name, enumerate(names))
 	default:
-		t.fault("provider", "there is no provider %q; add a table [provider.%[1]s]", name)
+		t.fault("provider", "unknown provider %q; add a table [provider.%[1]s]", name)
 	}
 	return ""
 }

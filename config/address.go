@@ -40,7 +40,7 @@ func (t *table) addressBinding() binding {
 		return t.unixSocket(path)
 	}
 	if strings.HasPrefix(address, "/") {
-		t.fault("address", "the address of a unix socket is written unix:%s", address)
+		t.fault("address", "write the address of a unix socket as unix:%s", address)
 		return binding{}
 	}
 	if address == "" {
@@ -61,16 +61,16 @@ const maxSocketPath = 107
 // have no owner and no mode.
 func (t *table) unixSocket(path string) binding {
 	if path == "" || path[0] == '@' {
-		t.fault("address", "unix: needs the path of a file, such as unix:/run/xoauthd/imap.sock, whose mode says who may connect")
+		t.fault("address", "unix: needs a path, such as unix:/run/xoauthd/imap.sock; abstract sockets are not supported, because they have no mode")
 		return binding{}
 	}
 	if !filepath.IsAbs(path) {
-		t.fault("address", "unix:%s needs a whole path, such as unix:/run/xoauthd/imap.sock", path)
+		t.fault("address", "unix:%s is not an absolute path, such as unix:/run/xoauthd/imap.sock", path)
 		return binding{}
 	}
 	path = filepath.Clean(path)
 	if len(path) > maxSocketPath {
-		t.fault("address", "%s is %d octets long, and the path of a unix socket can have %d; choose a shorter one", path, len(path), maxSocketPath)
+		t.fault("address", "%s is %d bytes long, but the path of a unix socket can have at most %d; choose a shorter path", path, len(path), maxSocketPath)
 		return binding{}
 	}
 	return binding{line: t.line("address"), address: "unix:" + path, socket: path}
@@ -92,11 +92,11 @@ func splitAddress(address string) (host string, port uint16, err error) {
 	}
 	n, err := strconv.ParseUint(service, 10, 16)
 	if err != nil {
-		return "", 0, fmt.Errorf("%q is not a port; it is a number up to 65535", service)
+		return "", 0, fmt.Errorf("%q is not a port number from 0 to 65535", service)
 	}
 	host = strings.ToLower(host)
 	if _, err := netip.ParseAddr(host); err != nil && host != "" && host != "localhost" {
-		return "", 0, fmt.Errorf("%q is not an IP address, nor localhost", host)
+		return "", 0, fmt.Errorf("%q is neither an IP address nor localhost", host)
 	}
 	return host, uint16(n), nil
 }

@@ -37,14 +37,14 @@ func (c Certificate) Load() (*tls.Certificate, error) {
 	}
 	pair, err := tls.X509KeyPair([]byte(chain), []byte(key))
 	if err != nil {
-		return nil, fmt.Errorf("%s and %s: %w: put there a certificate and the key that it was made for, both in PEM", c.File, c.KeyFile, err)
+		return nil, fmt.Errorf("%s and %s: %w; provide a certificate and its private key, both in PEM", c.File, c.KeyFile, err)
 	}
 	return &pair, nil
 }
 
 func (t *table) certificates() (all []Certificate) {
 	for _, c := range t.tableList("certificate") {
-		c.require("file", `write for example file = "localhost.pem"; "xoauthd make-cert" makes one for this machine`)
+		c.require("file", `write for example file = "localhost.pem"; "xoauthd make-cert" creates one for this machine`)
 		all = append(all, c.serverCertificate())
 		c.reportUnknown()
 	}
@@ -88,11 +88,11 @@ func (t *table) checkServerCertificate(c Certificate, text, key string) {
 	oneFile := c.KeyFile == c.File
 	switch {
 	case isSwapped(text, key):
-		t.externalFault("key_file", "%s: the certificate is in it, and the private key is in the file: swap the two", c.KeyFile)
+		t.externalFault("key_file", "%s: holds the certificate, and file holds the private key; swap the two", c.KeyFile)
 		return
 	case err != nil:
 	case oneFile && !holdsKey(text):
-		err = errors.New("there is no private key in it: name its file by key_file")
+		err = errors.New("holds no private key; set key_file to the file of the key")
 	default:
 		err = checkChain(chain)
 	}
@@ -116,11 +116,11 @@ func checkChain(chain []*x509.Certificate) error {
 	for i, c := range chain[1:] {
 		issued := func(above *x509.Certificate) bool { return bytes.Equal(above.RawIssuer, c.RawSubject) }
 		if !slices.ContainsFunc(chain[:i+1], issued) {
-			return fmt.Errorf("the certificates in it are out of order: number %d has issued none of those above it; the server's own comes first, and each issuer below", i+2)
+			return fmt.Errorf("the certificates are out of order: number %d issued none of those above it; put the server certificate first, and each issuer below", i+2)
 		}
 	}
 	if len(chain[0].DNSNames)+len(chain[0].IPAddresses) == 0 {
-		return errors.New("the certificate names no host in its subjectAltName, and clients refuse it; make another")
+		return errors.New("the certificate has no host name in its subjectAltName, so clients reject it; create a new one")
 	}
 	return nil
 }
@@ -145,7 +145,7 @@ func checkServerKey(text string, chain []*x509.Certificate) error {
 	case i < 0 && len(chain) > 0:
 		return errors.New("the private key does not belong to the certificate")
 	case i > 0:
-		return fmt.Errorf("the private key is that of certificate %d of the file, and the server's own must be the first", i+1)
+		return fmt.Errorf("the private key belongs to certificate %d of the file; put the server certificate first", i+1)
 	}
 	return nil
 }
@@ -155,9 +155,9 @@ func checkServerKey(text string, chain []*x509.Certificate) error {
 func (t *table) checkValidity(c Certificate, leaf *x509.Certificate) {
 	switch now := t.file.now; {
 	case now.After(leaf.NotAfter):
-		t.file.warn(t.line("file"), "file: %s: the certificate has expired, and clients have refused it since %s: renew it", c.File, leaf.NotAfter.Format(time.DateOnly))
+		t.file.warn(t.line("file"), "file: %s: the certificate expired on %s, so clients reject it; renew it", c.File, leaf.NotAfter.Format(time.DateOnly))
 	case now.Before(leaf.NotBefore):
-		t.file.warn(t.line("file"), "file: %s: the certificate is not valid yet, and clients refuse it until %s", c.File, leaf.NotBefore.Format(time.DateOnly))
+		t.file.warn(t.line("file"), "file: %s: the certificate is not valid until %s, so clients reject it", c.File, leaf.NotBefore.Format(time.DateOnly))
 	}
 }
 

@@ -29,7 +29,7 @@ func (t *table) client(p *Provider) {
 	p.AuthStyle = t.oneOf("auth_style", "params", "params", "header")
 
 	if p.Preset == "google" && p.Flow == "authorization_code" && len(t.present(clientAuthKeys...)) == 0 {
-		t.file.warn(t.pos.line(), "%s has no client_secret: Google gives one to web and to desktop applications, and wants to see it", t.header())
+		t.file.warn(t.pos.line(), "%s has no client_secret: Google issues one to web and desktop applications, and requires it", t.header())
 	}
 	t.requires("client_secret", secretKeys("client_secret"), "client_secret_expires")
 	t.requires("client_certificate", []string{"client_certificate"},
@@ -43,7 +43,7 @@ func (t *table) requires(other string, others []string, keys ...string) {
 		return
 	}
 	for _, key := range t.present(keys...) {
-		t.fault(key, "means nothing without a %s", other)
+		t.fault(key, "is not used without %s", other)
 	}
 }
 
@@ -54,7 +54,7 @@ func (t *table) certificate() *tls.Certificate {
 	swapped := false
 	keyText := t.secret("private key", func(key string) error {
 		if swapped = isSwapped(text, key); swapped {
-			return errors.New("the certificate is in it, and the private key is in the client_certificate: swap the two")
+			return errors.New("holds the certificate, and client_certificate holds the private key; swap the two")
 		}
 		return checkKey(key)
 	},
@@ -70,11 +70,11 @@ func (t *table) certificate() *tls.Certificate {
 		return nil
 	case len(keySources) == 0 && !holdsKey(text):
 		_, err = parseCertificates(text)
-		err = cmp.Or(err, errors.New("there is no private key in it: name its file by client_key_file"))
+		err = cmp.Or(err, errors.New("holds no private key; set client_key_file to the file of the key"))
 	case len(keySources) == 0:
 		keyText, err = text, checkKey(text)
 	case holdsKey(text):
-		err = fmt.Errorf("there is a private key in it, and another by %s in line %d; keep one of the two", keySources[0], t.line(keySources[0]))
+		err = fmt.Errorf("holds a private key, but %s in line %d sets another; remove one of them", keySources[0], t.line(keySources[0]))
 	}
 	if err == nil {
 		return t.keyPair(path, text, keyText)
@@ -112,7 +112,7 @@ func (t *table) keyPair(path, text, keyText string) *tls.Certificate {
 		return nil // already reported, or unavailable
 	}
 	if public, ok := pair.Leaf.PublicKey.(*rsa.PublicKey); !ok || !public.Equal(&key.PublicKey) {
-		t.externalFault("client_certificate", "%s: the private key does not belong to the first certificate in it", path)
+		t.externalFault("client_certificate", "%s: the private key does not belong to the first certificate of the file", path)
 		return nil
 	}
 	pair.PrivateKey = key
@@ -128,7 +128,7 @@ func (t *table) assertionFile() string {
 	}
 	switch info, err := os.Stat(path); {
 	case err != nil:
-		t.file.warn(t.line("client_assertion_file"), "client_assertion_file: %v: there will be no tokens until it is there", pathError(path, err))
+		t.file.warn(t.line("client_assertion_file"), "client_assertion_file: %v; token requests fail until the file exists", pathError(path, err))
 	default:
 		if err := t.file.checkWriters(path, info); err != nil {
 			t.externalFault("client_assertion_file", "%v", err)

@@ -100,7 +100,7 @@ func TestAllKeys(t *testing.T) {
 				Endpoint: Endpoint{Address: "unix:/run/imap.sock", Socket: Socket{0, 1002, 0o600}, LocalUsers: []uint32{0, 1001}},
 			}, {
 				Protocol: "smtp", Line: 127, TLS: "none", MinTLS: tls.VersionTLS12,
-				Endpoint: Endpoint{Systemd: "smtp", LocalUsers: []uint32{0}, LocalOnly: "their users are unknown; use 127.0.0.1, [::1], localhost or unix:PATH, or take this line away"},
+				Endpoint: Endpoint{Systemd: "smtp", LocalUsers: []uint32{0}, LocalOnly: "xoauthd cannot identify their users; use 127.0.0.1, [::1], localhost or unix:PATH, or remove this line"},
 			},
 		},
 		Accounts: map[string]*Account{

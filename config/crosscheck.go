@@ -34,13 +34,13 @@ func (f *file) crossCheck(c *Config) {
 
 func (f *file) checkTables(c *Config) {
 	if len(c.Listeners) == 0 {
-		f.fault(0, `there is no listener, so that no client can connect: add a table [[listener]] with protocol = "imap" and address = "localhost:1143"`)
+		f.fault(0, `no listener: clients cannot connect; add a table [[listener]] with protocol = "imap" and address = "localhost:1143"`)
 	}
 	if len(c.Providers) == 0 && len(f.accounts) == 0 {
-		f.fault(0, `there is no provider: add a table [provider.google] with preset = "google" and a client_id`)
+		f.fault(0, `no provider: add a table [provider.google] with preset = "google" and a client_id`)
 	}
 	if len(f.accounts) == 0 {
-		f.fault(0, `there is no account, so that no client can log in: add a table [account."alice@example.com"] with its provider and a password_hash from "xoauthd hash-password"`)
+		f.fault(0, `no account: clients cannot log in; add a table [account."alice@example.com"] with its provider and a password_hash from "xoauthd hash-password"`)
 	}
 	// Without [web], "xoauthd authorize" authorizes an account in a terminal, but the
 	// provider still needs a URL to redirect the browser to.
@@ -49,7 +49,7 @@ func (f *file) checkTables(c *Config) {
 		return p != nil && p.Flow == "authorization_code" && p.RedirectURL == ""
 	}
 	if c.Web == nil && slices.ContainsFunc(byLine(c.Accounts), cannotAuthorize) {
-		f.warn(0, `there is neither [web] nor a redirect_url, so that no account can be authorized: add [web] with address = "localhost:1180"`)
+		f.warn(0, `neither [web] nor redirect_url is set: accounts cannot be authorized; add [web] with address = "localhost:1180"`)
 	}
 }
 
@@ -58,7 +58,7 @@ func (f *file) checkBindings() {
 	for i, e := range f.bindings {
 		first := slices.IndexFunc(f.bindings[:i], e.clashes)
 		if first >= 0 {
-			f.fault(e.line, "%s is taken already, by line %d", e.name(), f.bindings[first].line)
+			f.fault(e.line, "%s is already used in line %d", e.name(), f.bindings[first].line)
 		}
 	}
 }
@@ -93,7 +93,7 @@ func (f *file) checkAccountNames() {
 	for _, a := range f.accounts {
 		folded := strings.ToLower(a.name())
 		if other := first[folded]; other != nil {
-			f.fault(a.pos.line(), "%s differs from the account in line %d only in upper and lower case, and logins are matched without regard to that",
+			f.fault(a.pos.line(), "%s differs from the account in line %d only in upper and lower case, but user names are not case-sensitive",
 				a.header(), other.pos.line())
 			continue
 		}
@@ -104,7 +104,7 @@ func (f *file) checkAccountNames() {
 func (f *file) checkCertificates(c *Config) {
 	withTLS := func(l Listener) bool { return l.TLS != "none" }
 	if len(c.Certificates) > 0 && len(c.Listeners) > 0 && !slices.ContainsFunc(c.Listeners, withTLS) {
-		f.warn(c.Certificates[0].Line, `[[certificate]] means nothing: no listener has a tls but "none"`)
+		f.warn(c.Certificates[0].Line, `[[certificate]] is not used: no listener uses TLS`)
 	}
 }
 
@@ -121,7 +121,7 @@ func (f *file) checkListener(l Listener, providers map[string]*Provider) {
 			return
 		}
 	}
-	f.fault(l.Line, `[[listener]] is for %s, but no provider that it serves has a server for that: add %[1]s = { host = "%[1]s.example.com" } to [%s]`,
+	f.fault(l.Line, `[[listener]]: no provider that it serves has a server for %s; add %[1]s = { host = "%[1]s.example.com" } to [%s]`,
 		l.Protocol, toml.Key{"provider", slices.Min(slices.Collect(maps.Keys(served)))})
 }
 
@@ -137,7 +137,7 @@ func (f *file) checkAccount(a *Account, name string, c *Config) {
 		}
 	}
 	if !slices.ContainsFunc(Protocols(), func(protocol string) bool { return listens[protocol] && p.Upstream(protocol) != nil }) {
-		f.warn(a.Line, "[%s]: no listener serves its provider, %q", toml.Key{"account", name}, a.Provider)
+		f.warn(a.Line, "[%s]: no listener serves its provider %q", toml.Key{"account", name}, a.Provider)
 		return
 	}
 	f.checkLogins(a, p, listens)

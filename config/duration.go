@@ -23,7 +23,7 @@ func (t *table) duration(key string, def, lowest, highest time.Duration) time.Du
 	case bare == nil && s != "0":
 		t.fault(key, `%s has no unit: write "%ss" for seconds`, s, s)
 	case err != nil:
-		t.fault(key, `%q is not a duration, which is a number with a unit: "90s", "31m" or "1h"`, s)
+		t.fault(key, `%q is not a duration; write a number with a unit, such as "90s", "31m" or "1h"`, s)
 	case d < lowest || d > highest:
 		t.fault(key, "%s is not between %s and %s", s, formatDuration(lowest), formatDuration(highest))
 	default:

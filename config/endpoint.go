@@ -37,7 +37,7 @@ func (t *table) endpoint(port string) (Endpoint, binding) {
 	}
 	e := Endpoint{Address: at.address, Systemd: at.systemd, Socket: t.socket(at), LocalUsers: t.localUsers()}
 	if len(e.LocalUsers) > 0 && !t.has("proxy_protocol") {
-		t.requireLocal(&e, at, "local_users", "their users are unknown", "use 127.0.0.1, [::1], localhost or unix:PATH, or take this line away")
+		t.requireLocal(&e, at, "local_users", "xoauthd cannot identify their users", "use 127.0.0.1, [::1], localhost or unix:PATH, or remove this line")
 	}
 	return e, at
 }
@@ -47,7 +47,7 @@ func (t *table) endpoint(port string) (Endpoint, binding) {
 func (t *table) systemdName() string {
 	name := t.text("systemd", "")
 	if strings.Contains(name, ":") {
-		t.fault("systemd", `%q is not the FileDescriptorName= of a socket unit, which has no colon; write for example systemd = "imap"`, name)
+		t.fault("systemd", `%q is not the FileDescriptorName= of a socket unit, because it contains a colon; write for example systemd = "imap"`, name)
 	}
 	return name
 }
@@ -57,7 +57,7 @@ func (t *table) systemdName() string {
 func (t *table) systemdBinding(name string) binding {
 	t.text("address", "")
 	for _, key := range t.present("address", "socket_user", "socket_group", "socket_mode") {
-		t.fault(key, "the socket unit of systemd sets this: take this line away, or the line with systemd")
+		t.fault(key, "the systemd socket unit sets this; remove this line, or the key systemd")
 	}
 	if name == "" {
 		return binding{} // already reported

@@ -124,7 +124,7 @@ upstream_password = "hunter"
 		name := filepath.Join(t.TempDir(), "x.toml")
 		noError(t, os.WriteFile(name, []byte(changed), 0o600))
 		_, err := Load(name)
-		if err == nil || !strings.Contains(err.Error(), ": "+key+": ") || !strings.Contains(err.Error(), "is the placeholder of an example: ") {
+		if err == nil || !strings.Contains(err.Error(), ": "+key+": ") || !strings.Contains(err.Error(), "is a placeholder; ") {
 			t.Errorf("%s = %q: %v", key, value, err)
 		}
 	}
@@ -149,7 +149,7 @@ func TestExampleUnedited(t *testing.T) {
 	lines := strings.Split(text, "\n")
 	reported := 0
 	for _, f := range faults {
-		if strings.Contains(f.Message, "is the placeholder of an example") && f.Line > 0 && strings.Contains(lines[f.Line-1], "...") {
+		if strings.Contains(f.Message, "is a placeholder") && f.Line > 0 && strings.Contains(lines[f.Line-1], "...") {
 			reported++
 		}
 	}
@@ -268,7 +268,7 @@ func TestExampleNamesEveryKey(t *testing.T) {
 	}
 	known := map[string]bool{}
 	for _, f := range faults {
-		if _, keys, ok := strings.Cut(f.Message, "the keys there are "); ok {
+		if _, keys, ok := strings.Cut(f.Message, "the known keys are "); ok {
 			for _, quoted := range regexp.MustCompile(`[a-z0-9_]+`).FindAllString(keys, -1) {
 				known[quoted] = true
 			}

@@ -10,7 +10,7 @@ func (t *table) date(key string) time.Time {
 	}
 	switch d.Location().String() { // the toml library encodes the type in the location
 	case "time-local":
-		t.fault(key, "%s is a time of any day; write a date: 2027-05-01", d.Format(time.TimeOnly))
+		t.fault(key, "%s is a time without a date; write a date, such as 2027-05-01", d.Format(time.TimeOnly))
 		return time.Time{}
 	case "date-local", "datetime-local":
 		return time.Date(d.Year(), d.Month(), d.Day(), d.Hour(), d.Minute(), d.Second(), 0, time.Local)
@@ -29,8 +29,8 @@ func (t *table) warnExpiry(key, what string, end time.Time) {
 	switch day := end.Format(time.DateOnly); {
 	case end.IsZero() || left > expiryNotice:
 	case left <= 0:
-		t.file.warn(t.line(key), "%s: the %s has expired, and the provider has refused it since %s: register another there", key, what, day)
+		t.file.warn(t.line(key), "%s: the %s expired on %s, so the provider rejects it; register a new one", key, what, day)
 	default:
-		t.file.warn(t.line(key), "%s: the %s expires on %s: register another with the provider before", key, what, day)
+		t.file.warn(t.line(key), "%s: the %s expires on %s; register a new one with the provider before", key, what, day)
 	}
 }

@@ -56,7 +56,7 @@ var flows = []flow{
 		needs:        [][]string{{"client_id"}, {"token_url"}},
 		accountNeeds: [][]string{secretKeys("upstream_password")},
 		takes:        append([]string{"scopes"}, clientKeys...),
-		hints:        map[string]string{"upstream_password": "it is the person's own at the provider, and is better kept in an upstream_password_file"},
+		hints:        map[string]string{"upstream_password": "it is the user's password at the provider; prefer upstream_password_file"},
 	}, {
 		name:     "command",
 		needs:    [][]string{{"token_command"}},
@@ -73,11 +73,11 @@ var presetKeys = []string{"authorization_url", "device_authorization_url", "toke
 
 // hints say how to obtain the value of a required key.
 var hints = map[string]string{
-	"client_id":            "the provider gives one when xoauthd is registered there as an application",
-	"client_secret":        "give one, or a client_certificate, or a client_assertion_file",
-	"service_account_file": "name the JSON file that Google's console makes for a key of the service account",
+	"client_id":            "the provider issues one when you register xoauthd as an application",
+	"client_secret":        "set client_secret, client_certificate or client_assertion_file",
+	"service_account_file": "set it to the JSON key file of the service account from the Google Cloud console",
 	"token_command":        `write for example token_command = ["/usr/bin/oama", "access", "{account}"]`,
-	"upstream_password":    "make one at the provider; it is better kept in an upstream_password_file",
+	"upstream_password":    "create an app password at the provider; prefer upstream_password_file",
 }
 
 // flowNamed returns the flow with the given name, or nil.
@@ -131,11 +131,11 @@ func (t *table) flow(preset string) *flow {
 		return nil
 	}
 	if why := incompatible(preset, f.name); why != "" {
-		t.fault("flow", "%q does not go with the preset %q: %s", f.name, preset, why)
+		t.fault("flow", "%q is not available with the preset %q: %s", f.name, preset, why)
 		return nil
 	}
 	if f.name == "password" {
-		t.file.warn(t.line("flow"), `flow: "password" is legacy, and current practice forbids it (RFC 9700 section 2.4): use another as soon as the provider has one`)
+		t.file.warn(t.line("flow"), `flow: "password" is a legacy flow, which RFC 9700 section 2.4 forbids; use another flow if the provider supports one`)
 	}
 	return f
 }
@@ -143,7 +143,7 @@ func (t *table) flow(preset string) *flow {
 func (t *table) unknownFlow(name string) {
 	names := flowNames(func(*flow) bool { return true })
 	if near := text.Nearest(name, names); near != "" {
-		t.fault("flow", "there is no flow %q; did you mean %q?", name, near)
+		t.fault("flow", "unknown flow %q; did you mean %q?", name, near)
 		return
 	}
 	t.fault("flow", "%q is not one of %s", name, enumerate(names))
@@ -158,7 +158,7 @@ func (t *table) rejectUnusedKeys(f *flow, whose string) (any bool) {
 			continue
 		}
 		if others := flowNames(func(o *flow) bool { return o.uses(key) }); len(others) > 0 {
-			t.fault(key, "means nothing with the flow %q%s; it belongs to %s", f.name, whose, enumerate(others))
+			t.fault(key, "is not used by the flow %q%s; it is for %s", f.name, whose, enumerate(others))
 			t.seen = append(t.seen, key)
 			delete(t.values, key)
 			any = true
@@ -175,7 +175,7 @@ func (t *table) requireKeys(f *flow, needs [][]string, whose string) {
 		if preset || len(t.present(keys...)) > 0 {
 			continue
 		}
-		hint := cmp.Or(f.hints[keys[0]], hints[keys[0]], "without a preset it must be given")
-		t.file.fault(t.pos.line(), "%s has no %s, which the flow %q%s needs: %s", t.header(), keys[0], f.name, whose, hint)
+		hint := cmp.Or(f.hints[keys[0]], hints[keys[0]], "set it, or use a preset")
+		t.file.fault(t.pos.line(), "%s has no %s, which the flow %q%s requires: %s", t.header(), keys[0], f.name, whose, hint)
 	}
 }

@@ -51,7 +51,7 @@ func (t *table) listener(providers map[string]*Provider, certified bool) Listene
 	}
 	t.listenerTLS(&l, at)
 	if begins := l.TLS != "none" && l.TLS != ""; begins && !certified {
-		t.fault("tls", `there is no certificate that clients could be shown: add a table [[certificate]] with its file; "xoauthd make-cert" makes one for this machine`)
+		t.fault("tls", `TLS requires a certificate; add a table [[certificate]] with its file; "xoauthd make-cert" creates one for this machine`)
 	}
 	t.checkPort(&l, at)
 	t.peerRules(&l, at)
@@ -74,21 +74,21 @@ func (t *table) listenerTLS(l *Listener, at binding) {
 	case "none":
 		l.RequireTLS = false
 		for _, key := range t.present("require_tls", "min_tls", "client_ca_file") {
-			t.fault(key, "means nothing without TLS: say by tls when clients begin it")
+			t.fault(key, `is not used without TLS; set tls to "implicit", "starttls" or "auto"`)
 		}
 		t.requireLocal(&l.Endpoint, at, "address", unencrypted, `use 127.0.0.1, [::1] or localhost, or tls = "implicit", "starttls" or "auto"`)
 	case "implicit":
 		l.RequireTLS = true
 		if t.has("require_tls") {
-			t.fault("require_tls", `means nothing with tls = "implicit", where TLS comes before all else`)
+			t.fault("require_tls", `is not used with tls = "implicit", which always requires TLS`)
 		}
 	case "starttls", "auto":
 		switch {
 		case l.RequireTLS:
 		case t.has("client_ca_file"):
-			t.fault("require_tls", "without TLS, clients could log in without the certificate that client_ca_file asks of them; take one of the two away")
+			t.fault("require_tls", "without TLS, clients could log in without the certificate that client_ca_file requires; remove one of the two keys")
 		default:
-			t.requireLocal(&l.Endpoint, at, "require_tls", unencrypted, "take this line away")
+			t.requireLocal(&l.Endpoint, at, "require_tls", unencrypted, "remove this line")
 		}
 	}
 }
@@ -101,7 +101,7 @@ func (t *table) minTLS() uint16 {
 	versions := map[string]uint16{"1.0": tls.VersionTLS10, "1.1": tls.VersionTLS11, "1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13}
 	s := t.oneOf("min_tls", "1.2", "1.0", "1.1", "1.2", "1.3")
 	if versions[s] < tls.VersionTLS12 {
-		t.file.warn(t.line("min_tls"), "min_tls: RFC 8996 forbids TLS %s, whose hashes and ciphers are broken: keep this listener for the devices that know nothing newer, in a network that you trust", s)
+		t.file.warn(t.line("min_tls"), "min_tls: RFC 8996 forbids TLS %s, because its hashes and ciphers are broken; use this listener only for devices without a newer version, in a trusted network", s)
 	}
 	return versions[s]
 }
@@ -114,7 +114,7 @@ func (t *table) checkPort(l *Listener, at binding) {
 		case int(at.port) != port, l.TLS == mode, l.TLS == "auto", l.TLS == "":
 		case mode == "starttls" && l.TLS == "none":
 		default:
-			t.file.warn(t.line("address"), "address: %d is the usual port of %q, but tls is %q: clients that are told the port alone will not get through", port, mode, l.TLS)
+			t.file.warn(t.line("address"), "address: %d is the usual port of %q, but tls is %q; clients that choose the TLS mode by the port cannot connect", port, mode, l.TLS)
 		}
 	}
 }
@@ -124,17 +124,17 @@ func (t *table) peerRules(l *Listener, at binding) {
 	l.Proxies = t.networks("proxy_protocol")
 	for _, n := range l.Proxies {
 		if n.Bits() == 0 {
-			t.fault("proxy_protocol", "%s is everybody, and each could pretend to come from anywhere; name the load balancers alone", n)
+			t.fault("proxy_protocol", "%s contains all addresses, so every client could forge its address; list only the load balancers", n)
 		}
 	}
 	if slices.ContainsFunc(l.Proxies, includesLoopback) {
-		t.file.warn(t.line("proxy_protocol"), "proxy_protocol: an address of this machine is among them, so that each of its users can pretend to come from anywhere: networks of logins, and bounds by address, do not hold for them")
+		t.file.warn(t.line("proxy_protocol"), "proxy_protocol: contains a loopback address, so local users can forge their address, and evade the networks of logins and the limits per address")
 	}
 	if t.has("proxy_protocol") && at.socket != "" {
-		t.fault("proxy_protocol", "means nothing at a unix socket, where nobody has an address; socket_user, socket_group and socket_mode say who may connect")
+		t.fault("proxy_protocol", "is not used with a unix socket, whose clients have no address; control access with socket_user, socket_group and socket_mode")
 	}
 	if t.has("local_users") && t.has("proxy_protocol") {
-		t.fault("local_users", "means nothing with proxy_protocol, where it is always the load balancer that connects")
+		t.fault("local_users", "is not used with proxy_protocol, because only the load balancer connects")
 	}
 }
 
@@ -151,9 +151,9 @@ func (t *table) clientTokens(p *Provider) bool {
 	switch {
 	case !enabled:
 	case !t.has("provider"):
-		t.fault("client_tokens", "needs a provider in this table: its servers alone are to be given the tokens")
+		t.fault("client_tokens", "requires a provider in this table, because only its servers may receive the tokens")
 	case p != nil && p.Flow == "app_password":
-		t.fault("client_tokens", "the servers of the provider %q take no tokens: its flow is %q", p.Name, p.Flow)
+		t.fault("client_tokens", "the servers of the provider %q accept no tokens: its flow is %q", p.Name, p.Flow)
 	}
 	return enabled
 }

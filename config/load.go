@@ -113,7 +113,7 @@ func (f *file) read() (string, error) {
 	r, err := os.Open(f.name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "", fmt.Errorf("%w: begin with a copy of example.toml there, or name another file with --config", err)
+		return "", fmt.Errorf("%w: copy example.toml there, or name another file with --config", err)
 	case errors.Is(err, fs.ErrPermission):
 		return "", fmt.Errorf("%w: run as the user that owns it, or as root", err)
 	case err != nil:

@@ -59,7 +59,7 @@ func (t *table) encrypt() (encrypt, migrate bool) {
 	case s != "migrate":
 		t.fault(key, `must be true, false or "migrate"`)
 	default:
-		t.file.warn(t.line(key), `encrypt: "migrate" takes over grants that anybody could have put into the state directory: write encrypt = true once xoauthd has started`)
+		t.file.warn(t.line(key), `encrypt: "migrate" accepts grants that another user could have written to the state directory; set encrypt = true after xoauthd has started`)
 	}
 	t.seen = append(t.seen, key)
 	return true, true
@@ -101,7 +101,7 @@ func (t *table) limits() Limits {
 // reached first. It does not warn if key has its default.
 func (t *table) warnUnreachable(key string, n int, wider string, limit int) {
 	if t.has(key) && n > limit {
-		t.file.warn(t.line(key), "%s: %d is never reached, for %s is %d: lower the one or raise the other", key, n, wider, limit)
+		t.file.warn(t.line(key), "%s: %d is never reached, because %s is %d; lower one or raise the other", key, n, wider, limit)
 	}
 }
 
@@ -115,7 +115,7 @@ func (t *table) web() *Web {
 	at = at.orLocalhost()
 	e.Address = at.address
 	w.addBinding(at)
-	w.requireLocal(&e, at, "address", "anyone who reaches its pages can authorize accounts", "use 127.0.0.1, [::1], localhost or unix:PATH")
+	w.requireLocal(&e, at, "address", "its pages let every visitor authorize accounts", "use 127.0.0.1, [::1], localhost or unix:PATH")
 	return &Web{Endpoint: e, PublicURL: w.publicURL(at)}
 }
 
@@ -125,9 +125,9 @@ func (w *table) publicURL(at binding) string {
 	switch {
 	case s != "" || at == (binding{}):
 	case at.systemd != "" || at.socket != "":
-		w.require("public_url", `the URL that browsers use cannot be told from this kind of socket; write for example public_url = "https://mail.example.com"`)
+		w.require("public_url", `xoauthd cannot derive the URL for browsers from this type of socket; write for example public_url = "https://mail.example.com"`)
 	case at.port == 0:
-		w.fault("address", "with port 0, browsers cannot be told where it is; give a port")
+		w.fault("address", "port 0 gives no URL for browsers; choose a port")
 	default:
 		return "http://" + at.address
 	}
@@ -143,7 +143,7 @@ func (t *table) metrics() *Metrics {
 	e, at := m.endpoint("9180")
 	m.addBinding(at)
 	if !m.boolean("public", false) {
-		m.requireLocal(&e, at, "address", "/metrics has the names of the accounts", "use 127.0.0.1, [::1], localhost or unix:PATH, or write public = true if they may be known there")
+		m.requireLocal(&e, at, "address", "/metrics shows the names of the accounts", "use 127.0.0.1, [::1], localhost or unix:PATH, or set public = true to allow it")
 	}
 	return &Metrics{Endpoint: e, Hosts: m.hostNames("hosts")}
 }

@@ -20,7 +20,7 @@ func (t *table) logins() (logins []Login) {
 		login := l.login(t.name())
 		folded := strings.ToLower(login.Label)
 		if line := first[folded]; line > 0 && folded != "" {
-			l.fault("label", "the login in line %d has it already", line)
+			l.fault("label", "is already used by the login in line %d", line)
 		}
 		first[folded] = login.Line
 		logins = append(logins, login)
@@ -43,7 +43,7 @@ func (t *table) login(account string) Login {
 		Line:         t.pos.line(),
 	}
 	if l.Label != "" && !loginLabel.MatchString(l.Label) {
-		t.fault("label", "must be of letters, digits, _, . and -, begin with one of the first two, and have 64 of them at most")
+		t.fault("label", "must begin with a letter or digit, contain only letters, digits, _, . and -, and have at most 64 characters")
 	}
 	if err := checkUser(l.User); err != nil && t.has("user") {
 		t.fault("user", "%v", err)
@@ -81,7 +81,7 @@ func (t *table) loginEnd() time.Time {
 		end = end.AddDate(0, 0, 1)
 	}
 	if !t.file.now.Before(end) {
-		t.file.warn(t.line("ends"), "ends: the login has ended on %s, and is refused: put off its end, or take it away", day)
+		t.file.warn(t.line("ends"), "ends: the login expired on %s, so xoauthd rejects it; set a later date, or remove the login", day)
 	}
 	return end
 }
@@ -92,9 +92,9 @@ func (f *file) checkLogins(a *Account, p *Provider, listens map[string]bool) {
 		for _, protocol := range l.Protocols {
 			switch {
 			case p.Upstream(protocol) == nil:
-				f.warn(l.Line, "login %q: may speak %s, but its provider, %q, has no server for that", l.Label, protocol, p.Name)
+				f.warn(l.Line, "login %q: allows %s, but its provider %q has no server for it", l.Label, protocol, p.Name)
 			case !listens[protocol]:
-				f.warn(l.Line, "login %q: may speak %s, but no listener for that serves its provider, %q", l.Label, protocol, p.Name)
+				f.warn(l.Line, "login %q: allows %s, but no listener for it serves its provider %q", l.Label, protocol, p.Name)
 			}
 		}
 	}
@@ -122,9 +122,9 @@ func (f *file) checkUsers(accounts map[string]*Account) {
 			passwords[folded]++
 			switch owner := owners[folded]; {
 			case owner != a:
-				f.fault(l.Line, "login %q: the user name %q leads to %s already, and can lead to one account alone", l.Label, l.User, owner.Name)
+				f.fault(l.Line, "login %q: the user name %q already belongs to the account %s, and can belong to one account only", l.Label, l.User, owner.Name)
 			case passwords[folded] == maxPasswords+1:
-				f.fault(l.Line, "login %q: the user name %q has %d passwords already, which is the most; give this login another", l.Label, l.User, maxPasswords)
+				f.fault(l.Line, "login %q: the user name %q already has %d passwords, which is the maximum; use another user name", l.Label, l.User, maxPasswords)
 			}
 		}
 	}
@@ -136,7 +136,7 @@ func (f *file) checkSamePassword(a *Account) {
 	for _, l := range a.Logins {
 		credentials := [2]string{strings.ToLower(l.User), l.PasswordHash}
 		if line := first[credentials]; line > 0 && l.PasswordHash != "" {
-			f.warn(l.Line, "login %q: its user name and its password_hash are those of line %d, so that it can never be told from that: give it a password of its own", l.Label, line)
+			f.warn(l.Line, "login %q: has the user name and the password_hash of line %d, so xoauthd cannot tell the two apart; use another password", l.Label, line)
 			continue
 		}
 		first[credentials] = l.Line

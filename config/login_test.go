@@ -62,7 +62,7 @@ ends = ` + row.ends
 			if ends := c.Accounts["Alice@Example.com"].Logins[0].Ends; !ends.Equal(row.end) {
 				t.Errorf("%s: ends %s", row.ends, ends)
 			}
-			want := "ends: the login has ended on " + row.ends[:len(time.DateOnly)]
+			want := "ends: the login expired on " + row.ends[:len(time.DateOnly)]
 			if warned := strings.Contains(Faults(c.Warnings).Error(), want); warned != (now == row.end) {
 				t.Errorf("%s, at %s: %v", row.ends, now, Faults(c.Warnings))
 			}

@@ -30,9 +30,9 @@ func (t *table) pageURL(key, def string) string {
 	case s == def || err != nil:
 		return s
 	case strings.Contains(s, "?"):
-		t.fault(key, "must hold no ?")
+		t.fault(key, "must not contain ?")
 	case u.Path != "" && strings.TrimSuffix(u.Path, "/") != strings.TrimSuffix(path.Clean(u.Path), "/"):
-		t.fault(key, "the path must be plain; write %s", path.Clean(u.Path))
+		t.fault(key, "the path must not contain . or .. or //; write %s", path.Clean(u.Path))
 	}
 	return s
 }
@@ -44,20 +44,20 @@ func checkURL(s string) error {
 	case err != nil || u.Hostname() == "":
 		return errors.New("must be a URL that begins with https:// and a host")
 	case u.User != nil:
-		return errors.New("must hold no user name and password")
+		return errors.New("must not contain a user name or password")
 	case strings.Contains(s, "#"):
-		return errors.New("must hold no #")
+		return errors.New("must not contain #")
 	case u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Hostname()):
 		return nil
 	}
-	return errors.New("must begin with https://, for plain http is safe only within this machine")
+	return errors.New("must begin with https://, because http is safe only on this machine")
 }
 
 // host reads the host name or the IP address of a server.
 func (t *table) host(key, def string) string {
 	s := t.text(key, def)
 	if _, err := netip.ParseAddr(s); err != nil && strings.ContainsAny(s, ":/@[] ") {
-		t.fault(key, "%q is not a host name; the port has a key of its own", s)
+		t.fault(key, "%q is not a host name; set the port with the key port", s)
 	}
 	return s
 }
@@ -91,9 +91,9 @@ func parseNetwork(s string) (netip.Prefix, error) {
 	case err != nil:
 		return n, fmt.Errorf("%q is neither an IP address nor a network, such as 192.0.2.7 or 192.0.2.0/24", s)
 	case n.Addr().Is4In6():
-		return n, fmt.Errorf("%s is written in the way of IPv6; write the IPv4 network itself, such as 192.0.2.0/24", s)
+		return n, fmt.Errorf("%s is an IPv4 network in IPv6 notation; write the IPv4 network, such as 192.0.2.0/24", s)
 	case n != n.Masked():
-		return n, fmt.Errorf("%s is an address within a network; write %s for the network, or %s for the address alone", s, n.Masked(), n.Addr())
+		return n, fmt.Errorf("%s is an address within a network; write %s for the network, or %s for the single address", s, n.Masked(), n.Addr())
 	}
 	return n, nil
 }

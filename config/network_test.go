@@ -12,8 +12,8 @@ func TestNetwork(t *testing.T) {
 		{"2001:DB8::/32", "2001:db8::/32", ""},
 		{"0.0.0.0/0", "0.0.0.0/0", ""},
 
-		{"192.0.2.7/24", "", "192.0.2.7/24 is an address within a network; write 192.0.2.0/24 for the network, or 192.0.2.7 for the address alone"},
-		{"::ffff:192.0.2.0/120", "", "::ffff:192.0.2.0/120 is written in the way of IPv6; write the IPv4 network itself, such as 192.0.2.0/24"},
+		{"192.0.2.7/24", "", "192.0.2.7/24 is an address within a network; write 192.0.2.0/24 for the network, or 192.0.2.7 for the single address"},
+		{"::ffff:192.0.2.0/120", "", "::ffff:192.0.2.0/120 is an IPv4 network in IPv6 notation; write the IPv4 network, such as 192.0.2.0/24"},
 		{"192.0.2.0/33", "", `"192.0.2.0/33"` + neither},
 		{"192.0.2.0/255.255.255.0", "", `"192.0.2.0/255.255.255.0"` + neither},
 		{"192.0.2", "", `"192.0.2"` + neither},

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -12,6 +13,8 @@ import (
 var (
 	patternKeys  = []string{"password_file", "mailboxes"} // only patterns have these keys
 	explicitKeys = []string{"login", "shared_mailboxes"}  // only other accounts have these keys
+
+	upstreamUserKeys = []string{"imap_user", "smtp_user", "pop3_user"} // likewise
 )
 
 // A pattern is a table [account."*@DOMAIN"] for several mailboxes of a domain. Its grants
@@ -53,25 +56,22 @@ func (t *table) pattern(a *Account) *pattern {
 	t.seen = append(t.seen, explicitKeys...)
 	domain, ok := strings.CutPrefix(a.Name, "*@")
 	if !ok || domain == "" || strings.ContainsAny(domain, "*@ ") {
-		t.file.fault(t.pos.line(), `%s: the one use of * is for all mailboxes of a domain, as in [account."*@example.com"]`, t.header())
+		t.file.fault(t.pos.line(), `%s: * can only stand for the mailboxes of a domain, as in [account."*@example.com"]`, t.header())
 		t.seen = append(t.seen, patternKeys...)
 		return &pattern{account: a}
 	}
-	for _, key := range t.present("imap_user", "smtp_user", "pop3_user") {
-		t.fault(key, "means nothing for a pattern, whose mailboxes log in as themselves; write an account in full for another")
-	}
-	for _, key := range t.present(explicitKeys...) {
-		t.fault(key, "means nothing for a pattern, whose mailboxes have one password each and open themselves alone; write an account in full for more")
+	for _, key := range t.present(slices.Concat(explicitKeys, upstreamUserKeys)...) {
+		t.fault(key, "is not available for patterns; add a separate account for a mailbox that needs it")
 	}
 	t.atMostOne("password", "password_file", "password_hash")
 	names := t.texts("mailboxes", nil)
 	switch file, hash := t.has("password_file"), t.has("password_hash"); {
 	case file && t.has("mailboxes"):
-		t.fault("mailboxes", "means nothing beside a password_file, which names them itself")
+		t.fault("mailboxes", "is not used with password_file, which lists the mailboxes")
 	case hash && !file:
-		t.require("mailboxes", `name those that the password is for: mailboxes = ["alice@example.com", "bob@example.com"]`)
+		t.require("mailboxes", `list the mailboxes that use the password: mailboxes = ["alice@example.com", "bob@example.com"]`)
 	case !file:
-		t.file.fault(t.pos.line(), `%s has neither a password_file nor a password_hash with mailboxes: whoever reached the port could read all mail of %s`, t.header(), domain)
+		t.file.fault(t.pos.line(), `%s has neither password_file nor password_hash with mailboxes: clients could read all mail of %s without a password`, t.header(), domain)
 	}
 	p := &pattern{a, t.passwordFile()}
 	for i, name := range names {
@@ -118,7 +118,7 @@ func (t *table) passwordFile() (mailboxes []mailbox) {
 		}
 		switch {
 		case !colon || oneLine(m.name) != nil:
-			t.file.faults = append(t.file.faults, m.fault("is not a mailbox, a colon and a password hash: alice@example.com:$argon2id$v=19$..."))
+			t.file.faults = append(t.file.faults, m.fault(`expected "mailbox:hash", such as alice@example.com:$argon2id$v=19$...`))
 		case err != nil:
 			t.file.faults = append(t.file.faults, m.fault("password hash: %v", err))
 		default:
@@ -126,11 +126,11 @@ func (t *table) passwordFile() (mailboxes []mailbox) {
 		}
 	}
 	if empty {
-		t.externalFault("password_file", "%s: there is no mailbox in it", path)
+		t.externalFault("password_file", "%s: holds no mailbox", path)
 	}
 	if n := len(weak); n > 0 {
 		if n > 1 {
-			weak[0].Message += fmt.Sprintf("; the same is to be said of %d more in this file", n-1)
+			weak[0].Message += fmt.Sprintf("; this applies to %d more in this file", n-1)
 		}
 		t.file.warnings = append(t.file.warnings, weak[0])
 	}
@@ -148,13 +148,13 @@ func (f *file) expand(p *pattern, explicit, accounts map[string]*Account) {
 		case err != nil:
 			f.faults = append(f.faults, m.fault("%s %v", m.displayName(), err))
 		case isPattern(folded) || !strings.Contains(folded, "@"):
-			f.faults = append(f.faults, m.fault("%s is not a mailbox of %s; write its whole address", m.displayName(), p.account.Name))
+			f.faults = append(f.faults, m.fault("%s is not a mailbox of %s; write its full address", m.displayName(), p.account.Name))
 		case !strings.HasSuffix(folded, suffix):
-			f.faults = append(f.faults, m.fault("%s is of another domain than %s; it needs an account of its own", m.displayName(), p.account.Name))
+			f.faults = append(f.faults, m.fault("%s is in another domain than %s; add a separate account for it", m.displayName(), p.account.Name))
 		case first[folded] > 0:
-			f.faults = append(f.faults, m.fault("%s is there already, in line %d", m.displayName(), first[folded]))
+			f.faults = append(f.faults, m.fault("%s is already listed in line %d", m.displayName(), first[folded]))
 		case own != nil:
-			f.warnings = append(f.warnings, m.fault("means nothing: the mailbox has an account of its own, [%s]", toml.Key{"account", own.Name}))
+			f.warnings = append(f.warnings, m.fault("is not used: the mailbox has its own account, [%s]", toml.Key{"account", own.Name}))
 		default:
 			a := *p.account
 			a.Name, a.LoginHint, a.PasswordHash, a.Pattern = m.name, m.name, m.hash, p.account.Name

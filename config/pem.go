@@ -44,13 +44,13 @@ func errNotPEM(text, what string) error {
 	_, err := x509.ParseCertificate([]byte(text))
 	switch {
 	case !strings.HasPrefix(text, "\x30\x82") && !strings.HasPrefix(text, "\x30\x80"):
-		return fmt.Errorf("there is no %s in PEM format in it", what)
+		return fmt.Errorf("holds no %s in PEM format", what)
 	case err == nil:
-		return errors.New(`what is in it is not PEM but DER: "openssl x509 -inform der -in OLD -out NEW" makes PEM of the certificate`)
+		return errors.New(`is in DER format, not PEM; convert the certificate with "openssl x509 -inform der -in OLD -out NEW"`)
 	case isDERKey(text):
-		return errors.New(`what is in it is not PEM but DER: "openssl pkey -inform der -in OLD -out NEW" makes PEM of the private key`)
+		return errors.New(`is in DER format, not PEM; convert the private key with "openssl pkey -inform der -in OLD -out NEW"`)
 	}
-	return errors.New(`what is in it is not PEM: if it is a .pfx or .p12, "openssl pkcs12 -in OLD -nodes -out NEW" makes PEM of the certificate and its private key`)
+	return errors.New(`is not in PEM format; if it is a .pfx or .p12 file, convert it with "openssl pkcs12 -in OLD -nodes -out NEW"`)
 }
 
 func isDERKey(text string) bool {
@@ -72,9 +72,9 @@ func parseKey(text string) (*rsa.PrivateKey, error) {
 		key, ok := parsed.(*rsa.PrivateKey)
 		switch {
 		case !ok:
-			return nil, errors.New("the private key is not for RSA; make an RSA key")
+			return nil, errors.New("the private key is not an RSA key; create an RSA key")
 		case key.N.BitLen() < minKeyBits:
-			return nil, fmt.Errorf("the private key has %d bits, and RFC 7518 section 3.3 demands %d; make a longer one", key.N.BitLen(), minKeyBits)
+			return nil, fmt.Errorf("the private key has %d bits, but RFC 7518 section 3.3 requires %d; create a longer one", key.N.BitLen(), minKeyBits)
 		}
 		return key, nil
 	}
@@ -94,7 +94,7 @@ func decodeKey(b *pem.Block) (key any, err error) {
 	case b.Type == "EC PRIVATE KEY":
 		key, err = x509.ParseECPrivateKey(b.Bytes)
 	default:
-		return nil, errors.New("the private key is of a kind that TLS has no use for; make another")
+		return nil, errors.New("TLS does not support this type of private key; create another")
 	}
 	if err != nil {
 		return nil, errors.New("the private key is damaged; copy the whole file")
@@ -115,7 +115,7 @@ func parseCertificates(text string) (all []*x509.Certificate, err error) {
 		}
 		c, err := x509.ParseCertificate(b.Bytes)
 		if err != nil {
-			return nil, errors.New("a certificate in it is damaged; copy the whole file")
+			return nil, errors.New("a certificate is damaged; copy the whole file")
 		}
 		all = append(all, c)
 	}

@@ -114,7 +114,7 @@ func findWriters(path string, info fs.FileInfo) *exposure {
 	}
 	e := &exposure{path: path, action: "change it"}
 	if info.IsDir() {
-		e.action = "replace what is in it"
+		e.action = "replace files in it"
 	}
 	sticky := info.IsDir() && info.Mode()&fs.ModeSticky != 0
 	mode := info.Mode().Perm()

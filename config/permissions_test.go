@@ -56,23 +56,23 @@ func TestConfigurationWritable(t *testing.T) {
 		{"by its owner", func(t *testing.T, file string) { noError(t, os.Chown(file, 4711, -1)) },
 			"sub/xoauthd.toml: its owner, 4711, can change it: chown root "},
 		{"in a world-writable directory", func(t *testing.T, file string) { noError(t, os.Chmod(filepath.Dir(file), 0o777)) },
-			"sub/xoauthd.toml: sub: every user of this machine can replace what is in it: chmod go-w "},
+			"sub/xoauthd.toml: sub: every user of this machine can replace files in it: chmod go-w "},
 		{"in a sticky directory", func(t *testing.T, file string) {
 			noError(t, os.Chmod(filepath.Dir(file), 0o777|fs.ModeSticky))
 		}, ""},
 		{"in a directory of another user", func(t *testing.T, file string) { noError(t, os.Chown(filepath.Dir(file), 4711, -1)) },
-			"sub/xoauthd.toml: sub: its owner, 4711, can replace what is in it: chown root "},
+			"sub/xoauthd.toml: sub: its owner, 4711, can replace files in it: chown root "},
 		{"in a group-writable directory", func(t *testing.T, file string) {
 			noError(t, os.Chown(filepath.Dir(file), -1, 4711))
 			noError(t, os.Chmod(filepath.Dir(file), 0o770))
-		}, "sub/xoauthd.toml: sub: the group 4711 can replace what is in it: chmod g-w "},
+		}, "sub/xoauthd.toml: sub: the group 4711 can replace files in it: chmod g-w "},
 		{"through a link into a world-writable directory", func(t *testing.T, file string) {
 			open := filepath.Join(filepath.Dir(filepath.Dir(file)), "open")
 			noError(t, os.Mkdir(open, 0o700))
 			noError(t, os.Chmod(open, 0o777))
 			noError(t, os.Rename(file, filepath.Join(open, "real.toml")))
 			noError(t, os.Symlink("../open/real.toml", file))
-		}, "sub/xoauthd.toml: open: every user of this machine can replace what is in it: chmod go-w "},
+		}, "sub/xoauthd.toml: open: every user of this machine can replace files in it: chmod go-w "},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			requireRoot(t)
@@ -154,7 +154,7 @@ func TestNamedFilesWritable(t *testing.T) {
 			} {
 				noError(t, expose())
 				got := faultsOf(t, name, dir)
-				if !strings.Contains(got, row.key+": ") && !strings.HasPrefix(got, "good/"+row.config+": "+dir) || !strings.Contains(got, " change it") && !strings.Contains(got, " replace what is in it") {
+				if !strings.Contains(got, row.key+": ") && !strings.HasPrefix(got, "good/"+row.config+": "+dir) || !strings.Contains(got, " change it") && !strings.Contains(got, " replace files in it") {
 					t.Errorf("got %s", got)
 				}
 				applyFixes(t, name)
@@ -175,7 +175,7 @@ func TestDirectoryReportedOnce(t *testing.T) {
 	noError(t, os.Chmod(name, 0o602))
 	noError(t, os.Chmod(dir, 0o777))
 	got := faultsOf(t, name, dir)
-	if strings.Count(got, "replace what is in it") != 1 || strings.Count(got, "change it") != 1 || !strings.Contains(got, "nonsense") {
+	if strings.Count(got, "replace files in it") != 1 || strings.Count(got, "change it") != 1 || !strings.Contains(got, "nonsense") {
 		t.Error(got)
 	}
 }

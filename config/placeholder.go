@@ -20,9 +20,9 @@ func isPlaceholder(id string) bool {
 func isElided(s string) bool { return strings.Contains(s, "...") || strings.Contains(s, "…") }
 
 var (
-	errPlaceholderClient = errors.New("is the placeholder of an example: register xoauthd with the provider, as README.md says, and write the id that the provider gives")
-	errPlaceholderSecret = errors.New("is the placeholder of an example: write the secret that the provider gives, or name its file by client_secret_file")
-	errPlaceholderHash   = errors.New(`is the placeholder of an example: make one with "xoauthd hash-password"`)
+	errPlaceholderClient = errors.New("is a placeholder; register xoauthd with the provider, and write the client id that the provider issues (see README.md)")
+	errPlaceholderSecret = errors.New("is a placeholder; write the secret that the provider issued, or set client_secret_file")
+	errPlaceholderHash   = errors.New(`is a placeholder; create a hash with "xoauthd hash-password"`)
 )
 
 func (t *table) clientID() string {

@@ -123,24 +123,24 @@ func (p *Provider) clearUnused(f *flow) {
 func incompatible(preset, flow string) string {
 	switch preset + " " + flow {
 	case "google device_code":
-		return `Google does not allow the mail scope to devices; use "authorization_code"`
+		return `Google does not allow the mail scope for devices; use "authorization_code"`
 	case "google client_credentials":
-		return `an application has no access of its own at Google; use "service_account"`
+		return `Google does not support this flow for mail; use "service_account"`
 	case "google password":
-		return `Google has no such flow; use "authorization_code"`
+		return `Google does not support this flow; use "authorization_code"`
 	case "microsoft service_account":
 		return `only Google has service accounts; use "client_credentials"`
 	case "outlook service_account":
 		return `only Google has service accounts; use "authorization_code"`
 	case "outlook client_credentials":
-		return `an application has no access of its own to the mailboxes of persons; use "authorization_code"`
+		return `Microsoft does not support this flow for personal mailboxes; use "authorization_code"`
 	case "outlook password":
-		return `Microsoft has no such flow for persons; use "authorization_code"`
+		return `Microsoft does not support this flow for personal accounts; use "authorization_code"`
 	case "microsoft app_password", "outlook app_password":
-		return `Microsoft takes no passwords for IMAP; use "authorization_code"`
+		return `Microsoft does not accept passwords for IMAP; use "authorization_code"`
 	}
 	if preset == "icloud" && flow != "app_password" {
-		return `iCloud has no OAuth 2.0; use "app_password"`
+		return `iCloud does not support OAuth 2.0; use "app_password"`
 	}
 	return ""
 }

@@ -53,7 +53,7 @@ func (t *table) preset() *Provider {
 	name := t.text("preset", "")
 	known := slices.Contains(Presets(), name) || !t.has("preset")
 	if !known && name != "" {
-		t.fault("preset", "there is no preset %q; the presets are %s", name, enumerate(Presets()))
+		t.fault("preset", "unknown preset %q; the presets are %s", name, enumerate(Presets()))
 	}
 	f := t.flow(name)
 	if f != nil && known {
@@ -81,7 +81,7 @@ func (t *table) checkKeys(f *flow) {
 	}
 	t.requireKeys(f, f.needs, "")
 	if !t.has("preset") && !slices.ContainsFunc(Protocols(), t.has) {
-		t.file.fault(t.pos.line(), `%s has none of imap, smtp and pop3: write for example imap = { host = "imap.example.com" }`, t.header())
+		t.file.fault(t.pos.line(), `%s has no imap, smtp or pop3: write for example imap = { host = "imap.example.com" }`, t.header())
 	}
 }
 
@@ -93,9 +93,9 @@ func (t *table) checkTenant(tenant, preset string, f *flow) {
 	case !tenantName.MatchString(tenant):
 		t.fault("tenant", `%q is neither a tenant's id nor a domain, nor "organizations" or "common"`, tenant)
 	case appOnly && !t.has("tenant") && !t.has("token_url"):
-		t.file.fault(t.pos.line(), "%s has no tenant, which the flow %q needs: write the tenant's id or a domain of it", t.header(), f.name)
+		t.file.fault(t.pos.line(), "%s has no tenant, which the flow %q requires: write the id or a domain of the tenant", t.header(), f.name)
 	case appOnly && slices.Contains([]string{"organizations", "common", "consumers"}, tenant):
-		t.fault("tenant", "%q is not one tenant, which the flow %q needs: write the tenant's id or a domain of it", tenant, f.name)
+		t.fault("tenant", "%q is not one tenant, which the flow %q requires: write the id or a domain of the tenant", tenant, f.name)
 	}
 }
 
@@ -112,7 +112,7 @@ func (t *table) tokenURL(preset string, account *ServiceAccount) string {
 		return s
 	}
 	if account.TokenURL == "" {
-		t.file.fault(t.pos.line(), "%s has no token_url, nor has its key file a token_uri: for Google it is https://oauth2.googleapis.com/token", t.header())
+		t.file.fault(t.pos.line(), "%s has no token_url, and its key file has no token_uri; for Google, it is https://oauth2.googleapis.com/token", t.header())
 	}
 	return account.TokenURL
 }
@@ -125,7 +125,7 @@ func (t *table) mechanism(flow string) string {
 		words, what = []string{"auto", "plain", "login"}, "a password"
 	}
 	if ok && flow != "" && !slices.Contains(words, s) {
-		t.fault("mechanism", "%q is not one of %s: with the flow %q, what logs in is %s", s, enumerate(words), flow, what)
+		t.fault("mechanism", "%q is not one of %s; the flow %q logs in with %s", s, enumerate(words), flow, what)
 	}
 	return cmp.Or(s, "auto")
 }
@@ -139,7 +139,7 @@ func (t *table) params(preset map[string]string) map[string]string {
 	for _, key := range slices.Sorted(maps.Keys(sub.values)) {
 		v, ok := value[string](sub, key)
 		if slices.Contains(reservedParams, key) {
-			sub.fault(key, "xoauthd sets this itself")
+			sub.fault(key, "xoauthd sets this parameter itself; remove it")
 		}
 		if ok && v == "" {
 			delete(params, key)
@@ -208,7 +208,7 @@ func (t *table) upstream(protocol string, preset *Upstream) *Upstream {
 	u.Port = sub.integer("port", ports[protocol][u.TLS], 1, 65535)
 	for mode, port := range ports[protocol] {
 		if u.Port == port && u.TLS != mode && u.TLS != "" && !sub.has("tls") {
-			sub.fault("port", "%d is the usual port of %q, but tls is not given and thus %q; say which it is", port, mode, u.TLS)
+			sub.fault("port", "%d is the usual port of %q, but tls defaults to %q; set tls", port, mode, u.TLS)
 		}
 	}
 	return u

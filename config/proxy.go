@@ -42,11 +42,11 @@ func checkProxy(s string) error {
 	case !slices.Contains([]string{"socks5", "socks5h", "http", "https"}, scheme):
 		return errors.New(`must be "direct", or a URL that begins with socks5://, http:// or https://`)
 	case err != nil:
-		return errors.New("must be a URL such as http://user:password@proxy.example.com:3128; in the password, / # ? @ : and % are written as %2F %23 %3F %40 %3A and %25")
+		return errors.New("must be a URL such as http://user:password@proxy.example.com:3128; in the password, write / # ? @ : and % as %2F %23 %3F %40 %3A and %25")
 	case u.Hostname() == "" || u.Port() == "" || u.Port() == "0":
 		return errors.New("must name a host and a port, such as socks5://127.0.0.1:1080")
 	case strings.TrimSuffix(u.Path, "/") != "" || strings.ContainsAny(s, "?#"):
-		return errors.New("must end with the port, for a proxy has no paths")
+		return errors.New("must end with the port, because a proxy has no path")
 	case u.User != nil:
 		return checkUserinfo(u)
 	}
@@ -62,11 +62,11 @@ func checkUserinfo(u *url.URL) error {
 	socks := strings.HasPrefix(u.Scheme, "socks5")
 	switch {
 	case strings.ContainsFunc(name+password, unicode.IsControl):
-		return errors.New("must hold no control characters, not even in the way of %0A")
+		return errors.New("must not contain control characters, including encoded ones such as %0A")
 	case socks && (name == "" || password == "" || max(len(name), len(password)) > 255):
-		return errors.New("must hold both a user name and a password of at most 255 octets, or neither: SOCKS passes on no other")
+		return errors.New("must contain both a user name and a password of at most 255 bytes, or neither, as SOCKS requires")
 	case !socks && strings.Contains(name, ":"):
-		return errors.New("must hold no colon in its user name: HTTP ends it there")
+		return errors.New("must not contain a colon in the user name, because HTTP ends the user name at a colon")
 	}
 	return nil
 }

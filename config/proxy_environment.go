@@ -32,7 +32,7 @@ func (f *file) checkEnvironment(c *Config) {
 	}
 	for _, other := range []string{"ALL_PROXY", "HTTP_PROXY"} {
 		if value, name := environmentVariable(other); value != "" && https == "" {
-			f.warnings = append(f.warnings, Fault{File: environmentFile, Message: name + " is not used: providers are reached by https, so set HTTPS_PROXY, or proxy of the provider"})
+			f.warnings = append(f.warnings, Fault{File: environmentFile, Message: name + " is not used: xoauthd connects to providers with https; set HTTPS_PROXY, or the key proxy of the provider"})
 		}
 	}
 }
@@ -76,13 +76,13 @@ func checkNoProxy(list string) error {
 		switch {
 		case entry == "" || entry == "*":
 		case strings.ContainsAny(entry, " \t;"):
-			return errors.New("must be a list of hosts with commas between them, not spaces or semicolons")
+			return errors.New("must be a list of hosts, separated by commas")
 		case strings.Contains(entry, "://"):
-			return fmt.Errorf("must list hosts, and %q is a URL: leave out what is before and behind the host", entry)
+			return fmt.Errorf("must list hosts, but %q is a URL; remove the scheme and the path", entry)
 		case strings.Contains(entry, "/") && err != nil:
-			return fmt.Errorf("must list hosts and networks, and %q is no network, such as 192.0.2.0/24", entry)
+			return fmt.Errorf("must list hosts and networks, but %q is not a network, such as 192.0.2.0/24", entry)
 		case strings.Contains(host, "*"):
-			return fmt.Errorf("must list hosts, and in %q the * matches nothing: a domain such as .example.com is all hosts in it", entry)
+			return fmt.Errorf("must list hosts, but the * in %q matches nothing; write .example.com for all hosts of a domain", entry)
 		}
 	}
 	return nil

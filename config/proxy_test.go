@@ -65,7 +65,7 @@ func TestProxyEnvironment(t *testing.T) {
 		{"socks4://hunter:1080", "", "must be "},
 		{"ftp://hunter:1080", "", "must be "},
 		{" http://hunter:1080", "", "must "},
-		{"http://hunter:1080\n", "", "must not hold line breaks"},
+		{"http://hunter:1080\n", "", "must not contain line breaks"},
 		{`"http://hunter:1080"`, "", "must be "},
 	} {
 		t.Setenv("HTTPS_PROXY", row.value)
@@ -89,11 +89,11 @@ func TestNoProxyEnvironment(t *testing.T) {
 		"":  "",
 		"*": "",
 		"localhost, .example.com,*.example.org,192.0.2.0/24,2001:db8::/32,[::1]:80,host:443,": "",
-		"localhost example.com":  "with commas between them",
-		"localhost;example.com":  "with commas between them",
+		"localhost example.com":  "separated by commas",
+		"localhost;example.com":  "separated by commas",
 		"http://example.com":     `"http://example.com" is a URL`,
-		"localhost,192.0.2.0/33": `"192.0.2.0/33" is no network`,
-		"192.0.2.*":              "the * matches nothing",
+		"localhost,192.0.2.0/33": `"192.0.2.0/33" is not a network`,
+		"192.0.2.*":              `the * in "192.0.2.*" matches nothing`,
 	} {
 		t.Setenv("no_proxy", value)
 		name, _ := minimal(t, "", 0o600)

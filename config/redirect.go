@@ -49,8 +49,8 @@ func (f *file) checkRedirects(browser []*table, providers map[string]*Provider) 
 			if p.requiresIssuer() && q.requiresIssuer() || !sameRedirect(p.RedirectURL, q.RedirectURL) {
 				continue
 			}
-			f.fault(cmp.Or(t.line("redirect_url"), t.pos.line()), "%s and %s have the same path in their redirect URLs (%s), so each of them could obtain the codes of the other: "+
-				"give one of them another redirect_url, such as one that ends in /callback/%s, and register it; or set issuer and require_iss = true in both",
+			f.fault(cmp.Or(t.line("redirect_url"), t.pos.line()), "%s and %s have the same path in their redirect URLs (%s), so each could receive the authorization codes of the other: "+
+				"set another redirect_url for one of them, such as one that ends in /callback/%s, and register it; or set issuer and require_iss = true in both",
 				other.header(), t.header(), p.RedirectURL, url.PathEscape(p.Name))
 			break
 		}
@@ -85,7 +85,7 @@ func (t *table) redirectURL(web *Web) string {
 	}
 	for _, page := range pagePaths {
 		if strings.HasPrefix(u.EscapedPath(), base+page) {
-			t.fault("redirect_url", "the path %s is that of another page; use for example %s/callback", u.Path, base)
+			t.fault("redirect_url", "the path %s belongs to another page; use for example %s/callback", u.Path, base)
 		}
 	}
 	return s
@@ -100,7 +100,7 @@ func (t *table) issuer(p *Provider) {
 	p.Issuer = t.url("issuer", p.Issuer)
 	p.RequireIss = t.boolean("require_iss", false)
 	if p.RequireIss && p.Issuer == "" && !t.has("issuer") {
-		t.fault("require_iss", "there is no issuer to compare iss with: set issuer to what the provider's metadata (/.well-known/oauth-authorization-server, or openid-configuration) calls issuer")
+		t.fault("require_iss", "requires an issuer to compare iss with; set issuer to the value in the provider's metadata (/.well-known/oauth-authorization-server or openid-configuration)")
 	}
 }
 

@@ -104,8 +104,8 @@ func TestSharedRedirectURLs(t *testing.T) {
 func TestRedirectURLFaults(t *testing.T) {
 	const below = local + "\npublic_url = 'https://mail.example.com/oauth'"
 	for _, test := range []struct{ name, web, more, want string }{
-		{"require_iss without an issuer", local, "require_iss = true", "require_iss: there is no issuer to compare iss with"},
-		{"the path of a page", local, "redirect_url = 'http://localhost:1180/result/x'", "the path /result/x is that of another page; use for example /callback"},
+		{"require_iss without an issuer", local, "require_iss = true", "require_iss: requires an issuer to compare iss with"},
+		{"the path of a page", local, "redirect_url = 'http://localhost:1180/result/x'", "the path /result/x belongs to another page; use for example /callback"},
 		{"the path of a page, below that of the public URL", below, "redirect_url = 'https://mail.example.com/oauth/authorize/x'", "use for example /oauth/callback"},
 		{"the path of a page, outside the public URL", below, "redirect_url = 'https://mail.example.com/authorize/x'", ""},
 	} {

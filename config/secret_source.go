@@ -66,7 +66,7 @@ func (t *table) present(keys ...string) []string {
 func (t *table) atMostOne(noun string, keys ...string) {
 	found := t.present(keys...)
 	for i := 1; i < len(found); i++ {
-		t.fault(found[i], "there is a %s already, by %s in line %d; keep one of the two", noun, found[0], t.line(found[0]))
+		t.fault(found[i], "the %s is already set by %s in line %d; remove one of them", noun, found[0], t.line(found[0]))
 	}
 }
 
@@ -87,7 +87,7 @@ func (t *table) secret(noun string, check func(string) error, sources ...source)
 		}
 		s = strings.TrimRight(s, "\r\n")
 		if err == nil && source.external() && isQuoted(s) {
-			err = errors.New("what is in it has quotes around it, which would be part of it: take the quotes away")
+			err = errors.New("the value is in quotes, which would be part of it; remove the quotes")
 		}
 		if err == nil {
 			err = check(s)
@@ -169,7 +169,7 @@ func readRegular(path string) (content string, info fs.FileInfo, err error) {
 		return "", nil, pathError(path, err)
 	}
 	if !info.Mode().IsRegular() {
-		return "", nil, fmt.Errorf("%s is not a file", path)
+		return "", nil, fmt.Errorf("%s is not a regular file", path)
 	}
 	b, err := io.ReadAll(r)
 	if err != nil {
@@ -211,16 +211,16 @@ func envSecret(name string) (string, error) {
 // credentialSecret reads a systemd credential (systemd.exec(5)).
 func credentialSecret(name string) (string, error) {
 	dir := os.Getenv("CREDENTIALS_DIRECTORY")
-	hint := fmt.Sprintf("the unit needs LoadCredential=%s:/path/of/the/secret", name)
+	hint := fmt.Sprintf("add LoadCredential=%s:/path/of/the/secret to the unit", name)
 	switch {
 	case filepath.Base(name) != name || !filepath.IsLocal(name):
 		return "", invalidName("must be the name of a systemd credential, not a path")
 	case dir == "":
-		return "", unavailable("systemd has given no credentials; " + hint)
+		return "", unavailable("systemd passed no credentials; " + hint)
 	}
 	secret, err := os.ReadFile(filepath.Join(dir, name))
 	if err != nil {
-		return "", errors.New("systemd has given no such credential; " + hint)
+		return "", errors.New("systemd passed no such credential; " + hint)
 	}
 	return string(secret), nil
 }

@@ -32,9 +32,9 @@ func TestSecretFromUnit(t *testing.T) {
 
 	name, _ = minimal(t, `client_secret_credential = "google"`, 0o600)
 	t.Setenv("CREDENTIALS_DIRECTORY", "")
-	checkUnavailable(t, name, "client_secret_credential: systemd has given no credentials; the unit needs LoadCredential=google:/path/of/the/secret")
+	checkUnavailable(t, name, "client_secret_credential: systemd passed no credentials; add LoadCredential=google:/path/of/the/secret to the unit")
 	t.Setenv("CREDENTIALS_DIRECTORY", dir)
-	const missing = "client_secret_credential: systemd has given no such credential; the unit needs LoadCredential=google:/path/of/the/secret"
+	const missing = "client_secret_credential: systemd passed no such credential; add LoadCredential=google:/path/of/the/secret to the unit"
 	checkClientSecret(t, name, "", missing)
 	if err := os.WriteFile(filepath.Join(dir, "google"), []byte("secret\r\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -114,11 +114,11 @@ func TestSecretFromEditor(t *testing.T) {
 		{"plain", "app-secret-1\n", ""},
 		{"CRLF", "app-secret-1\r\n", ""},
 		{"BOM, CRLF", "\xef\xbb\xbfapp-secret-1\r\n", ""},
-		{"UTF-16", "\xff\xfea\x00p\x00p\x00-\x00s\x00\r\x00\n\x00", "is UTF-16 text: save it as UTF-8"},
-		{"quoted", "\"app-secret-1\"\n", "what is in it has quotes around it"},
-		{"single quotes", "'app-secret-1'", "what is in it has quotes around it"},
-		{"typographic quotes", "“app-secret-1”\r\n", "what is in it has quotes around it"},
-		{"BOM, quoted", "\xef\xbb\xbf\"app-secret-1\"\r\n", "what is in it has quotes around it"},
+		{"UTF-16", "\xff\xfea\x00p\x00p\x00-\x00s\x00\r\x00\n\x00", "is UTF-16 text; convert it to UTF-8"},
+		{"quoted", "\"app-secret-1\"\n", "the value is in quotes"},
+		{"single quotes", "'app-secret-1'", "the value is in quotes"},
+		{"typographic quotes", "“app-secret-1”\r\n", "the value is in quotes"},
+		{"BOM, quoted", "\xef\xbb\xbf\"app-secret-1\"\r\n", "the value is in quotes"},
 		{"trailing space", "app-secret-1 \n", "must not begin or end with a space"},
 		{"an apostrophe", "'", ""},
 	} {
@@ -177,7 +177,7 @@ func TestFilesFromEditor(t *testing.T) {
 		}
 	}
 	noError(t, os.WriteFile(files[0], []byte("\xff\xfe[\x00w\x00"), 0o600))
-	if _, err := Load(files[0]); err == nil || !strings.Contains(err.Error(), ":1: the file is UTF-16 text: save it as UTF-8") {
+	if _, err := Load(files[0]); err == nil || !strings.Contains(err.Error(), ":1: the file is UTF-16 text; convert it to UTF-8") {
 		t.Error(err)
 	}
 }
@@ -189,7 +189,7 @@ func TestNamedPipe(t *testing.T) {
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	checkClientSecret(t, name, "", "client_secret_file: "+pipe+" is not a file")
+	checkClientSecret(t, name, "", "client_secret_file: "+pipe+" is not a regular file")
 }
 
 func TestSecretIsNeverPrinted(t *testing.T) {

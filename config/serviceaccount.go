@@ -48,17 +48,17 @@ func parseServiceAccount(text string) (*ServiceAccount, error) {
 		Installed, Web any // present in the file of an OAuth client
 	}
 	if json.Unmarshal([]byte(text), &file) != nil {
-		return nil, errors.New("what is in it is not JSON; keep the key file as Google's console has made it")
+		return nil, errors.New("is not JSON; use the unmodified key file from the Google Cloud console")
 	}
 	switch {
 	case file.Installed != nil || file.Web != nil:
-		return nil, errors.New(`what is in it is an OAuth client, whose client_id and client_secret go with the flow "authorization_code"; make a key of the service account`)
+		return nil, errors.New(`is the file of an OAuth client, which is for the flow "authorization_code"; create a key of the service account`)
 	case file.Type == "external_account":
-		return nil, errors.New(`what is in it is an external account (workload identity federation), which can only be used by a token_command; make a key of the service account`)
+		return nil, errors.New(`is an external account (workload identity federation), which only a token_command can use; create a key of the service account`)
 	case file.Type != "service_account":
-		return nil, errors.New(`what is in it has not the type "service_account"; make a key of the service account at Google's console`)
+		return nil, errors.New(`does not have the type "service_account"; create a key of the service account in the Google Cloud console`)
 	case oneLine(file.Email) != nil:
-		return nil, errors.New("there is no client_email in it; keep the key file as Google's console has made it")
+		return nil, errors.New("has no client_email; use the unmodified key file from the Google Cloud console")
 	}
 	if file.TokenURL != "" {
 		if err := checkURL(file.TokenURL); err != nil {

@@ -25,13 +25,13 @@ func checkKeys(text string) error {
 			encoded, found := strings.CutPrefix(word, keyPrefix)
 			key, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
 			if !found || err != nil || len(key) != keyLength {
-				return fmt.Errorf(`what is in line %d of it is not a key; make one with "xoauthd make-key"`, number)
+				return fmt.Errorf(`line %d is not a key; create one with "xoauthd make-key"`, number)
 			}
 			keys++
 		}
 	}
 	if keys == 0 {
-		return errors.New(`there is no key in it: restore it from a backup if grants are encrypted with its key, and make one with "xoauthd make-key" if there are none`)
+		return errors.New(`holds no key; restore the key from a backup if grants are encrypted with it, or create one with "xoauthd make-key"`)
 	}
 	return nil
 }

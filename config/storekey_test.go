@@ -47,12 +47,12 @@ func TestStoreKeys(t *testing.T) {
 		{"one", key, ""},
 		{"several, with comments", keys, ""},
 		{"on one line", key + " " + key, ""},
-		{"nothing", "", "there is no key in it"},
-		{"blank lines", "\n \n", "there is no key in it"},
-		{"a password", "hunter2", "what is in line 1 of it is not a key"},
-		{"two without a space", key + key, "what is in line 1 of it is not a key"},
-		{"one cut short", "\n" + key[:40], "what is in line 2 of it is not a key"},
-		{"one with an extra letter", "#\n#\n" + key + "A", "what is in line 3 of it is not a key"},
+		{"nothing", "", "holds no key"},
+		{"blank lines", "\n \n", "holds no key"},
+		{"a password", "hunter2", "line 1 is not a key"},
+		{"two without a space", key + key, "line 1 is not a key"},
+		{"one cut short", "\n" + key[:40], "line 2 is not a key"},
+		{"one with an extra letter", "#\n#\n" + key + "A", "line 3 is not a key"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Setenv("XOAUTHD_TEST_KEY", row.text)
@@ -95,7 +95,7 @@ func TestMigrate(t *testing.T) {
 	} {
 		noError(t, os.WriteFile(name, []byte("store.encrypt = "+value+"\n"+string(text)), 0o600))
 		c := load(t, name)
-		warned := strings.Contains(Faults(c.Warnings).Error(), ":1: encrypt: \"migrate\" takes over grants")
+		warned := strings.Contains(Faults(c.Warnings).Error(), ":1: encrypt: \"migrate\" accepts grants")
 		if c.Store != want.store || warned != want.warned {
 			t.Errorf("%s: %+v, %v", value, c.Store, c.Warnings)
 		}

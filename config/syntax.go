@@ -40,9 +40,9 @@ func (f *file) syntaxFault(text string, err error) Fault {
 		// The message of the toml library would show a part of the secret.
 		reason = "the value of this key is not a string: write it 'in quotes'"
 	case strings.HasSuffix(key, "socket_mode"):
-		reason += `; modes are in quotes: "0660"`
+		reason += `; write modes in quotes: "0660"`
 	case strings.Contains(reason, "got '@'"):
-		reason += `; a name with @ or . in it is written in quotes: [account."alice@example.com"]`
+		reason += `; write a name with @ or . in quotes: [account."alice@example.com"]`
 	}
 	return Fault{File: f.name, Line: max(1, parseErr.Position.Line), Message: "not valid TOML: " + reason}
 }

@@ -85,11 +85,11 @@ func (t *table) suggest(key string) string {
 	_, isTable := t.values[key].(map[string]any)
 	switch {
 	case key == "state_directory":
-		return "; it belongs above the first [table]"
+		return "; write it above the first [table]"
 	case isTable && len(t.path) == 2:
-		return fmt.Sprintf(`; a name with a dot in it is written in quotes: [%s."%s.%s"]`, t.path[0], t.path[1], key)
+		return fmt.Sprintf(`; write a name with a dot in quotes: [%s."%s.%s"]`, t.path[0], t.path[1], key)
 	}
-	return "; the keys there are " + enumerate(slices.Sorted(slices.Values(t.seen)))
+	return "; the known keys are " + enumerate(slices.Sorted(slices.Values(t.seen)))
 }
 
 // value returns the value of key if it is present and of type T.
@@ -109,7 +109,7 @@ var syntaxHint = map[string]string{
 	"ends":                  ": write it without quotes, ends = 2027-12-31",
 	"client_secret_expires": ": write it without quotes, client_secret_expires = 2027-12-31",
 	"min_tls":               `: write min_tls = "1.2"`,
-	"socket_mode":           `: modes are in quotes, "0660"`,
+	"socket_mode":           `: write socket_mode = "0660"`,
 	"local_users":           `: write local_users = ["1001"]`,
 	"networks":              `: write networks = ["192.0.2.0/24"]`,
 	"proxy_protocol":        `: write proxy_protocol = ["192.0.2.7"]`,
@@ -123,7 +123,7 @@ func typeName(v any) string {
 	case int64:
 		return "an integer"
 	case float64:
-		return "a number with a point"
+		return "a floating-point number"
 	case bool:
 		return "true or false"
 	case time.Time:
@@ -217,7 +217,7 @@ func (t *table) texts(key string, def []string) []string {
 		line := t.pos.key(key).item(i).line()
 		s, ok := v.(string)
 		if !ok {
-			t.file.fault(line, "%s: each of them must be a string, not %s%s", key, typeName(v), syntaxHint[key])
+			t.file.fault(line, "%s: each element must be a string, not %s%s", key, typeName(v), syntaxHint[key])
 		} else if err := oneLine(s); err != nil {
 			t.file.fault(line, "%s: %v", key, err)
 		}
@@ -244,7 +244,7 @@ func (t *table) tables(key string) []*table {
 	var tables []*table
 	for _, name := range slices.Sorted(maps.Keys(parent.values)) {
 		if err := oneLine(name); err != nil {
-			t.file.fault(parent.line(name), "[%s]: a name %v", toml.Key{key, name}, err)
+			t.file.fault(parent.line(name), "[%s]: the name %v", toml.Key{key, name}, err)
 		} else if sub, found := parent.table(name); found {
 			tables = append(tables, sub)
 		}
@@ -259,7 +259,7 @@ func (t *table) tableList(key string) (tables []*table) {
 	add := func(i int, v any) {
 		values, ok := v.(map[string]any)
 		if !ok {
-			t.fault(key, "each of them must be a table, not %s", typeName(v))
+			t.fault(key, "each element must be a table, not %s", typeName(v))
 			return
 		}
 		sub := t.sub(key, values)
@@ -278,7 +278,7 @@ func (t *table) tableList(key string) (tables []*table) {
 			add(i, v)
 		}
 	default:
-		t.fault(key, "write it with two brackets, [[%s]], once for each", append(t.path, key))
+		t.fault(key, "write [[%s]] with two brackets, once for each element", append(t.path, key))
 	}
 	return tables
 }
@@ -289,7 +289,7 @@ func oneLine(s string) error {
 	case s == "":
 		return errors.New("must not be empty")
 	case strings.ContainsFunc(s, unicode.IsControl):
-		return errors.New("must not hold line breaks or other control characters")
+		return errors.New("must not contain line breaks or other control characters")
 	case strings.TrimSpace(s) != s:
 		return errors.New("must not begin or end with a space")
 	}

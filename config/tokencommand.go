@@ -27,7 +27,7 @@ func (t *table) tokenCommand() ([]string, time.Duration) {
 	for i, arg := range command {
 		for _, word := range bracedWord.FindAllStringSubmatch(arg, -1) {
 			if word[1] != mailboxWord {
-				t.file.warn(t.pos.key("token_command").item(i).line(), "token_command: %s stays as it is; only %s is replaced, by the mailbox", word[1], mailboxWord)
+				t.file.warn(t.pos.key("token_command").item(i).line(), "token_command: xoauthd does not replace %s; it only replaces %s, by the mailbox", word[1], mailboxWord)
 			}
 		}
 	}
@@ -49,12 +49,12 @@ func namesMailbox(command []string) bool {
 func (t *table) checkTokenCommand(path string) {
 	line := t.pos.key("token_command").item(0).line()
 	if !filepath.IsAbs(path) {
-		t.file.fault(line, "token_command: it must begin with the whole path of a program, such as /usr/bin/oama")
+		t.file.fault(line, "token_command: must begin with the absolute path of a program, such as /usr/bin/oama")
 		return
 	}
 	switch err := t.file.checkProgram(path); {
 	case errors.Is(err, fs.ErrNotExist) && strings.Contains(path, " "):
-		t.file.fault(line, "token_command: there is no program of that name; each argument is a string of its own")
+		t.file.fault(line, "token_command: no program has this name; write each argument as a separate string")
 	case err != nil:
 		t.file.externalFault(line, "token_command: %v", err)
 	}
@@ -66,7 +66,7 @@ func (f *file) checkProgram(path string) error {
 	case err != nil:
 		return pathError(path, err)
 	case !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0:
-		return errors.New(path + " is not a program; chmod +x makes one of a script")
+		return errors.New(path + " is not executable; use chmod +x for a script")
 	}
 	return f.checkWriters(path, info)
 }

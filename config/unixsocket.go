@@ -37,7 +37,7 @@ func (t *table) socket(at binding) Socket {
 		return s
 	}
 	for _, key := range t.present("socket_user", "socket_group", "socket_mode") {
-		t.fault(key, "means nothing at %s, which is no unix socket", at.address)
+		t.fault(key, "is not used with %s, which is not a unix socket", at.address)
 	}
 	return Socket{}
 }
@@ -50,7 +50,7 @@ func (t *table) socketMode() fs.FileMode {
 	case err != nil || mode > 0o777:
 		t.fault("socket_mode", `%q is not a mode; write for example "0660"`, s)
 	case mode&0o222 == 0:
-		t.fault("socket_mode", "%s lets nobody connect, for that takes the right to write", s)
+		t.fault("socket_mode", "%s lets no client connect, which requires write permission", s)
 	}
 	return fs.FileMode(mode)
 }
@@ -78,7 +78,7 @@ func userID(name string) (uint32, error) {
 	}
 	id, err := strconv.ParseUint(text, 10, 32)
 	if err != nil {
-		return 0, fmt.Errorf("there is no user %q in /etc/passwd; write the id of one who is kept elsewhere", name)
+		return 0, fmt.Errorf("no user %q in /etc/passwd; write the numeric id of a user from another source", name)
 	}
 	return uint32(id), nil
 }
@@ -91,7 +91,7 @@ func groupID(name string) (uint32, error) {
 	}
 	id, err := strconv.ParseUint(text, 10, 32)
 	if err != nil {
-		return 0, fmt.Errorf("there is no group %q in /etc/group; write the id of one that is kept elsewhere", name)
+		return 0, fmt.Errorf("no group %q in /etc/group; write the numeric id of a group from another source", name)
 	}
 	return uint32(id), nil
 }

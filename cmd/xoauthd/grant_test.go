@@ -40,7 +40,7 @@ func TestGrant(t *testing.T) {
 
 		// An editor of Windows has saved this one.
 		p.run(t, "\ufeff"+p.issue(t, alice)+"\r\n", 0, "Alice@example.com is authorized", "grant", "import", alice)
-		p.run(t, "\xff\xfea\x00", 1, "standard input is UTF-16 text: save it as UTF-8", "grant", "import", alice)
+		p.run(t, "\xff\xfea\x00", 1, "standard input is UTF-16 text; convert it to UTF-8", "grant", "import", alice)
 
 		// What is wrong with the next takes nothing from the one before.
 		p.run(t, "nonsense", 1, "mine gives no access token for this refresh token\ninvalid_grant\nclient_id \"xoauthd\"\nNothing was changed", "grant", "import", alice)

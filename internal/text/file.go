@@ -6,7 +6,7 @@ import (
 )
 
 // ErrUTF16 is the error that FromFile returns for UTF-16 text.
-var ErrUTF16 = errors.New("is UTF-16 text: save it as UTF-8, as by iconv -f UTF-16 -t UTF-8 OLD >NEW")
+var ErrUTF16 = errors.New("is UTF-16 text; convert it to UTF-8: iconv -f UTF-16 -t UTF-8 OLD >NEW")
 
 // FromFile returns s, the content of a file, without a UTF-8 byte order mark, which
 // some editors write. It returns ErrUTF16 if s is UTF-16 text. It returns any other

@@ -212,7 +212,7 @@ func TestUnreadable(t *testing.T) {
 		"xoauthd.toml:3: certificate: " + one.File + " and " + two.KeyFile + ": tls: private key does not match",
 		"xoauthd.toml:5: certificate: ",
 		"xoauthd.toml:9: certificate: ",
-		"put there a certificate and the key that it was made for",
+		"provide a certificate and its private key",
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v\ndoes not say %s", err, want)

@@ -186,7 +186,7 @@ password_hash = "$argon2id$v=19$m=19456,t=2,p=1$pBRIGepKUqjL4LDI51z58w$s+AX+0Uax
 	}
 	paths := append(authorize.PagePaths(), authorize.AccountPath("alice@example.com"))
 	for _, path := range paths {
-		if err := load(path); err == nil || !strings.Contains(err.Error(), "is that of another page") {
+		if err := load(path); err == nil || !strings.Contains(err.Error(), "belongs to another page") {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
