@@ -72,6 +72,7 @@ type idleTimer struct {
 	why      string    // it drains
 	drained  func()    // ends the relay when it has drained
 	reason   string    // the first one to end
+	stopped  bool      // the relay has ended
 	timer    *time.Timer
 	expire   func()
 }
@@ -166,6 +167,9 @@ func (t *idleTimer) owed() (owed, certain bool) {
 func (t *idleTimer) check() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.stopped { // it had fired before stop, and would arm the timer again
+		return
+	}
 	silent := time.Since(t.begun) - time.Duration(t.last.Load())
 	owed, certain := t.owed()
 	waited, limit, next := silent, t.timeout, writeTimeout
@@ -232,8 +236,9 @@ func (t *idleTimer) because(what string, err error) {
 
 // stop returns the reason for the end.
 func (t *idleTimer) stop() string {
-	t.timer.Stop()
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.stopped = true
+	t.timer.Stop()
 	return t.reason
 }

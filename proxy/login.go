@@ -163,15 +163,18 @@ func (s *session) host() string {
 	return "address " + peercred.SourceOfAddr(s.from).String()
 }
 
-// origin is the source of the client. Where only the kernel's tables know the user,
-// it reads them, which takes too long for every connection but not for a login.
+// origin returns the source of the client. If only the kernel's tables know the user, it
+// reads them, once: that takes too long for every connection, but not for a login.
 func (s *session) origin() peercred.Source {
-	if s.source == (peercred.Source{}) && s.record.via == nil {
+	switch {
+	case s.source != (peercred.Source{}) || s.record.via != nil:
+		return s.source
+	case s.userSource == (peercred.Source{}):
 		if uid, err := s.Peers.UID(s.conn); err == nil {
-			return peercred.SourceOfUser(uid)
+			s.userSource = peercred.SourceOfUser(uid)
 		}
 	}
-	return s.source
+	return s.userSource
 }
 
 // isHere reports whether the client is a program of this machine.

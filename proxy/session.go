@@ -39,12 +39,13 @@ type session struct {
 	dialled bool       // there was an early connection, or an attempt at one
 	secure  bool       // the client was inside TLS at its last hello
 
-	source    peercred.Source    // of the client; guarded by counts
-	group     *group             // of counts, while this is a pre-auth session
-	place     *list.Element      // in group
-	end       context.CancelFunc // ends all that is done for the client
-	displaced atomic.Bool        // it had to go for another: see counts.admit
-	gone      atomic.Bool        // the client has reset the connection while it waited
+	source     peercred.Source    // of the client; guarded by counts
+	userSource peercred.Source    // user of this machine that tried to log in; zero if not known
+	group      *group             // of counts, while this is a pre-auth session
+	place      *list.Element      // in group
+	end        context.CancelFunc // ends all that is done for the client
+	displaced  atomic.Bool        // it had to go for another: see counts.admit
+	gone       atomic.Bool        // the client has reset the connection while it waited
 }
 
 // errGone is why a session ends whose client is gone.
@@ -205,6 +206,9 @@ func (s *session) failureKind(result Result) failureKind {
 		k.user, k.login = s.record.account, s.record.login
 	} else {
 		k.client = s.host()
+		if s.userSource != (peercred.Source{}) { // another user must not use up the lines of this one
+			k.client = s.userSource.String()
+		}
 	}
 	return k
 }
