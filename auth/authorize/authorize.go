@@ -1,10 +1,9 @@
-// Package authorize is the web endpoint where a person authorizes an account:
-// the authorization code grant (RFC 6749 section 4.1) with PKCE (RFC 7636) and
-// the issuer check (RFC 9207), or the code for another device (RFC 8628), and
-// the pages around them. What the provider gave is tried at the mail servers
-// before it is kept, and the page tells step by step what came of it. The pages
-// need no JavaScript. A terminal can take the same ways: Begin, AwaitDevice and
-// Adopt.
+// Package authorize implements the web pages on which a person authorizes an account.
+// It supports the authorization code grant (RFC 6749 section 4.1) with PKCE (RFC 7636)
+// and the issuer check (RFC 9207), and the device flow (RFC 8628). Before it keeps a
+// grant, it logs in to the mail servers with it. A result page shows each step. The
+// pages need no JavaScript. NewCodeFlow, AwaitDevice and Adopt do the same for the
+// command line.
 package authorize
 
 import (
@@ -22,82 +21,79 @@ import (
 	"github.com/xoauthd/xoauthd/auth"
 )
 
-// An Account is what a page shows, and can authorize. Its methods are called by
-// several goroutines at once. What its errors say is shown and logged: they must
-// hold no secret.
+// An Account is an account that the pages show and authorize. Several goroutines call
+// its methods at once. Its errors are shown and logged, so they must hold no secrets.
 type Account interface {
-	// Name is the address of the mailbox. It names the account's page.
+	// Name is the address of the mailbox. The path of the account's page contains it.
 	Name() string
-	// Pattern is what the account is one of many by, "*@example.com", or empty.
+	// Pattern is the pattern of the configuration that the account matches, such as
+	// "*@example.com". It is empty for an account with a table of its own.
 	Pattern() string
-	// Provider is the provider's name, as a person is to read it.
+	// Provider is the display name of the provider.
 	Provider() string
-	// Hint tells what to do about an error of the authorization endpoint (RFC 6749
-	// section 4.1.2.1), or nothing.
+	// Hint returns what a person can do about an error of the authorization endpoint
+	// (RFC 6749 section 4.1.2.1), or "".
 	Hint(code, description string) string
-	// Flow is how the account gets its tokens, in the configuration's word.
+	// Flow is the value of the configuration key flow.
 	Flow() string
-	// Enabled reports whether programs may log in. An account that is not can
-	// be looked at, but not authorized.
+	// Enabled reports whether clients may log in. A disabled account is shown, but
+	// cannot be authorized.
 	Enabled() bool
-	// Attended reports whether a person authorizes the account: by a device's
-	// code if that is its Flow, else by the authorization code grant. What
-	// follows, up to AwaitDevice, is asked only of an account that is.
+	// Attended reports whether a person authorizes the account: by the device flow if
+	// Flow is "device_code", otherwise by the authorization code grant. The methods
+	// from LoginHint to AwaitDevice are called only if it does.
 	Attended() bool
-	// LoginHint is the address to sign in with at the provider: the mailbox's,
-	// or that of a delegate who may use it.
+	// LoginHint is the address with which the person signs in at the provider, if that
+	// is not Name: the address of a delegate with access to the mailbox.
 	LoginHint() string
-	// Status tells how the account stands.
+	// Status returns the present state of the account.
 	Status() auth.Status
-	// Registration is what the client and the provider have agreed on.
+	// Registration returns the registration of xoauthd at the provider.
 	Registration() Registration
-	// AuthCodeURL is where the browser is sent, with the S256 challenge of
-	// verifier.
+	// AuthCodeURL returns the URL of the authorization request, with the S256 challenge
+	// of verifier (RFC 7636 section 4.2).
 	AuthCodeURL(state, verifier string) string
-	// Redact returns text of the provider without the secrets that it knows.
+	// Redact returns a text of the provider without the secrets of the configuration.
 	Redact(text string) string
-	// Exchange redeems the code of a callback. What the provider answered is
-	// an *auth.Error.
+	// Exchange exchanges the code of a callback for a grant. If the provider answers
+	// with an error, that is an *auth.Error.
 	Exchange(ctx context.Context, code, verifier string) (auth.Grant, error)
-	// DeviceAuth asks the provider for a code that a person can enter
-	// elsewhere.
+	// DeviceAuth requests a device code from the provider (RFC 8628 section 3.1).
 	DeviceAuth(ctx context.Context) (*auth.Device, error)
-	// AwaitDevice waits until a person has entered the code of d and agreed, or
-	// refused, until the code expires or ctx is done. What the provider
-	// answered is an *auth.Error.
+	// AwaitDevice polls the provider (RFC 8628 section 3.4) until the person agrees or
+	// refuses, the code of d expires, or ctx is done. If the provider answers with an
+	// error, that is an *auth.Error.
 	AwaitDevice(ctx context.Context, d *auth.Device) (auth.Grant, error)
-	// Try logs in upstream with g as the account, on every protocol that is
-	// configured for it.
+	// Try logs in to the upstream servers with g, by each protocol that is configured
+	// for the account.
 	Try(ctx context.Context, g auth.Grant) []Trial
-	// LoginEnded tells the account how a login with its grant ended: nil if its mail
-	// server for protocol, "imap" for example, accepted it, otherwise the error of
-	// the Trial.
+	// LoginEnded records the result of an upstream login with the account's grant. The
+	// protocol is in lower case, such as "imap". The error is that of the Trial.
 	LoginEnded(protocol string, err error)
-	// Access tells what the present grant opens.
+	// Access returns the protocols and scopes of the present grant.
 	Access() auth.Access
-	// Keep saves g and puts it to use in the place of the grant that present is of.
-	// After an auth.ErrNotSaved it is in use, but lost when the daemon ends; after
-	// an auth.ErrEarlierKept or auth.ErrReplaced it is not.
+	// Keep saves g and uses it instead of the present grant, whose Access is present.
+	// After an auth.ErrNotSaved, g is in use but will be lost when the daemon ends.
+	// After an auth.ErrEarlierKept or auth.ErrReplaced, g is not in use.
 	Keep(g auth.Grant, present auth.Access) error
-	// Discard tells the account that g, which was obtained for it, is not kept. It
-	// does not block.
+	// Discard revokes g, which was obtained for the account but not kept. It does not
+	// block.
 	Discard(g auth.Grant)
 }
 
-// A Registration is what a client and its provider have agreed on.
+// A Registration describes the registration of xoauthd as a client at a provider.
 type Registration struct {
-	// RedirectURL is where the provider sends the browser with its response. It
-	// may lead where the pages are not: a person then pastes the address.
+	// RedirectURL is the URL to which the provider redirects the browser with its
+	// response. If the pages are not reachable there, the person pastes the address.
 	RedirectURL string
-	// RedirectURI is what to register at the provider so that it accepts
-	// RedirectURL. Where it is not the same, RedirectNote is a sentence that says
-	// why.
+	// RedirectURI is the redirect URI to register at the provider so that it accepts
+	// RedirectURL. If the two differ, RedirectNote is a sentence that explains why.
 	RedirectURI, RedirectNote string
 
-	Scopes []string // that are asked for
+	Scopes []string // scopes of the authorization request
 
-	// ChecksUser reports that the provider's mail servers are known to open a
-	// mailbox only to those who may use it, whatever user name a client gives.
+	// ChecksUser reports whether the provider's mail servers are known to compare the
+	// user name of a login with the access token.
 	ChecksUser bool
 
 	// Issuer is the provider's identifier (RFC 9207 section 2), in which
@@ -107,63 +103,65 @@ type Registration struct {
 	RequireIss bool
 }
 
-// A Trial tells what came of one login upstream.
+// A Trial is the result of one trial login at an upstream server.
 type Trial struct {
-	Protocol string        // as shown: "IMAP"
+	Protocol string        // in upper case: "IMAP"
 	Upstream string        // host:port
-	Err      error         // nil if the mailbox opened
-	Took     time.Duration // from dialling to the reply
-	Hint     string        // what a person can do about Err, or empty
+	Err      error         // nil if the login succeeded
+	Took     time.Duration // from the start of dialing to the reply
+	Hint     string        // what a person can do about Err; may be empty
 }
 
-// Config is what an endpoint needs. Accounts must be there, and
-// ListenAddresses or PublicURL.
+// Config holds the parameters of New. Accounts is required, and ListenAddresses or
+// PublicURL.
 type Config struct {
-	Accounts        []Account    // in the order shown
-	ListenAddresses []string     // each host:port that the endpoint is served on
-	PublicURL       string       // where browsers find it, if that differs; its path is put before every page's
-	Version         string       // of the program, as shown
-	Log             *slog.Logger // told how each authorization ended
+	Accounts        []Account    // in the order of the list
+	ListenAddresses []string     // host:port of each listener
+	PublicURL       string       // URL of the pages for browsers, if it differs from the listeners; its path precedes all paths
+	Version         string       // version of xoauthd, shown on each page
+	Log             *slog.Logger // receives one line for each authorization; nil discards them
 
-	// Source tells apart who sends requests, so that none can use up what is for
-	// all: by user of the machine, say. If it is nil, that is the client's address.
+	// Source returns a key of the client that sent r, such as the local user. The
+	// limits of one client apply to each key. If Source is nil, the key is the client's
+	// IP address.
 	Source func(r *http.Request) string
 
-	// Go runs f in the background, as a go statement does, which it is if it is
-	// nil. What runs so may save a grant: the store is to be closed after it.
+	// Go runs f in the background. Functions that run in the background may save a
+	// grant, so the caller must wait for them before it closes the store. If Go is nil,
+	// New uses a go statement.
 	Go func(f func())
 }
 
-// An endpoint is the handler of all pages.
+// An endpoint handles the requests for all pages.
 type endpoint struct {
-	accounts []*account          // in the order shown
-	byName   map[string]*account // by folded name
-	base     string              // path that every page's begins with; no slash at its end
-	public   string              // origin of the public URL; empty if it has none
-	listener map[string]bool     // names, with the port, of what it listens on
-	hosts    map[string]bool     // names that browsers may know the endpoint by
-	cross    http.CrossOriginProtection
-	views    *template.Template
-	attempts attempts
-	version  string
-	log      *slog.Logger
-	source   func(*http.Request) string
-	run      func(f func()) // in the background
+	accounts   []*account          // in the order of the list
+	byName     map[string]*account // by lower-case name
+	base       string              // prefix of all paths, without a trailing slash
+	public     string              // origin of the public URL; may be empty
+	listener   map[string]bool     // host:port values of the listeners
+	hosts      map[string]bool     // allowed Host headers
+	cross      http.CrossOriginProtection
+	views      *template.Template
+	pending    pendingAuthorizations
+	version    string
+	log        *slog.Logger
+	source     func(*http.Request) string
+	background func(f func()) // runs f in the background
 }
 
-// New returns the handler of the pages. It is to be served at the root, with
-// the path of each request as the browser sent it. The error tells of every
-// account that has no usable URLs or name.
+// New returns the handler of the pages. Serve it at the root, with the path of each
+// request as the browser sent it. The error joins the errors of all accounts with an
+// invalid name or URL.
 func New(c Config) (http.Handler, error) {
-	e := &endpoint{byName: make(map[string]*account, len(c.Accounts)), hosts: map[string]bool{}, listener: map[string]bool{}, version: c.Version, log: c.Log, source: c.Source, run: c.Go}
+	e := &endpoint{byName: make(map[string]*account, len(c.Accounts)), hosts: map[string]bool{}, listener: map[string]bool{}, version: c.Version, log: c.Log, source: c.Source, background: c.Go}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
 	if e.source == nil {
 		e.source = clientAddress
 	}
-	if e.run == nil {
-		e.run = func(f func()) { go f() }
+	if e.background == nil {
+		e.background = func(f func()) { go f() }
 	}
 	var err error
 	if e.views, err = parseViews(); err != nil {
@@ -188,39 +186,38 @@ func New(c Config) (http.Handler, error) {
 	if err := errors.Join(faults...); err != nil {
 		return nil, err
 	}
-	return e.guard(e.routes()), nil
+	return e.protect(e.routes()), nil
 }
 
-// guarded runs work, and makes an Outcome of a panic in it: that ends one
-// authorization, and neither the daemon nor the wait for a result.
-func (e *endpoint) guarded(a *account, work func() Outcome) (o Outcome) {
+// recoverPanic returns the result of f. If f panics, it logs the panic and returns the
+// result internalError, so that a panic ends only one authorization.
+func (e *endpoint) recoverPanic(a *account, f func() Result) (result Result) {
 	defer func() {
-		if p := recover(); p != nil {
-			e.log.Error("panic", "account", a.Name(), "why", fmt.Sprint(p), "stack", string(debug.Stack()))
-			o = (&result{account: a}).broken()
+		if v := recover(); v != nil {
+			e.log.Error("panic", "account", a.Name(), "why", fmt.Sprint(v), "stack", string(debug.Stack()))
+			result = (&resultBuilder{account: a}).internalError()
 		}
 	}()
-	return work()
+	return f()
 }
 
-// account returns the account of that name, or nil. Names are compared as logins are,
-// without regard to case.
+// account returns the account with this name, without regard to case, or nil.
 func (e *endpoint) account(name string) *account { return e.byName[strings.ToLower(name)] }
 
-// routes returns the pages by path and method.
+// routes returns the handlers of all pages by method and path.
 func (e *endpoint) routes() *http.ServeMux {
 	mux := http.NewServeMux()
 	index := e.base + "/"
 	mux.HandleFunc("GET "+index+"{$}", e.index)
 	mux.HandleFunc("GET "+e.base+accountPath+"{account}", e.show)
-	mux.HandleFunc("POST "+e.base+accountPath+"{account}", e.begin)
+	mux.HandleFunc("POST "+e.base+accountPath+"{account}", e.start)
 	mux.HandleFunc("POST "+e.base+accountPath+"{account}/address", e.paste)
 	mux.HandleFunc("GET "+e.base+resultPath+"{id}", e.result)
 	mux.HandleFunc("POST "+e.base+resultPath+"{id}", e.decide)
 	mux.HandleFunc("GET "+e.base+stylePath, asset("style.css", "text/css; charset=utf-8"))
 	mux.HandleFunc("GET "+e.base+iconPath, asset("icon.svg", "image/svg+xml"))
 
-	known := map[string]bool{index: true} // where index looks for callbacks
+	known := map[string]bool{index: true} // the handler of index also handles callbacks
 	for _, a := range e.accounts {
 		if a.callback == "" || known[a.callback] {
 			continue
@@ -228,14 +225,14 @@ func (e *endpoint) routes() *http.ServeMux {
 		known[a.callback] = true
 		pattern := "GET " + a.callback
 		if strings.HasSuffix(a.callback, "/") {
-			pattern += "{$}" // this page, not all below it
+			pattern += "{$}" // only this path, not the paths below it
 		}
 		mux.HandleFunc(pattern, e.callback)
 	}
 	return mux
 }
 
-// webURL parses an absolute URL that a browser can be sent to.
+// webURL parses an absolute http or https URL. Its errors do not quote the query.
 func webURL(s string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	shown, _, _ := strings.Cut(s, "?")

@@ -13,7 +13,7 @@ import (
 	"github.com/xoauthd/xoauthd/auth"
 )
 
-func TestNewTellsEveryFault(t *testing.T) {
+func TestNewReportsAllErrors(t *testing.T) {
 	faulty := func(name string, change func(*fakeAccount)) Account {
 		a := newAccount(name)
 		if change != nil {
@@ -36,20 +36,20 @@ func TestNewTellsEveryFault(t *testing.T) {
 	if err == nil {
 		t.Fatal("no error")
 	}
-	wants(t, err.Error(),
+	assertContains(t, err.Error(),
 		"listen address: ",
 		"account : this name cannot",
 		"account ..: this name cannot",
-		"account twice: is there twice",
+		"account twice: this name is used twice",
 		`account oob: redirect URL: "urn:ietf:wg:oauth:2.0:oob" must begin with`,
 		`account hostless: redirect URL: "http:///callback" names no host`,
 		`account garbled: redirect URL: "http://local host/" is not a URL`,
-		"account collides: redirect URL: the path /authorize/x is that of another page",
-		"account unclean: redirect URL: the path /a/../callback is not plain",
+		"account collides: redirect URL: the path /authorize/x is already used by another page",
+		"account unclean: redirect URL: the path /a/../callback has . or .. or // in it",
 		`account nowhere: authorization URL: "javascript:alert(1)" must`,
 	)
 	if _, err := New(Config{ListenAddresses: []string{"127.0.0.1:1180"}, PublicURL: "mail.example.com"}); err == nil {
-		t.Error("a public URL without a scheme is taken")
+		t.Error("a public URL without a scheme is accepted")
 	}
 }
 
@@ -71,17 +71,17 @@ func TestPages(t *testing.T) {
 			"2 days ago", "in 40 minutes", "Token ran out", "3 hours ago", "Token renewed", "token: dial tcp: refused"}},
 		{"an account", "GET", "/authorize/good@example.com", 200, []string{"Sign in there as <strong><bdi>good@example.com</bdi>", "Continue to Example Mail",
 			"<code class=\"copy\">http://127.0.0.1:1180/callback</code>", "read, send and delete mail<br><code>https://mail.google.com/</code>", "<li><code>https://example.com/other"}},
-		{"an account that is not there", "GET", "/authorize/x", 404, []string{"no such account"}},
-		{"beginning for an account that is not there", "POST", "/authorize/x", 404, []string{"no such account"}},
+		{"an unknown account", "GET", "/authorize/x", 404, []string{"no such account"}},
+		{"start for an unknown account", "POST", "/authorize/x", 404, []string{"no such account"}},
 		{"the style sheet", "GET", "/style.css", 200, []string{"prefers-color-scheme"}},
 		{"the icon", "GET", "/icon.svg", 200, []string{"<svg"}},
-		{"a result that is not there", "GET", "/result/x", 404, []string{"This result is gone"}},
-		{"no page", "GET", "/robots.txt", 404, []string{"no such page", `href="/"`}},
-		{"no page, unclean", "GET", "/a/../b//c", 404, []string{"no such page"}},
-		{"another host's page", "GET", "//evil.example/", 404, []string{"no such page"}},
-		{"a method that the list does not know", "DELETE", "/", 405, []string{"cannot be done here"}},
-		{"a method that the account does not know", "PUT", "/authorize/good@example.com", 405, []string{"cannot be done here"}},
-		{"a method that the callback does not know", "POST", "/callback", 405, []string{"cannot be done here"}},
+		{"an unknown result", "GET", "/result/x", 404, []string{"This result is gone"}},
+		{"an unknown path", "GET", "/robots.txt", 404, []string{"no such page", `href="/"`}},
+		{"an unclean path", "GET", "/a/../b//c", 404, []string{"no such page"}},
+		{"a path with another host", "GET", "//evil.example/", 404, []string{"no such page"}},
+		{"an unsupported method of the list", "DELETE", "/", 405, []string{"cannot be done here"}},
+		{"an unsupported method of an account", "PUT", "/authorize/good@example.com", 405, []string{"cannot be done here"}},
+		{"an unsupported method of the callback", "POST", "/callback", 405, []string{"cannot be done here"}},
 		{"HEAD of the list", "HEAD", "/", 200, nil},
 		{"HEAD of an account", "HEAD", "/authorize/good@example.com", 200, nil},
 	} {
@@ -90,7 +90,7 @@ func TestPages(t *testing.T) {
 			if w.Code != test.status {
 				t.Errorf("status %d, want %d", w.Code, test.status)
 			}
-			wants(t, w.Body.String(), test.page...)
+			assertContains(t, w.Body.String(), test.page...)
 			if test.status == 405 && w.Header().Get("Allow") == "" {
 				t.Error("no Allow")
 			}
@@ -105,23 +105,23 @@ func TestPages(t *testing.T) {
 				}
 			}
 			csp := w.Header().Get("Content-Security-Policy")
-			wants(t, csp, "default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'", "form-action ")
+			assertContains(t, csp, "default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'", "form-action ")
 			if strings.Contains(csp, "unsafe") || strings.Contains(csp, "script-src") {
 				t.Errorf("Content-Security-Policy: %s", csp)
 			}
 			if strings.Contains(w.Body.String(), "<script") {
-				t.Error("there is a script")
+				t.Error("the page has a script")
 			}
 		})
 	}
-	// The two headers that the page with the form has otherwise.
+	// Two headers differ on the page with the form.
 	h := s.do("GET", home+"/authorize/good@example.com").Header()
-	wants(t, h.Get("Content-Security-Policy"), "form-action 'self' https:")
-	wants(t, h.Get("Referrer-Policy"), "same-origin")
-	wants(t, s.do("GET", home+"/").Header().Get("Referrer-Policy"), "no-referrer")
+	assertContains(t, h.Get("Content-Security-Policy"), "form-action 'self' https:")
+	assertContains(t, h.Get("Referrer-Policy"), "same-origin")
+	assertContains(t, s.do("GET", home+"/").Header().Get("Referrer-Policy"), "no-referrer")
 }
 
-// hostileNames are in no way like an address, and all are to have pages.
+// hostileNames are account names that the pages must escape.
 var hostileNames = []string{
 	`"><script>alert(1)</script>@example.com`, "a/b@example.com", "a%2fb@example.com", "a//b", "../../result/x", "a?moved#b", "a+b c@example.com",
 	"'onmouseover='alert(1)", "javascript:alert(1)", "{{.Base}}", "üser@пример.example", "\u202emoc.elpmaxe@eoj", "style.css", "a\r\nSet-Cookie: x=y",
@@ -155,7 +155,7 @@ func TestHostileNames(t *testing.T) {
 			if w.Code != http.StatusSeeOther || !strings.HasPrefix(w.Header().Get("Location"), a.authURL+"?") {
 				t.Fatalf("POST: %d to %s", w.Code, w.Header().Get("Location"))
 			}
-			wants(t, s.begin(name).finish("code=1"), "<bdi>"+escaped(name)+" is authorized</bdi>")
+			assertContains(t, s.begin(name).finish("code=1"), "<bdi>"+escaped(name)+" is authorized</bdi>")
 			if strings.Count(s.log.String(), "\n") != 1 {
 				t.Errorf("log: %s", s.log)
 			}
@@ -163,12 +163,12 @@ func TestHostileNames(t *testing.T) {
 	}
 }
 
-// escaped is s as html/template writes it into a text.
+// escaped returns s as html/template escapes it in text.
 func escaped(s string) string {
 	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&#34;", "'", "&#39;", "+", "&#43;").Replace(s)
 }
 
-func TestBeginBindsTheBrowser(t *testing.T) {
+func TestCookie(t *testing.T) {
 	for _, test := range []struct{ redirect, want string }{
 		{"http://127.0.0.1:1180/callback", "xoauthd=…; Path=/; Max-Age=1800; HttpOnly; SameSite=Lax"},
 		{"https://mail.example.com/callback", "__Host-xoauthd=…; Path=/; Max-Age=1800; HttpOnly; Secure; SameSite=Lax"},
@@ -185,7 +185,7 @@ func TestBeginBindsTheBrowser(t *testing.T) {
 	}
 }
 
-func TestBeginIsNeverTheSame(t *testing.T) {
+func TestStatesDiffer(t *testing.T) {
 	a := newAccount("joe@example.com")
 	s := newSite(t, "", a)
 	one, two := s.begin(a.name), s.begin(a.name)
@@ -199,7 +199,7 @@ func TestPublicURLWithAPath(t *testing.T) {
 	a.redirect = "https://mail.example.com/oauth/callback"
 	s := newSite(t, "https://mail.example.com/oauth/", a)
 	host := "https://mail.example.com"
-	wants(t, s.do("GET", host+"/oauth/").Body.String(), `href="/oauth/authorize/joe@example.com"`, `href="/oauth/style.css"`)
+	assertContains(t, s.do("GET", host+"/oauth/").Body.String(), `href="/oauth/authorize/joe@example.com"`, `href="/oauth/style.css"`)
 	w := s.do("POST", host+"/oauth/authorize/joe@example.com")
 	to, err := w.Result().Location()
 	if err != nil {
@@ -230,11 +230,11 @@ func TestRedirectURLWithoutAPath(t *testing.T) {
 		if w.Code != http.StatusSeeOther || len(a.kept) != 1 {
 			t.Errorf("%s: %d, kept %d", redirect, w.Code, len(a.kept))
 		}
-		wants(t, s.do("GET", "http://localhost:1180/").Body.String(), "<h1>Accounts</h1>")
+		assertContains(t, s.do("GET", "http://localhost:1180/").Body.String(), "<h1>Accounts</h1>")
 	}
 }
 
-// A countedAccount counts how often it is asked for its name.
+// A countedAccount counts the calls of Name.
 type countedAccount struct {
 	Account
 	asked *int
@@ -245,8 +245,7 @@ func (a countedAccount) Name() string {
 	return a.Account.Name()
 }
 
-// What it takes to make the pages grows as the number of accounts does, and not as
-// its square.
+// TestManyAccounts checks that the time of New grows linearly with the number of accounts.
 func TestManyAccounts(t *testing.T) {
 	const n = 1000
 	asked := 0
@@ -258,6 +257,6 @@ func TestManyAccounts(t *testing.T) {
 		t.Fatal(err)
 	}
 	if asked > 10*n {
-		t.Errorf("%d accounts are asked for their names %d times", n, asked)
+		t.Errorf("New calls Name %d times for %d accounts", asked, n)
 	}
 }

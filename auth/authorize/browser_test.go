@@ -16,15 +16,15 @@ import (
 	"github.com/xoauthd/xoauthd/auth"
 )
 
-// TestBrowser takes a person's way in a real browser, from the list to the
-// result, over three origins.
+// TestBrowser authorizes an account in a real browser, from the list to the result, across
+// three origins.
 func TestBrowser(t *testing.T) {
 	p := newProvider(t)
 	a := newAccount(`"joe/<b>"@example.com`)
 	b := startBrowser(t)
 	site := p.serve(t, a)
 
-	// The list is opened by another name than the redirect URL has.
+	// The list is opened at another host name than that of the redirect URL.
 	b.do(chromedp.Navigate(strings.Replace(site, "127.0.0.1", "localhost", 1)+"/"),
 		chromedp.Click("ul.accounts a"), chromedp.WaitVisible("button"))
 	b.at(site + "/authorize/%22joe%2F%3Cb%3E%22@example.com?moved")
@@ -42,8 +42,8 @@ func TestBrowser(t *testing.T) {
 		t.Errorf("scripts can read the cookie: %s", cookies)
 	}
 
-	// The person says no, then agrees once and for all: the provider sends the
-	// browser straight back, in one chain of redirects from the form.
+	// The person refuses, then agrees permanently: the provider redirects the browser
+	// back at once, in one chain of redirects from the form.
 	b.do(chromedp.Navigate(site+"/"), chromedp.Click("ul.accounts a"), chromedp.Click("button"),
 		chromedp.WaitVisible("#refuse"), chromedp.Click("#refuse"), chromedp.WaitVisible("ol.steps"))
 	b.shows("li.bad .cause", "access_denied: the user <b>declined</b>")
@@ -59,7 +59,7 @@ func TestBrowser(t *testing.T) {
 	b.clean()
 }
 
-// TestPasteInBrowser is about a redirect URL that leads to somebody else.
+// TestPasteInBrowser pastes the address of a redirect URL that does not lead to the pages.
 func TestPasteInBrowser(t *testing.T) {
 	elsewhere := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(elsewhere.Close)
@@ -72,7 +72,7 @@ func TestPasteInBrowser(t *testing.T) {
 
 	b.do(chromedp.Navigate(site + "/authorize/joe@example.com"))
 	ended := b.tab(chromedp.Click("button"), a.redirect+"?state=")
-	b.at(site + "/authorize/joe@example.com") // the page is still there
+	b.at(site + "/authorize/joe@example.com") // the first tab still shows the page
 	b.do(chromedp.SendKeys("#address", "it does not work"), chromedp.Click(".second"), chromedp.WaitVisible("a.button"))
 	b.shows("h1", "That is not the address")
 	b.do(chromedp.Click("a.button"), chromedp.SendKeys("#address", " "+ended+" "), chromedp.Click(".second"), chromedp.WaitVisible("ol.steps"))
@@ -85,7 +85,7 @@ func TestPasteInBrowser(t *testing.T) {
 	}
 }
 
-// TestDeviceInBrowser: the page looks by itself whether the person has agreed.
+// TestDeviceInBrowser checks that the page reloads itself until the person has agreed.
 func TestDeviceInBrowser(t *testing.T) {
 	p := newProvider(t)
 	a := newDevice("joe@example.com")
@@ -101,8 +101,7 @@ func TestDeviceInBrowser(t *testing.T) {
 	b.shows("h1", a.name+" is authorized")
 }
 
-// TestDecideInBrowser: a person says whether a grant that opens less replaces the
-// present one.
+// TestDecideInBrowser decides whether a grant with less access replaces the present one.
 func TestDecideInBrowser(t *testing.T) {
 	p := newProvider(t)
 	p.consented.Store("yes", true)
@@ -121,24 +120,25 @@ func TestDecideInBrowser(t *testing.T) {
 	b.clean()
 }
 
-// TestPagesInBrowser looks at all pages, wide and narrow, light and dark. With
-// XOAUTHD_SCREENSHOTS it leaves pictures in that folder.
+// TestPagesInBrowser checks the width and the contrast of all pages at several widths and
+// in both color schemes. If XOAUTHD_SCREENSHOTS is set, it writes screenshots to that
+// directory.
 func TestPagesInBrowser(t *testing.T) {
 	p := newProvider(t)
 	p.consented.Store("yes", true)
-	accounts := exhibits()
+	accounts := sampleAccounts()
 	b := startBrowser(t)
 	var all []Account
-	apart, device, itself := newAccount("shared@example.com"), newDevice("printer@example.com"), unattended("box+scan@example.org", "client_credentials")
-	apart.redirect, apart.hint = "http://localhost", "ann@example.com"
+	paste, device, automatic := newAccount("shared@example.com"), newDevice("printer@example.com"), newAutomatic("box+scan@example.org", "client_credentials")
+	paste.redirect, paste.hint = "http://localhost", "ann@example.com"
 	bob := newAccount("carol@example.com")
 	bob.identity, bob.trials = "bob@example.com", accounts[1].trials
 	partial := newPartial()
-	off, mailboxes := newAccount("old@example.com"), ofPattern("*@example.net", 15)
+	off, mailboxes := newAccount("old@example.com"), newPatternAccounts("*@example.net", 15)
 	off.disabled = true
 	mailboxes[3].status = auth.Status{State: auth.Failing, Why: "token endpoint: invalid_client", Hint: (&auth.Error{Code: "invalid_client"}).Hint()}
 	mailboxes[4].status = auth.Status{State: auth.Authorized}
-	for _, a := range slices.Concat(accounts, []*fakeAccount{apart, device, itself, off, bob, partial}, mailboxes) {
+	for _, a := range slices.Concat(accounts, []*fakeAccount{paste, device, automatic, off, bob, partial}, mailboxes) {
 		all = append(all, a)
 	}
 	site := p.serve(t, all...)
@@ -155,14 +155,14 @@ func TestPagesInBrowser(t *testing.T) {
 		{"account-disabled", []chromedp.Action[chromedp.Void]{chromedp.Navigate(page(off.name))}},
 		{"account", []chromedp.Action[chromedp.Void]{chromedp.Navigate(page(accounts[1].name))}},
 		{"account-hostile", []chromedp.Action[chromedp.Void]{chromedp.Navigate(page(accounts[3].name))}},
-		{"account-apart", []chromedp.Action[chromedp.Void]{chromedp.Navigate(page(apart.name))}},
+		{"account-paste", []chromedp.Action[chromedp.Void]{chromedp.Navigate(page(paste.name))}},
 		{"account-device", []chromedp.Action[chromedp.Void]{chromedp.Navigate(page(device.name))}},
-		{"account-unattended", []chromedp.Action[chromedp.Void]{chromedp.Navigate(page(itself.name))}},
+		{"account-automatic", []chromedp.Action[chromedp.Void]{chromedp.Navigate(page(automatic.name))}},
 		{"code", []chromedp.Action[chromedp.Void]{chromedp.Navigate(page(device.name)), chromedp.Click("button"), chromedp.WaitVisible(".usercode")}},
 		{"result-authorized", press(accounts[0])},
 		{"result-warning", press(accounts[2])},
 		{"result-refused", press(accounts[1])},
-		{"result-another", press(bob)},
+		{"result-other-identity", press(bob)},
 		{"confirm", press(partial)},
 		{"message", []chromedp.Action[chromedp.Void]{chromedp.Navigate(site + "/result/x")}},
 	} {
@@ -174,16 +174,16 @@ func TestPagesInBrowser(t *testing.T) {
 				if over := eval[int64](b, "document.documentElement.scrollWidth - window.innerWidth"); over > 0 {
 					t.Errorf("%s is %d pixels too wide", name, over)
 				}
-				if worst := eval[float64](b, contrast); worst < 4.5 {
-					t.Errorf("%s has a text with a contrast of %.2f; WCAG wants 4.5", name, worst)
+				if lowest := eval[float64](b, contrast); lowest < 4.5 {
+					t.Errorf("%s has a text with a contrast of %.2f; WCAG requires 4.5", name, lowest)
 				}
 			}
 		}
 	}
 }
 
-// exhibits are accounts in every state, with every result.
-func exhibits() []*fakeAccount {
+// sampleAccounts returns accounts in every state and with every kind of result.
+func sampleAccounts() []*fakeAccount {
 	now := time.Now()
 	good, never, failing, hostile := newAccount("alice@example.com"), newAccount("scanner@example.com"), newAccount("billing@example.org"),
 		newAccount(`"><script>alert(1)</script> a/b%2f `+strings.Repeat("verylong", 12)+"@example.com")
@@ -199,8 +199,8 @@ func exhibits() []*fakeAccount {
 	return []*fakeAccount{good, never, failing, hostile}
 }
 
-// contrast is a script that finds the least contrast of a text with what is
-// behind it, WCAG 2.2 section 1.4.3.
+// contrast is a script that returns the lowest contrast between a text and its background
+// (WCAG 2.2 section 1.4.3).
 const contrast = `(() => {
 	const rgba = c => { const m = c.match(/[\d.]+/g).map(Number); return m.length < 4 ? [...m, 1] : m; };
 	const light = c => c.slice(0, 3).map(v => v / 255).map(v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4)

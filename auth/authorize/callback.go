@@ -7,17 +7,16 @@ import (
 	"time"
 )
 
-// callback is where the provider sends the browser.
+// callback handles the redirect URL, to which the provider redirects the browser.
 func (e *endpoint) callback(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
-		return // from something that looks where a link leads; the code is for the browser
+		return // a link preview must not use the code
 	}
-	e.follow(w, r, response{Values: r.URL.Query(), path: pathOf(r.URL)}, nil)
+	e.completeCallback(w, r, response{Values: r.URL.Query(), path: pathOf(r.URL)}, nil)
 }
 
-// paste takes the address of a callback that led nowhere: the redirect URL is
-// the person's own machine, say, and the browser came to a page that does not
-// open.
+// paste handles an address that the person has pasted because the redirect URL does not
+// lead to these pages, but to the person's own machine, for example.
 func (e *endpoint) paste(w http.ResponseWriter, r *http.Request) {
 	a := e.account(r.PathValue("account"))
 	if a == nil {
@@ -26,88 +25,89 @@ func (e *endpoint) paste(w http.ResponseWriter, r *http.Request) {
 	}
 	pasted, err := parseResponse(r.PostFormValue("address"))
 	switch {
-	case errors.Is(err, errNoAddress):
-		e.message(w, http.StatusBadRequest, noAddress(a))
+	case errors.Is(err, errIncomplete):
+		e.message(w, http.StatusBadRequest, incompleteAddress(a))
 	case err != nil:
-		e.message(w, http.StatusBadRequest, notAnAnswer(a))
+		e.message(w, http.StatusBadRequest, notAResponse(a))
 	default:
-		e.follow(w, r, pasted, a)
+		e.completeCallback(w, r, pasted, a)
 	}
 }
 
-// follow completes the attempt that answer is the response to. If only is not nil,
-// the attempt must be for that account. It redirects to the page of the result:
-// the code must neither be used again when the person reloads, nor stay in the
-// address bar.
-func (e *endpoint) follow(w http.ResponseWriter, r *http.Request, answer response, only *account) {
+// completeCallback completes the authorization that answer belongs to. If only is not nil,
+// the authorization must be for that account. It redirects the browser to the result
+// page, so that the address bar does not keep the code and a reload does not send it
+// again.
+func (e *endpoint) completeCallback(w http.ResponseWriter, r *http.Request, answer response, only *account) {
 	if name := answer.repeated(); name != "" {
 		e.message(w, http.StatusBadRequest, repeatedParameter(name, e.base+"/"))
 		return
 	}
-	t, err := e.attempts.take(answer.Get("state"), r, only)
+	p, err := e.pending.claim(answer.Get("state"), r, only)
 	switch {
 	case errors.Is(err, errOtherBrowser):
-		o := Outcome{Account: t.account.Name(), Outcome: otherBrowser}
-		o.Log(r.Context(), e.log, client(r)...)
-		e.message(w, http.StatusForbidden, begunElsewhere(t.account))
+		result := Result{Account: p.account.Name(), Kind: otherBrowser}
+		result.Log(r.Context(), e.log, clientAttrs(r)...)
+		e.message(w, http.StatusForbidden, startedInOtherBrowser(p.account))
 		return
 	case errors.Is(err, errOtherAccount):
-		e.message(w, http.StatusConflict, begunForAnother(only, t.account))
+		e.message(w, http.StatusConflict, startedForOtherAccount(only, p.account))
 		return
 	case errors.Is(err, errUsed):
-		e.message(w, http.StatusConflict, usedBefore(e.resultOf(t)))
+		e.message(w, http.StatusConflict, responseAlreadyUsed(e.resultPagePath(p)))
 		return
 	case err != nil:
-		e.message(w, http.StatusBadRequest, notExpected(e.base+"/"))
+		e.message(w, http.StatusBadRequest, unexpectedResponse(e.base+"/"))
 		return
 	}
-	// Not every ResponseWriter has deadlines; then none is in the way.
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(workTime + 10*time.Second))
+	// A ResponseWriter without deadlines returns an error. It needs no extension.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(completeTimeout + 10*time.Second))
 
-	o := e.guarded(t.account, func() Outcome { return complete(r.Context(), t.account, t.code.verifier, answer) })
-	e.attempts.finish(t, o)
-	o.Log(r.Context(), e.log, client(r)...)
-	e.toResult(w, r, t)
+	result := e.recoverPanic(p.account, func() Result {
+		return complete(r.Context(), p.account, p.codeFlow.verifier, answer)
+	})
+	e.pending.finish(p, result)
+	result.Log(r.Context(), e.log, clientAttrs(r)...)
+	e.redirectToResult(w, r, p)
 }
 
-// toResult sends the browser to the page that tells what comes of t.
-func (e *endpoint) toResult(w http.ResponseWriter, r *http.Request, t *attempt) {
-	http.Redirect(w, r, e.resultOf(t), http.StatusSeeOther)
+// redirectToResult redirects the browser to the result page of p.
+func (e *endpoint) redirectToResult(w http.ResponseWriter, r *http.Request, p *pendingAuthorization) {
+	http.Redirect(w, r, e.resultPagePath(p), http.StatusSeeOther)
 }
 
-// decide takes the answer to whether a grant that opens less shall replace the
-// present one.
+// decide handles the decision whether a Candidate replaces the present grant.
 func (e *endpoint) decide(w http.ResponseWriter, r *http.Request) {
-	t, c := e.attempts.decide(r.PathValue("id"), r)
+	p, c := e.pending.decide(r.PathValue("id"), r)
 	switch {
-	case t == nil:
-		e.message(w, http.StatusNotFound, noResult(e.base+"/"))
+	case p == nil:
+		e.message(w, http.StatusNotFound, resultGone(e.base+"/"))
 		return
 	case c == nil:
-		e.message(w, http.StatusConflict, decidedBefore(e.resultOf(t)))
+		e.message(w, http.StatusConflict, alreadyDecided(e.resultPagePath(p)))
 		return
 	}
-	o := e.guarded(t.account, func() Outcome {
+	result := e.recoverPanic(p.account, func() Result {
 		if r.PostFormValue("answer") == "replace" {
 			return c.Confirm()
 		}
 		return c.Reject()
 	})
-	e.attempts.finish(t, o)
-	o.Log(r.Context(), e.log, client(r)...)
-	e.toResult(w, r, t)
+	e.pending.finish(p, result)
+	result.Log(r.Context(), e.log, clientAttrs(r)...)
+	e.redirectToResult(w, r, p)
 }
 
-// resultOf is the path of the page that tells what comes of t.
-func (e *endpoint) resultOf(t *attempt) string { return e.base + resultPath + t.id }
+// resultPagePath returns the path of the result page of p.
+func (e *endpoint) resultPagePath(p *pendingAuthorization) string { return e.base + resultPath + p.id }
 
-// client tells, for the log, who sent r. Of the URL nothing is told: it has the
-// code.
-func client(r *http.Request) []slog.Attr {
-	by := []slog.Attr{slog.String("client", r.RemoteAddr)}
+// clientAttrs returns the log attributes of the client that sent r. They contain nothing
+// of the URL, because it holds the code.
+func clientAttrs(r *http.Request) []slog.Attr {
+	attrs := []slog.Attr{slog.String("client", r.RemoteAddr)}
 	if forwarded := r.Header.Get("X-Forwarded-For"); forwarded != "" {
-		// Anybody can write this; behind a reverse proxy its last part is true.
-		by = append(by, slog.String("forwarded_for", oneLine(forwarded)))
+		// Clients can forge this header. Behind a reverse proxy, its last part is reliable.
+		attrs = append(attrs, slog.String("forwarded_for", oneLine(forwarded)))
 	}
-	return by
+	return attrs
 }

@@ -17,7 +17,7 @@ import (
 
 var errRefused = errors.New("AUTHENTICATE: NO [AUTHENTICATIONFAILED] invalid credentials")
 
-// errDialing is the error of a server that is not there.
+// errDialing is the error of a refused connection.
 var errDialing = fmt.Errorf("dial: %w", &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")})
 
 func TestCallback(t *testing.T) {
@@ -32,58 +32,58 @@ func TestCallback(t *testing.T) {
 		name   string
 		change func(*fakeAccount)
 		query  string
-		kept   bool // Keep was called
+		kept   bool // whether Keep is called
 		log    string
 		page   []string
 	}{
-		{"every mailbox opened", nil, "code=c0de", true, "level=INFO msg=authorization account=joe@example.com result=authorized client=192.0.2.1:1234",
+		{"all logins succeed", nil, "code=c0de", true, "level=INFO msg=authorization account=joe@example.com result=authorized client=192.0.2.1:1234",
 			[]string{"joe@example.com is authorized", "IMAP login at imap.example.com:993", "ok in 0.3 s", "SMTP login", ">Saving<", "Done<"}},
-		{"one mailbox of two opened", func(a *fakeAccount) { a.trials = []Trial{imap, failing(errRefused, "Ask <the> administrator.")} }, "code=c0de", true,
+		{"one of two logins succeeds", func(a *fakeAccount) { a.trials = []Trial{imap, failing(errRefused, "Ask <the> administrator.")} }, "code=c0de", true,
 			`level=WARN msg=authorization account=joe@example.com result=authorized client=192.0.2.1:1234 why="SMTP login at smtp.example.com:587: AUTHENTICATE: NO`,
 			[]string{"is authorized", "marked below", "invalid credentials", "Ask &lt;the&gt; administrator.", "failed after 1.0 s", "Done in part"}},
-		{"another mailbox was chosen", func(a *fakeAccount) { a.trials = []Trial{failing(errRefused, "")} }, "code=c0de", false,
+		{"no login succeeds, identity unknown", func(a *fakeAccount) { a.trials = []Trial{failing(errRefused, "")} }, "code=c0de", false,
 			`level=WARN msg=authorization account=joe@example.com result="no mailbox opened"`,
 			[]string{"was not authorized", "another mailbox was chosen there: authorize again and sign in as joe@example.com", "Authorize again"}},
-		{"it is known who signed in instead", func(a *fakeAccount) { a.trials, a.identity = []Trial{failing(errRefused, "")}, "bob@<b>example.com" }, "code=c0de", false,
+		{"no login succeeds, another person signed in", func(a *fakeAccount) { a.trials, a.identity = []Trial{failing(errRefused, "")}, "bob@<b>example.com" }, "code=c0de", false,
 			`result="no mailbox opened" client=192.0.2.1:1234 identity=bob@<b>example.com why="Signed in as bob@<b>example.com: it should have been joe@example.com; SMTP login`,
 			[]string{`<span class="what">Signed in as bob@&lt;b&gt;example.com</span> <span class="how">failed</span></p>
 <p class="cause">it should have been joe@example.com</p>`, "You signed in as bob@&lt;b&gt;example.com, and this account is joe@example.com: authorize again and sign in as joe@example.com. Nothing was kept."}},
-		{"the delegate did not sign in", func(a *fakeAccount) {
+		{"no login succeeds, delegate did not sign in", func(a *fakeAccount) {
 			a.trials, a.identity, a.hint = []Trial{failing(errRefused, "")}, "bob@example.com", "ann@example.com"
 		}, "code=c0de", false, `"no mailbox opened"`,
 			[]string{"this account is joe@example.com: authorize again and sign in as ann@example.com."}},
-		{"the right person signed in, in vain", func(a *fakeAccount) { a.trials, a.identity = []Trial{failing(errRefused, "")}, "Joe@Example.com" }, "code=c0de", false, `"no mailbox opened"`,
+		{"no login succeeds, expected person signed in", func(a *fakeAccount) { a.trials, a.identity = []Trial{failing(errRefused, "")}, "Joe@Example.com" }, "code=c0de", false, `"no mailbox opened"`,
 			[]string{"It was Joe@Example.com who signed in, as it should be"}},
-		{"somebody signed in, and the server may not look at the name", func(a *fakeAccount) { a.identity = "bob@example.com" }, "code=c0de", false, `result="another person signed in"`,
+		{"another person signed in, server may ignore the user name", func(a *fakeAccount) { a.identity = "bob@example.com" }, "code=c0de", false, `result="another person signed in"`,
 			[]string{"it should have been joe@example.com", "set login_hint = &#34;bob@example.com&#34; for the account", "You signed in as bob@example.com, and this account is joe@example.com.", "Nothing was kept"}},
 		{"the delegate signed in", func(a *fakeAccount) { a.identity, a.hint = "ann@example.com", "Ann@example.com" }, "code=c0de", true, "result=authorized", nil},
-		{"it was asked who signed in, and no id_token came", func(a *fakeAccount) { a.scopes = []string{"mail", "openid"} }, "code=c0de", false, `result="another person signed in"`,
+		{"requested id_token is missing", func(a *fakeAccount) { a.scopes = []string{"mail", "openid"} }, "code=c0de", false, `result="another person signed in"`,
 			[]string{"Example Mail was asked (scope openid) and did not say", "Nothing was kept"}},
-		{"it was asked who signed in, where the server looks at the name", func(a *fakeAccount) { a.scopes, a.checksUser = []string{"mail", "openid"}, true }, "code=c0de", true, "result=authorized", nil},
-		{"the id_token has no address", func(a *fakeAccount) { a.scopes, a.idToken = []string{"mail", "openid"}, true }, "code=c0de", true, "result=authorized",
+		{"requested id_token is missing, server checks the user name", func(a *fakeAccount) { a.scopes, a.checksUser = []string{"mail", "openid"}, true }, "code=c0de", true, "result=authorized", nil},
+		{"id_token without an address", func(a *fakeAccount) { a.scopes, a.idToken = []string{"mail", "openid"}, true }, "code=c0de", true, "result=authorized",
 			[]string{"Who signed in is not known", "the mail server&#39;s word alone"}},
-		{"nobody was asked who signed in", nil, "code=c0de", true, "level=INFO", []string{"Who signed in is not known", "add openid and email to its scopes"}},
-		{"somebody signed in who may use the mailbox", func(a *fakeAccount) { a.identity, a.checksUser = "bob@example.com\r\n", true }, "code=c0de", true, "level=INFO msg=authorization account=joe@example.com result=authorized client=192.0.2.1:1234 identity=bob@example.com",
+		{"no id_token requested", nil, "code=c0de", true, "level=INFO", []string{"Who signed in is not known", "add openid and email to its scopes"}},
+		{"another person signed in, server checks the user name", func(a *fakeAccount) { a.identity, a.checksUser = "bob@example.com\r\n", true }, "code=c0de", true, "level=INFO msg=authorization account=joe@example.com result=authorized client=192.0.2.1:1234 identity=bob@example.com",
 			[]string{`<span class="what">Signed in as bob@example.com</span> <span class="how">ok`, "joe@example.com is authorized", "Done<"}},
-		{"no mail server is reachable", func(a *fakeAccount) { a.trials, a.identity = []Trial{failing(errDialing, "")}, "bob@example.com" }, "code=c0de", false, `"no mailbox opened"`,
+		{"mail servers unreachable", func(a *fakeAccount) { a.trials, a.identity = []Trial{failing(errDialing, "")}, "bob@example.com" }, "code=c0de", false, `"no mailbox opened"`,
 			[]string{"No mail server could be reached", `Signed in as bob@example.com</span> <span class="how">ok<`}},
 		{"no mail server is configured", func(a *fakeAccount) { a.trials = nil }, "code=c0de", false, `"no mailbox opened"`,
 			[]string{"No mail server is configured"}},
 		{"the grant cannot be saved", func(a *fakeAccount) { a.keepErr = fmt.Errorf("%w: no space left on device", auth.ErrNotSaved) }, "code=c0de", true, `level=WARN msg=authorization account=joe@example.com result="not saved"`,
 			[]string{"is authorized in part", "Done in part", "Programs can log in now", "could not be saved", "no space left on device", ">Authorize again<"}},
-		{"no refresh token came", func(a *fakeAccount) { a.short = true }, "code=c0de", true, `result=authorized client=192.0.2.1:1234 why="Refresh token: none came`,
+		{"no refresh token", func(a *fakeAccount) { a.short = true }, "code=c0de", true, `result=authorized client=192.0.2.1:1234 why="Refresh token: none came`,
 			[]string{"is authorized in part", "all ends on 6 May 2030, 07:08", "offline_access", "Done in part"}},
-		{"no refresh token came, but one is there", func(a *fakeAccount) {
+		{"no refresh token, but the present grant has one", func(a *fakeAccount) {
 			a.short, a.status.State, a.keepErr = true, auth.Authorized, auth.ErrEarlierKept
 		}, "code=c0de", true, `level=WARN msg=authorization account=joe@example.com result="no refresh token"`,
 			[]string{"was not authorized", "Not done", "ends on 6 May 2030, 07:08", "which can be renewed. Its earlier authorization stays in use.", "access_type = &#34;offline&#34;", "take back the access of this app on the security page of the account at Example Mail"}},
-		{"it was authorized before", func(a *fakeAccount) { a.status.State, a.trials = auth.Authorized, []Trial{failing(errRefused, "")} }, "code=c0de", false, `"no mailbox opened"`,
+		{"no login succeeds, authorized before", func(a *fakeAccount) { a.status.State, a.trials = auth.Authorized, []Trial{failing(errRefused, "")} }, "code=c0de", false, `"no mailbox opened"`,
 			[]string{"was not authorized", "Its earlier authorization stays in use."}},
-		{"the code came too late", func(a *fakeAccount) { a.exchangeErr = fmt.Errorf("token: %w", invalidGrant) }, "code=c0de", false, `result="no token"`,
+		{"expired code", func(a *fakeAccount) { a.exchangeErr = fmt.Errorf("token: %w", invalidGrant) }, "code=c0de", false, `result="no token"`,
 			[]string{"gave no token", "invalid_grant: code expired", "Authorize again."}},
-		{"the token endpoint answers HTML", func(a *fakeAccount) { a.exchangeErr = html }, "code=c0de", false, `result="no token"`,
+		{"token endpoint replies with HTML", func(a *fakeAccount) { a.exchangeErr = html }, "code=c0de", false, `result="no token"`,
 			[]string{"HTTP status 502"}},
-		{"the token endpoint cannot be reached", func(a *fakeAccount) { a.exchangeErr = errDialing }, "code=c0de", false, `result="no token"`,
+		{"token endpoint unreachable", func(a *fakeAccount) { a.exchangeErr = errDialing }, "code=c0de", false, `result="no token"`,
 			[]string{"connection refused", "cannot be reached from this machine"}},
 		{"the person refused", nil, "error=access_denied&error_description=The+user+said+%3Cb%3Eno", false, `result="refused by the provider"`,
 			[]string{"Access was refused on the pages of Example Mail", "access_denied: The user said &lt;b&gt;no", "agree to what is asked"}},
@@ -91,27 +91,27 @@ func TestCallback(t *testing.T) {
 			[]string{"AADSTS90094: Admin consent is required. Trace ID: 1", "An administrator of the organisation has to consent"}},
 		{"the error is very long", nil, "error=server_error&error_description=" + strings.Repeat("x", 5000), false, "server_error",
 			[]string{strings.Repeat("x", 400), "…"}},
-		{"there is neither code nor error", nil, "", false, `result="refused by the provider"`,
+		{"neither code nor error", nil, "", false, `result="refused by the provider"`,
 			[]string{"neither a code nor an error"}},
-		{"the issuer is the right one", func(a *fakeAccount) { a.issuer = "https://id.example" }, "code=c0de&iss=https://id.example", true, "result=authorized", nil},
-		{"the issuer is not given", func(a *fakeAccount) { a.issuer = "https://id.example" }, "code=c0de", true, "result=authorized", nil},
-		{"an issuer came, and none is known", nil, "code=c0de&iss=https://any.example", false, `result="answered by another provider"`,
+		{"expected issuer", func(a *fakeAccount) { a.issuer = "https://id.example" }, "code=c0de&iss=https://id.example", true, "result=authorized", nil},
+		{"no iss", func(a *fakeAccount) { a.issuer = "https://id.example" }, "code=c0de", true, "result=authorized", nil},
+		{"iss without a configured issuer", nil, "code=c0de&iss=https://any.example", false, `result="answered by another provider"`,
 			[]string{"has no issuer to compare it with", "set issuer = &#34;https://any.example&#34; in its section", "was not authorized"}},
-		{"the issuer is required, and came", func(a *fakeAccount) { a.issuer, a.requireIss = "https://id.example", true }, "code=c0de&iss=https://id.example", true, "result=authorized", nil},
-		{"the issuer is required, and did not come", func(a *fakeAccount) { a.issuer, a.requireIss = "https://id.example", true }, "code=c0de", false, `result="answered by another provider"`,
+		{"required iss", func(a *fakeAccount) { a.issuer, a.requireIss = "https://id.example", true }, "code=c0de&iss=https://id.example", true, "result=authorized", nil},
+		{"required iss is missing", func(a *fakeAccount) { a.issuer, a.requireIss = "https://id.example", true }, "code=c0de", false, `result="answered by another provider"`,
 			[]string{"it has no iss, and https://id.example always sends one"}},
-		{"the error lacks the issuer that is required", func(a *fakeAccount) { a.issuer, a.requireIss = "https://id.example", true }, "error=x", false, `result="answered by another provider"`, nil},
-		{"the issuer is that of a tenant", func(a *fakeAccount) { a.issuer = "https://login.example/{tenantid}/v2.0" }, "code=c0de&iss=https://login.example/0123abcd-4567-89ab-cdef-0123456789ab/v2.0", true, "result=authorized", nil},
-		{"the issuer is no tenant's", func(a *fakeAccount) { a.issuer = "https://login.example/{tenantid}/v2.0" }, "code=c0de&iss=https://login.example/0123abcd-4567-89ab-cdef-0123456789ab/v2.0/v2.0", false, `result="answered by another provider"`, nil},
-		{"the issuer is the template", func(a *fakeAccount) { a.issuer = "https://login.example/{tenantid}/v2.0" }, "code=c0de&iss=https://login.example/%7Btenantid%7D/v2.0", false, `result="answered by another provider"`, nil},
-		{"the issuer is another", func(a *fakeAccount) { a.issuer = "https://id.example" }, "code=c0de&iss=https://evil.example", false, `result="answered by another provider"`,
+		{"required iss is missing in an error", func(a *fakeAccount) { a.issuer, a.requireIss = "https://id.example", true }, "error=x", false, `result="answered by another provider"`, nil},
+		{"issuer of a tenant", func(a *fakeAccount) { a.issuer = "https://login.example/{tenantid}/v2.0" }, "code=c0de&iss=https://login.example/0123abcd-4567-89ab-cdef-0123456789ab/v2.0", true, "result=authorized", nil},
+		{"issuer with trailing text after the tenant", func(a *fakeAccount) { a.issuer = "https://login.example/{tenantid}/v2.0" }, "code=c0de&iss=https://login.example/0123abcd-4567-89ab-cdef-0123456789ab/v2.0/v2.0", false, `result="answered by another provider"`, nil},
+		{"issuer is the template itself", func(a *fakeAccount) { a.issuer = "https://login.example/{tenantid}/v2.0" }, "code=c0de&iss=https://login.example/%7Btenantid%7D/v2.0", false, `result="answered by another provider"`, nil},
+		{"another issuer", func(a *fakeAccount) { a.issuer = "https://id.example" }, "code=c0de&iss=https://evil.example", false, `result="answered by another provider"`,
 			[]string{"it comes from https://evil.example, not from https://id.example", "was not authorized"}},
-		{"the issuer is empty", func(a *fakeAccount) { a.issuer = "https://id.example" }, "code=c0de&iss=", false, `result="answered by another provider"`, nil},
-		{"the error repeats secrets", func(a *fakeAccount) { a.secrets.Add("GOCSPX-9vR~xT_k2Lw") },
+		{"empty iss", func(a *fakeAccount) { a.issuer = "https://id.example" }, "code=c0de&iss=", false, `result="answered by another provider"`, nil},
+		{"error contains secrets", func(a *fakeAccount) { a.secrets.Add("GOCSPX-9vR~xT_k2Lw") },
 			"error=x&error_description=no+GOCSPX-9vR%257ExT_k2Lw+for+%26%2399%3B0de&code=c0de", false, `result="refused by the provider"`, []string{"x: no (hidden) for (hidden)"}},
-		{"the issuer repeats a secret", func(a *fakeAccount) { a.secrets.Add("GOCSPX-9vR~xT_k2Lw") },
+		{"issuer contains a secret", func(a *fakeAccount) { a.secrets.Add("GOCSPX-9vR~xT_k2Lw") },
 			"code=c0de&iss=https://GOCSPX-9vR~xT_k2Lw", false, `result="answered by another provider"`, []string{"it has an iss, https://(hidden), and"}},
-		{"the error is of another issuer", func(a *fakeAccount) { a.issuer = "https://id.example" }, "error=x&iss=https://evil.example", false, `result="answered by another provider"`, nil},
+		{"error from another issuer", func(a *fakeAccount) { a.issuer = "https://id.example" }, "error=x&iss=https://evil.example", false, `result="answered by another provider"`, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			a := newAccount("joe@example.com")
@@ -122,10 +122,10 @@ func TestCallback(t *testing.T) {
 			v := s.begin(a.name)
 			page := v.finish(test.query)
 
-			wants(t, page, test.page...)
-			wants(t, s.log.String(), test.log)
+			assertContains(t, page, test.page...)
+			assertContains(t, s.log.String(), test.log)
 			if strings.Contains(page, "is authorized") == strings.Contains(page, "Its earlier") && a.status.State == auth.Authorized {
-				t.Errorf("the page says which authorization is in use, and the other, or neither:\n%s", page)
+				t.Errorf("the page must name either the new or the earlier authorization:\n%s", page)
 			}
 			if got := len(a.kept) == 1; got != test.kept {
 				t.Errorf("kept = %v, want %v", got, test.kept)
@@ -134,7 +134,7 @@ func TestCallback(t *testing.T) {
 				t.Errorf("discarded = %v, want %v", got, want)
 			}
 			if strings.Contains(page, "Signed in as Joe@") {
-				t.Errorf("what needs no mention is mentioned:\n%s", page)
+				t.Errorf("the page mentions the expected identity:\n%s", page)
 			}
 			if n := strings.Count(s.log.String(), "\n"); n != 1 {
 				t.Errorf("%d lines logged, want 1:\n%s", n, s.log)
@@ -152,7 +152,7 @@ func TestCallback(t *testing.T) {
 	}
 }
 
-func TestCallbackExchangesTheCodeWithItsVerifier(t *testing.T) {
+func TestCallbackSendsVerifier(t *testing.T) {
 	a := newAccount("joe@example.com")
 	s := newSite(t, "", a)
 	w := s.do("POST", home+"/authorize/joe@example.com")
@@ -175,36 +175,38 @@ func TestCallbackExchangesTheCodeWithItsVerifier(t *testing.T) {
 	}
 }
 
-// TestCallbackNotFollowed is about answers that nothing may come of.
-func TestCallbackNotFollowed(t *testing.T) {
+// TestCallbackRejected checks responses that xoauthd must ignore.
+func TestCallbackRejected(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		send   func(v *visit) (status int, page string)
 		status int
 		page   string
 	}{
-		{"state unknown", func(v *visit) (int, string) { v.state = "x"; return code(v.back("code=1")) }, 400, "not expected"},
-		{"state missing", func(v *visit) (int, string) { return code(v.do("GET", home+"/callback?code=1", "Cookie", v.cookie)) }, 400, "not expected"},
-		{"error without state", func(v *visit) (int, string) {
-			return code(v.do("GET", home+"/callback?error=x&error_description=PHISH", "Cookie", v.cookie))
+		{"state unknown", func(v *visit) (int, string) { v.state = "x"; return statusAndBody(v.back("code=1")) }, 400, "not expected"},
+		{"state missing", func(v *visit) (int, string) {
+			return statusAndBody(v.do("GET", home+"/callback?code=1", "Cookie", v.cookie))
 		}, 400, "not expected"},
-		{"no cookie", func(v *visit) (int, string) { v.cookie = ""; return code(v.back("code=1")) }, 403, "not the browser it began in"},
+		{"error without state", func(v *visit) (int, string) {
+			return statusAndBody(v.do("GET", home+"/callback?error=x&error_description=PHISH", "Cookie", v.cookie))
+		}, 400, "not expected"},
+		{"no cookie", func(v *visit) (int, string) { v.cookie = ""; return statusAndBody(v.back("code=1")) }, 403, "not the browser it began in"},
 		{"cookie of another browser", func(v *visit) (int, string) {
 			v.cookie = v.begin("joe@example.com").cookie
-			return code(v.back("code=1"))
+			return statusAndBody(v.back("code=1"))
 		}, 403, "not the browser it began in"},
-		{"state repeated", func(v *visit) (int, string) { return code(v.back("code=1&state=" + v.state)) }, 400, "not valid"},
-		{"code repeated", func(v *visit) (int, string) { return code(v.back("code=1&code=1")) }, 400, "“code” more than once"},
-		{"iss repeated", func(v *visit) (int, string) { return code(v.back("code=1&iss=a&iss=a")) }, 400, "“iss” more than once"},
-		{"error repeated", func(v *visit) (int, string) { return code(v.back("error=PHISH&error=PHISH")) }, 400, "“error” more than once"},
-		{"only looked at", func(v *visit) (int, string) {
-			return code(v.do("HEAD", home+"/callback?code=1&state="+v.state, "Cookie", v.cookie))
+		{"state repeated", func(v *visit) (int, string) { return statusAndBody(v.back("code=1&state=" + v.state)) }, 400, "not valid"},
+		{"code repeated", func(v *visit) (int, string) { return statusAndBody(v.back("code=1&code=1")) }, 400, "“code” more than once"},
+		{"iss repeated", func(v *visit) (int, string) { return statusAndBody(v.back("code=1&iss=a&iss=a")) }, 400, "“iss” more than once"},
+		{"error repeated", func(v *visit) (int, string) { return statusAndBody(v.back("error=PHISH&error=PHISH")) }, 400, "“error” more than once"},
+		{"HEAD request", func(v *visit) (int, string) {
+			return statusAndBody(v.do("HEAD", home+"/callback?code=1&state="+v.state, "Cookie", v.cookie))
 		}, 200, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			a := newAccount("joe@example.com")
 			v := newSite(t, "", a).begin(a.name)
-			right := *v
+			valid := *v
 			status, page := test.send(v)
 			if status != test.status || !strings.Contains(page, test.page) || strings.Contains(page, "PHISH") {
 				t.Errorf("%d, want %d with %q:\n%s", status, test.status, test.page, page)
@@ -212,7 +214,7 @@ func TestCallbackNotFollowed(t *testing.T) {
 			if len(a.exchanges) != 0 {
 				t.Errorf("exchanged %q", a.exchanges)
 			}
-			wants(t, right.finish("code=1"), "is authorized") // the attempt is not lost by it
+			assertContains(t, valid.finish("code=1"), "is authorized") // the authorization is still pending
 		})
 	}
 }
@@ -225,9 +227,9 @@ func TestCallbackTwice(t *testing.T) {
 	if w.Code != http.StatusConflict || len(a.exchanges) != 1 {
 		t.Errorf("%d with %d exchanges, want 409 with 1", w.Code, len(a.exchanges))
 	}
-	wants(t, w.Body.String(), "Already done", `href="`+to+`"`)
+	assertContains(t, w.Body.String(), "Already done", `href="`+to+`"`)
 	for range 2 { // a reload
-		wants(t, v.do("GET", home+to, "Cookie", v.cookie).Body.String(), "joe@example.com is authorized")
+		assertContains(t, v.do("GET", home+to, "Cookie", v.cookie).Body.String(), "joe@example.com is authorized")
 	}
 }
 
@@ -242,27 +244,27 @@ func TestCallbackWhileExchanging(t *testing.T) {
 		_, rest, _ := strings.Cut(w.Body.String(), `href="/result/`)
 		id, _, _ := strings.Cut(rest, `"`)
 		page := v.do("GET", home+"/result/"+id, "Cookie", v.cookie).Body.String()
-		wants(t, page, "One moment", `http-equiv="refresh"`)
+		assertContains(t, page, "One moment", `http-equiv="refresh"`)
 	}
-	wants(t, v.finish("code=1"), "is authorized")
+	assertContains(t, v.finish("code=1"), "is authorized")
 	if len(a.exchanges) != 1 {
 		t.Errorf("%d exchanges, want 1", len(a.exchanges))
 	}
 }
 
-// A patient account tells of the context that it was given.
-type patient struct {
+// A contextAccount records the error of Try's context.
+type contextAccount struct {
 	*fakeAccount
 	err error
 }
 
-func (p *patient) Try(ctx context.Context, g auth.Grant) []Trial {
+func (p *contextAccount) Try(ctx context.Context, g auth.Grant) []Trial {
 	p.err = ctx.Err()
 	return p.fakeAccount.Try(ctx, g)
 }
 
-func TestCallbackOutlivesTheBrowser(t *testing.T) {
-	a := &patient{fakeAccount: newAccount("joe@example.com")}
+func TestCallbackOutlivesClient(t *testing.T) {
+	a := &contextAccount{fakeAccount: newAccount("joe@example.com")}
 	v := newSite(t, "", a).begin(a.name)
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -278,10 +280,10 @@ func TestForwardedAddressIsLogged(t *testing.T) {
 	a := newAccount("joe@example.com")
 	v := newSite(t, "", a).begin(a.name)
 	v.back("code=1", "X-Forwarded-For", "203.0.113.7\t198.51.100.1")
-	wants(t, v.log.String(), `client=192.0.2.1:1234 forwarded_for="203.0.113.7 198.51.100.1"`)
+	assertContains(t, v.log.String(), `client=192.0.2.1:1234 forwarded_for="203.0.113.7 198.51.100.1"`)
 }
 
-// TestLoginEnded: the account is told of each trial, once the grant is in use.
+// TestLoginEnded checks that the account receives each trial once the grant is in use.
 func TestLoginEnded(t *testing.T) {
 	refused := Trial{Protocol: "SMTP", Upstream: "smtp.example.com:587", Err: errors.New("535 no")}
 	for _, test := range []struct {
@@ -300,7 +302,7 @@ func TestLoginEnded(t *testing.T) {
 			a.trials, a.keepErr = test.trials, test.keepErr
 			newSite(t, "", a).begin(a.name).finish("code=c0de")
 			if !slices.Equal(a.logins, test.want) {
-				t.Errorf("the account is told %q, want %q", a.logins, test.want)
+				t.Errorf("logins = %q, want %q", a.logins, test.want)
 			}
 		})
 	}

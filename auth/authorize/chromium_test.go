@@ -23,8 +23,8 @@ import (
 	headless "github.com/xoauthd/xoauthd/internal/browser"
 )
 
-// A provider is a tiny authorization endpoint. Like some large ones, it passes
-// the browser on to another origin to sign in.
+// A provider is a minimal authorization endpoint. Like some large providers, it redirects
+// the browser to another origin for the sign-in.
 type provider struct {
 	front, signIn *httptest.Server
 	consented     sync.Map
@@ -51,9 +51,9 @@ func newProvider(t *testing.T) *provider {
 	return p
 }
 
-// serve starts an endpoint whose accounts are at p, which is another site for
-// the browser, and returns its URL. The redirect URL is the endpoint's, unless
-// the test has given an account another.
+// serve starts the pages for accounts at p, which is another site for the browser, and
+// returns their URL. It sets the redirect URL of each account to the pages, unless the
+// test has set one.
 func (p *provider) serve(t *testing.T, accounts ...Account) string {
 	t.Helper()
 	s := httptest.NewUnstartedServer(nil)
@@ -92,7 +92,7 @@ func startBrowser(t *testing.T) *browser {
 	return b
 }
 
-// listen notes what the tab asks for and complains of.
+// listen records the requests and the console messages of the tab.
 func (b *browser) listen() {
 	messages := chromedp.Console(b.ctx)
 	go func() {
@@ -117,7 +117,7 @@ func (b *browser) listen() {
 	}
 }
 
-// do runs steps, which together may take half a minute.
+// do runs steps with a common timeout of 30 seconds.
 func (b *browser) do(steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, 30*time.Second)
@@ -132,7 +132,7 @@ func (b *browser) do(steps ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// eval gives what a script in the page is worth.
+// eval returns the value of a script in the page.
 func eval[T any](b *browser, script string) T {
 	b.t.Helper()
 	v, err := chromedp.Run(b.ctx, chromedp.Evaluate[T](script))
@@ -142,7 +142,7 @@ func eval[T any](b *browser, script string) T {
 	return v
 }
 
-// at fails the test if the page's address does not begin so.
+// at fails the test if the address of the page does not begin with prefix.
 func (b *browser) at(prefix string) {
 	b.t.Helper()
 	if where := eval[string](b, "location.href"); !strings.HasPrefix(where, prefix) {
@@ -150,7 +150,7 @@ func (b *browser) at(prefix string) {
 	}
 }
 
-// shows fails the test if the element's text is another.
+// shows fails the test if the text of the element is not want.
 func (b *browser) shows(selector, want string) {
 	b.t.Helper()
 	got, err := chromedp.Run(b.ctx, chromedp.TextContent(selector))
@@ -159,34 +159,34 @@ func (b *browser) shows(selector, want string) {
 	}
 }
 
-// tab returns the address of the tab that click opens, once it is where the
-// address begins so.
+// tab returns the address of the tab that click opens, once that address begins with
+// prefix.
 func (b *browser) tab(click chromedp.Action[chromedp.Void], prefix string) string {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, 30*time.Second)
 	defer cancel()
-	there := make(chan target.Info, 1)
+	opened := make(chan target.Info, 1)
 	chromedp.WaitNewTarget(ctx, func(i *target.Info) bool {
 		if !strings.HasPrefix(i.URL, prefix) {
 			return false
 		}
-		there <- *i
+		opened <- *i
 		return true
 	})
 	b.do(click)
 	select {
-	case i := <-there:
+	case i := <-opened:
 		if i.CanAccessOpener {
-			b.t.Error("the tab can reach into the page that opened it")
+			b.t.Error("the tab has access to its opener")
 		}
 		return i.URL
 	case <-ctx.Done():
-		b.t.Fatalf("no tab came to %s", prefix)
+		b.t.Fatalf("no tab opened %s", prefix)
 		return ""
 	}
 }
 
-// history is the addresses that the back button knows.
+// history returns the addresses in the history of the tab.
 func (b *browser) history() []string {
 	b.t.Helper()
 	h, err := chromedp.Run(b.ctx, chromedp.NavigationEntries())
@@ -200,8 +200,8 @@ func (b *browser) history() []string {
 	return all
 }
 
-// clean fails the test if the browser complained (of the policy, say) or asked
-// for anything beyond this machine.
+// clean fails the test if the console has messages, such as violations of the policy, or
+// if the browser has sent requests beyond this machine.
 func (b *browser) clean() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -214,7 +214,7 @@ func (b *browser) clean() {
 		case u.Hostname() == "127.0.0.1", u.Hostname() == "localhost":
 			seen++
 		case u.Scheme != "data":
-			b.t.Errorf("asked for %s", r)
+			b.t.Errorf("request for %s", r)
 		}
 	}
 	if seen < 10 {
@@ -222,7 +222,8 @@ func (b *browser) clean() {
 	}
 }
 
-// look shows the page at a width and in a colour scheme.
+// look shows the page with a width and a color scheme, and takes a screenshot if
+// XOAUTHD_SCREENSHOTS is set.
 func (b *browser) look(width int64, scheme, name string) {
 	b.t.Helper()
 	media := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}}
@@ -230,15 +231,15 @@ func (b *browser) look(width int64, scheme, name string) {
 		b.t.Fatal(err)
 	}
 	b.do(chromedp.EmulateViewport(width, 800))
-	folder := os.Getenv("XOAUTHD_SCREENSHOTS")
-	if folder == "" {
+	dir := os.Getenv("XOAUTHD_SCREENSHOTS")
+	if dir == "" {
 		return
 	}
 	picture, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(folder, name+".png"), picture, 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, name+".png"), picture, 0o644); err != nil {
 		b.t.Fatal(err)
 	}
 }

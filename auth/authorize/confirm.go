@@ -8,66 +8,67 @@ import (
 	"github.com/xoauthd/xoauthd/auth"
 )
 
-// A Candidate is a grant that opens less than the present one of its account. It is
-// not in use until a person confirms that it shall replace that one. Either Confirm
-// or Reject is to be called, once.
+// A Candidate is a grant with less access than the present grant of its account. It is
+// not in use until a person confirms the replacement. Call exactly one of its methods,
+// and only once.
 type Candidate struct {
-	res     *result
+	res     *resultBuilder
 	grant   auth.Grant
 	trials  []Trial
-	present auth.Access // of the grant that it was compared with
+	present auth.Access // access of the grant that it was compared with
 }
 
-// Confirm replaces the present grant by the candidate, unless another has replaced
-// it since the person was asked.
-func (c *Candidate) Confirm() Outcome {
-	o, err := c.res.keep(c.grant, c.trials, c.present)
+// Confirm replaces the present grant with c, unless another grant has replaced it since
+// the comparison.
+func (c *Candidate) Confirm() Result {
+	result, err := c.res.keep(c.grant, c.trials, c.present)
 	if errors.Is(err, auth.ErrReplaced) {
-		c.Drop()
-		return c.res.end(superseded, "Somebody has authorized the account meanwhile. Nothing was changed.")
+		c.Discard()
+		return c.res.finish(superseded, "Somebody has authorized the account meanwhile. Nothing was changed.")
 	}
-	return o
+	return result
 }
 
-// Reject leaves the present grant in use.
-func (c *Candidate) Reject() Outcome {
-	c.Drop()
-	return c.res.end(notConfirmed, "The new authorization was not confirmed. Nothing was changed.")
+// Reject discards c. The present grant stays in use.
+func (c *Candidate) Reject() Result {
+	c.Discard()
+	return c.res.finish(notConfirmed, "The new authorization was not confirmed. Nothing was changed.")
 }
 
-// Drop is Reject for those who show no outcome.
-func (c *Candidate) Drop() { c.res.drop(c.grant) }
+// Discard is Reject without a Result.
+func (c *Candidate) Discard() { c.res.discard(c.grant) }
 
-// drop discards g, which is not kept. A grant that was brought in still belongs to
-// the program that it came from.
-func (res *result) drop(g auth.Grant) {
-	if !res.brought {
+// discard discards g, unless it was imported: the program that it came from may still
+// use it.
+func (res *resultBuilder) discard(g auth.Grant) {
+	if !res.imported {
 		res.account.Discard(g)
 	}
 }
 
-// offer keeps g, or asks whether to if it opens less than the present grant.
-func (res *result) offer(g auth.Grant, trials []Trial) Outcome {
+// keepOrAsk keeps g. If g has less access than the present grant, it returns a Result
+// with a Candidate instead.
+func (res *resultBuilder) keepOrAsk(g auth.Grant, trials []Trial) Result {
 	a := res.account
 	for {
 		present := a.Access()
-		if lost := lostBy(g, present, trials, a.Registration().Scopes); lost != "" {
-			o := res.end(undecided, "The new authorization "+lost+", unlike the present one. Programs that need that would stop working.")
-			o.Title = "Replace the present authorization of " + a.Name() + "?"
-			o.Candidate = &Candidate{res, g, trials, present}
-			return o
+		if lost := lostAccess(g, present, trials, a.Registration().Scopes); lost != "" {
+			result := res.finish(confirmationNeeded, "The new authorization "+lost+", unlike the present one. Programs that need that would stop working.")
+			result.Title = "Replace the present authorization of " + a.Name() + "?"
+			result.Candidate = &Candidate{res, g, trials, present}
+			return result
 		}
-		o, err := res.keep(g, trials, present)
+		result, err := res.keep(g, trials, present)
 		if !errors.Is(err, auth.ErrReplaced) {
-			return o
+			return result
 		}
 	}
 }
 
-// lostBy tells what g does not open and the present grant does, of what is tried and
-// asked for; nothing if there is no such thing. A grant of which it is not known
-// what it opens is taken for one that opens everything.
-func lostBy(g auth.Grant, present auth.Access, trials []Trial, asked []string) string {
+// lostAccess describes the access that the present grant has and g lacks, limited to the
+// protocols in trials and the scopes in asked. It returns "" if g lacks nothing. If the
+// access of the present grant is unknown, lostAccess assumes access to all protocols.
+func lostAccess(g auth.Grant, present auth.Access, trials []Trial, asked []string) string {
 	if !present.Usable {
 		return ""
 	}

@@ -11,10 +11,10 @@ import (
 	"github.com/xoauthd/xoauthd/auth"
 )
 
-// full is the access of a grant that opens IMAP and SMTP.
+// full is the access of a grant for IMAP and SMTP.
 var full = auth.Access{Usable: true, Known: true, Protocols: []string{"imap", "smtp"}}
 
-// newPartial is an account with such a grant, and a new one does not open SMTP.
+// newPartial returns an account with such a grant. New grants do not open SMTP.
 func newPartial() *fakeAccount {
 	a := newAccount("joe@example.com")
 	a.access, a.status = full, auth.Status{State: auth.Authorized}
@@ -22,8 +22,7 @@ func newPartial() *fakeAccount {
 	return a
 }
 
-// TestLostBy: what opens less than the present grant is told, and nothing else.
-func TestLostBy(t *testing.T) {
+func TestLostAccess(t *testing.T) {
 	imap, smtp := Trial{Protocol: "IMAP"}, Trial{Protocol: "SMTP"}
 	refused, down := Trial{Protocol: "SMTP", Err: errRefused}, Trial{Protocol: "SMTP", Err: errDialing}
 	scoped := full
@@ -36,29 +35,29 @@ func TestLostBy(t *testing.T) {
 		scope   string
 		want    string
 	}{
-		{"all opened", full, []Trial{imap, smtp}, "", ""},
+		{"all logins succeed", full, []Trial{imap, smtp}, "", ""},
 		{"SMTP is refused", full, []Trial{imap, refused}, "", "does not open SMTP"},
 		{"SMTP could not be tried", full, []Trial{imap, down}, "", "does not open SMTP"},
-		{"SMTP is refused now as before", onlyIMAP, []Trial{imap, refused}, "", ""},
-		{"SMTP opens that did not before", onlyIMAP, []Trial{imap, smtp}, "", ""},
-		{"SMTP has no listener any more", full, []Trial{imap}, "", ""},
-		{"it is not known what the present one opens", auth.Access{Usable: true}, []Trial{imap, refused}, "", "does not open SMTP"},
-		{"the present one is worth nothing", auth.Access{Known: true, Protocols: full.Protocols}, []Trial{imap, refused}, "", ""},
-		{"nothing was there", auth.Access{}, []Trial{imap, refused}, "", ""},
+		{"SMTP was refused before, too", onlyIMAP, []Trial{imap, refused}, "", ""},
+		{"SMTP opens for the first time", onlyIMAP, []Trial{imap, smtp}, "", ""},
+		{"SMTP has no listener anymore", full, []Trial{imap}, "", ""},
+		{"access of the present grant is unknown", auth.Access{Usable: true}, []Trial{imap, refused}, "", "does not open SMTP"},
+		{"present grant is unusable", auth.Access{Known: true, Protocols: full.Protocols}, []Trial{imap, refused}, "", ""},
+		{"no present grant", auth.Access{}, []Trial{imap, refused}, "", ""},
 		{"the same scopes", scoped, []Trial{imap, smtp}, "openid send mail", ""},
-		{"a scope less", scoped, []Trial{imap, smtp}, "mail openid", "lacks the scope send"},
-		{"a scope less that is not asked for any more", scoped, []Trial{imap, smtp}, "mail send", ""},
-		{"the new scopes are not known", scoped, []Trial{imap, smtp}, "", ""},
-		{"less of both", scoped, []Trial{imap, refused}, "mail", "does not open SMTP and lacks the scope send"},
+		{"a missing scope", scoped, []Trial{imap, smtp}, "mail openid", "lacks the scope send"},
+		{"a missing scope that is no longer requested", scoped, []Trial{imap, smtp}, "mail send", ""},
+		{"new scopes are unknown", scoped, []Trial{imap, smtp}, "", ""},
+		{"missing protocol and scope", scoped, []Trial{imap, refused}, "mail", "does not open SMTP and lacks the scope send"},
 	} {
-		if got := lostBy(auth.Grant{Scope: test.scope}, test.present, test.trials, []string{"mail", "send"}); got != test.want {
+		if got := lostAccess(auth.Grant{Scope: test.scope}, test.present, test.trials, []string{"mail", "send"}); got != test.want {
 			t.Errorf("%s: %q, want %q", test.name, got, test.want)
 		}
 	}
 }
 
-// TestPartialGrant: a grant that opens less replaces the present one only when the
-// browser that obtained it says so.
+// TestPartialGrant checks that a grant with less access replaces the present one only after
+// a confirmation from the same browser.
 func TestPartialGrant(t *testing.T) {
 	for _, test := range []struct {
 		name, answer string
@@ -70,27 +69,27 @@ func TestPartialGrant(t *testing.T) {
 			[]string{"joe@example.com is authorized in part", "SMTP login at smtp.example.com:587", ">Saving<"}},
 		{"keep", "keep", false, `level=WARN msg=authorization account=joe@example.com result="not confirmed" client=192.0.2.1:1234`,
 			[]string{"was not authorized", "was not confirmed", "Its earlier authorization stays in use."}},
-		{"neither", "", false, `result="not confirmed"`, []string{"was not confirmed"}},
+		{"no answer", "", false, `result="not confirmed"`, []string{"was not confirmed"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			a := newPartial()
 			v := newSite(t, "", a).begin(a.name)
 			to := v.back("code=c0de").Header().Get("Location")
 			w := v.do("GET", home+to, "Cookie", v.cookie)
-			wants(t, w.Body.String(), "Replace the present authorization of joe@example.com?", "The new authorization does not open SMTP, unlike the present one.",
+			assertContains(t, w.Body.String(), "Replace the present authorization of joe@example.com?", "The new authorization does not open SMTP, unlike the present one.",
 				"Its earlier authorization stays in use.", "invalid credentials", `<form method="post" action="`+to+`"`)
-			wants(t, w.Header().Get("Content-Security-Policy"), "form-action 'self'")
+			assertContains(t, w.Header().Get("Content-Security-Policy"), "form-action 'self'")
 			if got := w.Header().Get("Referrer-Policy"); got != "same-origin" {
 				t.Errorf("Referrer-Policy: %s", got)
 			}
-			wants(t, v.log.String(), `level=WARN msg=authorization account=joe@example.com result="confirmation needed"`)
+			assertContains(t, v.log.String(), `level=WARN msg=authorization account=joe@example.com result="confirmation needed"`)
 
 			form := url.Values{"answer": {"replace"}}
 			for name, send := range map[string]func() int{
 				"another site":     func() int { return v.post(to, form, "Cookie", v.cookie, "Sec-Fetch-Site", "cross-site").Code },
 				"another origin":   func() int { return v.post(to, form, "Cookie", v.cookie, "Origin", "https://evil.example").Code },
 				"another browser":  func() int { return v.post(to, form).Code },
-				"only looked at":   func() int { return v.do("GET", home+to+"?answer=replace", "Cookie", v.cookie).Code - 200 + 404 },
+				"GET request":      func() int { return v.do("GET", home+to+"?answer=replace", "Cookie", v.cookie).Code - 200 + 404 },
 				"another's result": func() int { return v.post("/result/x", form, "Cookie", v.cookie).Code },
 			} {
 				if status := send(); status != http.StatusForbidden && status != http.StatusNotFound || len(a.kept)+len(a.discarded) > 0 {
@@ -102,9 +101,9 @@ func TestPartialGrant(t *testing.T) {
 			if w.Code != http.StatusSeeOther || w.Header().Get("Location") != to {
 				t.Fatalf("the decision: %d to %q: %s", w.Code, w.Header().Get("Location"), w.Body)
 			}
-			wants(t, v.do("GET", home+to, "Cookie", v.cookie).Body.String(), test.page...)
-			wants(t, v.log.String(), test.log)
-			if status, page := code(v.post(to, form, "Cookie", v.cookie)); status != http.StatusConflict || !strings.Contains(page, "Already answered") {
+			assertContains(t, v.do("GET", home+to, "Cookie", v.cookie).Body.String(), test.page...)
+			assertContains(t, v.log.String(), test.log)
+			if status, page := statusAndBody(v.post(to, form, "Cookie", v.cookie)); status != http.StatusConflict || !strings.Contains(page, "Already answered") {
 				t.Errorf("a second decision: %d: %s", status, page)
 			}
 			if got := len(a.kept) == 1; got != test.kept || (len(a.discarded) == 1) == test.kept {
@@ -117,14 +116,14 @@ func TestPartialGrant(t *testing.T) {
 	}
 }
 
-// TestPartialGrantIsNotWaitedForForever: without a decision, the grant is not kept.
-func TestPartialGrantIsNotWaitedForForever(t *testing.T) {
+// TestPartialGrantExpires checks that a grant is discarded if the person does not decide.
+func TestPartialGrantExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newPartial()
 		v := newSite(t, "", a).begin(a.name)
 		to := v.back("code=c0de").Header().Get("Location")
-		time.Sleep(attemptLife)
-		wants(t, v.do("GET", home+to, "Cookie", v.cookie).Body.String(), "Replace the present authorization")
+		time.Sleep(pendingLifetime)
+		assertContains(t, v.do("GET", home+to, "Cookie", v.cookie).Body.String(), "Replace the present authorization")
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		if len(a.kept) > 0 || len(a.discarded) != 1 {
@@ -136,24 +135,24 @@ func TestPartialGrantIsNotWaitedForForever(t *testing.T) {
 	})
 }
 
-// TestReplacedMeanwhile: what is confirmed is the replacing of what was there then.
+// TestReplacedMeanwhile checks that a confirmation applies only to the grant that was
+// present at the comparison.
 func TestReplacedMeanwhile(t *testing.T) {
 	a := newPartial()
 	o := Adopt(t.Context(), a, a.grant("x"))
-	if o.Candidate == nil || o.Outcome != undecided || o.OK {
+	if o.Candidate == nil || o.Kind != confirmationNeeded || o.OK {
 		t.Fatalf("%+v", o)
 	}
 	a.replaced = []auth.Access{full}
-	if o = o.Candidate.Confirm(); o.OK || o.Outcome != superseded || !strings.Contains(o.Lead, "meanwhile") {
+	if o = o.Candidate.Confirm(); o.OK || o.Kind != superseded || !strings.Contains(o.Lead, "meanwhile") {
 		t.Errorf("%+v", o)
 	}
 
-	// Where another grant comes between the comparing and the keeping, it is what
-	// counts.
+	// If another grant replaces the present one before Keep, xoauthd compares again.
 	a = newPartial()
 	a.access, a.replaced = auth.Access{}, []auth.Access{full}
 	if o := Adopt(t.Context(), a, a.grant("x")); o.Candidate == nil {
-		t.Errorf("a full grant that came meanwhile is replaced: %+v", o)
+		t.Errorf("a grant with less access replaced a new full grant: %+v", o)
 	}
 	a.access, a.replaced, a.trials[1].Err = auth.Access{}, []auth.Access{full}, nil
 	if o := Adopt(t.Context(), a, a.grant("x")); !o.OK {
@@ -161,34 +160,34 @@ func TestReplacedMeanwhile(t *testing.T) {
 	}
 }
 
-// TestPartialDevice: by a device's code as by a browser.
+// TestPartialDevice is TestPartialGrant for the device flow.
 func TestPartialDevice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newDevice("joe@example.com")
 		a.access, a.trials[1].Err = full, errRefused
 		v := newSite(t, "", a).ask(a.name)
 		a.answers <- nil
-		wants(t, v.page(), "Replace the present authorization of joe@example.com?")
+		assertContains(t, v.page(), "Replace the present authorization of joe@example.com?")
 		v.post(v.result, url.Values{"answer": {"replace"}}, "Cookie", v.cookie)
-		wants(t, v.page(), "joe@example.com is authorized in part")
+		assertContains(t, v.page(), "joe@example.com is authorized in part")
 		if len(a.kept) != 1 {
 			t.Errorf("kept %v", a.kept)
 		}
 	})
 }
 
-// TestBroughtIsNotDiscarded: the program that a grant was brought from may use it
-// still.
-func TestBroughtIsNotDiscarded(t *testing.T) {
+// TestImportedIsNotDiscarded checks that an imported grant is not revoked: the program
+// that it came from may still use it.
+func TestImportedIsNotDiscarded(t *testing.T) {
 	a := newPartial()
 	Adopt(t.Context(), a, a.grant("x")).Candidate.Reject()
 	a.trials[0].Err = errRefused
-	if o := Adopt(t.Context(), a, a.grant("x")); o.Outcome != noMailbox || len(a.discarded) > 0 {
+	if o := Adopt(t.Context(), a, a.grant("x")); o.Kind != noMailbox || len(a.discarded) > 0 {
 		t.Errorf("%+v, discarded %v", o, a.discarded)
 	}
 	a.answers = make(chan error, 1)
 	a.answers <- nil
-	if o := AwaitDevice(t.Context(), a, &auth.Device{UserCode: "x"}); o.Outcome != noMailbox || len(a.discarded) != 1 {
+	if o := AwaitDevice(t.Context(), a, &auth.Device{UserCode: "x"}); o.Kind != noMailbox || len(a.discarded) != 1 {
 		t.Errorf("%+v, discarded %v", o, a.discarded)
 	}
 }

@@ -2,18 +2,18 @@ package authorize
 
 import "net/http"
 
-// The names of the cookie that binds a browser. The second is for HTTPS: no other
-// port and no plain HTTP can set it.
+// The names of the cookie that binds a browser. Over HTTPS, the prefix __Host- prevents
+// pages over plain HTTP and other hosts of the domain from setting the cookie.
 const (
 	plainCookie  = "xoauthd"
 	secureCookie = "__Host-xoauthd"
 )
 
-// maxCookies is how many cookies of either name are looked at. A browser has one
-// from here, and may have some that others of its host have set.
+// maxCookies limits the cookies of each name that xoauthd reads. A browser has one from
+// xoauthd, and may have others that programs on the same host have set.
 const maxCookies = 10
 
-// cookies are those of a request that may bind a browser, by name.
+// cookies holds the values of the cookies of a request that may bind a browser, by name.
 type cookies map[string][]string
 
 func cookiesOf(r *http.Request) cookies {

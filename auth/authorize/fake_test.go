@@ -21,43 +21,43 @@ import (
 	"github.com/xoauthd/xoauthd/internal/redact"
 )
 
-// A fakeAccount does as its fields say.
+// A fakeAccount is an Account whose behavior its fields determine.
 type fakeAccount struct {
 	secrets redact.Secrets
 
 	name, issuer, redirect, authURL string
 	requireIss                      bool
 	pattern                         string
-	flow                            string // empty for an account that is authorized by its page
-	unattended, disabled            bool
-	hint                            string // who signs in
+	flow                            string // empty means authorization_code
+	automatic, disabled             bool
+	hint                            string // LoginHint
 	status                          auth.Status
 	scopes                          []string
 	exchangeErr, keepErr            error
 	trials                          []Trial
-	during                          func() // called within Exchange
-	short                           bool   // no refresh token is given
-	identity                        string // of who signs in, if it is told
-	idToken                         bool   // one comes
-	checksUser                      bool   // the mail servers look at the user name
-	scope                           string // that is granted
+	during                          func() // called by Exchange
+	short                           bool   // grants have no refresh token
+	identity                        string // Identity of grants
+	idToken                         bool   // IDToken of grants
+	checksUser                      bool   // ChecksUser of the Registration
+	scope                           string // Scope of grants
 
 	device    *auth.Device
-	deviceErr error      // of DeviceAuth
-	asking    func()     // called within it
-	answers   chan error // what AwaitDevice waits for
+	deviceErr error      // error of DeviceAuth
+	asking    func()     // called by DeviceAuth
+	answers   chan error // AwaitDevice returns the next error from here
 
 	mu        sync.Mutex
-	asked     int      // calls of DeviceAuth
-	exchanges []string // code and verifier of each
+	asked     int      // number of calls of DeviceAuth
+	exchanges []string // code and verifier of each call of Exchange
 	kept      []auth.Grant
 	discarded []string      // access tokens
-	access    auth.Access   // of the present grant
-	replaced  []auth.Access // of grants that come in the way of Keep
-	logins    []string      // what it was told of logins
+	access    auth.Access   // access of the present grant
+	replaced  []auth.Access // access of grants that replace the present one before each Keep
+	logins    []string      // calls of LoginEnded
 }
 
-// ends is when all access tokens of a fakeAccount end.
+// ends is the expiry of all access tokens of a fakeAccount.
 var ends = time.Date(2030, 5, 6, 7, 8, 0, 0, time.Local)
 
 func (a *fakeAccount) Name() string     { return a.name }
@@ -76,10 +76,10 @@ func (a *fakeAccount) Status() auth.Status {
 func (a *fakeAccount) Flow() string      { return cmp.Or(a.flow, "authorization_code") }
 func (a *fakeAccount) Pattern() string   { return a.pattern }
 func (a *fakeAccount) Enabled() bool     { return !a.disabled }
-func (a *fakeAccount) Attended() bool    { return !a.unattended }
+func (a *fakeAccount) Attended() bool    { return !a.automatic }
 func (a *fakeAccount) LoginHint() string { return a.hint }
 
-// Hint is Microsoft's.
+// Hint returns the hints for Microsoft.
 func (a *fakeAccount) Hint(code, description string) string {
 	return (&auth.Provider{Family: auth.Microsoft}).Hint(code, description)
 }
@@ -163,7 +163,7 @@ func (a *fakeAccount) Keep(g auth.Grant, _ auth.Access) error {
 		return auth.ErrReplaced
 	}
 	a.kept = append(a.kept, g)
-	if a.keepErr == nil || errors.Is(a.keepErr, auth.ErrNotSaved) { // it is in use
+	if a.keepErr == nil || errors.Is(a.keepErr, auth.ErrNotSaved) { // the grant is in use
 		a.status.State, a.status.Why = auth.Authorized, ""
 	}
 	return a.keepErr
@@ -176,7 +176,8 @@ func challengeOf(verifier string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// newAccount is one that can be authorized.
+// newAccount returns an account that has never been authorized and whose trial logins
+// succeed.
 func newAccount(name string) *fakeAccount {
 	return &fakeAccount{
 		name:     name,
@@ -190,7 +191,7 @@ func newAccount(name string) *fakeAccount {
 	}
 }
 
-// A site is an endpoint under test with its log.
+// A site is the handler under test with its log.
 type site struct {
 	t       *testing.T
 	handler http.Handler
@@ -211,7 +212,7 @@ func newSite(t *testing.T, public string, accounts ...Account) *site {
 	return s
 }
 
-// do sends one request. The headers are pairs.
+// do sends a request. The headers are pairs of name and value.
 func (s *site) do(method, target string, headers ...string) *httptest.ResponseRecorder {
 	return s.send(httptest.NewRequest(method, target, nil), headers...)
 }
@@ -239,19 +240,19 @@ func (s *site) send(r *http.Request, headers ...string) *httptest.ResponseRecord
 	return w
 }
 
-// from stands for the client's address where a header's name is wanted.
+// from is a pseudo header that sets the client's address.
 const from = "(from)"
 
 const home = "http://127.0.0.1:1180"
 
-// A visit is one authorization that was begun.
+// A visit is an authorization that the browser has started.
 type visit struct {
 	*site
-	cookie string // as the browser sends it
+	cookie string // value of the Cookie header
 	state  string
 }
 
-// begin presses the button of an account's page.
+// begin starts an authorization, like the button of the account's page.
 func (s *site) begin(name string, headers ...string) *visit {
 	s.t.Helper()
 	w := s.do("POST", home+"/authorize/"+url.PathEscape(name), headers...)
@@ -266,12 +267,12 @@ func (s *site) begin(name string, headers ...string) *visit {
 	return &visit{s, c.Name + "=" + c.Value, to.Query().Get("state")}
 }
 
-// back is the provider's redirect, with query after the state.
+// back sends the provider's response, with query after the state.
 func (v *visit) back(query string, headers ...string) *httptest.ResponseRecorder {
 	return v.do("GET", home+"/callback?state="+v.state+"&"+query, append([]string{"Cookie", v.cookie}, headers...)...)
 }
 
-// finish is back, and the page that it leads to.
+// finish calls back and returns the result page.
 func (v *visit) finish(query string) string {
 	v.t.Helper()
 	w := v.back(query)
@@ -286,8 +287,8 @@ func (v *visit) finish(query string) string {
 	return w.Body.String()
 }
 
-// wants fails the test for every text that is not in got.
-func wants(t *testing.T, got string, texts ...string) {
+// assertContains fails the test for each text that got does not contain.
+func assertContains(t *testing.T, got string, texts ...string) {
 	t.Helper()
 	for _, text := range texts {
 		if !strings.Contains(got, text) {
@@ -296,5 +297,5 @@ func wants(t *testing.T, got string, texts ...string) {
 	}
 }
 
-// code is the status and the body of an answer.
-func code(w *httptest.ResponseRecorder) (int, string) { return w.Code, w.Body.String() }
+// statusAndBody returns the status and the body of a reply.
+func statusAndBody(w *httptest.ResponseRecorder) (int, string) { return w.Code, w.Body.String() }

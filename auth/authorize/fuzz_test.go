@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// FuzzParseResponse: whatever is pasted, a response has a state, a code or an
-// error, and an address; and no error repeats anything of it.
+// FuzzParseResponse checks that every parsed response has a state, a code or an error, and
+// an address, and that errors do not quote the input.
 func FuzzParseResponse(f *testing.F) {
 	for _, seed := range []string{
 		"http://localhost:1180/callback?code=c0de&state=5tate", "code=c0de&state=5tate", "?error=access_denied&state=5tate",
@@ -20,15 +20,14 @@ func FuzzParseResponse(f *testing.F) {
 		switch {
 		case err == nil && (r.Get("state") == "" || r.Get("code") == "" && r.Get("error") == "" || r.host == "" || r.path == ""):
 			t.Errorf("response %v", r)
-		case err != nil && err != errNoResponse && err != errNoAddress:
+		case err != nil && err != errNoResponse && err != errIncomplete:
 			t.Errorf("error %q", err)
 		}
 	})
 }
 
-// FuzzRequest: whatever a browser sends, it gets a page with nothing of that in
-// it unescaped, or is sent to the provider or to another page of ours; and
-// neither what the provider gave nor the state is logged.
+// FuzzRequest checks that every reply is a page that escapes the input, or a redirect to
+// the provider or to another page, and that the log contains neither tokens nor the state.
 func FuzzRequest(f *testing.F) {
 	const mark = "<q>\r\n\"'"
 	for _, path := range []string{"", "callback", "authorize/joe@example.com", "authorize/joe@example.com/address", "authorize/" + mark, "result/x", "style.css", "//evil.example"} {
@@ -53,7 +52,7 @@ func FuzzRequest(f *testing.F) {
 		}
 		to := w.Header().Get("Location")
 		if strings.HasPrefix(to, "//") || to != "" && to[0] != '/' && !strings.HasPrefix(to, "https://provider.example/authorize?") {
-			t.Errorf("sent to %q", to)
+			t.Errorf("redirected to %q", to)
 		}
 		if strings.Contains(w.Body.String(), "<q") {
 			t.Errorf("page: %s", w.Body)

@@ -13,65 +13,65 @@ import (
 	"github.com/xoauthd/xoauthd/auth"
 )
 
-// workTime bounds what follows a provider's answer: one exchange, logins
-// upstream on every protocol at once, one save.
-const workTime = 60 * time.Second
+// completeTimeout limits the work after a provider's answer: one token request,
+// simultaneous upstream logins, and one save.
+const completeTimeout = 60 * time.Second
 
-// lasting returns a context for what follows a provider's answer. A code can be
-// used once: if whoever began leaves now, what it is worth must still be kept.
-func lasting(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), workTime)
+// detached returns a context for the work after a provider's answer. It outlives the
+// client, because a code can be used only once and its grant must not be lost.
+func detached(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), completeTimeout)
 }
 
-// complete redeems the code of a provider's response, and keeps the grant if it
-// is the account's. The outcome says why it is not.
-func complete(ctx context.Context, a Account, verifier string, answer response) Outcome {
-	ctx, cancel := lasting(ctx)
+// complete exchanges the code of a provider's response for a grant, and keeps the grant
+// if it opens the account's mailbox. The Result explains each failure.
+func complete(ctx context.Context, a Account, verifier string, answer response) Result {
+	ctx, cancel := detached(ctx)
 	defer cancel()
-	res := &result{account: a}
+	res := &resultBuilder{account: a}
 	answer = answer.redacted(a)
 	if hint, err := answer.check(a.Registration()); err != nil {
-		res.step(answerOf(a), 0, err, hint)
-		return res.end(wrongIssuer, "The answer may be another provider's than that of "+a.Provider()+". It was sent to neither, and nothing was kept.")
+		res.addStep(answerOf(a), 0, err, hint)
+		return res.finish(wrongIssuer, "The answer may be another provider's than that of "+a.Provider()+". It was sent to neither, and nothing was kept.")
 	}
 	if code := answer.Get("error"); code != "" || answer.Get("code") == "" {
 		return res.denied(code, answer.Get("error_description"))
 	}
-	res.step(answerOf(a), 0, nil, "")
+	res.addStep(answerOf(a), 0, nil, "")
 
 	start := time.Now()
 	g, err := a.Exchange(ctx, answer.Get("code"), verifier)
 	if err != nil {
-		res.step("Exchange of the code for a token", time.Since(start), err, exchangeHint(err))
-		return res.end(noToken, a.Provider()+" agreed, but then gave no token. Nothing was kept.")
+		res.addStep("Exchange of the code for a token", time.Since(start), err, exchangeHint(err))
+		return res.finish(noToken, a.Provider()+" agreed, but then gave no token. Nothing was kept.")
 	}
-	res.step("Exchange of the code for a token", time.Since(start), nil, "")
+	res.addStep("Exchange of the code for a token", time.Since(start), nil, "")
 	return res.adopt(ctx, g)
 }
 
-// completeDevice goes from what came of a device's code to a grant that is
-// kept, or to the words why not.
-func completeDevice(ctx context.Context, a Account, g auth.Grant, err error) Outcome {
-	res := &result{account: a}
+// completeDevice keeps the grant g of a device flow if it opens the account's mailbox.
+// The err is that of AwaitDevice.
+func completeDevice(ctx context.Context, a Account, g auth.Grant, err error) Result {
+	res := &resultBuilder{account: a}
 	if err != nil {
 		return res.deviceDenied(err)
 	}
-	ctx, cancel := lasting(ctx)
+	ctx, cancel := detached(ctx)
 	defer cancel()
-	res.step(answerOf(a), 0, nil, "")
+	res.addStep(answerOf(a), 0, nil, "")
 	return res.adopt(ctx, g)
 }
 
-// answerOf is the step at which the provider agrees, or does not.
+// answerOf returns the name of the step with the provider's answer.
 func answerOf(a Account) string { return "Answer of " + a.Provider() }
 
-// adopt tries g at the mail servers, and keeps it if the account's mailbox opens.
-func (res *result) adopt(ctx context.Context, g auth.Grant) Outcome {
+// adopt logs in to the mail servers with g, and keeps g if a login succeeds.
+func (res *resultBuilder) adopt(ctx context.Context, g auth.Grant) Result {
 	a := res.account
 	g.Identity = oneLine(g.Identity)
 	res.identity = g.Identity
 	trials := a.Try(ctx, g)
-	opened, down := 0, 0
+	opened, down := 0, 0 // successful logins, unreachable servers
 	for _, l := range trials {
 		switch {
 		case l.Err == nil:
@@ -80,39 +80,39 @@ func (res *result) adopt(ctx context.Context, g auth.Grant) Outcome {
 			down++
 		}
 	}
-	stranger := res.identify(g, opened > 0, opened == 0 && down < len(trials))
+	mismatch := res.checkIdentity(g, opened > 0, opened == 0 && down < len(trials))
 	for _, l := range trials {
-		res.step(fmt.Sprintf("%s login at %s", l.Protocol, l.Upstream), l.Took, l.Err, l.Hint)
+		res.addStep(fmt.Sprintf("%s login at %s", l.Protocol, l.Upstream), l.Took, l.Err, l.Hint)
 	}
 	switch {
 	case opened == 0:
-		res.drop(g)
-		return res.end(noMailbox, res.whyNoMailbox(g, len(trials), down))
-	case stranger != "":
-		res.drop(g)
-		return res.end(otherIdentity, stranger)
+		res.discard(g)
+		return res.finish(noMailbox, res.explainNoMailbox(g, len(trials), down))
+	case mismatch != "":
+		res.discard(g)
+		return res.finish(otherIdentity, mismatch)
 	}
-	return res.offer(g, trials)
+	return res.keepOrAsk(g, trials)
 }
 
-// keep puts g to use in the place of the present grant, and tells for how long it
-// is good. The account is told what came of the trials. The error is an
-// auth.ErrReplaced where another grant is present now: then nothing was done.
-func (res *result) keep(g auth.Grant, trials []Trial, present auth.Access) (Outcome, error) {
+// keep replaces the present grant with g. If another grant has replaced the present one
+// in the meantime, keep changes nothing and the error is auth.ErrReplaced.
+func (res *resultBuilder) keep(g auth.Grant, trials []Trial, present auth.Access) (Result, error) {
 	start := time.Now()
 	err := res.account.Keep(g, present)
 	if errors.Is(err, auth.ErrReplaced) {
-		return Outcome{}, err
+		return Result{}, err
 	}
-	return res.kept(g, trials, err, time.Since(start)), nil
+	return res.afterKeep(g, trials, err, time.Since(start)), nil
 }
 
-// kept tells what came of keeping g, which ended with err.
-func (res *result) kept(g auth.Grant, trials []Trial, err error, took time.Duration) Outcome {
+// afterKeep returns the result of Account.Keep, which returned err, and passes the trials
+// on to the account if g is in use.
+func (res *resultBuilder) afterKeep(g auth.Grant, trials []Trial, err error, took time.Duration) Result {
 	a := res.account
 	all := !slices.ContainsFunc(trials, func(l Trial) bool { return l.Err != nil })
 	if g.RefreshToken == "" {
-		res.step("Refresh token", 0, errors.New("none came with the access token, which cannot be renewed without"), refreshTokenHint(a))
+		res.addStep("Refresh token", 0, errors.New("none came with the access token, which cannot be renewed without"), refreshTokenHint(a))
 	}
 	if !errors.Is(err, auth.ErrEarlierKept) {
 		for _, l := range trials {
@@ -121,47 +121,48 @@ func (res *result) kept(g auth.Grant, trials []Trial, err error, took time.Durat
 	}
 	switch {
 	case errors.Is(err, auth.ErrEarlierKept):
-		res.drop(g)
-		return res.end(noRefresh, "The mailbox opened, but what "+a.Provider()+" gave ends "+at(g.Expiry)+", without a way to renew it. So it was not put in the place of the earlier authorization, which can be renewed.")
+		res.discard(g)
+		return res.finish(noRefreshToken, "The mailbox opened, but what "+a.Provider()+" gave ends "+onDate(g.Expiry)+", without a way to renew it. So it was not put in the place of the earlier authorization, which can be renewed.")
 	case err != nil:
-		res.step("Saving", took, err, "")
-		return res.end(notSaved, "Programs can log in now. But what the provider gave could not be saved, and is lost if xoauthd ends before that is mended. It tries again by itself.")
+		res.addStep("Saving", took, err, "")
+		return res.finish(notSaved, "Programs can log in now. But what the provider gave could not be saved, and is lost if xoauthd ends before that is mended. It tries again by itself.")
 	}
-	res.step("Saving", took, nil, "")
+	res.addStep("Saving", took, nil, "")
 	for _, p := range a.Status().Problems {
 		if p.Kind == auth.ProblemEnding {
-			res.step("Life of the authorization", 0, errors.New(p.Text), p.Hint)
+			res.addStep("Life of the authorization", 0, errors.New(p.Text), p.Hint)
 		}
 	}
 	switch {
 	case g.RefreshToken == "":
-		return res.end(authorized, "Programs can log in now, but not for long: "+a.Provider()+" gave no refresh token, so all ends "+at(g.Expiry)+". What to do about it is told below.")
+		return res.finish(authorized, "Programs can log in now, but not for long: "+a.Provider()+" gave no refresh token, so all ends "+onDate(g.Expiry)+". What to do about it is told below.")
 	case !all:
-		return res.end(authorized, "What opened works now. What did not open is marked below, with its cause.")
+		return res.finish(authorized, "What opened works now. What did not open is marked below, with its cause.")
 	case !g.Ends.IsZero():
-		return res.end(authorized, "Programs that were refused can try again now, but not for good: what to do about it is told below.")
+		return res.finish(authorized, "Programs that were refused can try again now, but not for good: what to do about it is told below.")
 	}
-	return res.end(authorized, "Programs that were refused can try again now.")
+	return res.finish(authorized, "Programs that were refused can try again now.")
 }
 
-// denied ends a result for an answer that has no code.
-func (res *result) denied(code, description string) Outcome {
+// denied returns the result of a provider's answer without a code. The parameters are
+// those of the error (RFC 6749 section 4.1.2.1).
+func (res *resultBuilder) denied(code, description string) Result {
 	a := res.account
 	err := errors.New("it has neither a code nor an error")
 	if code != "" {
 		err = errors.New(strings.TrimSuffix(code+": "+description, ": "))
 	}
-	res.step(answerOf(a), 0, err, answerHint(a, code, description))
+	res.addStep(answerOf(a), 0, err, callbackHint(a, code, description))
 	lead := a.Provider() + " did not agree. Nothing was changed."
 	if code == "access_denied" {
 		lead = "Access was refused on the pages of " + a.Provider() + ". Nothing was changed."
 	}
-	return res.end(refused, lead)
+	return res.finish(refused, lead)
 }
 
-// deviceDenied ends a result for a device's code that gave no token, RFC 8628
-// section 3.5.
-func (res *result) deviceDenied(err error) Outcome {
+// deviceDenied returns the result of a device flow that ended with err (RFC 8628 section
+// 3.5).
+func (res *resultBuilder) deviceDenied(err error) Result {
 	a := res.account
 	var answer *auth.Error
 	code, description := "", ""
@@ -170,47 +171,48 @@ func (res *result) deviceDenied(err error) Outcome {
 	}
 	switch {
 	case errors.Is(err, context.Canceled):
-		res.step(answerOf(a), 0, errors.New("not waited for any longer"), "")
-		return res.end(givenUp, "The wait for "+a.Provider()+" was ended before anybody agreed there. Nothing was changed.")
+		res.addStep(answerOf(a), 0, errors.New("not waited for any longer"), "")
+		return res.finish(canceled, "The wait for "+a.Provider()+" was ended before anybody agreed there. Nothing was changed.")
 	case code == "expired_token", errors.Is(err, context.DeadlineExceeded):
-		res.step(answerOf(a), 0, errors.New("none came while the code was good"), "")
-		return res.end(lapsed, "The code was not entered at "+a.Provider()+" in time. Nothing was changed. Ask for another one.")
-	case code == "access_denied", code == "authorization_declined": // Microsoft says it so
+		res.addStep(answerOf(a), 0, errors.New("none came while the code was good"), "")
+		return res.finish(codeExpired, "The code was not entered at "+a.Provider()+" in time. Nothing was changed. Ask for another one.")
+	case code == "access_denied", code == "authorization_declined": // the code of Microsoft
 		return res.denied("access_denied", description)
 	}
-	res.step(answerOf(a), 0, err, exchangeHint(err))
-	return res.end(noToken, a.Provider()+" gave no token. Nothing was changed.")
+	res.addStep(answerOf(a), 0, err, exchangeHint(err))
+	return res.finish(noToken, a.Provider()+" gave no token. Nothing was changed.")
 }
 
-// broken ends a result for a fault in this program.
-func (res *result) broken() Outcome {
-	res.step("Authorization", 0, errors.New("internal error; see the log of xoauthd"), "")
-	return res.end(broken, "This is a fault of xoauthd, of which its log tells more. Whether anything was kept is on the account's page.")
+// internalError returns the result after a panic.
+func (res *resultBuilder) internalError() Result {
+	res.addStep("Authorization", 0, errors.New("internal error; see the log of xoauthd"), "")
+	return res.finish(internalError, "This is a fault of xoauthd, of which its log tells more. Whether anything was kept is on the account's page.")
 }
 
-// whyNoMailbox tells what it means that no login of so many tried worked, for
-// down of which there was no server, and what to do.
-func (res *result) whyNoMailbox(g auth.Grant, tried, down int) string {
+// explainNoMailbox returns the lead of a result without a successful login. Of the tried
+// logins, down did not reach the server.
+func (res *resultBuilder) explainNoMailbox(g auth.Grant, tried, down int) string {
 	a := res.account
-	another := isAnother(g, a)
+	other := isOtherIdentity(g, a)
 	switch {
 	case tried == 0:
 		return "No mail server is configured to try the token at, so nothing was kept."
 	case down == tried:
 		return "No mail server could be reached to try the token at, so nothing was kept. Once they can be reached, authorize again."
-	case another && res.brought:
+	case other && res.imported:
 		return "This is a grant of " + g.Identity + ", and the account is " + a.Name() + ". Nothing was kept."
-	case another:
-		return "You signed in as " + g.Identity + ", and this account is " + a.Name() + ": authorize again and sign in as " + signsIn(a) + ". Nothing was kept."
+	case other:
+		return "You signed in as " + g.Identity + ", and this account is " + a.Name() + ": authorize again and sign in as " + signInAddress(a) + ". Nothing was kept."
 	case g.Identity != "":
 		return "No mailbox opened, so nothing was kept. It was " + g.Identity + " who signed in, as it should be: what the mail servers object to is told below."
-	case res.brought:
+	case res.imported:
 		return "No mailbox opened with the grant that was brought in, so nothing was kept. Most likely it is another mailbox's than " + a.Name() + "."
 	}
-	return "No mailbox opened with what " + a.Provider() + " gave, so nothing was kept. Most likely another mailbox was chosen there: authorize again and sign in as " + signsIn(a) + "."
+	return "No mailbox opened with what " + a.Provider() + " gave, so nothing was kept. Most likely another mailbox was chosen there: authorize again and sign in as " + signInAddress(a) + "."
 }
 
-// unreachable reports whether err is the network's, and not an answer.
+// unreachable reports whether err is a network error or a timeout, so that there was no
+// answer.
 func unreachable(err error) bool {
 	var op *net.OpError
 	var dns *net.DNSError

@@ -9,39 +9,39 @@ import (
 	"github.com/xoauthd/xoauthd/auth"
 )
 
-// signsIn is the address that a person should sign in with.
-func signsIn(a Account) string { return cmp.Or(a.LoginHint(), a.Name()) }
+// signInAddress returns the address with which the person should sign in.
+func signInAddress(a Account) string { return cmp.Or(a.LoginHint(), a.Name()) }
 
-// isAnother reports whether g is known to be from somebody else than who should
-// sign in.
-func isAnother(g auth.Grant, a Account) bool {
-	return g.Identity != "" && !strings.EqualFold(g.Identity, signsIn(a))
+// isOtherIdentity reports whether another person than the expected one signed in. It
+// returns false if the provider did not report an identity.
+func isOtherIdentity(g auth.Grant, a Account) bool {
+	return g.Identity != "" && !strings.EqualFold(g.Identity, signInAddress(a))
 }
 
-// identify notes who has signed in, and returns why g must not be kept although a
-// mailbox opened, if that is so. There are mail servers that open the mailbox of the
-// token, whatever user name comes with it: where it is not known that the provider's
-// do not, the id_token must agree, if one was asked for.
-func (res *result) identify(g auth.Grant, opened, refused bool) (lead string) {
+// checkIdentity adds a step for the identity of the person. If g must not be kept although
+// a login succeeded, it returns the lead of the result. Some mail servers ignore the user
+// name of a login and open the mailbox of the token. Unless the provider's servers are
+// known to check it, a requested id_token must name the expected person.
+func (res *resultBuilder) checkIdentity(g auth.Grant, opened, refused bool) (lead string) {
 	a := res.account
 	reg := a.Registration()
-	text, person := "Signed in as "+g.Identity, signsIn(a)
+	text, expected := "Signed in as "+g.Identity, signInAddress(a)
 	switch {
-	case isAnother(g, a) && opened && !reg.ChecksUser:
-		res.step(text, 0, errors.New("it should have been "+person),
+	case isOtherIdentity(g, a) && opened && !reg.ChecksUser:
+		res.addStep(text, 0, errors.New("it should have been "+expected),
 			"If "+g.Identity+" may use this mailbox, set login_hint = \""+g.Identity+"\" for the account in the configuration, restart xoauthd and authorize again.")
 		return "You signed in as " + g.Identity + ", and this account is " + a.Name() + ". A mailbox opened, but the mail server may have opened that of " + g.Identity + ": some do not look at the user name. Nothing was kept."
-	case isAnother(g, a) && refused:
-		res.step(text, 0, errors.New("it should have been "+person), "")
-	case isAnother(g, a):
-		res.step(text, 0, nil, "")
+	case isOtherIdentity(g, a) && refused:
+		res.addStep(text, 0, errors.New("it should have been "+expected), "")
+	case isOtherIdentity(g, a):
+		res.addStep(text, 0, nil, "")
 	case g.Identity != "", !opened, reg.ChecksUser:
-	case !g.IDToken && slices.Contains(reg.Scopes, "openid") && !res.brought:
-		res.step("Who signed in", 0, errors.New(a.Provider()+" was asked (scope openid) and did not say"),
+	case !g.IDToken && slices.Contains(reg.Scopes, "openid") && !res.imported:
+		res.addStep("Who signed in", 0, errors.New(a.Provider()+" was asked (scope openid) and did not say"),
 			"Authorize again, by the button of the account's page. If the provider never says it, remove openid from the scopes in its section of the configuration.")
 		return "A mailbox opened, but the mail server may have opened another than that of " + a.Name() + ": some do not look at the user name. Nothing was kept."
 	default:
-		res.step("Who signed in is not known", 0, nil,
+		res.addStep("Who signed in is not known", 0, nil,
 			"That this is the mailbox of "+a.Name()+" is the mail server's word alone, and some do not look at the user name. If "+a.Provider()+" supports OpenID Connect, add openid and email to its scopes.")
 	}
 	return ""

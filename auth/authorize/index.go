@@ -8,123 +8,124 @@ import (
 )
 
 const (
-	// maxAtLength is the most accounts of which all is told on the list.
-	maxAtLength = 20
+	// maxDetailed is the number of accounts up to which the list shows the details of
+	// each.
+	maxDetailed = 20
 
-	// maxListed is the most of one kind that it names: beyond that it is not
-	// read but searched, which xoauthd status is better for.
+	// maxListed is the number of accounts that each part of the list shows. To search
+	// more accounts, "xoauthd status" is more convenient.
 	maxListed = 200
 )
 
-// The sections of the list: first the accounts that need somebody.
+// The sections of the list. The accounts that need attention come first.
 const (
-	toAuthorize = iota
+	needsAuthorization = iota
 	failing
-	warned
-	inOrder
+	withWarning
+	healthy
 	disabled
-	sections
+	numSections
 )
 
-var titles = [sections]string{"To be authorized", "Failing", "With a warning", "In order", "Disabled"}
+var sectionTitles = [numSections]string{"To be authorized", "Failing", "With a warning", "In order", "Disabled"}
 
-// A standing is how an account stands, as shown.
-type standing struct {
+// An accountState is the state of an account, for people.
+type accountState struct {
 	State   string
-	Class   string // of the style sheet
-	Section int    // of the list
+	Class   string // class of the style sheet
+	Section int    // section of the list
 }
 
-// Well reports whether nothing is wrong.
-func (s standing) Well() bool { return s.Section >= inOrder }
+// Well reports whether the account needs no attention.
+func (s accountState) Well() bool { return s.Section >= healthy }
 
-func standingOf(a Account, s auth.Status) standing {
+func accountStateOf(a Account, s auth.Status) accountState {
 	switch {
 	case !a.Enabled():
-		return standing{"disabled", "plain", disabled}
+		return accountState{"disabled", "plain", disabled}
 	case s.State == auth.NeedsAuthorization:
-		return standing{string(s.State), "bad", toAuthorize}
+		return accountState{string(s.State), "bad", needsAuthorization}
 	case s.State == auth.Failing:
-		return standing{string(s.State), "warn", failing}
+		return accountState{string(s.State), "warn", failing}
 	case len(s.Problems) > 0 && a.Attended():
-		return standing{string(s.State), "warn", warned}
+		return accountState{string(s.State), "warn", withWarning}
 	case len(s.Problems) > 0:
-		return standing{"working", "warn", warned}
+		return accountState{"working", "warn", withWarning}
 	case a.Attended():
-		return standing{string(s.State), "good", inOrder}
-	case s.Expiry.IsZero() && s.Refreshed.IsZero(): // no token yet: it may work, or not
-		return standing{"ready", "plain", inOrder}
+		return accountState{string(s.State), "good", healthy}
+	case s.Expiry.IsZero() && s.Refreshed.IsZero(): // no token yet, so it is unknown whether the account works
+		return accountState{"ready", "plain", healthy}
 	}
-	return standing{"working", "good", inOrder}
+	return accountState{"working", "good", healthy}
 }
 
-// A group is a section of the list, with the accounts that stand alike. The
-// mailboxes of a pattern are one entry where nobody has to do anything for them.
-type group struct {
+// A sectionView is a section of the list. If the accounts of a pattern need no attention,
+// they are one entry.
+type sectionView struct {
 	Title    string
 	Count    int
 	Accounts []*accountView
-	Patterns []*mailboxes
-	More     int // that are not shown
+	Patterns []*patternView
+	More     int // number of accounts that are not shown
 }
 
-// Mailboxes are those of a pattern within a group.
-type mailboxes struct {
-	Pattern, Words string
-	Count          int
-	Accounts       []*accountView
-	More           int // that are not shown
+// A patternView lists the accounts of one pattern in a section.
+type patternView struct {
+	Pattern, Summary string
+	Count            int
+	Accounts         []*accountView
+	More             int // number of accounts that are not shown
 }
 
-// index lists the accounts.
+// index handles the page with the list of accounts.
 func (e *endpoint) index(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Query().Has("state") {
-		e.callback(w, r) // of a redirect URL that has no path
+		e.callback(w, r) // the redirect URL may have no path
 		return
 	}
-	var groups [sections]group
+	var sections [numSections]sectionView
 	ofPattern := map[string]int{}
 	for _, a := range e.accounts {
 		v := viewOf(a)
-		groups[v.Section].add(v, a.Pattern())
+		sections[v.Section].add(v, a.Pattern())
 		ofPattern[a.Pattern()]++
 	}
-	v := view{Title: "Accounts", Brief: len(e.accounts) > maxAtLength}
-	var counts [sections]int
-	for i, g := range groups {
-		counts[i] = g.Count
-		if g.Count == 0 {
+	v := view{Title: "Accounts", Brief: len(e.accounts) > maxDetailed}
+	var counts [numSections]int
+	for i, s := range sections {
+		counts[i] = s.Count
+		if s.Count == 0 {
 			continue
 		}
-		g.Title = titles[i]
-		for _, m := range g.Patterns {
-			m.Words = mailboxWords(m.Count, ofPattern[m.Pattern], i)
+		s.Title = sectionTitles[i]
+		for _, p := range s.Patterns {
+			p.Summary = mailboxSummary(p.Count, ofPattern[p.Pattern], i)
 		}
-		v.Groups = append(v.Groups, g)
+		v.Sections = append(v.Sections, s)
 	}
 	v.Summary = summary(counts)
 	e.render(w, http.StatusOK, "index.html", v)
 }
 
-// add adds an account, which may be one of many by a pattern.
-func (g *group) add(v *accountView, pattern string) {
-	g.Count++
+// add adds an account. The pattern is that of the account, or "".
+func (s *sectionView) add(v *accountView, pattern string) {
+	s.Count++
 	if pattern == "" || !v.Well() {
-		add(&g.Accounts, &g.More, v)
+		addUpToLimit(&s.Accounts, &s.More, v)
 		return
 	}
-	i := slices.IndexFunc(g.Patterns, func(m *mailboxes) bool { return m.Pattern == pattern })
+	i := slices.IndexFunc(s.Patterns, func(p *patternView) bool { return p.Pattern == pattern })
 	if i < 0 {
-		i = len(g.Patterns)
-		g.Patterns = append(g.Patterns, &mailboxes{Pattern: pattern})
+		i = len(s.Patterns)
+		s.Patterns = append(s.Patterns, &patternView{Pattern: pattern})
 	}
-	m := g.Patterns[i]
-	m.Count++
-	add(&m.Accounts, &m.More, v)
+	p := s.Patterns[i]
+	p.Count++
+	addUpToLimit(&p.Accounts, &p.More, v)
 }
 
-// add adds v to those shown while they are few enough, and else to more.
-func add(shown *[]*accountView, more *int, v *accountView) {
+// addUpToLimit adds v to shown, or counts it in more if shown has maxListed accounts.
+func addUpToLimit(shown *[]*accountView, more *int, v *accountView) {
 	if len(*shown) == maxListed {
 		*more++
 		return

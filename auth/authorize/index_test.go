@@ -12,53 +12,52 @@ import (
 	"github.com/xoauthd/xoauthd/auth"
 )
 
-// unattended is an account that gets its tokens by itself.
-func unattended(name, flow string) *fakeAccount {
+// newAutomatic returns an account that needs no consent of a person.
+func newAutomatic(name, flow string) *fakeAccount {
 	a := newAccount(name)
-	a.flow, a.unattended, a.redirect, a.authURL = flow, true, "", ""
+	a.flow, a.automatic, a.redirect, a.authURL = flow, true, "", ""
 	a.status = auth.Status{State: auth.Authorized, Obtained: time.Now().Add(-time.Hour), Expiry: time.Now().Add(time.Hour)}
 	return a
 }
 
-// TestUnattended is about accounts that no person authorizes: nothing on their
-// pages is about one.
-func TestUnattended(t *testing.T) {
+// TestAutomatic checks the pages of accounts that need no consent.
+func TestAutomatic(t *testing.T) {
 	for flow, words := range map[string]string{
 		"client_credentials": "credentials of its registration at Example Mail",
 		"service_account":    "key of a service account",
 		"password":           "the user name and the password of the mailbox",
 		"command":            "a command of the configuration",
 		"app_password":       "There is no OAuth",
-		"of_tomorrow":        "by the flow of_tomorrow",
+		"unknown":            "by the flow unknown",
 	} {
 		t.Run(flow, func(t *testing.T) {
-			a := unattended("joe@example.com", flow)
+			a := newAutomatic("joe@example.com", flow)
 			s := newSite(t, "", a)
 			w := s.do("GET", home+"/authorize/joe@example.com")
 			page := w.Body.String()
-			wants(t, page, words, "Nobody has to authorize", "<code class=\"copy\">sudo -u xoauthd xoauthd check joe@example.com</code>", "Token runs out", flowOf(a).Short)
-			wants(t, w.Header().Get("Content-Security-Policy"), "form-action 'none'")
+			assertContains(t, page, words, "Nobody has to authorize", "<code class=\"copy\">sudo -u xoauthd xoauthd check joe@example.com</code>", "Token runs out", describeFlow(a).Short)
+			assertContains(t, w.Header().Get("Content-Security-Policy"), "form-action 'none'")
 			for _, not := range []string{"<form", "<button", "redirect URI", "Last consent", "is asked to let"} {
 				if strings.Contains(page, not) {
 					t.Errorf("%q is on the page:\n%s", not, page)
 				}
 			}
-			wants(t, s.do("GET", home+"/").Body.String(), "Example Mail · "+flowOf(a).Short)
+			assertContains(t, s.do("GET", home+"/").Body.String(), "Example Mail · "+describeFlow(a).Short)
 			for _, path := range []string{"/authorize/joe@example.com", "/authorize/joe@example.com?moved"} {
 				w = s.do("POST", home+path)
 				if w.Code != http.StatusConflict || w.Header().Get("Set-Cookie") != "" {
 					t.Errorf("POST: %d", w.Code)
 				}
-				wants(t, w.Body.String(), "Nobody has to authorize this account")
+				assertContains(t, w.Body.String(), "Nobody has to authorize this account")
 			}
 		})
 	}
 }
 
-// TestState: an account that no person authorizes is not called authorized, and
-// before it has got a token nobody knows that it works.
+// TestState checks the state and the summary of accounts. An account that needs no
+// consent is never "authorized", and it is "ready" until it has a token.
 func TestState(t *testing.T) {
-	fresh, used, ended, broken := unattended("a@example.com", "client_credentials"), unattended("a@example.com", "password"), unattended("a@example.com", "command"), unattended("a@example.com", "command")
+	fresh, used, ended, broken := newAutomatic("a@example.com", "client_credentials"), newAutomatic("a@example.com", "password"), newAutomatic("a@example.com", "command"), newAutomatic("a@example.com", "command")
 	fresh.status = auth.Status{State: auth.Authorized}
 	ended.status = auth.Status{State: auth.Authorized, Refreshed: time.Now().Add(-time.Hour)}
 	broken.status = auth.Status{State: auth.Failing, Why: "exit status 1"}
@@ -85,25 +84,25 @@ func TestState(t *testing.T) {
 		{off, `plain">disabled<`, "1 account: 0 in order, 1 disabled."},
 	} {
 		s := newSite(t, "", test.a)
-		wants(t, s.do("GET", home+"/").Body.String(), test.shown, test.counts)
+		assertContains(t, s.do("GET", home+"/").Body.String(), test.shown, test.counts)
 		page := s.do("GET", home+"/authorize/a@example.com").Body.String()
-		wants(t, page, test.shown)
+		assertContains(t, page, test.shown)
 		if problems := test.a.Status().Problems; len(problems) > 0 && strings.Contains(page, "renews it by itself") {
-			t.Errorf("the page says that all goes well with %v", problems)
+			t.Errorf("the page reports no problem despite %v", problems)
 		}
 	}
-	wants(t, newSite(t, "", smtp).do("GET", home+"/").Body.String(), `Failing <span class="count">1<`,
+	assertContains(t, newSite(t, "", smtp).do("GET", home+"/").Body.String(), `Failing <span class="count">1<`,
 		"upstream refused (SMTP): 535 no", "(3 hours ago)</span>, 36 times", "(5 minutes ago)", "Have it enabled.")
 }
 
-// TestDisabled: nobody is asked to authorize an account that is not used.
+// TestDisabled checks that a disabled account cannot be authorized.
 func TestDisabled(t *testing.T) {
-	for _, a := range []*fakeAccount{newAccount("joe@example.com"), newDevice("joe@example.com"), unattended("joe@example.com", "command")} {
+	for _, a := range []*fakeAccount{newAccount("joe@example.com"), newDevice("joe@example.com"), newAutomatic("joe@example.com", "command")} {
 		a.disabled = true
 		s := newSite(t, "", a)
 		for _, path := range []string{"/", "/authorize/joe@example.com"} {
 			page := s.do("GET", home+path).Body.String()
-			wants(t, page, "disabled")
+			assertContains(t, page, "disabled")
 			for _, not := range []string{"<form", "<button", "redirect URI", "never authorized", "Nobody has to"} {
 				if strings.Contains(page, not) {
 					t.Errorf("%q is on the page:\n%s", not, page)
@@ -114,23 +113,23 @@ func TestDisabled(t *testing.T) {
 		if w.Code != http.StatusConflict || w.Header().Get("Set-Cookie") != "" || a.asked != 0 {
 			t.Errorf("POST: %d, asked %d times", w.Code, a.asked)
 		}
-		wants(t, w.Body.String(), "This account is disabled")
+		assertContains(t, w.Body.String(), "This account is disabled")
 	}
 }
 
-// ofPattern are so many accounts of a pattern, without anything that is wrong.
-func ofPattern(pattern string, n int) []*fakeAccount {
+// newPatternAccounts returns n working accounts of a pattern.
+func newPatternAccounts(pattern string, n int) []*fakeAccount {
 	var all []*fakeAccount
 	for i := range n {
-		a := unattended(fmt.Sprintf("box%04d%s", i, strings.TrimPrefix(pattern, "*")), "client_credentials")
+		a := newAutomatic(fmt.Sprintf("box%04d%s", i, strings.TrimPrefix(pattern, "*")), "client_credentials")
 		a.pattern = pattern
 		all = append(all, a)
 	}
 	return all
 }
 
-// listOf is the list of accounts, and the names that can be seen there at once.
-func listOf(t *testing.T, accounts ...*fakeAccount) (page string, names []string) {
+// listPage returns the page with the list and the names outside of patterns.
+func listPage(t *testing.T, accounts ...*fakeAccount) (page string, names []string) {
 	var all []Account
 	for _, a := range accounts {
 		all = append(all, a)
@@ -142,59 +141,59 @@ func listOf(t *testing.T, accounts ...*fakeAccount) (page string, names []string
 	return page, names
 }
 
-// TestPatterns: the mailboxes of a pattern are one entry, but for those that
-// somebody has to see to.
+// TestPatterns checks that the accounts of a pattern are one entry, except for those that
+// need attention.
 func TestPatterns(t *testing.T) {
-	some, well, off := ofPattern("*@example.com", 15), ofPattern("*@example.org", 3), ofPattern("*@example.net", 2)
+	some, well, off := newPatternAccounts("*@example.com", 15), newPatternAccounts("*@example.org", 3), newPatternAccounts("*@example.net", 2)
 	some[7].status = auth.Status{State: auth.Failing, Why: "token endpoint: HTTP status 503"}
 	for _, a := range off {
 		a.disabled = true
 	}
-	page, names := listOf(t, slices.Concat(well, some, off, []*fakeAccount{newAccount("never@example.com")})...)
+	page, names := listPage(t, slices.Concat(well, some, off, []*fakeAccount{newAccount("never@example.com")})...)
 	if !slices.Equal(names, []string{"never@example.com", "box0007@example.com"}) {
-		t.Errorf("seen at once: %v", names)
+		t.Errorf("names outside of patterns: %v", names)
 	}
-	wants(t, page, "21 accounts: 17 in order, 1 to be authorized, 1 failing, 2 disabled.", `In order <span class="count">17<`, "HTTP status 503",
+	assertContains(t, page, "21 accounts: 17 in order, 1 to be authorized, 1 failing, 2 disabled.", `In order <span class="count">17<`, "HTTP status 503",
 		"<summary><bdi>*@example.com</bdi>, 14 of 15 mailboxes</summary>",
 		"<summary><bdi>*@example.org</bdi>, 3 mailboxes, all well</summary>",
 		"<summary><bdi>*@example.net</bdi>, 2 mailboxes</summary>",
 		`<li><a href="/authorize/box0002@example.org"><bdi>box0002@example.org</bdi></a> <span class="state good">working</span></li>`)
 	if strings.Contains(page, "not shown") {
-		t.Errorf("something is left out:\n%s", page)
+		t.Errorf("the page omits accounts:\n%s", page)
 	}
 }
 
-// TestListOfMany: in a list of thousands, what somebody has to see to comes first,
-// and the rest is short.
-func TestListOfMany(t *testing.T) {
-	many, more := ofPattern("*@example.com", 3000), ofPattern("*@example.org", 500)
+// TestLongList checks that a list of thousands of accounts starts with those that need
+// attention and stays short.
+func TestLongList(t *testing.T) {
+	many, more := newPatternAccounts("*@example.com", 3000), newPatternAccounts("*@example.org", 500)
 	for _, a := range many[1000:1300] {
 		a.status = auth.Status{State: auth.Failing, Why: "token endpoint: HTTP status 503"}
 	}
 	for _, a := range more {
-		a.pattern = "" // each is a table of the configuration
+		a.pattern = "" // each account has a table of its own
 	}
-	page, names := listOf(t, slices.Concat(many, more, []*fakeAccount{newAccount("never@example.com")})...)
+	page, names := listPage(t, slices.Concat(many, more, []*fakeAccount{newAccount("never@example.com")})...)
 	if len(names) != 1+2*maxListed || names[0] != "never@example.com" || names[1] != "box1000@example.com" || names[1+maxListed] != "box0000@example.org" {
 		t.Errorf("%d names: %v", len(names), names)
 	}
-	wants(t, page, "3501 accounts: 3200 in order, 1 to be authorized, 300 failing.", `In order <span class="count">3200<`,
+	assertContains(t, page, "3501 accounts: 3200 in order, 1 to be authorized, 300 failing.", `In order <span class="count">3200<`,
 		"<bdi>*@example.com</bdi>, 2700 of 3000 mailboxes", ">2500 more are not shown.", ">300 more are not shown.", ">100 more are not shown.", "<code>sudo -u xoauthd xoauthd status</code>")
 	if strings.Contains(page, "runs out") || len(page) > 200<<10 {
-		t.Errorf("the list is long: %d bytes", len(page))
+		t.Errorf("the page has %d bytes", len(page))
 	}
 }
 
-func TestWhoSignsIn(t *testing.T) {
+func TestSignInAs(t *testing.T) {
 	a := newAccount("shared@example.com")
 	a.hint = "ann@example.com"
 	a.status = auth.Status{State: auth.Authorized, Identity: "Ann@example.com\n<b>"}
 	s := newSite(t, "", a)
-	wants(t, s.do("GET", home+"/authorize/shared@example.com").Body.String(),
+	assertContains(t, s.do("GET", home+"/authorize/shared@example.com").Body.String(),
 		"Sign in there as <strong><bdi>ann@example.com</bdi></strong>, who may use the mailbox <bdi>shared@example.com</bdi>,",
 		"<dt>Signed in as</dt><dd><bdi>Ann@example.com &lt;b&gt;</bdi></dd>")
 	a.hint = "Shared@Example.com"
 	if page := s.do("GET", home+"/authorize/shared@example.com").Body.String(); strings.Contains(page, "who may use") {
-		t.Errorf("a delegate is spoken of:\n%s", page)
+		t.Errorf("the page mentions a delegate:\n%s", page)
 	}
 }

@@ -1,15 +1,15 @@
 package authorize
 
-// A message is a page of words, with at most one link.
+// A message is the content of a page without a form.
 type message struct {
 	Title    string
 	Text     string
-	Command  string // that can be typed, or empty
-	Link, To string // the link's words, and its path
+	Command  string // shell command; may be empty
+	Link, To string // text and path of the link; may be empty
 }
 
 var (
-	fromElsewhere = message{
+	crossOrigin = message{
 		Title: "Not from this page",
 		Text:  "The request came from another web site, so it was not followed. Open the account's page here and press its button.",
 	}
@@ -23,7 +23,7 @@ var (
 	}
 )
 
-func notThisHost(host string) message {
+func unknownHost(host string) message {
 	return message{
 		Title: "Not known by this name",
 		Text:  "The address says “" + oneLine(host) + "”, which is not one of the names of this xoauthd. Open it by the name in its configuration, or, if this one is right, make it the public_url there.",
@@ -38,7 +38,7 @@ func noSuchAccount(index string) message {
 	}
 }
 
-func begunElsewhere(a *account) message {
+func startedInOtherBrowser(a *account) message {
 	return message{
 		Title: "This is not the browser it began in",
 		Text:  "The authorization of " + a.Name() + " was begun in another browser, or this one keeps no cookies. Nothing was done. Finish it where it was begun: the account's page there takes the address that the provider led to. Or begin again here.",
@@ -46,7 +46,7 @@ func begunElsewhere(a *account) message {
 	}
 }
 
-func begunForAnother(here, there *account) message {
+func startedForOtherAccount(here, there *account) message {
 	return message{
 		Title: "That is for another account",
 		Text:  "The address that was pasted ends the authorization of " + there.Name() + ", and this page is that of " + here.Name() + ". Nothing was done. Paste it on the page of " + there.Name() + ".",
@@ -54,7 +54,7 @@ func begunForAnother(here, there *account) message {
 	}
 }
 
-func needsNobody(a *account) message {
+func noConsentNeeded(a *account) message {
 	return message{
 		Title: "Nobody has to authorize this account",
 		Text:  "xoauthd gets what it needs for " + a.Name() + " by itself.",
@@ -70,7 +70,7 @@ func tooSoon(a *account) message {
 	}
 }
 
-func noRoom(a *account) message {
+func tooManyPending(a *account) message {
 	return message{
 		Title:   "Too many are under way",
 		Text:    "Too many authorizations were begun from where you are, or for " + a.Name() + ", and are not finished. Those that are under way go on. Try again in half an hour. On the machine of xoauthd, this account can be authorized at any time, by:",
@@ -79,7 +79,7 @@ func noRoom(a *account) message {
 	}
 }
 
-func isDisabled(a *account) message {
+func accountDisabled(a *account) message {
 	return message{
 		Title: "This account is disabled",
 		Text:  "Nothing was done: the configuration says that " + a.Name() + " is not to be used.",
@@ -87,7 +87,7 @@ func isDisabled(a *account) message {
 	}
 }
 
-func notAnAnswer(a *account) message {
+func notAResponse(a *account) message {
 	return message{
 		Title: "That is not the address",
 		Text:  "What was pasted has no answer of " + a.Provider() + " in it. Once you have agreed there, the browser goes on to a page that does not open: copy all that its address bar has then. There is state= and code= in it.",
@@ -95,7 +95,7 @@ func notAnAnswer(a *account) message {
 	}
 }
 
-func noAddress(a *account) message {
+func incompleteAddress(a *account) message {
 	return message{
 		Title: "That is not the whole address",
 		Text:  "What was pasted begins in the middle of the address. Copy all that the address bar has, from http:// or the host name on: the beginning shows which provider has answered.",
@@ -111,7 +111,7 @@ func repeatedParameter(name, index string) message {
 	}
 }
 
-func usedBefore(result string) message {
+func responseAlreadyUsed(result string) message {
 	return message{
 		Title: "Already done",
 		Text:  "This answer of the provider was used already. It counts only once.",
@@ -119,7 +119,7 @@ func usedBefore(result string) message {
 	}
 }
 
-func decidedBefore(result string) message {
+func alreadyDecided(result string) message {
 	return message{
 		Title: "Already answered",
 		Text:  "There is nothing to decide: the question was answered, or none was asked.",
@@ -127,7 +127,7 @@ func decidedBefore(result string) message {
 	}
 }
 
-func notExpected(index string) message {
+func unexpectedResponse(index string) message {
 	return message{
 		Title: "This answer is not expected",
 		Text:  "It belongs to no authorization that is under way: more than ten minutes may have passed, it may be done already, or xoauthd was started anew. Nothing was done. Begin again.",
@@ -135,7 +135,7 @@ func notExpected(index string) message {
 	}
 }
 
-func noResult(index string) message {
+func resultGone(index string) message {
 	return message{
 		Title: "This result is gone",
 		Text:  "Results are kept for ten minutes, for the browser that began. How the accounts stand now is on the list.",
@@ -143,14 +143,14 @@ func noResult(index string) message {
 	}
 }
 
-func beingAsked(a *account) message {
+func requestingDeviceCode(a *account) message {
 	return message{
 		Title: "One moment",
 		Text:  a.Provider() + " is being asked for a code for " + a.Name() + ". This page looks again by itself.",
 	}
 }
 
-func underWay(a *account) message {
+func stillCompleting(a *account) message {
 	return message{
 		Title: "One moment",
 		Text:  "The token for " + a.Name() + " is being fetched and tried at the mail servers. This page looks again by itself.",

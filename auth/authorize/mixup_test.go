@@ -16,25 +16,25 @@ import (
 	"github.com/xoauthd/xoauthd/internal/idp"
 )
 
-// A mixUp is an endpoint with an account at an honest provider and one at a
-// hostile one, which sends browsers on to the honest one: the code that this
-// gives is for the honest client, but the verifier is that of an attempt at the
-// hostile provider (RFC 9700 section 4.4).
+// A mixUp is the setup of a mix-up attack (RFC 9700 section 4.4): the pages with an account
+// at an honest provider and one at a hostile provider. The hostile provider redirects
+// browsers to the honest one, which issues a code for the client and verifier of the
+// authorization at the hostile provider.
 type mixUp struct {
-	url             string // of the pages
+	url             string // URL of the pages
 	honest, hostile *realAccount
 	honestServer    *idp.Server
 
 	mu     sync.Mutex
-	stolen []url.Values // what the hostile token endpoint was sent
+	stolen []url.Values // requests to the hostile token endpoint
 }
 
-// mixUpConfig is what protects from the hostile provider, or does not.
+// A mixUpConfig determines the protection against the hostile provider.
 type mixUpConfig struct {
-	path       string // of the hostile provider's redirect URL; the honest one's is /callback/honest
-	issuer     string // of the hostile provider
-	requireIss bool   // of the hostile provider
-	noIss      bool   // the honest provider does not say who it is
+	path       string // path of the hostile provider's redirect URL; the honest one's is /callback/honest
+	issuer     string // Issuer of the hostile provider
+	requireIss bool   // RequireIss of the hostile provider
+	noIss      bool   // the honest provider sends no iss
 }
 
 func newMixUp(t *testing.T, c mixUpConfig) *mixUp {
@@ -53,7 +53,7 @@ func newMixUp(t *testing.T, c mixUpConfig) *mixUp {
 	return m
 }
 
-// account is one at the server of that address.
+// account returns an account at the OAuth server with this URL.
 func (m *mixUp) account(name, server, path string) *realAccount {
 	a := &realAccount{newAccount(name), &auth.Provider{Name: name, OAuth: oauth2.Config{
 		ClientID: "xoauthd", RedirectURL: m.url + path, Scopes: []string{idp.ScopeMail},
@@ -75,16 +75,16 @@ func (m *mixUp) serveHonest(t *testing.T, noIss bool) {
 	}
 	m.honestServer, s.Config.Handler = server, server
 	if noIss {
-		s.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { server.ServeHTTP(silent{w}, r) })
+		s.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { server.ServeHTTP(issRemover{w}, r) })
 	}
 	s.Start()
 	t.Cleanup(s.Close)
 }
 
-// A silent provider takes its issuer out of the redirect.
-type silent struct{ http.ResponseWriter }
+// An issRemover removes the iss parameter from redirects.
+type issRemover struct{ http.ResponseWriter }
 
-func (w silent) WriteHeader(status int) {
+func (w issRemover) WriteHeader(status int) {
 	if u, err := url.Parse(w.Header().Get("Location")); err == nil && u.Query().Has("iss") {
 		q := u.Query()
 		q.Del("iss")
@@ -117,9 +117,8 @@ func (m *mixUp) serveHostile(t *testing.T, c mixUpConfig) {
 	m.hostile.issuer, m.hostile.requireIss = c.issuer, c.requireIss
 }
 
-// browse is a person who opens link, agrees at the provider where the browser
-// comes to, and sees page in the end, which is at ended. If stay is set, the
-// browser does not open the pages again, as where it does not reach them.
+// browse opens link and agrees at the provider. It returns the last address of the browser
+// and its page. If stay is set, the browser does not follow redirects to the pages.
 func (m *mixUp) browse(t *testing.T, browser *http.Client, link string, stay bool) (ended, page string) {
 	t.Helper()
 	browser.CheckRedirect = func(r *http.Request, _ []*http.Request) error {
@@ -169,64 +168,63 @@ func newBrowser(t *testing.T) *http.Client {
 	return &http.Client{Jar: jar}
 }
 
-// begin has the browser begin at the hostile provider. See browse.
+// begin starts an authorization at the hostile provider. See browse.
 func (m *mixUp) begin(t *testing.T, browser *http.Client, stay bool) (ended, page string) {
 	t.Helper()
 	return m.browse(t, browser, m.url+AccountPath(m.hostile.name), stay)
 }
 
-// safe fails the test if anything of the honest provider got anywhere.
-func (m *mixUp) safe(t *testing.T) {
+// assertSafe fails the test if the code of the honest provider was used or stolen.
+func (m *mixUp) assertSafe(t *testing.T) {
 	t.Helper()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if len(m.stolen) > 0 {
-		t.Errorf("the hostile provider has a code of the honest one, and its verifier: %v", m.stolen)
+		t.Errorf("the hostile provider received a code and verifier: %v", m.stolen)
 	}
 	if n := m.honestServer.TokenRequests(); n > 0 {
-		t.Errorf("%d requests for tokens at the honest provider", n)
+		t.Errorf("%d token requests at the honest provider", n)
 	}
 	if len(m.honest.kept)+len(m.hostile.kept) > 0 {
 		t.Error("a grant is kept")
 	}
 }
 
-// TestMixUp has a hostile provider send the browser on to an honest one. By no
-// way does it get the code.
+// TestMixUp checks that a hostile provider never receives the code of an honest one.
 func TestMixUp(t *testing.T) {
 	const own, shared, other = "/callback/hostile", "/callback/honest", "https://hostile.example"
 	for _, test := range []struct {
 		name string
 		c    mixUpConfig
-		why  string
+		want string
 	}{
-		{"a path each", mixUpConfig{path: own}, "it arrived at another address than"},
-		{"a path each, and no iss", mixUpConfig{path: own, noIss: true}, "it arrived at another address than"},
-		{"a path each, and issuers", mixUpConfig{path: own, issuer: other, requireIss: true}, "it arrived at another address than"},
-		{"one path, an issuer that is compared", mixUpConfig{path: shared, issuer: other}, "not from https://hostile.example"},
-		{"one path, an issuer that is required", mixUpConfig{path: shared, issuer: other, requireIss: true, noIss: true}, "it has no iss"},
-		{"one path, an iss where none is expected", mixUpConfig{path: shared}, "has no issuer to compare it with"},
+		{"different paths", mixUpConfig{path: own}, "it arrived at another address than"},
+		{"different paths, no iss", mixUpConfig{path: own, noIss: true}, "it arrived at another address than"},
+		{"different paths and issuers", mixUpConfig{path: own, issuer: other, requireIss: true}, "it arrived at another address than"},
+		{"same path, another issuer", mixUpConfig{path: shared, issuer: other}, "not from https://hostile.example"},
+		{"same path, required iss is missing", mixUpConfig{path: shared, issuer: other, requireIss: true, noIss: true}, "it has no iss"},
+		{"same path, unexpected iss", mixUpConfig{path: shared}, "has no issuer to compare it with"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			m := newMixUp(t, test.c)
-			right := m.hostile.redirect
+			redirect := m.hostile.redirect
 
 			browser := newBrowser(t)
 			_, page := m.begin(t, browser, false)
-			wants(t, page, m.hostile.name+" was not authorized", test.why)
-			m.safe(t)
+			assertContains(t, page, m.hostile.name+" was not authorized", test.want)
+			m.assertSafe(t)
 
-			// The attempt has ended: its code is not taken at the right path either.
+			// The authorization has ended. The correct path does not accept its code either.
 			browser = newBrowser(t)
 			ended, _ := m.begin(t, browser, true)
-			for _, address := range []string{ended, right + ended[strings.Index(ended, "?"):]} {
+			for _, address := range []string{ended, redirect + ended[strings.Index(ended, "?"):]} {
 				answer, err := browser.Get(address)
 				if err != nil {
 					t.Fatal(err)
 				}
 				answer.Body.Close()
 			}
-			m.safe(t)
+			m.assertSafe(t)
 
 			browser = newBrowser(t)
 			ended, _ = m.begin(t, browser, true)
@@ -237,37 +235,37 @@ func TestMixUp(t *testing.T) {
 				}
 				b, _ := io.ReadAll(answer.Body)
 				answer.Body.Close()
-				want := []string{"That is not the whole address", test.why, "See what came of it"}[i]
-				wants(t, string(b), want)
+				text := []string{"That is not the whole address", test.want, "See what came of it"}[i]
+				assertContains(t, string(b), text)
 			}
-			m.safe(t)
+			m.assertSafe(t)
 
-			attempt := Begin(m.hostile)
-			ended, _ = m.browse(t, newBrowser(t), attempt.URL(), true)
-			if _, err := attempt.Finish(t.Context(), ended[strings.Index(ended, "?"):]); err == nil {
-				t.Error("a terminal takes a response without the address")
+			flow := NewCodeFlow(m.hostile)
+			ended, _ = m.browse(t, newBrowser(t), flow.URL(), true)
+			if _, err := flow.Finish(t.Context(), ended[strings.Index(ended, "?"):]); err == nil {
+				t.Error("the command line accepts a response without the address")
 			}
-			if o, err := attempt.Finish(t.Context(), ended); err != nil || o.Outcome != wrongIssuer || !strings.Contains(o.causes(), test.why) {
-				t.Errorf("at a terminal: %+v, %v", o, err)
+			if o, err := flow.Finish(t.Context(), ended); err != nil || o.Kind != wrongIssuer || !strings.Contains(o.causes(), test.want) {
+				t.Errorf("command line: %+v, %v", o, err)
 			}
-			if o, err := attempt.Finish(t.Context(), right+ended[strings.Index(ended, "?"):]); err == nil {
-				t.Errorf("a terminal takes the response a second time: %+v", o)
+			if o, err := flow.Finish(t.Context(), redirect+ended[strings.Index(ended, "?"):]); err == nil {
+				t.Errorf("the command line accepts the response again: %+v", o)
 			}
-			m.safe(t)
+			m.assertSafe(t)
 
 			browser = newBrowser(t)
 			_, page = m.browse(t, browser, m.url+AccountPath(m.honest.name), false)
-			wants(t, page, m.honest.name+" is authorized")
+			assertContains(t, page, m.honest.name+" is authorized")
 		})
 	}
 }
 
-// TestMixUpIsSeen shows that TestMixUp sees a theft: a shared path without an
-// issuer, which the configuration refuses.
-func TestMixUpIsSeen(t *testing.T) {
+// TestMixUpIsDetected checks that TestMixUp would detect a theft. It uses a shared path
+// without an issuer, which the configuration rejects.
+func TestMixUpIsDetected(t *testing.T) {
 	m := newMixUp(t, mixUpConfig{path: "/callback/honest", noIss: true})
 	m.begin(t, newBrowser(t), false)
 	if len(m.stolen) != 1 || m.stolen[0].Get("code") == "" || m.stolen[0].Get("code_verifier") == "" {
-		t.Errorf("the hostile provider was sent %v", m.stolen)
+		t.Errorf("the hostile provider received %v", m.stolen)
 	}
 }

@@ -2,8 +2,8 @@ package authorize
 
 import "net/url"
 
-// The paths of the pages, below that of the public URL. A path that ends in a
-// slash is that of all pages below it.
+// The paths of the pages, relative to the public URL. A path that ends in a slash
+// includes all paths below it.
 const (
 	accountPath = "/authorize/"
 	resultPath  = "/result/"
@@ -11,10 +11,9 @@ const (
 	iconPath    = "/icon.svg"
 )
 
-// PagePaths returns the paths of the pages, which no redirect URL may have. A
-// path that ends in a slash is that of all pages below it.
+// PagePaths returns the paths that a redirect URL must not have. A path that ends in a
+// slash includes all paths below it.
 func PagePaths() []string { return []string{accountPath, resultPath, stylePath, iconPath} }
 
-// AccountPath returns the path of the page where the account of that name is
-// authorized.
+// AccountPath returns the path of the page of the account with this name.
 func AccountPath(name string) string { return accountPath + url.PathEscape(name) }

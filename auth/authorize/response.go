@@ -11,19 +11,19 @@ import (
 	"github.com/xoauthd/xoauthd/internal/redact"
 )
 
-// A response is a provider's answer to an authorization request (RFC 6749
-// section 4.1.2), with where it arrived.
+// A response is a provider's response to an authorization request (RFC 6749 section
+// 4.1.2), with the address at which it arrived.
 type response struct {
 	url.Values
-	host string // that the browser was sent to, by canonicalHost; empty if it is not known
-	path string // escaped, and not empty
+	host string // host of that address, in the form of canonicalHost; empty if unknown
+	path string // escaped path of that address, not empty
 }
 
-// responseParameters are the parameters of a response that xoauthd reads: RFC
-// 6749 sections 4.1.2 and 4.1.2.1, RFC 9207 section 2.
+// responseParameters are the parameters of a response that xoauthd reads: RFC 6749
+// sections 4.1.2 and 4.1.2.1, RFC 9207 section 2.
 var responseParameters = []string{"state", "code", "iss", "error", "error_description"}
 
-// redacted returns r without secrets in the parameters that are shown to people.
+// redacted returns r without secrets in the parameters that pages and logs show.
 func (r response) redacted(a Account) response {
 	shown := maps.Clone(r.Values)
 	code := redact.New(r.Get("code"))
@@ -35,9 +35,8 @@ func (r response) redacted(a Account) response {
 	return response{shown, r.host, r.path}
 }
 
-// repeated returns the first of responseParameters that r has more than once, or
-// "". Such a response is invalid (RFC 6749 section 3.1): which value counts would
-// depend on the reader.
+// repeated returns the first of responseParameters that r contains more than once, or "".
+// Such a response is invalid (RFC 6749 section 3.1).
 func (r response) repeated() string {
 	for _, name := range responseParameters {
 		if len(r.Values[name]) > 1 {
@@ -47,17 +46,16 @@ func (r response) repeated() string {
 	return ""
 }
 
-// Why a pasted text is no response.
+// The errors of parseResponse.
 var (
 	errNoResponse = errors.New("this is not an address that the provider sends the browser to: that one has state= and code= in it")
-	errNoAddress  = errors.New("the beginning of the address is missing: paste all of it, from http:// or the host name on")
+	errIncomplete = errors.New("the beginning of the address is missing: paste all of it, from http:// or the host name on")
 )
 
-// parseResponse returns the response that is in pasted, the address that a
-// browser ended on. It forgives what happens to an address on its way through a
-// terminal or a message: line breaks and blanks in it, quotes around it, a scheme
-// that a browser does not show. Its errors repeat nothing of pasted, which may
-// hold a code.
+// parseResponse parses the response in pasted, the last address of the person's browser.
+// It accepts line breaks and blanks within the address, quotes around it, and a missing
+// scheme, because terminals, messages and browsers change an address in these ways. Its
+// errors do not quote pasted, which may hold a code.
 func parseResponse(pasted string) (response, error) {
 	s := strings.Trim(strings.Join(strings.Fields(pasted), ""), `<>"'`)
 	s, _, _ = strings.Cut(s, "#")
@@ -74,12 +72,12 @@ func parseResponse(pasted string) (response, error) {
 	}
 	u, err := url.Parse("http://" + address)
 	if err != nil || u.Host == "" {
-		return response{}, errNoAddress
+		return response{}, errIncomplete
 	}
 	return response{q, canonicalHost(u.Host), pathOf(u)}, nil
 }
 
-// pathOf is the path of u as browsers ask for it.
+// pathOf returns the escaped path of u, or "/" if it is empty.
 func pathOf(u *url.URL) string {
 	if path := u.EscapedPath(); path != "" {
 		return path
@@ -87,10 +85,9 @@ func pathOf(u *url.URL) string {
 	return "/"
 }
 
-// check returns a hint, and why r must not be followed as the response to an authorization
-// request of that registration. It may be of another provider, to
-// which this one has sent the browser on to be handed its code: mix-up, RFC 9700
-// section 4.4.
+// check returns an error if r may come from another provider than that of reg, and a hint
+// what to do. A hostile provider may have redirected the browser to another provider to
+// get that provider's code (mix-up attack, RFC 9700 section 4.4).
 func (r response) check(reg Registration) (hint string, err error) {
 	const again = "Authorize again. If this happens again, one of the configured providers may be sending browsers to another, to be handed its codes."
 	if !r.arrivedAt(reg.RedirectURL) {
@@ -111,16 +108,16 @@ func (r response) check(reg Registration) (hint string, err error) {
 	return "", nil
 }
 
-// arrivedAt reports whether r arrived at the redirect URL. A slash at the end makes
-// no difference: reverse proxies add one.
+// arrivedAt reports whether r arrived at the redirect URL. It ignores a trailing slash,
+// which a reverse proxy may add.
 func (r response) arrivedAt(redirect string) bool {
 	u, err := url.Parse(redirect)
 	return err == nil && strings.TrimSuffix(r.path, "/") == strings.TrimSuffix(pathOf(u), "/") &&
 		(r.host == "" || r.host == canonicalHost(u.Host))
 }
 
-// isIssuer reports whether iss is the issuer want, in which {tenantid} is that of
-// any tenant of Microsoft Entra.
+// isIssuer reports whether iss is the issuer want, in which {tenantid} matches the GUID
+// of any Microsoft Entra tenant.
 func isIssuer(iss, want string) bool {
 	before, after, template := strings.Cut(want, "{tenantid}")
 	if !template {

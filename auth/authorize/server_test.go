@@ -14,7 +14,7 @@ import (
 	"github.com/xoauthd/xoauthd/internal/idp"
 )
 
-// A realAccount gets its grants from a real OAuth server.
+// A realAccount obtains its grants from an OAuth server.
 type realAccount struct {
 	*fakeAccount
 	provider *auth.Provider
@@ -34,7 +34,7 @@ func newRealAccount(t *testing.T, name string) *realAccount {
 	t.Helper()
 	s := httptest.NewUnstartedServer(nil)
 	issuer := "http://" + s.Listener.Addr().String()
-	const redirect = "http://localhost/callback" // where nobody is
+	const redirect = "http://localhost/callback" // nothing listens there
 	server, err := idp.New(idp.Config{Issuer: issuer, ClientID: "xoauthd", RedirectURLs: []string{redirect}, Users: []string{name}})
 	if err != nil {
 		t.Fatal(err)
@@ -50,8 +50,7 @@ func newRealAccount(t *testing.T, name string) *realAccount {
 	return a
 }
 
-// consent is a person who opens link, agrees, and returns the address that the
-// browser ends on.
+// consent opens link, agrees, and returns the last address of the browser.
 func (a *realAccount) consent(t *testing.T, link string) string {
 	t.Helper()
 	var ended string
@@ -81,13 +80,13 @@ func (a *realAccount) consent(t *testing.T, link string) string {
 	return ended
 }
 
-// TestWithARealServer brings back the address by hand, to a terminal and to the
-// page, from a server that wants the verifier and sends iss.
-func TestWithARealServer(t *testing.T) {
+// TestOAuthServer pastes the last address of the browser on the command line and on the
+// page. The server requires the verifier and sends iss.
+func TestOAuthServer(t *testing.T) {
 	a := newRealAccount(t, "joe@example.com")
-	attempt := Begin(a)
-	o, err := attempt.Finish(t.Context(), a.consent(t, attempt.URL()))
-	if err != nil || o.Outcome != authorized {
+	flow := NewCodeFlow(a)
+	o, err := flow.Finish(t.Context(), a.consent(t, flow.URL()))
+	if err != nil || o.Kind != authorized {
 		t.Fatalf("%+v, %v", o, err)
 	}
 
@@ -98,7 +97,7 @@ func TestWithARealServer(t *testing.T) {
 	ended := a.consent(t, w.Header().Get("Location"))
 	w = v.paste(strings.TrimPrefix(ended, "http://"))
 	page := v.do("GET", home+w.Header().Get("Location"), "Cookie", v.cookie).Body.String()
-	wants(t, page, "joe@example.com is authorized")
+	assertContains(t, page, "joe@example.com is authorized")
 	if len(a.kept) != 2 || a.kept[1].RefreshToken == "" || a.kept[0].AccessToken == a.kept[1].AccessToken {
 		t.Errorf("kept %+v", a.kept)
 	}

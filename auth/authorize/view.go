@@ -20,7 +20,7 @@ func parseViews() (*template.Template, error) {
 	return template.New("").Funcs(template.FuncMap{"pieces": pieces}).ParseFS(files, "pages/*.html")
 }
 
-// asset serves one file of this package.
+// asset returns a handler that serves a file of the pages directory.
 func asset(name, contentType string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", contentType)
@@ -28,78 +28,77 @@ func asset(name, contentType string) http.HandlerFunc {
 	}
 }
 
-// A view is what a page is made from; each page uses some of it.
+// A view holds the data of all page templates. Each template uses some of the fields.
 type view struct {
-	Title   string
-	Base    string
-	Version string
-	Refresh int // look again after so many seconds; 0 for never
-	Account *accountView
-	Apart   bool // the redirect URL leads where these pages are not
-	Summary string
-	Groups  []group
-	Brief   bool // only accounts that are not well are told of at length
-	Device  deviceView
-	Result  Outcome
-	Action  string // where the form of the page leads
-	Message message
+	Title         string
+	Base          string
+	Version       string
+	Refresh       int // seconds until the browser reloads the page; 0 means never
+	Account       *accountView
+	PasteRequired bool // the redirect URL does not lead to these pages
+	Summary       string
+	Sections      []sectionView
+	Brief         bool // show details only of accounts that need attention
+	Device        deviceView
+	Result        Result
+	Action        string // path of the form
+	Message       message
 }
 
-// An accountView is an account as shown.
+// An accountView is an account in the form for templates.
 type accountView struct {
 	Name, Provider, Path, Action string
-	Redirect                     string // where the browser comes back
-	RedirectURI, RedirectNote    string // to register
-	SignsIn                      string // who is to sign in at the provider
-	Delegate                     bool   // which is another than the account
+	Redirect                     string // redirect URL
+	RedirectURI, RedirectNote    string // redirect URI to register
+	SignInAs                     string // address for the sign-in at the provider
+	Delegate                     bool   // SignInAs is not Name
 	Attended                     bool
-	Flow                         flow
+	Flow                         flowText
 	Status                       auth.Status
-	standing
-	Check                     string // what to type to try it
-	Problems                  []problem
-	Consented, Token, Renewed moment
-	Expired                   bool
-	Scopes                    []scope
+	accountState
+	Check                             string // shell command that checks the account
+	Problems                          []problem
+	Consented, TokenExpiry, Refreshed moment
+	Expired                           bool
+	Scopes                            []scope
 }
 
-// A problem is one that an account has, as shown.
+// A problem is a problem of an account in the form for templates.
 type problem struct {
 	Text, Hint  string
 	Since, Last moment
 	Count       int
 }
 
-type scope struct{ Name, Words string }
+type scope struct{ Name, Text string }
 
-// A moment is a time in three forms: for programs, for people, and how long
-// from now.
+// A moment is a time in three forms: RFC 3339, for people, and relative to now.
 type moment struct{ ISO, Text, Ago string }
 
 func momentOf(t, now time.Time) moment {
 	if t.IsZero() {
 		return moment{}
 	}
-	return moment{t.Format(time.RFC3339), t.Local().Format(dateForm), ago(t, now)}
+	return moment{t.Format(time.RFC3339), t.Local().Format(dateFormat), ago(t, now)}
 }
 
-const dateForm = "2 Jan 2006, 15:04 MST"
+const dateFormat = "2 Jan 2006, 15:04 MST"
 
-// at is when t is, within a sentence.
-func at(t time.Time) string { return "on " + t.Local().Format(dateForm) }
+// onDate returns t for use in a sentence.
+func onDate(t time.Time) string { return "on " + t.Local().Format(dateFormat) }
 
 func viewOf(a *account) *accountView {
 	now, s := time.Now(), a.Status()
 	v := &accountView{
 		Name: a.Name(), Provider: a.Provider(), Path: a.path, Action: a.path,
-		Attended: a.Attended(),
-		Flow:     flowOf(a),
-		Status:   s,
-		standing: standingOf(a, s),
-		Check:    a.command("check"),
-		Token:    momentOf(s.Expiry, now),
-		Renewed:  momentOf(s.Refreshed, now),
-		Expired:  s.Expiry.Before(now),
+		Attended:     a.Attended(),
+		Flow:         describeFlow(a),
+		Status:       s,
+		accountState: accountStateOf(a, s),
+		Check:        a.command("check"),
+		TokenExpiry:  momentOf(s.Expiry, now),
+		Refreshed:    momentOf(s.Refreshed, now),
+		Expired:      s.Expiry.Before(now),
 	}
 	v.Status.Identity = oneLine(s.Identity)
 	if v.Section != disabled {
@@ -112,19 +111,19 @@ func viewOf(a *account) *accountView {
 	}
 	reg := a.Registration()
 	v.Redirect, v.RedirectURI, v.RedirectNote = reg.RedirectURL, reg.RedirectURI, reg.RedirectNote
-	v.SignsIn = signsIn(a)
-	v.Delegate = !strings.EqualFold(v.SignsIn, v.Name)
+	v.SignInAs = signInAddress(a)
+	v.Delegate = !strings.EqualFold(v.SignInAs, v.Name)
 	v.Consented = momentOf(s.Obtained, now)
 	for _, name := range reg.Scopes {
-		v.Scopes = append(v.Scopes, scope{name, scopeWords(name)})
+		v.Scopes = append(v.Scopes, scope{name, describeScope(name)})
 	}
 	return v
 }
 
-// A deviceView is a code to enter elsewhere, as shown.
+// A deviceView is a device code in the form for templates.
 type deviceView struct {
 	Code, URI string
-	Open      string // where the button leads
+	Open      string // URL of the button
 	Until     moment
 }
 
@@ -135,7 +134,7 @@ func deviceViewOf(d *auth.Device) deviceView {
 	return deviceView{d.UserCode, d.URI, cmp.Or(d.Complete, d.URI), until}
 }
 
-// render answers with a page.
+// render replies with a page.
 func (e *endpoint) render(w http.ResponseWriter, status int, page string, v view) {
 	v.Base, v.Version = e.base, e.version
 	var b bytes.Buffer
@@ -146,15 +145,15 @@ func (e *endpoint) render(w http.ResponseWriter, status int, page string, v view
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
-	_, _ = b.WriteTo(w) // a browser that has left needs no page
+	_, _ = b.WriteTo(w) // it fails only if the browser has disconnected
 }
 
-// message answers with a page of words.
+// message replies with the page of m.
 func (e *endpoint) message(w http.ResponseWriter, status int, m message) {
 	e.render(w, status, "message.html", view{Title: m.Title, Message: m})
 }
 
-// show is the page of one account, with the button.
+// show handles the page of an account.
 func (e *endpoint) show(w http.ResponseWriter, r *http.Request) {
 	a := e.account(r.PathValue("account"))
 	if a == nil {
@@ -167,49 +166,49 @@ func (e *endpoint) show(w http.ResponseWriter, r *http.Request) {
 		e.render(w, http.StatusOK, "disabled.html", v)
 		return
 	case !a.Attended():
-		e.render(w, http.StatusOK, "unattended.html", v)
+		e.render(w, http.StatusOK, "automatic.html", v)
 		return
-	case a.byDevice():
-		page = "bydevice.html"
-	case e.moved(w, r, a, http.StatusTemporaryRedirect):
+	case a.usesDeviceCode():
+		page = "device.html"
+	case e.redirectToOrigin(w, r, a, http.StatusTemporaryRedirect):
 		return
 	default:
-		v.Apart = !a.atCallback(r)
-		if r.URL.RawQuery == movedMark {
-			v.Account.Action += "?" + movedMark
+		v.PasteRequired = !a.onRedirectOrigin(r)
+		if r.URL.RawQuery == redirectedQuery {
+			v.Account.Action += "?" + redirectedQuery
 		}
 	}
 	allowForm(w, a.formAction)
 	e.render(w, http.StatusOK, page, v)
 }
 
-// allowForm sets the headers of a page whose forms lead to these sources of CSP.
-// With no-referrer a form's Origin would be null, which does not prove where it
-// comes from. Other sites are told nothing by same-origin either.
+// allowForm sets the headers of a page whose forms may lead to these CSP sources. The
+// Referrer-Policy is same-origin because no-referrer would set a form's Origin header to
+// null, and the cross-origin check would fail. Neither reveals anything to other sites.
 func allowForm(w http.ResponseWriter, sources string) {
 	w.Header().Set("Content-Security-Policy", policy+sources)
 	w.Header().Set("Referrer-Policy", "same-origin")
 }
 
-// result is the page that tells what came of an attempt. It is also where a
-// person finds the code to enter elsewhere, while that is waited for.
+// result handles the result page of a pendingAuthorization. During a device flow, the page
+// shows the device code.
 func (e *endpoint) result(w http.ResponseWriter, r *http.Request) {
-	t, stage, o := e.attempts.find(r.PathValue("id"), r)
+	p, stage, result := e.pending.lookup(r.PathValue("id"), r)
 	switch {
-	case t == nil:
-		e.message(w, http.StatusNotFound, noResult(e.base+"/"))
-	case stage == asking:
-		m := beingAsked(t.account)
+	case p == nil:
+		e.message(w, http.StatusNotFound, resultGone(e.base+"/"))
+	case stage == requestingCode:
+		m := requestingDeviceCode(p.account)
 		e.render(w, http.StatusOK, "message.html", view{Title: m.Title, Message: m, Refresh: 2})
-	case stage == pending:
-		e.render(w, http.StatusOK, "code.html", view{Title: "Enter the code", Account: viewOf(t.account), Device: deviceViewOf(t.device), Refresh: 5})
-	case stage == running:
-		m := underWay(t.account)
+	case stage == awaitingConsent:
+		e.render(w, http.StatusOK, "code.html", view{Title: "Enter the code", Account: viewOf(p.account), Device: deviceViewOf(p.device), Refresh: 5})
+	case stage == completing:
+		m := stillCompleting(p.account)
 		e.render(w, http.StatusOK, "message.html", view{Title: m.Title, Message: m, Refresh: 2})
-	case stage == deciding:
+	case stage == awaitingDecision:
 		allowForm(w, "'self'")
-		e.render(w, http.StatusOK, "confirm.html", view{Title: o.Title, Result: o, Account: viewOf(t.account), Action: e.resultOf(t)})
+		e.render(w, http.StatusOK, "confirm.html", view{Title: result.Title, Result: result, Account: viewOf(p.account), Action: e.resultPagePath(p)})
 	default:
-		e.render(w, http.StatusOK, "result.html", view{Title: o.Title, Result: o, Account: viewOf(t.account)})
+		e.render(w, http.StatusOK, "result.html", view{Title: result.Title, Result: result, Account: viewOf(p.account)})
 	}
 }

@@ -15,7 +15,7 @@ import (
 // writeOutcome prints the steps and the result of an authorization. It returns an error
 // if the account cannot be used.
 func writeOutcome(w io.Writer, e control.Event) error {
-	var o authorize.Outcome
+	var o authorize.Result
 	if err := e.Decode(&o); err != nil {
 		return err
 	}
@@ -36,7 +36,7 @@ const replaceUsage = "replace an authorization that opens more without asking"
 // p whether to replace that one. It does not ask if yes is set. If p is nil, standard
 // input is not a terminal.
 func confirmReplacing(ctx context.Context, w io.Writer, p *prompter, yes bool, e control.Event) (string, error) {
-	var o authorize.Outcome
+	var o authorize.Result
 	if err := e.Decode(&o); err != nil {
 		return "", err
 	}

@@ -30,8 +30,8 @@ const (
 	EventConsent   = "consent"   // Consent; the answer is the address where the browser ended
 	EventDevice    = "device"    // DeviceCode
 	EventToken     = "token"     // nothing; the answer is a refresh token
-	EventConfirm   = "confirm"   // authorize.Outcome; the answer is AnswerReplace, or anything else
-	EventOutcome   = "outcome"   // authorize.Outcome
+	EventConfirm   = "confirm"   // authorize.Result; the answer is AnswerReplace, or anything else
+	EventOutcome   = "outcome"   // authorize.Result
 	EventForgotten = "forgotten" // Forgotten
 )
 

@@ -56,7 +56,7 @@ func (k *controller) authorize(ctx context.Context, r control.Request, c *contro
 	if reg.RedirectURL == "" {
 		return fmt.Errorf("provider %s has no redirect_url: set one, for example http://localhost, and register it at %s", p.provider.Name, p.Provider())
 	}
-	attempt := authorize.Begin(p)
+	attempt := authorize.NewCodeFlow(p)
 	awaited, cancel := context.WithTimeoutCause(ctx, consentTime, errNobodyCame)
 	defer cancel()
 	consent := Consent{Provider: p.Provider(), URL: attempt.URL(), Redirect: reg.RedirectURL, URI: reg.RedirectURI, Note: reg.RedirectNote}
@@ -88,7 +88,7 @@ func (k *controller) authorizeDevice(ctx context.Context, p *page, c *control.Co
 
 // ended tells what came of an authorization, to the log and the command, once a
 // person has decided what there may be to decide.
-func (k *controller) ended(ctx context.Context, c *control.Conversation, o authorize.Outcome) error {
+func (k *controller) ended(ctx context.Context, c *control.Conversation, o authorize.Result) error {
 	o, err := k.decided(ctx, c, o)
 	if err != nil {
 		return err
@@ -97,13 +97,13 @@ func (k *controller) ended(ctx context.Context, c *control.Conversation, o autho
 	return c.Tell(EventOutcome, o)
 }
 
-func (k *controller) logOutcome(ctx context.Context, o authorize.Outcome) {
+func (k *controller) logOutcome(ctx context.Context, o authorize.Result) {
 	o.Log(ctx, k.daemon.log, slog.String("client", "the command line"))
 }
 
 // decided asks whether a grant that opens less shall replace the present one, if
 // that is what o is about, and returns what came of it.
-func (k *controller) decided(ctx context.Context, c *control.Conversation, o authorize.Outcome) (authorize.Outcome, error) {
+func (k *controller) decided(ctx context.Context, c *control.Conversation, o authorize.Result) (authorize.Result, error) {
 	if o.Candidate == nil {
 		return o, nil
 	}

@@ -14,8 +14,8 @@ import (
 	"github.com/xoauthd/xoauthd/auth"
 )
 
-// stateOf is the state that an attempt was begun with.
-func stateOf(t *testing.T, link string) string {
+// stateFromURL returns the state in the URL of an authorization request.
+func stateFromURL(t *testing.T, link string) string {
 	t.Helper()
 	u, err := url.Parse(link)
 	if err != nil {
@@ -24,43 +24,43 @@ func stateOf(t *testing.T, link string) string {
 	return u.Query().Get("state")
 }
 
-// TestPasted is about what a person may paste. STATE is the attempt's.
-func TestPasted(t *testing.T) {
+// TestFinish checks pasted addresses. STATE stands for the state of the flow.
+func TestFinish(t *testing.T) {
 	for _, test := range []struct{ name, pasted, code string }{
 		{"an address", "http://127.0.0.1:1180/callback?code=c0de&state=STATE", "c0de"},
-		{"an address with more in it", "http://127.0.0.1:1180/callback?state=STATE&code=c0de&scope=x", "c0de"},
-		{"an address that the browser has made one of https", "https://127.0.0.1:1180/callback?state=STATE&code=c0de", "c0de"},
-		{"a slash more", "http://127.0.0.1:1180/callback/?code=c0de&state=STATE", "c0de"},
+		{"an address with further parameters", "http://127.0.0.1:1180/callback?state=STATE&code=c0de&scope=x", "c0de"},
+		{"an address that the browser has changed to https", "https://127.0.0.1:1180/callback?state=STATE&code=c0de", "c0de"},
+		{"a trailing slash", "http://127.0.0.1:1180/callback/?code=c0de&state=STATE", "c0de"},
 		{"no scheme", "127.0.0.1:1180/callback?code=c0de&state=STATE", "c0de"},
 		{"a query", "?code=c0de&state=STATE", ""},
-		{"what stands behind the question mark", "code=c0de&state=STATE", ""},
+		{"a query without the question mark", "code=c0de&state=STATE", ""},
 		{"a path and a query", "/callback?code=c0de&state=STATE", ""},
 		{"blanks around it", "  http://127.0.0.1:1180/callback?code=c0de&state=STATE \r\n", "c0de"},
 		{"wrapped by a terminal", "http://127.0.0.1:1180/callback?code=c0\n  de&state=STATE", "c0de"},
 		{"in quotes", `"http://127.0.0.1:1180/callback?code=c0de&state=STATE"`, "c0de"},
 		{"in angle brackets", "<http://127.0.0.1:1180/callback?code=c0de&state=STATE>", "c0de"},
-		{"a fragment behind it", "http://127.0.0.1:1180/callback?code=c0de&state=STATE#_=_", "c0de"},
+		{"a fragment", "http://127.0.0.1:1180/callback?code=c0de&state=STATE#_=_", "c0de"},
 		{"escaped", "http://127.0.0.1:1180/callback?code=4%2F0c0de&state=STATE", "4/0c0de"},
 		{"nothing", "", ""},
-		{"words", "it does not work", ""},
-		{"an address without an answer", "http://localhost/", ""},
+		{"a sentence", "it does not work", ""},
+		{"an address without a response", "http://localhost/", ""},
 		{"the provider's own page", "https://provider.example/authorize?state=STATE&client_id=x", ""},
 		{"a code alone", "c0de", ""},
 		{"no state", "http://127.0.0.1:1180/callback?code=c0de", ""},
-		{"a code that is repeated", "http://127.0.0.1:1180/callback?code=c0de&code=c0de2&state=STATE", ""},
-		{"a state that is repeated", "http://127.0.0.1:1180/callback?code=c0de&state=STATE&state=STATE", ""},
-		{"an issuer that is repeated", "http://127.0.0.1:1180/callback?code=c0de&state=STATE&iss=a&iss=b", ""},
-		{"not escaped as it should be", "http://127.0.0.1:1180/callback?code=c0de&state=%zz", ""},
+		{"a repeated code", "http://127.0.0.1:1180/callback?code=c0de&code=c0de2&state=STATE", ""},
+		{"a repeated state", "http://127.0.0.1:1180/callback?code=c0de&state=STATE&state=STATE", ""},
+		{"a repeated issuer", "http://127.0.0.1:1180/callback?code=c0de&state=STATE&iss=a&iss=b", ""},
+		{"an invalid escape", "http://127.0.0.1:1180/callback?code=c0de&state=%zz", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			a := newAccount("joe@example.com")
-			attempt := Begin(a)
-			o, err := attempt.Finish(t.Context(), strings.ReplaceAll(test.pasted, "STATE", stateOf(t, attempt.URL())))
+			flow := NewCodeFlow(a)
+			o, err := flow.Finish(t.Context(), strings.ReplaceAll(test.pasted, "STATE", stateFromURL(t, flow.URL())))
 			if (err == nil) != (test.code != "") || o.OK != (test.code != "") {
 				t.Fatalf("%+v, %v", o, err)
 			}
 			if err != nil && strings.Contains(err.Error(), "c0de") {
-				t.Errorf("the error has what was pasted: %v", err)
+				t.Errorf("the error quotes the pasted text: %v", err)
 			}
 			if err == nil && a.kept[0].AccessToken != "token-for-"+test.code {
 				t.Errorf("kept %+v", a.kept[0])
@@ -69,42 +69,41 @@ func TestPasted(t *testing.T) {
 	}
 }
 
-func TestAttempt(t *testing.T) {
+func TestCodeFlow(t *testing.T) {
 	a := newAccount("joe@example.com")
 	a.issuer = "https://id.example"
-	one, two := Begin(a), Begin(a)
-	if _, err := one.Finish(t.Context(), "127.0.0.1:1180/callback?code=1&state="+stateOf(t, two.URL())); err == nil || !strings.Contains(err.Error(), "another authorization") {
-		t.Errorf("the answer to another attempt: %v", err)
+	one, two := NewCodeFlow(a), NewCodeFlow(a)
+	if _, err := one.Finish(t.Context(), "127.0.0.1:1180/callback?code=1&state="+stateFromURL(t, two.URL())); err == nil || !strings.Contains(err.Error(), "another authorization") {
+		t.Errorf("response of another flow: %v", err)
 	}
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	patient := &patient{fakeAccount: a}
-	one.account = patient
-	o, err := one.Finish(gone, "127.0.0.1:1180/callback?iss=https://id.example&code=1&state="+stateOf(t, one.URL()))
-	if err != nil || o.Outcome != authorized || patient.err != nil {
-		t.Errorf("%+v, %v, context: %v", o, err, patient.err)
+	recorder := &contextAccount{fakeAccount: a}
+	one.account = recorder
+	o, err := one.Finish(gone, "127.0.0.1:1180/callback?iss=https://id.example&code=1&state="+stateFromURL(t, one.URL()))
+	if err != nil || o.Kind != authorized || recorder.err != nil {
+		t.Errorf("%+v, %v, context: %v", o, err, recorder.err)
 	}
 	challenge, _ := url.Parse(one.URL())
 	if _, verifier, _ := strings.Cut(a.exchanges[0], " "); challengeOf(verifier) != challenge.Query().Get("code_challenge") {
 		t.Error("the code was not exchanged with its verifier")
 	}
-	if _, err := one.Finish(t.Context(), "127.0.0.1:1180/callback?code=1&state="+stateOf(t, one.URL())); err == nil || !strings.Contains(err.Error(), "used already") {
-		t.Errorf("the same answer again: %v", err)
+	if _, err := one.Finish(t.Context(), "127.0.0.1:1180/callback?code=1&state="+stateFromURL(t, one.URL())); err == nil || !strings.Contains(err.Error(), "used already") {
+		t.Errorf("second use of a response: %v", err)
 	}
-	if o, err := two.Finish(t.Context(), "127.0.0.1:1180/callback?iss=https://evil.example&code=2&state="+stateOf(t, two.URL())); err != nil || o.Outcome != wrongIssuer {
+	if o, err := two.Finish(t.Context(), "127.0.0.1:1180/callback?iss=https://evil.example&code=2&state="+stateFromURL(t, two.URL())); err != nil || o.Kind != wrongIssuer {
 		t.Errorf("%+v, %v", o, err)
 	}
 	if len(a.exchanges) != 1 || len(a.kept) != 1 {
 		t.Errorf("%d exchanges and %d grants, want 1 and 1", len(a.exchanges), len(a.kept))
 	}
-	three := Begin(a)
-	if o, err := three.Finish(t.Context(), "127.0.0.1:1180/callback?error=access_denied&state="+stateOf(t, three.URL())); err != nil || o.Outcome != refused || !strings.Contains(o.Lead, "Its earlier") {
+	three := NewCodeFlow(a)
+	if o, err := three.Finish(t.Context(), "127.0.0.1:1180/callback?error=access_denied&state="+stateFromURL(t, three.URL())); err != nil || o.Kind != refused || !strings.Contains(o.Lead, "Its earlier") {
 		t.Errorf("%+v, %v", o, err)
 	}
 }
 
-// TestAwaitDevice is about what may come of a code that a person enters
-// elsewhere.
+// TestAwaitDevice checks the results of a device flow.
 func TestAwaitDevice(t *testing.T) {
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -118,9 +117,9 @@ func TestAwaitDevice(t *testing.T) {
 		{"agreed", t.Context(), nil, authorized, "can try again"},
 		{"refused", t.Context(), &auth.Error{Code: "access_denied"}, refused, "Access was refused on the pages of Example Mail"},
 		{"refused at Microsoft", t.Context(), &auth.Error{Code: "authorization_declined"}, refused, "Access was refused"},
-		{"too late for the provider", t.Context(), &auth.Error{Code: "expired_token"}, lapsed, "not entered at Example Mail in time"},
-		{"too late for us", t.Context(), context.DeadlineExceeded, lapsed, "not entered at Example Mail in time"},
-		{"the wait was ended", gone, nil, givenUp, "ended before anybody agreed"},
+		{"expired at the provider", t.Context(), &auth.Error{Code: "expired_token"}, codeExpired, "not entered at Example Mail in time"},
+		{"expired at xoauthd", t.Context(), context.DeadlineExceeded, codeExpired, "not entered at Example Mail in time"},
+		{"canceled", gone, nil, canceled, "ended before anybody agreed"},
 		{"another error", t.Context(), &auth.Error{Code: "invalid_client"}, noToken, "gave no token"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -130,7 +129,7 @@ func TestAwaitDevice(t *testing.T) {
 				a.answers <- test.answer
 			}
 			o := AwaitDevice(test.ctx, a, &auth.Device{UserCode: "WDJB"})
-			if o.Outcome != test.outcome || o.OK != (test.outcome == authorized) || !strings.Contains(o.Lead, test.lead) {
+			if o.Kind != test.outcome || o.OK != (test.outcome == authorized) || !strings.Contains(o.Lead, test.lead) {
 				t.Errorf("%+v", o)
 			}
 			if len(o.Steps) == 0 || o.Steps[0].Text != "Answer of Example Mail" || o.Steps[0].OK != o.OK {
@@ -144,7 +143,7 @@ func TestAwaitDevice(t *testing.T) {
 }
 
 func TestAdopt(t *testing.T) {
-	a := &patient{fakeAccount: newAccount("joe@example.com")}
+	a := &contextAccount{fakeAccount: newAccount("joe@example.com")}
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	o := Adopt(gone, a, a.grant("brought"))
@@ -164,8 +163,8 @@ func TestAdopt(t *testing.T) {
 	}
 }
 
-// TestOutcomeCrossesASocket: what a terminal shows is what the daemon knows.
-func TestOutcomeCrossesASocket(t *testing.T) {
+// TestResultJSON checks that a Result survives the transfer to the command line.
+func TestResultJSON(t *testing.T) {
 	a := newAccount("joe@example.com")
 	a.identity = a.name
 	a.trials[1].Err, a.trials[1].Hint = errors.New("535 no"), "Ask."
@@ -174,18 +173,18 @@ func TestOutcomeCrossesASocket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var got Outcome
+	var got Result
 	if err := json.Unmarshal(text, &got); err != nil || !reflect.DeepEqual(got, o) {
 		t.Errorf("%+v, %v; want %+v", got, err, o)
 	}
-	wants(t, string(text), `"account":"joe@example.com"`, `"outcome":"authorized"`, `"identity":"joe@example.com"`, `"ok":true`, `"partly":true`, `"took":300000000`, `"cause":"535 no"`, `"hint":"Ask."`)
+	assertContains(t, string(text), `"account":"joe@example.com"`, `"outcome":"authorized"`, `"identity":"joe@example.com"`, `"ok":true`, `"partly":true`, `"took":300000000`, `"cause":"535 no"`, `"hint":"Ask."`)
 	if strings.Contains(string(text), "token-for") {
-		t.Errorf("a secret is in %s", text)
+		t.Errorf("a secret in %s", text)
 	}
 
 	var log bytes.Buffer
 	o.Log(t.Context(), slog.New(slog.NewTextHandler(&log, nil)), slog.String("via", "import"))
-	wants(t, log.String(), `level=WARN msg=authorization account=joe@example.com result=authorized via=import identity=joe@example.com why="SMTP login at smtp.example.com:587: 535 no" hint=Ask.`)
+	assertContains(t, log.String(), `level=WARN msg=authorization account=joe@example.com result=authorized via=import identity=joe@example.com why="SMTP login at smtp.example.com:587: 535 no" hint=Ask.`)
 }
 
 func TestLasted(t *testing.T) {

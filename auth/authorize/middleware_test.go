@@ -35,14 +35,14 @@ func TestHosts(t *testing.T) {
 			t.Errorf("Host %q: %d, want %d", host, w.Code, want)
 		}
 		if want == 421 {
-			wants(t, w.Body.String(), "Not known by this name", "public_url")
+			assertContains(t, w.Body.String(), "Not known by this name", "public_url")
 			if body := w.Body.String(); strings.Contains(body, "joe@") || strings.Contains(body, "<script") {
 				t.Errorf("Host %q: %s", host, body)
 			}
 		}
 	}
 	if w := s.do("POST", "/authorize/joe@example.com", "Host", "rebinding.example:1180"); w.Code != 421 || w.Header().Get("Set-Cookie") != "" {
-		t.Errorf("POST under another name: %d", w.Code)
+		t.Errorf("POST with another Host: %d", w.Code)
 	}
 }
 
@@ -55,11 +55,11 @@ func TestCrossOrigin(t *testing.T) {
 		status  int
 	}{
 		{"own page", []string{"Sec-Fetch-Site", "same-origin", "Origin", home}, 303},
-		{"own page, older browser", []string{"Origin", home}, 303},
-		{"no browser", nil, 303},
+		{"own page, old browser", []string{"Origin", home}, 303},
+		{"no headers", nil, 303},
 		{"another site", []string{"Sec-Fetch-Site", "cross-site", "Origin", "https://evil.example"}, 403},
 		{"another port", []string{"Sec-Fetch-Site", "same-site", "Origin", "http://127.0.0.1:8080"}, 403},
-		{"another site, older browser", []string{"Origin", "https://evil.example"}, 403},
+		{"another site, old browser", []string{"Origin", "https://evil.example"}, 403},
 		{"sandboxed frame", []string{"Origin", "null"}, 403},
 	} {
 		w := s.do("POST", home+"/authorize/joe@example.com", test.headers...)
@@ -67,14 +67,13 @@ func TestCrossOrigin(t *testing.T) {
 			t.Errorf("%s: %d, want %d", test.name, w.Code, test.status)
 		}
 		if test.status == 403 {
-			wants(t, w.Body.String(), "another web site")
+			assertContains(t, w.Body.String(), "another web site")
 		}
 	}
 }
 
-// TestMoved is about the browser that knows the endpoint by another name than
-// the redirect URL has, to which its cookie would not be sent.
-func TestMoved(t *testing.T) {
+// TestRedirectToOrigin opens the pages at another host name than that of the redirect URL.
+func TestRedirectToOrigin(t *testing.T) {
 	a := newAccount("a/b@example.com")
 	a.redirect = "http://localhost:1180/callback"
 	s := newSite(t, "", a)
@@ -92,23 +91,23 @@ func TestMoved(t *testing.T) {
 	if w = s.do("GET", canonical); w.Code != http.StatusOK {
 		t.Errorf("canonical: %d", w.Code)
 	}
-	// A reverse proxy that says the wrong Host every time.
+	// A reverse proxy changes the Host header of every request.
 	w = s.do("GET", home+page+"?moved")
-	wants(t, w.Body.String(), `action="`+page+`?moved"`)
+	assertContains(t, w.Body.String(), `action="`+page+`?moved"`)
 	w = s.do("POST", home+page+"?moved", "Sec-Fetch-Site", "same-origin")
 	if !strings.HasPrefix(w.Header().Get("Location"), a.authURL) {
 		t.Errorf("behind the proxy: %d to %q", w.Code, w.Header().Get("Location"))
 	}
 	w = s.do("POST", home+page+"?moved", "Origin", "http://localhost:1180")
 	if !strings.HasPrefix(w.Header().Get("Location"), a.authURL) {
-		t.Errorf("behind the proxy, older browser: %d", w.Code)
+		t.Errorf("behind the proxy, old browser: %d", w.Code)
 	}
 	if w = s.do("GET", home+page+"?next=https://evil.example"); w.Header().Get("Location") != canonical {
-		t.Errorf("moved to %q", w.Header().Get("Location"))
+		t.Errorf("redirected to %q", w.Header().Get("Location"))
 	}
 }
 
-func TestBodyIsBounded(t *testing.T) {
+func TestBodyLimit(t *testing.T) {
 	s := newSite(t, "", newAccount("joe@example.com"))
 	body := &endless{}
 	r := httptest.NewRequest("POST", home+"/authorize/joe@example.com", body)
@@ -120,7 +119,7 @@ func TestBodyIsBounded(t *testing.T) {
 	}
 }
 
-// endless has as many bytes as anybody reads.
+// An endless reader never reaches the end. It counts the bytes that are read.
 type endless struct{ read int }
 
 func (e *endless) Read(p []byte) (int, error) {

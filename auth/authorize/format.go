@@ -11,21 +11,21 @@ import (
 	"github.com/xoauthd/xoauthd/internal/text"
 )
 
-// maxText is how much of a foreign text is shown or logged, in octets.
-// Microsoft's error descriptions have some 300.
+// maxText limits the length of a provider's or server's text on pages and in logs, in
+// bytes. Error descriptions of Microsoft have about 300.
 const maxText = 500
 
-// oneLine makes a text that came from elsewhere fit to be shown and logged.
+// oneLine returns s as one line of at most maxText bytes.
 func oneLine(s string) string { return text.Line(s, maxText) }
 
 // A piece is a part of a text.
 type piece struct {
-	Text  string
-	Whole bool // it must not be broken, if there is room
+	Text    string
+	NoBreak bool // keep the piece on one line if possible
 }
 
-// pieces returns the parts of s. Browsers break a line at each hyphen, which makes
-// two of a command's name, or of an option: words with one are whole.
+// pieces splits s into pieces. Each word with a hyphen is a piece with NoBreak, because
+// browsers would break the names of commands and options at a hyphen.
 func pieces(s string) []piece {
 	var all []piece
 	rest := ""
@@ -41,9 +41,9 @@ func pieces(s string) []piece {
 	return append(all, piece{Text: rest})
 }
 
-// answerHint tells what to do about an error that came by the callback, RFC
-// 6749 section 4.1.2.1.
-func answerHint(a Account, code, description string) string {
+// callbackHint returns what a person can do about an error in a callback (RFC 6749 section
+// 4.1.2.1).
+func callbackHint(a Account, code, description string) string {
 	switch hint := a.Hint(code, description); {
 	case hint != "":
 		return hint
@@ -53,9 +53,9 @@ func answerHint(a Account, code, description string) string {
 	return "Try again. If it stays, look at the log and at the registration at the provider."
 }
 
-// exchangeHint tells what to do about an error of the token endpoint, RFC 6749
-// section 5.2. What is no longer good there may be a grant elsewhere; here it is
-// the code.
+// exchangeHint returns what a person can do about an error of the token endpoint (RFC 6749
+// section 5.2). For a refresh, invalid_grant means an invalid grant. Here it means an
+// invalid code.
 func exchangeHint(err error) string {
 	var answer *auth.Error
 	switch {
@@ -71,15 +71,15 @@ func exchangeHint(err error) string {
 	return cmp.Or(answer.Hint(), "Try again. If it stays, check the provider's section of the configuration.")
 }
 
-// refreshTokenHint tells how to get a refresh token. Some providers give one
-// only to who asks for it, and some only with the first consent.
+// refreshTokenHint returns how to get a refresh token. Some providers issue one only on
+// request, and some only with the first consent.
 func refreshTokenHint(a Account) string {
 	return "Ask for one in the provider's section of the configuration: the scope offline_access (Microsoft, OpenID Connect), or access_type = \"offline\" and prompt = \"consent\" in authorization_params (Google). If it asks already, take back the access of this app on the security page of the account at " + a.Provider() + ". Then authorize again."
 }
 
-// scopeWords says in plain words what a scope lets the program do, or nothing.
-func scopeWords(scope string) string {
-	for _, known := range []struct{ end, words string }{
+// describeScope returns what a scope permits, or "" for an unknown scope.
+func describeScope(scope string) string {
+	for _, known := range []struct{ suffix, text string }{
 		{"://mail.google.com/", "read, send and delete mail"},
 		{"/IMAP.AccessAsUser.All", "read and change mail, by IMAP"},
 		{"/POP.AccessAsUser.All", "read and delete mail, by POP"},
@@ -96,19 +96,19 @@ func scopeWords(scope string) string {
 		{"email", "know the mail address"},
 		{"profile", "know the name"},
 	} {
-		if scope == known.end || strings.HasSuffix(scope, known.end) && strings.ContainsAny(known.end[:1], ":/") {
-			return known.words
+		if scope == known.suffix || strings.HasSuffix(scope, known.suffix) && strings.ContainsAny(known.suffix[:1], ":/") {
+			return known.text
 		}
 	}
 	return ""
 }
 
-// command is what to type to have xoauthd do so with the account, on its machine.
+// command returns the shell command that runs a subcommand of xoauthd for a.
 func (a *account) command(verb string) string {
 	return "sudo -u xoauthd xoauthd " + verb + " " + shellWord(a.Name())
 }
 
-// shellWord is s as one word of a shell's, in quotes if it needs them.
+// shellWord returns s as one word of a POSIX shell, in quotes if necessary.
 func shellWord(s string) string {
 	plain := func(r rune) bool {
 		return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("@._-+=:,%/", r)
@@ -119,9 +119,9 @@ func shellWord(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
-// summary tells in one line how the accounts stand, of which there are so many in
-// each section of the list.
-func summary(counts [sections]int) string {
+// summary returns one line about all accounts. The counts are those of the sections of
+// the list.
+func summary(counts [numSections]int) string {
 	all := 0
 	for _, n := range counts {
 		all += n
@@ -129,50 +129,49 @@ func summary(counts [sections]int) string {
 	switch all {
 	case 0:
 		return "No account is configured."
-	case counts[inOrder]:
+	case counts[healthy]:
 		return plural(all, "account") + ", all well."
 	}
-	parts := []string{fmt.Sprintf("%d in order", counts[inOrder])}
-	for section, words := range [sections]string{toAuthorize: "to be authorized", failing: "failing", warned: "with a warning", disabled: "disabled"} {
-		if n := counts[section]; n > 0 && section != inOrder {
-			parts = append(parts, fmt.Sprintf("%d %s", n, words))
+	parts := []string{fmt.Sprintf("%d in order", counts[healthy])}
+	for section, text := range [numSections]string{needsAuthorization: "to be authorized", failing: "failing", withWarning: "with a warning", disabled: "disabled"} {
+		if n := counts[section]; n > 0 && section != healthy {
+			parts = append(parts, fmt.Sprintf("%d %s", n, text))
 		}
 	}
 	return plural(all, "account") + ": " + strings.Join(parts, ", ") + "."
 }
 
-// mailboxWords tells how many mailboxes of a pattern are in a section of the list,
-// of all that it has.
-func mailboxWords(n, all, section int) string {
-	words := "1 mailbox"
+// mailboxSummary returns the number of mailboxes of a pattern: n in this section of the
+// list, of all that match the pattern.
+func mailboxSummary(n, all, section int) string {
+	text := "1 mailbox"
 	if all > 1 {
-		words = fmt.Sprintf("%d mailboxes", all)
+		text = fmt.Sprintf("%d mailboxes", all)
 	}
 	switch {
 	case n < all:
-		return fmt.Sprintf("%d of %s", n, words)
-	case section == inOrder:
-		return words + ", all well"
+		return fmt.Sprintf("%d of %s", n, text)
+	case section == healthy:
+		return text + ", all well"
 	}
-	return words
+	return text
 }
 
-// ago tells how far t is from now, in one unit.
+// ago returns the distance of t from now, in one unit.
 func ago(t, now time.Time) string {
-	d := t.Sub(now.Round(0)) // wall clock: the monotonic one stands still in suspend
+	d := t.Sub(now.Round(0)) // the wall clock: the monotonic clock stops during suspend
 	switch {
 	case d >= time.Minute:
-		return "in " + span(d)
+		return "in " + formatDuration(d)
 	case d > 0:
 		return "in less than a minute"
 	case d > -time.Minute:
 		return "just now"
 	}
-	return span(-d) + " ago"
+	return formatDuration(-d) + " ago"
 }
 
-// TimeLeft tells how long something lasts that ends at t: "14 minutes left". It
-// never tells more than there is.
+// TimeLeft returns the time from now until t, rounded down: "14 minutes left".
 func TimeLeft(t, now time.Time) string {
 	d := t.Sub(now.Round(0))
 	switch {
@@ -181,11 +180,11 @@ func TimeLeft(t, now time.Time) string {
 	case d < time.Minute:
 		return "less than a minute left"
 	}
-	return span(d) + " left"
+	return formatDuration(d) + " left"
 }
 
-// span is d, which is a minute or more, in one unit, rounded down.
-func span(d time.Duration) string {
+// formatDuration returns d, which is at least a minute, in one unit, rounded down.
+func formatDuration(d time.Duration) string {
 	const day = 24 * time.Hour
 	switch {
 	case d < 2*time.Hour:

@@ -12,7 +12,7 @@ import (
 	"github.com/xoauthd/xoauthd/auth"
 )
 
-func TestResultIsForItsBrowser(t *testing.T) {
+func TestResultNeedsCookie(t *testing.T) {
 	a := newAccount("joe@example.com")
 	v := newSite(t, "", a).begin(a.name)
 	to := v.back("code=1").Header().Get("Location")
@@ -24,102 +24,102 @@ func TestResultIsForItsBrowser(t *testing.T) {
 	}
 }
 
-func TestAttemptsExpire(t *testing.T) {
+func TestPendingExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAccount("joe@example.com")
 		s := newSite(t, "", a)
 		slow, late := s.begin(a.name), s.begin(a.name)
-		time.Sleep(attemptLife)
+		time.Sleep(pendingLifetime)
 		to := slow.back("code=1").Header().Get("Location")
 		time.Sleep(time.Second)
 		if w := late.back("code=1"); w.Code != http.StatusBadRequest {
-			t.Errorf("after %v: %d, want 400", attemptLife+time.Second, w.Code)
+			t.Errorf("after %v: %d, want 400", pendingLifetime+time.Second, w.Code)
 		}
-		time.Sleep(attemptLife - time.Second)
+		time.Sleep(pendingLifetime - time.Second)
 		if w := slow.do("GET", home+to, "Cookie", slow.cookie); w.Code != http.StatusOK {
-			t.Errorf("result after %v: %d", attemptLife, w.Code)
+			t.Errorf("result after %v: %d", pendingLifetime, w.Code)
 		}
 		time.Sleep(time.Second)
 		if w := slow.do("GET", home+to, "Cookie", slow.cookie); w.Code != http.StatusNotFound {
-			t.Errorf("result after %v: %d", attemptLife+time.Second, w.Code)
+			t.Errorf("result after %v: %d", pendingLifetime+time.Second, w.Code)
 		}
 	})
 }
 
-// address is that of the n-th client.
+// address returns the address of the n-th client.
 func address(n int) string { return fmt.Sprintf("192.0.2.%d:1234", n) }
 
-// TestForeignRequests: whoever else begins, however often and from however many
-// addresses, what a person has begun goes on to its end.
-func TestForeignRequests(t *testing.T) {
+// TestFlood checks that an authorization succeeds while other clients start as many as they
+// can.
+func TestFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := newAccount("joe@example.com"), newAccount("ann@example.com")
 		s := newSite(t, "", a, b)
 		begun := func(name string, client int) int {
-			status, page := code(s.do("POST", home+"/authorize/"+name, from, address(client)))
+			status, page := statusAndBody(s.do("POST", home+"/authorize/"+name, from, address(client)))
 			if status == http.StatusTooManyRequests {
-				wants(t, page, "Too many are under way", `<code class="copy">sudo -u xoauthd xoauthd authorize --terminal `+name+`</code>`)
+				assertContains(t, page, "Too many are under way", `<code class="copy">sudo -u xoauthd xoauthd authorize --terminal `+name+`</code>`)
 			}
 			return status
 		}
 		person := s.begin(a.name, from, address(1))
-		for i := range maxSourceAttempts + 50 {
+		for i := range maxSourcePending + 50 {
 			want := http.StatusSeeOther
-			if i >= maxSourceAttempts {
+			if i >= maxSourcePending {
 				want = http.StatusTooManyRequests
 			}
 			if got := begun(a.name, 2); got != want {
-				t.Fatalf("attempt %d of one source: %d, want %d", i+1, got, want)
+				t.Fatalf("authorization %d of one source: %d, want %d", i+1, got, want)
 			}
 		}
-		other := s.begin(b.name, from, address(1)) // from where the flood is not
-		for i := range 2 * maxAttempts {
+		other := s.begin(b.name, from, address(1)) // from an address outside the flood
+		for i := range 2 * maxPending {
 			begun(a.name, 3+i%50)
 		}
 		if got := begun(a.name, 99); got != http.StatusTooManyRequests {
-			t.Errorf("one more than all: %d", got)
+			t.Errorf("above the total limit: %d", got)
 		}
-		time.Sleep(attemptLife)
-		wants(t, person.finish("code=1"), "joe@example.com is authorized")
-		wants(t, other.finish("code=1"), "ann@example.com is authorized")
-		time.Sleep(time.Second) // those of the flood end, and there is room
-		wants(t, s.begin(a.name, from, address(99)).finish("code=2"), "joe@example.com is authorized")
+		time.Sleep(pendingLifetime)
+		assertContains(t, person.finish("code=1"), "joe@example.com is authorized")
+		assertContains(t, other.finish("code=1"), "ann@example.com is authorized")
+		time.Sleep(time.Second) // the authorizations of the flood expire
+		assertContains(t, s.begin(a.name, from, address(99)).finish("code=2"), "joe@example.com is authorized")
 	})
 }
 
-// TestOneBrowser: what a person begins again and again, and does not finish, makes
-// room for itself, and takes none from others.
+// TestOneBrowser checks that a new authorization of a browser replaces the oldest one of
+// that browser, but none of other browsers.
 func TestOneBrowser(t *testing.T) {
 	a := newAccount("joe@example.com")
 	s := newSite(t, "", a)
 	other := s.begin(a.name)
 	first := s.begin(a.name)
 	var last *visit
-	for range 2 * maxSourceAttempts {
+	for range 2 * maxSourcePending {
 		last = s.begin(a.name, "Cookie", first.cookie)
 	}
 	if w := first.back("code=1"); w.Code != http.StatusBadRequest {
-		t.Errorf("the oldest of one browser: %d, want 400", w.Code)
+		t.Errorf("oldest authorization of one browser: %d, want 400", w.Code)
 	}
-	wants(t, last.finish("code=2"), "is authorized")
-	wants(t, other.finish("code=3"), "is authorized")
+	assertContains(t, last.finish("code=2"), "is authorized")
+	assertContains(t, other.finish("code=3"), "is authorized")
 }
 
-// TestDoneMakesRoom: a result that its browser has had time to ask for makes room
-// for others.
-func TestDoneMakesRoom(t *testing.T) {
+// TestFinishedIsEvicted checks that a new authorization replaces a finished one after
+// minResultLifetime.
+func TestFinishedIsEvicted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAccount("joe@example.com")
 		s := newSite(t, "", a)
 		v := s.begin(a.name)
 		result := v.back("code=1").Header().Get("Location")
-		for range maxSourceAttempts - 1 {
+		for range maxSourcePending - 1 {
 			s.begin(a.name).finish("code=2")
 		}
 		look := func() int { return s.do("GET", home+result, "Cookie", v.cookie).Code }
-		time.Sleep(resultLife)
-		if status, _ := code(s.do("POST", home+"/authorize/"+a.name)); status != http.StatusTooManyRequests || look() != http.StatusOK {
-			t.Errorf("one more begins: %d; the result: %d", status, look())
+		time.Sleep(minResultLifetime)
+		if status, _ := statusAndBody(s.do("POST", home+"/authorize/"+a.name)); status != http.StatusTooManyRequests || look() != http.StatusOK {
+			t.Errorf("new authorization: %d; oldest result: %d", status, look())
 		}
 		time.Sleep(time.Second)
 		s.begin(a.name)
@@ -129,8 +129,9 @@ func TestDoneMakesRoom(t *testing.T) {
 	})
 }
 
-// TestAttemptAtWorkStays: however many the same browser begins in the meantime.
-func TestAttemptAtWorkStays(t *testing.T) {
+// TestCompletingIsNotEvicted checks that new authorizations of the same browser do not
+// replace one that is being completed.
+func TestCompletingIsNotEvicted(t *testing.T) {
 	a := newAccount("joe@example.com")
 	s := newSite(t, "", a)
 	v := s.begin(a.name)
@@ -139,7 +140,7 @@ func TestAttemptAtWorkStays(t *testing.T) {
 			s.begin(a.name, "Cookie", v.cookie)
 		}
 	}
-	wants(t, v.finish("code=1"), "joe@example.com is authorized")
+	assertContains(t, v.finish("code=1"), "joe@example.com is authorized")
 }
 
 func TestTwoTabs(t *testing.T) {
@@ -148,35 +149,35 @@ func TestTwoTabs(t *testing.T) {
 	one := s.begin(a.name)
 	two := s.begin(b.name, "Cookie", one.cookie)
 	if one.cookie != two.cookie {
-		t.Error("the second tab took the first one's cookie away")
+		t.Error("the second tab replaced the cookie of the first")
 	}
 	if planted := s.begin(a.name, "Cookie", "xoauthd=planted"); strings.Contains(planted.cookie, "planted") {
-		t.Error("a cookie that was not given out here is taken")
+		t.Error("a planted cookie is accepted")
 	}
-	wants(t, two.finish("code=2"), "b@example.com is authorized")
-	wants(t, one.finish("code=1"), "a@example.com is authorized")
+	assertContains(t, two.finish("code=2"), "b@example.com is authorized")
+	assertContains(t, one.finish("code=1"), "a@example.com is authorized")
 	if len(a.kept) != 1 || len(b.kept) != 1 || a.kept[0].AccessToken != "token-for-1" {
 		t.Errorf("kept %v and %v", a.kept, b.kept)
 	}
 }
 
-// TestPanic: a fault in this program ends one authorization, by the one way as by
-// the other.
+// TestPanic checks that a panic ends only one authorization, in a code flow and in a
+// device flow.
 func TestPanic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fault := func() { panic("out of range") }
 		code, asked := newAccount("code@example.com"), newDevice("asked@example.com")
-		waited := &faulty{newDevice("waited@example.com")}
+		waited := &panicAccount{newDevice("waited@example.com")}
 		code.during, asked.asking = fault, fault
 		s := newSite(t, "", code, asked, waited)
 		pages := []string{s.begin(code.name).finish("code=c0de"), s.ask(asked.name).page()}
 		v := s.ask(waited.name)
 		waited.answers <- nil
 		for _, page := range append(pages, v.page()) {
-			wants(t, page, "was not authorized", "internal error; see the log of xoauthd", "Authorize again")
+			assertContains(t, page, "was not authorized", "internal error; see the log of xoauthd", "Authorize again")
 		}
 		for _, name := range []string{code.name, asked.name, waited.name} {
-			wants(t, s.log.String(), "level=ERROR msg=panic account="+name+` why="out of range" stack="goroutine`,
+			assertContains(t, s.log.String(), "level=ERROR msg=panic account="+name+` why="out of range" stack="goroutine`,
 				"level=WARN msg=authorization account="+name+` result="internal error"`)
 		}
 		if strings.Contains(s.log.String(), "c0de") {
@@ -185,7 +186,7 @@ func TestPanic(t *testing.T) {
 	})
 }
 
-// A faulty account cannot be tried.
-type faulty struct{ *fakeAccount }
+// A panicAccount panics in Try.
+type panicAccount struct{ *fakeAccount }
 
-func (*faulty) Try(context.Context, auth.Grant) []Trial { panic("out of range") }
+func (*panicAccount) Try(context.Context, auth.Grant) []Trial { panic("out of range") }

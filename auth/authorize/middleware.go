@@ -8,17 +8,18 @@ import (
 	"strings"
 )
 
-// maxBody is how much of a request's body is read, in bytes: an address with the
-// provider's answer, every character of which may have become three.
+// maxBody limits the body of a request, in bytes. A body holds an address with the
+// provider's answer, in which escaping may triple the length.
 const maxBody = 16 << 10
 
-// policy is the Content-Security-Policy of all pages, but for form-action.
+// policy is the Content-Security-Policy of all pages, without the value of form-action.
 const policy = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action "
 
-// guard lets through to mux what comes from this endpoint's own pages, and
-// answers the rest in words. The headers are on every answer.
-func (e *endpoint) guard(mux *http.ServeMux) http.Handler {
-	guarded := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+// protect returns a handler that sets the security headers and passes a request to mux
+// only if its Host header is allowed and it does not come from another site. It limits
+// the body of all requests.
+func (e *endpoint) protect(mux *http.ServeMux) http.Handler {
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy", policy+"'none'")
 		h.Set("X-Frame-Options", "DENY")
@@ -29,32 +30,32 @@ func (e *endpoint) guard(mux *http.ServeMux) http.Handler {
 
 		_, pattern := mux.Handler(r)
 		switch {
-		case !e.hosts[canonicalHost(r.Host)] && pattern != "GET "+e.base+stylePath: // the answer needs it too
-			e.message(w, http.StatusMisdirectedRequest, notThisHost(r.Host))
+		case !e.hosts[canonicalHost(r.Host)] && pattern != "GET "+e.base+stylePath: // the error page uses the style sheet
+			e.message(w, http.StatusMisdirectedRequest, unknownHost(r.Host))
 		case e.cross.Check(r) != nil:
-			e.message(w, http.StatusForbidden, fromElsewhere)
+			e.message(w, http.StatusForbidden, crossOrigin)
 		case pattern == "":
-			e.unrouted(w, r, mux)
+			e.noRoute(w, r, mux)
 		default:
 			mux.ServeHTTP(w, r)
 		}
 	})
-	return http.MaxBytesHandler(guarded, maxBody)
+	return http.MaxBytesHandler(handler, maxBody)
 }
 
-// unrouted answers a request that mux has no page for: 404 or 405, whichever
-// mux says.
-func (e *endpoint) unrouted(w http.ResponseWriter, r *http.Request, mux *http.ServeMux) {
-	verdict := &statusWriter{header: w.Header(), status: http.StatusOK}
-	mux.ServeHTTP(verdict, r)
-	if verdict.status == http.StatusMethodNotAllowed {
-		e.message(w, verdict.status, methodNotAllowed)
+// noRoute answers a request for which mux has no handler. The status is that of mux, 404
+// or 405.
+func (e *endpoint) noRoute(w http.ResponseWriter, r *http.Request, mux *http.ServeMux) {
+	recorder := &statusWriter{header: w.Header(), status: http.StatusOK}
+	mux.ServeHTTP(recorder, r)
+	if recorder.status == http.StatusMethodNotAllowed {
+		e.message(w, recorder.status, methodNotAllowed)
 		return
 	}
 	e.message(w, http.StatusNotFound, notFound)
 }
 
-// A statusWriter keeps the status and the header of an answer, not its body.
+// A statusWriter records the status and sets the header of a reply. It drops the body.
 type statusWriter struct {
 	header http.Header
 	status int
@@ -64,8 +65,9 @@ func (s *statusWriter) Header() http.Header         { return s.header }
 func (s *statusWriter) Write(b []byte) (int, error) { return len(b), nil }
 func (s *statusWriter) WriteHeader(status int)      { s.status = status }
 
-// allowListener lets browsers use the address that the endpoint listens on, by
-// any name of this machine that an attacker's DNS cannot take.
+// allowListener allows the listen address and the loopback names with its port as Host
+// headers. It allows no other names, because an attacker could point them to this
+// machine (DNS rebinding).
 func (e *endpoint) allowListener(address string) error {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
@@ -78,8 +80,8 @@ func (e *endpoint) allowListener(address string) error {
 	return nil
 }
 
-// allowPublic lets browsers use the public URL, and puts its path before every
-// page's.
+// allowPublic allows the host of the public URL as Host header, and sets the prefix of
+// all paths.
 func (e *endpoint) allowPublic(public string) error {
 	u, err := webURL(public)
 	if err != nil {
@@ -88,11 +90,11 @@ func (e *endpoint) allowPublic(public string) error {
 	e.base = strings.TrimRight(u.EscapedPath(), "/")
 	e.public = originOf(u)
 	e.hosts[canonicalHost(u.Host)] = true
-	// A reverse proxy may pass on another Host than the browser's.
+	// A reverse proxy may change the Host header.
 	return e.cross.AddTrustedOrigin(e.public)
 }
 
-// originOf is the origin of u (RFC 6454 section 6.2), without the default port.
+// originOf returns the origin of u (RFC 6454 section 6.2) without the default port.
 func originOf(u *url.URL) string {
 	host, port := strings.ToLower(u.Host), ":80"
 	if u.Scheme == "https" {
@@ -101,8 +103,8 @@ func originOf(u *url.URL) string {
 	return u.Scheme + "://" + strings.TrimSuffix(host, port)
 }
 
-// canonicalHost is host, or host:port, as it is compared: names have no case,
-// and browsers leave out the default port.
+// canonicalHost returns host or host:port in lower case and without the default port, as
+// browsers send it.
 func canonicalHost(hostport string) string {
 	h := strings.ToLower(hostport)
 	for _, port := range []string{":80", ":443"} {

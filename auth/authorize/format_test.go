@@ -20,7 +20,7 @@ func TestPieces(t *testing.T) {
 	} {
 		got := ""
 		for _, p := range pieces(text) {
-			if p.Whole {
+			if p.NoBreak {
 				p.Text = "[" + p.Text + "]"
 			}
 			got += p.Text
@@ -33,18 +33,18 @@ func TestPieces(t *testing.T) {
 
 func TestHints(t *testing.T) {
 	for _, test := range []struct{ name, hint, want string }{
-		{"Microsoft's code", answerHint(newAccount("joe@example.com"), "access_denied", "AADSTS65004: declined"), "declined"},
-		{"Microsoft's code that is not known", answerHint(newAccount("joe@example.com"), "access_denied", "AADSTS99999: x"), "agree to what is asked"},
-		{"any error", answerHint(newAccount("joe@example.com"), "x_y", ""), "Try again"},
+		{"code of Microsoft", callbackHint(newAccount("joe@example.com"), "access_denied", "AADSTS65004: declined"), "declined"},
+		{"unknown code of Microsoft", callbackHint(newAccount("joe@example.com"), "access_denied", "AADSTS99999: x"), "agree to what is asked"},
+		{"unknown error", callbackHint(newAccount("joe@example.com"), "x_y", ""), "Try again"},
 		{"wrong secret", exchangeHint(&auth.Error{Code: "invalid_client"}), "secret or certificate"},
-		{"Microsoft's wrong secret", exchangeHint(fmt.Errorf("token: %w", &auth.Error{Family: auth.Microsoft, Code: "invalid_client", Description: "AADSTS7000215: Invalid"})), "instead of its value"},
-		{"a code that is not good", exchangeHint(&auth.Error{Code: "invalid_grant", Description: "Malformed auth code."}), "The code was used already"},
-		{"Microsoft's code that is not good", exchangeHint(&auth.Error{Family: auth.Microsoft, Code: "invalid_grant", Description: "AADSTS50173: revoked"}), "password was changed"},
-		{"the provider's own fault", answerHint(newAccount("joe@example.com"), "server_error", ""), "fault of its own"},
-		{"the token endpoint's own fault", exchangeHint(&auth.Error{Status: 500}), "fault of its own"},
-		{"any error of the token endpoint", exchangeHint(&auth.Error{Code: "x_y"}), "check the provider's section"},
+		{"wrong secret at Microsoft", exchangeHint(fmt.Errorf("token: %w", &auth.Error{Family: auth.Microsoft, Code: "invalid_client", Description: "AADSTS7000215: Invalid"})), "instead of its value"},
+		{"invalid code", exchangeHint(&auth.Error{Code: "invalid_grant", Description: "Malformed auth code."}), "The code was used already"},
+		{"invalid code at Microsoft", exchangeHint(&auth.Error{Family: auth.Microsoft, Code: "invalid_grant", Description: "AADSTS50173: revoked"}), "password was changed"},
+		{"internal error of the provider", callbackHint(newAccount("joe@example.com"), "server_error", ""), "fault of its own"},
+		{"internal error of the token endpoint", exchangeHint(&auth.Error{Status: 500}), "fault of its own"},
+		{"unknown error of the token endpoint", exchangeHint(&auth.Error{Code: "x_y"}), "check the provider's section"},
 		{"network", exchangeHint(errDialing), "cannot be reached"},
-		{"something else", exchangeHint(errors.New("x")), ""},
+		{"other error", exchangeHint(errors.New("x")), ""},
 	} {
 		if !strings.Contains(test.hint, test.want) || test.want == "" && test.hint != "" {
 			t.Errorf("%s: %q, want %q", test.name, test.hint, test.want)
@@ -52,7 +52,7 @@ func TestHints(t *testing.T) {
 	}
 }
 
-func TestScopeWords(t *testing.T) {
+func TestDescribeScope(t *testing.T) {
 	for scope, want := range map[string]string{
 		"https://mail.google.com/":                   "read, send and delete mail",
 		"https://outlook.office365.us/SMTP.Send":     "send mail, by SMTP",
@@ -62,7 +62,7 @@ func TestScopeWords(t *testing.T) {
 		"https://www.googleapis.com/auth/gmail.something": "",
 		"": "",
 	} {
-		if got := scopeWords(scope); got != want {
+		if got := describeScope(scope); got != want {
 			t.Errorf("%s: %q, want %q", scope, got, want)
 		}
 	}
@@ -70,15 +70,15 @@ func TestScopeWords(t *testing.T) {
 
 func TestSummary(t *testing.T) {
 	for _, test := range []struct {
-		counts [sections]int
+		counts [numSections]int
 		want   string
 	}{
-		{[sections]int{}, "No account is configured."},
-		{[sections]int{inOrder: 1}, "1 account, all well."},
-		{[sections]int{inOrder: 3}, "3 accounts, all well."},
-		{[sections]int{toAuthorize: 1, inOrder: 2}, "3 accounts: 2 in order, 1 to be authorized."},
-		{[sections]int{failing: 2, inOrder: 1}, "3 accounts: 1 in order, 2 failing."},
-		{[sections]int{toAuthorize: 2, failing: 1, disabled: 1}, "4 accounts: 0 in order, 2 to be authorized, 1 failing, 1 disabled."},
+		{[numSections]int{}, "No account is configured."},
+		{[numSections]int{healthy: 1}, "1 account, all well."},
+		{[numSections]int{healthy: 3}, "3 accounts, all well."},
+		{[numSections]int{needsAuthorization: 1, healthy: 2}, "3 accounts: 2 in order, 1 to be authorized."},
+		{[numSections]int{failing: 2, healthy: 1}, "3 accounts: 1 in order, 2 failing."},
+		{[numSections]int{needsAuthorization: 2, failing: 1, disabled: 1}, "4 accounts: 0 in order, 2 to be authorized, 1 failing, 1 disabled."},
 	} {
 		if got := summary(test.counts); got != test.want {
 			t.Errorf("%v: %q, want %q", test.counts, got, test.want)

@@ -1,0 +1,71 @@
+package authorize
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"golang.org/x/oauth2"
+
+	"github.com/xoauthd/xoauthd/auth"
+)
+
+// A CodeFlow is one authorization code grant (RFC 6749 section 4.1). On the command line,
+// a person opens its URL in any browser and passes the last address of the browser to
+// Finish.
+type CodeFlow struct {
+	account  Account
+	state    string
+	verifier string
+	used     atomic.Bool // set by Finish
+}
+
+// NewCodeFlow returns a CodeFlow for a, with a random state and verifier.
+func NewCodeFlow(a Account) *CodeFlow {
+	return &CodeFlow{
+		account:  a,
+		state:    rand.Text(), // 130 bits
+		verifier: oauth2.GenerateVerifier(),
+	}
+}
+
+// URL returns the URL of the authorization request.
+func (f *CodeFlow) URL() string { return f.account.AuthCodeURL(f.state, f.verifier) }
+
+// Finish completes f with the provider's response in pasted, the last address of the
+// browser. If pasted is not that address, Finish returns an error and changes nothing, so
+// that the caller can ask again. Finish uses a response only once. It continues when ctx
+// is done.
+func (f *CodeFlow) Finish(ctx context.Context, pasted string) (Result, error) {
+	answer, err := parseResponse(pasted)
+	switch {
+	case err != nil:
+		return Result{}, err
+	case answer.repeated() != "":
+		return Result{}, fmt.Errorf("this address has the parameter %q more than once: open the link again, and bring the address that the browser ends on then", answer.repeated())
+	case answer.Get("state") != f.state:
+		return Result{}, errors.New("this address belongs to another authorization: open the link that was given for this one, and bring the address that the browser ends on then")
+	case !f.used.CompareAndSwap(false, true):
+		return Result{}, errors.New("this answer of the provider was used already: begin again")
+	}
+	return complete(ctx, f.account, f.verifier, answer), nil
+}
+
+// AwaitDevice completes a device flow. It waits until the person agrees or refuses, the
+// code of d expires, or ctx is done. After the provider has agreed, AwaitDevice continues
+// when ctx is done.
+func AwaitDevice(ctx context.Context, a Account, d *auth.Device) Result {
+	g, err := a.AwaitDevice(ctx, d)
+	return completeDevice(ctx, a, g, err)
+}
+
+// Adopt imports a grant of another program. The access token of g must be valid. Adopt
+// logs in to the mail servers with g, and keeps g if a login succeeds. It continues when
+// ctx is done.
+func Adopt(ctx context.Context, a Account, g auth.Grant) Result {
+	ctx, cancel := detached(ctx)
+	defer cancel()
+	return (&resultBuilder{account: a, imported: true}).adopt(ctx, g)
+}
