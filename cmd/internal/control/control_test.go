@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -286,28 +287,68 @@ func TestSocket(t *testing.T) {
 	}
 }
 
-// TestFull: one command too many is told so, and what is under way goes on.
-func TestFull(t *testing.T) {
-	dir := t.TempDir()
-	listen(t, dir)
-	var waiting []net.Conn
-	for range maxConversations {
+// wait connects n times, each with a command that goes on until its connection is
+// closed.
+func wait(t *testing.T, dir string, n int) (waiting []net.Conn) {
+	t.Helper()
+	for range n {
 		conn := dial(t, dir)
-		defer conn.Close()
+		t.Cleanup(func() { conn.Close() })
 		l := newLine(conn)
-		if err := errors.Join(l.write(Request{Version: Version, Command: "wait"}), l.read(new(message))); err != nil {
+		request := Request{Version: Version, Command: "wait", Account: fmt.Sprintf("joe%02d@example.com", len(waiting))}
+		if err := errors.Join(l.write(request), l.read(new(message))); err != nil {
 			t.Fatal(err)
 		}
 		waiting = append(waiting, conn)
 	}
+	return waiting
+}
+
+// TestFull: commands that wait keep out others of their kind alone, which are told
+// what waits, and go on.
+func TestFull(t *testing.T) {
+	dir := t.TempDir()
+	listen(t, dir)
+	waiting := wait(t, dir, maxOfKind)
 	hear, _ := hears("alice")
-	err := Do(t.Context(), dial(t, dir), Request{Command: "greet"}, hear)
-	if err == nil || !strings.Contains(err.Error(), "16 commands are under way") {
+	if err := Do(t.Context(), dial(t, dir), Request{Command: "greet"}, hear); err != nil {
+		t.Errorf("another command: %v", err)
+	}
+	hear, heard := hears("")
+	err := Do(t.Context(), dial(t, dir), Request{Command: "wait"}, hear)
+	const want = `8 "wait" commands for joe00@example.com, joe01@example.com, joe02@example.com and 5 more accounts have not ended yet`
+	if err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("err = %v", err)
 	}
 	waiting[0].Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	for len(*heard) == 0 && t.Context().Err() == nil { // until the daemon has noticed
+		Do(ctx, dial(t, dir), Request{Command: "wait"}, func(ctx context.Context, e Event) (string, error) {
+			cancel()
+			return hear(ctx, e)
+		})
+	}
+}
+
+// TestSilent: connections that send no command keep others out for a short time only.
+func TestSilent(t *testing.T) {
+	dir := t.TempDir()
+	listen(t, dir)
+	var silent []net.Conn
+	for range maxRequests {
+		conn := dial(t, dir)
+		defer conn.Close()
+		silent = append(silent, conn)
+	}
+	err := Do(t.Context(), dial(t, dir), Request{Command: "tell"}, nil)
+	if err == nil || !strings.Contains(err.Error(), "16 programs have connected and sent no command") {
+		t.Errorf("err = %v", err)
+	}
+	silent[0].Close()
+	hear, _ := hears("")
 	for ctx := t.Context(); err != nil && ctx.Err() == nil; { // until that was noticed
-		err = Do(ctx, dial(t, dir), Request{Command: "greet"}, hear)
+		err = Do(ctx, dial(t, dir), Request{Command: "tell"}, hear)
 	}
 }
 

@@ -12,9 +12,13 @@ import (
 )
 
 const (
-	// maxConversations is how many there are at one time. Most take seconds; one
-	// in which a person authorizes an account takes minutes.
-	maxConversations = 16
+	// maxRequests is how many connections may be about to send their request.
+	maxRequests = 16
+
+	// maxOfKind is how many requests of one command are carried out at a time. One in
+	// which a person authorizes an account takes minutes, and must not keep out those
+	// of other commands.
+	maxOfKind = 8
 
 	// requestTime is for the first line: programs do not hesitate.
 	requestTime = 10 * time.Second
@@ -28,6 +32,8 @@ type Handler func(ctx context.Context, r Request, c *Conversation) error
 type Server struct {
 	Handlers map[string]Handler // by command
 	Log      *slog.Logger
+
+	places places
 }
 
 // Serve has the conversations that come in at ln, which it closes, until ctx is
@@ -38,7 +44,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	defer ln.Close()
 	var all sync.WaitGroup
 	defer all.Wait()
-	turns := make(chan struct{}, maxConversations)
+	requests := make(chan struct{}, maxRequests)
 	for {
 		conn, err := ln.Accept()
 		if ctx.Err() != nil && err != nil {
@@ -53,13 +59,10 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 			continue
 		}
 		select {
-		case turns <- struct{}{}:
-			all.Go(func() {
-				defer func() { <-turns }()
-				s.Converse(ctx, conn)
-			})
+		case requests <- struct{}{}:
+			all.Go(func() { s.converse(ctx, conn, func() { <-requests }) })
 		default:
-			refuse(conn, fmt.Errorf("%d commands are under way: try again when one has ended", maxConversations))
+			refuse(conn, fmt.Errorf("%d programs have connected and sent no command: try again in %v", maxRequests, requestTime))
 		}
 	}
 }
@@ -74,12 +77,19 @@ func refuse(conn net.Conn, err error) {
 // Converse has one conversation, and closes conn. It is to end when stopping is
 // done.
 func (s *Server) Converse(stopping context.Context, conn net.Conn) {
+	s.converse(stopping, conn, func() {})
+}
+
+// converse is Converse. It calls requested when it reads no request any more.
+func (s *Server) converse(stopping context.Context, conn net.Conn, requested func()) {
 	ctx, cancel := context.WithCancelCause(stopping)
 	defer cancel(nil)
 	l := newLine(conn)
 	conn.SetReadDeadline(time.Now().Add(requestTime))
 	var r Request
-	if err := l.read(&r); err != nil {
+	err := l.read(&r)
+	requested()
+	if err != nil {
 		s.Log.Debug("no request came", "why", err.Error())
 		refuse(conn, errUnclear)
 		return
@@ -124,5 +134,10 @@ func (s *Server) handle(ctx context.Context, r Request, c *Conversation) (err er
 	if handler == nil {
 		return fmt.Errorf("the daemon that runs does not know the command %q: restart the daemon", r.Command)
 	}
+	leave, err := s.places.enter(r)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	return handler(ctx, r, c)
 }

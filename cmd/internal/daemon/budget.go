@@ -10,11 +10,11 @@ import (
 
 // How many descriptors the parts of the daemon need at most.
 const (
-	perSession  = 3  // the client's, and two while a dial tries two addresses
-	perListener = 6  // two addresses, each with a socket, a copy and a lookup of sources
-	perHTTP     = 4  // the client's, and those to the provider and the mail servers
-	controls    = 64 // 16 commands, with as many each
-	otherFiles  = 80 // the log, the store with its reserve, the Go runtime, renewals
+	perSession  = 3   // the client's, and two while a dial tries two addresses
+	perListener = 6   // two addresses, each with a socket, a copy and a lookup of sources
+	perHTTP     = 4   // the client's, and those to the provider and the mail servers
+	controls    = 128 // 8 commands of each of 6 kinds, and 16 that have just connected
+	otherFiles  = 80  // the log, the store with its reserve, the Go runtime, renewals
 
 	fewestSessions = 10
 )

@@ -21,10 +21,10 @@ func TestBudget(t *testing.T) {
 		{"the unit", 16384, 1000, budget{1000, 64}, false},
 		{"no limit", ^uint64(0), 100_000, budget{100_000, 64}, false},
 		{"a limit of long ago", 4096, 1000, budget{1000, 64}, false},
-		{"a shell", 1024, 1000, budget{211, 16}, false},
-		{"few sessions wanted", 300, 5, budget{5, 8}, false},
-		{"hardly any", 300, 1000, budget{11, 8}, false},
-		{"too few", 270, 1000, budget{}, true},
+		{"a shell", 1024, 1000, budget{192, 16}, false},
+		{"few sessions wanted", 364, 5, budget{5, 8}, false},
+		{"hardly any", 364, 1000, budget{11, 8}, false},
+		{"too few", 334, 1000, budget{}, true},
 		{"none", 0, 1, budget{}, true},
 	} {
 		c := &config.Config{Listeners: make([]config.Listener, 2), Web: new(config.Web), Metrics: new(config.Metrics)}
