@@ -24,7 +24,11 @@ If there is none, print the redirect URI to register with each provider.
 With ACCOUNT, also test every step of a session of that account: host names,
 connections, certificates, the access token, and a login at each mail server by an
 independent client. No mail is sent and no mailbox is changed. A failed step is
-printed with its cause and its remedy.`,
+printed with its cause and its remedy.
+
+The exit status is 78 for an error in the configuration itself, as that of serve. It
+is 1 if only a file or another thing that the configuration names cannot be used:
+systemd then tries serve again.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			switch {
 			case len(args) > 0 && strings.HasSuffix(args[0], ".toml"):
