@@ -97,6 +97,10 @@ func TestSocketUnits(t *testing.T) {
 				t.Errorf("%s: %s=%s, want %s", name, key, got, want)
 			}
 		}
+		// For machines on which [::1] cannot be bound.
+		if dropIn := "\n#   [Socket]\n#   ListenStream=\n#   ListenStream=127.0.0.1:" + port + "\n"; !strings.Contains(unit, dropIn) {
+			t.Errorf("%s does not show the drop-in without [::1]", name)
+		}
 		shown := regexp.MustCompile(`(?m)^(# )?(protocol = "` + name + `".*\n(# )?|\[` + name + `\].*\n)address +?= "localhost:` + port + `"`)
 		if !shown.MatchString(read(t, "../example.toml")) {
 			t.Errorf("example.toml has no %s at localhost:%s", name, port)
