@@ -97,8 +97,8 @@ func (s *Store) decode(data []byte, account string) (Grant, error) {
 // migration is for grants that an earlier configuration may have written.
 const migration = `if xoauthd wrote it before [store] was changed, set encrypt = "migrate" there for one start; if not, authorize the account again`
 
-// unseal tells a key that is missing apart from a file that is damaged: the one
-// can be mended without a person at the provider.
+// unseal decrypts the grant of a file. Its errors tell a missing key, which the
+// administrator can add, from a damaged file.
 func (s *Store) unseal(f grantFile) (*Grant, error) {
 	is := func(k Key) bool { return k.id == f.Key }
 	i := slices.IndexFunc(s.keys, is)
@@ -106,7 +106,7 @@ func (s *Store) unseal(f grantFile) (*Grant, error) {
 		return nil, fmt.Errorf("encrypted with key %s, which is beside the grants and not in the configuration, so anybody could have put it there: %s", f.Key, migration)
 	}
 	if i < 0 {
-		return nil, &keyAbsent{fmt.Sprintf("encrypted with key %s, and xoauthd has %s: add that key and restart xoauthd, or authorize the account again", f.Key, s.keyIDs())}
+		return nil, fmt.Errorf("encrypted with key %s, and xoauthd has %s: add that key and restart xoauthd, or authorize the account again", f.Key, s.keyIDs())
 	}
 	data, err := s.keys[i].open(f.Sealed, f.context())
 	if err != nil {
@@ -118,11 +118,6 @@ func (s *Store) unseal(f grantFile) (*Grant, error) {
 	}
 	return g, nil
 }
-
-// A keyAbsent says that a file is encrypted with a key that is not there.
-type keyAbsent struct{ text string }
-
-func (e *keyAbsent) Error() string { return e.text }
 
 func (s *Store) keyIDs() string {
 	if len(s.keys) == 0 {

@@ -1,18 +1,21 @@
 package auth
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 )
 
-// recover takes over what a process that was killed while it saved has left in
-// temporary files, and removes what is of no use. A provider may have put the
-// refresh token in such a file in the place of the one that is under the file's
-// final name.
+// recover adopts the grants that a killed daemon has left in temporary files: the
+// refresh token in such a file may have replaced the one in the account's file. It
+// removes temporary files that can hold no later grant, and leaves all others.
 func (s *Store) recover() error {
 	names, err := s.files.list()
 	if err != nil {
@@ -24,62 +27,96 @@ func (s *Store) recover() error {
 		if !ok {
 			continue
 		}
-		err := s.adopt(name)
-		if errors.Is(err, errUseless) {
-			err = s.files.remove(temp)
-		}
-		if err != nil {
+		if err := s.recoverFile(name); err != nil {
 			return fmt.Errorf("state directory %s: %w", s.dir, err)
 		}
 	}
 	return nil
 }
 
-var errUseless = errors.New("not the latest grant of an account")
-
-// adopt gives a temporary file its final name, if it has a later grant of the
-// account than the file of that name. A file that is encrypted with a key that is
-// not there stays as it is.
-func (s *Store) adopt(name string) error {
+// recoverFile adopts, removes or leaves the temporary file for name.
+func (s *Store) recoverFile(name string) error {
 	temp := name + tempSuffix
-	account, ok := s.accountOf(temp, name)
-	if !ok {
-		return errUseless
+	if !strings.HasSuffix(name, fileSuffix) { // no other file holds a grant
+		return s.files.remove(temp)
 	}
-	g, err := s.load(temp, account)
-	var absent *keyAbsent
+	account, g, err := s.loadTemporary(name)
 	switch {
-	case errors.As(err, &absent):
-		return nil
+	case errors.Is(err, errUseless):
+		return s.files.remove(temp)
 	case err != nil:
-		return errUseless
+		s.leave(name, err)
+		return nil
 	}
-	if current, err := s.load(name, account); err == nil && !g.follows(current, time.Now()) {
-		return errUseless
+	current, err := s.load(name, account)
+	var unread *fs.PathError
+	switch {
+	case err == nil && !g.follows(current, time.Now()):
+		return s.files.remove(temp)
+	case errors.As(err, &unread) && !errors.Is(err, fs.ErrNotExist):
+		s.leave(name, fmt.Errorf("%s cannot be read, and may hold the later grant: %w", name, err))
+		return nil
 	}
+	return s.adopt(name, account, g.Source)
+}
+
+var errUseless = errors.New("empty, incomplete, or of another account")
+
+// loadTemporary returns the grant in the temporary file for name, and its account.
+// The error is errUseless if the file cannot hold a grant of that account.
+func (s *Store) loadTemporary(name string) (account string, g Grant, err error) {
+	data, _, err := s.files.read(name + tempSuffix)
+	if err != nil {
+		return "", Grant{}, err
+	}
+	var h header
+	data = bytes.TrimRight(data, "\x00") // a power failure can leave zeros where nothing was written
+	err = json.NewDecoder(bytes.NewReader(data)).Decode(&h)
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "", Grant{}, errUseless
+	case err == nil && h.Version <= formatSealed && fileName(h.Account) != name:
+		return "", Grant{}, errUseless
+	}
+	g, err = s.load(name+tempSuffix, h.Account)
+	return h.Account, g, err
+}
+
+// adopt renames the temporary file for name to name. If it fails, both files stay.
+func (s *Store) adopt(name, account, source string) error {
+	temp := name + tempSuffix
 	if err := s.files.flush(temp); err != nil {
 		return err
 	}
-	if err := s.putAside(name, account, g.Source); err != nil {
+	if err := s.putAside(name, account, source); err != nil {
 		return err
 	}
-	if err := s.commit(name); err != nil {
+	if err := s.files.rename(temp, name); err != nil {
 		return err
 	}
 	s.recovered = append(s.recovered, account)
-	return nil
+	return s.files.sync()
 }
 
-// accountOf is the account of which a file says that it has the grant, where the
-// file can have the final name then.
-func (s *Store) accountOf(file, name string) (account string, ok bool) {
-	data, _, err := s.files.read(file)
-	if err != nil {
-		return "", false
+// leave notes that the temporary file for name stays, because of err.
+func (s *Store) leave(name string, err error) {
+	s.left.Store(name, true)
+	s.unread = append(s.unread, fmt.Errorf("%s: %w", filepath.Join(s.dir, name+tempSuffix), err))
+}
+
+// setAside renames the temporary file for name if recover has left it, so that the
+// next grant does not overwrite it.
+func (s *Store) setAside(name string) error {
+	if _, left := s.left.Load(name); !left {
+		return nil
 	}
-	var f grantFile
-	err = json.Unmarshal(data, &f)
-	return f.Account, err == nil && fileName(f.Account) == name
+	temp := name + tempSuffix
+	err := s.files.rename(temp, temp+".damaged-"+time.Now().UTC().Format("20060102T150405.000000000Z"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	s.left.Delete(name)
+	return nil
 }
 
 // follows reports whether g, which was about to be saved, is later than the
@@ -97,3 +134,7 @@ func (g Grant) follows(saved Grant, now time.Time) bool {
 // Recovered returns the accounts whose grants were found in temporary files when
 // the store was opened, and are in use now.
 func (s *Store) Recovered() []string { return slices.Clone(s.recovered) }
+
+// Unread returns an error for each temporary file that OpenStore could not read or
+// compare. The file stays, under another name once the account has another grant.
+func (s *Store) Unread() []error { return slices.Clone(s.unread) }

@@ -2,23 +2,21 @@ package auth
 
 import (
 	"errors"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
 
-// TestRecover: a temporary file that a killed daemon left is adopted if it has a
-// later grant of the account, and otherwise removed.
+// TestRecover: the next start adopts a temporary file that has a later grant of the
+// account. It removes one that cannot have a later grant, and leaves all others.
 func TestRecover(t *testing.T) {
-	later := func(g Grant) Grant {
-		g.AccessToken, g.RefreshToken, g.Refreshed = "token1", "refresh1", g.Obtained.Add(time.Minute)
-		return g
-	}
 	ahead := granted(-400 * 24 * time.Hour)
 	rotated := granted(0)
 	rotated.Obtained = ahead.Obtained
@@ -29,36 +27,47 @@ func TestRecover(t *testing.T) {
 		adopted bool
 		stays   bool // where it is
 	}{
-		{"a later grant", granted(0), temporary(later(granted(0))), true, false},
+		{"a later grant", granted(0), temporary(laterThan(granted(0))), true, false},
 		{"the first grant", Grant{}, temporary(granted(0)), true, false},
 		{"a rotated token without a use", granted(0), temporary(func() Grant { g := granted(0); g.RefreshToken = "refresh1"; return g }()), true, false},
-		{"after a clock that was ahead", ahead, temporary(later(granted(0))), true, false},
-		{"an earlier grant", later(granted(0)), temporary(granted(time.Hour)), false, false},
+		{"after a clock that was ahead", ahead, temporary(laterThan(granted(0))), true, false},
+		{"an earlier grant", laterThan(granted(0)), temporary(granted(time.Hour)), false, false},
 		{"half of it", granted(0), func(t *testing.T, s *Store) string {
-			whole := temporary(later(granted(0)))(t, s)
+			whole := temporary(laterThan(granted(0)))(t, s)
 			return whole[:len(whole)/2]
 		}, false, false},
 		{"nothing", granted(0), func(*testing.T, *Store) string { return "" }, false, false},
+		{"zeros", granted(0), func(*testing.T, *Store) string { return strings.Repeat("\x00", 100) }, false, false},
+		{"half of it, and zeros", granted(0), func(t *testing.T, s *Store) string {
+			whole := temporary(laterThan(granted(0)))(t, s)
+			return whole[:len(whole)/2] + strings.Repeat("\x00", len(whole)/2)
+		}, false, false},
+		{"a newer format", granted(0), func(*testing.T, *Store) string {
+			return `{"version":3,"account":["joe"],"grants":[]}`
+		}, false, true},
+		{"in the clear", granted(0), func(t *testing.T, _ *Store) string {
+			return temporary(laterThan(granted(0)))(t, &Store{plain: true})
+		}, false, true},
 		{"another account's", granted(0), func(t *testing.T, s *Store) string {
-			data, err := s.encode("ann", later(granted(0)))
+			data, err := s.encode("ann", laterThan(granted(0)))
 			if err != nil {
 				t.Fatal(err)
 			}
 			return string(data)
 		}, false, false},
 		{"another account's, renamed", granted(0), func(t *testing.T, s *Store) string {
-			data, err := s.encode("ann", later(granted(0)))
+			data, err := s.encode("ann", laterThan(granted(0)))
 			if err != nil {
 				t.Fatal(err)
 			}
 			return strings.Replace(string(data), `"ann"`, `"joe"`, 1)
-		}, false, false},
+		}, false, true},
 		{"with a key that is not there", granted(0), func(t *testing.T, s *Store) string {
 			keys, err := ParseKeys(NewKey())
 			if err != nil {
 				t.Fatal(err)
 			}
-			return temporary(later(granted(0)))(t, &Store{keys: keys})
+			return temporary(laterThan(granted(0)))(t, &Store{keys: keys})
 		}, false, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -92,8 +101,8 @@ func TestRecover(t *testing.T) {
 				t.Fatal(err)
 			}
 			left := slices.DeleteFunc(names, func(name string) bool { return !isTemporary(name) })
-			if want := tt.stays; (len(left) > 0) != want {
-				t.Errorf("left: %v", left)
+			if want := tt.stays; (len(left) > 0) != want || (len(s.Unread()) > 0) != want {
+				t.Errorf("left: %v; reported: %v", left, s.Unread())
 			}
 		})
 	}
@@ -108,6 +117,123 @@ func temporary(g Grant) func(t *testing.T, s *Store) string {
 			t.Fatal(err)
 		}
 		return string(data)
+	}
+}
+
+// laterThan returns a grant that follows g.
+func laterThan(g Grant) Grant {
+	g.AccessToken, g.RefreshToken, g.Refreshed = "token1", "refresh1", g.Obtained.Add(time.Minute)
+	return g
+}
+
+// TestRecoverFaults: a fault of the system during a start costs no grant.
+func TestRecoverFaults(t *testing.T) {
+	for _, tt := range []struct {
+		name, file, step string
+		fatal            bool
+	}{
+		{"the temporary file cannot be read", "joe.json.tmp", "read", false},
+		{"the account's file cannot be read", "joe.json", "read", false},
+		{"it cannot be renamed", "", "rename", true},
+	} {
+		for _, cause := range []error{syscall.EIO, syscall.EACCES, syscall.EMFILE} {
+			t.Run(tt.name+": "+cause.Error(), func(t *testing.T) {
+				dir := stateDir(t)
+				s := openStore(t, dir)
+				if err := s.Save("joe", granted(0)); err != nil {
+					t.Fatal(err)
+				}
+				writeFile(t, filepath.Join(dir, "joe.json.tmp"), temporary(laterThan(granted(0)))(t, s), 0o600)
+				folder := s.files
+				s.files = &faultyAt{faulty{folder, tt.step, cause}, tt.file}
+				if err := s.recover(); (err != nil) != tt.fatal {
+					t.Errorf("recover: %v", err)
+				}
+				if unread := errors.Join(s.Unread()...); !tt.fatal && !errors.Is(unread, cause) {
+					t.Errorf("unread: %v", unread)
+				}
+				s.files = folder
+				if g, err := s.Load("joe"); err != nil || g.RefreshToken != "refresh0" {
+					t.Errorf("meanwhile: %+v, %v", g, err)
+				}
+				s.Close()
+				if g, err := openStore(t, dir).Load("joe"); err != nil || g.RefreshToken != "refresh1" {
+					t.Errorf("after the fault: %+v, %v", g, err)
+				}
+			})
+		}
+	}
+}
+
+// A faultyAt folder fails at one step, where that reads a file, only for that file.
+type faultyAt struct {
+	faulty
+	name string
+}
+
+func (f *faultyAt) read(name string) ([]byte, fs.FileInfo, error) {
+	if name != f.name {
+		return f.files.read(name)
+	}
+	return f.faulty.read(name)
+}
+
+// TestRecoverWithoutMigrate: a later grant of an earlier configuration survives a
+// start without "migrate".
+func TestRecoverWithoutMigrate(t *testing.T) {
+	for _, plain := range []bool{true, false} {
+		dir, keys := stateDir(t), someKeys(t, 'a')
+		s := openWith(t, dir, Encryption{Plain: plain})
+		if err := s.Save("joe", granted(0)); err != nil {
+			t.Fatal(err)
+		}
+		writeFile(t, filepath.Join(dir, "joe.json.tmp"), temporary(laterThan(granted(0)))(t, s), 0o600)
+		s.Close()
+		openWith(t, dir, Encryption{Keys: keys}).Close()
+		s = openWith(t, dir, Encryption{Keys: keys, Migrate: true})
+		if g, err := s.Load("joe"); err != nil || g.RefreshToken != "refresh1" {
+			t.Errorf("plain: %v: %+v, %v", plain, g, err)
+		}
+	}
+}
+
+// TestLeftSetAside: a temporary file that could not be read is not overwritten by
+// another grant of the account, and not adopted after its removal.
+func TestLeftSetAside(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		do   func(s *Store) error
+		want string // the refresh token at the next start with all keys
+	}{
+		{"saved", func(s *Store) error { return s.Save("joe", granted(time.Hour)) }, "refresh0"},
+		{"removed", func(s *Store) error { return s.Remove("joe", "") }, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir, keys := stateDir(t), someKeys(t, 'a', 'b')
+			temp := filepath.Join(dir, "joe.json.tmp")
+			s := openWith(t, dir, Encryption{Keys: keys[:1]})
+			writeFile(t, temp, temporary(laterThan(granted(0)))(t, &Store{keys: keys[1:]}), 0o600)
+			s.Close()
+			before := readFile(t, temp)
+
+			s = openWith(t, dir, Encryption{Keys: keys[:1]})
+			if err := tt.do(s); err != nil {
+				t.Fatal(err)
+			}
+			aside, err := filepath.Glob(temp + ".damaged-*")
+			if err != nil || len(aside) != 1 || readFile(t, aside[0]) != before {
+				t.Errorf("set aside: %q, %v", aside, err)
+			}
+			if err := tt.do(s); err != nil {
+				t.Errorf("again: %v", err)
+			}
+			s.Close()
+
+			s = openWith(t, dir, Encryption{Keys: keys})
+			if g, err := s.Load("joe"); g.RefreshToken != tt.want || err != nil && !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("with all keys: %+v, %v", g, err)
+			}
+		})
 	}
 }
 

@@ -35,6 +35,8 @@ type Store struct {
 	foreign []Key // of the file "key", which count only while grants are migrated
 
 	recovered []string // see Recovered
+	unread    []error  // see Unread
+	left      sync.Map // of final names whose temporary files recover has left
 	reserve   reserve
 }
 
@@ -198,6 +200,9 @@ func (s *Store) Remove(account, source string) error {
 		err = s.putAside(name, account, source)
 	}
 	if err == nil {
+		err = s.setAside(name) // or the next start may adopt it
+	}
+	if err == nil {
 		err = s.files.remove(name)
 	}
 	if err == nil {
@@ -237,6 +242,9 @@ func (s *Store) putAside(name, account, source string) error {
 
 // stage writes a file so that commit can put it in its place.
 func (s *Store) stage(name string, data []byte) error {
+	if err := s.setAside(name); err != nil {
+		return err
+	}
 	temp := name + tempSuffix
 	if err := s.write(temp, data); err != nil {
 		return errors.Join(err, s.files.remove(temp))

@@ -126,7 +126,7 @@ func TestOpenStoreCleans(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Close()
-	writeFile(t, filepath.Join(dir, "joe.json.tmp"), "half", 0o600)
+	writeFile(t, filepath.Join(dir, "joe.json.tmp"), `{"version": 2, "acc`, 0o600)
 	s = openStore(t, dir)
 	if _, err := os.Lstat(filepath.Join(dir, "joe.json.tmp")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the leftover: %v", err)

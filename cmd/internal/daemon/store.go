@@ -45,6 +45,9 @@ func openStore(c *config.Config, log *slog.Logger) (*auth.Store, error) {
 	for _, account := range store.Recovered() {
 		log.Warn("grant recovered from a temporary file: xoauthd was killed while it saved", "account", account)
 	}
+	for _, err := range store.Unread() {
+		log.Warn("temporary file of a grant not recovered", "error", err.Error())
+	}
 	return store, nil
 }
 
