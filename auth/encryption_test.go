@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -440,5 +441,40 @@ func TestRekeyReadsOnce(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestRekeyAfterKill: whichever file a kill during Rekey or Save leaves under which
+// key, the next Rekey brings the account's file to the first key.
+func TestRekeyAfterKill(t *testing.T) {
+	keys := someKeys(t, 'a', 'b')
+	older, newer := keys[:1], keys[1:]
+	for _, tt := range []struct {
+		name        string
+		saved, left []Key
+		grant       Grant // in the temporary file
+	}{
+		{"during Rekey", older, newer, granted(0)},
+		{"during Save, after Rekey was undone", newer, older, laterThan(granted(0))},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := stateDir(t)
+			s := openWith(t, dir, Encryption{Keys: tt.saved})
+			if err := s.Save("joe", granted(0)); err != nil {
+				t.Fatal(err)
+			}
+			s.Close()
+			writeFile(t, filepath.Join(dir, "joe.json.tmp"), temporary(tt.grant)(t, &Store{keys: tt.left}), 0o600)
+
+			s = openWith(t, dir, Encryption{Keys: slices.Concat(newer, older)})
+			if n, err := s.Rekey(); n != 1 || err != nil {
+				t.Errorf("written: %d, %v", n, err)
+			}
+			s.Close()
+			g, err := openWith(t, dir, Encryption{Keys: newer}).Load("joe")
+			if err != nil || g.RefreshToken != tt.grant.RefreshToken {
+				t.Errorf("with the new key alone: %+v, %v", g, err)
+			}
+		})
 	}
 }

@@ -63,35 +63,32 @@ func (s *Store) encode(account string, g Grant) ([]byte, error) {
 // remedy is for files of which nothing can be made.
 const remedy = "restore it from a backup and restart xoauthd, or authorize the account again"
 
-// decode returns the grant of a file. Errors say what can be done.
-func (s *Store) decode(data []byte, account string) (Grant, error) {
-	var f grantFile
-	err := json.Unmarshal(data, &f)
+// decode returns the contents of a file, which include a grant. Errors say what can
+// be done.
+func (s *Store) decode(data []byte, account string) (f grantFile, err error) {
+	err = json.Unmarshal(data, &f)
 	switch {
 	case len(data) == 0:
-		return Grant{}, errors.New("the file is empty: " + remedy)
+		return grantFile{}, errors.New("the file is empty: " + remedy)
 	case f.Version > formatSealed:
-		return Grant{}, fmt.Errorf("written by a newer xoauthd (format %d): upgrade, or authorize the account again", f.Version)
+		return grantFile{}, fmt.Errorf("written by a newer xoauthd (format %d): upgrade, or authorize the account again", f.Version)
 	case err != nil: // which may quote the file, so it is not told
-		return Grant{}, errors.New("the file is damaged: " + remedy)
+		return grantFile{}, errors.New("the file is damaged: " + remedy)
 	case f.Version < formatPlain:
-		return Grant{}, errors.New("the file has no grant in it: " + remedy)
+		return grantFile{}, errors.New("the file has no grant in it: " + remedy)
 	case f.Account != account:
-		return Grant{}, fmt.Errorf("the file is that of account %q: %s", f.Account, remedy)
+		return grantFile{}, fmt.Errorf("the file is that of account %q: %s", f.Account, remedy)
 	case f.Version == formatPlain && !s.plain && !s.migrate:
-		return Grant{}, errors.New("the grant is not encrypted, so anybody could have put it there: " + migration)
+		return grantFile{}, errors.New("the grant is not encrypted, so anybody could have put it there: " + migration)
 	case f.Version == formatSealed:
 		if f.Grant, err = s.unseal(f); err != nil {
-			return Grant{}, err
+			return grantFile{}, err
 		}
 	}
 	if f.Grant == nil || f.empty() {
-		return Grant{}, errors.New("the file has no grant in it: " + remedy)
+		return grantFile{}, errors.New("the file has no grant in it: " + remedy)
 	}
-	if f.header == s.header(account) {
-		s.current.Store(fileName(account), true)
-	}
-	return *f.Grant, nil
+	return f, nil
 }
 
 // migration is for grants that an earlier configuration may have written.

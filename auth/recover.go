@@ -94,6 +94,7 @@ func (s *Store) adopt(name, account, source string) error {
 	if err := s.files.rename(temp, name); err != nil {
 		return err
 	}
+	s.current.Delete(name) // the file of that name is another one now
 	s.recovered = append(s.recovered, account)
 	return s.files.sync()
 }

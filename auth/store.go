@@ -29,7 +29,7 @@ type Store struct {
 	keys  []Key // the first encrypts
 	plain bool  // none does
 
-	current sync.Map // of accounts: loaded, and as Save would write them
+	current sync.Map // of names of files that were loaded and are as Save would write them
 
 	migrate bool  // as in Encryption
 	foreign []Key // of the file "key", which count only while grants are migrated
@@ -156,7 +156,14 @@ func (s *Store) load(name, account string) (Grant, error) {
 	if err := private(filepath.Join(s.dir, name), info); err != nil {
 		return Grant{}, err
 	}
-	return s.decode(data, account)
+	f, err := s.decode(data, account)
+	if err != nil {
+		return Grant{}, err
+	}
+	if name == fileName(account) && f.header == s.header(account) {
+		s.current.Store(name, true)
+	}
+	return *f.Grant, nil
 }
 
 // Save replaces the account's grant. What stood in its place and was not that
