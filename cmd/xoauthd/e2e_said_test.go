@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"html"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -33,12 +34,16 @@ func testMetricNames(t *testing.T, w *world) {
 	contains(t, "metrics", page, "\n# TYPE go_goroutines gauge\n", "\n# TYPE process_open_fds gauge\n")
 }
 
-// testSecrets looks for each secret in all that the daemons of the tests before
-// have said, at the level at which they say most.
-func testSecrets(t *testing.T, w *world) {
-	t.Run("by one more daemon", func(t *testing.T) { w.authorized(t).worksEverywhere(t) })
-	all := w.secrets.list()
-	for where, text := range w.said {
+// testSecrets looks for each secret in everything that the daemons of all scenarios
+// have said, at the log level that says most.
+func testSecrets(t *testing.T, worlds []*world) {
+	t.Run("by one more daemon", func(t *testing.T) { worlds[0].authorized(t).worksEverywhere(t) })
+	all, said := make(map[string]string), make(map[string]string)
+	for _, w := range worlds {
+		maps.Copy(all, w.secrets.list())
+		maps.Copy(said, w.said)
+	}
+	for where, text := range said {
 		text = html.UnescapeString(text) // of pages; a log stays as it is
 		for secret, what := range all {
 			if strings.Contains(text, secret) && !(what == state && strings.Contains(where, "/terminal-")) {
@@ -50,7 +55,7 @@ func testSecrets(t *testing.T, w *world) {
 	for _, what := range all {
 		count[what]++
 	}
-	t.Logf("secrets: %v; places: %d", count, len(w.said))
+	t.Logf("secrets: %v; places: %d", count, len(said))
 
 	// Without these, nothing was looked for, or nowhere.
 	for _, what := range []string{
@@ -62,7 +67,7 @@ func testSecrets(t *testing.T, w *world) {
 		}
 	}
 	var everything strings.Builder
-	for _, text := range w.said {
+	for _, text := range said {
 		everything.WriteString(text)
 	}
 	contains(t, "what was said", everything.String(), "level=DEBUG", "peer=upstream", "peer=client",

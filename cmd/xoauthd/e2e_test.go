@@ -6,24 +6,62 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/xoauthd/xoauthd/internal/children"
 )
 
-// TestEndToEnd proves the program itself, as it is built and run: real clients
-// with passwords in front, Dovecot and Postfix that want OAuth 2.0 behind, and
-// a provider where a person authorizes. Each test has a mailbox and a daemon of
-// its own; the servers, which take a while to start, are there for all of them.
-// The last test looks back at what all the daemons have said.
+// A scenario is one part of TestEndToEnd.
+type scenario struct {
+	name string
+	run  func(*testing.T, *world)
+}
+
+// lanes is how many scenarios run at once. Most of them wait for something most of
+// the time.
+const lanes = 3
+
+// TestEndToEnd runs the program as it is built: real clients with passwords log in to
+// it, Dovecot and Postfix behind it require OAuth 2.0, and a person authorizes at a
+// provider. Each scenario has a mailbox and a daemon of its own. Each lane has a
+// provider and mail servers of its own, which its scenarios use one after the other,
+// so that a scenario may stop them. The last scenario looks for secrets in everything
+// that all daemons have said.
 func TestEndToEnd(t *testing.T) {
 	requireAll(t)
-	w := newWorld(t)
-	for _, test := range []struct {
-		name string
-		run  func(*testing.T, *world)
-	}{
+	program := buildForWorlds(t)
+	var worlds []*world
+	for range lanes {
+		worlds = append(worlds, newWorld(t, program))
+	}
+	run := func(s scenario, w *world) {
+		t.Run(s.name, func(t *testing.T) {
+			children.Limit(t, scenarioTime)
+			s.run(t, w)
+		})
+	}
+	queue := make(chan scenario)
+	var all sync.WaitGroup
+	for _, w := range worlds {
+		all.Go(func() {
+			for s := range queue {
+				run(s, w)
+			}
+		})
+	}
+	for _, s := range scenarios() {
+		queue <- s
+	}
+	close(queue)
+	all.Wait()
+	run(scenario{"nothing that was said holds a secret", func(t *testing.T, w *world) { testSecrets(t, worlds) }}, worlds[0])
+}
+
+// scenarios returns all scenarios but the last.
+func scenarios() []scenario {
+	return []scenario{
 		{"mail arrives byte for byte", testMail},
 		{"a message of 50 MB goes up and down", testLargeMessage},
 		{"what is appended comes back byte for byte", testAppend},
@@ -75,12 +113,6 @@ func TestEndToEnd(t *testing.T) {
 		{"a killed daemon keeps its grant", testKill},
 
 		{"the metrics are those that are listed", testMetricNames},
-		{"nothing that was said holds a secret", testSecrets},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			children.Limit(t, scenarioTime)
-			test.run(t, w)
-		})
 	}
 }
 

@@ -8,8 +8,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime/debug"
-	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"text/template"
 	"time"
@@ -17,8 +17,8 @@ import (
 	"github.com/xoauthd/xoauthd/internal/ca"
 )
 
-// A world is what all tests share: the program, the provider with its mail
-// servers, and what they leave to be looked at in the end.
+// A world is what the scenarios of a lane share: the program, the provider with its
+// mail servers, and what the daemons said.
 type world struct {
 	dir      string // open to all users, so that servers with users of their own get through
 	program  string
@@ -28,8 +28,7 @@ type world struct {
 	postfix  *postfix
 	mailDir  string // has a Maildir for each mailbox, by its local part
 
-	imap, smtp, pop3, web, metrics int   // ports of the daemon that runs
-	ports                          []int // all that are used
+	imap, smtp, pop3, web, metrics int // ports of the daemon that runs
 
 	mailboxes []string // those that no test has taken yet
 	secrets   secrets
@@ -40,7 +39,7 @@ type world struct {
 const mailboxes = 60
 
 // newWorld starts the servers. They end with the test.
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T, program string) *world {
 	// Not below t.TempDir, which others cannot enter, and whose name may be too
 	// long for a socket.
 	dir, err := os.MkdirTemp("/tmp", "xoauthd-e2e-")
@@ -48,7 +47,7 @@ func newWorld(t *testing.T) *world {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	must(t, os.Chmod(dir, 0o755))
 
-	w := &world{dir: dir, mailDir: filepath.Join(dir, "mail"), said: make(map[string]string)}
+	w := &world{dir: dir, program: program, mailDir: filepath.Join(dir, "mail"), said: make(map[string]string)}
 	for i := range mailboxes {
 		w.mailboxes = append(w.mailboxes, fmt.Sprintf("user%d@example.com", i))
 	}
@@ -58,7 +57,6 @@ func newWorld(t *testing.T) *world {
 	w.ca, err = ca.New()
 	must(t, err)
 	must(t, os.WriteFile(w.path("ca.pem"), w.ca.PEM(), 0o644))
-	w.program = w.build(t)
 	w.provider = startProvider(t, w)
 	w.startServers(t)
 	return w
@@ -69,9 +67,9 @@ func (w *world) path(elements ...string) string {
 	return filepath.Join(append([]string{w.dir}, elements...)...)
 }
 
-// build makes the program, with the race detector if the test has it.
-func (w *world) build(t *testing.T) string {
-	program := w.path("xoauthd")
+// buildForWorlds builds the program, with the race detector if the test has it.
+func buildForWorlds(t *testing.T) string {
+	program := filepath.Join(t.TempDir(), "xoauthd")
 	args := []string{"build", "-o", program}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {
@@ -174,12 +172,23 @@ func listening(t *testing.T, port int) {
 // address is where a port of this machine is reached.
 func address(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
 
-// freePort returns a port that nobody listens at, and never the same. It is below those that the
-// system picks for outgoing connections: one of these must not take it before a
-// server does, which may end and start again.
+// ports are those that freePort has returned.
+var ports struct {
+	sync.Mutex
+	used map[int]bool
+}
+
+// freePort returns a port at which nobody listens, and a different one each time. It
+// is below the ports that the system picks for outgoing connections: one of these
+// must not take it while the server is down.
 func (w *world) freePort(t *testing.T) int {
 	t.Helper()
 	const first, last = 10000, 32767
+	ports.Lock()
+	defer ports.Unlock()
+	if ports.used == nil {
+		ports.used = make(map[int]bool)
+	}
 	for range 100 {
 		port := first + rand.IntN(last-first)
 		ln, err := net.Listen("tcp", address(port))
@@ -187,8 +196,8 @@ func (w *world) freePort(t *testing.T) int {
 			continue
 		}
 		ln.Close()
-		if !slices.Contains(w.ports, port) {
-			w.ports = append(w.ports, port)
+		if !ports.used[port] {
+			ports.used[port] = true
 			return port
 		}
 	}
