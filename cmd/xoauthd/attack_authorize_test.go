@@ -197,6 +197,7 @@ func (d *target) authorizeAtTerminal(t *testing.T) string {
 // TestAttackMixUp: a provider sends the browser on to another one. The code that this
 // gives goes nowhere.
 func TestAttackMixUp(t *testing.T) {
+	t.Parallel()
 	var stolen atomic.Int32
 	var honest string // the address of the honest provider
 	var back string   // where it sends browsers
@@ -261,6 +262,7 @@ func startSMTP(t *testing.T, dir string, opens func(token string) (mailbox strin
 // TestAttackPartialGrant: somebody who can open the pages obtains a grant that opens
 // IMAP alone. It does not replace the one that opens SMTP, too.
 func TestAttackPartialGrant(t *testing.T) {
+	t.Parallel()
 	var d *target
 	var partial atomic.Bool // SMTP refuses the tokens that it has not accepted yet
 	var good sync.Map       // those that it has

@@ -33,6 +33,7 @@ var (
 		"login", "greeting", "bye", "capabilities", "untagged", "nonsense", "starttls", "challenge", "refusal", "bad", "lines", "bye at login",
 	}
 	silentPoints = []string{"nonsense", "challenge"} // of which clients are told nothing
+	deviceModes  = []string{"user code", "links", "device refused", "malformed"}
 )
 
 // leakConfig is appended to the configuration of the target.
@@ -61,10 +62,6 @@ token_url                = "%[4]s/token"
 scopes                   = ["mail"]
 ca_file                  = "ca.pem"
 imap                     = { host = "localhost", port = %[5]d }
-
-[account."device@example.com"]
-provider      = "device"
-password_hash = "%[6]s"
 
 [provider.password]
 flow          = "password"
@@ -127,6 +124,7 @@ password_hash = "%[6]s"
 // TestAttackLeak: a hostile provider and a hostile mail server repeat every secret,
 // in every way and at every point. Nothing that xoauthd says holds any part of one.
 func TestAttackLeak(t *testing.T) {
+	t.Parallel()
 	h := &hostile{modes: make(map[string]string), mode: "token"}
 	pop3 := unusedPort(t)
 	d := newTarget(t, func(c *targetConfig) { h.configure(t, c, pop3) })
@@ -159,10 +157,9 @@ func TestAttackLeak(t *testing.T) {
 		h.answers(mode)
 		l.authorize(t, mode, targetAccount)
 	}
-	for _, mode := range []string{"user code", "links", "device refused", "malformed"} {
+	for _, mode := range deviceModes {
 		h.answers(mode)
-		l.authorize(t, mode, "device@example.com")
-		time.Sleep(askPause)
+		l.authorize(t, mode, deviceOf(mode))
 	}
 	for _, mode := range []string{"malformed", "refused"} {
 		h.answers(mode)
@@ -172,12 +169,12 @@ func TestAttackLeak(t *testing.T) {
 	h.search(t, l.said)
 }
 
-// askPause is longer than xoauthd leaves a provider alone between two codes for a
-// device.
-const askPause = 5100 * time.Millisecond
-
 // accountOf is the account that the token endpoint answers in a mode.
 func accountOf(mode string) string { return strings.ReplaceAll(mode, " ", "-") + "@example.com" }
+
+// deviceOf is the account that is authorized by a code for a device in a mode. Each
+// mode has its own: xoauthd gets a code for an account only every five seconds.
+func deviceOf(mode string) string { return "device-" + accountOf(mode) }
 
 // configure starts h, and makes it the provider of all accounts.
 func (h *hostile) configure(t *testing.T, c *targetConfig, pop3 int) {
@@ -210,8 +207,14 @@ func (h *hostile) configure(t *testing.T, c *targetConfig, pop3 int) {
 	h.watch("token of a command", command)
 	h.watch("client assertion", assertion)
 	c.Extra = fmt.Sprintf(leakConfig, pop3, port(upstreamPOP3), c.ClientSecret, c.Issuer, port(imap), c.Hash, command)
+	account := func(name, provider string) {
+		c.Extra += fmt.Sprintf("\n[account.%q]\nprovider = %q\npassword_hash = %q\n", name, provider, c.Hash)
+	}
 	for _, mode := range endpointModes {
-		c.Extra += fmt.Sprintf("\n[account.%q]\nprovider = \"example\"\npassword_hash = %q\n", accountOf(mode), c.Hash)
+		account(accountOf(mode), "example")
+	}
+	for _, mode := range deviceModes {
+		account(deviceOf(mode), "device")
 	}
 	id := credential(t, daemonUser)
 	// No character that encodings swap, and long enough that parts of it are hidden.
@@ -309,7 +312,9 @@ func (l *listening) run(t *testing.T, why string, args ...string) {
 	l.said[strings.Join(args, " ")+", "+why] += string(out)
 }
 
-// authorize authorizes an account by the pages, as far as the provider lets it.
+// authorize authorizes an account by the pages, as far as the provider lets it. It
+// reads the page of the result until that does not reload itself any more, for at most
+// three seconds: the code of a device is waited for longer.
 func (l *listening) authorize(t *testing.T, why, account string) {
 	t.Helper()
 	p := l.newPerson(t)
@@ -317,10 +322,13 @@ func (l *listening) authorize(t *testing.T, why, account string) {
 	must(t, err)
 	result := answer.Request.URL.String()
 	l.said["authorize "+account+", "+why] = page(t, answer, nil)
-	for range 3 { // the device's code may be waited for
-		time.Sleep(time.Second)
+	for end := time.Now().Add(3 * time.Second); ; time.Sleep(200 * time.Millisecond) {
 		answer, err = p.browser.Get(result)
-		l.said["result "+account+", "+why] += page(t, answer, err)
+		text := page(t, answer, err)
+		l.said["result "+account+", "+why] += text
+		if !strings.Contains(text, `http-equiv="refresh"`) || time.Now().After(end) {
+			break
+		}
 	}
 	l.look(t, "authorize, "+why, account)
 }

@@ -64,6 +64,7 @@ func (d *target) refuses(t *testing.T, status int) string {
 // user may listen at one of its addresses. (That user would receive the code, the
 // cookie of the browser, and a password that a person enters there.)
 func TestAttackLocalhost(t *testing.T) {
+	t.Parallel()
 	d := newTarget(t, func(c *targetConfig) {
 		_, port, err := net.SplitHostPort(c.Metrics)
 		must(t, err)

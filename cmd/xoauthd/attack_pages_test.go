@@ -94,6 +94,7 @@ func (d *target) proxied(t *testing.T, at, network, address, password string) {
 // TestAttackBehindProxy: the pages and the metrics are behind a reverse proxy with a
 // sign-in, which another user of the machine tries to get around.
 func TestAttackBehindProxy(t *testing.T) {
+	t.Parallel()
 	for _, network := range []string{"tcp", "unix"} {
 		front, password := unusedPort(t), rand.Text()
 		var web, metrics string
@@ -148,6 +149,7 @@ func socketIn(t *testing.T, c *targetConfig, name string) string {
 // TestAttackRebinding asks for the metrics as a page in a browser of this machine
 // does whose name leads here (DNS rebinding): it must not read the names of accounts.
 func TestAttackRebinding(t *testing.T) {
+	t.Parallel()
 	d := newTarget(t, func(c *targetConfig) { c.MetricsKeys = "hosts = [\"xoauthd.example.com\"]\n" })
 	address := fmt.Sprintf("127.0.0.1:%d", d.metrics)
 	for host, want := range map[string]string{

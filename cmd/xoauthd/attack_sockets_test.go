@@ -49,6 +49,7 @@ func (d *target) kill(t *testing.T) {
 // systemd holds them. A program that connects while no daemon runs is then served by
 // the next one.
 func TestAttackPorts(t *testing.T) {
+	t.Parallel()
 	attempts := func(port int) (addresses []string) {
 		for _, host := range []string{"127.0.0.1", "[::1]", "0.0.0.0", "[::]"} {
 			addresses = append(addresses, fmt.Sprintf("%s:%d", host, port))

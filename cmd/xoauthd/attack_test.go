@@ -479,11 +479,16 @@ func anyPort(t *testing.T) net.Listener {
 // it is below those that it gives away.
 func unusedPort(t *testing.T) int {
 	t.Helper()
+	takenPorts.Lock()
+	defer takenPorts.Unlock()
+	if takenPorts.set == nil {
+		takenPorts.set = make(map[int]bool)
+	}
 	for port := 20_000 + os.Getpid()%1000*10; port < 32_000; port++ {
-		if takenPorts[port] {
+		if takenPorts.set[port] {
 			continue
 		}
-		takenPorts[port] = true
+		takenPorts.set[port] = true
 		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err == nil {
 			ln.Close()
@@ -494,7 +499,11 @@ func unusedPort(t *testing.T) int {
 	return 0
 }
 
-var takenPorts = make(map[int]bool)
+// takenPorts are those that unusedPort has returned.
+var takenPorts struct {
+	sync.Mutex
+	set map[int]bool
+}
 
 // A logBuffer keeps what the daemon logs.
 type logBuffer struct {

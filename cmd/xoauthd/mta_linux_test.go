@@ -21,6 +21,7 @@ var plainResponse = base64.StdEncoding.EncodeToString([]byte("\x00" + targetAcco
 // TestHalfClose sends a whole dialogue in one segment and half-closes, as scripts do:
 // each command is answered, whatever the server does after QUIT.
 func TestHalfClose(t *testing.T) {
+	t.Parallel()
 	var server *submission
 	d := newTarget(t, func(c *targetConfig) { server = newSubmission(t, c) })
 	for i := range 5 {
@@ -122,6 +123,7 @@ const mtaMessage = "From: alice@example.com\nTo: ann@example.net\nSubject: numbe
 // TestExim sends messages by Exim, which pipelines QUIT behind a message and
 // half-closes: each arrives once, and Exim knows.
 func TestExim(t *testing.T) {
+	t.Parallel()
 	var server *submission
 	d := newTarget(t, func(c *targetConfig) { server = newSubmission(t, c) })
 	m := newMTA(t, d, "exim4")
@@ -186,6 +188,7 @@ func exactly(t *testing.T, server *submission, n int) {
 // TestDMA sends messages by dma, which ignores that a login failed and goes on: it
 // keeps the message if the failure is temporary, and delivers it later.
 func TestDMA(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name   string
 		breaks func(t *testing.T, d *target, s *submission) (mend func())

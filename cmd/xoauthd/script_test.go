@@ -1,6 +1,7 @@
 package main
 
 import (
+	"flag"
 	"os"
 	"testing"
 
@@ -15,6 +16,9 @@ func TestMain(m *testing.M) {
 	runRole()
 	os.Setenv(raceVariable, raceOptions)
 	children.Supervise()
+	// Tests that call t.Parallel wait for programs and sockets most of the time. The
+	// arguments of "go test" override this.
+	flag.Set("test.parallel", "4")
 	testscript.Main(cleaned{m}, map[string]func(){"xoauthd": main})
 }
 
