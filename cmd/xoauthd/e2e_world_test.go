@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime/debug"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"github.com/xoauthd/xoauthd/internal/ca"
+	"github.com/xoauthd/xoauthd/internal/race"
 )
 
 // A world is what the scenarios of a lane share: the program, the provider with its
@@ -71,12 +71,8 @@ func (w *world) path(elements ...string) string {
 func buildForWorlds(t *testing.T) string {
 	program := filepath.Join(t.TempDir(), "xoauthd")
 	args := []string{"build", "-o", program}
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, s := range info.Settings {
-			if s.Key == "-race" && s.Value == "true" {
-				args = append(args, "-race")
-			}
-		}
+	if race.Enabled {
+		args = append(args, "-race")
 	}
 	if out, err := exec.Command("go", append(args, ".")...).CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
