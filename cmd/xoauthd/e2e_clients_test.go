@@ -119,11 +119,15 @@ func (d *daemon) url(protocol string) string {
 	return scheme + "://" + address(d.port(protocol))
 }
 
+// python is Debian's: another one in the PATH may be a slow wrapper, or one that only
+// root may run.
+const python = "/usr/bin/python3"
+
 // python runs one of the clients in Python.
 func (d *daemon) python(t *testing.T, c command, script string, port int, recipients ...string) result {
 	c.env = append(c.env, "PASSWORD="+d.password, "WAY="+string(d.way), "SSL_CERT_FILE="+d.path("ca.pem"))
 	args := append([]string{filepath.Join("testdata/e2e", script), strconv.Itoa(port), d.user}, recipients...)
-	return d.try(t, c, "python3", args...)
+	return d.try(t, c, python, args...)
 }
 
 func curlSend(t *testing.T, d *daemon, message string) result {

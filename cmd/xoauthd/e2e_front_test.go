@@ -62,7 +62,7 @@ s = socket.socket(socket.AF_UNIX if path.startswith("unix:") else socket.AF_INET
 s.settimeout(60)
 s.connect(path[5:] if path.startswith("unix:") else ("127.0.0.1", int(path)))
 print(s.recv(100).startswith(b"* OK"))`
-	cmd := exec.Command("/usr/bin/python3", "-c", script, where) // another in the PATH may be for root alone
+	cmd := exec.Command(python, "-c", script, where)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
 	cmd.Dir = "/"
 	out, err := cmd.Output()

@@ -142,7 +142,7 @@ func requireAll(t *testing.T) {
 	if !exists("/usr/lib/dovecot/pop3", "/usr/libexec/dovecot/pop3") {
 		missing = append(missing, "POP3 of Dovecot")
 	}
-	for _, program := range []string{"dovecot", "postfix", "curl", "msmtp", "mbsync", "mpop", "python3", "fetchmail", "getmail", "openssl", "doveadm", "haproxy", "microsocks", "tinyproxy"} {
+	for _, program := range []string{"dovecot", "postfix", "curl", "msmtp", "mbsync", "mpop", python, "fetchmail", "getmail", "openssl", "doveadm", "haproxy", "microsocks", "tinyproxy"} {
 		if _, err := exec.LookPath(program); err != nil {
 			missing = append(missing, program)
 		}
