@@ -28,8 +28,15 @@ type exposure struct {
 func (e *exposure) Error() string { return e.path + ": " + e.message() }
 
 func (e *exposure) message() string {
-	return e.user + " can " + e.action + ": " + e.fix(detectContainer(e.path))
+	text := e.user + " can " + e.action + ": "
+	if e.command == chownRoot && os.Geteuid() == 0 { // the daemon may be unable to read a file of root
+		text += "if that is the user of the daemon, run this as that user, else: "
+	}
+	return text + e.fix(detectContainer(e.path))
 }
+
+// chownRoot is the fix for a file whose owner is not trusted.
+const chownRoot = "chown root"
 
 // checkReaders returns an exposure if users outside the file's group can read a secret
 // file, or if anyone but the owner can change it. The group may read: the daemon reads
@@ -120,7 +127,7 @@ func findWriters(path string, info fs.FileInfo) *exposure {
 	mode := info.Mode().Perm()
 	switch {
 	case stat.Uid != 0 && int(stat.Uid) != os.Geteuid():
-		e.user, e.command = "its owner, "+ownerName(stat.Uid)+",", "chown root"
+		e.user, e.command = "its owner, "+ownerName(stat.Uid)+",", chownRoot
 	case sticky:
 		return nil
 	case mode&0o002 != 0:
