@@ -120,16 +120,16 @@ func TestMeetTLS(t *testing.T) {
 		{"a PROXY header before TLS", ImplicitTLS, here, func(t *testing.T, c net.Conn, _ *tls.Config) {
 			fmt.Fprint(c, "PROXY TCP4 192.0.2.1 192.0.2.2 56324 993\r\n\x16\x03\x01")
 			hearNothing(t, c)
-		}, 0, "result=violation why=\"header of the PROXY protocol"},
+		}, 0, "result=violation why=\"unexpected PROXY protocol header"},
 		{"a binary PROXY header before TLS", ImplicitTLS, here, func(t *testing.T, c net.Conn, _ *tls.Config) {
 			fmt.Fprint(c, "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c\xac\x12\x00\x01\xac\x12\x00\x08\xdb\xf6\x03\xe1\x16\x03\x01")
 			hearNothing(t, c)
-		}, 0, "result=violation why=\"header of the PROXY protocol"},
+		}, 0, "result=violation why=\"unexpected PROXY protocol header"},
 		{"either: a PROXY header", AnyTLS, here, func(t *testing.T, c net.Conn, _ *tls.Config) {
 			fmt.Fprint(c, "PROXY UNKNOWN\r\n")
 			hear(t, c, "* OK ")
 			hear(t, c, "* BYE [CLIENTBUG]")
-		}, 0, "result=violation why=\"header of the PROXY protocol"},
+		}, 0, "result=violation why=\"unexpected PROXY protocol header"},
 		{"a client that knows no TLS of today", ImplicitTLS, here, func(t *testing.T, c net.Conn, config *tls.Config) {
 			config.MinVersion, config.MaxVersion = tls.VersionTLS10, tls.VersionTLS10
 			if err := tls.Client(c, config).Handshake(); err == nil {
@@ -187,7 +187,7 @@ func TestMeetProxy(t *testing.T) {
 			"* OK ", "client=192.0.2.7:1 result=no_login why="},
 		{"damaged", "192.0.2.7:1", "PROXY TCP4 nowhere\r\n", "", "result=violation"},
 		{"none", "192.0.2.7:1", "a LOGOUT\r\n", "", "result=violation"},
-		{"a stranger's", "198.51.100.1:1", "PROXY TCP4 127.0.0.1 127.0.0.1 40000 143\r\n", "* BYE [NOPERM] not from here",
+		{"a stranger's", "198.51.100.1:1", "PROXY TCP4 127.0.0.1 127.0.0.1 40000 143\r\n", "* BYE [NOPERM] access denied",
 			`client=198.51.100.1:1 result=forbidden why="198.51.100.1 is not one of proxy_protocol"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -48,16 +48,16 @@ func (a *arguments) quoted() (string, error) {
 		case '\\':
 			i++
 			if i == len(a.line) || (a.line[i] != '"' && a.line[i] != '\\') {
-				return "", a.s.badReply(a.line, `in quotes, \ goes before " and \ only`)
+				return "", a.s.badReply(a.line, `invalid quoted string: \ may precede only " and \`)
 			}
 			text.WriteByte(a.line[i])
 		case 0, '\r':
-			return "", a.s.badReply(a.line, "control character in quotes")
+			return "", a.s.badReply(a.line, "control character in quoted string")
 		default:
 			text.WriteByte(b)
 		}
 	}
-	return "", a.s.badReply(a.line, "quotes are not closed")
+	return "", a.s.badReply(a.line, "quoted string is not closed")
 }
 
 // literal reads a literal and the next line of the command.
@@ -65,7 +65,7 @@ func (a *arguments) literal() (string, error) {
 	l := parseLiteral(a.line)
 	switch {
 	case l == nil || l.text != a.line:
-		return "", a.s.badReply(a.line, "a literal is {octets} at the end of the line")
+		return "", a.s.badReply(a.line, "expected a literal {octets} at the end of the line")
 	case l.octets > maxLiteral:
 		return "", a.s.badReply(a.line, "literal longer than "+strconv.Itoa(maxLiteral)+" octets")
 	}
@@ -127,9 +127,9 @@ func (a *arguments) end() error {
 
 // errArguments returns the error for malformed arguments of LOGIN.
 func (a *arguments) errArguments() error {
-	why := "LOGIN takes a user name and a password, and no more"
+	why := "LOGIN takes a user name and a password"
 	if a.line != "" && !isAstringChar(a.line[0]) {
-		why += `; in quotes if there is a space in it, or one of (){%*"\`
+		why += `; quote an argument that contains a space or any of (){%*"\`
 	}
 	return a.s.badReply(a.line, why)
 }

@@ -70,7 +70,7 @@ func (k *Client) requestCapabilities() error {
 		return err
 	}
 	if k.caps == nil {
-		return errors.New("CAPABILITY: no answer in it")
+		return errors.New("CAPABILITY: no capabilities in the response")
 	}
 	return nil
 }

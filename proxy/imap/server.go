@@ -113,7 +113,7 @@ func (s *Server) handle(line string) (c sasl.Credentials, done bool, err error) 
 	s.tag = tag
 	if !slices.Contains(commands, name) {
 		s.c.TraceReceived("(not a command before login)") // may be a password
-		return c, false, s.badReply(args, "log in first: this is not a command before login")
+		return c, false, s.badReply(args, "log in first: command not available before login")
 	}
 	s.c.TraceReceived(tag + " " + name)
 
@@ -148,9 +148,9 @@ func (s *Server) startTLS(args string) error {
 	case strings.Trim(args, " ") != "":
 		return s.badReply(args, "STARTTLS takes no arguments")
 	case s.c.Secure():
-		return s.badReply(args, "TLS has begun already")
+		return s.badReply(args, "TLS is already active")
 	case !s.c.OffersTLS():
-		return s.badReply(args, "TLS is not available here")
+		return s.badReply(args, "TLS is not available")
 	}
 	return s.c.AcceptTLS(s.tag + " OK begin TLS now")
 }

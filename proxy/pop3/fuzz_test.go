@@ -47,7 +47,7 @@ func FuzzServer(f *testing.F) {
 			if strings.ContainsAny(line, "\r\n") || (!ok && !listed) || (needed && r.status == statusContinue) {
 				t.Errorf("sent %q", line)
 			}
-			listed = line != "." && (listed || strings.HasPrefix(line, "+OK what can be done") || line == "+OK mechanisms")
+			listed = line != "." && (listed || strings.HasPrefix(line, "+OK capability list") || line == "+OK mechanisms")
 		}
 	})
 }

@@ -104,7 +104,7 @@ func (s *Server) handle(line string) (c sasl.Credentials, done bool, err error) 
 	verb = strings.ToUpper(verb)
 	if !slices.Contains(commands, verb) {
 		s.c.TraceReceived("(not a command before login)") // may be a password
-		return c, false, commandError("log in first: this is not a command before login")
+		return c, false, commandError("log in first: command not available before login")
 	}
 	s.c.TraceReceived(verb)
 	if slices.Contains(logins, verb) {
@@ -120,7 +120,7 @@ func (s *Server) handle(line string) (c sasl.Credentials, done bool, err error) 
 
 	switch verb {
 	case "CAPA":
-		s.list("what can be done here", s.capabilities())
+		s.list("capability list follows", s.capabilities())
 	case "USER":
 		return c, false, s.handleUser(args)
 	case "PASS":
@@ -134,7 +134,7 @@ func (s *Server) handle(line string) (c sasl.Credentials, done bool, err error) 
 		c, err = s.auth(args)
 		return c, err == nil, err
 	case "APOP":
-		return c, false, commandError("APOP is not available here: use USER and PASS")
+		return c, false, commandError("APOP is not available: use USER and PASS")
 	case "STLS":
 		return c, false, s.startTLS(args)
 	case "NOOP":
@@ -154,9 +154,9 @@ func (s *Server) startTLS(args string) error {
 	case strings.TrimSpace(args) != "":
 		return commandError("STLS takes no arguments")
 	case s.c.Secure():
-		return commandError("TLS has begun already")
+		return commandError("TLS is already active")
 	case !s.c.OffersTLS():
-		return commandError("TLS is not available here")
+		return commandError("TLS is not available")
 	}
 	s.user = ""
 	return s.c.AcceptTLS("+OK begin TLS now")
@@ -175,10 +175,10 @@ func (s *Server) list(what string, lines []string) {
 func (s *Server) handleUser(user string) error {
 	user = strings.TrimSpace(user)
 	if user == "" {
-		return commandError("USER takes a name")
+		return commandError("USER requires a name")
 	}
 	s.user = user
-	s.c.Printf("+OK now the password")
+	s.c.Printf("+OK send PASS")
 	return nil
 }
 
@@ -186,9 +186,9 @@ func (s *Server) handleUser(user string) error {
 func (s *Server) handlePass(password string) (c sasl.Credentials, err error) {
 	switch {
 	case s.user == "":
-		return c, commandError("say USER first")
+		return c, commandError("send USER first")
 	case password == "":
-		return c, commandError("PASS takes a password")
+		return c, commandError("PASS requires a password")
 	}
 	c = sasl.Credentials{User: s.user, Password: password}
 	s.user = ""

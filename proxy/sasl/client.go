@@ -37,11 +37,11 @@ type Client interface {
 
 // ErrTooEarly is the error of a server that accepts a login before it has received
 // the credentials.
-var ErrTooEarly = errors.New("server accepted the login before it had the credentials")
+var ErrTooEarly = errors.New("server accepted the login before it received the credentials")
 
 // ErrUnasked is the error of a server that sends a reply before it has received the
 // command.
-var ErrUnasked = errors.New("server replied before it was asked")
+var ErrUnasked = errors.New("server sent a reply before it received the command")
 
 // MinResponses returns the minimum number of client responses of mechanism,
 // including an initial response.
@@ -91,11 +91,11 @@ type NotOffered struct {
 }
 
 func (e *NotOffered) Error() string {
-	offered := "none at all"
+	offered := "no mechanism"
 	if len(e.Offered) > 0 {
 		offered = strings.Join(e.Offered, " ")
 	}
-	return fmt.Sprintf("server does not offer %s, but %s", strings.Join(e.Wanted, " or "), offered)
+	return fmt.Sprintf("server does not offer %s; it offers %s", strings.Join(e.Wanted, " or "), offered)
 }
 
 // NewClient returns the client side of mechanism for user at the server host:port.
@@ -103,7 +103,7 @@ func (e *NotOffered) Error() string {
 func NewClient(mechanism, user, secret, host string, port int) (Client, error) {
 	if strings.ContainsAny(user, "\x00\x01\r\n") {
 		// NUL and ^A separate fields, so such a name could add fields.
-		return nil, errors.New("user name holds control characters")
+		return nil, errors.New("user name contains control characters")
 	}
 	switch mechanism {
 	case XOAUTH2, OAUTHBEARER:
@@ -111,5 +111,5 @@ func NewClient(mechanism, user, secret, host string, port int) (Client, error) {
 	case PLAIN, LOGIN:
 		return newPasswordClient(mechanism, user, secret)
 	}
-	return nil, fmt.Errorf("there is no mechanism %q", mechanism)
+	return nil, fmt.Errorf("unknown mechanism %q", mechanism)
 }

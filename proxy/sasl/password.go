@@ -22,7 +22,7 @@ func newPasswordClient(mechanism, user, password string) (Client, error) {
 	case len(password) > maxPassword:
 		return nil, fmt.Errorf("password is longer than %d octets", maxPassword)
 	case strings.ContainsAny(password, "\x00\r\n"):
-		return nil, errors.New("password holds a line break or NUL")
+		return nil, errors.New("password contains a line break or NUL")
 	case !utf8.ValidString(user) || !utf8.ValidString(password):
 		return nil, errors.New("user name or password is not UTF-8")
 	}
@@ -49,7 +49,7 @@ func (l *loginClient) Start() (mechanism string, ir []byte, err error) {
 
 func (l *loginClient) Next([]byte) (response []byte, err error) {
 	if len(l.answers) == 0 {
-		return nil, errors.New("server asks for more than a user name and a password")
+		return nil, errors.New("server asked for more than a user name and a password")
 	}
 	response, l.answers = []byte(l.answers[0]), l.answers[1:]
 	return response, nil

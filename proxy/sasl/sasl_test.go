@@ -34,8 +34,8 @@ func TestChoose(t *testing.T) {
 		}
 	}
 	for want, offered := range map[string][]string{
-		"server does not offer PLAIN or LOGIN, but XOAUTH2 OAUTHBEARER": {"XOAUTH2", "OAUTHBEARER"},
-		"server does not offer PLAIN or LOGIN, but none at all":         nil,
+		"server does not offer PLAIN or LOGIN; it offers XOAUTH2 OAUTHBEARER": {"XOAUTH2", "OAUTHBEARER"},
+		"server does not offer PLAIN or LOGIN; it offers no mechanism":        nil,
 	} {
 		if _, err := Choose("password", offered); err == nil || err.Error() != want {
 			t.Errorf("%v, want %s", err, want)
@@ -107,7 +107,7 @@ func TestServe(t *testing.T) {
 		{"PLAIN with an initial response", "PLAIN", "AGpvZQBwYXNz", nil, nil, Credentials{User: "joe", Password: "pass"}, ""},
 		{"PLAIN after a challenge", "plain", "none", []string{"AGpvZQBwYXNz"}, []string{""}, Credentials{User: "joe", Password: "pass"}, ""},
 		{"PLAIN with the own identity", "PLAIN", "am9lAGpvZQBwYXNz", nil, nil, Credentials{User: "joe", Password: "pass"}, ""},
-		{"PLAIN with another identity", "PLAIN", "YW5uAGpvZQBwYXNz", nil, nil, Credentials{}, "authorization identity is not the user"},
+		{"PLAIN with another identity", "PLAIN", "YW5uAGpvZQBwYXNz", nil, nil, Credentials{}, "authorization identity differs from the user name"},
 		{"PLAIN with two parts", "PLAIN", "am9lAHBhc3M=", nil, nil, Credentials{}, "sasl: invalid response"},
 		{"PLAIN with an empty response", "PLAIN", "=", nil, nil, Credentials{}, "sasl: invalid response"},
 		{"LOGIN", "LOGIN", "none", []string{"am9l", "cGFzcw=="}, []string{"VXNlcm5hbWU6", "UGFzc3dvcmQ6"}, Credentials{User: "joe", Password: "pass"}, ""},
@@ -152,11 +152,11 @@ func TestNewServerInvalid(t *testing.T) {
 		offered   []string
 		want      ClientError
 	}{
-		{"CRAM-MD5", Passwords, "mechanisms are PLAIN LOGIN"},
-		{"CRAM-MD5", OwnTokens, "mechanisms are PLAIN LOGIN XOAUTH2 OAUTHBEARER"},
-		{"", Passwords, "mechanisms are PLAIN LOGIN"},
-		{"XOAUTH2", Passwords, "xoauthd gets the tokens itself: log in with a user name and a password, by PLAIN or LOGIN"},
-		{"oauthbearer", Passwords, "xoauthd gets the tokens itself: log in with a user name and a password, by PLAIN or LOGIN"},
+		{"CRAM-MD5", Passwords, "supported mechanisms: PLAIN LOGIN"},
+		{"CRAM-MD5", OwnTokens, "supported mechanisms: PLAIN LOGIN XOAUTH2 OAUTHBEARER"},
+		{"", Passwords, "supported mechanisms: PLAIN LOGIN"},
+		{"XOAUTH2", Passwords, "xoauthd obtains access tokens itself: log in with a user name and a password, by PLAIN or LOGIN"},
+		{"oauthbearer", Passwords, "xoauthd obtains access tokens itself: log in with a user name and a password, by PLAIN or LOGIN"},
 	} {
 		if _, err := NewServer(test.mechanism, test.offered, new(Credentials)); err != test.want {
 			t.Errorf("%q of %q: %v", test.mechanism, test.offered, err)

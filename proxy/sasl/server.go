@@ -28,16 +28,16 @@ func NewServer(mechanism string, offered []string, c *Credentials) (sasl.Server,
 	token := name == XOAUTH2 || name == OAUTHBEARER
 	switch {
 	case !slices.Contains(offered, name) && token:
-		return nil, ClientError("xoauthd gets the tokens itself: log in with a user name and a password, by " + strings.Join(offered, " or "))
+		return nil, ClientError("xoauthd obtains access tokens itself: log in with a user name and a password, by " + strings.Join(offered, " or "))
 	case !slices.Contains(offered, name):
-		return nil, ClientError("mechanisms are " + strings.Join(offered, " "))
+		return nil, ClientError("supported mechanisms: " + strings.Join(offered, " "))
 	case name == PLAIN:
 		return sasl.NewPlainServer(func(identity, user, password string) error {
 			switch {
 			case user == "": // the client has sent only the authorization identity
 				user = identity
 			case identity != "" && !strings.EqualFold(identity, user):
-				return errors.New("authorization identity is not the user")
+				return errors.New("authorization identity differs from the user name")
 			}
 			*c = Credentials{User: user, Password: password}
 			return nil

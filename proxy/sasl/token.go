@@ -10,7 +10,7 @@ import (
 // newTokenClient returns the client side of XOAUTH2 or OAUTHBEARER (RFC 7628).
 func newTokenClient(mechanism, user, token, host string, port int) (Client, error) {
 	if len(token) > maxToken || !bearerForm.MatchString(token) {
-		return nil, errors.New("access token is not of the form of RFC 6750")
+		return nil, errors.New("access token does not have the form of RFC 6750")
 	}
 	if mechanism == OAUTHBEARER {
 		ir := "n,a=" + saslNameEscaper.Replace(user) + ",\x01host=" + host + "\x01port=" + strconv.Itoa(port) +
@@ -49,7 +49,7 @@ func (t *tokenClient) Start() (mechanism string, ir []byte, err error) {
 // Next answers the error challenge with which a server refuses the token.
 func (t *tokenClient) Next(challenge []byte) (response []byte, err error) {
 	if t.refused {
-		return nil, errors.New("server goes on after it refused the token")
+		return nil, errors.New("server sent another challenge after it refused the token")
 	}
 	t.refused, t.challenge = true, string(challenge)
 	return []byte(t.dummy), nil

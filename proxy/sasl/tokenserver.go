@@ -31,17 +31,17 @@ func (s *tokenServer) Next(response []byte) (challenge []byte, done bool, err er
 	case err != nil:
 		return nil, false, err
 	case user == "":
-		return nil, false, errors.New("there is no user name in it")
+		return nil, false, errors.New("user name is missing")
 	case !utf8.ValidString(user) || strings.ContainsFunc(user, func(r rune) bool { return r < ' ' || r == 0x7f }):
-		return nil, false, errors.New("user name holds control characters, or is not UTF-8")
+		return nil, false, errors.New("user name contains control characters or is not UTF-8")
 	case token == "":
-		return nil, false, errors.New("there is no access token in it")
+		return nil, false, errors.New("access token is missing")
 	}
 	*s.c = Credentials{User: user, Token: token}
 	return nil, true, nil
 }
 
-var errMalformedMessage = errors.New("not what the mechanism says: fields, each with a ^A behind it, and another ^A")
+var errMalformedMessage = errors.New("malformed message: expected fields that each end in ^A, and a final ^A")
 
 // parseXOAUTH2 parses the message that Google documents: two fields in a fixed
 // order.
@@ -74,7 +74,7 @@ func parseOAUTHBEARER(message string) (user, token string, err error) {
 		case !ok || key == "":
 			return "", "", errMalformedMessage
 		case key == "auth" && token != "":
-			return "", "", errors.New("there are two tokens in it")
+			return "", "", errors.New("more than one access token")
 		case key == "auth":
 			if token, err = bearerToken(value); err != nil {
 				return "", "", err
@@ -90,7 +90,7 @@ func parseOAUTHBEARER(message string) (user, token string, err error) {
 func gs2User(header string) (string, error) {
 	parts := gs2Header.FindStringSubmatch(header)
 	if parts == nil {
-		return "", errors.New("header is not n,a=user, with =2C and =3D for , and = in the user")
+		return "", errors.New(`expected the header "n,a=USER," with =2C and =3D for , and = in USER`)
 	}
 	return saslNameUnescaper.Replace(parts[1]), nil
 }
@@ -106,9 +106,9 @@ func bearerToken(authorization string) (string, error) {
 	scheme, token, _ := strings.Cut(authorization, " ")
 	switch {
 	case !strings.EqualFold(scheme, "Bearer"):
-		return "", errors.New("authorization is not by a bearer token")
+		return "", errors.New(`expected the authorization "Bearer TOKEN"`)
 	case len(token) > maxToken || !bearerForm.MatchString(token):
-		return "", errors.New("access token is not of the form of RFC 6750")
+		return "", errors.New("access token does not have the form of RFC 6750")
 	}
 	return token, nil
 }

@@ -49,7 +49,7 @@ func (k *Client) read() (*upstreamReply, error) {
 		}
 		k.c.TraceReceived(line[:min(len(line), 4)] + shown)
 		if r.lines != nil && code != r.code {
-			return nil, fmt.Errorf("reply changes from %d to %d", r.code, code)
+			return nil, fmt.Errorf("reply code changes from %d to %d", r.code, code)
 		}
 		r.code, r.lines, r.rawLines = code, append(r.lines, shown), append(r.rawLines, text)
 		if !more {

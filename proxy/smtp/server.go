@@ -56,8 +56,8 @@ var beforeTLS = []string{"EHLO", "NOOP", "QUIT", "STARTTLS", "BDAT"}
 // is temporary as well: some clients continue without login, and bounce the message
 // if the reply is permanent.
 const (
-	errLoginRequired = reply("530 5.7.0 log in first, with AUTH")
-	errLoginDeferred = reply("451 4.7.0 the login failed for now; try again later")
+	errLoginRequired = reply("530 5.7.0 authentication required")
+	errLoginDeferred = reply("451 4.7.0 temporary authentication failure; try again later")
 )
 
 // errEarlyMessage is the error of BDAT before login. Its octets are already in
@@ -108,7 +108,7 @@ func (s *Server) handle(line string) (c sasl.Credentials, done bool, err error) 
 	}
 	if !slices.Contains(commands, verb) {
 		s.c.TraceReceived("(not a command)") // may be a password
-		return c, false, reply("500 5.5.1 not a command before login")
+		return c, false, reply("500 5.5.1 command not available before login")
 	}
 	s.c.TraceReceived(line)
 	if s.c.NeedsTLS() && !slices.Contains(beforeTLS, verb) {
@@ -120,9 +120,9 @@ func (s *Server) handle(line string) (c sasl.Credentials, done bool, err error) 
 	case "NOOP", "RSET":
 		s.c.Printf("250 2.0.0 OK")
 	case "HELP":
-		s.c.Printf("214 2.0.0 log in with AUTH %s; then the mail server itself answers", strings.Join(s.mechanisms, " or "))
+		s.c.Printf("214 2.0.0 log in with AUTH %s; other commands are available after login", strings.Join(s.mechanisms, " or "))
 	case "VRFY":
-		s.c.Printf("252 2.5.2 cannot say; send it some mail")
+		s.c.Printf("252 2.5.2 cannot VRFY user")
 	case "QUIT":
 		s.c.Printf("221 2.0.0 bye")
 		s.c.Flush()
@@ -148,7 +148,7 @@ func (s *Server) loginRequired() reply {
 // ehlo answers EHLO and HELO (RFC 5321 section 4.1.1.1).
 func (s *Server) ehlo(verb, name string) error {
 	if name == "" {
-		return reply("501 5.5.4 " + verb + " takes a name")
+		return reply("501 5.5.4 " + verb + " requires a name")
 	}
 	s.clientName = name
 	lines := []string{serverName}
@@ -198,9 +198,9 @@ func (s *Server) startTLS(args string) error {
 	case strings.TrimSpace(args) != "":
 		return reply("501 5.5.4 STARTTLS takes no arguments")
 	case s.c.Secure():
-		return reply("503 5.5.1 TLS has begun already")
+		return reply("503 5.5.1 TLS is already active")
 	case !s.c.OffersTLS():
-		return reply("502 5.5.1 TLS is not available here")
+		return reply("502 5.5.1 TLS is not available")
 	}
 	s.clientName = ""
 	return s.c.AcceptTLS("220 2.0.0 begin TLS now")
@@ -220,7 +220,7 @@ func (s *Server) auth(args string) (c sasl.Credentials, err error) {
 	case s.c.NeedsTLS():
 		return c, reply("538 5.7.11 begin TLS first, with STARTTLS")
 	case s.clientName == "":
-		return c, reply("503 5.5.1 say EHLO first")
+		return c, reply("503 5.5.1 send EHLO first")
 	}
 	name, initial, hasInitial := strings.Cut(args, " ")
 	mechanism, err := sasl.NewServer(name, s.mechanisms, &c)

@@ -42,12 +42,12 @@ var (
 	ErrLineTooLong = Violation(fmt.Sprintf("line longer than %d octets", MaxLine))
 	ErrTooMuch     = Violation(fmt.Sprintf("more than %d lines or %d octets before login", MaxLines, MaxOctets))
 	ErrBareLF      = Violation("line ends in LF instead of CRLF")
-	ErrTLS         = Violation("TLS, and this listener has none: set encryption to none, or its tls to \"implicit\" or \"auto\"")
-	ErrTLSEarly    = Violation("TLS on a port that begins in plain text: set encryption to STARTTLS here")
+	ErrTLS         = Violation("client started TLS, but this listener has no TLS: set encryption to none in the client, or tls of the listener to \"implicit\" or \"auto\"")
+	ErrTLSEarly    = Violation("client started TLS on a port that begins in plain text: set encryption to STARTTLS in the client")
 
 	// ErrHTTP may be an attack: a web page can make a browser send a request to
 	// this port, with mail commands in its body.
-	ErrHTTP = Violation("HTTP on a port for mail")
+	ErrHTTP = Violation("HTTP request on a mail port")
 )
 
 // ErrInterrupted is the error of reads after Interrupt.

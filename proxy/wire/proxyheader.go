@@ -13,11 +13,11 @@ import (
 
 // ErrNoProxyHeader is the error of a peer that must send a PROXY protocol header and
 // does not.
-const ErrNoProxyHeader = Violation("no header of the PROXY protocol: is the load balancer to send one?")
+const ErrNoProxyHeader = Violation("PROXY protocol header is missing: configure the load balancer to send it")
 
 // ErrUnexpectedProxyHeader is the error of a peer that sends a PROXY protocol header
 // to a listener that does not expect one.
-const ErrUnexpectedProxyHeader = Violation("header of the PROXY protocol, which this listener does not expect: add the load balancer to its proxy_protocol, or have the load balancer send no header")
+const ErrUnexpectedProxyHeader = Violation("unexpected PROXY protocol header: add the load balancer to proxy_protocol of the listener, or configure the load balancer not to send the header")
 
 // isProxyHeader reports whether line, the first line of the peer, begins a PROXY
 // protocol header. A version 2 header begins with an empty line; the rest of it has
@@ -83,11 +83,11 @@ func (c *Conn) readProxyHeader() (client net.Addr, err error) {
 	case errors.As(err, &network):
 		return nil, c.readError(err, n)
 	case err != nil:
-		return nil, Violation("header of the PROXY protocol: " + strings.TrimPrefix(err.Error(), "proxyproto: "))
+		return nil, Violation("invalid PROXY protocol header: " + strings.TrimPrefix(err.Error(), "proxyproto: "))
 	case header.Command.IsLocal():
 		return nil, nil
 	case !header.TransportProtocol.IsStream():
-		return nil, Violation("header of the PROXY protocol: it is about datagrams")
+		return nil, Violation("invalid PROXY protocol header: not a stream connection")
 	}
 	a, ok := header.SourceAddr.(*net.TCPAddr)
 	if ok && a.IP.IsLoopback() && !isLoopback(c.RemoteAddr()) {

@@ -14,7 +14,7 @@ import (
 // ErrInjected is the error of data that arrives together with the command that
 // begins TLS. An attacker who can write to the plain connection sends it so that the
 // server takes it for data of the client inside TLS (CVE-2011-0411).
-const ErrInjected = Violation("something was sent together with the command that begins TLS, and before it")
+const ErrInjected = Violation("data sent after the command that begins TLS")
 
 // OfferTLS lets a client begin TLS with config, by its protocol's command. If
 // required is true, the client cannot log in before it does.

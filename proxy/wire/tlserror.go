@@ -52,23 +52,23 @@ func tlsErrorReason(err error) string {
 	versions, tooOld := strings.CutPrefix(text, unsupportedVersionsText)
 	switch {
 	case tooOld:
-		return "client knows nothing newer than " + newestVersion(versions) + ", which min_tls of the listener does not allow"
+		return "client supports no version newer than " + newestVersion(versions) + ", and min_tls of the listener requires one"
 	case strings.HasPrefix(text, noCipherText):
-		return "client and listener have no cipher suite in common; " +
-			"a client that is very old may need min_tls below 1.2, or a certificate with an RSA key"
+		return "client and listener have no common cipher suite; " +
+			"a very old client may need min_tls below 1.2 or a certificate with an RSA key"
 	case text == noCertificateText:
-		return "client shows no certificate, which client_ca_file of the listener demands"
+		return "client sent no certificate, and client_ca_file of the listener requires one"
 	case errors.As(err, &certificate):
-		return "client's certificate is not one that client_ca_file of the listener allows: " + certificate.Err.Error()
+		return "client_ca_file of the listener does not allow the client certificate: " + certificate.Err.Error()
 	case errors.As(err, &plain) && plain.Conn != nil:
-		return "client speaks in plain text where TLS begins: set its encryption to SSL/TLS"
+		return "client sent plain text on a port that begins with TLS: set encryption to SSL/TLS in the client"
 	case errors.As(err, &op) && op.Op == "local error" && op.Err.Error() == badRecord.Error(): // their types differ
-		return "client broke off unreadably, as OpenSSL does where it does not trust the certificate of the listener, " +
-			"or its name: have it trust that certificate, or the authority that signed it, and connect by a name that is in it"
+		return "client sent an unreadable alert, as OpenSSL does if it does not trust the certificate of the listener or its name: " +
+			"make the client trust the certificate or the authority that signed it, and connect by a name in the certificate"
 	case errors.As(err, &op) && op.Op == "remote error":
 		return alertReason(op.Err)
 	case errors.As(err, &op) && op.Op != "local error", errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return "client hung up; it may not trust the certificate of the listener"
+		return "client closed the connection; it may not trust the certificate of the listener"
 	}
 	return text
 }
@@ -102,8 +102,8 @@ func alertReason(alert error) string {
 	for _, d := range distrustAlerts {
 		if alert.Error() == d.Error() { // their types differ
 			return "client does not trust the certificate of the listener (" + text +
-				"): have it trust that, or the authority that signed it"
+				"): make the client trust it or the authority that signed it"
 		}
 	}
-	return "client ends it: " + text
+	return "client sent alert: " + text
 }

@@ -64,29 +64,29 @@ func TestTLSErrors(t *testing.T) {
 		want   string
 	}{
 		{"a TLS 1.1 client", server, begin(func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS11 }),
-			"client knows nothing newer than TLS 1.1, which min_tls of the listener does not allow"},
+			"client supports no version newer than TLS 1.1, and min_tls of the listener requires one"},
 		{"a TLS 1.2 client", newest, begin(func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 }),
-			"client knows nothing newer than TLS 1.2, which min_tls of the listener does not allow"},
+			"client supports no version newer than TLS 1.2, and min_tls of the listener requires one"},
 		{"a client with RSA cipher suites only", server, begin(func(c *tls.Config) {
 			c.MaxVersion, c.CipherSuites = tls.VersionTLS12, []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}
-		}), "client and listener have no cipher suite in common; a client that is very old may need min_tls below 1.2, or a certificate with an RSA key"},
+		}), "client and listener have no common cipher suite; a very old client may need min_tls below 1.2 or a certificate with an RSA key"},
 		{"no certificate", wanting, begin(func(*tls.Config) {}),
-			"client shows no certificate, which client_ca_file of the listener demands"},
+			"client sent no certificate, and client_ca_file of the listener requires one"},
 		{"no certificate, in TLS 1.2", wanting, begin(func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 }),
-			"client shows no certificate, which client_ca_file of the listener demands"},
+			"client sent no certificate, and client_ca_file of the listener requires one"},
 		{"a certificate of another authority", wanting, begin(func(c *tls.Config) {
 			c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &certificate, nil }
-		}), "client's certificate is not one that client_ca_file of the listener allows: x509: certificate signed by unknown authority"},
+		}), "client_ca_file of the listener does not allow the client certificate: x509: certificate signed by unknown authority"},
 		{"a client that does not trust the server", server, begin(func(c *tls.Config) { c.RootCAs = otherCA.Pool() }),
-			"client does not trust the certificate of the listener (bad certificate): have it trust that, or the authority that signed it"},
+			"client does not trust the certificate of the listener (bad certificate): make the client trust it or the authority that signed it"},
 		{"plain text", server, func(c net.Conn) { io.WriteString(c, "a LOGIN joe s3cret\r\n") },
-			"client speaks in plain text where TLS begins: set its encryption to SSL/TLS"},
+			"client sent plain text on a port that begins with TLS: set encryption to SSL/TLS in the client"},
 		{"an incomplete handshake", server, func(c net.Conn) { io.WriteString(c, "\x16\x03\x01\x00\x05\x01") },
-			"client hung up; it may not trust the certificate of the listener"},
+			"client closed the connection; it may not trust the certificate of the listener"},
 		{"SSL 2.0", server, func(c net.Conn) { io.WriteString(c, "\x80\x2e\x01\x00\x02\x00\x15") }, "unsupported SSLv2 handshake received"},
 		{"SSL 3.0", server, func(c net.Conn) {
 			io.WriteString(c, "\x16\x03\x00\x00\x2d\x01\x00\x00\x29\x03\x00"+strings.Repeat("x", 32)+"\x00\x00\x02\x00\x2f\x01\x00")
-		}, "client knows nothing newer than SSL 3.0, which min_tls of the listener does not allow"},
+		}, "client supports no version newer than SSL 3.0, and min_tls of the listener requires one"},
 	} {
 		err := failHandshake(t, test.server, test.client)
 		var failed *TLSError
@@ -121,17 +121,17 @@ func TestOpenSSLUntrusted(t *testing.T) {
 	defer c.Close()
 	server, _ := tlsConfigs(t)
 	var failed *TLSError
-	if err := c.BeginTLS(server); !errors.As(err, &failed) || !strings.Contains(failed.Reason, "connect by a name that is in it") {
+	if err := c.BeginTLS(server); !errors.As(err, &failed) || !strings.Contains(failed.Reason, "connect by a name in the certificate") {
 		t.Error(err)
 	}
 }
 
 func TestTLSErrorReason(t *testing.T) {
 	for alert, want := range map[tls.AlertError]string{
-		48: "client does not trust the certificate of the listener (unknown certificate authority): have it trust that, or the authority that signed it",
-		45: "client does not trust the certificate of the listener (expired certificate): have it trust that, or the authority that signed it",
-		40: "client ends it: handshake failure",
-		90: "client ends it: user canceled",
+		48: "client does not trust the certificate of the listener (unknown certificate authority): make the client trust it or the authority that signed it",
+		45: "client does not trust the certificate of the listener (expired certificate): make the client trust it or the authority that signed it",
+		40: "client sent alert: handshake failure",
+		90: "client sent alert: user canceled",
 	} {
 		if got := tlsErrorReason(&net.OpError{Op: "remote error", Err: alert}); got != want {
 			t.Errorf("%d: %s", alert, got)
@@ -139,9 +139,9 @@ func TestTLSErrorReason(t *testing.T) {
 	}
 	for err, want := range map[error]string{
 		&net.OpError{Op: "local error", Err: tls.AlertError(10)}:                "local error: tls: unexpected message",
-		&net.OpError{Op: "read", Err: fmt.Errorf("connection reset")}:           "client hung up; it may not trust the certificate of the listener",
+		&net.OpError{Op: "read", Err: fmt.Errorf("connection reset")}:           "client closed the connection; it may not trust the certificate of the listener",
 		errors.New("tls: no certificates configured"):                           "no certificates configured",
-		errors.New("tls: " + unsupportedVersionsText + "[a0a zz 302 301 fafa]"): "client knows nothing newer than TLS 1.1, which min_tls of the listener does not allow",
+		errors.New("tls: " + unsupportedVersionsText + "[a0a zz 302 301 fafa]"): "client supports no version newer than TLS 1.1, and min_tls of the listener requires one",
 	} {
 		if got := tlsErrorReason(err); got != want {
 			t.Errorf("%v: %s", err, got)

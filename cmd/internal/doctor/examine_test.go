@@ -131,7 +131,7 @@ func TestRefusals(t *testing.T) {
 			script(imapGreeting, "CAPABILITY", capability), "XOAUTH2: no answer within 15s", "Hint: upstream_down."},
 		{"it offers no mechanism", imapLogin,
 			script("* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] hi", "CAPABILITY", "* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\nTAG OK done"),
-			"mechanism: server does not offer XOAUTH2 or OAUTHBEARER, but PLAIN LOGIN", "Hint: misconfigured."},
+			"mechanism: server does not offer XOAUTH2 or OAUTHBEARER; it offers PLAIN LOGIN", "Hint: misconfigured."},
 		{"SMTP AUTH is disabled", smtpLogin,
 			script("220 hi", "EHLO", "250-x\r\n250 AUTH LOGIN XOAUTH2", "AUTH", disabled, "*", "500 what"),
 			"XOAUTH2: " + disabled, "Hint: upstream_refused."},
