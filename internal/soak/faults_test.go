@@ -19,11 +19,14 @@ type fault struct {
 
 	times   int
 	slowest time.Duration // longest recovery
+	last    string        // what recovered last then
 }
 
-func (f *fault) record(took time.Duration) {
+func (f *fault) record(took time.Duration, last string) {
 	f.times++
-	f.slowest = max(f.slowest, took)
+	if took >= f.slowest {
+		f.slowest, f.last = took, last
+	}
 }
 
 // newFaults returns all faults. Restarts come first.

@@ -49,9 +49,9 @@ func (s *soak) figures() string {
 	var b bytes.Buffer
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	row := func(what string, value any) { fmt.Fprintf(w, "%s\t%v\n", what, value) }
-	fmt.Fprintln(w, "\nfault\ttimes\tlongest recovery")
+	fmt.Fprintln(w, "\nfault\ttimes\tlongest recovery\twhat recovered last")
 	for _, f := range s.faults {
-		fmt.Fprintf(w, "%s: %s\t%d\t%v\n", f.group, f.name, f.times, f.slowest.Round(100*time.Millisecond))
+		fmt.Fprintf(w, "%s: %s\t%d\t%v\t%.100s\n", f.group, f.name, f.times, f.slowest.Round(100*time.Millisecond), f.last)
 	}
 	fmt.Fprintln(w)
 	for _, protocol := range []string{"smtp", "imap"} {

@@ -104,8 +104,8 @@ func (s *soak) rounds(t *testing.T, end time.Time) {
 			time.Sleep(f.hold)
 			over()
 			since := time.Now()
-			s.waitRecovered(t, since)
-			f.record(time.Since(since))
+			last := s.waitRecovered(t, since)
+			f.record(time.Since(since), last)
 		}
 		if !time.Now().Before(end) {
 			return
@@ -117,14 +117,16 @@ func (s *soak) rounds(t *testing.T, end time.Time) {
 const patience = 90 * time.Second
 
 // waitRecovered waits until each client has had a success that began after since, and all
-// grants are valid and saved. It authorizes accounts that have lost their grant.
-func (s *soak) waitRecovered(t *testing.T, since time.Time) {
+// grants are valid and saved. It authorizes accounts that have lost their grant. It
+// returns what recovered last.
+func (s *soak) waitRecovered(t *testing.T, since time.Time) (last string) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
 		waiting := s.notRecovered(t, since)
 		if waiting == "" {
-			return
+			return last
 		}
+		last = waiting
 		if time.Now().After(deadline) {
 			t.Fatalf("%v after the end of a fault, this has not recovered: %s\n%s\n%s", patience, waiting, s.figures(), s.daemon.log())
 		}
