@@ -108,6 +108,8 @@ func (c Command) run(ctx context.Context) (stdout, stderr string, err error) {
 		err = system.Err
 	}
 	switch {
+	case errors.Is(err, syscall.EAGAIN): // of fork
+		err = fmt.Errorf("%w: allow xoauthd more processes (TasksMax= in its unit, ulimit -u)", err)
 	case errors.Is(err, fs.ErrPermission):
 		err = fmt.Errorf("%w: let xoauthd's user run it, and xoauthd's unit, too (an empty NoExecPaths=)", err)
 	case cannotStart(err):

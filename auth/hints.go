@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/oauth2"
+
+	"github.com/xoauthd/xoauthd/internal/exhausted"
 )
 
 // The families of providers whose errors are known.
@@ -28,12 +30,16 @@ func (e *Error) Hint() string {
 	return h
 }
 
-// passingHint is for a failure that is known to be the network's or the server's.
+// passingHint is for a failure that is known to be this machine's, the network's or
+// the server's.
 func (e *Error) passingHint() string {
 	var network *net.OpError
+	local := exhausted.Hint(e.Err)
 	switch {
 	case e.Kind != Passing || e.Code != "":
 		return ""
+	case local != "":
+		return local
 	case e.Status >= 500:
 		return hintServer
 	case errors.As(e.Err, &network) && network.Op == "dial":

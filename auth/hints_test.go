@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -73,6 +75,16 @@ func TestHint(t *testing.T) {
 	}
 	if h := (&Error{Err: fmt.Errorf("Post: %w", &net.OpError{Op: "dial", Err: errors.New("refused")})}).Hint(); h != hintUnreachable {
 		t.Errorf("no server: %q", h)
+	}
+	files := os.NewSyscallError("socket", syscall.EMFILE)
+	for _, err := range []error{
+		&net.OpError{Op: "dial", Err: files},
+		&net.OpError{Op: "dial", Err: &net.DNSError{Name: "x", Err: "dial udp 192.0.2.1:53: " + files.Error()}},
+		fmt.Errorf("command x: %w", syscall.EMFILE),
+	} {
+		if h := (&Error{Err: fmt.Errorf("Post: %w", err)}).Hint(); !strings.Contains(h, "LimitNOFILE=") {
+			t.Errorf("%v: %q", err, h)
+		}
 	}
 	if h := (&Error{Kind: Misconfigured, Code: "invalid_grant", Description: "Invalid user credentials"}).Hint(); strings.Contains(h, "Authorize") {
 		t.Errorf("where no person consents: %q", h)

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/xoauthd/xoauthd/internal/exhausted"
 	"github.com/xoauthd/xoauthd/proxy/sasl"
 )
 
@@ -23,7 +24,10 @@ func Hint(err error) string {
 	var network *net.OpError
 	var mechanism *sasl.NotOffered
 	var own interface{ Hint() string } // of what gets the tokens
+	local := exhausted.Hint(err)
 	switch words := said(err); {
+	case local != "":
+		return local
 	case errors.As(err, &own):
 		return own.Hint()
 	case errors.As(err, &mechanism):

@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/emersion/go-imap/v2"
@@ -22,6 +23,7 @@ func TestHint(t *testing.T) {
 	down := func(err error) error { return Fail(UpstreamDown, fmt.Errorf("connecting: %w", err)) }
 	untrusted := func(err error) error { return down(&tls.CertificateVerificationError{Err: err}) }
 	dial := func(err error) error { return down(&net.OpError{Op: "dial", Err: err}) }
+	files := os.NewSyscallError("socket", syscall.EMFILE)
 	slow := func(u *Upstream) error { return &Error{Result: UpstreamDown, Err: os.ErrDeadlineExceeded, upstream: u} }
 	mechanism := func(wanted string, offered ...string) error {
 		_, err := sasl.Choose(wanted, offered)
@@ -43,6 +45,13 @@ func TestHint(t *testing.T) {
 		{"no such host", dial(&net.DNSError{Name: "x"}), "DNS"},
 		{"no server", dial(errors.New("refused")), "firewall"},
 		{"no server, as dialled by others", &net.OpError{Op: "dial", Err: errors.New("refused")}, "firewall"},
+		{"no descriptor", dial(files), "LimitNOFILE="},
+		{"no descriptor, as dialled by others", &net.OpError{Op: "dial", Err: files}, "LimitNOFILE="},
+		{"no descriptor for the lookup", dial(&net.DNSError{Err: "dial udp 192.0.2.1:53: socket: too many open files", Name: "x"}), "LimitNOFILE="},
+		{"no descriptor for the proxy", down(&proxyError{"HTTP proxy", &net.OpError{Op: "dial", Err: files}, hintNoProxy}), "LimitNOFILE="},
+		{"no descriptor for the provider", Fail(ProviderDown, &net.OpError{Op: "dial", Err: files}), "LimitNOFILE="},
+		{"no port", dial(os.NewSyscallError("connect", syscall.EADDRNOTAVAIL)), "ip_local_port_range"},
+		{"a server without descriptors", &Error{Result: UpstreamDown, Err: errors.New("421 too many open files"), words: "421 too many open files"}, ""},
 		{"connection lost", down(&net.OpError{Op: "read", Err: errors.New("reset")}), ""},
 		{"the client's connection", failure(&net.OpError{Op: "dial", Err: errors.New("reset")}), ""},
 		{"the provider's name", Fail(ProviderDown, &net.OpError{Op: "dial", Err: &net.DNSError{Name: "x"}}), ""},

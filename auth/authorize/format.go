@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/internal/exhausted"
 	"github.com/xoauthd/xoauthd/internal/text"
 )
 
@@ -58,7 +59,10 @@ func callbackHint(a Account, code, description string) string {
 // invalid code.
 func exchangeHint(err error) string {
 	var answer *auth.Error
+	local := exhausted.Hint(err)
 	switch {
+	case local != "":
+		return local
 	case unreachable(err):
 		return "The provider's token endpoint cannot be reached from this machine. Try again once it can."
 	case !errors.As(err, &answer):

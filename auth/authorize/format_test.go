@@ -3,7 +3,9 @@ package authorize
 import (
 	"errors"
 	"fmt"
+	"net"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -44,6 +46,7 @@ func TestHints(t *testing.T) {
 		{"internal error of the token endpoint", exchangeHint(&auth.Error{Status: 500}), "fault of its own"},
 		{"unknown error of the token endpoint", exchangeHint(&auth.Error{Code: "x_y"}), "check the provider's section"},
 		{"network", exchangeHint(errDialing), "cannot be reached"},
+		{"no descriptor", exchangeHint(fmt.Errorf("token: %w", &net.OpError{Op: "dial", Err: syscall.EMFILE})), "LimitNOFILE="},
 		{"other error", exchangeHint(errors.New("x")), ""},
 	} {
 		if !strings.Contains(test.hint, test.want) || test.want == "" && test.hint != "" {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/internal/exhausted"
 	"github.com/xoauthd/xoauthd/internal/redact"
 )
 
@@ -84,8 +85,11 @@ func (x *examination) take(ctx context.Context, name string, limit time.Duration
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, tooLate(limit))
 	defer cancel()
 	if err := take(ctx, &s); err != nil {
-		remedy := ""
-		if s.Remedy == "" {
+		remedy, local := "", exhausted.Hint(err)
+		switch {
+		case local != "": // whatever the step takes for the cause
+			s.Remedy = local
+		case s.Remedy == "":
 			remedy = x.hint(err)
 		}
 		s.addFinding(Failed, err.Error(), remedy)

@@ -11,11 +11,13 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -87,6 +89,48 @@ func TestTold(t *testing.T) {
 				compare(t, test.name+".json", object+"\n")
 				if r.OK != (test.name == "well") {
 					t.Errorf("ok is %v", r.OK)
+				}
+			})
+		})
+	}
+}
+
+// TestWithoutDescriptors checks that no step blames a server, the DNS or the
+// configuration when xoauthd has no file descriptor left.
+func TestWithoutDescriptors(t *testing.T) {
+	files := os.NewSyscallError("socket", syscall.EMFILE)
+	dial := &net.OpError{Op: "dial", Net: "tcp", Err: files}
+	noDial := func(context.Context, string, string) (net.Conn, error) { return nil, dial }
+	for _, test := range []struct {
+		name   string
+		failed int // steps
+		change func(*Subject)
+	}{
+		{"connections", 6, func(s *Subject) { s.Dial = noDial }}, // two servers, two listeners, the endpoint, the token
+		{"lookups", 4, func(s *Subject) {
+			s.Lookup = func(_ context.Context, host string) ([]netip.Addr, error) {
+				return nil, &net.DNSError{Err: "dial udp 192.0.2.53:53: " + files.Error(), Name: host}
+			}
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, opaque)
+				test.change(&w.subject)
+				w.subject.Token = func(context.Context, string) (string, error) { return "", &auth.Error{Err: dial} }
+				r, _, _ := w.examine()
+				failed := 0
+				for _, s := range r.Steps {
+					if s.Outcome != Failed {
+						continue
+					}
+					failed++
+					if !strings.Contains(s.Remedy, "LimitNOFILE=") || strings.Contains(strings.ToLower(s.Remedy), "check") {
+						t.Errorf("%s: %s: %s", s.Name, s.Cause, s.Remedy)
+					}
+				}
+				if failed != test.failed {
+					t.Errorf("%d steps failed, want %d: %+v", failed, test.failed, r.Steps)
 				}
 			})
 		})
