@@ -44,7 +44,7 @@ func reopen(t *testing.T, dir string, e Encryption) (written int) {
 // headerOf returns what joe's file says of itself.
 func headerOf(t *testing.T, dir string) header {
 	t.Helper()
-	s := &Store{dir: dir, files: folder{openRoot(t, dir)}}
+	s := &Store{dir: dir, files: folder{newDirectory(openRoot(t, dir))}}
 	defer s.files.close()
 	all, err := s.headers(false)
 	if err != nil || len(all) != 1 {

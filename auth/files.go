@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"io/fs"
@@ -27,14 +28,15 @@ type file interface {
 }
 
 // A folder is the real one. Through an os.Root no name leads out of it, not
-// even that of a link.
-type folder struct{ root *os.Root }
+// even that of a link. Of its methods, those that open a file do it by a spare
+// descriptor where there is no other.
+type folder struct{ *directory }
 
 // maxFile is far above what a provider's answer of 1 MiB can make of a file.
 const maxFile = 8 << 20
 
 func (d folder) list() ([]string, error) {
-	f, err := d.root.Open(".")
+	f, err := d.open(".", os.O_RDONLY, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -53,8 +55,13 @@ func (d folder) read(name string) ([]byte, fs.FileInfo, error) {
 	if info.Size() > maxFile {
 		return nil, nil, errors.New("too long to be a grant")
 	}
-	data, err := d.root.ReadFile(name)
-	return data, info, err
+	f, err := d.open(name, os.O_RDONLY, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	data := bytes.NewBuffer(make([]byte, 0, info.Size()+bytes.MinRead))
+	_, err = data.ReadFrom(f)
+	return data.Bytes(), info, errors.Join(err, f.Close())
 }
 
 // create removes what is there, so that it opens no link and no pipe.
@@ -62,7 +69,7 @@ func (d folder) create(name string) (file, error) {
 	if err := d.remove(name); err != nil {
 		return nil, err
 	}
-	return d.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o600)
+	return d.open(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o600)
 }
 
 func (d folder) rename(from, to string) error { return d.root.Rename(from, to) }
@@ -78,7 +85,7 @@ func (d folder) remove(name string) error {
 }
 
 func (d folder) flush(name string) error {
-	f, err := d.root.OpenFile(name, os.O_WRONLY|syscall.O_NOFOLLOW, 0)
+	f, err := d.open(name, os.O_WRONLY|syscall.O_NOFOLLOW, 0)
 	if err != nil {
 		return err
 	}
@@ -86,11 +93,9 @@ func (d folder) flush(name string) error {
 }
 
 func (d folder) sync() error {
-	f, err := d.root.Open(".")
+	f, err := d.open(".", os.O_RDONLY, 0)
 	if err != nil {
 		return err
 	}
 	return errors.Join(f.Sync(), f.Close())
 }
-
-func (d folder) close() error { return d.root.Close() }

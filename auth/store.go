@@ -70,7 +70,7 @@ func OpenStore(dir string, e Encryption) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("state directory: %w", err), lock.Close())
 	}
-	s := &Store{dir: dir, lock: lock, files: folder{root}}
+	s := &Store{dir: dir, lock: lock, files: folder{newDirectory(root)}}
 	if err := s.prepare(e); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
