@@ -59,20 +59,28 @@ func received(t *testing.T, c *net.UnixConn) []string {
 	return all
 }
 
+// newNotifier returns a Notifier that the end of the test closes.
+func newNotifier(t *testing.T) *Notifier {
+	t.Helper()
+	n := new(Notifier)
+	t.Cleanup(func() { n.Close() })
+	return n
+}
+
 func TestNotify(t *testing.T) {
 	tests := []struct {
 		name   string
-		notify func() error
+		notify func(n *Notifier) error
 		want   string
 	}{
-		{"ready", func() error { return Ready("serving 3 accounts") }, "READY=1\nSTATUS=serving 3 accounts"},
-		{"stopping", func() error { return Stopping("draining", 80*time.Second) }, "STOPPING=1\nSTATUS=draining\nEXTEND_TIMEOUT_USEC=80000000"},
-		{"a line break does not start another assignment", func() error { return Stopping("a\r\nMAINPID=1", 0) }, "STOPPING=1\nSTATUS=a  MAINPID=1\nEXTEND_TIMEOUT_USEC=0"},
+		{"ready", func(n *Notifier) error { return n.Ready("serving 3 accounts") }, "READY=1\nSTATUS=serving 3 accounts"},
+		{"stopping", func(n *Notifier) error { return n.Stopping("draining", 80*time.Second) }, "STOPPING=1\nSTATUS=draining\nEXTEND_TIMEOUT_USEC=80000000"},
+		{"a line break does not start another assignment", func(n *Notifier) error { return n.Stopping("a\r\nMAINPID=1", 0) }, "STOPPING=1\nSTATUS=a  MAINPID=1\nEXTEND_TIMEOUT_USEC=0"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			c := listenNotify(t)
-			if err := test.notify(); err != nil {
+			if err := test.notify(newNotifier(t)); err != nil {
 				t.Fatal(err)
 			}
 			if got := received(t, c); !slices.Equal(got, []string{test.want}) {
@@ -84,16 +92,68 @@ func TestNotify(t *testing.T) {
 
 func TestNotifyWithoutSystemd(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", "")
-	if err := errors.Join(Ready("a"), Stopping("c", 0)); err != nil {
+	n := newNotifier(t)
+	if err := errors.Join(n.Ready("a"), n.Stopping("c", 0)); err != nil {
 		t.Errorf("without NOTIFY_SOCKET: %v", err)
 	}
 }
 
 func TestNotifyFails(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", filepath.Join(t.TempDir(), "gone"))
-	err := Ready("a")
+	err := newNotifier(t).Ready("a")
 	if !errors.Is(err, os.ErrNotExist) || !strings.HasPrefix(err.Error(), "notify systemd: ") {
 		t.Errorf("err = %v, want notify systemd: … with fs.ErrNotExist", err)
+	}
+}
+
+// TestNotifyWithoutDescriptors checks that a daemon without a free file descriptor
+// still notifies the watchdog.
+func TestNotifyWithoutDescriptors(t *testing.T) {
+	c := listenNotify(t)
+	n := newNotifier(t)
+	if err := n.Ready("a"); err != nil {
+		t.Fatal(err)
+	}
+	lowest, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	lowered := limit
+	lowered.Cur = uint64(lowest.Fd())
+	lowest.Close()
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &lowered); err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit)
+	if _, err := os.Open(os.DevNull); !errors.Is(err, syscall.EMFILE) {
+		t.Fatalf("open with no descriptor left: %v", err)
+	}
+	if err := n.notify("WATCHDOG=1"); err != nil {
+		t.Error(err)
+	}
+	if got := received(t, c); !slices.Contains(got, "WATCHDOG=1") {
+		t.Errorf("received %q", got)
+	}
+}
+
+// TestNotifyNewSocket checks that notifications go on when systemd has a new socket.
+func TestNotifyNewSocket(t *testing.T) {
+	n := newNotifier(t)
+	old := listenNotify(t)
+	if err := n.Ready("a"); err != nil {
+		t.Fatal(err)
+	}
+	old.Close()
+	c := listenNotify(t)
+	if err := n.Ready("b"); err != nil {
+		t.Error(err)
+	}
+	if got := received(t, c); !slices.Equal(got, []string{"READY=1\nSTATUS=b"}) {
+		t.Errorf("received %q", got)
 	}
 }
 
@@ -137,7 +197,7 @@ func TestWatchdog(t *testing.T) {
 				start := time.Now()
 				ctx, cancel := context.WithTimeout(t.Context(), 121*time.Second)
 				defer cancel()
-				err := Watchdog(ctx, func(ctx context.Context) error {
+				err := newNotifier(t).Watchdog(ctx, func(ctx context.Context) error {
 					calls = append(calls, int(time.Since(start).Seconds()))
 					return test.healthy(ctx, len(calls))
 				})
@@ -166,7 +226,7 @@ func TestWatchdogSendFails(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		calls := 0
-		err := Watchdog(ctx, func(context.Context) error { calls++; return nil })
+		err := newNotifier(t).Watchdog(ctx, func(context.Context) error { calls++; return nil })
 		if err != nil || calls < 3 {
 			t.Errorf("Watchdog: %v; %d checks in a minute, want at least 3", err, calls)
 		}
@@ -186,7 +246,7 @@ func TestNoWatchdog(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Setenv("WATCHDOG_USEC", test.usec)
 			t.Setenv("WATCHDOG_PID", test.pid)
-			err := Watchdog(t.Context(), func(context.Context) error {
+			err := newNotifier(t).Watchdog(t.Context(), func(context.Context) error {
 				t.Error("healthy was called")
 				return nil
 			})

@@ -19,7 +19,7 @@ import (
 //
 // It returns an error if the environment variables of the watchdog are invalid. It
 // then sends nothing, and systemd will kill the daemon.
-func Watchdog(ctx context.Context, healthy func(context.Context) error) error {
+func (n *Notifier) Watchdog(ctx context.Context, healthy func(context.Context) error) error {
 	allowed, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {
 		return fmt.Errorf("systemd watchdog: %w", err)
@@ -35,7 +35,7 @@ func Watchdog(ctx context.Context, healthy func(context.Context) error) error {
 			return nil
 		case <-next.C:
 		}
-		if healthyWithin(ctx, allowed/6, healthy) && notify(daemon.SdNotifyWatchdog) == nil {
+		if healthyWithin(ctx, allowed/6, healthy) && n.notify(daemon.SdNotifyWatchdog) == nil {
 			next.Reset(allowed / 2)
 		} else {
 			next.Reset(allowed / 6)

@@ -8,10 +8,11 @@ import (
 	"net"
 	"os"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/xoauthd/xoauthd/internal/exhausted"
 )
 
 const (
@@ -28,7 +29,8 @@ const (
 // An acceptor is a listener whose Accept fails only when the listener is closed.
 // After any other error, such as that there is no free descriptor, it waits and
 // tries again: sessions go on, and some will end. Its probe tells whether somebody
-// calls Accept, without a connection, so that it needs no free descriptor.
+// calls Accept, without a connection, so that it needs no free descriptor. It does not
+// wait for the end of Accept's pause after an error.
 type acceptor struct {
 	net.Listener
 	name   string // in log and metric
@@ -36,6 +38,7 @@ type acceptor struct {
 	errors prometheus.Counter
 	closed chan struct{}
 	once   sync.Once
+	probed chan struct{} // holds a token after a probe began, for an Accept that waits
 
 	mu     sync.Mutex
 	probes []chan struct{} // closed when Accept notices them
@@ -47,7 +50,7 @@ type acceptor struct {
 }
 
 func newAcceptor(ln net.Listener, name string, log *slog.Logger, errors prometheus.Counter) *acceptor {
-	return &acceptor{Listener: ln, name: name, log: log, errors: errors, closed: make(chan struct{}), wait: shortestWait}
+	return &acceptor{Listener: ln, name: name, log: log, errors: errors, closed: make(chan struct{}), probed: make(chan struct{}, 1), wait: shortestWait}
 }
 
 // Accept returns the next connection. One goroutine at a time may call it.
@@ -66,6 +69,7 @@ func (a *acceptor) Accept() (net.Conn, error) {
 			select {
 			case <-time.After(a.wait):
 			case <-a.closed:
+			case <-a.probed:
 			}
 			a.wait = min(2*a.wait, longestWait)
 		}
@@ -81,8 +85,8 @@ func (a *acceptor) failed(err error) {
 		return
 	}
 	attrs := []any{"listener", a.name, "address", a.Addr().String(), "error", err.Error(), "errors", a.unlogged}
-	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
-		attrs = append(attrs, "hint", hintFiles)
+	if hint := exhausted.Hint(err); hint != "" {
+		attrs = append(attrs, "hint", hint)
 	}
 	a.log.Error("accepting connections failed; trying again", attrs...)
 	a.unlogged, a.logged = 0, time.Now()
@@ -100,6 +104,10 @@ func (a *acceptor) probe(ctx context.Context) error {
 	a.probes = append(a.probes, noticed)
 	err := ln.SetDeadline(time.Unix(1, 0))
 	a.mu.Unlock()
+	select {
+	case a.probed <- struct{}{}:
+	default:
+	}
 	if err == nil {
 		select {
 		case <-noticed:

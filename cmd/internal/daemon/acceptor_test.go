@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -109,6 +110,53 @@ func TestAcceptErrors(t *testing.T) {
 		a.Close()
 		if err := <-ended; !errors.Is(err, net.ErrClosed) || time.Since(start) != 0 {
 			t.Errorf("after %v: %v", time.Since(start), err)
+		}
+	})
+}
+
+// An exhaustedListener has connections for which there is no descriptor.
+type exhaustedListener struct {
+	net.TCPListener // for its methods that are not called here
+	woken           atomic.Bool
+	closed          atomic.Bool
+}
+
+func (l *exhaustedListener) Accept() (net.Conn, error) {
+	switch {
+	case l.closed.Load():
+		return nil, net.ErrClosed
+	case l.woken.Load():
+		return nil, os.ErrDeadlineExceeded
+	}
+	return nil, errFiles
+}
+
+func (l *exhaustedListener) SetDeadline(t time.Time) error { l.woken.Store(!t.IsZero()); return nil }
+func (l *exhaustedListener) Close() error                  { l.closed.Store(true); return nil }
+func (l *exhaustedListener) Addr() net.Addr                { return new(net.TCPAddr) }
+
+// TestAcceptProbeWithoutDescriptors checks that the health check of a daemon without
+// descriptors does not wait for the pauses of its listeners: there may be many, one
+// after the other, and systemd would end the daemon.
+func TestAcceptProbeWithoutDescriptors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, _ := testAcceptor(new(exhaustedListener))
+		ended := make(chan error, 1)
+		go func() {
+			_, err := a.Accept()
+			ended <- err
+		}()
+		for range 3 {
+			time.Sleep(10*time.Second + time.Millisecond) // in the middle of a pause
+			synctest.Wait()
+			start := time.Now()
+			if err := a.probe(t.Context()); err != nil || time.Since(start) > 0 {
+				t.Errorf("%v after %v", err, time.Since(start))
+			}
+		}
+		a.Close()
+		if err := <-ended; !errors.Is(err, net.ErrClosed) {
+			t.Error(err)
 		}
 	})
 }

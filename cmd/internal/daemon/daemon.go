@@ -5,6 +5,7 @@ package daemon
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -44,6 +45,7 @@ type Daemon struct {
 	conns        connMetrics
 	acceptors    []*acceptor    // of all listeners
 	discards     sync.WaitGroup // revocations of grants that are not used any more
+	notifier     systemd.Notifier
 
 	listeners []listener
 	web       *endpoint // nil without [web]
@@ -56,6 +58,7 @@ type Daemon struct {
 // over, and each must belong to something of the configuration. The caller must Run
 // the daemon, or Close it.
 func New(c *config.Config, log *slog.Logger, handed ...systemd.Socket) (*Daemon, error) {
+	loadRoots(log)
 	d, err := Assemble(c, log)
 	if err != nil {
 		return nil, err
@@ -68,6 +71,15 @@ func New(c *config.Config, log *slog.Logger, handed ...systemd.Socket) (*Daemon,
 		return nil, errors.Join(err, d.Close())
 	}
 	return d, nil
+}
+
+// loadRoots reads the system's certificates. Package crypto/x509 reads them once, and
+// otherwise only when it needs them. If there were no file descriptor then, no server
+// would be trusted until a restart.
+func loadRoots(log *slog.Logger) {
+	if _, err := x509.SystemCertPool(); err != nil {
+		log.Warn("system certificates not read", "error", err.Error())
+	}
 }
 
 // Assemble opens the store and makes the parts, but nothing that others connect
@@ -217,11 +229,11 @@ func (d *Daemon) begun(ctx context.Context) {
 			log.Warn("account must be authorized", "how", d.accounts.remedy(a.Name()))
 		}
 	}
-	if err := systemd.Ready(fmt.Sprintf("accounts: %d, listeners: %d", len(d.accounts.list()), len(d.config.Listeners))); err != nil {
+	if err := d.notifier.Ready(fmt.Sprintf("accounts: %d, listeners: %d", len(d.accounts.list()), len(d.config.Listeners))); err != nil {
 		d.log.Warn("cannot tell systemd", "why", err)
 	}
 	go func() {
-		if err := systemd.Watchdog(ctx, d.healthy); err != nil {
+		if err := d.notifier.Watchdog(ctx, d.healthy); err != nil {
 			d.log.Error("watchdog", "why", err)
 		}
 	}()
@@ -232,7 +244,7 @@ func (d *Daemon) ending() {
 	d.ready.Store(false)
 	d.log.Info("stopping", "drain", d.config.Limits.DrainTimeout.String())
 	most := d.config.Limits.DrainTimeout + lastRefresh + closeTime
-	if err := systemd.Stopping("letting sessions finish", most); err != nil {
+	if err := d.notifier.Stopping("letting sessions finish", most); err != nil {
 		d.log.Warn("cannot tell systemd", "why", err)
 	}
 }
@@ -261,5 +273,5 @@ func (d *Daemon) Close() error {
 		d.control.Close()
 	}
 	d.savePasswords()
-	return errors.Join(append(faults, d.store.Close())...)
+	return errors.Join(append(faults, d.notifier.Close(), d.store.Close())...)
 }
