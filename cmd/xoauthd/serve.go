@@ -45,6 +45,7 @@ error. SIGTERM and SIGINT let sessions finish; a second one ends it at once.`,
 func serve(cmd *cobra.Command, file string, sockets []systemd.Socket) error {
 	dumpable := forbidDumps() // before there is a secret to dump
 	catchBrokenPipe()
+	catchAbort()
 	started := make(chan func() error, 1)
 	go func() { started <- start(cmd, file, sockets, dumpable) }()
 	select {
