@@ -17,6 +17,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"text/template"
@@ -53,7 +54,8 @@ type target struct {
 	imap, smtp, web, metrics int // ports
 
 	provider *idp.Server
-	issuer   string // of the provider
+	front    atomic.Pointer[http.Handler] // stands before the provider; nil: nothing
+	issuer   string                       // of the provider
 	host     *mailhost.Host
 	cmd      *exec.Cmd // nil while the daemon does not run
 	log      *logBuffer
@@ -74,6 +76,7 @@ type targetConfig struct {
 	MetricsKeys string // more keys
 	Extra       string // tables that follow
 	NoFiles     int    // RLIMIT_NOFILE of the daemon; 0 leaves it
+	SystemRoots bool   // the provider has no ca_file
 
 	Sockets *holder // hands sockets to the daemon, as systemd does; may be nil
 	Systemd string  // name of those that IMAP gets; empty: by its address
@@ -107,7 +110,7 @@ token_url         = "{{.Issuer}}/token"
 revocation_url    = "{{.Issuer}}/revoke"
 issuer            = "{{.Issuer}}"
 scopes            = ["mail", "offline_access"]
-ca_file           = "ca.pem"
+{{if not .SystemRoots}}ca_file = "ca.pem"{{end}}
 imap = { host = "localhost", port = {{.UpstreamIMAP}}, tls = "implicit" }
 smtp = { host = "localhost", port = {{.UpstreamSMTP}}, tls = "starttls" }
 
@@ -188,7 +191,13 @@ func (d *target) startProvider(t *testing.T, c *targetConfig) {
 	})
 	must(t, err)
 	d.host = mailhost.New(mailhost.Config{Certificate: certificate, Check: d.provider.User, Mailboxes: []string{targetAccount}})
-	web := &http.Server{Handler: d.provider}
+	web := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if front := d.front.Load(); front != nil {
+			(*front).ServeHTTP(w, r)
+			return
+		}
+		d.provider.ServeHTTP(w, r)
+	})}
 	go web.Serve(oauth) // ends with an error when it is closed, as do the next two
 	go d.host.ServeIMAP(imap)
 	go d.host.ServeSMTP(smtp)
