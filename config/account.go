@@ -61,17 +61,17 @@ func (t *table) account(providers map[string]*Provider) *Account {
 // missing keys that it requires.
 func (t *table) checkAccountKeys(p *Provider) {
 	f := flowNamed(p.Flow)
-	whose := fmt.Sprintf(" of the provider %q", p.Name)
-	t.rejectUnusedKeys(f, whose)
-	if isPattern(t.name()) && !f.patterns {
+	suffix := fmt.Sprintf(" of the provider %q", p.Name)
+	t.rejectUnusedKeys(f, suffix)
+	if isPattern(t.name()) && !f.allowsPatterns {
 		t.file.fault(t.pos.line(), "%s: a pattern needs tokens for all its mailboxes, but the flow %q%s gives tokens for one mailbox only; the flows for patterns are %s",
-			t.header(), f.name, whose, enumerate(flowNames(func(o *flow) bool { return o.patterns })))
+			t.header(), f.name, suffix, enumerate(flowNames(func(o *flow) bool { return o.allowsPatterns })))
 		return
 	}
 	if isPattern(t.name()) && len(p.TokenCommand) > 0 && !namesMailbox(p.TokenCommand) {
-		t.file.warn(t.pos.line(), "%s: the token_command%s does not receive the mailbox; add %s to its arguments, unless its tokens open all mailboxes", t.header(), whose, mailboxWord)
+		t.file.warn(t.pos.line(), "%s: the token_command%s does not receive the mailbox; add %s to its arguments, unless its tokens open all mailboxes", t.header(), suffix, mailboxWord)
 	}
-	t.requireKeys(f, f.accountNeeds, whose)
+	t.requireKeys(f, f.accountRequired, suffix)
 	for _, protocol := range Protocols() {
 		if key := protocol + "_user"; t.has(key) && p.Upstream(protocol) == nil {
 			t.fault(key, "is not used: the provider %q has no %s server", p.Name, protocol)
@@ -122,7 +122,7 @@ var errSeparator = errors.New(`must not contain \ or *, which separate a user na
 func (t *table) sharedMailboxes(p *Provider) []string {
 	names := t.texts("shared_mailboxes", nil)
 	if slices.Equal(names, []string{"*"}) {
-		if p != nil && p.opensAny() {
+		if p != nil && p.opensAllMailboxes() {
 			t.fault("shared_mailboxes", `"*" is not allowed with the flow %q of the provider %q: its tokens open every mailbox, so clients of this account could open the mailboxes of all other accounts; list the mailboxes instead: shared_mailboxes = ["info@example.com"]`, p.Flow, p.Name)
 		}
 		return names

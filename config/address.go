@@ -21,16 +21,16 @@ type binding struct {
 	systemd string // name of a socket of systemd
 }
 
-// orLocalhost returns e with the host localhost instead of 127.0.0.1 or [::1]. Links and
+// orLocalhost returns b with the host localhost instead of 127.0.0.1 or [::1]. Links and
 // redirect URIs contain localhost, which browsers resolve to either address. If xoauthd
 // listened on only one of them, another local user could listen on the other and receive
 // codes and cookies.
-func (e binding) orLocalhost() binding {
-	if slices.Contains(localhost, e.ip()) {
-		e.host = "localhost"
-		e.address = "localhost:" + strconv.Itoa(int(e.port))
+func (b binding) orLocalhost() binding {
+	if slices.Contains(localhost, b.ip()) {
+		b.host = "localhost"
+		b.address = "localhost:" + strconv.Itoa(int(b.port))
 	}
-	return e
+	return b
 }
 
 // addressBinding reads the key address.
@@ -76,10 +76,10 @@ func (t *table) unixSocket(path string) binding {
 	return binding{line: t.line("address"), address: "unix:" + path, socket: path}
 }
 
-// addBinding records e for checkBindings. It ignores the zero value.
-func (t *table) addBinding(e binding) {
-	if e != (binding{}) {
-		t.file.bindings = append(t.file.bindings, e)
+// addBinding records b for checkBindings. It ignores the zero value.
+func (t *table) addBinding(b binding) {
+	if b != (binding{}) {
+		t.file.bindings = append(t.file.bindings, b)
 	}
 }
 
@@ -106,34 +106,34 @@ func isLoopback(host string) bool {
 	return strings.EqualFold(host, "localhost") || err == nil && ip.IsLoopback()
 }
 
-// isLocal reports whether only this machine can reach e. It reports true for an invalid
+// isLocal reports whether only this machine can reach b. It reports true for an invalid
 // binding, which has a fault already, and false for a socket of systemd, whose address is
 // not known yet.
-func (e binding) isLocal() bool {
-	return e.address == "" || e.socket != "" || isLoopback(e.host)
+func (b binding) isLocal() bool {
+	return b.address == "" || b.socket != "" || isLoopback(b.host)
 }
 
-// name returns the name of e in faults.
-func (e binding) name() string {
-	if e.systemd != "" {
-		return fmt.Sprintf("systemd: the socket %q", e.systemd)
+// name returns the name of b in faults.
+func (b binding) name() string {
+	if b.systemd != "" {
+		return fmt.Sprintf("systemd: the socket %q", b.systemd)
 	}
-	return "address: " + e.address
+	return "address: " + b.address
 }
 
-// clashes reports whether e and o cannot both be bound.
-func (e binding) clashes(o binding) bool {
+// clashes reports whether b and o cannot both be bound.
+func (b binding) clashes(o binding) bool {
 	switch {
-	case e.systemd != "" || o.systemd != "":
-		return e.systemd == o.systemd
-	case e.socket != "" || o.socket != "":
-		return e.socket == o.socket
-	case e.port != o.port || e.port == 0:
+	case b.systemd != "" || o.systemd != "":
+		return b.systemd == o.systemd
+	case b.socket != "" || o.socket != "":
+		return b.socket == o.socket
+	case b.port != o.port || b.port == 0:
 		return false
 	}
-	return slices.ContainsFunc(e.ips(), func(a netip.Addr) bool {
-		return slices.ContainsFunc(o.ips(), func(b netip.Addr) bool {
-			return a == b || a.IsUnspecified() || b.IsUnspecified()
+	return slices.ContainsFunc(b.ips(), func(x netip.Addr) bool {
+		return slices.ContainsFunc(o.ips(), func(y netip.Addr) bool {
+			return x == y || x.IsUnspecified() || y.IsUnspecified()
 		})
 	})
 }
@@ -141,20 +141,20 @@ func (e binding) clashes(o binding) bool {
 // localhost are the addresses of the name localhost.
 var localhost = []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}
 
-// ips returns the addresses that e binds.
-func (e binding) ips() []netip.Addr {
-	switch e.host {
+// ips returns the addresses that b binds.
+func (b binding) ips() []netip.Addr {
+	switch b.host {
 	case "":
 		return []netip.Addr{netip.IPv6Unspecified()}
 	case "localhost":
 		return localhost
 	}
-	return []netip.Addr{e.ip()}
+	return []netip.Addr{b.ip()}
 }
 
 // ip returns the host as an address. The address is invalid if the host is a name.
-func (e binding) ip() netip.Addr {
-	ip, err := netip.ParseAddr(e.host)
+func (b binding) ip() netip.Addr {
+	ip, err := netip.ParseAddr(b.host)
 	if err != nil {
 		return netip.Addr{}
 	}

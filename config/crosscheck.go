@@ -55,10 +55,10 @@ func (f *file) checkTables(c *Config) {
 
 func (f *file) checkBindings() {
 	slices.SortFunc(f.bindings, func(a, b binding) int { return cmp.Compare(a.line, b.line) })
-	for i, e := range f.bindings {
-		first := slices.IndexFunc(f.bindings[:i], e.clashes)
+	for i, b := range f.bindings {
+		first := slices.IndexFunc(f.bindings[:i], b.clashes)
 		if first >= 0 {
-			f.fault(e.line, "%s is already used in line %d", e.name(), f.bindings[first].line)
+			f.fault(b.line, "%s is already used in line %d", b.name(), f.bindings[first].line)
 		}
 	}
 }
@@ -71,8 +71,8 @@ func (f *file) checkLocalhost(c *Config) {
 		return
 	}
 	i := slices.IndexFunc(f.bindings, func(b binding) bool { return b.address == c.Web.Address })
-	at := f.bindings[i]
-	if at.socket != "" || at.host == "localhost" {
+	b := f.bindings[i]
+	if b.socket != "" || b.host == "localhost" {
 		return
 	}
 	urls := []string{c.Web.PublicURL}
@@ -81,8 +81,8 @@ func (f *file) checkLocalhost(c *Config) {
 	}
 	for _, s := range urls {
 		u, err := url.Parse(s)
-		if err == nil && u.Scheme == "http" && strings.EqualFold(u.Hostname(), "localhost") && cmp.Or(u.Port(), "80") == strconv.Itoa(int(at.port)) {
-			f.fault(at.line, `address: browsers are sent to %s, but localhost is 127.0.0.1 and [::1], not %s; write address = "localhost:%d"`, s, at.host, at.port)
+		if err == nil && u.Scheme == "http" && strings.EqualFold(u.Hostname(), "localhost") && cmp.Or(u.Port(), "80") == strconv.Itoa(int(b.port)) {
+			f.fault(b.line, `address: browsers open %s, but localhost is 127.0.0.1 and [::1], not %s; write address = "localhost:%d"`, s, b.host, b.port)
 			return
 		}
 	}
@@ -91,13 +91,13 @@ func (f *file) checkLocalhost(c *Config) {
 func (f *file) checkAccountNames() {
 	first := map[string]*table{}
 	for _, a := range f.accounts {
-		folded := strings.ToLower(a.name())
-		if other := first[folded]; other != nil {
+		lower := strings.ToLower(a.name())
+		if other := first[lower]; other != nil {
 			f.fault(a.pos.line(), "%s differs from the account in line %d only in upper and lower case, but user names are not case-sensitive",
 				a.header(), other.pos.line())
 			continue
 		}
-		first[folded] = a
+		first[lower] = a
 	}
 }
 

@@ -28,18 +28,18 @@ type Endpoint struct {
 
 // endpoint reads the keys of an endpoint. port is for the example in a fault.
 func (t *table) endpoint(port string) (Endpoint, binding) {
-	var at binding
+	var b binding
 	if name := t.systemdName(); t.has("systemd") {
-		at = t.systemdBinding(name)
+		b = t.systemdBinding(name)
 	} else {
 		t.require("address", `write for example address = "localhost:`+port+`"`)
-		at = t.addressBinding()
+		b = t.addressBinding()
 	}
-	e := Endpoint{Address: at.address, Systemd: at.systemd, Socket: t.socket(at), LocalUsers: t.localUsers()}
+	e := Endpoint{Address: b.address, Systemd: b.systemd, Socket: t.socket(b), LocalUsers: t.localUsers()}
 	if len(e.LocalUsers) > 0 && !t.has("proxy_protocol") {
-		t.requireLocal(&e, at, "local_users", "xoauthd cannot identify their users", "use 127.0.0.1, [::1], localhost or unix:PATH, or remove this line")
+		t.requireLocal(&e, b, "local_users", "xoauthd cannot identify their users", "use 127.0.0.1, [::1], localhost or unix:PATH, or remove this line")
 	}
-	return e, at
+	return e, b
 }
 
 // systemdName reads the name of a socket of systemd, which is a FileDescriptorName=
@@ -67,11 +67,11 @@ func (t *table) systemdBinding(name string) binding {
 
 // requireLocal reports a fault for key if other machines can reach the endpoint. For a
 // socket of systemd, it sets LocalOnly, so that the daemon checks the address.
-func (t *table) requireLocal(e *Endpoint, at binding, key, harm, hint string) {
+func (t *table) requireLocal(e *Endpoint, b binding, key, harm, hint string) {
 	switch {
-	case at.systemd != "":
+	case b.systemd != "":
 		e.LocalOnly = cmp.Or(e.LocalOnly, harm+"; "+hint)
-	case !at.isLocal():
-		t.fault(key, "%s can be reached from other machines, and %s; %s", at.address, harm, hint)
+	case !b.isLocal():
+		t.fault(key, "%s can be reached from other machines, and %s; %s", b.address, harm, hint)
 	}
 }

@@ -11,14 +11,14 @@ import (
 // A flow is a way to obtain upstream credentials. It lists the keys that it uses. Every
 // flow uses the keys that no flow lists.
 type flow struct {
-	name         string
-	needs        [][]string        // required keys of the provider; one of each group
-	accountNeeds [][]string        // required keys of its accounts; one of each group
-	takes        []string          // optional keys of the provider and its accounts
-	hints        map[string]string // how to obtain a required key, if not as in hints
+	name            string
+	required        [][]string        // required keys of the provider; one of each group
+	accountRequired [][]string        // required keys of its accounts; one of each group
+	optional        []string          // optional keys of the provider and its accounts
+	hints           map[string]string // how to obtain a required key, if not as in keyHints
 
-	consent  bool // a person must consent for each account
-	patterns bool // it can obtain credentials for any mailbox, so patterns may use it
+	needsConsent   bool // a person must consent for each account
+	allowsPatterns bool // it can obtain credentials for any mailbox, so patterns may use it
 }
 
 // clientAuthKeys are the keys that authenticate a client (RFC 6749 section 2.3).
@@ -32,47 +32,47 @@ var clientKeys = append([]string{
 
 var flows = []flow{
 	{
-		name:    "authorization_code",
-		needs:   [][]string{{"client_id"}, {"authorization_url"}, {"token_url"}, {"scopes"}},
-		takes:   append([]string{"authorization_params", "redirect_url", "issuer", "require_iss", "revocation_url", "revocation", "login_hint"}, clientKeys...),
-		consent: true,
+		name:         "authorization_code",
+		required:     [][]string{{"client_id"}, {"authorization_url"}, {"token_url"}, {"scopes"}},
+		optional:     append([]string{"authorization_params", "redirect_url", "issuer", "require_iss", "revocation_url", "revocation", "login_hint"}, clientKeys...),
+		needsConsent: true,
 	}, {
-		name:    "device_code",
-		needs:   [][]string{{"client_id"}, {"device_authorization_url"}, {"token_url"}, {"scopes"}},
-		takes:   append([]string{"revocation_url", "revocation", "login_hint"}, clientKeys...),
-		consent: true,
+		name:         "device_code",
+		required:     [][]string{{"client_id"}, {"device_authorization_url"}, {"token_url"}, {"scopes"}},
+		optional:     append([]string{"revocation_url", "revocation", "login_hint"}, clientKeys...),
+		needsConsent: true,
 	}, {
-		name:     "client_credentials",
-		needs:    [][]string{{"client_id"}, {"token_url"}, {"scopes"}, clientAuthKeys},
-		takes:    clientKeys,
-		patterns: true,
+		name:           "client_credentials",
+		required:       [][]string{{"client_id"}, {"token_url"}, {"scopes"}, clientAuthKeys},
+		optional:       clientKeys,
+		allowsPatterns: true,
 	}, {
-		name:     "service_account",
-		needs:    [][]string{{"service_account_file", "service_account_credential"}, {"scopes"}},
-		takes:    []string{"token_url"},
-		patterns: true,
+		name:           "service_account",
+		required:       [][]string{{"service_account_file", "service_account_credential"}, {"scopes"}},
+		optional:       []string{"token_url"},
+		allowsPatterns: true,
 	}, {
-		name:         "password",
-		needs:        [][]string{{"client_id"}, {"token_url"}},
-		accountNeeds: [][]string{secretKeys("upstream_password")},
-		takes:        append([]string{"scopes"}, clientKeys...),
-		hints:        map[string]string{"upstream_password": "it is the user's password at the provider; prefer upstream_password_file"},
+		name:            "password",
+		required:        [][]string{{"client_id"}, {"token_url"}},
+		accountRequired: [][]string{secretKeys("upstream_password")},
+		optional:        append([]string{"scopes"}, clientKeys...),
+		hints:           map[string]string{"upstream_password": "it is the user's password at the provider; prefer upstream_password_file"},
 	}, {
-		name:     "command",
-		needs:    [][]string{{"token_command"}},
-		takes:    []string{"token_command_timeout"},
-		patterns: true,
+		name:           "command",
+		required:       [][]string{{"token_command"}},
+		optional:       []string{"token_command_timeout"},
+		allowsPatterns: true,
 	}, {
-		name:         "app_password",
-		accountNeeds: [][]string{secretKeys("upstream_password")},
+		name:            "app_password",
+		accountRequired: [][]string{secretKeys("upstream_password")},
 	},
 }
 
 // presetKeys are required keys whose values a preset supplies.
 var presetKeys = []string{"authorization_url", "device_authorization_url", "token_url", "scopes"}
 
-// hints say how to obtain the value of a required key.
-var hints = map[string]string{
+// keyHints say how to obtain the value of a required key.
+var keyHints = map[string]string{
 	"client_id":            "the provider issues one when you register xoauthd as an application",
 	"client_secret":        "set client_secret, client_certificate or client_assertion_file",
 	"service_account_file": "set it to the JSON key file of the service account from the Google Cloud console",
@@ -89,12 +89,12 @@ func flowNamed(name string) *flow {
 	return &flows[i]
 }
 
-// opensAny reports whether the provider's tokens open other mailboxes than that of their
+// opensAllMailboxes reports whether the provider's tokens open other mailboxes than that of their
 // account, regardless of the rights of a person. A command with {account} in its
 // arguments prints a token for that mailbox only.
-func (p *Provider) opensAny() bool {
+func (p *Provider) opensAllMailboxes() bool {
 	f := flowNamed(p.Flow)
-	return f != nil && f.patterns && !namesMailbox(p.TokenCommand)
+	return f != nil && f.allowsPatterns && !namesMailbox(p.TokenCommand)
 }
 
 // flowNames returns the names of the flows for which is returns true.
@@ -111,7 +111,7 @@ func flowNames(is func(*flow) bool) []string {
 // uses reports whether f lists key.
 func (f *flow) uses(key string) bool {
 	of := func(keys []string) bool { return slices.Contains(keys, key) }
-	return of(f.takes) || slices.ContainsFunc(f.needs, of) || slices.ContainsFunc(f.accountNeeds, of)
+	return of(f.optional) || slices.ContainsFunc(f.required, of) || slices.ContainsFunc(f.accountRequired, of)
 }
 
 // flow reads the provider's flow. It returns nil if the flow is unknown; faults about
@@ -150,32 +150,32 @@ func (t *table) unknownFlow(name string) {
 }
 
 // rejectUnusedKeys reports and removes the keys that f does not use, and reports whether
-// there are any. Removing them prevents further faults. whose is appended to the name of
+// there are any. Removing them prevents further faults. suffix is appended to the name of
 // the flow.
-func (t *table) rejectUnusedKeys(f *flow, whose string) (any bool) {
+func (t *table) rejectUnusedKeys(f *flow, suffix string) (found bool) {
 	for _, key := range slices.Sorted(maps.Keys(t.values)) {
 		if f.uses(key) {
 			continue
 		}
 		if others := flowNames(func(o *flow) bool { return o.uses(key) }); len(others) > 0 {
-			t.fault(key, "is not used by the flow %q%s; it is for %s", f.name, whose, enumerate(others))
+			t.fault(key, "is not used by the flow %q%s; it is for %s", f.name, suffix, enumerate(others))
 			t.seen = append(t.seen, key)
 			delete(t.values, key)
-			any = true
+			found = true
 		}
 	}
-	return any
+	return found
 }
 
-// requireKeys reports the missing keys among needs. whose is appended to the name of the
-// flow.
-func (t *table) requireKeys(f *flow, needs [][]string, whose string) {
-	for _, keys := range needs {
+// requireKeys reports each group of required of which no key is present. suffix is
+// appended to the name of the flow.
+func (t *table) requireKeys(f *flow, required [][]string, suffix string) {
+	for _, keys := range required {
 		preset := t.has("preset") && slices.Contains(presetKeys, keys[0])
 		if preset || len(t.present(keys...)) > 0 {
 			continue
 		}
-		hint := cmp.Or(f.hints[keys[0]], hints[keys[0]], "set it, or use a preset")
-		t.file.fault(t.pos.line(), "%s has no %s, which the flow %q%s requires: %s", t.header(), keys[0], f.name, whose, hint)
+		hint := cmp.Or(f.hints[keys[0]], keyHints[keys[0]], "set it, or use a preset")
+		t.file.fault(t.pos.line(), "%s has no %s, which the flow %q%s requires: %s", t.header(), keys[0], f.name, suffix, hint)
 	}
 }

@@ -39,7 +39,7 @@ func TestFlows(t *testing.T) {
 	} {
 		p := c.Providers[row.provider]
 		if p.Flow != row.flow || p.TokenURL != row.tokenURL || !slices.Equal(p.Scopes, row.scopes) ||
-			flowNamed(p.Flow).consent != row.consent || p.Mechanism != row.mechanism {
+			flowNamed(p.Flow).needsConsent != row.consent || p.Mechanism != row.mechanism {
 			t.Errorf("%+v\nwant %+v", p, row)
 		}
 		if p.AuthorizationURL+p.RevocationURL+p.RedirectURL+p.Issuer != "" {
@@ -108,13 +108,13 @@ func TestFlowKeysExist(t *testing.T) {
 	pattern.pattern(&Account{Name: "*@example.com"})
 	known := slices.Concat(provider.seen, account.seen, pattern.seen)
 	for _, f := range flows {
-		for _, key := range slices.Concat(append(slices.Concat(f.needs, f.accountNeeds), f.takes)...) {
+		for _, key := range slices.Concat(append(slices.Concat(f.required, f.accountRequired), f.optional)...) {
 			if !slices.Contains(known, key) {
 				t.Errorf("%s: key %q does not exist", f.name, key)
 			}
 		}
 	}
-	for key := range hints {
+	for key := range keyHints {
 		if !slices.ContainsFunc(flows, func(f flow) bool { return f.uses(key) }) {
 			t.Errorf("no flow needs %s", key)
 		}

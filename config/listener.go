@@ -41,30 +41,30 @@ func (t *table) listeners(providers map[string]*Provider) (all []Listener) {
 
 func (t *table) listener(providers map[string]*Provider, certified bool) Listener {
 	t.require("protocol", `write protocol = "imap", "smtp" or "pop3"`)
-	e, at := t.endpoint("1143")
-	t.addBinding(at)
+	e, b := t.endpoint("1143")
+	t.addBinding(b)
 	l := Listener{
 		Endpoint: e,
 		Protocol: t.oneOf("protocol", "", Protocols()...),
 		Provider: t.providerName(providers),
 		Line:     t.pos.line(),
 	}
-	t.listenerTLS(&l, at)
+	t.listenerTLS(&l, b)
 	if begins := l.TLS != "none" && l.TLS != ""; begins && !certified {
 		t.fault("tls", `TLS requires a certificate; add a table [[certificate]] with its file; "xoauthd make-cert" creates one for this machine`)
 	}
-	t.checkPort(&l, at)
-	t.peerRules(&l, at)
+	t.checkPort(&l, b)
+	t.readPeers(&l, b)
 	l.ClientTokens = t.clientTokens(providers[l.Provider])
 	return l
 }
 
 // listenerTLS reads the TLS mode, and reports faults if passwords could cross a network
 // without TLS, or clients could log in without a required certificate.
-func (t *table) listenerTLS(l *Listener, at binding) {
+func (t *table) listenerTLS(l *Listener, b binding) {
 	l.MinTLS = t.minTLS()
 	l.ClientCAs = t.clientCAs()
-	byDefault := at.systemd != "" || !at.isLocal() || t.has("client_ca_file")
+	byDefault := b.systemd != "" || !b.isLocal() || t.has("client_ca_file")
 	l.RequireTLS = t.boolean("require_tls", byDefault)
 	l.TLS = t.oneOf("tls", "", "none", "starttls", "implicit", "auto")
 	if !t.has("tls") {
@@ -76,7 +76,7 @@ func (t *table) listenerTLS(l *Listener, at binding) {
 		for _, key := range t.present("require_tls", "min_tls", "client_ca_file") {
 			t.fault(key, `is not used without TLS; set tls to "implicit", "starttls" or "auto"`)
 		}
-		t.requireLocal(&l.Endpoint, at, "address", unencrypted, `use 127.0.0.1, [::1] or localhost, or tls = "implicit", "starttls" or "auto"`)
+		t.requireLocal(&l.Endpoint, b, "address", unencrypted, `use 127.0.0.1, [::1] or localhost, or tls = "implicit", "starttls" or "auto"`)
 	case "implicit":
 		l.RequireTLS = true
 		if t.has("require_tls") {
@@ -88,7 +88,7 @@ func (t *table) listenerTLS(l *Listener, at binding) {
 		case t.has("client_ca_file"):
 			t.fault("require_tls", "without TLS, clients could log in without the certificate that client_ca_file requires; remove one of the two keys")
 		default:
-			t.requireLocal(&l.Endpoint, at, "require_tls", unencrypted, "remove this line")
+			t.requireLocal(&l.Endpoint, b, "require_tls", unencrypted, "remove this line")
 		}
 	}
 }
@@ -108,10 +108,10 @@ func (t *table) minTLS() uint16 {
 
 // checkPort warns if clients expect another TLS mode on the port. It accepts no TLS on
 // the ports of STARTTLS, where it is optional.
-func (t *table) checkPort(l *Listener, at binding) {
+func (t *table) checkPort(l *Listener, b binding) {
 	for mode, port := range ports[l.Protocol] {
 		switch {
-		case int(at.port) != port, l.TLS == mode, l.TLS == "auto", l.TLS == "":
+		case int(b.port) != port, l.TLS == mode, l.TLS == "auto", l.TLS == "":
 		case mode == "starttls" && l.TLS == "none":
 		default:
 			t.file.warn(t.line("address"), "address: %d is the usual port of %q, but tls is %q; clients that choose the TLS mode by the port cannot connect", port, mode, l.TLS)
@@ -119,8 +119,8 @@ func (t *table) checkPort(l *Listener, at binding) {
 	}
 }
 
-// peerRules reads which peers may connect.
-func (t *table) peerRules(l *Listener, at binding) {
+// readPeers reads which peers may connect.
+func (t *table) readPeers(l *Listener, b binding) {
 	l.Proxies = t.networks("proxy_protocol")
 	for _, n := range l.Proxies {
 		if n.Bits() == 0 {
@@ -130,7 +130,7 @@ func (t *table) peerRules(l *Listener, at binding) {
 	if slices.ContainsFunc(l.Proxies, includesLoopback) {
 		t.file.warn(t.line("proxy_protocol"), "proxy_protocol: contains a loopback address, so local users can forge their address, and evade the networks of logins and the limits per address")
 	}
-	if t.has("proxy_protocol") && at.socket != "" {
+	if t.has("proxy_protocol") && b.socket != "" {
 		t.fault("proxy_protocol", "is not used with a unix socket, whose clients have no address; control access with socket_user, socket_group and socket_mode")
 	}
 	if t.has("local_users") && t.has("proxy_protocol") {

@@ -111,25 +111,25 @@ func (t *table) web() *Web {
 		return nil
 	}
 	defer w.reportUnknown()
-	e, at := w.endpoint("1180")
-	at = at.orLocalhost()
-	e.Address = at.address
-	w.addBinding(at)
-	w.requireLocal(&e, at, "address", "its pages let every visitor authorize accounts", "use 127.0.0.1, [::1], localhost or unix:PATH")
-	return &Web{Endpoint: e, PublicURL: w.publicURL(at)}
+	e, b := w.endpoint("1180")
+	b = b.orLocalhost()
+	e.Address = b.address
+	w.addBinding(b)
+	w.requireLocal(&e, b, "address", "its pages let every visitor authorize accounts", "use 127.0.0.1, [::1], localhost or unix:PATH")
+	return &Web{Endpoint: e, PublicURL: w.publicURL(b)}
 }
 
 // publicURL reads the URL of the pages. The default is made of the address.
-func (w *table) publicURL(at binding) string {
-	s := strings.TrimRight(w.pageURL("public_url", ""), "/")
+func (t *table) publicURL(b binding) string {
+	s := strings.TrimRight(t.pageURL("public_url", ""), "/")
 	switch {
-	case s != "" || at == (binding{}):
-	case at.systemd != "" || at.socket != "":
-		w.require("public_url", `xoauthd cannot derive the URL for browsers from this type of socket; write for example public_url = "https://mail.example.com"`)
-	case at.port == 0:
-		w.fault("address", "port 0 gives no URL for browsers; choose a port")
+	case s != "" || b == (binding{}):
+	case b.systemd != "" || b.socket != "":
+		t.require("public_url", `xoauthd cannot derive the URL for browsers from this type of socket; write for example public_url = "https://mail.example.com"`)
+	case b.port == 0:
+		t.fault("address", "port 0 gives no URL for browsers; choose a port")
 	default:
-		return "http://" + at.address
+		return "http://" + b.address
 	}
 	return s
 }
@@ -140,10 +140,10 @@ func (t *table) metrics() *Metrics {
 		return nil
 	}
 	defer m.reportUnknown()
-	e, at := m.endpoint("9180")
-	m.addBinding(at)
+	e, b := m.endpoint("9180")
+	m.addBinding(b)
 	if !m.boolean("public", false) {
-		m.requireLocal(&e, at, "address", "/metrics shows the names of the accounts", "use 127.0.0.1, [::1], localhost or unix:PATH, or set public = true to allow it")
+		m.requireLocal(&e, b, "address", "/metrics shows the names of the accounts", "use 127.0.0.1, [::1], localhost or unix:PATH, or set public = true to allow it")
 	}
 	return &Metrics{Endpoint: e, Hosts: m.hostNames("hosts")}
 }

@@ -18,11 +18,11 @@ func (t *table) logins() (logins []Login) {
 	first := map[string]int{} // lines, by lower-case label
 	for _, l := range t.tableList("login") {
 		login := l.login(t.name())
-		folded := strings.ToLower(login.Label)
-		if line := first[folded]; line > 0 && folded != "" {
+		lower := strings.ToLower(login.Label)
+		if line := first[lower]; line > 0 && lower != "" {
 			l.fault("label", "is already used by the login in line %d", line)
 		}
-		first[folded] = login.Line
+		first[lower] = login.Line
 		logins = append(logins, login)
 		l.reportUnknown()
 	}
@@ -115,15 +115,15 @@ func (f *file) checkUsers(accounts map[string]*Account) {
 			passwords[strings.ToLower(a.Name)]++
 		}
 		for _, l := range a.Logins {
-			folded := strings.ToLower(l.User)
-			if owners[folded] == nil {
-				owners[folded] = a
+			lower := strings.ToLower(l.User)
+			if owners[lower] == nil {
+				owners[lower] = a
 			}
-			passwords[folded]++
-			switch owner := owners[folded]; {
+			passwords[lower]++
+			switch owner := owners[lower]; {
 			case owner != a:
 				f.fault(l.Line, "login %q: the user name %q already belongs to the account %s, and can belong to one account only", l.Label, l.User, owner.Name)
-			case passwords[folded] == maxPasswords+1:
+			case passwords[lower] == maxPasswords+1:
 				f.fault(l.Line, "login %q: the user name %q already has %d passwords, which is the maximum; use another user name", l.Label, l.User, maxPasswords)
 			}
 		}

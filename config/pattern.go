@@ -143,16 +143,16 @@ func (f *file) expand(p *pattern, explicit, accounts map[string]*Account) {
 	suffix := strings.ToLower(strings.TrimPrefix(p.account.Name, "*"))
 	first := map[string]int{} // lines, by lower-case name
 	for _, m := range p.mailboxes {
-		folded := strings.ToLower(m.name)
-		switch own, err := explicit[folded], checkMailbox(m.name); {
+		lower := strings.ToLower(m.name)
+		switch own, err := explicit[lower], checkMailbox(m.name); {
 		case err != nil:
 			f.faults = append(f.faults, m.fault("%s %v", m.displayName(), err))
-		case isPattern(folded) || !strings.Contains(folded, "@"):
+		case isPattern(lower) || !strings.Contains(lower, "@"):
 			f.faults = append(f.faults, m.fault("%s is not a mailbox of %s; write its full address", m.displayName(), p.account.Name))
-		case !strings.HasSuffix(folded, suffix):
+		case !strings.HasSuffix(lower, suffix):
 			f.faults = append(f.faults, m.fault("%s is in another domain than %s; add a separate account for it", m.displayName(), p.account.Name))
-		case first[folded] > 0:
-			f.faults = append(f.faults, m.fault("%s is already listed in line %d", m.displayName(), first[folded]))
+		case first[lower] > 0:
+			f.faults = append(f.faults, m.fault("%s is already listed in line %d", m.displayName(), first[lower]))
 		case own != nil:
 			f.warnings = append(f.warnings, m.fault("is not used: the mailbox has its own account, [%s]", toml.Key{"account", own.Name}))
 		default:
@@ -160,6 +160,6 @@ func (f *file) expand(p *pattern, explicit, accounts map[string]*Account) {
 			a.Name, a.LoginHint, a.PasswordHash, a.Pattern = m.name, m.name, m.hash, p.account.Name
 			accounts[a.Name] = &a
 		}
-		first[folded] = m.line
+		first[lower] = m.line
 	}
 }

@@ -56,7 +56,7 @@ func checkReaders(path string, info fs.FileInfo) error {
 	return e
 }
 
-const everyUser = "every user of this machine"
+const everyUser = "every local user"
 
 // checkWriters returns an exposure if an untrusted user can change or replace the open
 // file at path.

@@ -46,7 +46,7 @@ func TestConfigurationWritable(t *testing.T) {
 	}{
 		{"by root only", func(*testing.T, string) {}, ""},
 		{"by all", func(t *testing.T, file string) { noError(t, os.Chmod(file, 0o646)) },
-			"sub/xoauthd.toml: every user of this machine can change it: chmod go-w "},
+			"sub/xoauthd.toml: every local user can change it: chmod go-w "},
 		{"by a group", func(t *testing.T, file string) {
 			noError(t, os.Chown(file, -1, 4711))
 			noError(t, os.Chmod(file, 0o660))
@@ -56,7 +56,7 @@ func TestConfigurationWritable(t *testing.T) {
 		{"by its owner", func(t *testing.T, file string) { noError(t, os.Chown(file, 4711, -1)) },
 			"sub/xoauthd.toml: its owner, 4711, can change it: if that is the user of the daemon, run this as that user, else: chown root "},
 		{"in a world-writable directory", func(t *testing.T, file string) { noError(t, os.Chmod(filepath.Dir(file), 0o777)) },
-			"sub/xoauthd.toml: sub: every user of this machine can replace files in it: chmod go-w "},
+			"sub/xoauthd.toml: sub: every local user can replace files in it: chmod go-w "},
 		{"in a sticky directory", func(t *testing.T, file string) {
 			noError(t, os.Chmod(filepath.Dir(file), 0o777|fs.ModeSticky))
 		}, ""},
@@ -72,7 +72,7 @@ func TestConfigurationWritable(t *testing.T) {
 			noError(t, os.Chmod(open, 0o777))
 			noError(t, os.Rename(file, filepath.Join(open, "real.toml")))
 			noError(t, os.Symlink("../open/real.toml", file))
-		}, "sub/xoauthd.toml: open: every user of this machine can replace files in it: chmod go-w "},
+		}, "sub/xoauthd.toml: open: every local user can replace files in it: chmod go-w "},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			requireRoot(t)

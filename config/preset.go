@@ -40,7 +40,7 @@ func (p *Provider) google(f *flow) {
 	p.RevocationURL = "https://oauth2.googleapis.com/revoke"
 	p.Issuer = "https://accounts.google.com"
 	p.Scopes = []string{"https://mail.google.com/"}
-	if f.consent {
+	if f.needsConsent {
 		p.Scopes = append(p.Scopes, "openid", "email") // identify the user who consented
 	}
 	// Google returns a refresh token only with access_type=offline, and after the first
@@ -65,7 +65,7 @@ func (p *Provider) microsoft(tenant string, f *flow) {
 		"offline_access",
 	}
 	switch {
-	case f.consent:
+	case f.needsConsent:
 		p.Scopes = append(p.Scopes, "openid", "profile", "email") // identify the user who consented
 	case f.name == "client_credentials":
 		p.Scopes = []string{"https://outlook.office365.com/.default"}

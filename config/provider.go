@@ -72,14 +72,14 @@ func (t *table) preset() *Provider {
 // checkKeys reports the provider's keys that the flow does not use, and the missing keys
 // that it requires.
 func (t *table) checkKeys(f *flow) {
-	whose := ""
+	suffix := ""
 	if !t.has("flow") {
-		whose = ", which is the default"
+		suffix = ", which is the default"
 	}
-	if t.rejectUnusedKeys(f, whose) && whose != "" {
+	if t.rejectUnusedKeys(f, suffix) && suffix != "" {
 		return // the keys suggest that another flow is intended
 	}
-	t.requireKeys(f, f.needs, "")
+	t.requireKeys(f, f.required, "")
 	if !t.has("preset") && !slices.ContainsFunc(Protocols(), t.has) {
 		t.file.fault(t.pos.line(), `%s has no imap, smtp or pop3: write for example imap = { host = "imap.example.com" }`, t.header())
 	}

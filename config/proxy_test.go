@@ -42,7 +42,7 @@ func TestProxyPasswordReadable(t *testing.T) {
 	} {
 		name, _ := minimal(t, `proxy = "`+row.proxy+`"`, row.mode)
 		got := Faults(load(t, name).Warnings).Error()
-		if strings.Contains(got, ":4: proxy: every user of this machine can read it here") != row.warned {
+		if strings.Contains(got, ":4: proxy: every local user can read it in this file") != row.warned {
 			t.Errorf("%s, %v: %s", row.proxy, row.mode, got)
 		}
 	}

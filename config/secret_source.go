@@ -109,7 +109,7 @@ func (t *table) secret(noun string, check func(string) error, sources ...source)
 
 func (t *table) inlineSecret(key, secret string) (string, error) {
 	if t.file.mode.Perm()&0o004 != 0 {
-		t.file.warn(t.line(key), "%s: every user of this machine can read it here: chmod o= %s", key, text.ShellWord(t.file.name))
+		t.file.warn(t.line(key), "%s: every local user can read it in this file: chmod o= %s", key, text.ShellWord(t.file.name))
 	}
 	return secret, nil
 }

@@ -69,7 +69,7 @@ func checkClientSecret(t *testing.T, name, secret, fault string) {
 func TestInlineSecretReadable(t *testing.T) {
 	for _, mode := range []fs.FileMode{0o640, 0o644} {
 		name, _ := minimal(t, `client_secret = "hunter"`, mode)
-		want := name + ":4: client_secret: every user of this machine can read it here: chmod o= " + name
+		want := name + ":4: client_secret: every local user can read it in this file: chmod o= " + name
 		got := Faults(load(t, name).Warnings).Error()
 		if warned := strings.Contains(got, want); warned != (mode == 0o644) {
 			t.Errorf("%v: %s", mode, got)
@@ -89,12 +89,12 @@ func TestSecretFileExposed(t *testing.T) {
 	}{
 		{0o400, ""},
 		{0o640, ""},
-		{0o644, "every user of this machine can read it"},
-		{0o664, "every user of this machine can read it"},
+		{0o644, "every local user can read it"},
+		{0o664, "every local user can read it"},
 		{0o660, "the group root can change it"},
 		{0o620, "the group root can change it"},
-		{0o602, "every user of this machine can change it"},
-		{0o666, "every user of this machine can change it"},
+		{0o602, "every local user can change it"},
+		{0o666, "every local user can change it"},
 	} {
 		if err := os.Chmod(secret, row.mode); err != nil {
 			t.Fatal(err)

@@ -13,8 +13,8 @@ type Socket struct {
 	Mode     fs.FileMode // permission bits
 }
 
-// socket reads the owner and mode of a unix socket, if the binding at is one.
-func (t *table) socket(at binding) Socket {
+// socket reads the owner and mode of a unix socket, if b is one.
+func (t *table) socket(b binding) Socket {
 	s := Socket{UID: -1, GID: -1, Mode: t.socketMode()}
 	if name := t.text("socket_user", ""); name != "" {
 		id, err := userID(name)
@@ -30,14 +30,14 @@ func (t *table) socket(at binding) Socket {
 		}
 		s.GID = int(id)
 	}
-	if at.systemd != "" {
+	if b.systemd != "" {
 		return Socket{} // already reported
 	}
-	if at.socket != "" || at.address == "" {
+	if b.socket != "" || b.address == "" {
 		return s
 	}
 	for _, key := range t.present("socket_user", "socket_group", "socket_mode") {
-		t.fault(key, "is not used with %s, which is not a unix socket", at.address)
+		t.fault(key, "is not used with %s, which is not a unix socket", b.address)
 	}
 	return Socket{}
 }

@@ -191,7 +191,7 @@ func TestRenewal(t *testing.T) {
 		i.issue("x", time.Hour, "five")
 		os.Chmod(of.KeyFile, 0o644)
 		after(time.Hour, "four", "")
-		after(time.Hour, "four", "every user of this machine can read it: chmod g-w,o= ")
+		after(time.Hour, "four", "every local user can read it: chmod g-w,o= ")
 		os.Chmod(of.KeyFile, 0o600)
 		after(time.Hour, "five", "level=INFO")
 	})
