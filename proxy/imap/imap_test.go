@@ -130,7 +130,7 @@ func TestMechanisms(t *testing.T) {
 	}
 }
 
-// TestRefusalAfterData: a refusal after untagged data that is not a status.
+// A server may refuse a login after untagged data that is not a status response.
 func TestRefusalAfterData(t *testing.T) {
 	conn := tape.PlayLines("* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2] hi\r\n* CAPABILITY IMAP4rev1\r\nA1 NO [AUTHENTICATIONFAILED] no\r\n")
 	k, err := NewClient(conn, nil)

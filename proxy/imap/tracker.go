@@ -19,7 +19,7 @@ var ErrLiteralLogin = errors.New("second login with a literal")
 // compression. The zero value is ready for use. One goroutine may call FromClient and
 // Held while another calls FromUpstream.
 type Tracker struct {
-	replies replies
+	replies pendingReplies
 
 	// The fields below are used by FromClient and Held.
 	filter  *wire.CommandFilter

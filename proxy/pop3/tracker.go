@@ -14,7 +14,7 @@ import (
 // upstream answers that the command is malformed. The zero value is ready for use. One
 // goroutine may call FromClient and Held while another calls FromUpstream.
 type Tracker struct {
-	replies replies
+	replies pendingReplies
 	filter  *wire.CommandFilter // used by FromClient and Held
 }
 
@@ -63,7 +63,7 @@ func (t *Tracker) decide(line []byte, final bool) (wire.Verdict, string) {
 	if !final {
 		return wire.Undecided, ""
 	}
-	t.replies.await(string(line))
+	t.replies.addCommand(string(line))
 	end := bytes.IndexAny(line, " \t")
 	if end < 0 {
 		end = len(line)

@@ -140,8 +140,8 @@ func TestServe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	gone := errors.New("gone")
-	if err := Serve(mechanism, "", false, func(string) (string, error) { return "", gone }); err != gone {
+	errClosed := errors.New("closed")
+	if err := Serve(mechanism, "", false, func(string) (string, error) { return "", errClosed }); err != errClosed {
 		t.Errorf("Serve returns %v, want the error of ask", err)
 	}
 }

@@ -211,17 +211,17 @@ func (t *Tracker) FromUpstream(p []byte) {
 			t.outOfSync = true
 		case more:
 		case t.outOfSync:
-			t.guess(code)
+			t.followUnexpected(code)
 		default:
 			t.removePending(code)
 		}
 	}
 }
 
-// guess follows the replies of an upstream that has sent an unexpected one. It is not
-// known any more which command a reply belongs to. The credentials of a second AUTH are
-// still removed, so it has to be known where a message begins.
-func (t *Tracker) guess(code int) {
+// followUnexpected handles replies after an unexpected one, when the Tracker cannot
+// assign them to commands. It still needs the beginning of each message, in order to
+// remove the credentials of a second AUTH.
+func (t *Tracker) followUnexpected(code int) {
 	switch goAhead := code/100 == 3; {
 	case goAhead && t.lastIsData && !t.inMessage:
 		t.inMessage, t.messageStarted, t.endMatched = true, false, len("\r\n")

@@ -185,8 +185,8 @@ func BenchmarkTracker(b *testing.B) {
 	}
 }
 
-// TestCredentialsAfterUnexpectedReply: the credentials of a second AUTH do not reach an
-// upstream that has sent replies that nobody asked for, and messages are not changed.
+// The credentials of a second AUTH do not reach an upstream that has sent unexpected
+// replies, and messages are not changed.
 func TestCredentialsAfterUnexpectedReply(t *testing.T) {
 	for n := 1; n < 50; n += 7 {
 		k := new(Tracker)

@@ -62,15 +62,15 @@ func TestWatchDisconnectTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"a", "b"} {
-		gone := make(chan struct{})
-		c.WatchDisconnect(func() { close(gone) }, func() { close(gone) })()
+		disconnected := make(chan struct{})
+		c.WatchDisconnect(func() { close(disconnected) }, func() { close(disconnected) })()
 		go io.WriteString(client, want+"\r\n")
 		if line, err := c.ReadLine(); line != want || err != nil {
 			t.Error(line, err)
 		}
 		select {
-		case <-gone:
-			t.Error("gone")
+		case <-disconnected:
+			t.Error("disconnected")
 		default:
 		}
 	}

@@ -259,8 +259,8 @@ func TestDetectTLS(t *testing.T) {
 			})
 		})
 	}
-	gone := New(&fakeConn{in: strings.NewReader("")}, time.Second)
-	if _, err := gone.DetectTLS(time.Second); err != io.EOF {
+	closed := New(&fakeConn{in: strings.NewReader("")}, time.Second)
+	if _, err := closed.DetectTLS(time.Second); err != io.EOF {
 		t.Error(err)
 	}
 }

@@ -5,16 +5,17 @@ import (
 	"testing"
 )
 
-// A step is what the client (C) or the upstream (U) sends, and what is known then.
-type step struct{ who, text, state string }
+// A step is a part of the stream of the client (C) or the upstream (U), and the
+// state of the tracker after it.
+type step struct{ from, text, state string }
 
 const (
 	nothing    = "nothing is owed"
 	aReply     = "a reply is owed"
-	unfinished = "something is unfinished"
-	both       = "a reply is owed, and something is unfinished"
-	unknown    = "it is not known whether a reply is owed"
-	compressed = "it is not known, as the dialogue is compressed"
+	unfinished = "unfinished"
+	both       = "a reply is owed, and unfinished"
+	unknown    = "unknown"
+	compressed = "unknown: compressed"
 )
 
 func state(t *Tracker) string {
@@ -34,10 +35,10 @@ func state(t *Tracker) string {
 	return nothing
 }
 
-// The reply to each command is owed until it has come, whatever looks like one in
-// between, and however the octets come in pieces.
+// The upstream owes a reply to each command until the reply is complete, however the
+// input is cut into pieces.
 func TestTrackerReplies(t *testing.T) {
-	many := strings.Repeat("a NOOP\r\n", maxAwaited)
+	many := strings.Repeat("a NOOP\r\n", maxPending)
 	for _, test := range []struct {
 		name  string
 		steps []step
@@ -59,12 +60,12 @@ func TestTrackerReplies(t *testing.T) {
 			{"U", "b OK\r\n", aReply},
 			{"U", "a OK\r\n", nothing},
 		}},
-		{"a tag that is used twice", []step{
+		{"the same tag twice", []step{
 			{"C", "a NOOP\r\na NOOP\r\n", aReply},
 			{"U", "a OK\r\n", aReply},
 			{"U", "a OK\r\n", nothing},
 		}},
-		{"a literal that waits for leave", []step{
+		{"a synchronizing literal", []step{
 			{"C", "a APPEND INBOX {7}\r\n", both},
 			{"U", "+ go\r\n", unfinished},
 			{"C", "b OK", unfinished},
@@ -72,7 +73,7 @@ func TestTrackerReplies(t *testing.T) {
 			{"C", "\r\n", aReply},
 			{"U", "a OK\r\n", nothing},
 		}},
-		{"a literal that is refused", []step{
+		{"a refused literal", []step{
 			{"C", "a APPEND Nowhere {7}\r\n", both},
 			{"U", "a NO [TRYCREATE] no\r\n", nothing},
 			{"C", "b CREATE Nowhere\r\n", aReply},
@@ -101,21 +102,21 @@ func TestTrackerReplies(t *testing.T) {
 			{"C", "DONE\r\n", aReply},
 			{"U", "a OK\r\n", nothing},
 		}},
-		{"IDLE after a command without its reply", []step{
+		{"IDLE after a command without a reply", []step{
 			{"C", "a APPEND x {1+}\r\ny\r\nb idle\r\n", aReply},
 			{"U", "a OK\r\n+ idling\r\n", nothing},
 		}},
-		{"IDLE that is refused", []step{
+		{"a refused IDLE", []step{
 			{"C", "a IDLE\r\n", nothing},
 			{"U", "a NO not now\r\n", nothing},
 			{"C", "b NOOP\r\n", aReply},
 			{"U", "b OK\r\n", nothing},
 		}},
-		{"IDLE and DONE at once, refused", []step{
+		{"IDLE and DONE together, refused", []step{
 			{"C", "a IDLE\r\nDONE\r\n", aReply},
 			{"U", "a BAD what\r\n", nothing},
 		}},
-		{"a response that has not ended", []step{
+		{"an incomplete response", []step{
 			{"U", "* 3 EXI", unfinished},
 			{"U", "STS\r\n", nothing},
 		}},
@@ -124,8 +125,8 @@ func TestTrackerReplies(t *testing.T) {
 			{"U", "* BAD empty\r\n", unknown},
 			{"C", "a NOOP\r\n", unknown},
 		}},
-		{"a reply that nobody awaits", []step{{"U", "x OK\r\n", unknown}}},
-		{"a literal that is sent without leave, and refused", []step{
+		{"an unexpected reply", []step{{"U", "x OK\r\n", unknown}}},
+		{"a refused literal that the client sends early", []step{
 			{"C", "a APPEND INBOX {7}\r\nb NOOP", unfinished},
 			{"U", "a NO no\r\n", unknown},
 		}},
@@ -147,8 +148,8 @@ func TestTrackerReplies(t *testing.T) {
 		for _, n := range []int{1, 2, 3, 7, 10_000} {
 			tracker := new(Tracker)
 			for i, s := range test.steps {
-				if s.who == "U" {
-					answer(tracker, s.text, n)
+				if s.from == "U" {
+					sendReplies(tracker, s.text, n)
 				} else if _, err := send(tracker, s.text, n); err != nil {
 					t.Errorf("%s: %v", test.name, err)
 				}
@@ -160,7 +161,8 @@ func TestTrackerReplies(t *testing.T) {
 	}
 }
 
-func answer(t *Tracker, text string, n int) {
+// sendReplies passes text of the upstream to a tracker in pieces of n octets.
+func sendReplies(t *Tracker, text string, n int) {
 	for p := []byte(text); len(p) > 0; {
 		piece := p[:min(n, len(p))]
 		p = p[len(piece):]
@@ -168,17 +170,17 @@ func answer(t *Tracker, text string, n int) {
 	}
 }
 
-// FuzzTrackerReplies: whatever both say, what is owed does not depend on how it comes
-// in pieces.
+// FuzzTrackerReplies checks that the state does not depend on how the input is cut
+// into pieces.
 func FuzzTrackerReplies(f *testing.F) {
 	f.Add("a APPEND x {3+}\r\nabc\r\n", "a OK\r\n", 2)
 	f.Add("a IDLE\r\nDONE\r\n", "+ x\r\n* 1 FETCH (x {3}\r\nabc)\r\na OK\r\n", 1)
 	f.Fuzz(func(t *testing.T, client, upstream string, n int) {
 		whole, pieces := new(Tracker), new(Tracker)
 		send(whole, client, len(client)+1)
-		answer(whole, upstream, len(upstream)+1)
+		sendReplies(whole, upstream, len(upstream)+1)
 		send(pieces, client, max(1, n))
-		answer(pieces, upstream, max(1, n))
+		sendReplies(pieces, upstream, max(1, n))
 		if a, b := state(whole), state(pieces); a != b {
 			t.Errorf("%q, %q in pieces of %d: %s; in one: %s", client, upstream, n, b, a)
 		}
