@@ -43,7 +43,8 @@ type Provider struct {
 	// alone.
 	Secrets *redact.Secrets
 
-	own redact.Secrets // used if Secrets is nil
+	own      redact.Secrets // used if Secrets is nil
+	metadata metadata
 }
 
 // AuthCodeURL is where a person consents. The verifier is that of PKCE

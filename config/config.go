@@ -126,6 +126,7 @@ type Provider struct {
 	RedirectURL            string // empty: neither redirect_url nor [web] is set
 	Issuer                 string // RFC 9207; {tenantid} matches any id; empty: a response must not have iss
 	RequireIss             bool   // a response must have iss
+	IssDecided             bool   // RequireIss is set in the file; if not, the provider's metadata decide
 
 	Scopes              []string
 	AuthorizationParams map[string]string // extra parameters of the authorization URL

@@ -52,6 +52,7 @@ func TestAllKeys(t *testing.T) {
 		RedirectURL:         "https://mail.example.com/callback",
 		Issuer:              "https://login.example.com",
 		RequireIss:          true,
+		IssDecided:          true,
 		Scopes:              []string{"mail", "offline_access"},
 		AuthorizationParams: map[string]string{"prompt": "consent"},
 		AuthStyle:           "header",

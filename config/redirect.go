@@ -98,7 +98,7 @@ func (t *table) issuer(p *Provider) {
 		p.Issuer = ""
 	}
 	p.Issuer = t.url("issuer", p.Issuer)
-	p.RequireIss = t.boolean("require_iss", false)
+	p.RequireIss, p.IssDecided = t.boolean("require_iss", false), t.has("require_iss")
 	if p.RequireIss && p.Issuer == "" && !t.has("issuer") {
 		t.fault("require_iss", "requires an issuer to compare iss with; set issuer to the value in the provider's metadata (/.well-known/oauth-authorization-server or openid-configuration)")
 	}

@@ -53,6 +53,9 @@ type Account interface {
 	// AuthCodeURL returns the URL of the authorization request, with the S256 challenge
 	// of verifier (RFC 7636 section 4.2).
 	AuthCodeURL(state, verifier string) string
+	// SendsIss reports whether the provider's metadata say that each authorization
+	// response has an iss (RFC 9207 section 3). It may send a request to the provider.
+	SendsIss(ctx context.Context) bool
 	// Redact returns a text of the provider without the secrets of the configuration.
 	Redact(text string) string
 	// Exchange exchanges the code of a callback for a grant. If the provider answers
@@ -98,7 +101,7 @@ type Registration struct {
 
 	// Issuer is the provider's identifier (RFC 9207 section 2), in which
 	// {tenantid} stands for any GUID. If it is empty, a response must have no iss;
-	// if RequireIss is set, it must have one.
+	// if RequireIss is set, or SendsIss reports so, it must have one.
 	Issuer     string
 	RequireIss bool
 }

@@ -26,7 +26,7 @@ type fakeAccount struct {
 	secrets redact.Secrets
 
 	name, issuer, redirect, authURL string
-	requireIss                      bool
+	requireIss, sendsIss            bool
 	pattern                         string
 	flow                            string // empty means authorization_code
 	automatic, disabled             bool
@@ -114,6 +114,8 @@ func (a *fakeAccount) AuthCodeURL(state, verifier string) string {
 		"redirect_uri":   {a.redirect},
 	}.Encode()
 }
+
+func (a *fakeAccount) SendsIss(context.Context) bool { return a.sendsIss }
 
 func (a *fakeAccount) Redact(text string) string { return a.secrets.Redact(text) }
 

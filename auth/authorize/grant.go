@@ -30,7 +30,11 @@ func complete(ctx context.Context, a Account, verifier string, answer response) 
 	defer cancel()
 	res := &resultBuilder{account: a}
 	answer = answer.redacted(a)
-	if hint, err := answer.check(a.Registration()); err != nil {
+	reg := a.Registration()
+	if reg.Issuer != "" && !reg.RequireIss && !answer.Has("iss") {
+		reg.RequireIss = a.SendsIss(ctx)
+	}
+	if hint, err := answer.check(reg); err != nil {
 		res.addStep(answerOf(a), 0, err, hint)
 		return res.finish(wrongIssuer, "The answer may be another provider's than that of "+a.Provider()+". It was sent to neither, and nothing was kept.")
 	}

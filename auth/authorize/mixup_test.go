@@ -34,6 +34,7 @@ type mixUpConfig struct {
 	path       string // path of the hostile provider's redirect URL; the honest one's is /callback/honest
 	issuer     string // Issuer of the hostile provider
 	requireIss bool   // RequireIss of the hostile provider
+	sendsIss   bool   // SendsIss of the hostile provider
 	noIss      bool   // the honest provider sends no iss
 }
 
@@ -114,7 +115,7 @@ func (m *mixUp) serveHostile(t *testing.T, c mixUpConfig) {
 	s := httptest.NewServer(mux)
 	t.Cleanup(s.Close)
 	m.hostile = m.account("ann@example.com", s.URL, c.path)
-	m.hostile.issuer, m.hostile.requireIss = c.issuer, c.requireIss
+	m.hostile.issuer, m.hostile.requireIss, m.hostile.sendsIss = c.issuer, c.requireIss, c.sendsIss
 }
 
 // browse opens link and agrees at the provider. It returns the last address of the browser
@@ -203,6 +204,7 @@ func TestMixUp(t *testing.T) {
 		{"different paths and issuers", mixUpConfig{path: own, issuer: other, requireIss: true}, "it arrived at another address than"},
 		{"same path, another issuer", mixUpConfig{path: shared, issuer: other}, "not from https://hostile.example"},
 		{"same path, required iss is missing", mixUpConfig{path: shared, issuer: other, requireIss: true, noIss: true}, "it has no iss"},
+		{"same path, iss of the metadata is missing", mixUpConfig{path: shared, issuer: other, sendsIss: true, noIss: true}, "it has no iss"},
 		{"same path, unexpected iss", mixUpConfig{path: shared}, "has no issuer to compare it with"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

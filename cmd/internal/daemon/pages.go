@@ -119,6 +119,14 @@ func (p *page) AuthCodeURL(state, verifier string) string {
 	return p.provider.AuthCodeURL(state, verifier, p.LoginHint())
 }
 
+// SendsIss reports what the provider's metadata say, unless the configuration says
+// whether a response without iss is refused.
+func (p *page) SendsIss(ctx context.Context) bool {
+	ctx, cancel := p.hurried(ctx)
+	defer cancel()
+	return !p.provider.config.IssDecided && p.provider.SendsIss(ctx)
+}
+
 // Redact returns text of the provider without secrets.
 func (p *page) Redact(text string) string { return p.provider.Redact(text) }
 

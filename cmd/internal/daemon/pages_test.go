@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -193,6 +194,23 @@ password_hash = "$argon2id$v=19$m=19456,t=2,p=1$pBRIGepKUqjL4LDI51z58w$s+AX+0Uax
 	for _, path := range []string{"", "/", "/callback", "/callback/mine", "/authorized", "/stylish"} {
 		if err := load(path); err != nil {
 			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
+// TestSendsIss checks that the provider's metadata decide whether a response must have
+// an iss, unless the configuration does.
+func TestSendsIss(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, `{"issuer": "http://%s", "authorization_response_iss_parameter_supported": true}`, r.Host)
+	}))
+	defer s.Close()
+	p := &page{account: assemble(t, "").accounts.byName["alice@example.com"], late: t.Context()}
+	p.provider.Issuer = s.URL
+	for decided, want := range map[bool]bool{false: true, true: false} {
+		p.provider.config.IssDecided = decided
+		if got := p.SendsIss(t.Context()); got != want {
+			t.Errorf("require_iss in the configuration: %v; SendsIss: %v", decided, got)
 		}
 	}
 }
