@@ -31,6 +31,15 @@ func (a *Account) SharesPerson(p *Provider, g Grant) bool {
 	return !present.empty() && (g.Identity == "" || present.Identity == "" || strings.EqualFold(g.Identity, present.Identity))
 }
 
+// Holds reports whether the grant of a has the refresh token or the access token of g.
+// To revoke g would end the grant of a.
+func (a *Account) Holds(g Grant) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	same := func(x, y string) bool { return x != "" && x == y }
+	return same(a.grant.RefreshToken, g.RefreshToken) || same(a.grant.AccessToken, g.AccessToken)
+}
+
 // sameClient reports whether p and q are the same registration at a provider.
 func sameClient(p, q *Provider) bool {
 	return p.OAuth.ClientID == q.OAuth.ClientID && tokenHost(p) == tokenHost(q)

@@ -85,6 +85,29 @@ func TestPartialImport(t *testing.T) {
 	})
 }
 
+// TestImportRevokesNothing: the import of the token that xoauthd has does not revoke
+// the grant that is in use then. A person's next consent does revoke the grant before.
+func TestImportRevokesNothing(t *testing.T) {
+	p := newPlace(t)
+	p.withSMTP(t)
+	for range 2 {
+		p.run(t, p.issue(t, alice), 0, "Alice@example.com is authorized", "grant", "import", alice)
+	}
+	if n := p.revoked.Load(); n != 0 {
+		t.Errorf("after the imports: %d revocations", n)
+	}
+	x := p.begin(t, "authorize", "--terminal", alice)
+	link := strings.TrimSpace(x.shows(t, `http://\S+/authorize\?\S+\n`))
+	x.shows(t, "Address: ")
+	x.types(t, p.consent(t, link, alice, "allow"))
+	if status, said := x.ends(); status != 0 {
+		t.Errorf("status %d: %s", status, said)
+	}
+	if n := p.revoked.Load(); n != 1 {
+		t.Errorf("after the authorization: %d revocations, want 1", n)
+	}
+}
+
 // TestPartialTerminal: a person at a terminal is asked.
 func TestPartialTerminal(t *testing.T) {
 	everywhereWithSMTP(t, func(t *testing.T, p *place, refusing *atomic.Bool) {

@@ -138,6 +138,7 @@ func (k *controller) adopt(ctx context.Context, r control.Request, c *control.Co
 	if err != nil {
 		return notTaken(p, err)
 	}
+	p.importing = true
 	outcome, err := k.decided(ctx, c, authorize.Adopt(ctx, p, g))
 	if err != nil {
 		return err

@@ -12,10 +12,11 @@ import (
 // waits for it but the end of the daemon.
 const discardTime = 10 * time.Second
 
-// Keep puts g in the place of the grant that present is of, which is then revoked.
+// Keep replaces the grant that present is of by g, and revokes the replaced grant. After
+// an import it revokes nothing: the imported token may descend from the replaced grant.
 func (p *page) Keep(g auth.Grant, present auth.Access) error {
 	replaced, err := p.Account.Replace(g, present)
-	if err == nil { // otherwise it is still on disk, and may be all that there is after a restart
+	if err == nil && !p.importing { // after an error, the replaced grant is still on disk
 		p.discard(replaced, "replaced")
 	}
 	return err
@@ -24,12 +25,15 @@ func (p *page) Keep(g auth.Grant, present auth.Access) error {
 // Discard revokes g, which was obtained for the account and is not kept.
 func (p *page) Discard(g auth.Grant) { p.discard(g, "not kept") }
 
-// discard revokes g at the provider, in the background, if that can end no grant
-// that is in use: of many providers, one token ends all that its person has given
-// the client.
+// discard revokes g at the provider, in the background, unless that can end a grant
+// that is in use. Many providers revoke all grants of a person and client with any one
+// token; a provider can also issue the same token again.
 func (p *page) discard(g auth.Grant, reason string) {
 	single := p.provider.config.Revocation == "grant"
-	if !single && slices.ContainsFunc(p.daemon.accounts.list(), func(a *auth.Account) bool { return a.SharesPerson(p.provider.Provider, g) }) {
+	inUse := func(a *auth.Account) bool {
+		return a.Holds(g) || !single && a.SharesPerson(p.provider.Provider, g)
+	}
+	if slices.ContainsFunc(p.daemon.accounts.list(), inUse) {
 		return
 	}
 	p.daemon.discards.Go(func() {

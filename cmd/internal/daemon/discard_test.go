@@ -45,6 +45,24 @@ func TestDiscard(t *testing.T) {
 			func(t *testing.T, p *page) { p.Discard(grant("new", "")) }, []string{"new"}},
 		{"not kept, where each is revoked alone", "grant", map[string]auth.Grant{alice: grant("old", alice)},
 			func(t *testing.T, p *page) { p.Discard(grant("new", alice)) }, []string{"new"}},
+		{"replaced by one with the same refresh token", "grant", map[string]auth.Grant{alice: grant("old", alice)},
+			func(t *testing.T, p *page) {
+				g := grant("old", alice)
+				g.AccessToken = "at-new"
+				keep(t, p, g)
+			}, nil},
+		{"replaced by one with the same access token", "grant", map[string]auth.Grant{alice: grant("old", alice)},
+			func(t *testing.T, p *page) {
+				g := grant("new", alice)
+				g.AccessToken = "at-old"
+				keep(t, p, g)
+			}, nil},
+		{"replaced, but in use by another account", "grant", map[string]auth.Grant{alice: grant("old", alice), bob: grant("old", alice)},
+			func(t *testing.T, p *page) { keep(t, p, grant("new", alice)) }, nil},
+		{"not kept, but in use by another account", "grant", map[string]auth.Grant{bob: grant("old", bob)},
+			func(t *testing.T, p *page) { p.Discard(grant("old", alice)) }, nil},
+		{"replaced by one without an access token", "grant", map[string]auth.Grant{alice: {RefreshToken: "old"}},
+			func(t *testing.T, p *page) { keep(t, p, auth.Grant{RefreshToken: "new"}) }, []string{"old"}},
 		{"a token alone", "grant", nil,
 			func(t *testing.T, p *page) { p.Discard(auth.Grant{AccessToken: "at"}) }, []string{"at"}},
 	} {

@@ -62,6 +62,8 @@ type page struct {
 	daemon   *Daemon
 	stopping context.Context // done when nobody is waited for who has not come yet
 	late     context.Context // done when there is no time left to wait for anybody
+
+	importing bool // the next grant is not from a person's consent, but imported
 }
 
 // until returns ctx with end as another end.
