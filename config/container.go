@@ -33,7 +33,7 @@ func (e *exposure) fix(c containerInfo) string {
 	command := e.command + " " + text.ShellWord(e.path)
 	switch {
 	case c.kubernetes:
-		return "in Kubernetes, give the secret or configMap volume defaultMode: 0440 and the pod an fsGroup; on a persistent volume, use a folder of mode 0700 below its root"
+		return "in Kubernetes, give the secret or configMap volume defaultMode: 0440 and the pod an fsGroup; on a persistent volume, use a directory with mode 0700 below its root"
 	case c.container && c.readOnly:
 		return "the mount is read-only, so on the host give the file mode 0400 and the user that the container runs as (Docker Compose ignores mode: and uid: of a secret with file:, Swarm obeys them)"
 	}

@@ -10,8 +10,8 @@ import (
 )
 
 // TestExternalFaults removes and empties each file that the valid configurations name.
-// The faults must be external. The faults of the invalid configurations must not be, but
-// for one whose key file has a wrong mode.
+// The faults must be external. The faults of the invalid configurations must not be, except
+// those of one whose key file has a wrong mode.
 func TestExternalFaults(t *testing.T) {
 	t.Setenv("CREDENTIALS_DIRECTORY", "")
 	dir := copyTestdata(t)

@@ -29,8 +29,8 @@ func (e *exposure) Error() string { return e.path + ": " + e.message() }
 
 func (e *exposure) message() string {
 	text := e.user + " can " + e.action + ": "
-	if e.command == chownRoot && os.Geteuid() == 0 { // the daemon may be unable to read a file of root
-		text += "if that is the user of the daemon, run this as that user, else: "
+	if e.command == chownRoot && os.Geteuid() == 0 { // the daemon might not be able to read a file of root
+		text += "if the daemon runs as that user, run this command as that user; otherwise: "
 	}
 	return text + e.fix(detectContainer(e.path))
 }

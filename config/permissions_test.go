@@ -54,14 +54,14 @@ func TestConfigurationWritable(t *testing.T) {
 			"sub/xoauthd.toml: the group 4711 can change it: chmod g-w "},
 		{"by the group of root", func(t *testing.T, file string) { noError(t, os.Chown(file, -1, 0)); noError(t, os.Chmod(file, 0o660)) }, ""},
 		{"by its owner", func(t *testing.T, file string) { noError(t, os.Chown(file, 4711, -1)) },
-			"sub/xoauthd.toml: its owner, 4711, can change it: if that is the user of the daemon, run this as that user, else: chown root "},
+			"sub/xoauthd.toml: its owner, 4711, can change it: if the daemon runs as that user, run this command as that user; otherwise: chown root "},
 		{"in a world-writable directory", func(t *testing.T, file string) { noError(t, os.Chmod(filepath.Dir(file), 0o777)) },
 			"sub/xoauthd.toml: sub: every local user can replace files in it: chmod go-w "},
 		{"in a sticky directory", func(t *testing.T, file string) {
 			noError(t, os.Chmod(filepath.Dir(file), 0o777|fs.ModeSticky))
 		}, ""},
 		{"in a directory of another user", func(t *testing.T, file string) { noError(t, os.Chown(filepath.Dir(file), 4711, -1)) },
-			"sub/xoauthd.toml: sub: its owner, 4711, can replace files in it: if that is the user of the daemon, run this as that user, else: chown root "},
+			"sub/xoauthd.toml: sub: its owner, 4711, can replace files in it: if the daemon runs as that user, run this command as that user; otherwise: chown root "},
 		{"in a group-writable directory", func(t *testing.T, file string) {
 			noError(t, os.Chown(filepath.Dir(file), -1, 4711))
 			noError(t, os.Chmod(filepath.Dir(file), 0o770))

@@ -15,7 +15,7 @@ import (
 	"github.com/xoauthd/xoauthd/internal/text"
 )
 
-// A source is a key that gives a secret, or names the place of one.
+// A source is a key that contains a secret, or names its location.
 type source struct {
 	key  string
 	read func(string) (string, error)

@@ -84,8 +84,8 @@ func TestSecretFileExposed(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, row := range []struct {
-		mode fs.FileMode
-		who  string
+		mode    fs.FileMode
+		problem string
 	}{
 		{0o400, ""},
 		{0o640, ""},
@@ -99,8 +99,8 @@ func TestSecretFileExposed(t *testing.T) {
 		if err := os.Chmod(secret, row.mode); err != nil {
 			t.Fatal(err)
 		}
-		fault := "client_secret_file: " + secret + ": " + row.who + ": chmod g-w,o= " + secret
-		if row.who == "" {
+		fault := "client_secret_file: " + secret + ": " + row.problem + ": chmod g-w,o= " + secret
+		if row.problem == "" {
 			fault = ""
 		}
 		checkClientSecret(t, name, "hunter", fault)
