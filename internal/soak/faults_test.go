@@ -115,7 +115,7 @@ func (s *soak) ofMailServer() []*fault {
 func (s *soak) ofMachine() []*fault {
 	all := []*fault{
 		{group: "disk", name: "not writable", hold: 3 * time.Second, begin: s.disk.lock},
-		{group: "descriptors", name: "none left", hold: 3 * time.Second, begin: s.daemon.exhaustDescriptors},
+		{group: "descriptors", name: "none or few left", hold: 5 * time.Second, begin: s.daemon.exhaustDescriptors},
 		{group: "signal", name: "SIGSTOP, SIGCONT", hold: 3 * time.Second, begin: func(t *testing.T) func() {
 			s.daemon.signal(t, syscall.SIGSTOP)
 			return func() { s.daemon.signal(t, syscall.SIGCONT) }

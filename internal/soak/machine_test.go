@@ -4,6 +4,7 @@ package soak
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -97,24 +98,44 @@ func (k *disk) lock(t *testing.T) (over func()) {
 	return func() { must(t, os.Chmod(k.dir, 0o700)) }
 }
 
-// exhaustDescriptors prevents the daemon from opening files and connections until over
-// is called.
+// exhaustDescriptors leaves the daemon none or a few descriptors, in turn, until over is
+// called. So the daemon runs out of them when it accepts, when it connects to a server
+// and when it saves a grant.
 func (d *daemon) exhaustDescriptors(t *testing.T) (over func()) {
 	t.Helper()
-	usual := strings.TrimSpace(d.prlimit(t, "--nofile", "--output=SOFT", "--noheadings"))
-	d.prlimit(t, "--nofile=8:")
-	return func() { d.prlimit(t, "--nofile="+usual+":") }
+	usual, err := d.prlimit("--nofile", "--output=SOFT", "--noheadings")
+	must(t, err)
+	open := d.usage(t).descriptors
+	stop, stopped := make(chan struct{}), make(chan error, 1)
+	go func() {
+		for few := 0; ; few = (few + 1) % 6 {
+			if _, err := d.prlimit(fmt.Sprintf("--nofile=%d:", open+few)); err != nil {
+				stopped <- err
+				return
+			}
+			select {
+			case <-time.After(200 * time.Millisecond):
+			case <-stop:
+				_, err := d.prlimit("--nofile=" + strings.TrimSpace(usual) + ":")
+				stopped <- err
+				return
+			}
+		}
+	}()
+	return func() {
+		close(stop)
+		must(t, <-stopped)
+	}
 }
 
 // prlimit reads or sets limits of the daemon. It runs as the daemon's user, because root
 // in a container may lack CAP_SYS_RESOURCE.
-func (d *daemon) prlimit(t *testing.T, args ...string) string {
-	t.Helper()
+func (d *daemon) prlimit(args ...string) (string, error) {
 	cmd := exec.Command("prlimit", append([]string{"--pid=" + strconv.Itoa(d.cmd.Process.Pid)}, args...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: d.user}
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		t.Fatalf("%v: %v\n%s", cmd, err, out)
+		err = fmt.Errorf("%v: %w: %s", cmd, err, out)
 	}
-	return string(out)
+	return string(out), err
 }
