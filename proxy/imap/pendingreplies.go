@@ -126,14 +126,16 @@ func mayHaveLiterals(text string) bool {
 // handleResponse records a complete response. text is its beginning.
 func (r *pendingReplies) handleResponse(text string) {
 	tag, rest, _ := strings.Cut(text, " ")
+	if tag == "*" {
+		name, _, _ := strings.Cut(rest, " ")
+		r.outOfSync = strings.EqualFold(name, "BAD") // the server could not read the tag of a command
+		return
+	}
 	current, _, _ := strings.Cut(r.client.start(), " ")
 	at := slices.Index(r.pending, tag)
 	switch {
 	case strings.HasPrefix(tag, "+"):
 		r.literalWait = false
-	case tag == "*": // the server could not read the tag of a command
-		name, _, _ := strings.Cut(rest, " ")
-		r.outOfSync = strings.EqualFold(name, "BAD")
 	case at >= 0:
 		r.pending = slices.Delete(r.pending, at, at+1)
 	case tag != "" && tag == r.idleTag:

@@ -2,7 +2,6 @@ package imap
 
 import (
 	"bytes"
-	"regexp"
 	"strconv"
 )
 
@@ -64,16 +63,16 @@ func (s *splitter) continueAfter(literal uint64) {
 // reset ends the current command or response.
 func (s *splitter) reset() { s.head, s.tail, s.first, s.literal = s.head[:0], s.tail[:0], nil, 0 }
 
-var literalAtEnd = regexp.MustCompile(`~?\{([0-9]+)(\+?)\}\r?\n$`)
-
 // announcedLiteral returns the size of the literal that the completed line
 // announces. ok is false if it announces none. synchronizing reports whether the
 // sender waits for a continuation request (RFC 9051 section 4.3, RFC 7888).
 func (s *splitter) announcedLiteral() (size uint64, synchronizing, ok bool) {
-	m := literalAtEnd.FindSubmatch(s.tail)
-	if m == nil {
+	line, ok := bytes.CutSuffix(bytes.TrimRight(s.tail, "\r\n"), []byte("}"))
+	at := bytes.LastIndexByte(line, '{')
+	if !ok || at < 0 {
 		return 0, false, false
 	}
-	size, err := strconv.ParseUint(string(m[1]), 10, 64)
-	return size, len(m[2]) == 0, err == nil
+	digits, nonSynchronizing := bytes.CutSuffix(line[at+1:], []byte("+"))
+	size, err := strconv.ParseUint(string(digits), 10, 64)
+	return size, !nonSynchronizing, err == nil
 }
