@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/xoauthd/xoauthd/internal/exhausted"
 	"github.com/xoauthd/xoauthd/proxy/peercred"
 )
 
@@ -34,6 +35,7 @@ type refusingListener struct {
 	raw     syscall.RawConn
 	sources peercred.SocketFinder
 	closed  atomic.Bool
+	kept    *os.File // a connection for which there was no second descriptor; nil: none
 
 	overload time.Duration // overloadTime
 	busy     time.Time     // since when the queue is not empty; zero: it is
@@ -66,20 +68,44 @@ func (l *refusingListener) Accept() (net.Conn, error) {
 			if fd >= 0 {
 				unix.Close(fd)
 			}
+			if l.kept != nil {
+				l.kept.Close()
+			}
 			l.sources.Close()
 			return nil, &net.OpError{Op: "accept", Net: l.Addr().Network(), Addr: l.Addr(), Err: net.ErrClosed}
 		case err != nil:
 			return nil, &net.OpError{Op: "accept", Net: l.Addr().Network(), Addr: l.Addr(), Err: err}
 		case fd >= 0:
-			return fileConn(fd)
+			l.kept = os.NewFile(uintptr(fd), "")
+		}
+		if l.kept != nil {
+			return l.connection()
 		}
 		runtime.Gosched()
 	}
 }
 
-// accept returns the descriptor of a connection, or -1 after maxRefusals.
+// connection returns the accepted connection as one of package net. That needs a second
+// descriptor. If there is none, the listener keeps the connection for the next call of
+// Accept: the client waits, as it would in the queue of the kernel.
+func (l *refusingListener) connection() (net.Conn, error) {
+	c, err := net.FileConn(l.kept)
+	if exhausted.Files(err) {
+		return nil, err
+	}
+	l.kept.Close()
+	l.kept = nil
+	return c, err
+}
+
+// accept returns the descriptor of a connection, or -1 after maxRefusals. It returns -1
+// at once if the listener keeps a connection.
 func (l *refusingListener) accept() (fd int, err error) {
 	waiting := l.raw.Read(func(listener uintptr) bool {
+		if l.kept != nil {
+			fd = -1
+			return true
+		}
 		for refused := 0; refused < maxRefusals; {
 			var peer unix.Sockaddr
 			fd, peer, err = unix.Accept4(int(listener), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
@@ -115,13 +141,6 @@ func (l *refusingListener) overloaded() bool {
 		l.busy = now
 	}
 	return now.Sub(l.busy) >= l.overload
-}
-
-// fileConn makes a connection of a descriptor, which it takes over.
-func fileConn(fd int) (net.Conn, error) {
-	file := os.NewFile(uintptr(fd), "")
-	defer file.Close()
-	return net.FileConn(file)
 }
 
 // SetDeadline makes Accept return when t has passed.

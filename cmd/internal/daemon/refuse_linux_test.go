@@ -4,8 +4,10 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"path/filepath"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -124,4 +126,81 @@ func dial(t *testing.T, a net.Addr) net.Conn {
 func isTimeout(err error) bool {
 	var e net.Error
 	return errors.As(err, &e) && e.Timeout()
+}
+
+// TestRefusingWithoutDescriptors checks that a connection for which there is one
+// descriptor, and not the second that package net needs, is not lost.
+func TestRefusingWithoutDescriptors(t *testing.T) {
+	all, err := newOpener().open(config.Endpoint{Address: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := refusing(all[0], func(peercred.Source) bool { return false })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer time.AfterFunc(20*time.Second, func() { ln.Close() }).Stop() // ends an Accept that waits
+	c := dial(t, ln.Addr())
+	defer c.Close()
+	restore := leaveOne(t)
+	for range 3 {
+		if conn, err := ln.Accept(); !errors.Is(err, syscall.EMFILE) {
+			t.Fatalf("without descriptors: %v, %v", conn, err)
+		}
+		ln.(*refusingListener).SetDeadline(time.Unix(1, 0)) // as a probe does
+		if conn, err := ln.Accept(); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("probed: %v, %v", conn, err)
+		}
+		ln.(*refusingListener).SetDeadline(time.Time{})
+	}
+	restore()
+	ours, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.WriteString(ours, "x")
+	c.SetDeadline(time.Now().Add(20 * time.Second))
+	if _, err := io.ReadFull(c, make([]byte, 1)); err != nil {
+		t.Error(err)
+	}
+	ours.Close()
+
+	second := dial(t, ln.Addr())
+	defer second.Close()
+	restore = leaveOne(t)
+	if _, err := ln.Accept(); !errors.Is(err, syscall.EMFILE) {
+		t.Errorf("without descriptors: %v", err)
+	}
+	restore()
+	ln.Close()
+	if _, err := ln.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("closed: %v", err)
+	}
+	second.SetDeadline(time.Now().Add(20 * time.Second))
+	if _, err := second.Read(make([]byte, 1)); err == nil || isTimeout(err) {
+		t.Errorf("the kept connection is open after Close: %v", err)
+	}
+}
+
+// leaveOne leaves one descriptor to this process, until the test ends or restore is
+// called.
+func leaveOne(t *testing.T) (restore func()) {
+	t.Helper()
+	lowest, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lowest.Close()
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	lowered := limit
+	lowered.Cur = uint64(lowest.Fd()) + 1
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &lowered); err != nil {
+		t.Fatal(err)
+	}
+	restore = func() { syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit) }
+	t.Cleanup(restore)
+	return restore
 }
