@@ -17,7 +17,7 @@ func NewMetrics() *Metrics {
 	return &Metrics{
 		refreshes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "xoauthd_token_refreshes_total",
-			Help: "Requests to refresh an access token, by what came of them.",
+			Help: "Token refreshes by result.",
 		}, []string{"provider", "result"}),
 	}
 }

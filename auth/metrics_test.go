@@ -80,7 +80,7 @@ xoauthd_token_issued_timestamp_seconds{account="smtp"} 946684800
 # TYPE xoauthd_token_expiry_timestamp_seconds gauge
 xoauthd_token_expiry_timestamp_seconds{account="ok"} 946688400
 xoauthd_token_expiry_timestamp_seconds{account="smtp"} 946688400
-# HELP xoauthd_token_refreshes_total Requests to refresh an access token, by what came of them.
+# HELP xoauthd_token_refreshes_total Token refreshes by result.
 # TYPE xoauthd_token_refreshes_total counter
 xoauthd_token_refreshes_total{provider="example",result="misconfigured"} 1
 xoauthd_token_refreshes_total{provider="example",result="needs_authorization"} 1

@@ -23,32 +23,32 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		sessions: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "xoauthd_sessions_total",
-			Help: "Sessions that have ended, by how they went.",
+			Help: "Ended sessions by result.",
 		}, []string{"protocol", "result"}),
 		logins: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "xoauthd_logins_total",
-			Help: "Attempts to log in that named an account, by result.",
+			Help: "Login attempts that named an account, by result.",
 		}, []string{"account", "login", "protocol", "result"}),
 		active: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "xoauthd_active_sessions",
-			Help: "Sessions that are there now, logged in or not.",
+			Help: "Current sessions, logged in or not.",
 		}, []string{"protocol"}),
 		queued: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "xoauthd_queued_sessions",
-			Help: "Sessions that wait now for others to end.",
+			Help: "Current sessions that wait for a slot.",
 		}, []string{"protocol"}),
 		inQueue: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "xoauthd_session_queue_seconds",
-			Help:    "Time that sessions had to wait for others to end, where they had to, whether in vain or not.",
+			Help:    "Time that sessions waited for a slot.",
 			Buckets: []float64{.1, .25, .5, 1, 2.5, 5, 10, 30, 60},
 		}, []string{"protocol"}),
 		relayed: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "xoauthd_relayed_bytes_total",
-			Help: "Bytes relayed after login, by the side that they went to.",
+			Help: "Bytes relayed after login, by receiving side.",
 		}, []string{"protocol", "to"}),
 		upstreamLogIn: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "xoauthd_upstream_login_seconds",
-			Help:    "Time to connect and log in to an upstream, where it succeeded.",
+			Help:    "Time of successful connections and logins to mail servers.",
 			Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
 		}, []string{"protocol", "provider"}),
 	}

@@ -19,21 +19,21 @@ func newConnMetrics() connMetrics {
 func newAcceptErrors() *prometheus.CounterVec {
 	return prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "xoauthd_accept_errors_total",
-		Help: "Connections that could not be accepted, such as for want of descriptors, by listener.",
+		Help: "Connections that could not be accepted, for example without a free file descriptor, by listener.",
 	}, []string{"listener"})
 }
 
 func newRefusals() *prometheus.CounterVec {
 	return prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "xoauthd_connections_refused_total",
-		Help: "Connections that were closed at once because their source began too many while connections came faster than they could be served, by listener.",
+		Help: "Connections closed because the listener was overloaded and their source opened more than 100 a second, by listener.",
 	}, []string{"listener"})
 }
 
 func newEvictions() *prometheus.CounterVec {
 	return prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "xoauthd_http_connections_evicted_total",
-		Help: "HTTP connections that were closed to make place for others, by endpoint.",
+		Help: "HTTP connections closed to make place for others, by endpoint.",
 	}, []string{"endpoint"})
 }
 

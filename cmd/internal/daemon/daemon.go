@@ -113,7 +113,7 @@ func (d *Daemon) assemble() error {
 		auth.NewProviderCollector(d.accounts.registrations),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "xoauthd_state_directory_full",
-			Help: "Whether the disk of the state directory is full, so that grants may be lost: 1 if so.",
+			Help: "1 if the disk of the state directory is full, so that grants may be lost.",
 		}, d.full),
 		buildInfo(),
 		newExpiryCollector(&d.certificates),

@@ -132,7 +132,7 @@ func (l *Log) tell() {
 func (l *Log) Collector() prometheus.Collector {
 	return prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "xoauthd_log_lines_dropped_total",
-		Help: "Log lines that were dropped because the reader of the log did not keep up.",
+		Help: "Log lines dropped because the reader of the log was too slow.",
 	}, func() float64 {
 		l.mu.Lock()
 		defer l.mu.Unlock()

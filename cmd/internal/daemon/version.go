@@ -20,7 +20,7 @@ func Version() string {
 func buildInfo() prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name:        "xoauthd_build_info",
-		Help:        "Always 1; the labels tell the version.",
+		Help:        "Always 1. The labels are the versions of xoauthd and Go.",
 		ConstLabels: prometheus.Labels{"version": Version(), "goversion": runtime.Version()},
 	}, func() float64 { return 1 })
 }
