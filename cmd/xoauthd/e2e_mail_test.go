@@ -217,6 +217,7 @@ func testCompress(t *testing.T, w *world) {
 	c.do("APPEND INBOX {%d+}\r\n%s", len(message), message)
 	c.do("SELECT INBOX")
 	contains(t, "FETCH", c.do("FETCH 1 BODY[]"), message)
+	c.do("LOGOUT") // or the daemon would wait for replies that it cannot read
 }
 
 // flushed is a compressor that keeps nothing back.
