@@ -33,9 +33,10 @@ func isFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
 
-// keepReserve makes the reserve if it is not there. What is written cannot be
-// compressed: some file systems would, and it would take up nothing.
-func (s *Store) keepReserve() {
+// KeepReserve makes the reserve if it is not there and the last try is a minute ago.
+// A daemon calls it now and then: without, Full would stay true until the next Save.
+// The data cannot be compressed: a file system that compresses would reserve nothing.
+func (s *Store) KeepReserve() {
 	s.reserve.mu.Lock()
 	defer s.reserve.mu.Unlock()
 	if s.reserve.kept || time.Since(s.reserve.tried) < reserveAfter && !s.reserve.tried.IsZero() {

@@ -85,8 +85,8 @@ func TestReserve(t *testing.T) {
 		if a.Unsaved() {
 			t.Error("there is room, and the grant is not saved")
 		}
-		time.Sleep(time.Hour)
-		a.Token(t.Context(), "")
+		time.Sleep(reserveAfter)
+		s.KeepReserve()
 		if s.Full() {
 			t.Error("there is room, and no reserve")
 		}

@@ -77,7 +77,7 @@ func OpenStore(dir string, e Encryption) (*Store, error) {
 	if err := s.recover(); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	s.keepReserve()
+	s.KeepReserve()
 	return s, nil
 }
 
@@ -183,7 +183,7 @@ func (s *Store) Save(account string, g Grant) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", filepath.Join(s.dir, name), err)
 	}
-	s.keepReserve()
+	s.KeepReserve()
 	return nil
 }
 

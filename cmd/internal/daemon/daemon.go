@@ -186,7 +186,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 		auth.Renew(ctx, d.accounts.list())
 		return nil
 	})
-	run(d.keepPasswords)
+	run(d.maintainState)
 	run(func(ctx context.Context) error {
 		warnOfExpiry(ctx, d.accounts.registrations(), d.certificates, d.log)
 		return nil

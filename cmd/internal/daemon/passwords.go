@@ -1,18 +1,12 @@
 package daemon
 
 import (
-	"context"
 	"errors"
 	"io/fs"
-	"time"
 )
 
-const (
-	// passwordsFile is the state file with what is known of right passwords.
-	passwordsFile = "passwords"
-
-	savePasswordsEvery = time.Minute
-)
+// passwordsFile is the state file with what is known of right passwords.
+const passwordsFile = "passwords"
 
 // restorePasswords has passwords recognized that were right before the daemon was
 // restarted. Without the file, all are checked as at the first start.
@@ -23,20 +17,6 @@ func (d *Daemon) restorePasswords() {
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		d.log.Warn("recognized passwords not loaded", "file", passwordsFile, "error", err)
-	}
-}
-
-// keepPasswords saves them until ctx is done.
-func (d *Daemon) keepPasswords(ctx context.Context) error {
-	tick := time.NewTicker(savePasswordsEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			d.savePasswords()
-		case <-ctx.Done():
-			return nil
-		}
 	}
 }
 
