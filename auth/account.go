@@ -84,11 +84,11 @@ func NewAccount(name string, p *Provider, f Flow, s *Store, log *slog.Logger) *A
 	}
 	switch f := f.(type) {
 	case AppPassword:
-		p.secrets().Add(string(f))
+		p.secrets().Keep(string(f))
 		a.restore()
 		return a
 	case ResourceOwner:
-		p.secrets().Add(f.Password)
+		p.secrets().Keep(f.Password)
 	}
 	defer a.restore() // once it is known what the grant is
 	p.Metrics.declare(p.Name)

@@ -191,3 +191,18 @@ func TestKeptWordsAreRedacted(t *testing.T) {
 		t.Error(text)
 	}
 }
+
+// TestConfiguredPasswords: tokens that a provider issues do not displace the passwords
+// of the configuration.
+func TestConfiguredPasswords(t *testing.T) {
+	for _, flow := range []Flow{AppPassword(userPassword), ResourceOwner{"joe", userPassword}} {
+		p := newProvider(&server{answer: numbered})
+		NewAccount("joe", p, flow, openStore(t, stateDir(t)), nil)
+		for i := range 5 {
+			p.secrets().Add(strings.Repeat(string(rune('a'+i)), 2<<20))
+		}
+		if got := p.Redact("it is " + userPassword); got != "it is "+redact.Hidden {
+			t.Errorf("%T: %q", flow, got)
+		}
+	}
+}
