@@ -117,11 +117,13 @@ func TestCrashBetweenAnyTwoSteps(t *testing.T) {
 			note("answer")
 			return status, body
 		}
-		a.store.files = witness{a.store.files, note}
+		folder := a.store.files
+		a.store.files = witness{folder, note}
 		if token, err := a.Token(t.Context(), ""); token != "token1" || err != nil {
 			t.Fatalf("token = %q, %v", token, err)
 		}
 		used = true
+		a.store.files = folder // the record that the refresh has ended is written later
 		if len(crashes) != 16 {
 			t.Fatalf("%d steps: %+v", len(crashes), crashes)
 		}

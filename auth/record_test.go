@@ -127,6 +127,31 @@ func TestRecordRate(t *testing.T) {
 	})
 }
 
+// TestRecordAfterRefresh: after a refresh succeeds, the record on disk does not say for
+// long that one is under way: the next start would report an interrupted refresh.
+func TestRecordAfterRefresh(t *testing.T) {
+	for _, inOrder := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			a := expired(t, &server{answer: numbered})
+			if _, err := a.Token(t.Context(), ""); err != nil {
+				t.Fatal(err)
+			}
+			if inOrder {
+				if err := a.Wait(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			} else {
+				time.Sleep(recordAge)
+				mostUrgent([]*Account{a}, time.Now())
+				synctest.Wait()
+			}
+			if r, err := a.store.loadRecord("joe"); err != nil || !r.Begun.IsZero() {
+				t.Errorf("ended in order: %v: %+v, %v", inOrder, r, err)
+			}
+		})
+	}
+}
+
 // TestRecordFaults: a record that cannot be read is ignored, with a warning, and
 // one that cannot be written is no reason to lose a grant or to wait for one.
 func TestRecordFaults(t *testing.T) {

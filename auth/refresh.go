@@ -188,6 +188,7 @@ func (a *Account) settle(g Grant, e *Error) (wait time.Duration) {
 	defer a.mu.Unlock()
 	a.grant, a.jitter = g, rand.Float64()
 	if e == nil {
+		a.unrecorded = a.unrecorded || !a.begun.IsZero()
 		a.begun = time.Time{}
 		a.succeeded()
 		a.end(g.AccessToken, nil)
