@@ -111,7 +111,7 @@ func TestState(t *testing.T) {
 		t.Fatal(err)
 	}
 	loads(s, "logins", "")
-	if others, err := s.Others(nil); err != nil || len(others) != 0 {
+	if others, err := s.Others(nil, nil); err != nil || len(others) != 0 {
 		t.Errorf("they are taken for grants: %v, %v", others, err)
 	}
 }

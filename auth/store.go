@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -112,23 +113,29 @@ func private(path string, info fs.FileInfo) error {
 	return nil
 }
 
-// Others returns the files of grants that are of none of the accounts: of one that
-// was taken out of the configuration, say, whose provider still takes its tokens.
-func (s *Store) Others(accounts []string) ([]string, error) {
+// Others returns the files of accounts that are not in the configuration, whose grants
+// their providers may still accept: the grants of all accounts but granted, and the
+// records of all but recorded.
+func (s *Store) Others(granted, recorded []string) ([]string, error) {
 	names, err := s.files.list()
 	if err != nil {
 		return nil, fmt.Errorf("state directory %s: %w", s.dir, err)
 	}
-	own := make(map[string]bool, len(accounts))
-	for _, a := range accounts {
+	own := make(map[string]bool, len(granted)+len(recorded))
+	for _, a := range granted {
 		own[fileName(a)] = true
+	}
+	for _, a := range recorded {
+		own[recordName(a)] = true
 	}
 	var others []string
 	for _, name := range names {
-		if strings.HasSuffix(name, fileSuffix) && !own[name] {
+		suffix := filepath.Ext(name)
+		if (suffix == fileSuffix || suffix == recordSuffix) && !own[name] {
 			others = append(others, filepath.Join(s.dir, name))
 		}
 	}
+	slices.Sort(others)
 	return others, nil
 }
 

@@ -2,30 +2,31 @@ package daemon
 
 import (
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/xoauthd/xoauthd/auth"
 	"github.com/xoauthd/xoauthd/config"
 )
 
-// maxOthers is how many of them are named.
+// maxOthers is the largest number of files that warnOfOthers names.
 const maxOthers = 10
 
-// warnOfOthers tells of grants that no account uses and no command reaches.
+// warnOfOthers logs the files of accounts that are not in the configuration.
 func (d *Daemon) warnOfOthers() {
-	names := make([]string, 0, len(d.accounts.all))
-	for name, a := range d.accounts.byName {
-		if a.provider.config.Flow != "app_password" { // which has no grant
-			names = append(names, name)
-		}
-	}
-	others, err := d.store.Others(names)
+	all := slices.Collect(maps.Keys(d.accounts.byName))
+	granted := slices.DeleteFunc(slices.Clone(all), func(name string) bool {
+		return d.accounts.byName[name].provider.config.Flow == "app_password" // which has no grant
+	})
+	others, err := d.store.Others(granted, all)
 	if err != nil {
-		d.log.Warn("cannot look for grants without an account", "why", err)
+		d.log.Warn("state directory not searched for grants without an account", "error", err)
 	}
 	if len(others) > 0 {
-		d.log.Warn("grants have no account in the configuration: have the provider take back what a person gave, and remove the files",
-			"number", len(others), "files", strings.Join(others[:min(len(others), maxOthers)], " "))
+		d.log.Warn("grants without an account",
+			"number", len(others), "files", strings.Join(others[:min(len(others), maxOthers)], " "),
+			"hint", "revoke them at the provider and remove the files")
 	}
 }
 
@@ -57,7 +58,7 @@ func (d *Daemon) rekey() {
 	if written > 0 {
 		d.log.Info("grants written anew", "files", written, "encrypted", d.config.Store.Encrypt)
 	}
-	if err != nil { // and nothing is lost, as long as the key they have is kept
-		d.log.Error("grants keep the key that they have", "why", err)
+	if err != nil {
+		d.log.Error("grants not re-encrypted", "error", err, "hint", "keep the old key")
 	}
 }

@@ -67,8 +67,8 @@ func TestKeysOfTheConfiguration(t *testing.T) {
 	}
 }
 
-// TestGrantsWithoutAccount: what is left of an account that was taken out of the
-// configuration is told at the start, and not touched.
+// TestGrantsWithoutAccount: a start logs the files of an account that was removed from
+// the configuration, and does not touch them.
 func TestGrantsWithoutAccount(t *testing.T) {
 	var log strings.Builder
 	d, err := New(load(t, listeners), slog.New(slog.NewTextHandler(&log, nil)))
@@ -81,11 +81,57 @@ func TestGrantsWithoutAccount(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	for _, name := range []string{"alice@example.com.status", "left@example.com.status"} {
+		if err := os.WriteFile(filepath.Join(d.config.StateDirectory, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	d.warnOfOthers()
-	if said := log.String(); !strings.Contains(said, "gone@example.com.json") || strings.Contains(said, "alice") {
-		t.Errorf("the log says %s", said)
+	want := `msg="grants without an account" number=2 files="` + filepath.Join(d.config.StateDirectory, "gone@example.com.json") + " " +
+		filepath.Join(d.config.StateDirectory, "left@example.com.status") + `" hint="revoke them at the provider and remove the files"`
+	if said := log.String(); !strings.Contains(said, want) {
+		t.Errorf("the log says %s, want %s", said, want)
 	}
 	if _, err := d.store.Load("gone@example.com"); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestRecordOfAppPassword: an account with an app password has a record and no grant. A
+// grant from before is reported, and the record is not.
+func TestRecordOfAppPassword(t *testing.T) {
+	var log strings.Builder
+	d, err := New(load(t, listeners), slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	const alice = "alice@example.com"
+	d.accounts.byName[alice].provider.config.Flow = "app_password"
+	if err := d.store.Save(alice, auth.Grant{AccessToken: "token0", Obtained: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(d.config.StateDirectory, alice+".status"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d.warnOfOthers()
+	if said := log.String(); !strings.Contains(said, "number=1") || !strings.Contains(said, alice+".json") || strings.Contains(said, ".status") {
+		t.Errorf("the log says %s", said)
+	}
+}
+
+// TestRekeyFails: the log says what the administrator must keep.
+func TestRekeyFails(t *testing.T) {
+	var log strings.Builder
+	d, err := New(load(t, listeners), slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	d.rekey()
+	if said := log.String(); !strings.Contains(said, `msg="grants not re-encrypted" error=`) || !strings.Contains(said, `hint="keep the old key"`) {
+		t.Errorf("the log says %s", said)
 	}
 }
