@@ -103,7 +103,7 @@ func NewAccount(name string, p *Provider, f Flow, s *Store, log *slog.Logger) *A
 		// Earlier versions redacted less.
 		a.grant.Withdrawn = redact.New(grant.RefreshToken, grant.AccessToken, p.OAuth.ClientSecret).Redact(grant.Withdrawn)
 	case !errors.Is(err, fs.ErrNotExist):
-		a.log.Error("the grant is of no use", "why", oneLine(err.Error()))
+		a.log.Error("grant not usable", "error", oneLine(err.Error()))
 	}
 	if f != nil {
 		a.grant.Withdrawn = "" // of a consent that is not needed any more

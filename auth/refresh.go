@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"runtime/debug"
 	"time"
@@ -139,22 +140,24 @@ func (a *Account) finish(r *refresh, before, next Grant, err error) {
 	}
 	wait := a.settle(next, e)
 	if e == nil {
-		a.log.Info("access token refreshed", "expiry", next.Expiry)
+		a.log.Info("token refreshed", "expiry", next.Expiry)
 		return
 	}
 	a.saveRecord()
-	log := a.log.With("why", e.Error())
+	a.logFailure(e, wait)
+}
+
+// logFailure logs that a refresh failed with e, and is tried again after wait.
+func (a *Account) logFailure(e *Error, wait time.Duration) {
+	attrs := []any{"kind", string(failedRefresh(e, time.Now()).Kind), "error", e.Error(), "retry_seconds", int(wait.Seconds())}
 	if h := e.Hint(); h != "" {
-		log = log.With("hint", h)
+		attrs = append(attrs, "hint", h)
 	}
-	switch e.Kind {
-	case Consent:
-		log.Error("the account must be authorized again")
-	case Misconfigured:
-		log.Error("no access token before the configuration is mended, here or at the provider")
-	default:
-		log.Warn("access token not refreshed", "retry_seconds", int(wait.Seconds()))
+	level := slog.LevelError
+	if e.Kind == Passing {
+		level = slog.LevelWarn
 	}
+	a.log.Log(context.Background(), level, "token refresh failed", attrs...)
 }
 
 // judge notes in g, which a refresh has brought, what its err means for it, and

@@ -2,7 +2,9 @@ package auth
 
 import (
 	"errors"
+	"log/slog"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -191,4 +193,28 @@ func TestTwoSessionsRefusedAtOnce(t *testing.T) {
 			t.Errorf("a third, later: token = %q, %v; %d requests", token, err, s.count())
 		}
 	})
+}
+
+// TestRefreshFailureIsLogged: the message is constant, and the attributes tell the kinds
+// of failure apart.
+func TestRefreshFailureIsLogged(t *testing.T) {
+	for want, answer := range map[string]func(int, url.Values) (int, string){
+		`level=ERROR msg="token refresh failed" account=joe provider=mine kind=needs_authorization error=`: always(400, `{"error":"invalid_grant"}`),
+		`level=ERROR msg="token refresh failed" account=joe provider=mine kind=misconfigured error=`:       always(401, badClient),
+		`level=WARN msg="token refresh failed" account=joe provider=mine kind=unavailable error=`:          always(503, ""),
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var log strings.Builder
+			a := expired(t, &server{answer: answer})
+			a.log = slog.New(slog.NewTextHandler(&log, nil)).With("account", "joe", "provider", "mine")
+			a.Token(t.Context(), "")
+			synctest.Wait()
+			if said := log.String(); !strings.Contains(said, want) || !strings.Contains(said, " retry_seconds=") {
+				t.Errorf("the log says %s, want %s", said, want)
+			}
+			if hinted := strings.Contains(log.String(), " hint="); hinted != (a.Status().Hint != "") {
+				t.Errorf("the hint is not in the log: %s", &log)
+			}
+		})
+	}
 }
