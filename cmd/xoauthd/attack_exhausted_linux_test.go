@@ -40,7 +40,7 @@ func TestAttackDescriptorsDuringRefresh(t *testing.T) {
 	}
 	release := d.useUp(t)
 	close(answer)
-	d.waitFor(t, "the refresh", func() bool { return strings.Contains(d.log.String(), "access token refreshed") })
+	d.waitFor(t, "the refresh", func() bool { return strings.Contains(d.log.String(), "token refreshed") })
 	m.fed(t, 3, func() { d.lowerLimit(t) }) // connections end, and give descriptors back
 	log := d.log.String()
 	for _, bad := range []string{auth.ErrNotSaved.Error(), "account record not saved", "health check failed"} {
