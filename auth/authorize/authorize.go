@@ -245,7 +245,7 @@ func webURL(s string) (*url.URL, error) {
 	case u.Scheme != "http" && u.Scheme != "https":
 		return nil, fmt.Errorf("%q must begin with https:// or http://", shown)
 	case u.Hostname() == "":
-		return nil, fmt.Errorf("%q names no host", shown)
+		return nil, fmt.Errorf("%q has no host", shown)
 	}
 	return u, nil
 }

@@ -74,7 +74,7 @@ func TestPasteInBrowser(t *testing.T) {
 	ended := b.tab(chromedp.Click("button"), a.redirect+"?state=")
 	b.at(site + "/authorize/joe@example.com") // the first tab still shows the page
 	b.do(chromedp.SendKeys("#address", "it does not work"), chromedp.Click(".second"), chromedp.WaitVisible("a.button"))
-	b.shows("h1", "That is not the address")
+	b.shows("h1", "This is not the right address")
 	b.do(chromedp.Click("a.button"), chromedp.SendKeys("#address", " "+ended+" "), chromedp.Click(".second"), chromedp.WaitVisible("ol.steps"))
 	b.shows("h1", a.name+" is authorized")
 	b.at(site + "/result/")

@@ -40,29 +40,29 @@ func TestCallback(t *testing.T) {
 			[]string{"joe@example.com is authorized", "IMAP login at imap.example.com:993", "ok in 0.3 s", "SMTP login", ">Saving<", "Done<"}},
 		{"one of two logins succeeds", func(a *fakeAccount) { a.trials = []Trial{imap, failing(errRefused, "Ask <the> administrator.")} }, "code=c0de", true,
 			`level=WARN msg=authorization account=joe@example.com result=authorized client=192.0.2.1:1234 why="SMTP login at smtp.example.com:587: AUTHENTICATE: NO`,
-			[]string{"is authorized", "marked below", "invalid credentials", "Ask &lt;the&gt; administrator.", "failed after 1.0 s", "Done in part"}},
+			[]string{"is authorized", "See below why the other steps failed", "invalid credentials", "Ask &lt;the&gt; administrator.", "failed after 1.0 s", "Done in part"}},
 		{"no login succeeds, identity unknown", func(a *fakeAccount) { a.trials = []Trial{failing(errRefused, "")} }, "code=c0de", false,
 			`level=WARN msg=authorization account=joe@example.com result="no mailbox opened"`,
-			[]string{"was not authorized", "another mailbox was chosen there: authorize again and sign in as joe@example.com", "Authorize again"}},
+			[]string{"was not authorized", "probably signed in to another mailbox. Authorize again and sign in as joe@example.com", "Authorize again"}},
 		{"no login succeeds, another person signed in", func(a *fakeAccount) { a.trials, a.identity = []Trial{failing(errRefused, "")}, "bob@<b>example.com" }, "code=c0de", false,
-			`result="no mailbox opened" client=192.0.2.1:1234 identity=bob@<b>example.com why="Signed in as bob@<b>example.com: it should have been joe@example.com; SMTP login`,
+			`result="no mailbox opened" client=192.0.2.1:1234 identity=bob@<b>example.com why="Signed in as bob@<b>example.com: expected joe@example.com; SMTP login`,
 			[]string{`<span class="what">Signed in as bob@&lt;b&gt;example.com</span> <span class="how">failed</span></p>
-<p class="cause">it should have been joe@example.com</p>`, "You signed in as bob@&lt;b&gt;example.com, and this account is joe@example.com: authorize again and sign in as joe@example.com. Nothing was kept."}},
+<p class="cause">expected joe@example.com</p>`, "You signed in as bob@&lt;b&gt;example.com, but this account is joe@example.com. Nothing was kept. Authorize again and sign in as joe@example.com."}},
 		{"no login succeeds, delegate did not sign in", func(a *fakeAccount) {
 			a.trials, a.identity, a.hint = []Trial{failing(errRefused, "")}, "bob@example.com", "ann@example.com"
 		}, "code=c0de", false, `"no mailbox opened"`,
-			[]string{"this account is joe@example.com: authorize again and sign in as ann@example.com."}},
+			[]string{"this account is joe@example.com. Nothing was kept. Authorize again and sign in as ann@example.com."}},
 		{"no login succeeds, expected person signed in", func(a *fakeAccount) { a.trials, a.identity = []Trial{failing(errRefused, "")}, "Joe@Example.com" }, "code=c0de", false, `"no mailbox opened"`,
-			[]string{"It was Joe@Example.com who signed in, as it should be"}},
+			[]string{"Joe@Example.com signed in, as expected"}},
 		{"another person signed in, server may ignore the user name", func(a *fakeAccount) { a.identity = "bob@example.com" }, "code=c0de", false, `result="another person signed in"`,
-			[]string{"it should have been joe@example.com", "set login_hint = &#34;bob@example.com&#34; for the account", "You signed in as bob@example.com, and this account is joe@example.com.", "Nothing was kept"}},
+			[]string{"expected joe@example.com", "set login_hint = &#34;bob@example.com&#34; for the account", "You signed in as bob@example.com, but this account is joe@example.com.", "Nothing was kept"}},
 		{"the delegate signed in", func(a *fakeAccount) { a.identity, a.hint = "ann@example.com", "Ann@example.com" }, "code=c0de", true, "result=authorized", nil},
 		{"requested id_token is missing", func(a *fakeAccount) { a.scopes = []string{"mail", "openid"} }, "code=c0de", false, `result="another person signed in"`,
-			[]string{"Example Mail was asked (scope openid) and did not say", "Nothing was kept"}},
+			[]string{"Example Mail did not report it, although the scope openid requests it", "Nothing was kept"}},
 		{"requested id_token is missing, server checks the user name", func(a *fakeAccount) { a.scopes, a.checksUser = []string{"mail", "openid"}, true }, "code=c0de", true, "result=authorized", nil},
 		{"id_token without an address", func(a *fakeAccount) { a.scopes, a.idToken = []string{"mail", "openid"}, true }, "code=c0de", true, "result=authorized",
-			[]string{"Who signed in is not known", "the mail server&#39;s word alone"}},
-		{"no id_token requested", nil, "code=c0de", true, "level=INFO", []string{"Who signed in is not known", "add openid and email to its scopes"}},
+			[]string{"Identity of the user is unknown", "Only the mail server confirms"}},
+		{"no id_token requested", nil, "code=c0de", true, "level=INFO", []string{"Identity of the user is unknown", "add openid and email to its scopes"}},
 		{"another person signed in, server checks the user name", func(a *fakeAccount) { a.identity, a.checksUser = "bob@example.com\r\n", true }, "code=c0de", true, "level=INFO msg=authorization account=joe@example.com result=authorized client=192.0.2.1:1234 identity=bob@example.com",
 			[]string{`<span class="what">Signed in as bob@example.com</span> <span class="how">ok`, "joe@example.com is authorized", "Done<"}},
 		{"mail servers unreachable", func(a *fakeAccount) { a.trials, a.identity = []Trial{failing(errDialing, "")}, "bob@example.com" }, "code=c0de", false, `"no mailbox opened"`,
@@ -70,23 +70,23 @@ func TestCallback(t *testing.T) {
 		{"no mail server is configured", func(a *fakeAccount) { a.trials = nil }, "code=c0de", false, `"no mailbox opened"`,
 			[]string{"No mail server is configured"}},
 		{"the grant cannot be saved", func(a *fakeAccount) { a.keepErr = fmt.Errorf("%w: no space left on device", auth.ErrNotSaved) }, "code=c0de", true, `level=WARN msg=authorization account=joe@example.com result="not saved"`,
-			[]string{"is authorized in part", "Done in part", "Programs can log in now", "could not be saved", "no space left on device", ">Authorize again<"}},
-		{"no refresh token", func(a *fakeAccount) { a.short = true }, "code=c0de", true, `result=authorized client=192.0.2.1:1234 why="Refresh token: none came`,
-			[]string{"is authorized in part", "all ends on 6 May 2030, 07:08", "offline_access", "Done in part"}},
+			[]string{"is authorized in part", "Done in part", "Programs can log in now", "could not save the new authorization", "no space left on device", ">Authorize again<"}},
+		{"no refresh token", func(a *fakeAccount) { a.short = true }, "code=c0de", true, `result=authorized client=192.0.2.1:1234 why="Refresh token: the provider returned none`,
+			[]string{"is authorized in part", "authorization ends on 6 May 2030, 07:08", "offline_access", "Done in part"}},
 		{"no refresh token, but the present grant has one", func(a *fakeAccount) {
 			a.short, a.status.State, a.keepErr = true, auth.Authorized, auth.ErrEarlierKept
 		}, "code=c0de", true, `level=WARN msg=authorization account=joe@example.com result="no refresh token"`,
-			[]string{"was not authorized", "Not done", "ends on 6 May 2030, 07:08", "which can be renewed. Its earlier authorization stays in use.", "access_type = &#34;offline&#34;", "take back the access of this app on the security page of the account at Example Mail"}},
+			[]string{"was not authorized", "Not done", "ends on 6 May 2030, 07:08", "which can be renewed. Its earlier authorization stays in use.", "access_type = &#34;offline&#34;", "remove the access of this app on the security page of the account at Example Mail"}},
 		{"no login succeeds, authorized before", func(a *fakeAccount) { a.status.State, a.trials = auth.Authorized, []Trial{failing(errRefused, "")} }, "code=c0de", false, `"no mailbox opened"`,
 			[]string{"was not authorized", "Its earlier authorization stays in use."}},
 		{"expired code", func(a *fakeAccount) { a.exchangeErr = fmt.Errorf("token: %w", invalidGrant) }, "code=c0de", false, `result="no token"`,
-			[]string{"gave no token", "invalid_grant: code expired", "Authorize again."}},
+			[]string{"returned no token", "invalid_grant: code expired", "Authorize again."}},
 		{"token endpoint replies with HTML", func(a *fakeAccount) { a.exchangeErr = html }, "code=c0de", false, `result="no token"`,
 			[]string{"HTTP status 502"}},
 		{"token endpoint unreachable", func(a *fakeAccount) { a.exchangeErr = errDialing }, "code=c0de", false, `result="no token"`,
 			[]string{"connection refused", "cannot be reached from this machine"}},
 		{"the person refused", nil, "error=access_denied&error_description=The+user+said+%3Cb%3Eno", false, `result="refused by the provider"`,
-			[]string{"Access was refused on the pages of Example Mail", "access_denied: The user said &lt;b&gt;no", "agree to what is asked"}},
+			[]string{"Access was refused at Example Mail", "access_denied: The user said &lt;b&gt;no", "agree to what is asked"}},
 		{"an administrator must consent", nil, "error=access_denied&error_description=AADSTS90094%3A+Admin+consent+is+required.%0d%0aTrace+ID%3A+1", false, "AADSTS90094",
 			[]string{"AADSTS90094: Admin consent is required. Trace ID: 1", "An administrator of the organisation has to consent"}},
 		{"the error is very long", nil, "error=server_error&error_description=" + strings.Repeat("x", 5000), false, "server_error",
@@ -183,19 +183,19 @@ func TestCallbackRejected(t *testing.T) {
 		status int
 		page   string
 	}{
-		{"state unknown", func(v *visit) (int, string) { v.state = "x"; return statusAndBody(v.back("code=1")) }, 400, "not expected"},
+		{"state unknown", func(v *visit) (int, string) { v.state = "x"; return statusAndBody(v.back("code=1")) }, 400, "Unexpected response"},
 		{"state missing", func(v *visit) (int, string) {
 			return statusAndBody(v.do("GET", home+"/callback?code=1", "Cookie", v.cookie))
-		}, 400, "not expected"},
+		}, 400, "Unexpected response"},
 		{"error without state", func(v *visit) (int, string) {
 			return statusAndBody(v.do("GET", home+"/callback?error=x&error_description=PHISH", "Cookie", v.cookie))
-		}, 400, "not expected"},
-		{"no cookie", func(v *visit) (int, string) { v.cookie = ""; return statusAndBody(v.back("code=1")) }, 403, "not the browser it began in"},
+		}, 400, "Unexpected response"},
+		{"no cookie", func(v *visit) (int, string) { v.cookie = ""; return statusAndBody(v.back("code=1")) }, 403, "Started in another browser"},
 		{"cookie of another browser", func(v *visit) (int, string) {
 			v.cookie = v.begin("joe@example.com").cookie
 			return statusAndBody(v.back("code=1"))
-		}, 403, "not the browser it began in"},
-		{"state repeated", func(v *visit) (int, string) { return statusAndBody(v.back("code=1&state=" + v.state)) }, 400, "not valid"},
+		}, 403, "Started in another browser"},
+		{"state repeated", func(v *visit) (int, string) { return statusAndBody(v.back("code=1&state=" + v.state)) }, 400, "Invalid response"},
 		{"code repeated", func(v *visit) (int, string) { return statusAndBody(v.back("code=1&code=1")) }, 400, "“code” more than once"},
 		{"iss repeated", func(v *visit) (int, string) { return statusAndBody(v.back("code=1&iss=a&iss=a")) }, 400, "“iss” more than once"},
 		{"error repeated", func(v *visit) (int, string) { return statusAndBody(v.back("error=PHISH&error=PHISH")) }, 400, "“error” more than once"},
@@ -227,7 +227,7 @@ func TestCallbackTwice(t *testing.T) {
 	if w.Code != http.StatusConflict || len(a.exchanges) != 1 {
 		t.Errorf("%d with %d exchanges, want 409 with 1", w.Code, len(a.exchanges))
 	}
-	assertContains(t, w.Body.String(), "Already done", `href="`+to+`"`)
+	assertContains(t, w.Body.String(), "Response already used", `href="`+to+`"`)
 	for range 2 { // a reload
 		assertContains(t, v.do("GET", home+to, "Cookie", v.cookie).Body.String(), "joe@example.com is authorized")
 	}

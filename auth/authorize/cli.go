@@ -44,11 +44,11 @@ func (f *CodeFlow) Finish(ctx context.Context, pasted string) (Result, error) {
 	case err != nil:
 		return Result{}, err
 	case answer.repeated() != "":
-		return Result{}, fmt.Errorf("this address has the parameter %q more than once: open the link again, and bring the address that the browser ends on then", answer.repeated())
+		return Result{}, fmt.Errorf("this address contains the parameter %q more than once: open the link again, and paste the address that the browser shows in the end", answer.repeated())
 	case answer.Get("state") != f.state:
-		return Result{}, errors.New("this address belongs to another authorization: open the link that was given for this one, and bring the address that the browser ends on then")
+		return Result{}, errors.New("this address belongs to another authorization: open the link of this one, and paste the address that the browser shows in the end")
 	case !f.used.CompareAndSwap(false, true):
-		return Result{}, errors.New("this answer of the provider was used already: begin again")
+		return Result{}, errors.New("this response of the provider has already been used: start again")
 	}
 	return complete(ctx, f.account, f.verifier, answer), nil
 }

@@ -88,7 +88,7 @@ func TestCodeFlow(t *testing.T) {
 	if _, verifier, _ := strings.Cut(a.exchanges[0], " "); challengeOf(verifier) != challenge.Query().Get("code_challenge") {
 		t.Error("the code was not exchanged with its verifier")
 	}
-	if _, err := one.Finish(t.Context(), "127.0.0.1:1180/callback?code=1&state="+stateFromURL(t, one.URL())); err == nil || !strings.Contains(err.Error(), "used already") {
+	if _, err := one.Finish(t.Context(), "127.0.0.1:1180/callback?code=1&state="+stateFromURL(t, one.URL())); err == nil || !strings.Contains(err.Error(), "already been used") {
 		t.Errorf("second use of a response: %v", err)
 	}
 	if o, err := two.Finish(t.Context(), "127.0.0.1:1180/callback?iss=https://evil.example&code=2&state="+stateFromURL(t, two.URL())); err != nil || o.Kind != wrongIssuer {
@@ -114,13 +114,13 @@ func TestAwaitDevice(t *testing.T) {
 		outcome string
 		lead    string
 	}{
-		{"agreed", t.Context(), nil, authorized, "can try again"},
-		{"refused", t.Context(), &auth.Error{Code: "access_denied"}, refused, "Access was refused on the pages of Example Mail"},
+		{"agreed", t.Context(), nil, authorized, "Programs can log in now."},
+		{"refused", t.Context(), &auth.Error{Code: "access_denied"}, refused, "Access was refused at Example Mail"},
 		{"refused at Microsoft", t.Context(), &auth.Error{Code: "authorization_declined"}, refused, "Access was refused"},
 		{"expired at the provider", t.Context(), &auth.Error{Code: "expired_token"}, codeExpired, "not entered at Example Mail in time"},
 		{"expired at xoauthd", t.Context(), context.DeadlineExceeded, codeExpired, "not entered at Example Mail in time"},
-		{"canceled", gone, nil, canceled, "ended before anybody agreed"},
-		{"another error", t.Context(), &auth.Error{Code: "invalid_client"}, noToken, "gave no token"},
+		{"canceled", gone, nil, canceled, "stopped waiting before anyone agreed"},
+		{"another error", t.Context(), &auth.Error{Code: "invalid_client"}, noToken, "returned no token"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			a := newAccount("joe@example.com")
@@ -151,11 +151,11 @@ func TestAdopt(t *testing.T) {
 		t.Errorf("%+v, context: %v, kept %v", o, a.err, a.kept)
 	}
 	a.trials = []Trial{{Protocol: "IMAP", Upstream: "imap.example.com:993", Err: errRefused}}
-	if o := Adopt(t.Context(), a, a.grant("x")); o.OK || !strings.Contains(o.Lead, "Most likely it is another mailbox's than joe@example.com.") {
+	if o := Adopt(t.Context(), a, a.grant("x")); o.OK || !strings.Contains(o.Lead, "It probably belongs to another mailbox than joe@example.com.") {
 		t.Errorf("%+v", o)
 	}
 	a.identity = "bob@example.com"
-	if o := Adopt(t.Context(), a, a.grant("x")); o.OK || !strings.Contains(o.Lead, "This is a grant of bob@example.com, and the account is joe@example.com. Nothing was kept.") {
+	if o := Adopt(t.Context(), a, a.grant("x")); o.OK || !strings.Contains(o.Lead, "This grant belongs to bob@example.com, but the account is joe@example.com. Nothing was kept.") {
 		t.Errorf("%+v", o)
 	}
 	if len(a.kept) != 1 {

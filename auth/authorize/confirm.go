@@ -24,7 +24,7 @@ func (c *Candidate) Confirm() Result {
 	result, err := c.res.keep(c.grant, c.trials, c.present)
 	if errors.Is(err, auth.ErrReplaced) {
 		c.Discard()
-		return c.res.finish(superseded, "Somebody has authorized the account meanwhile. Nothing was changed.")
+		return c.res.finish(superseded, "The account was authorized again in the meantime. Nothing was changed.")
 	}
 	return result
 }
@@ -53,7 +53,7 @@ func (res *resultBuilder) keepOrAsk(g auth.Grant, trials []Trial) Result {
 	for {
 		present := a.Access()
 		if lost := lostAccess(g, present, trials, a.Registration().Scopes); lost != "" {
-			result := res.finish(confirmationNeeded, "The new authorization "+lost+", unlike the present one. Programs that need that would stop working.")
+			result := res.finish(confirmationNeeded, "The new authorization "+lost+", unlike the present one. Programs that need it would stop working.")
 			result.Title = "Replace the present authorization of " + a.Name() + "?"
 			result.Candidate = &Candidate{res, g, trials, present}
 			return result

@@ -103,7 +103,7 @@ func TestPartialGrant(t *testing.T) {
 			}
 			assertContains(t, v.do("GET", home+to, "Cookie", v.cookie).Body.String(), test.page...)
 			assertContains(t, v.log.String(), test.log)
-			if status, page := statusAndBody(v.post(to, form, "Cookie", v.cookie)); status != http.StatusConflict || !strings.Contains(page, "Already answered") {
+			if status, page := statusAndBody(v.post(to, form, "Cookie", v.cookie)); status != http.StatusConflict || !strings.Contains(page, "No decision needed") {
 				t.Errorf("a second decision: %d: %s", status, page)
 			}
 			if got := len(a.kept) == 1; got != test.kept || (len(a.discarded) == 1) == test.kept {
@@ -144,7 +144,7 @@ func TestReplacedMeanwhile(t *testing.T) {
 		t.Fatalf("%+v", o)
 	}
 	a.replaced = []auth.Access{full}
-	if o = o.Candidate.Confirm(); o.OK || o.Kind != superseded || !strings.Contains(o.Lead, "meanwhile") {
+	if o = o.Candidate.Confirm(); o.OK || o.Kind != superseded || !strings.Contains(o.Lead, "in the meantime") {
 		t.Errorf("%+v", o)
 	}
 

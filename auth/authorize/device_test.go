@@ -139,7 +139,7 @@ func TestDeviceEnds(t *testing.T) {
 	}{
 		{"refused", func(a *fakeAccount) { a.answers <- &auth.Error{Code: "access_denied"} }, `result="refused by the provider"`, "Access was refused"},
 		{"expired", func(*fakeAccount) { time.Sleep(16*time.Minute + time.Second) }, `result="code not entered in time"`, "not entered at Example Mail in time"},
-		{"canceled", func(a *fakeAccount) { a.answers <- context.Canceled }, `result="given up"`, "ended before anybody agreed"},
+		{"canceled", func(a *fakeAccount) { a.answers <- context.Canceled }, `result="given up"`, "stopped waiting before anyone agreed"},
 		{"failed", func(a *fakeAccount) { a.answers <- &auth.Error{Kind: auth.Misconfigured, Code: "invalid_client"} }, `result="no token"`, "invalid_client"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -184,7 +184,7 @@ func TestDeviceFlood(t *testing.T) {
 		for range 40 {
 			time.Sleep(deviceAuthInterval)
 			press(2)
-			if status, page := press(2); status != http.StatusTooManyRequests || !strings.Contains(page, "Try again in a moment") && !strings.Contains(page, "Too many are under way") {
+			if status, page := press(2); status != http.StatusTooManyRequests || !strings.Contains(page, "Try again in a few seconds") && !strings.Contains(page, "Too many authorizations in progress") {
 				t.Fatalf("%d: %s", status, page)
 			}
 		}
@@ -192,7 +192,7 @@ func TestDeviceFlood(t *testing.T) {
 			t.Errorf("%d device codes requested, want %d", a.asked, 1+maxSourceDevicePolls)
 		}
 		_, page := press(2)
-		assertContains(t, page, "Too many are under way", `<code class="copy">sudo -u xoauthd xoauthd authorize --terminal a@example.com</code>`)
+		assertContains(t, page, "Too many authorizations in progress", `<code class="copy">sudo -u xoauthd xoauthd authorize --terminal a@example.com</code>`)
 
 		// Other sources can still start device flows, up to the limit of the account.
 		waiting := []*wait{own, s.ask(a.name, from, address(3)), s.ask(b.name, from, address(2))}
@@ -233,7 +233,7 @@ func TestDevicePressedTwice(t *testing.T) {
 		if second.result != first || second.cookie != cookie {
 			t.Errorf("%+v, want %s", second, first)
 		}
-		assertContains(t, second.page(), "One moment", "is being asked for a code", `http-equiv="refresh" content="2"`)
+		assertContains(t, second.page(), "One moment", "is requesting a code", `http-equiv="refresh" content="2"`)
 		time.Sleep(time.Second)
 		assertContains(t, second.page(), "WDJB-MJHT")
 		if a.asked != 2 {
@@ -255,7 +255,7 @@ func TestDeviceAuthFails(t *testing.T) {
 		a.deviceErr = &auth.Error{Kind: auth.Misconfigured, Family: auth.Microsoft, Code: "unauthorized_client", Description: "AADSTS7000218: needs a secret"}
 		s := newSite(t, "", a)
 		page := s.ask(a.name).page()
-		assertContains(t, page, "A code from Example Mail", "gave no code to enter", "AADSTS7000218", "Microsoft wants a client secret")
+		assertContains(t, page, "Code from Example Mail", "issued no code", "AADSTS7000218", "Microsoft wants a client secret")
 		assertContains(t, s.log.String(), `level=WARN msg=authorization account=joe@example.com result="no code for a device"`)
 	})
 }

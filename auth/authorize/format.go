@@ -49,9 +49,9 @@ func callbackHint(a Account, code, description string) string {
 	case hint != "":
 		return hint
 	case code == "server_error", code == "temporarily_unavailable":
-		return "The provider has a fault of its own. Try again in a few minutes."
+		return "The provider has an internal error. Try again in a few minutes."
 	}
-	return "Try again. If it stays, look at the log and at the registration at the provider."
+	return "Try again. If the error persists, check the log of xoauthd and the registration at the provider."
 }
 
 // exchangeHint returns what a person can do about an error of the token endpoint (RFC 6749
@@ -64,40 +64,40 @@ func exchangeHint(err error) string {
 	case local != "":
 		return local
 	case unreachable(err):
-		return "The provider's token endpoint cannot be reached from this machine. Try again once it can."
+		return "The provider's token endpoint cannot be reached from this machine. Try again later."
 	case !errors.As(err, &answer):
 		return ""
 	case answer.Code == "":
-		return "The provider has a fault of its own. Try again in a few minutes."
+		return "The provider has an internal error. Try again in a few minutes."
 	case (answer.Code == "invalid_grant" || answer.Code == "invalid_code") && !strings.Contains(answer.Description, "AADSTS"):
-		return "The code was used already or came too late. Authorize again."
+		return "The code has already been used or has expired. Authorize again."
 	}
-	return cmp.Or(answer.Hint(), "Try again. If it stays, check the provider's section of the configuration.")
+	return cmp.Or(answer.Hint(), "Try again. If the error persists, check the provider's section of the configuration.")
 }
 
 // refreshTokenHint returns how to get a refresh token. Some providers issue one only on
 // request, and some only with the first consent.
 func refreshTokenHint(a Account) string {
-	return "Ask for one in the provider's section of the configuration: the scope offline_access (Microsoft, OpenID Connect), or access_type = \"offline\" and prompt = \"consent\" in authorization_params (Google). If it asks already, take back the access of this app on the security page of the account at " + a.Provider() + ". Then authorize again."
+	return "Request one in the provider's section of the configuration: add the scope offline_access (Microsoft, OpenID Connect), or set access_type = \"offline\" and prompt = \"consent\" in authorization_params (Google). If the configuration already requests one, remove the access of this app on the security page of the account at " + a.Provider() + ". Then authorize again."
 }
 
 // describeScope returns what a scope permits, or "" for an unknown scope.
 func describeScope(scope string) string {
 	for _, known := range []struct{ suffix, text string }{
 		{"://mail.google.com/", "read, send and delete mail"},
-		{"/IMAP.AccessAsUser.All", "read and change mail, by IMAP"},
-		{"/POP.AccessAsUser.All", "read and delete mail, by POP"},
-		{"/SMTP.Send", "send mail, by SMTP"},
-		{"/protocol-imap", "read and change mail, by IMAP"},
-		{"/protocol-pop", "read and delete mail, by POP"},
-		{"/protocol-smtp", "send mail, by SMTP"},
-		{"mail:imap_full", "read and change mail, by IMAP"},
-		{"mail:smtp", "send mail, by SMTP"},
+		{"/IMAP.AccessAsUser.All", "read and change mail by IMAP"},
+		{"/POP.AccessAsUser.All", "read and delete mail by POP"},
+		{"/SMTP.Send", "send mail by SMTP"},
+		{"/protocol-imap", "read and change mail by IMAP"},
+		{"/protocol-pop", "read and delete mail by POP"},
+		{"/protocol-smtp", "send mail by SMTP"},
+		{"mail:imap_full", "read and change mail by IMAP"},
+		{"mail:smtp", "send mail by SMTP"},
 		{"mail-w", "read, send and delete mail"},
-		{"mail.imap", "read and change mail, by IMAP"},
-		{"offline_access", "go on without asking each time"},
-		{"openid", "know who signed in"},
-		{"email", "know the mail address"},
+		{"mail.imap", "read and change mail by IMAP"},
+		{"offline_access", "keep access without asking each time"},
+		{"openid", "identify the user"},
+		{"email", "know the email address"},
 		{"profile", "know the name"},
 	} {
 		if scope == known.suffix || strings.HasSuffix(scope, known.suffix) && strings.ContainsAny(known.suffix[:1], ":/") {
@@ -134,10 +134,10 @@ func summary(counts [numSections]int) string {
 	case 0:
 		return "No account is configured."
 	case counts[healthy]:
-		return plural(all, "account") + ", all well."
+		return plural(all, "account") + ", all working."
 	}
-	parts := []string{fmt.Sprintf("%d in order", counts[healthy])}
-	for section, text := range [numSections]string{needsAuthorization: "to be authorized", failing: "failing", withWarning: "with a warning", disabled: "disabled"} {
+	parts := []string{fmt.Sprintf("%d working", counts[healthy])}
+	for section, text := range [numSections]string{needsAuthorization: "awaiting authorization", failing: "failing", withWarning: "with a warning", disabled: "disabled"} {
 		if n := counts[section]; n > 0 && section != healthy {
 			parts = append(parts, fmt.Sprintf("%d %s", n, text))
 		}
@@ -156,7 +156,7 @@ func mailboxSummary(n, all, section int) string {
 	case n < all:
 		return fmt.Sprintf("%d of %s", n, text)
 	case section == healthy:
-		return text + ", all well"
+		return text + ", all working"
 	}
 	return text
 }

@@ -40,10 +40,10 @@ func TestHints(t *testing.T) {
 		{"unknown error", callbackHint(newAccount("joe@example.com"), "x_y", ""), "Try again"},
 		{"wrong secret", exchangeHint(&auth.Error{Code: "invalid_client"}), "secret or certificate"},
 		{"wrong secret at Microsoft", exchangeHint(fmt.Errorf("token: %w", &auth.Error{Family: auth.Microsoft, Code: "invalid_client", Description: "AADSTS7000215: Invalid"})), "instead of its value"},
-		{"invalid code", exchangeHint(&auth.Error{Code: "invalid_grant", Description: "Malformed auth code."}), "The code was used already"},
+		{"invalid code", exchangeHint(&auth.Error{Code: "invalid_grant", Description: "Malformed auth code."}), "The code has already been used"},
 		{"invalid code at Microsoft", exchangeHint(&auth.Error{Family: auth.Microsoft, Code: "invalid_grant", Description: "AADSTS50173: revoked"}), "password was changed"},
-		{"internal error of the provider", callbackHint(newAccount("joe@example.com"), "server_error", ""), "fault of its own"},
-		{"internal error of the token endpoint", exchangeHint(&auth.Error{Status: 500}), "fault of its own"},
+		{"internal error of the provider", callbackHint(newAccount("joe@example.com"), "server_error", ""), "has an internal error"},
+		{"internal error of the token endpoint", exchangeHint(&auth.Error{Status: 500}), "has an internal error"},
 		{"unknown error of the token endpoint", exchangeHint(&auth.Error{Code: "x_y"}), "check the provider's section"},
 		{"network", exchangeHint(errDialing), "cannot be reached"},
 		{"no descriptor", exchangeHint(fmt.Errorf("token: %w", &net.OpError{Op: "dial", Err: syscall.EMFILE})), "LimitNOFILE="},
@@ -58,8 +58,8 @@ func TestHints(t *testing.T) {
 func TestDescribeScope(t *testing.T) {
 	for scope, want := range map[string]string{
 		"https://mail.google.com/":                   "read, send and delete mail",
-		"https://outlook.office365.us/SMTP.Send":     "send mail, by SMTP",
-		"https://www.fastmail.com/dev/protocol-imap": "read and change mail, by IMAP",
+		"https://outlook.office365.us/SMTP.Send":     "send mail by SMTP",
+		"https://www.fastmail.com/dev/protocol-imap": "read and change mail by IMAP",
 		"mail-w": "read, send and delete mail",
 		"https://www.googleapis.com/auth/userinfo.email":  "",
 		"https://www.googleapis.com/auth/gmail.something": "",
@@ -77,11 +77,11 @@ func TestSummary(t *testing.T) {
 		want   string
 	}{
 		{[numSections]int{}, "No account is configured."},
-		{[numSections]int{healthy: 1}, "1 account, all well."},
-		{[numSections]int{healthy: 3}, "3 accounts, all well."},
-		{[numSections]int{needsAuthorization: 1, healthy: 2}, "3 accounts: 2 in order, 1 to be authorized."},
-		{[numSections]int{failing: 2, healthy: 1}, "3 accounts: 1 in order, 2 failing."},
-		{[numSections]int{needsAuthorization: 2, failing: 1, disabled: 1}, "4 accounts: 0 in order, 2 to be authorized, 1 failing, 1 disabled."},
+		{[numSections]int{healthy: 1}, "1 account, all working."},
+		{[numSections]int{healthy: 3}, "3 accounts, all working."},
+		{[numSections]int{needsAuthorization: 1, healthy: 2}, "3 accounts: 2 working, 1 awaiting authorization."},
+		{[numSections]int{failing: 2, healthy: 1}, "3 accounts: 1 working, 2 failing."},
+		{[numSections]int{needsAuthorization: 2, failing: 1, disabled: 1}, "4 accounts: 0 working, 2 awaiting authorization, 1 failing, 1 disabled."},
 	} {
 		if got := summary(test.counts); got != test.want {
 			t.Errorf("%v: %q, want %q", test.counts, got, test.want)

@@ -36,7 +36,7 @@ func complete(ctx context.Context, a Account, verifier string, answer response) 
 	}
 	if hint, err := answer.check(reg); err != nil {
 		res.addStep(answerOf(a), 0, err, hint)
-		return res.finish(wrongIssuer, "The answer may be another provider's than that of "+a.Provider()+". It was sent to neither, and nothing was kept.")
+		return res.finish(wrongIssuer, "The response may come from another provider than "+a.Provider()+". xoauthd did not use it. Nothing was kept.")
 	}
 	if code := answer.Get("error"); code != "" || answer.Get("code") == "" {
 		return res.denied(code, answer.Get("error_description"))
@@ -47,7 +47,7 @@ func complete(ctx context.Context, a Account, verifier string, answer response) 
 	g, err := a.Exchange(ctx, answer.Get("code"), verifier)
 	if err != nil {
 		res.addStep("Exchange of the code for a token", time.Since(start), err, exchangeHint(err))
-		return res.finish(noToken, a.Provider()+" agreed, but then gave no token. Nothing was kept.")
+		return res.finish(noToken, a.Provider()+" agreed, but returned no token. Nothing was kept.")
 	}
 	res.addStep("Exchange of the code for a token", time.Since(start), nil, "")
 	return res.adopt(ctx, g)
@@ -116,7 +116,7 @@ func (res *resultBuilder) afterKeep(g auth.Grant, trials []Trial, err error, too
 	a := res.account
 	all := !slices.ContainsFunc(trials, func(l Trial) bool { return l.Err != nil })
 	if g.RefreshToken == "" {
-		res.addStep("Refresh token", 0, errors.New("none came with the access token, which cannot be renewed without"), refreshTokenHint(a))
+		res.addStep("Refresh token", 0, errors.New("the provider returned none, so xoauthd cannot refresh the access token"), refreshTokenHint(a))
 	}
 	if !errors.Is(err, auth.ErrEarlierKept) {
 		for _, l := range trials {
@@ -126,40 +126,40 @@ func (res *resultBuilder) afterKeep(g auth.Grant, trials []Trial, err error, too
 	switch {
 	case errors.Is(err, auth.ErrEarlierKept):
 		res.discard(g)
-		return res.finish(noRefreshToken, "The mailbox opened, but what "+a.Provider()+" gave ends "+onDate(g.Expiry)+", without a way to renew it. So it was not put in the place of the earlier authorization, which can be renewed.")
+		return res.finish(noRefreshToken, "The mailbox opened, but the new authorization ends "+onDate(g.Expiry)+", because "+a.Provider()+" returned no refresh token. xoauthd did not replace the earlier authorization, which can be renewed.")
 	case err != nil:
 		res.addStep("Saving", took, err, "")
-		return res.finish(notSaved, "Programs can log in now. But what the provider gave could not be saved, and is lost if xoauthd ends before that is mended. It tries again by itself.")
+		return res.finish(notSaved, "Programs can log in now. But xoauthd could not save the new authorization, and loses it if it stops before it can. It tries again by itself.")
 	}
 	res.addStep("Saving", took, nil, "")
 	for _, p := range a.Status().Problems {
 		if p.Kind == auth.ProblemEnding {
-			res.addStep("Life of the authorization", 0, errors.New(p.Text), p.Hint)
+			res.addStep("Lifetime of the authorization", 0, errors.New(p.Text), p.Hint)
 		}
 	}
 	switch {
 	case g.RefreshToken == "":
-		return res.finish(authorized, "Programs can log in now, but not for long: "+a.Provider()+" gave no refresh token, so all ends "+onDate(g.Expiry)+". What to do about it is told below.")
+		return res.finish(authorized, "Programs can log in now, but the authorization ends "+onDate(g.Expiry)+", because "+a.Provider()+" returned no refresh token. See below what to do.")
 	case !all:
-		return res.finish(authorized, "What opened works now. What did not open is marked below, with its cause.")
+		return res.finish(authorized, "Programs can now use the servers that accepted the login. See below why the other steps failed.")
 	case !g.Ends.IsZero():
-		return res.finish(authorized, "Programs that were refused can try again now, but not for good: what to do about it is told below.")
+		return res.finish(authorized, "Programs can log in now, but the authorization will end. See below when, and what to do.")
 	}
-	return res.finish(authorized, "Programs that were refused can try again now.")
+	return res.finish(authorized, "Programs can log in now.")
 }
 
 // denied returns the result of a provider's answer without a code. The parameters are
 // those of the error (RFC 6749 section 4.1.2.1).
 func (res *resultBuilder) denied(code, description string) Result {
 	a := res.account
-	err := errors.New("it has neither a code nor an error")
+	err := errors.New("it contains neither a code nor an error")
 	if code != "" {
 		err = errors.New(strings.TrimSuffix(code+": "+description, ": "))
 	}
 	res.addStep(answerOf(a), 0, err, callbackHint(a, code, description))
-	lead := a.Provider() + " did not agree. Nothing was changed."
+	lead := a.Provider() + " refused the request. Nothing was changed."
 	if code == "access_denied" {
-		lead = "Access was refused on the pages of " + a.Provider() + ". Nothing was changed."
+		lead = "Access was refused at " + a.Provider() + ". Nothing was changed."
 	}
 	return res.finish(refused, lead)
 }
@@ -175,22 +175,22 @@ func (res *resultBuilder) deviceDenied(err error) Result {
 	}
 	switch {
 	case errors.Is(err, context.Canceled):
-		res.addStep(answerOf(a), 0, errors.New("not waited for any longer"), "")
-		return res.finish(canceled, "The wait for "+a.Provider()+" was ended before anybody agreed there. Nothing was changed.")
+		res.addStep(answerOf(a), 0, errors.New("xoauthd stopped waiting"), "")
+		return res.finish(canceled, "xoauthd stopped waiting before anyone agreed at "+a.Provider()+". Nothing was changed.")
 	case code == "expired_token", errors.Is(err, context.DeadlineExceeded):
-		res.addStep(answerOf(a), 0, errors.New("none came while the code was good"), "")
-		return res.finish(codeExpired, "The code was not entered at "+a.Provider()+" in time. Nothing was changed. Ask for another one.")
+		res.addStep(answerOf(a), 0, errors.New("none before the code expired"), "")
+		return res.finish(codeExpired, "The code was not entered at "+a.Provider()+" in time. Nothing was changed. Get a new code and try again.")
 	case code == "access_denied", code == "authorization_declined": // the code of Microsoft
 		return res.denied("access_denied", description)
 	}
 	res.addStep(answerOf(a), 0, err, exchangeHint(err))
-	return res.finish(noToken, a.Provider()+" gave no token. Nothing was changed.")
+	return res.finish(noToken, a.Provider()+" returned no token. Nothing was changed.")
 }
 
 // internalError returns the result after a panic.
 func (res *resultBuilder) internalError() Result {
 	res.addStep("Authorization", 0, errors.New("internal error; see the log of xoauthd"), "")
-	return res.finish(internalError, "This is a fault of xoauthd, of which its log tells more. Whether anything was kept is on the account's page.")
+	return res.finish(internalError, "This is a bug in xoauthd. Its log has the details. The account's page shows whether the new authorization is in use.")
 }
 
 // explainNoMailbox returns the lead of a result without a successful login. Of the tried
@@ -200,19 +200,19 @@ func (res *resultBuilder) explainNoMailbox(g auth.Grant, tried, down int) string
 	other := isOtherIdentity(g, a)
 	switch {
 	case tried == 0:
-		return "No mail server is configured to try the token at, so nothing was kept."
+		return "No mail server is configured, so xoauthd could not test the token. Nothing was kept."
 	case down == tried:
-		return "No mail server could be reached to try the token at, so nothing was kept. Once they can be reached, authorize again."
+		return "No mail server could be reached, so xoauthd could not test the token. Nothing was kept. Authorize again when the servers are reachable."
 	case other && res.imported:
-		return "This is a grant of " + g.Identity + ", and the account is " + a.Name() + ". Nothing was kept."
+		return "This grant belongs to " + g.Identity + ", but the account is " + a.Name() + ". Nothing was kept."
 	case other:
-		return "You signed in as " + g.Identity + ", and this account is " + a.Name() + ": authorize again and sign in as " + signInAddress(a) + ". Nothing was kept."
+		return "You signed in as " + g.Identity + ", but this account is " + a.Name() + ". Nothing was kept. Authorize again and sign in as " + signInAddress(a) + "."
 	case g.Identity != "":
-		return "No mailbox opened, so nothing was kept. It was " + g.Identity + " who signed in, as it should be: what the mail servers object to is told below."
+		return "No mailbox opened, so nothing was kept. " + g.Identity + " signed in, as expected. See below why the mail servers refused the login."
 	case res.imported:
-		return "No mailbox opened with the grant that was brought in, so nothing was kept. Most likely it is another mailbox's than " + a.Name() + "."
+		return "No mailbox opened with the imported grant, so nothing was kept. It probably belongs to another mailbox than " + a.Name() + "."
 	}
-	return "No mailbox opened with what " + a.Provider() + " gave, so nothing was kept. Most likely another mailbox was chosen there: authorize again and sign in as " + signInAddress(a) + "."
+	return "No mailbox opened with the token from " + a.Provider() + ", so nothing was kept. You have probably signed in to another mailbox. Authorize again and sign in as " + signInAddress(a) + "."
 }
 
 // unreachable reports whether err is a network error or a timeout, so that there was no

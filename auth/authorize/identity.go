@@ -28,21 +28,21 @@ func (res *resultBuilder) checkIdentity(g auth.Grant, opened, refused bool) (lea
 	text, expected := "Signed in as "+g.Identity, signInAddress(a)
 	switch {
 	case isOtherIdentity(g, a) && opened && !reg.ChecksUser:
-		res.addStep(text, 0, errors.New("it should have been "+expected),
+		res.addStep(text, 0, errors.New("expected "+expected),
 			"If "+g.Identity+" may use this mailbox, set login_hint = \""+g.Identity+"\" for the account in the configuration, restart xoauthd and authorize again.")
-		return "You signed in as " + g.Identity + ", and this account is " + a.Name() + ". A mailbox opened, but the mail server may have opened that of " + g.Identity + ": some do not look at the user name. Nothing was kept."
+		return "You signed in as " + g.Identity + ", but this account is " + a.Name() + ". A mailbox opened, but it may be that of " + g.Identity + ", because some mail servers ignore the user name. Nothing was kept."
 	case isOtherIdentity(g, a) && refused:
-		res.addStep(text, 0, errors.New("it should have been "+expected), "")
+		res.addStep(text, 0, errors.New("expected "+expected), "")
 	case isOtherIdentity(g, a):
 		res.addStep(text, 0, nil, "")
 	case g.Identity != "", !opened, reg.ChecksUser:
 	case !g.IDToken && slices.Contains(reg.Scopes, "openid") && !res.imported:
-		res.addStep("Who signed in", 0, errors.New(a.Provider()+" was asked (scope openid) and did not say"),
-			"Authorize again, by the button of the account's page. If the provider never says it, remove openid from the scopes in its section of the configuration.")
-		return "A mailbox opened, but the mail server may have opened another than that of " + a.Name() + ": some do not look at the user name. Nothing was kept."
+		res.addStep("Identity of the user", 0, errors.New(a.Provider()+" did not report it, although the scope openid requests it"),
+			"Authorize again with the button on the account's page. If "+a.Provider()+" never reports the identity, remove openid from the scopes in its section of the configuration.")
+		return "A mailbox opened, but it may be another one than " + a.Name() + ", because some mail servers ignore the user name. Nothing was kept."
 	default:
-		res.addStep("Who signed in is not known", 0, nil,
-			"That this is the mailbox of "+a.Name()+" is the mail server's word alone, and some do not look at the user name. If "+a.Provider()+" supports OpenID Connect, add openid and email to its scopes.")
+		res.addStep("Identity of the user is unknown", 0, nil,
+			"Only the mail server confirms that this is the mailbox "+a.Name()+", and some mail servers ignore the user name. If "+a.Provider()+" supports OpenID Connect, add openid and email to its scopes.")
 	}
 	return ""
 }

@@ -27,7 +27,7 @@ const (
 	numSections
 )
 
-var sectionTitles = [numSections]string{"To be authorized", "Failing", "With a warning", "In order", "Disabled"}
+var sectionTitles = [numSections]string{"Awaiting authorization", "Failing", "With a warning", "Working", "Disabled"}
 
 // An accountState is the state of an account, for people.
 type accountState struct {

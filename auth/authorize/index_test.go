@@ -26,18 +26,18 @@ func TestAutomatic(t *testing.T) {
 		"client_credentials": "credentials of its registration at Example Mail",
 		"service_account":    "key of a service account",
 		"password":           "the user name and the password of the mailbox",
-		"command":            "a command of the configuration",
-		"app_password":       "There is no OAuth",
-		"unknown":            "by the flow unknown",
+		"command":            "a command from the configuration",
+		"app_password":       "does not use OAuth",
+		"unknown":            "with the flow unknown",
 	} {
 		t.Run(flow, func(t *testing.T) {
 			a := newAutomatic("joe@example.com", flow)
 			s := newSite(t, "", a)
 			w := s.do("GET", home+"/authorize/joe@example.com")
 			page := w.Body.String()
-			assertContains(t, page, words, "Nobody has to authorize", "<code class=\"copy\">sudo -u xoauthd xoauthd check joe@example.com</code>", "Token runs out", describeFlow(a).Short)
+			assertContains(t, page, words, "needs no authorization", "<code class=\"copy\">sudo -u xoauthd xoauthd check joe@example.com</code>", "Token expires", describeFlow(a).Short)
 			assertContains(t, w.Header().Get("Content-Security-Policy"), "form-action 'none'")
-			for _, not := range []string{"<form", "<button", "redirect URI", "Last consent", "is asked to let"} {
+			for _, not := range []string{"<form", "<button", "redirect URI", "Last consent", "will ask you to allow"} {
 				if strings.Contains(page, not) {
 					t.Errorf("%q is on the page:\n%s", not, page)
 				}
@@ -48,7 +48,7 @@ func TestAutomatic(t *testing.T) {
 				if w.Code != http.StatusConflict || w.Header().Get("Set-Cookie") != "" {
 					t.Errorf("POST: %d", w.Code)
 				}
-				assertContains(t, w.Body.String(), "Nobody has to authorize this account")
+				assertContains(t, w.Body.String(), "This account needs no authorization")
 			}
 		})
 	}
@@ -73,21 +73,21 @@ func TestState(t *testing.T) {
 		a             *fakeAccount
 		shown, counts string
 	}{
-		{fresh, `plain">ready<`, "1 account, all well."},
-		{used, `good">working<`, "1 account, all well."},
-		{ended, `good">working<`, "1 account, all well."},
+		{fresh, `plain">ready<`, "1 account, all working."},
+		{used, `good">working<`, "1 account, all working."},
+		{ended, `good">working<`, "1 account, all working."},
 		{broken, `warn">failing<`, "1 failing."},
 		{smtp, `warn">failing<`, "1 failing."},
-		{soon, `warn">authorized<`, "0 in order, 1 with a warning."},
-		{attended, `good">authorized<`, "1 account, all well."},
-		{never, `bad">needs authorization<`, "0 in order, 1 to be authorized."},
-		{off, `plain">disabled<`, "1 account: 0 in order, 1 disabled."},
+		{soon, `warn">authorized<`, "0 working, 1 with a warning."},
+		{attended, `good">authorized<`, "1 account, all working."},
+		{never, `bad">needs authorization<`, "0 working, 1 awaiting authorization."},
+		{off, `plain">disabled<`, "1 account: 0 working, 1 disabled."},
 	} {
 		s := newSite(t, "", test.a)
 		assertContains(t, s.do("GET", home+"/").Body.String(), test.shown, test.counts)
 		page := s.do("GET", home+"/authorize/a@example.com").Body.String()
 		assertContains(t, page, test.shown)
-		if problems := test.a.Status().Problems; len(problems) > 0 && strings.Contains(page, "renews it by itself") {
+		if problems := test.a.Status().Problems; len(problems) > 0 && strings.Contains(page, "refreshes it by itself") {
 			t.Errorf("the page reports no problem despite %v", problems)
 		}
 	}
@@ -103,7 +103,7 @@ func TestDisabled(t *testing.T) {
 		for _, path := range []string{"/", "/authorize/joe@example.com"} {
 			page := s.do("GET", home+path).Body.String()
 			assertContains(t, page, "disabled")
-			for _, not := range []string{"<form", "<button", "redirect URI", "never authorized", "Nobody has to"} {
+			for _, not := range []string{"<form", "<button", "redirect URI", "never authorized", "needs no authorization"} {
 				if strings.Contains(page, not) {
 					t.Errorf("%q is on the page:\n%s", not, page)
 				}
@@ -153,9 +153,9 @@ func TestPatterns(t *testing.T) {
 	if !slices.Equal(names, []string{"never@example.com", "box0007@example.com"}) {
 		t.Errorf("names outside of patterns: %v", names)
 	}
-	assertContains(t, page, "21 accounts: 17 in order, 1 to be authorized, 1 failing, 2 disabled.", `In order <span class="count">17<`, "HTTP status 503",
+	assertContains(t, page, "21 accounts: 17 working, 1 awaiting authorization, 1 failing, 2 disabled.", `Working <span class="count">17<`, "HTTP status 503",
 		"<summary><bdi>*@example.com</bdi>, 14 of 15 mailboxes</summary>",
-		"<summary><bdi>*@example.org</bdi>, 3 mailboxes, all well</summary>",
+		"<summary><bdi>*@example.org</bdi>, 3 mailboxes, all working</summary>",
 		"<summary><bdi>*@example.net</bdi>, 2 mailboxes</summary>",
 		`<li><a href="/authorize/box0002@example.org"><bdi>box0002@example.org</bdi></a> <span class="state good">working</span></li>`)
 	if strings.Contains(page, "not shown") {
@@ -177,9 +177,9 @@ func TestLongList(t *testing.T) {
 	if len(names) != 1+2*maxListed || names[0] != "never@example.com" || names[1] != "box1000@example.com" || names[1+maxListed] != "box0000@example.org" {
 		t.Errorf("%d names: %v", len(names), names)
 	}
-	assertContains(t, page, "3501 accounts: 3200 in order, 1 to be authorized, 300 failing.", `In order <span class="count">3200<`,
-		"<bdi>*@example.com</bdi>, 2700 of 3000 mailboxes", ">2500 more are not shown.", ">300 more are not shown.", ">100 more are not shown.", "<code>sudo -u xoauthd xoauthd status</code>")
-	if strings.Contains(page, "runs out") || len(page) > 200<<10 {
+	assertContains(t, page, "3501 accounts: 3200 working, 1 awaiting authorization, 300 failing.", `Working <span class="count">3200<`,
+		"<bdi>*@example.com</bdi>, 2700 of 3000 mailboxes", ">2500 more accounts are not shown.", ">300 more accounts are not shown.", ">100 more accounts are not shown.", "<code>sudo -u xoauthd xoauthd status</code>")
+	if strings.Contains(page, "Token expires") || len(page) > 200<<10 {
 		t.Errorf("the page has %d bytes", len(page))
 	}
 }
@@ -190,10 +190,10 @@ func TestSignInAs(t *testing.T) {
 	a.status = auth.Status{State: auth.Authorized, Identity: "Ann@example.com\n<b>"}
 	s := newSite(t, "", a)
 	assertContains(t, s.do("GET", home+"/authorize/shared@example.com").Body.String(),
-		"Sign in there as <strong><bdi>ann@example.com</bdi></strong>, who may use the mailbox <bdi>shared@example.com</bdi>,",
+		"Sign in there as <strong><bdi>ann@example.com</bdi></strong>, a user with access to the mailbox <bdi>shared@example.com</bdi>.",
 		"<dt>Signed in as</dt><dd><bdi>Ann@example.com &lt;b&gt;</bdi></dd>")
 	a.hint = "Shared@Example.com"
-	if page := s.do("GET", home+"/authorize/shared@example.com").Body.String(); strings.Contains(page, "who may use") {
+	if page := s.do("GET", home+"/authorize/shared@example.com").Body.String(); strings.Contains(page, "a user with access") {
 		t.Errorf("the page mentions a delegate:\n%s", page)
 	}
 }

@@ -10,70 +10,71 @@ type message struct {
 
 var (
 	crossOrigin = message{
-		Title: "Not from this page",
-		Text:  "The request came from another web site, so it was not followed. Open the account's page here and press its button.",
+		Title: "Request from another website",
+		Text:  "This request came from another website, so xoauthd ignored it. Open the account's page here and use its button.",
 	}
 	methodNotAllowed = message{
-		Title: "That cannot be done here",
-		Text:  "This page does not know the method of the request.",
+		Title: "Method not allowed",
+		Text:  "This page does not support the method of the request.",
 	}
 	notFound = message{
-		Title: "There is no such page",
-		Text:  "The link is incomplete or out of date. The list of accounts is the page to begin with.",
+		Title: "Page not found",
+		Text:  "The link is incomplete or out of date. Start from the list of accounts.",
 	}
 )
 
 func unknownHost(host string) message {
+	host = "“" + oneLine(host) + "”"
 	return message{
-		Title: "Not known by this name",
-		Text:  "The address says “" + oneLine(host) + "”, which is not one of the names of this xoauthd. Open it by the name in its configuration, or, if this one is right, make it the public_url there.",
+		Title: "Unknown host name",
+		Text:  "The address of this page contains " + host + ", which is not a configured name of this xoauthd. Open the page at its configured address. If " + host + " is correct, set it in public_url in the configuration.",
 	}
 }
 
 func noSuchAccount(index string) message {
 	return message{
-		Title: "There is no such account",
-		Text:  "No account of that name is in the configuration that xoauthd runs with. If it was added just now, restart xoauthd.",
+		Title: "Account not found",
+		Text:  "The configuration that xoauthd has loaded contains no account with this name. If you have just added it, restart xoauthd.",
 		Link:  "See all accounts", To: index,
 	}
 }
 
 func startedInOtherBrowser(a *account) message {
 	return message{
-		Title: "This is not the browser it began in",
-		Text:  "The authorization of " + a.Name() + " was begun in another browser, or this one keeps no cookies. Nothing was done. Finish it where it was begun: the account's page there takes the address that the provider led to. Or begin again here.",
-		Link:  "Begin again", To: a.path,
+		Title: "Started in another browser",
+		Text:  "The authorization of " + a.Name() + " was started in another browser, or this browser does not accept cookies. Nothing was changed. Go back to that browser. On the account's page there, paste the address to which the provider has sent you. Or start again here.",
+		Link:  "Start again", To: a.path,
 	}
 }
 
 func startedForOtherAccount(here, there *account) message {
 	return message{
-		Title: "That is for another account",
-		Text:  "The address that was pasted ends the authorization of " + there.Name() + ", and this page is that of " + here.Name() + ". Nothing was done. Paste it on the page of " + there.Name() + ".",
+		Title: "Address of another account",
+		Text:  "The address that you pasted belongs to the authorization of " + there.Name() + ", but this is the page of " + here.Name() + ". Nothing was changed. Paste the address on the page of " + there.Name() + ".",
 		Link:  "Go to " + there.Name(), To: there.path,
 	}
 }
 
 func noConsentNeeded(a *account) message {
 	return message{
-		Title: "Nobody has to authorize this account",
-		Text:  "xoauthd gets what it needs for " + a.Name() + " by itself.",
-		Link:  "See how it stands", To: a.path,
+		Title: "This account needs no authorization",
+		Text:  "xoauthd logs in to the mailbox " + a.Name() + " without the consent of a person.",
+		Link:  "Show the account", To: a.path,
 	}
 }
 
 func tooSoon(a *account) message {
 	return message{
-		Title: "Try again in a moment",
-		Text:  "Another browser has asked " + a.Provider() + " for a code for " + a.Name() + " a moment ago. Try again in a few seconds.",
+		Title: "Try again in a few seconds",
+		Text:  "Another browser requested a code for " + a.Name() + " from " + a.Provider() + " a moment ago. Wait a few seconds, then try again.",
 		Link:  "Back to the account", To: a.path,
 	}
 }
 
 func tooManyPending(a *account) message {
 	return message{
-		Title:   "Too many are under way",
-		Text:    "Too many authorizations were begun from where you are, or for " + a.Name() + ", and are not finished. Those that are under way go on. Try again in half an hour. On the machine of xoauthd, this account can be authorized at any time, by:",
+		Title:   "Too many authorizations in progress",
+		Text:    "Too many authorizations of " + a.Name() + ", or from your network address, are not finished yet. You can still finish an authorization that you have started. To start a new one, try again in half an hour. On the machine of xoauthd, you can authorize this account at any time with this command:",
 		Command: a.command("authorize --terminal"),
 		Link:    "Back to the account", To: a.path,
 	}
@@ -82,63 +83,63 @@ func tooManyPending(a *account) message {
 func accountDisabled(a *account) message {
 	return message{
 		Title: "This account is disabled",
-		Text:  "Nothing was done: the configuration says that " + a.Name() + " is not to be used.",
-		Link:  "See how it stands", To: a.path,
+		Text:  "The configuration disables " + a.Name() + ". Nothing was changed.",
+		Link:  "Show the account", To: a.path,
 	}
 }
 
 func notAResponse(a *account) message {
 	return message{
-		Title: "That is not the address",
-		Text:  "What was pasted has no answer of " + a.Provider() + " in it. Once you have agreed there, the browser goes on to a page that does not open: copy all that its address bar has then. There is state= and code= in it.",
+		Title: "This is not the right address",
+		Text:  "The text that you pasted does not contain the response of " + a.Provider() + ". After you agree there, the browser opens a page that may not load. Copy the whole address from the address bar of that page. It contains state= and code=.",
 		Link:  "Back to the account", To: a.path,
 	}
 }
 
 func incompleteAddress(a *account) message {
 	return message{
-		Title: "That is not the whole address",
-		Text:  "What was pasted begins in the middle of the address. Copy all that the address bar has, from http:// or the host name on: the beginning shows which provider has answered.",
+		Title: "The address is incomplete",
+		Text:  "The text that you pasted lacks the beginning of the address. Copy the whole address from the address bar, from http:// or the host name on. xoauthd needs the beginning to check which provider has answered.",
 		Link:  "Back to the account", To: a.path,
 	}
 }
 
 func repeatedParameter(name, index string) message {
 	return message{
-		Title: "This answer is not valid",
-		Text:  "The address has the parameter “" + name + "” more than once, so it is not clear which value counts. Nothing was done. Begin again.",
+		Title: "Invalid response",
+		Text:  "The address contains the parameter “" + name + "” more than once. Nothing was changed. Start again.",
 		Link:  "Choose the account", To: index,
 	}
 }
 
 func responseAlreadyUsed(result string) message {
 	return message{
-		Title: "Already done",
-		Text:  "This answer of the provider was used already. It counts only once.",
-		Link:  "See what came of it", To: result,
+		Title: "Response already used",
+		Text:  "This response of the provider has already been used. It is valid only once.",
+		Link:  "Show the result", To: result,
 	}
 }
 
 func alreadyDecided(result string) message {
 	return message{
-		Title: "Already answered",
-		Text:  "There is nothing to decide: the question was answered, or none was asked.",
-		Link:  "See the result", To: result,
+		Title: "No decision needed",
+		Text:  "You have already decided, or there was nothing to decide.",
+		Link:  "Show the result", To: result,
 	}
 }
 
 func unexpectedResponse(index string) message {
 	return message{
-		Title: "This answer is not expected",
-		Text:  "It belongs to no authorization that is under way: more than ten minutes may have passed, it may be done already, or xoauthd was started anew. Nothing was done. Begin again.",
+		Title: "Unexpected response",
+		Text:  "This response does not belong to an authorization in progress. Either more than ten minutes have passed, or the authorization is already complete, or xoauthd has restarted. Nothing was changed. Start again.",
 		Link:  "Choose the account", To: index,
 	}
 }
 
 func resultGone(index string) message {
 	return message{
-		Title: "This result is gone",
-		Text:  "Results are kept for ten minutes, for the browser that began. How the accounts stand now is on the list.",
+		Title: "This result is no longer available",
+		Text:  "xoauthd keeps a result for ten minutes, and shows it only in the browser that started the authorization. The list shows the present state of all accounts.",
 		Link:  "See all accounts", To: index,
 	}
 }
@@ -146,13 +147,13 @@ func resultGone(index string) message {
 func requestingDeviceCode(a *account) message {
 	return message{
 		Title: "One moment",
-		Text:  a.Provider() + " is being asked for a code for " + a.Name() + ". This page looks again by itself.",
+		Text:  "xoauthd is requesting a code for " + a.Name() + " from " + a.Provider() + ". This page reloads by itself.",
 	}
 }
 
 func stillCompleting(a *account) message {
 	return message{
 		Title: "One moment",
-		Text:  "The token for " + a.Name() + " is being fetched and tried at the mail servers. This page looks again by itself.",
+		Text:  "xoauthd is getting the token for " + a.Name() + " and testing it at the mail servers. This page reloads by itself.",
 	}
 }

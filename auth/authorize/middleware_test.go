@@ -35,7 +35,7 @@ func TestHosts(t *testing.T) {
 			t.Errorf("Host %q: %d, want %d", host, w.Code, want)
 		}
 		if want == 421 {
-			assertContains(t, w.Body.String(), "Not known by this name", "public_url")
+			assertContains(t, w.Body.String(), "Unknown host name", "public_url")
 			if body := w.Body.String(); strings.Contains(body, "joe@") || strings.Contains(body, "<script") {
 				t.Errorf("Host %q: %s", host, body)
 			}
@@ -67,7 +67,7 @@ func TestCrossOrigin(t *testing.T) {
 			t.Errorf("%s: %d, want %d", test.name, w.Code, test.status)
 		}
 		if test.status == 403 {
-			assertContains(t, w.Body.String(), "another web site")
+			assertContains(t, w.Body.String(), "another website")
 		}
 	}
 }

@@ -237,7 +237,7 @@ func TestMixUp(t *testing.T) {
 				}
 				b, _ := io.ReadAll(answer.Body)
 				answer.Body.Close()
-				text := []string{"That is not the whole address", test.want, "See what came of it"}[i]
+				text := []string{"The address is incomplete", test.want, "Show the result"}[i]
 				assertContains(t, string(b), text)
 			}
 			m.assertSafe(t)

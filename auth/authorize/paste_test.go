@@ -20,26 +20,26 @@ func TestPaste(t *testing.T) {
 		status int
 		page   string
 	}{
-		{"not an address", func(v *visit) *httptest.ResponseRecorder { return v.paste("c0de") }, 400, "That is not the address"},
-		{"only a query", func(v *visit) *httptest.ResponseRecorder { return v.paste("?code=c0de&state=" + v.state) }, 400, "That is not the whole address"},
-		{"empty", func(v *visit) *httptest.ResponseRecorder { return v.paste("") }, 400, "That is not the address"},
+		{"not an address", func(v *visit) *httptest.ResponseRecorder { return v.paste("c0de") }, 400, "This is not the right address"},
+		{"only a query", func(v *visit) *httptest.ResponseRecorder { return v.paste("?code=c0de&state=" + v.state) }, 400, "The address is incomplete"},
+		{"empty", func(v *visit) *httptest.ResponseRecorder { return v.paste("") }, 400, "This is not the right address"},
 		{"longer than the limit", func(v *visit) *httptest.ResponseRecorder {
 			return v.paste("http://localhost/?code=" + strings.Repeat("c0de", maxBody) + "&state=" + v.state)
-		}, 400, "That is not the address"},
-		{"another state", func(v *visit) *httptest.ResponseRecorder { return v.paste("127.0.0.1:1180/callback?code=c0de&state=x") }, 400, "not expected"},
+		}, 400, "This is not the right address"},
+		{"another state", func(v *visit) *httptest.ResponseRecorder { return v.paste("127.0.0.1:1180/callback?code=c0de&state=x") }, 400, "Unexpected response"},
 		{"a repeated parameter", func(v *visit) *httptest.ResponseRecorder {
 			return v.paste("http://127.0.0.1:1180/callback?code=c0de&code=c0de&state=" + v.state)
 		}, 400, "“code” more than once"},
 		{"another browser", func(v *visit) *httptest.ResponseRecorder {
 			v.cookie = ""
 			return v.paste("127.0.0.1:1180/callback?code=c0de&state=" + v.state)
-		}, 403, "not the browser it began in"},
+		}, 403, "Started in another browser"},
 		{"another site", func(v *visit) *httptest.ResponseRecorder {
 			return v.post("/authorize/joe@example.com/address", url.Values{"address": {"127.0.0.1:1180/callback?code=c0de&state=" + v.state}}, "Cookie", v.cookie, "Sec-Fetch-Site", "cross-site")
-		}, 403, "another web site"},
+		}, 403, "another website"},
 		{"an unknown account", func(v *visit) *httptest.ResponseRecorder {
 			return v.post("/authorize/x/address", url.Values{"address": {"127.0.0.1:1180/callback?code=c0de&state=" + v.state}}, "Cookie", v.cookie)
-		}, 404, "no such account"},
+		}, 404, "Account not found"},
 		{"another account", func(v *visit) *httptest.ResponseRecorder {
 			return v.post("/authorize/ann@example.com/address", url.Values{"address": {"127.0.0.1:1180/callback?code=c0de&state=" + v.state}}, "Cookie", v.cookie)
 		}, 409, `href="/authorize/joe@example.com">Go to joe@example.com`},

@@ -58,7 +58,7 @@ func TestFlood(t *testing.T) {
 		begun := func(name string, client int) int {
 			status, page := statusAndBody(s.do("POST", home+"/authorize/"+name, from, address(client)))
 			if status == http.StatusTooManyRequests {
-				assertContains(t, page, "Too many are under way", `<code class="copy">sudo -u xoauthd xoauthd authorize --terminal `+name+`</code>`)
+				assertContains(t, page, "Too many authorizations in progress", `<code class="copy">sudo -u xoauthd xoauthd authorize --terminal `+name+`</code>`)
 			}
 			return status
 		}

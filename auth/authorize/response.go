@@ -48,8 +48,8 @@ func (r response) repeated() string {
 
 // The errors of parseResponse.
 var (
-	errNoResponse = errors.New("this is not an address that the provider sends the browser to: that one has state= and code= in it")
-	errIncomplete = errors.New("the beginning of the address is missing: paste all of it, from http:// or the host name on")
+	errNoResponse = errors.New("this is not the address of the provider's response, which contains state= and code=")
+	errIncomplete = errors.New("the beginning of the address is missing: paste the whole address, from http:// or the host name on")
 )
 
 // parseResponse parses the response in pasted, the last address of the person's browser.
@@ -89,7 +89,7 @@ func pathOf(u *url.URL) string {
 // what to do. A hostile provider may have redirected the browser to another provider to
 // get that provider's code (mix-up attack, RFC 9700 section 4.4).
 func (r response) check(reg Registration) (hint string, err error) {
-	const again = "Authorize again. If this happens again, one of the configured providers may be sending browsers to another, to be handed its codes."
+	const again = "Authorize again. If this happens again, one of the configured providers may be trying to get the codes of another."
 	if !r.arrivedAt(reg.RedirectURL) {
 		return again, fmt.Errorf("it arrived at another address than %s", reg.RedirectURL)
 	}

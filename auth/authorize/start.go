@@ -78,8 +78,8 @@ func (e *endpoint) deviceFlow(ctx context.Context, p *pendingAuthorization, setR
 	d, err := a.DeviceAuth(request)
 	if err != nil {
 		res := &resultBuilder{account: a}
-		res.addStep("A code from "+a.Provider(), time.Since(start), err, exchangeHint(err))
-		return res.finish(noCode, a.Provider()+" gave no code to enter. Nothing was changed.")
+		res.addStep("Code from "+a.Provider(), time.Since(start), err, exchangeHint(err))
+		return res.finish(noCode, a.Provider()+" issued no code. Nothing was changed.")
 	}
 	e.pending.setDevice(p, d)
 	setReady()

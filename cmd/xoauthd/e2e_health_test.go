@@ -82,7 +82,7 @@ func (d *daemon) well(t *testing.T) {
 		t.Errorf("status: exit status %d\n%s%s", r.status, r.stdout, r.stderr)
 	}
 	_, page := d.get(t, d.web, "/")
-	contains(t, "the list", page, "In order", "xoauthd renews it by itself")
+	contains(t, "the list", page, "Working", "xoauthd refreshes it by itself")
 	d.failing(t, 0)
 }
 
@@ -106,7 +106,7 @@ func (d *daemon) ill(t *testing.T, why string) {
 	for _, path := range []string{"/", "/authorize/" + d.user} {
 		_, page := d.get(t, d.web, path)
 		contains(t, path, page, `warn">failing<`, strings.ReplaceAll(why, "'", "&#39;"))
-		if strings.Contains(page, "renews it by itself") || strings.Contains(page, "In order") {
+		if strings.Contains(page, "refreshes it by itself") || strings.Contains(page, "Working") {
 			t.Errorf("%s says that all is well:\n%s", path, page)
 		}
 	}

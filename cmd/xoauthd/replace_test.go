@@ -165,7 +165,7 @@ func TestStrangersMailbox(t *testing.T) {
 		status        int
 		want          string
 	}{
-		{"another person", bob, 1, "You signed in as bob@example.com, and this account is Alice@example.com. A mailbox opened, but the mail server may have opened that of bob@example.com"},
+		{"another person", bob, 1, "You signed in as bob@example.com, but this account is Alice@example.com. A mailbox opened, but it may be that of bob@example.com"},
 		{"the person", alice, 0, "Alice@example.com is authorized"},
 	} {
 		if status, said := authorize(test.mailbox); status != test.status || !strings.Contains(said, test.want) {
