@@ -7,14 +7,14 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/xoauthd/xoauthd/internal/tape"
+	"github.com/xoauthd/xoauthd/internal/fakeconn"
 	"github.com/xoauthd/xoauthd/proxy/sasl"
 	"github.com/xoauthd/xoauthd/proxy/wire"
 )
 
 // serve runs a session with a client that sends text and whose logins are refused.
 func serve(text string, starttls, required bool) (sent string, tried []sasl.Credentials) {
-	c, conn := tape.Play(text)
+	c, conn := fakeconn.New(text)
 	if starttls {
 		conn.OfferTLS(new(tls.Config), required)
 	}
@@ -24,7 +24,7 @@ func serve(text string, starttls, required bool) (sent string, tried []sasl.Cred
 		credentials, err := s.ReadLogin()
 		if err != nil {
 			s.Bye("X", err.Error())
-			return c.Told(), tried
+			return c.Output(), tried
 		}
 		tried = append(tried, credentials)
 		s.Refuse("X", "no")
@@ -35,7 +35,7 @@ func serve(text string, starttls, required bool) (sent string, tried []sasl.Cred
 // credentials contain no line breaks. If TLS is required, no client logs in or is
 // asked for a password without it.
 func FuzzServer(f *testing.F) {
-	for _, text := range append(tape.Seeds(f, "../testdata", "imap", "C"), "a LOGIN {3}\r\njoe {3+}\r\nxyz\r\n") {
+	for _, text := range append(fakeconn.Seeds(f, "../testdata", "imap", "C"), "a LOGIN {3}\r\njoe {3+}\r\nxyz\r\n") {
 		f.Add(text, false, false)
 		f.Add(text, true, true)
 	}
@@ -84,7 +84,7 @@ func FuzzLiteral(f *testing.F) {
 // FuzzClient checks that the login ends whatever the upstream sends, and that each
 // welcome response is one line.
 func FuzzClient(f *testing.F) {
-	for _, text := range tape.Seeds(f, "../testdata", "imap", "U") {
+	for _, text := range fakeconn.Seeds(f, "../testdata", "imap", "U") {
 		f.Add(text)
 	}
 	f.Add("* OK [CAPABILITY AUTH=XOAUTH2 SASL-IR] x\r\n* CAPABILITY X\r\nA1 NO x\r\n")
@@ -99,7 +99,7 @@ func FuzzClient(f *testing.F) {
 
 // logIn logs in with mechanism to an upstream that sends text.
 func logIn(t *testing.T, text, mechanism string) {
-	conn := tape.PlayLines(text)
+	conn := fakeconn.NewByLine(text)
 	k, err := NewClient(conn, nil)
 	if err != nil {
 		return
@@ -120,12 +120,12 @@ func logIn(t *testing.T, text, mechanism string) {
 	if len(welcome) == 0 || !strings.HasPrefix(welcome[len(welcome)-1], "OK [") || len(k.Extensions()) == 0 {
 		t.Errorf("welcome %q, extensions %q", welcome, k.Extensions())
 	}
-	c, conn := tape.Play("")
+	c, conn := fakeconn.New("")
 	s := NewServer(conn, sasl.Passwords, k.Extensions())
 	s.tag = "a1"
 	s.Accept(welcome)
 	conn.Flush()
-	lines := strings.SplitAfter(c.Told(), "\r\n")
+	lines := strings.SplitAfter(c.Output(), "\r\n")
 	if len(lines) != len(welcome)+1 || slices.ContainsFunc(lines, func(l string) bool { return strings.Count(l, "\r")+strings.Count(l, "\n") > 2 }) {
 		t.Errorf("%q was sent as %q", welcome, lines)
 	}

@@ -7,7 +7,7 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 
-	"github.com/xoauthd/xoauthd/internal/tape"
+	"github.com/xoauthd/xoauthd/internal/fakeconn"
 	"github.com/xoauthd/xoauthd/proxy/sasl"
 )
 
@@ -78,7 +78,7 @@ func TestExtensionsToOffer(t *testing.T) {
 // If the password equals a protocol keyword, it is hidden in text, but the protocol
 // keyword keeps its meaning.
 func TestPasswordIsKeyword(t *testing.T) {
-	conn := tape.PlayLines("* OK [CAPABILITY IMAP4rev1 IDLE] hello\r\n* OK IDLE it is\r\nA1 OK [CAPABILITY IMAP4rev1 IDLE] no longer IDLE\r\n")
+	conn := fakeconn.NewByLine("* OK [CAPABILITY IMAP4rev1 IDLE] hello\r\n* OK IDLE it is\r\nA1 OK [CAPABILITY IMAP4rev1 IDLE] no longer IDLE\r\n")
 	k, err := NewClient(conn, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -132,7 +132,7 @@ func TestMechanisms(t *testing.T) {
 
 // A server may refuse a login after untagged data that is not a status response.
 func TestRefusalAfterData(t *testing.T) {
-	conn := tape.PlayLines("* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2] hi\r\n* CAPABILITY IMAP4rev1\r\nA1 NO [AUTHENTICATIONFAILED] no\r\n")
+	conn := fakeconn.NewByLine("* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2] hi\r\n* CAPABILITY IMAP4rev1\r\nA1 NO [AUTHENTICATIONFAILED] no\r\n")
 	k, err := NewClient(conn, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/xoauthd/xoauthd/internal/tape"
+	"github.com/xoauthd/xoauthd/internal/fakeconn"
 	"github.com/xoauthd/xoauthd/proxy/sasl"
 	"github.com/xoauthd/xoauthd/proxy/wire"
 )
@@ -14,12 +14,12 @@ import (
 // lists. If TLS is required, no client logs in or is asked for a password without
 // it.
 func FuzzServer(f *testing.F) {
-	for _, text := range tape.Seeds(f, "../testdata", "pop3", "C") {
+	for _, text := range fakeconn.Seeds(f, "../testdata", "pop3", "C") {
 		f.Add(text, false, false)
 		f.Add(text, true, true)
 	}
 	f.Fuzz(func(t *testing.T, text string, starttls, required bool) {
-		c, conn := tape.Play(text)
+		c, conn := fakeconn.New(text)
 		if starttls {
 			conn.OfferTLS(new(tls.Config), required)
 		}
@@ -37,7 +37,7 @@ func FuzzServer(f *testing.F) {
 			}
 			s.Refuse("AUTH", "no")
 		}
-		lines := c.Lines()
+		lines := c.OutputLines()
 		if len(lines) > 10*wire.MaxLines {
 			t.Errorf("%d lines", len(lines))
 		}
@@ -55,7 +55,7 @@ func FuzzServer(f *testing.F) {
 // FuzzClient checks that the login ends whatever the upstream sends, and that the
 // welcome is one +OK reply.
 func FuzzClient(f *testing.F) {
-	for _, text := range tape.Seeds(f, "../testdata", "pop3", "U") {
+	for _, text := range fakeconn.Seeds(f, "../testdata", "pop3", "U") {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -67,7 +67,7 @@ func FuzzClient(f *testing.F) {
 
 // logIn logs in with mechanism to an upstream that sends text.
 func logIn(t *testing.T, text, mechanism string) {
-	conn := tape.PlayLines(text)
+	conn := fakeconn.NewByLine(text)
 	k, err := NewClient(conn, nil)
 	if err != nil {
 		return
@@ -85,10 +85,10 @@ func logIn(t *testing.T, text, mechanism string) {
 	if err != nil {
 		return
 	}
-	c, conn := tape.Play("")
+	c, conn := fakeconn.New("")
 	NewServer(conn, sasl.Passwords, k.Extensions()).Accept(welcome)
 	conn.Flush()
-	sent, ended := strings.CutSuffix(c.Told(), "\r\n")
+	sent, ended := strings.CutSuffix(c.Output(), "\r\n")
 	if r, ok := parseReply(sent); !ok || r.status != statusOK || !ended || strings.ContainsAny(sent, "\r\n") {
 		t.Errorf("%q was sent as %q", welcome, sent)
 	}

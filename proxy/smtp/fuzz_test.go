@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/xoauthd/xoauthd/internal/tape"
+	"github.com/xoauthd/xoauthd/internal/fakeconn"
 	"github.com/xoauthd/xoauthd/proxy/sasl"
 	"github.com/xoauthd/xoauthd/proxy/wire"
 )
@@ -15,12 +15,12 @@ import (
 // that the client's name is valid. If TLS is required, no client logs in or is asked
 // for a password without it.
 func FuzzServer(f *testing.F) {
-	for _, text := range tape.Seeds(f, "../testdata", "smtp", "C") {
+	for _, text := range fakeconn.Seeds(f, "../testdata", "smtp", "C") {
 		f.Add(text, false, false)
 		f.Add(text, true, true)
 	}
 	f.Fuzz(func(t *testing.T, text string, starttls, required bool) {
-		c, conn := tape.Play(text)
+		c, conn := fakeconn.New(text)
 		if starttls {
 			conn.OfferTLS(new(tls.Config), required)
 		}
@@ -43,7 +43,7 @@ func FuzzServer(f *testing.F) {
 			}
 			s.Refuse("454 4.0.0", "no")
 		}
-		lines := c.Lines()
+		lines := c.OutputLines()
 		if len(lines) > 5*wire.MaxLines {
 			t.Errorf("%d lines", len(lines))
 		}
@@ -58,7 +58,7 @@ func FuzzServer(f *testing.F) {
 // FuzzClient checks that the login ends whatever the upstream sends, and that the
 // welcome is one positive reply.
 func FuzzClient(f *testing.F) {
-	for _, text := range tape.Seeds(f, "../testdata", "smtp", "U") {
+	for _, text := range fakeconn.Seeds(f, "../testdata", "smtp", "U") {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -70,7 +70,7 @@ func FuzzClient(f *testing.F) {
 
 // logIn logs in with mechanism to an upstream that sends text.
 func logIn(t *testing.T, text, mechanism string) {
-	conn := tape.PlayLines(text)
+	conn := fakeconn.NewByLine(text)
 	k, err := NewClient(conn, nil, "localhost")
 	if err != nil {
 		return
@@ -88,10 +88,10 @@ func logIn(t *testing.T, text, mechanism string) {
 	if err != nil {
 		return
 	}
-	c, conn := tape.Play("")
+	c, conn := fakeconn.New("")
 	NewServer(conn, sasl.Passwords, nil).Accept(welcome)
 	conn.Flush()
-	lines := strings.SplitAfter(c.Told(), "\r\n")
+	lines := strings.SplitAfter(c.Output(), "\r\n")
 	if len(lines) != len(welcome)+1 || slices.ContainsFunc(lines, func(l string) bool { return strings.Count(l, "\r")+strings.Count(l, "\n") > 2 }) {
 		t.Errorf("%q was sent as %q", welcome, lines)
 	}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/emersion/go-smtp"
 
-	"github.com/xoauthd/xoauthd/internal/tape"
+	"github.com/xoauthd/xoauthd/internal/fakeconn"
 	"github.com/xoauthd/xoauthd/proxy/sasl"
 )
 
@@ -71,7 +71,7 @@ func TestExtensionsToOffer(t *testing.T) {
 		{"without TLS", nil, []string{"SIZE 1", "DSN", "AUTH PLAIN LOGIN"}},
 		{"before STARTTLS", new(tls.Config), []string{"SIZE 1", "DSN", "STARTTLS", "AUTH PLAIN LOGIN"}},
 	} {
-		_, c := tape.Play("")
+		_, c := fakeconn.New("")
 		c.OfferTLS(test.tls, false)
 		s := NewServer(c, sasl.Passwords, func(string, bool) []string { return upstream })
 		if got := s.extensionsToOffer(); !slices.Equal(got, test.want) {
