@@ -85,7 +85,7 @@ func (k *Client) readPending() error {
 		case r.status != nil && r.status.Type == imap.StatusResponseTypeBye:
 			return (*imap.Error)(r.status)
 		case r.tag != "*":
-			return sasl.ErrUnasked
+			return sasl.ErrUnsolicited
 		}
 	}
 	return nil

@@ -190,7 +190,7 @@ func (s *Server) badReply(args, why string) error { return s.refuse(args, reply(
 func (s *Server) logIn(name, args string) (sasl.Credentials, error) {
 	switch {
 	case s.c.NeedsTLS():
-		return sasl.Credentials{}, s.refuse(args, "NO [PRIVACYREQUIRED] begin TLS first, with STARTTLS")
+		return sasl.Credentials{}, s.refuse(args, "NO [PRIVACYREQUIRED] use STARTTLS first")
 	case name == "LOGIN":
 		return s.login(args)
 	}

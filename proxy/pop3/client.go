@@ -156,7 +156,7 @@ func (k *Client) readPending() error {
 	if _, err := k.read(); err != nil {
 		return err
 	}
-	return sasl.ErrUnasked
+	return sasl.ErrUnsolicited
 }
 
 // respond sends a response to a challenge, without tracing it.

@@ -115,7 +115,7 @@ func (s *Server) handle(line string) (c sasl.Credentials, done bool, err error) 
 		}()
 	}
 	if s.c.NeedsTLS() && !slices.Contains(beforeTLS, verb) {
-		return c, false, commandError("begin TLS first, with STLS")
+		return c, false, commandError("use STLS first")
 	}
 
 	switch verb {

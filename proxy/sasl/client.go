@@ -39,9 +39,9 @@ type Client interface {
 // the credentials.
 var ErrTooEarly = errors.New("server accepted the login before it received the credentials")
 
-// ErrUnasked is the error of a server that sends a reply before it has received the
+// ErrUnsolicited is the error of a server that sends a reply before it has received the
 // command.
-var ErrUnasked = errors.New("server sent a reply before it received the command")
+var ErrUnsolicited = errors.New("server sent a reply before it received the command")
 
 // MinResponses returns the minimum number of client responses of mechanism,
 // including an initial response.

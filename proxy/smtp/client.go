@@ -145,7 +145,7 @@ func (k *Client) readPending() error {
 	case r.code == 421:
 		return replyError(r.code, r.lines)
 	}
-	return sasl.ErrUnasked
+	return sasl.ErrUnsolicited
 }
 
 // respond sends a response to a challenge, without tracing it.

@@ -112,7 +112,7 @@ func (s *Server) handle(line string) (c sasl.Credentials, done bool, err error) 
 	}
 	s.c.TraceReceived(line)
 	if s.c.NeedsTLS() && !slices.Contains(beforeTLS, verb) {
-		return c, false, reply("530 5.7.0 begin TLS first, with STARTTLS")
+		return c, false, reply("530 5.7.0 use STARTTLS first")
 	}
 	switch verb {
 	case "EHLO", "HELO":
@@ -218,7 +218,7 @@ func keyword(line string) string {
 func (s *Server) auth(args string) (c sasl.Credentials, err error) {
 	switch {
 	case s.c.NeedsTLS():
-		return c, reply("538 5.7.11 begin TLS first, with STARTTLS")
+		return c, reply("538 5.7.11 use STARTTLS first")
 	case s.clientName == "":
 		return c, reply("503 5.5.1 send EHLO first")
 	}
