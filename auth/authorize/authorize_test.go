@@ -237,26 +237,26 @@ func TestRedirectURLWithoutAPath(t *testing.T) {
 // A countedAccount counts the calls of Name.
 type countedAccount struct {
 	Account
-	asked *int
+	calls *int
 }
 
 func (a countedAccount) Name() string {
-	*a.asked++
+	*a.calls++
 	return a.Account.Name()
 }
 
 // TestManyAccounts checks that the time of New grows linearly with the number of accounts.
 func TestManyAccounts(t *testing.T) {
 	const n = 1000
-	asked := 0
+	calls := 0
 	c := Config{ListenAddresses: []string{"127.0.0.1:1180"}}
 	for i := range n {
-		c.Accounts = append(c.Accounts, countedAccount{newAccount(fmt.Sprintf("user%d@example.com", i)), &asked})
+		c.Accounts = append(c.Accounts, countedAccount{newAccount(fmt.Sprintf("user%d@example.com", i)), &calls})
 	}
 	if _, err := New(c); err != nil {
 		t.Fatal(err)
 	}
-	if asked > 10*n {
-		t.Errorf("New calls Name %d times for %d accounts", asked, n)
+	if calls > 10*n {
+		t.Errorf("New calls Name %d times for %d accounts", calls, n)
 	}
 }

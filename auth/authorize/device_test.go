@@ -188,8 +188,8 @@ func TestDeviceFlood(t *testing.T) {
 				t.Fatalf("%d: %s", status, page)
 			}
 		}
-		if a.asked != 1+maxSourceDevicePolls {
-			t.Errorf("%d device codes requested, want %d", a.asked, 1+maxSourceDevicePolls)
+		if a.deviceAuths != 1+maxSourceDevicePolls {
+			t.Errorf("%d device codes requested, want %d", a.deviceAuths, 1+maxSourceDevicePolls)
 		}
 		_, page := press(2)
 		assertContains(t, page, "Too many authorizations in progress", `<code class="copy">sudo -u xoauthd xoauthd authorize --terminal a@example.com</code>`)
@@ -199,8 +199,8 @@ func TestDeviceFlood(t *testing.T) {
 		for client := range 40 {
 			press(4 + client)
 		}
-		if a.asked != maxDevicePolls {
-			t.Errorf("%d device codes requested, want %d", a.asked, maxDevicePolls)
+		if a.deviceAuths != maxDevicePolls {
+			t.Errorf("%d device codes requested, want %d", a.deviceAuths, maxDevicePolls)
 		}
 		time.Sleep(pendingLifetime)
 		for _, v := range waiting {
@@ -236,14 +236,14 @@ func TestDevicePressedTwice(t *testing.T) {
 		assertContains(t, second.page(), "One moment", "is requesting a code", `http-equiv="refresh" content="2"`)
 		time.Sleep(time.Second)
 		assertContains(t, second.page(), "WDJB-MJHT")
-		if a.asked != 2 {
-			t.Errorf("%d device codes requested, want 2", a.asked)
+		if a.deviceAuths != 2 {
+			t.Errorf("%d device codes requested, want 2", a.deviceAuths)
 		}
 		time.Sleep(deviceAuthInterval)
 		if third := s.ask(a.name, "Cookie", cookie); third.result == first {
 			t.Error("a later press shows the same code")
 		}
-		for range a.asked {
+		for range a.deviceAuths {
 			a.answers <- nil
 		}
 	})

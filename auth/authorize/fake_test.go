@@ -47,14 +47,14 @@ type fakeAccount struct {
 	asking    func()     // called by DeviceAuth
 	answers   chan error // AwaitDevice returns the next error from here
 
-	mu        sync.Mutex
-	asked     int      // number of calls of DeviceAuth
-	exchanges []string // code and verifier of each call of Exchange
-	kept      []auth.Grant
-	discarded []string      // access tokens
-	access    auth.Access   // access of the present grant
-	replaced  []auth.Access // access of grants that replace the present one before each Keep
-	logins    []string      // calls of LoginEnded
+	mu          sync.Mutex
+	deviceAuths int      // number of calls of DeviceAuth
+	exchanges   []string // code and verifier of each call of Exchange
+	kept        []auth.Grant
+	discarded   []string      // access tokens
+	access      auth.Access   // access of the present grant
+	replaced    []auth.Access // access of grants that replace the present one before each Keep
+	logins      []string      // calls of LoginEnded
 }
 
 // ends is the expiry of all access tokens of a fakeAccount.
@@ -86,7 +86,7 @@ func (a *fakeAccount) Hint(code, description string) string {
 
 func (a *fakeAccount) DeviceAuth(context.Context) (*auth.Device, error) {
 	a.mu.Lock()
-	a.asked++
+	a.deviceAuths++
 	a.mu.Unlock()
 	if a.asking != nil {
 		a.asking()

@@ -110,8 +110,8 @@ func TestDisabled(t *testing.T) {
 			}
 		}
 		w := s.do("POST", home+"/authorize/joe@example.com")
-		if w.Code != http.StatusConflict || w.Header().Get("Set-Cookie") != "" || a.asked != 0 {
-			t.Errorf("POST: %d, asked %d times", w.Code, a.asked)
+		if w.Code != http.StatusConflict || w.Header().Get("Set-Cookie") != "" || a.deviceAuths != 0 {
+			t.Errorf("POST: %d, %d device codes requested", w.Code, a.deviceAuths)
 		}
 		assertContains(t, w.Body.String(), "This account is disabled")
 	}

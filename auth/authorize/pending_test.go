@@ -55,7 +55,7 @@ func TestFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := newAccount("joe@example.com"), newAccount("ann@example.com")
 		s := newSite(t, "", a, b)
-		begun := func(name string, client int) int {
+		start := func(name string, client int) int {
 			status, page := statusAndBody(s.do("POST", home+"/authorize/"+name, from, address(client)))
 			if status == http.StatusTooManyRequests {
 				assertContains(t, page, "Too many authorizations in progress", `<code class="copy">sudo -u xoauthd xoauthd authorize --terminal `+name+`</code>`)
@@ -68,15 +68,15 @@ func TestFlood(t *testing.T) {
 			if i >= maxSourcePending {
 				want = http.StatusTooManyRequests
 			}
-			if got := begun(a.name, 2); got != want {
+			if got := start(a.name, 2); got != want {
 				t.Fatalf("authorization %d of one source: %d, want %d", i+1, got, want)
 			}
 		}
 		other := s.begin(b.name, from, address(1)) // from an address outside the flood
 		for i := range 2 * maxPending {
-			begun(a.name, 3+i%50)
+			start(a.name, 3+i%50)
 		}
-		if got := begun(a.name, 99); got != http.StatusTooManyRequests {
+		if got := start(a.name, 99); got != http.StatusTooManyRequests {
 			t.Errorf("above the total limit: %d", got)
 		}
 		time.Sleep(pendingLifetime)
