@@ -105,12 +105,12 @@ func TestAttackPorts(t *testing.T) {
 		d.stop(t)
 		held.names[len(held.names)-1] = "other"
 		said := d.refuses(t, exitFailed)
-		if !strings.Contains(said, `socket "other" of systemd, at [::1]:`+strconv.Itoa(d.imap)+`, belongs to no [[listener]], [web] or [metrics]: write systemd = "other"`) {
+		if !strings.Contains(said, `systemd socket "other" at [::1]:`+strconv.Itoa(d.imap)+` belongs to no [[listener]], [web] or [metrics]: write systemd = "other"`) {
 			t.Errorf("a socket that nothing has, and the daemon says:\n%s", said)
 		}
 		*held = holder{}
 		said = d.refuses(t, exitFailed)
-		if !strings.Contains(said, `systemd has handed over no socket named "imap": run "systemctl enable --now xoauthd-imap.socket"`) {
+		if !strings.Contains(said, `systemd has passed no socket named "imap": run "systemctl enable --now xoauthd-imap.socket"`) {
 			t.Errorf("without a socket, the daemon says:\n%s", said)
 		}
 	})

@@ -7,7 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// connMetrics are counted of all listeners.
+// connMetrics are the metrics of all listeners.
 type connMetrics struct {
 	errors, refusals, evictions *prometheus.CounterVec
 }
@@ -37,8 +37,8 @@ func newEvictions() *prometheus.CounterVec {
 	}, []string{"endpoint"})
 }
 
-// wrapListeners makes acceptors of all listeners, and bounds the rate and the number
-// of connections.
+// wrapListeners wraps all listeners in acceptors, and limits the rate and the number of
+// connections.
 func (d *Daemon) wrapListeners() error {
 	rates := make(map[string]*rateLimit) // by protocol
 	for i := range d.listeners {
@@ -49,7 +49,7 @@ func (d *Daemon) wrapListeners() error {
 		}
 		rate := rates[protocol]
 		if len(l.to.Proxies) > 0 {
-			rate = nil // a load balancer is the source of all
+			rate = nil // all connections come from the load balancer
 		}
 		if err := d.wrap(&l.Listener, protocol, rate); err != nil {
 			return err
@@ -71,8 +71,8 @@ func (d *Daemon) wrapListeners() error {
 	return d.wrap(&d.control, "control", nil)
 }
 
-// wrap makes an acceptor of ln, which gets over errors, is part of the health check
-// and, if rate is not nil, refuses connections.
+// wrap replaces ln by an acceptor, which survives errors and is part of the health check.
+// If rate is not nil, the listener refuses connections above that rate.
 func (d *Daemon) wrap(ln *net.Listener, name string, rate *rateLimit) error {
 	if rate != nil {
 		r, err := refusing(*ln, rate.refuse)

@@ -27,10 +27,10 @@ const (
 )
 
 // An acceptor is a listener whose Accept fails only when the listener is closed.
-// After any other error, such as that there is no free descriptor, it waits and
-// tries again: sessions go on, and some will end. Its probe tells whether somebody
-// calls Accept, without a connection, so that it needs no free descriptor. It does not
-// wait for the end of Accept's pause after an error.
+// After any other error, such as a lack of file descriptors, it waits and tries again:
+// sessions go on, and some will end. Its probe finds out whether a goroutine calls Accept.
+// It needs no connection and no free descriptor, and does not wait for the end of the
+// pause after an error.
 type acceptor struct {
 	net.Listener
 	name   string // in log and metric
@@ -43,7 +43,7 @@ type acceptor struct {
 	mu     sync.Mutex
 	probes []chan struct{} // closed when Accept notices them
 
-	// What only Accept uses.
+	// Used by Accept only.
 	wait     time.Duration // after the next error
 	unlogged int           // errors since the last log line
 	logged   time.Time     // when that was
@@ -119,7 +119,7 @@ func (a *acceptor) probe(ctx context.Context) error {
 	return fmt.Errorf("%s listener %s does not accept connections: %w", a.name, a.Addr(), err)
 }
 
-// answer tells those who probe that Accept runs. It reports whether there are any.
+// answer ends the waiting probes. It returns false if there are none.
 func (a *acceptor) answer() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -19,15 +19,15 @@ import (
 	"github.com/xoauthd/xoauthd/proxy"
 )
 
-// An account is one of the configuration. It can log in (proxy.Account).
+// An account is an account of the configuration. It implements proxy.Account.
 type account struct {
 	*auth.Account
 	provider *provider
 	config   *config.Account
-	remedy   string // what a person is told who must authorize it
+	remedy   string // how to authorize it
 }
 
-// accounts are all of the configuration (proxy.Accounts).
+// accounts are all accounts of the configuration. It implements proxy.Accounts.
 type accounts struct {
 	byName    map[string]*account
 	all       []*auth.Account // in the order of their names
@@ -35,12 +35,12 @@ type accounts struct {
 	passwords *password.Checker
 	web       *config.Web // nil if there are no pages
 
-	// secrets are hidden in what providers and mail servers send. One set for all:
-	// two providers of the configuration may lead to the same servers.
+	// secrets are hidden in what providers and mail servers send. All share one set: two
+	// providers of the configuration may use the same servers.
 	secrets redact.Secrets
 }
 
-// fill makes the accounts from the configuration.
+// fill creates the accounts of the configuration.
 func (as *accounts) fill(c *config.Config, store *auth.Store, metrics *auth.Metrics, passwords *password.Metrics, log *slog.Logger) error {
 	as.web = c.Web
 	as.providers = make(map[string]*provider, len(c.Providers))
@@ -71,8 +71,8 @@ func (as *accounts) fill(c *config.Config, store *auth.Store, metrics *auth.Metr
 	return err
 }
 
-// inParallel returns what f returns for 0 to n-1. As many goroutines as there are
-// processors call it, which pays where it reads files.
+// inParallel returns the results of f for 0 to n-1. It calls f from GOMAXPROCS
+// goroutines, which is faster where f reads files.
 func inParallel[T any](n int, f func(i int) T) []T {
 	results := make([]T, n)
 	var next atomic.Int64
@@ -88,7 +88,7 @@ func inParallel[T any](n int, f func(i int) T) []T {
 	return results
 }
 
-// leads reports whether a listener leads to the accounts of a provider.
+// leads reports whether a listener of protocol serves the accounts of provider.
 func leads(c *config.Config, protocol, provider string) bool {
 	for _, l := range c.Listeners {
 		if l.Protocol == protocol && (l.Provider == "" || l.Provider == provider) {
@@ -98,7 +98,7 @@ func leads(c *config.Config, protocol, provider string) bool {
 	return false
 }
 
-// loginsOf are the account's own, if it has one, and the others.
+// loginsOf returns the logins of an account, its own password first.
 func loginsOf(a *config.Account) (logins []password.Login) {
 	if a.PasswordHash != "" {
 		logins = append(logins, password.Login{User: a.Name, Hash: a.PasswordHash})
@@ -123,8 +123,8 @@ func loginsOf(a *config.Account) (logins []password.Login) {
 // list returns all accounts in the order of their names.
 func (as *accounts) list() []*auth.Account { return as.all }
 
-// watched are the accounts that matter to whoever is on call: those that are
-// enabled and, of the mailboxes of a pattern, those that were used.
+// watched returns the accounts for metrics and warnings: the enabled ones, and of the
+// mailboxes of a pattern those that were used.
 func (as *accounts) watched() []*auth.Account {
 	var watched []*auth.Account
 	for _, a := range as.all {
@@ -136,7 +136,7 @@ func (as *accounts) watched() []*auth.Account {
 	return watched
 }
 
-// registrations are those at all providers.
+// registrations returns all providers.
 func (as *accounts) registrations() []*auth.Provider {
 	var all []*auth.Provider
 	for _, p := range as.providers {
@@ -145,7 +145,8 @@ func (as *accounts) registrations() []*auth.Provider {
 	return all
 }
 
-// upstreams returns those that a listener can lead to.
+// upstreams returns the mail servers that a listener can use. An empty only is every
+// provider.
 func (as *accounts) upstreams(protocol, only string) []*proxy.Upstream {
 	var all []*proxy.Upstream
 	for _, name := range slices.Sorted(maps.Keys(as.providers)) {
@@ -156,7 +157,7 @@ func (as *accounts) upstreams(protocol, only string) []*proxy.Upstream {
 	return all
 }
 
-// remedy tells how the account is authorized.
+// remedy returns how to authorize an account.
 func (as *accounts) remedy(name string) string {
 	if as.web == nil {
 		return "run xoauthd authorize " + name
@@ -164,13 +165,13 @@ func (as *accounts) remedy(name string) string {
 	return "open " + Link(as.web, name)
 }
 
-// Link is the address of the page where the account is authorized.
+// Link returns the URL of the page that authorizes the account.
 func Link(web *config.Web, account string) string {
 	return web.PublicURL + authorize.AccountPath(account)
 }
 
-// LogIn checks a local password, and only then what the user name goes on with.
-// What is told to the client is the same, whatever is wrong.
+// LogIn checks a local password, and then the shared mailbox in the user name, if any.
+// The client receives the same reply whatever is wrong.
 func (as *accounts) LogIn(ctx context.Context, a proxy.Attempt) (proxy.Login, error) {
 	user, mailbox, other := divide(a.User)
 	l, err := as.passwords.Check(ctx, password.Attempt{
@@ -200,7 +201,7 @@ func (as *accounts) LogIn(ctx context.Context, a proxy.Attempt) (proxy.Login, er
 	return login, err
 }
 
-// Upstream is the server for protocol, or nil if there is none.
+// Upstream returns the mail server for protocol, or nil.
 func (a *account) Upstream(protocol string) *proxy.Upstream { return a.provider.upstreams[protocol] }
 
 // Token returns an access token other than stale.
@@ -216,7 +217,7 @@ func (a *account) Token(ctx context.Context, stale string) (string, error) {
 	return token, refusal(err)
 }
 
-// LoginEnded notes for the account's status what came of a login.
+// LoginEnded records the result of a login in the status of the account.
 func (a *account) LoginEnded(protocol string, err error) {
 	var e *proxy.Error
 	switch {
@@ -232,7 +233,7 @@ func (a *account) LoginEnded(protocol string, err error) {
 	}
 }
 
-// refusal says what an error of auth is to a session.
+// refusal converts an error of auth into one of proxy.
 func refusal(err error) error {
 	var e *auth.Error
 	switch {
@@ -248,7 +249,7 @@ func refusal(err error) error {
 		return proxy.Fail(proxy.Misconfigured, err)
 	case errors.As(err, &e):
 		return proxy.Fail(proxy.ProviderDown, err)
-	case errors.Is(err, context.DeadlineExceeded): // the token is slow to come
+	case errors.Is(err, context.DeadlineExceeded): // the token takes too long
 		return proxy.Fail(proxy.ProviderDown, err)
 	case errors.Is(err, context.Canceled):
 		return proxy.Fail(proxy.Stopping, err)

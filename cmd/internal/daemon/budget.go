@@ -8,7 +8,7 @@ import (
 	"github.com/xoauthd/xoauthd/proxy"
 )
 
-// How many descriptors the parts of the daemon need at most.
+// The maximum of file descriptors that the parts of the daemon need.
 const (
 	perSession  = 3   // the client's, and two while a dial tries two addresses
 	perListener = 6   // two addresses, each with a socket, a copy and a lookup of sources
@@ -19,7 +19,7 @@ const (
 	fewestSessions = 10
 )
 
-// hintFiles is what an administrator can do where descriptors run out.
+// hintFiles is the remedy if there are too few file descriptors.
 const hintFiles = "allow xoauthd more open files: LimitNOFILE= in the unit, or ulimit -n"
 
 // A budget divides the descriptors of the process among its parts, so that the
@@ -29,8 +29,8 @@ type budget struct {
 	http     int // connections of each HTTP endpoint
 }
 
-// newBudget returns the budget for c where allowed files may be open. The error is
-// that they are too few to be of use.
+// newBudget returns the budget for c if allowed files may be open. It returns an error if
+// they are too few for a useful daemon.
 func newBudget(c *config.Config, allowed uint64) (budget, error) {
 	b := budget{sessions: c.Limits.Sessions, http: int(min(max(allowed/64, 8), maxHTTP))}
 	endpoints := 0
@@ -56,17 +56,17 @@ func newBudget(c *config.Config, allowed uint64) (budget, error) {
 // warnOfFiles logs that fewer sessions are allowed than the configuration asks for.
 func (d *Daemon) warnOfFiles() {
 	if d.budget.sessions < d.config.Limits.Sessions {
-		d.log.Warn("limits.sessions lowered for want of descriptors", "sessions", d.budget.sessions,
+		d.log.Warn("limits.sessions lowered: too few file descriptors", "sessions", d.budget.sessions,
 			"configured", d.config.Limits.Sessions, "open_files_allowed", openFiles(), "hint", hintFiles)
 	}
 }
 
-// openFiles returns how many files this process may have open. Go has raised the
-// soft limit to the hard one.
+// openFiles returns how many files this process may open. Go has raised the soft limit to
+// the hard limit.
 func openFiles() uint64 {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		return 1 << 20 // not known: there is no limit to keep
+		return 1 << 20 // not known
 	}
 	return uint64(limit.Cur) // signed on some systems
 }

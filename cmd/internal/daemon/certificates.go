@@ -15,14 +15,14 @@ import (
 	"github.com/xoauthd/xoauthd/config"
 )
 
-// lookAgain is how long the files of certificates are not looked at after they
-// were: a storm of handshakes costs one look a second.
+// lookAgain is the shortest interval between two checks of a certificate's files. A flood
+// of handshakes costs one check a second.
 const lookAgain = time.Second
 
-// certificates are what clients are shown, in the order of the configuration.
+// certificates are the server certificates, in the order of the configuration.
 type certificates []*certificate
 
-// A certificate is one of the configuration, and its key. It is read anew when
+// A certificate is a certificate of the configuration with its key. It is read again when
 // one of its files has changed.
 type certificate struct {
 	config.Certificate
@@ -31,12 +31,12 @@ type certificate struct {
 	mu     sync.Mutex
 	pair   *tls.Certificate
 	looked time.Time
-	read   [2]fs.FileInfo // what the files were when the pair was read
-	failed [2]fs.FileInfo // what they were when they were no pair
-	told   bool           // that these are none
+	read   [2]fs.FileInfo // the files of pair
+	failed [2]fs.FileInfo // files that are no valid pair
+	told   bool           // the error about these is logged
 }
 
-// readCertificates reads all of the configuration. Every fault is told at once.
+// readCertificates reads all certificates of the configuration. It returns all errors.
 func readCertificates(c *config.Config, log *slog.Logger) (certificates, error) {
 	var all certificates
 	var faults []error
@@ -54,12 +54,12 @@ func readCertificates(c *config.Config, log *slog.Logger) (certificates, error) 
 func readPair(of config.Certificate) (*tls.Certificate, error) {
 	pair, err := of.Load()
 	if errors.Is(err, fs.ErrPermission) {
-		err = fmt.Errorf("%w: the user that xoauthd runs as must be able to read it, by its group for example", err)
+		err = fmt.Errorf("%w: the user of the daemon must be able to read it, for example by its group", err)
 	}
 	return pair, err
 }
 
-// stats tells what files there are; one that cannot be looked at is nil.
+// stats returns the state of both files; nil for one that cannot be examined.
 func stats(of config.Certificate) (infos [2]fs.FileInfo) {
 	for i, path := range []string{of.File, of.KeyFile} {
 		if info, err := os.Stat(path); err == nil {
@@ -78,8 +78,8 @@ func sameFiles(a, b [2]fs.FileInfo) bool {
 	})
 }
 
-// current returns the certificate and its key, as they are in the files now, or
-// were when they last made a pair.
+// current returns the certificate and its key as in the files now, or as they were when
+// they last were a valid pair.
 func (c *certificate) current() *tls.Certificate {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -90,8 +90,8 @@ func (c *certificate) current() *tls.Certificate {
 	return c.pair
 }
 
-// look reads files that have changed. They are replaced one after the other, so
-// that it is no fault if they do not fit at first, but only if they stay so.
+// look reads files that have changed. They are replaced one after the other, so it is an
+// error only if they still do not match at the next check.
 func (c *certificate) look() {
 	files := stats(c.Certificate)
 	if sameFiles(files, c.read) {
@@ -106,12 +106,12 @@ func (c *certificate) look() {
 		c.failed, c.told = files, false
 	case !c.told:
 		c.told = true
-		c.log.Error("certificate cannot be renewed; the one before stays in use", "file", c.File, "why", err)
+		c.log.Error("certificate not renewed; the previous one stays in use", "file", c.File, "why", err)
 	}
 }
 
-// choose returns the first certificate that suits the client: its name, and what
-// the client can do with the key. It is the first of all where none does.
+// choose returns the first certificate that matches the name and the algorithms of the
+// client, or else the first one.
 func (cs certificates) choose(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	for _, c := range cs {
 		if pair := c.current(); hello.SupportsCertificate(pair) == nil {
@@ -119,12 +119,12 @@ func (cs certificates) choose(hello *tls.ClientHelloInfo) (*tls.Certificate, err
 		}
 	}
 	if len(cs) == 0 {
-		return nil, errors.New("there is no certificate")
+		return nil, errors.New("no certificate is configured")
 	}
 	return cs[0].current(), nil
 }
 
-// serverConfig is how clients of l begin TLS.
+// serverConfig returns the TLS configuration of l.
 func (cs certificates) serverConfig(l config.Listener) *tls.Config {
 	c := &tls.Config{GetCertificate: cs.choose, MinVersion: l.MinTLS}
 	if l.MinTLS < tls.VersionTLS12 {
@@ -136,11 +136,10 @@ func (cs certificates) serverConfig(l config.Listener) *tls.Config {
 	return c
 }
 
-// oldSuites are those of a listener that takes TLS below 1.2. The devices which
-// need that know CBC alone, often with a key exchange by RSA and at times with
-// nothing but 3DES; Go offers the latter two only if they are asked for. What a
-// client shares with us that is better is preferred all the same. RC4 is left out:
-// RFC 7465 forbids it, and 3DES is as old.
+// oldSuites returns the cipher suites of a listener with TLS below 1.2. The devices that
+// need it support CBC only, often with RSA key exchange, and sometimes 3DES only. Go does
+// not enable these two by default. A better suite of the client is still preferred. RC4 is
+// left out, as RFC 7465 demands.
 func oldSuites() (ids []uint16) {
 	for _, s := range slices.Concat(tls.CipherSuites(), tls.InsecureCipherSuites()) {
 		if !strings.Contains(s.Name, "_RC4_") {

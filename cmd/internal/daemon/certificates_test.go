@@ -178,7 +178,7 @@ func TestRenewal(t *testing.T) {
 		// Now they stay so.
 		i.write(of.KeyFile, key)
 		after(time.Hour, "three", "")
-		after(time.Hour, "three", "level=ERROR msg=\"certificate cannot be renewed")
+		after(time.Hour, "three", "level=ERROR msg=\"certificate not renewed")
 		after(time.Hour, "three", "")
 		os.Remove(of.KeyFile)
 		after(time.Hour, "three", "")

@@ -11,14 +11,13 @@ import (
 	"github.com/xoauthd/xoauthd/proxy/peercred"
 )
 
-// maxHTTP bounds the connections of each HTTP endpoint, if descriptors are not
-// scarce. A browser opens six at a time, Prometheus one.
+// maxHTTP limits the connections of each HTTP endpoint. It is lower if file descriptors
+// are scarce. A browser opens six at a time, Prometheus one.
 const maxHTTP = 64
 
-// A connLimit bounds the connections of an HTTP server. At the limit, a new one
-// evicts another: of the source that has the most, the one in which no request has
-// been handled for the longest time, or else the one whose handler has run longest.
-// So a user or address that opens many evicts its own.
+// A connLimit limits the connections of an HTTP server. At the limit, a new connection
+// evicts one of the source that has the most: the one that has been idle longest, or else
+// the one whose handler has run longest. So a flood evicts its own connections.
 type connLimit struct {
 	most    int
 	evicted prometheus.Counter
@@ -41,7 +40,7 @@ func newConnLimit(most int, evicted prometheus.Counter) *connLimit {
 	return &connLimit{most: most, evicted: evicted, conns: make(map[*limitedConn]bool)}
 }
 
-// admit returns c as a counted connection.
+// admit counts c, and evicts a connection if there are too many.
 func (l *connLimit) admit(c net.Conn) *limitedConn {
 	lc := &limitedConn{Conn: c, limit: l, source: l.peers.Source(c), used: time.Now()}
 	if victim := l.add(lc); victim != nil {
@@ -51,8 +50,8 @@ func (l *connLimit) admit(c net.Conn) *limitedConn {
 	return lc
 }
 
-// add counts c, and returns a connection that has to go, if there are too many. It
-// is not counted any more.
+// add counts c. At the limit it returns the connection to evict, which it does not count
+// any more.
 func (l *connLimit) add(c *limitedConn) (victim *limitedConn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -73,8 +72,8 @@ func (l *connLimit) add(c *limitedConn) (victim *limitedConn) {
 	return victim
 }
 
-// before reports whether c is to be evicted rather than d, where of says how many
-// connections each source has.
+// before reports whether c is evicted rather than d. of has the number of connections of
+// each source.
 func (c *limitedConn) before(d *limitedConn, of map[peercred.Source]int) bool {
 	switch n, m := of[c.source], of[d.source]; {
 	case n != m:
@@ -85,7 +84,7 @@ func (c *limitedConn) before(d *limitedConn, of map[peercred.Source]int) bool {
 	return c.used.Before(d.used)
 }
 
-// Close closes the connection, and makes place for another.
+// Close closes the connection and stops counting it.
 func (c *limitedConn) Close() error {
 	c.limit.mu.Lock()
 	delete(c.limit.conns, c)
@@ -93,10 +92,10 @@ func (c *limitedConn) Close() error {
 	return c.Conn.Close()
 }
 
-// NetConn returns the connection below.
+// NetConn returns the wrapped connection.
 func (c *limitedConn) NetConn() net.Conn { return c.Conn }
 
-// serving notes that a handler runs until done is called.
+// serving marks the connection as busy until done is called.
 func (c *limitedConn) serving() (done func()) {
 	set := func(busy bool) {
 		c.limit.mu.Lock()
@@ -122,8 +121,7 @@ func (l limitedListener) Accept() (net.Conn, error) {
 	return l.limit.admit(c), nil
 }
 
-// serving notes, if the request's connection is counted, that its handler runs
-// until done is called.
+// serving marks the connection of a request as busy until done is called.
 func serving(r *http.Request) (done func()) {
 	conn := r.Context().Value(connKey{})
 	for {

@@ -1,6 +1,5 @@
-// Package daemon puts the parts together: what the configuration says becomes
-// listeners, accounts, pages and metrics. It is the one place that knows them
-// all, and is used by the program and by the demo.
+// Package daemon is the wiring: it creates listeners, accounts, pages and metrics from the
+// configuration, and runs them. The program and the demo use it.
 package daemon
 
 import (
@@ -24,14 +23,14 @@ import (
 	"github.com/xoauthd/xoauthd/systemd"
 )
 
-// lastRefresh is how long the end waits for a refresh that is under way: its
-// answer may hold the only refresh token that is still good.
+// lastRefresh is how long the daemon waits for a running refresh at its end: the answer
+// may contain the only valid refresh token.
 const lastRefresh = 10 * time.Second
 
-// closeTime is more than the rest of the end takes.
+// closeTime is an upper limit for the rest of the shutdown.
 const closeTime = 10 * time.Second
 
-// A Daemon is xoauthd, from its configuration to its end.
+// A Daemon is a running xoauthd.
 type Daemon struct {
 	config       *config.Config
 	log          *slog.Logger
@@ -53,10 +52,9 @@ type Daemon struct {
 	control   net.Listener
 }
 
-// New opens the store and everything that others connect to, so that a fault is
-// told before anything is served. It serves the sockets that systemd has handed
-// over, and each must belong to something of the configuration. The caller must Run
-// the daemon, or Close it.
+// New opens the store and all listeners, so that errors appear before anything is served.
+// The sockets that systemd has passed must all belong to the configuration. The caller
+// must call Run or Close.
 func New(c *config.Config, log *slog.Logger, handed ...systemd.Socket) (*Daemon, error) {
 	loadRoots(log)
 	d, err := Assemble(c, log)
@@ -82,8 +80,8 @@ func loadRoots(log *slog.Logger) {
 	}
 }
 
-// Assemble opens the store and makes the parts, but nothing that others connect
-// to: it is all that Converse needs. The caller must Close the daemon.
+// Assemble opens the store and creates the parts without listeners. That is all that
+// Converse needs. The caller must call Close.
 func Assemble(c *config.Config, log *slog.Logger) (*Daemon, error) {
 	if len(c.Unavailable) > 0 {
 		return nil, c.Unavailable
@@ -99,7 +97,7 @@ func Assemble(c *config.Config, log *slog.Logger) (*Daemon, error) {
 	return d, nil
 }
 
-// assemble makes the parts from the configuration.
+// assemble creates the parts from the configuration.
 func (d *Daemon) assemble() error {
 	metrics, passwords := auth.NewMetrics(), password.NewMetrics()
 	d.conns = newConnMetrics()
@@ -140,15 +138,15 @@ func (d *Daemon) assemble() error {
 	if err := d.accounts.fill(d.config, d.store, metrics, passwords, d.log); err != nil {
 		return err
 	}
-	d.rekey() // after each account has read its grant, so that it is read once
+	d.rekey() // after the accounts have read their grants, so that each is read once
 	d.restorePasswords()
 	return nil
 }
 
-// Register adds metrics to those that the daemon exports.
+// Register adds a collector to the exported metrics.
 func (d *Daemon) Register(c prometheus.Collector) { d.registry.MustRegister(c) }
 
-// full is 1 if the disk of the state directory is.
+// full returns 1 if the disk of the state directory is full.
 func (d *Daemon) full() float64 {
 	if d.store.Full() {
 		return 1
@@ -156,8 +154,8 @@ func (d *Daemon) full() float64 {
 	return 0
 }
 
-// Run serves until ctx is done, and then ends in order: nobody new comes in,
-// sessions drain, tokens that are on their way are saved.
+// Run serves until ctx is done. It then stops accepting, drains the sessions, and saves
+// the results of running refreshes.
 func (d *Daemon) Run(ctx context.Context) error {
 	serving, stop := context.WithCancel(ctx)
 	defer stop()
@@ -168,7 +166,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 		go func() {
 			err := serve(serving)
 			if err != nil {
-				stop() // half a daemon is worse than one that is started anew
+				stop() // a restart is better than a daemon without one of its parts
 			}
 			failed <- err
 		}()
@@ -202,7 +200,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	return errors.Join(append(faults, d.Close())...)
 }
 
-// begun tells that the daemon serves.
+// begun logs that the daemon serves, and notifies systemd.
 func (d *Daemon) begun(ctx context.Context) {
 	d.ready.Store(true)
 	for _, l := range d.listeners {
@@ -226,11 +224,11 @@ func (d *Daemon) begun(ctx context.Context) {
 			if s.Hint != "" {
 				log = log.With("hint", s.Hint)
 			}
-			log.Warn("account must be authorized", "how", d.accounts.remedy(a.Name()))
+			log.Warn("authorization required", "how", d.accounts.remedy(a.Name()))
 		}
 	}
 	if err := d.notifier.Ready(fmt.Sprintf("accounts: %d, listeners: %d", len(d.accounts.list()), len(d.config.Listeners))); err != nil {
-		d.log.Warn("cannot tell systemd", "why", err)
+		d.log.Warn("sd_notify failed", "why", err)
 	}
 	go func() {
 		if err := d.notifier.Watchdog(ctx, d.healthy); err != nil {
@@ -239,18 +237,17 @@ func (d *Daemon) begun(ctx context.Context) {
 	}()
 }
 
-// ending tells that the daemon does not serve any more.
+// ending logs that the daemon stops, and notifies systemd.
 func (d *Daemon) ending() {
 	d.ready.Store(false)
 	d.log.Info("stopping", "drain", d.config.Limits.DrainTimeout.String())
 	most := d.config.Limits.DrainTimeout + lastRefresh + closeTime
 	if err := d.notifier.Stopping("letting sessions finish", most); err != nil {
-		d.log.Warn("cannot tell systemd", "why", err)
+		d.log.Warn("sd_notify failed", "why", err)
 	}
 }
 
-// Close waits for tokens that are on their way and closes the store, and what is
-// still open.
+// Close waits for running refreshes, and closes the store and the listeners.
 func (d *Daemon) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), lastRefresh)
 	defer cancel()
@@ -262,7 +259,7 @@ func (d *Daemon) Close() error {
 	}
 	d.finishDiscards(ctx)
 	for _, l := range d.listeners {
-		l.Close() // done by now, if it ran
+		l.Close() // has no effect after Run
 	}
 	for _, e := range []*endpoint{d.web, d.metrics} {
 		if e != nil {

@@ -8,8 +8,7 @@ import (
 	"github.com/xoauthd/xoauthd/auth"
 )
 
-// discardTime bounds the revocation of a grant that is not used any more. Nobody
-// waits for it but the end of the daemon.
+// discardTime limits the revocation of an unused grant. Only the shutdown waits for it.
 const discardTime = 10 * time.Second
 
 // Keep replaces the grant that present is of by g, and revokes the replaced grant. After
@@ -50,7 +49,7 @@ func (p *page) discard(g auth.Grant, reason string) {
 	})
 }
 
-// finishDiscards waits for the revocations that are under way, no longer than ctx.
+// finishDiscards waits for running revocations until ctx is done.
 func (d *Daemon) finishDiscards(ctx context.Context) {
 	done := make(chan struct{})
 	go func() {

@@ -10,10 +10,9 @@ import (
 	"github.com/xoauthd/xoauthd/auth"
 )
 
-// warnOfExpiry warns of secrets and certificates that are about to end, once a
-// day: a registration that has ended takes all of its accounts with it, and a
-// certificate all of its programs. At the start, the configuration has told of
-// registrations.
+// warnOfExpiry logs client secrets and certificates that expire soon, once a day: all
+// accounts depend on them. At the start, the configuration has warned of secrets
+// already.
 func warnOfExpiry(ctx context.Context, providers []*auth.Provider, cs certificates, log *slog.Logger) {
 	cs.warn(log)
 	for {
@@ -24,15 +23,15 @@ func warnOfExpiry(ctx context.Context, providers []*auth.Provider, cs certificat
 		}
 		for _, p := range providers {
 			if when, soon := p.Expiring(time.Now()); soon {
-				log.Warn("the client's secret or certificate must be renewed at the provider", "provider", p.Name, "when", when)
+				log.Warn("client secret or certificate expires soon", "provider", p.Name, "when", when)
 			}
 		}
 		cs.warn(log)
 	}
 }
 
-// expirySoon is as of a client's credentials, but for certificates that live so
-// short that something renews them: that has its time, up to the last fifth.
+// expirySoon is how long before its expiry a certificate causes a warning. A certificate
+// with a short life is renewed automatically: for it, the last fifth of its life counts.
 const expirySoon = 30 * 24 * time.Hour
 
 func (cs certificates) warn(log *slog.Logger) {
@@ -40,12 +39,12 @@ func (cs certificates) warn(log *slog.Logger) {
 		leaf := c.current().Leaf
 		soon := min(expirySoon, leaf.NotAfter.Sub(leaf.NotBefore)/5)
 		if left := time.Until(leaf.NotAfter); left <= soon {
-			log.Warn("certificate must be renewed, or programs will refuse it", "file", c.File, "ends", leaf.NotAfter.UTC().Format(time.RFC3339))
+			log.Warn("certificate expires soon", "file", c.File, "ends", leaf.NotAfter.UTC().Format(time.RFC3339))
 		}
 	}
 }
 
-// An expiryCollector is the metric of when certificates end.
+// An expiryCollector exports the expiry of server certificates.
 type expiryCollector struct {
 	certificates *certificates
 	expiry       *prometheus.Desc

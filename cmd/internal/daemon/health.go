@@ -5,9 +5,9 @@ import (
 	"fmt"
 )
 
-// healthy returns nil if a session begins, every listener is accepted from, and
-// every account answers. It needs no descriptor: a restart would not help a daemon
-// that is out of them, and would end the sessions that it has.
+// healthy returns nil if a session can begin, every listener accepts, and every account
+// answers. It needs no file descriptor: a restart would not help a daemon without free
+// descriptors, and would end its sessions.
 func (d *Daemon) healthy(ctx context.Context) error {
 	err := d.proxy.Probe(ctx, d.listeners[0].to.Protocol)
 	for _, a := range d.acceptors {
@@ -24,7 +24,8 @@ func (d *Daemon) healthy(ctx context.Context) error {
 	return err
 }
 
-// probeAccounts returns an error if an account's lock is held until ctx is done.
+// probeAccounts returns an error if the lock of an account is not released before ctx is
+// done.
 func (d *Daemon) probeAccounts(ctx context.Context) error {
 	accounts, next := d.accounts.list(), make(chan struct{})
 	go func() {

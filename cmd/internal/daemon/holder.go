@@ -12,8 +12,7 @@ import (
 	"strings"
 )
 
-// holder returns the user whose program listens where address cannot be bound, or
-// an empty string if that is not known.
+// holder returns the user whose program listens at address, or "" if that is not known.
 func holder(address string) string {
 	want, err := netip.ParseAddrPort(address)
 	if err != nil {
@@ -37,8 +36,8 @@ func holder(address string) string {
 	return ""
 }
 
-// listenerIn returns the id of the user who listens at want, or at all addresses
-// with its port, by a table as proc_pid_net(5) has it.
+// listenerIn returns the id of the user that listens at want, or at all addresses with
+// its port, from a table in the format of proc_pid_net(5).
 func listenerIn(table io.Reader, want netip.AddrPort) (uid string) {
 	const localColumn, stateColumn, uidColumn, listening = 1, 3, 7, "0A"
 	rows := bufio.NewScanner(table)
@@ -55,8 +54,8 @@ func listenerIn(table io.Reader, want netip.AddrPort) (uid string) {
 	return ""
 }
 
-// kernelAddress reads an address as the tables write it: words of the machine's
-// byte order in hexadecimal, a colon, and the port.
+// kernelAddress parses an address of these tables: hexadecimal words in the byte order of
+// the machine, a colon, and the port.
 func kernelAddress(text string) (netip.AddrPort, bool) {
 	words, port, _ := strings.Cut(text, ":")
 	n, err := strconv.ParseUint(port, 16, 16)

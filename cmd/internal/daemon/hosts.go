@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// guardHosts passes on requests for an IP address, for localhost and for the hosts.
-// All others may come from a browser whose page has had its own name lead here (DNS
-// rebinding), so that it could read the answer. Browsers always send a name; a
-// request without any (HTTP/1.0) does not come from one.
+// guardHosts accepts requests for an IP address, for localhost and for hosts. Another name
+// may belong to a hostile page that resolves its own name to this machine (DNS rebinding)
+// and could read the answer. Browsers always send a name, so a request without one
+// (HTTP/1.0) does not come from a browser.
 func guardHosts(hosts []string, h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name := hostName(r.Host)

@@ -20,22 +20,22 @@ import (
 // An endpoint is an HTTP server with its listeners.
 type endpoint struct {
 	listeners []net.Listener
-	users     []uint32 // whose programs alone may connect; empty: all
+	users     []uint32 // users whose programs may connect; empty is all
 	finder    *peercred.Finder
 	log       *slog.Logger
 	server    *http.Server
-	handlers  sync.WaitGroup // those that run, and what they leave running
+	handlers  sync.WaitGroup // running handlers, and the goroutines that they have started
 
-	// The two ends of what handlers, and what they leave running, wait for.
-	stopping context.Context // done when nobody is waited for who has not come yet
-	late     context.Context // done when there is no time left to wait for anybody
+	// For handlers and the goroutines that they have started.
+	stopping context.Context // done when the shutdown begins
+	late     context.Context // done when the deadline of the shutdown has passed
 	stop     context.CancelFunc
 	hurry    context.CancelFunc
 }
 
-// newEndpoint returns a server that nobody can hold up for long, or make
-// remember much. A callback, which waits for the provider and for mail servers,
-// takes more time for itself, until late is done.
+// newEndpoint returns a server with short time limits and small headers. A callback, which
+// waits for the provider and mail servers, extends its time limit itself, until late is
+// done.
 func newEndpoint(listeners []net.Listener, log *slog.Logger) *endpoint {
 	e := &endpoint{listeners: listeners, log: log}
 	e.stopping, e.stop = context.WithCancel(context.Background())
@@ -52,7 +52,7 @@ func newEndpoint(listeners []net.Listener, log *slog.Logger) *endpoint {
 	return e
 }
 
-// handle makes h answer all requests. It is to be called before serve.
+// handle sets the handler. It must be called before serve.
 func (e *endpoint) handle(h http.Handler) {
 	e.server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		e.handlers.Add(1)
@@ -62,16 +62,16 @@ func (e *endpoint) handle(h http.Handler) {
 	})
 }
 
-// The end waits for what was begun: a person may be coming back from the provider
-// with a code that is good only once. With lastRefresh, which comes after, that
-// is less than the 90 seconds of the unit's TimeoutStopSec.
+// The shutdown waits for running requests: a person may return from the provider with a
+// code that is valid once. Together with lastRefresh, that is less than TimeoutStopSec of
+// the unit.
 const (
-	lastRequest = 14 * time.Second // to finish: more than the exchange of a code may take
-	lastAnswer  = 3 * time.Second  // to answer, with nothing left to wait for
+	lastRequest = 14 * time.Second // for running requests: longer than the exchange of a code
+	lastAnswer  = 3 * time.Second  // for their answers
 )
 
-// serve serves until ctx is done, and then finishes what it has begun: when it
-// returns, no handler runs, nor anything that one has left running.
+// serve serves until ctx is done. It returns when no handler runs, nor a goroutine that
+// one has started.
 func (e *endpoint) serve(ctx context.Context) error {
 	ended := make(chan error, len(e.listeners))
 	for _, ln := range e.listeners {
@@ -90,9 +90,8 @@ func (e *endpoint) serve(ctx context.Context) error {
 	if e.server.Shutdown(last) != nil {
 		e.server.Close()
 	}
-	// What is left has no connection: a device's code that was agreed to just
-	// now, say. It has its time all the same, and then still saves: the store
-	// must not be closed before that is done.
+	// The rest has no connection, such as a device code that was just entered. It must be
+	// saved before the store is closed.
 	e.handlers.Wait()
 	if err != nil {
 		return err
@@ -121,7 +120,7 @@ func (e *endpoint) close() {
 	}
 }
 
-// openMetrics opens the endpoint that machines watch.
+// openMetrics opens the endpoint for monitoring.
 func (d *Daemon) openMetrics(o *opener) (*endpoint, error) {
 	all, err := o.open(d.config.Metrics.Endpoint)
 	if err != nil {
@@ -136,8 +135,8 @@ func (d *Daemon) openMetrics(o *opener) (*endpoint, error) {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		io.WriteString(w, "alive\n")
 	})
-	// Ready means that programs can connect. Whether each account is authorized
-	// is a metric: one that is not must not take the others out of service.
+	// Ready means that programs can connect. The state of accounts is a metric: one that is
+	// not authorized must not take the others out of service.
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if !d.ready.Load() {
 			http.Error(w, "starting or stopping", http.StatusServiceUnavailable)
@@ -151,11 +150,11 @@ func (d *Daemon) openMetrics(o *opener) (*endpoint, error) {
 	return e, nil
 }
 
-// A metricsLog logs the errors of the metrics' handler. That a client has left is
-// not worth a line, of which a client could cause thousands.
+// A metricsLog logs the errors of the metrics handler. A client that has left is logged at
+// the level debug: clients could cause thousands of lines.
 type metricsLog struct{ log *slog.Logger }
 
-// Println is the method of promhttp.Logger.
+// Println implements promhttp.Logger.
 func (l metricsLog) Println(v ...any) {
 	level, text := slog.LevelDebug, strings.TrimSpace(fmt.Sprintln(v...))
 	if strings.HasPrefix(text, "error gathering") {

@@ -11,15 +11,15 @@ import (
 	"github.com/xoauthd/xoauthd/systemd"
 )
 
-// A listener is a place where mail programs come in.
+// A listener accepts connections of mail programs.
 type listener struct {
 	net.Listener
 	to      *proxy.Listener
 	tls     string // as in the configuration
-	systemd string // so; empty: by its address
+	systemd string // as in the configuration; empty if it is found by its address
 }
 
-// listen opens all that others connect to. Every fault is told at once.
+// listen opens all listeners. It returns all errors.
 func (d *Daemon) listen(handed []systemd.Socket) error {
 	o := &opener{handed, d.log}
 	var faults []error
@@ -52,7 +52,7 @@ func (d *Daemon) listen(handed []systemd.Socket) error {
 	return errors.Join(faults...)
 }
 
-// openListener opens a listener, at all the addresses that it has.
+// openListener opens a listener at all its addresses.
 func (d *Daemon) openListener(o *opener, l config.Listener) error {
 	all, err := o.open(l.Endpoint)
 	to := d.behind(l)
@@ -62,7 +62,7 @@ func (d *Daemon) openListener(o *opener, l config.Listener) error {
 	return err
 }
 
-// behind is what sessions are to know of the listener that they come from.
+// behind returns what sessions need to know of a listener.
 func (d *Daemon) behind(l config.Listener) *proxy.Listener {
 	to := &proxy.Listener{
 		Protocol:   l.Protocol,
@@ -80,5 +80,5 @@ func (d *Daemon) behind(l config.Listener) *proxy.Listener {
 	return to
 }
 
-// offersTLS reports whether clients can begin TLS.
+// offersTLS reports whether clients can start TLS.
 func offersTLS(l config.Listener) bool { return l.TLS != "" && l.TLS != "none" }

@@ -62,7 +62,7 @@ func TestListenersTold(t *testing.T) {
 	base.Address, users.LocalUsers = "unix:"+filepath.Join(t.TempDir(), "no/sock"), []uint32{33}
 	c.Listeners = []config.Listener{base, users}
 	_, err := New(c, slog.New(slog.DiscardHandler))
-	for _, want := range []string{"xoauthd.toml:2: certificate: ", "listener 1: there is no folder "} {
+	for _, want := range []string{"xoauthd.toml:2: certificate: ", "listener 1: no directory "} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v\ndoes not say %s", err, want)
 		}

@@ -10,9 +10,9 @@ import (
 	"github.com/xoauthd/xoauthd/systemd"
 )
 
-// NewLog returns a logger that writes each line to w at once, in the format that
-// the configuration asks for. Under journald, lines have no time, which journald
-// adds, but a priority, by which journalctl -p selects.
+// NewLog returns a logger that writes each line to w at once, in the configured format.
+// Under journald, lines have a priority for journalctl -p instead of a time, which
+// journald adds.
 func NewLog(c config.Log, w io.Writer) *slog.Logger {
 	return newLog(c, w, systemd.UnderJournal())
 }
@@ -41,7 +41,7 @@ func newLog(c config.Log, w io.Writer, journal bool) *slog.Logger {
 	return slog.New(handlers)
 }
 
-// priorities are how sd-daemon(3) writes the levels.
+// priorities are the prefixes of the levels in sd-daemon(3).
 var priorities = map[slog.Level]string{
 	slog.LevelDebug: "<7>",
 	slog.LevelInfo:  "<6>",
@@ -49,8 +49,8 @@ var priorities = map[slog.Level]string{
 	slog.LevelError: "<3>",
 }
 
-// Say writes lines for a person, such as why the daemon does not start. Under
-// journald they have a priority, as the log's have.
+// Say writes lines for a person, such as why the daemon does not start. Under journald
+// they have a priority, as log lines have.
 func Say(w io.Writer, level slog.Level, text string) {
 	say(w, level, text, systemd.UnderJournal())
 }
@@ -64,7 +64,7 @@ func say(w io.Writer, level slog.Level, text string, journal bool) {
 	}
 }
 
-// level is one of the four that config allows.
+// level converts a level of the configuration.
 func level(name string) slog.Level {
 	switch name {
 	case "debug":
@@ -77,8 +77,8 @@ func level(name string) slog.Level {
 	return slog.LevelInfo
 }
 
-// A priority writes lines that begin with a priority.
-// A handler writes each line at once.
+// A priority is a writer that adds a prefix to each line. It relies on handlers that write
+// each line with one call.
 type priority struct {
 	w      io.Writer
 	prefix string
@@ -89,7 +89,7 @@ func (p priority) Write(line []byte) (int, error) {
 	return max(0, n-len(p.prefix)), err
 }
 
-// prioritized are handlers by the level of what they handle.
+// prioritized has a handler for each level.
 type prioritized map[slog.Level]slog.Handler
 
 // The methods of slog.Handler.

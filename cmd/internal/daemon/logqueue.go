@@ -13,10 +13,10 @@ import (
 )
 
 const (
-	// maxPending bounds the octets of log lines that wait to be written.
+	// maxPending limits the queued log lines, in bytes.
 	maxPending = 1 << 20
 
-	// logFlush bounds how long Close waits for the reader of the log.
+	// logFlush limits how long Close waits for the reader of the log.
 	logFlush = time.Second
 )
 
@@ -31,13 +31,12 @@ type Log struct {
 
 	mu      sync.Mutex
 	pending []byte
-	dropped int // lines, in all
-	told    int // of these, in lines about it
+	dropped int // lines
+	told    int // of these, the number that was logged
 	closed  bool
 }
 
-// OpenLog returns the log that the configuration asks for. The caller must Close
-// it.
+// OpenLog returns the log of the configuration. The caller must call Close.
 func OpenLog(c config.Log, w io.Writer) *Log {
 	l := &Log{w: w, wake: make(chan struct{}, 1), done: make(chan struct{})}
 	l.Logger = NewLog(c, l)
@@ -67,8 +66,7 @@ func (l *Log) signal() {
 	}
 }
 
-// Close writes what is queued, but waits no longer than logFlush for that. Later
-// lines are lost.
+// Close writes the queued lines, for at most logFlush. Later lines are lost.
 func (l *Log) Close() error {
 	l.mu.Lock()
 	l.closed = true
@@ -102,7 +100,7 @@ func (l *Log) run() {
 	}
 }
 
-// take returns what is queued, and whether nothing will follow.
+// take returns the queued lines. last is true after Close.
 func (l *Log) take() (batch []byte, last bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -117,14 +115,14 @@ func (l *Log) lost(lines int) {
 	l.dropped += lines
 }
 
-// tell logs how many lines were dropped since it was last called.
+// tell logs how many lines were dropped since its last call.
 func (l *Log) tell() {
 	l.mu.Lock()
 	n := l.dropped - l.told
 	l.told = l.dropped
 	l.mu.Unlock()
 	if n > 0 {
-		l.Error("log lines dropped", "number", n, "reason", "the reader of the log did not keep up")
+		l.Error("log lines dropped", "number", n, "reason", "the reader of the log was too slow")
 	}
 }
 

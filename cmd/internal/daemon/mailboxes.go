@@ -9,12 +9,12 @@ import (
 	"github.com/xoauthd/xoauthd/config"
 )
 
-// dividers are what a user name ends at where a client names a shared mailbox
-// behind it, as Exchange has it and as Dovecot does. No user name holds one.
+// dividers separate a user name and a shared mailbox: the backslash of Exchange, the
+// asterisk of Dovecot. User names do not contain them.
 const dividers = `\*`
 
-// divide takes apart what a client logs in as. The mailbox is empty, and shared
-// false, where it names none.
+// divide splits the name that a client logs in with. shared is false if it has no shared
+// mailbox.
 func divide(name string) (user, mailbox string, shared bool) {
 	i := strings.IndexAny(name, dividers)
 	if i < 0 {
@@ -23,11 +23,11 @@ func divide(name string) (user, mailbox string, shared bool) {
 	return name[:i], name[i+1:], true
 }
 
-// shared is the user at the upstream of protocol who opens a shared mailbox. The
-// mailbox can be read under its own name, but sends as its delegate does.
+// shared returns the user name at the mail server that opens a shared mailbox. A mailbox
+// is read under its own name, but mail is sent as its delegate.
 func shared(a *config.Account, protocol, mailbox string) (user string, err error) {
 	if mailbox == "" || strings.ContainsFunc(mailbox, unicode.IsControl) {
-		return "", fmt.Errorf("account %s: what is behind the user name is no mailbox", a.Name)
+		return "", fmt.Errorf("account %s: no shared mailbox follows the user name", a.Name)
 	}
 	i := slices.IndexFunc(a.SharedMailboxes, func(m string) bool { return m == "*" || strings.EqualFold(m, mailbox) })
 	switch {

@@ -34,7 +34,8 @@ func TestReserveRenewed(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		go again.maintainState(ctx)
-		time.Sleep(5 * maintainEvery)
+		time.Sleep(5*maintainEvery + maintainEvery/2) // between two ticks
+		synctest.Wait()
 		if again.full() != 1 {
 			t.Error("there is no reserve, and the state directory is not reported as full")
 		}

@@ -15,10 +15,10 @@ import (
 	"github.com/xoauthd/xoauthd/systemd"
 )
 
-// An opener opens what the configuration listens at: it takes the sockets that
-// systemd has handed over, and makes the others.
+// An opener opens listeners: it uses the sockets that systemd has passed, and creates the
+// others.
 type opener struct {
-	handed []systemd.Socket // that no endpoint has taken yet
+	handed []systemd.Socket // not used yet
 	log    *slog.Logger
 }
 
@@ -48,7 +48,7 @@ func (o *opener) open(e config.Endpoint) ([]net.Listener, error) {
 	return []net.Listener{ln}, nil
 }
 
-// named returns the sockets of systemd that have the name of e.
+// named returns the sockets of systemd with the name in e.
 func (o *opener) named(e config.Endpoint) ([]net.Listener, error) {
 	var all []net.Listener
 	var faults []error
@@ -58,7 +58,7 @@ func (o *opener) named(e config.Endpoint) ([]net.Listener, error) {
 			break
 		}
 		if all = append(all, ln); e.LocalOnly != "" && !isLocal(ln.Addr()) {
-			faults = append(faults, fmt.Errorf("socket %q of systemd: %s can be reached from other machines, and %s", e.Systemd, ln.Addr(), e.LocalOnly))
+			faults = append(faults, fmt.Errorf("systemd socket %q: %s can be reached from other machines, and %s", e.Systemd, ln.Addr(), e.LocalOnly))
 		}
 	}
 	switch {
@@ -68,7 +68,7 @@ func (o *opener) named(e config.Endpoint) ([]net.Listener, error) {
 		}
 		return nil, errors.Join(faults...)
 	case len(all) == 0:
-		return nil, fmt.Errorf(`systemd has handed over no socket named %q: run "systemctl enable --now xoauthd-%[1]s.socket" and start xoauthd by systemctl; a socket unit of your own needs FileDescriptorName=%[1]s and Service=xoauthd.service`, e.Systemd)
+		return nil, fmt.Errorf(`systemd has passed no socket named %q: run "systemctl enable --now xoauthd-%[1]s.socket" and start xoauthd by systemctl; a socket unit of your own needs FileDescriptorName=%[1]s and Service=xoauthd.service`, e.Systemd)
 	}
 	return all, nil
 }
@@ -79,7 +79,7 @@ func isLocal(a net.Addr) bool {
 	return !ok || tcp.IP.IsLoopback()
 }
 
-// take returns a socket of systemd that fits, and nil if there is none.
+// take returns a matching socket of systemd, or nil.
 func (o *opener) take(fits func(systemd.Socket) bool) net.Listener {
 	i := slices.IndexFunc(o.handed, fits)
 	if i < 0 {
@@ -91,8 +91,8 @@ func (o *opener) take(fits func(systemd.Socket) bool) net.Listener {
 	return s.Listener
 }
 
-// unclaimed returns an error for each socket of systemd that no endpoint has taken,
-// and closes it. Clients would connect and wait in vain.
+// unclaimed closes the unused sockets of systemd, and returns an error for each: clients
+// would connect and wait forever.
 func (o *opener) unclaimed() []error {
 	var faults []error
 	for _, s := range o.handed {
@@ -102,15 +102,15 @@ func (o *opener) unclaimed() []error {
 		} else if host, port, _ := net.SplitHostPort(address); host == "127.0.0.1" || host == "::1" {
 			address = "localhost:" + port
 		}
-		faults = append(faults, fmt.Errorf(`socket %q of systemd, at %s, belongs to no [[listener]], [web] or [metrics]: write systemd = %[1]q or address = %[3]q there, or disable its unit`, s.Name, s.Addr(), address))
+		faults = append(faults, fmt.Errorf(`systemd socket %q at %s belongs to no [[listener]], [web] or [metrics]: write systemd = %[1]q or address = %[3]q there, or disable its unit`, s.Name, s.Addr(), address))
 		s.Close()
 	}
 	o.handed = nil
 	return faults
 }
 
-// localhost listens at 127.0.0.1 and ::1, at the same port of both, unless this
-// machine has no IPv6.
+// localhost listens on the same port of 127.0.0.1 and ::1, unless this machine has no
+// IPv6.
 func (o *opener) localhost(port string) ([]net.Listener, error) {
 	for attempt := 1; ; attempt++ {
 		four, err := o.tcp(net.JoinHostPort("127.0.0.1", port))
@@ -129,7 +129,7 @@ func (o *opener) localhost(port string) ([]net.Listener, error) {
 			return []net.Listener{four}, nil
 		}
 		four.Close()
-		// A port that the system chose for the one may be taken for the other.
+		// The port that the system chose for IPv4 may be in use for IPv6.
 		if chosen == port || attempt == 10 || !errors.Is(err, syscall.EADDRINUSE) {
 			return nil, err
 		}
@@ -151,8 +151,8 @@ func (o *opener) tcp(address string) (net.Listener, error) {
 	return open(address)
 }
 
-// addressOf returns what host:port binds. No host, 0.0.0.0 and [::] are all addresses
-// of the machine, of IPv4 and IPv6 (see net.Listen).
+// addressOf returns the address that host:port binds. No host, 0.0.0.0 and [::] are the
+// same: all addresses of IPv4 and IPv6 (see net.Listen).
 func addressOf(address string) (netip.AddrPort, error) {
 	if strings.HasPrefix(address, ":") {
 		address = "[::]" + address
@@ -179,8 +179,8 @@ func (o *opener) unix(path string, want config.Socket) (net.Listener, error) {
 	return ln, nil
 }
 
-// checkSocket returns an error if a socket of systemd does not have the owner and
-// the mode that the configuration wants.
+// checkSocket returns an error if a socket of systemd does not have the configured owner
+// and mode.
 func checkSocket(path string, want config.Socket) error {
 	info, err := os.Lstat(path)
 	if err != nil {
@@ -198,7 +198,7 @@ func checkSocket(path string, want config.Socket) error {
 	return nil
 }
 
-// open listens at host:port, and says what to do where that fails.
+// open listens on host:port. Its errors contain the remedy.
 func open(address string) (net.Listener, error) {
 	ln, err := net.Listen("tcp", address)
 	switch {
@@ -212,7 +212,7 @@ func open(address string) (net.Listener, error) {
 	return ln, err
 }
 
-// usedBy says who uses a port, whose user may not be known.
+// usedBy describes the user of a port, who may not be known.
 func usedBy(user string) string {
 	if user == "" {
 		return "another program uses this port"

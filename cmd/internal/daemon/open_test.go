@@ -60,7 +60,7 @@ func TestOpenNamed(t *testing.T) {
 		t.Errorf("a second endpoint with the name: %v", err)
 	}
 	faults := o.unclaimed()
-	if len(faults) != 1 || !strings.Contains(faults[0].Error(), `socket "smtp" of systemd`) {
+	if len(faults) != 1 || !strings.Contains(faults[0].Error(), `systemd socket "smtp"`) {
 		t.Errorf("left are %v", faults)
 	}
 	if _, err := other.Accept(); !errors.Is(err, net.ErrClosed) {

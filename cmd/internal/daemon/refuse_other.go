@@ -8,5 +8,5 @@ import (
 	"github.com/xoauthd/xoauthd/proxy/peercred"
 )
 
-// refusing returns ln: connections are refused on Linux only.
+// refusing returns ln. Connections are refused on Linux only.
 func refusing(ln net.Listener, _ func(peercred.Source) bool) (net.Listener, error) { return ln, nil }

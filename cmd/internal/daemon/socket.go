@@ -13,18 +13,18 @@ import (
 	"github.com/xoauthd/xoauthd/config"
 )
 
-// A socket is a listener at a path. It removes that at its end, unless another
-// has taken it over.
+// A socket is a unix socket. Close removes its file, unless another process has replaced
+// it.
 type socket struct {
 	*net.UnixListener
 	path string
-	info fs.FileInfo // of the file that is ours
+	info fs.FileInfo // of our file
 	once sync.Once
 	err  error // of closing it
 }
 
-// openSocket listens at path, and says what to do where that fails. Until the
-// socket has its owner and mode nobody else can connect to it.
+// openSocket listens on path. Its errors contain the remedy. Other users cannot connect
+// before the socket has its owner and mode.
 func openSocket(path string, want config.Socket) (net.Listener, error) {
 	if err := makeWay(path); err != nil {
 		return nil, err
@@ -32,9 +32,9 @@ func openSocket(path string, want config.Socket) (net.Listener, error) {
 	ul, err := listenPrivately(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("there is no folder %s: RuntimeDirectory=xoauthd in the unit makes /run/xoauthd", filepath.Dir(path))
+		return nil, fmt.Errorf("no directory %s: RuntimeDirectory=xoauthd in the unit creates /run/xoauthd", filepath.Dir(path))
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
-		return nil, fmt.Errorf("xoauthd cannot make files in the folder %s: /run/xoauthd, by RuntimeDirectory=xoauthd in the unit, is its own", filepath.Dir(path))
+		return nil, fmt.Errorf("xoauthd cannot create files in the directory %s: use /run/xoauthd, which RuntimeDirectory=xoauthd in the unit creates", filepath.Dir(path))
 	case err != nil:
 		return nil, err
 	}
@@ -45,19 +45,19 @@ func openSocket(path string, want config.Socket) (net.Listener, error) {
 	return s, nil
 }
 
-// listenPrivately makes a socket that is its owner's alone. The mask is that of
-// the whole process: what else is made meanwhile would only be more private.
+// listenPrivately creates a socket that only its owner can use. The umask is that of the
+// whole process: other files that are created meanwhile are more private, too.
 func listenPrivately(path string) (*net.UnixListener, error) {
 	defer syscall.Umask(syscall.Umask(0o077))
 	ul, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	if err == nil {
-		ul.SetUnlinkOnClose(false) // Close sees to it
+		ul.SetUnlinkOnClose(false) // Close removes it
 	}
 	return ul, err
 }
 
-// makeWay removes a socket at which nobody listens any more, as a daemon that was
-// killed leaves it. Anything else at the path is refused, and stays.
+// makeWay removes a socket without a listener, which a killed daemon leaves. It returns an
+// error for anything else at the path.
 func makeWay(path string) error {
 	switch info, err := os.Lstat(path); {
 	case errors.Is(err, fs.ErrNotExist):
@@ -65,7 +65,7 @@ func makeWay(path string) error {
 	case err != nil:
 		return err
 	case info.Mode().Type() != fs.ModeSocket:
-		return fmt.Errorf("%s is there already, and not a socket: move it away, or choose another path", path)
+		return fmt.Errorf("%s exists and is no socket: move it away, or choose another path", path)
 	}
 	c, err := net.Dial("unix", path)
 	switch {
@@ -75,15 +75,15 @@ func makeWay(path string) error {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return os.Remove(path)
 	}
-	return fmt.Errorf("%s is there already, and may be in use (%w): remove it if it is not", path, err)
+	return fmt.Errorf("%s exists and may be in use (%w): remove it if it is not", path, err)
 }
 
-// hand gives the socket to whom it is for. An owner that is not asked for stays:
-// who hardens the unit may forbid the very call.
+// hand sets owner and mode. It does not call chown without need: a hardened unit may
+// forbid it.
 func (s *socket) hand(want config.Socket) error {
 	if want.UID >= 0 || want.GID >= 0 {
 		if err := os.Chown(s.path, want.UID, want.GID); err != nil {
-			return fmt.Errorf("socket_user and socket_group: %w: who is not root can give it to a group that it is in, and to no other user; SupplementaryGroups= in the unit adds groups, and SystemCallFilter=@chown lets it give", err)
+			return fmt.Errorf("socket_user and socket_group: %w: without root, only a group of the daemon is possible; SupplementaryGroups= in the unit adds groups, and SystemCallFilter=@chown allows the call", err)
 		}
 	}
 	if err := os.Chmod(s.path, want.Mode); err != nil {
@@ -94,8 +94,8 @@ func (s *socket) hand(want config.Socket) error {
 	return err
 }
 
-// Close removes the socket once: what is at the path later is another's. It does
-// so while it still listens, when no other file can have the number of ours.
+// Close removes the file of the socket, once: later it may be that of another process. It
+// does so before it stops listening, while no other file can have our inode number.
 func (s *socket) Close() error {
 	s.once.Do(func() {
 		if info, err := os.Lstat(s.path); err == nil && os.SameFile(info, s.info) {

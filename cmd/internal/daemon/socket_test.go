@@ -120,8 +120,8 @@ func TestSocketRefused(t *testing.T) {
 	}
 	defer other.Close()
 	for path, want := range map[string]string{
-		file:                             "not a socket: move it away",
-		folder:                           "not a socket: move it away",
+		file:                             "is no socket: move it away",
+		folder:                           "is no socket: move it away",
 		datagram:                         "may be in use",
 		filepath.Join(folder, "no/imap"): "RuntimeDirectory=xoauthd",
 	} {

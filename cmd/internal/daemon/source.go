@@ -7,7 +7,7 @@ import (
 	"strconv"
 )
 
-// connKey is the key under which the context of a request has its connection.
+// connKey is the context key of a request's connection.
 type connKey struct{}
 
 // withConn is an http.Server's ConnContext.
@@ -15,9 +15,8 @@ func withConn(ctx context.Context, conn net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, conn)
 }
 
-// source tells apart who sends requests: by user where the client is a program of
-// this machine, and else by IP address. All that come through one reverse proxy are
-// one.
+// source returns the source of a request: the user of a program on this machine, else the
+// IP address. Requests through one reverse proxy have one source.
 func (d *Daemon) source(r *http.Request) string {
 	if conn, ok := r.Context().Value(connKey{}).(net.Conn); ok {
 		if uid, err := d.proxy.Peers.UID(conn); err == nil {

@@ -30,7 +30,7 @@ func (d *Daemon) warnOfOthers() {
 	}
 }
 
-// openStore opens the store of the configuration.
+// openStore opens the state directory.
 func openStore(c *config.Config, log *slog.Logger) (*auth.Store, error) {
 	e := auth.Encryption{Plain: !c.Store.Encrypt, Migrate: c.Store.Migrate}
 	if c.Store.Keys != "" {
@@ -52,11 +52,11 @@ func openStore(c *config.Config, log *slog.Logger) (*auth.Store, error) {
 	return store, nil
 }
 
-// rekey brings the files of the store to the key that is the first now.
+// rekey encrypts all grants with the first key.
 func (d *Daemon) rekey() {
 	written, err := d.store.Rekey()
 	if written > 0 {
-		d.log.Info("grants written anew", "files", written, "encrypted", d.config.Store.Encrypt)
+		d.log.Info("grants re-encrypted", "files", written, "encrypted", d.config.Store.Encrypt)
 	}
 	if err != nil {
 		d.log.Error("grants not re-encrypted", "error", err, "hint", "keep the old key")

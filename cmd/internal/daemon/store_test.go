@@ -33,11 +33,11 @@ func TestKeysOfTheConfiguration(t *testing.T) {
 		says        string // the log
 	}{
 		{"plain", "encrypt = false", "", `"refresh"`, ""},
-		{"encrypted", `encrypt = "migrate"`, one, `"key"`, "grants written anew\" files=1 encrypted=true"},
+		{"encrypted", `encrypt = "migrate"`, one, `"key"`, "grants re-encrypted\" files=1 encrypted=true"},
 		{"again", "", one, `"key"`, ""},
-		{"with a new key", "", two + "\n" + one, `"key"`, "grants written anew"},
+		{"with a new key", "", two + "\n" + one, `"key"`, "grants re-encrypted"},
 		{"without the old one", "", two, `"key"`, ""},
-		{"plain again", "encrypt = false", two, `"refresh"`, "grants written anew\" files=1 encrypted=false"},
+		{"plain again", "encrypt = false", two, `"refresh"`, "grants re-encrypted\" files=1 encrypted=false"},
 	} {
 		t.Setenv("XOAUTHD_TEST_KEY", step.keys)
 		table := "[store]\n" + step.table + "\n"

@@ -16,8 +16,7 @@ import (
 	"github.com/xoauthd/xoauthd/proxy/peercred"
 )
 
-// A userListener lets in connections of some users of this machine only, and closes
-// the others.
+// A userListener accepts connections of some users of this machine, and closes others.
 type userListener struct {
 	net.Listener
 	users  []uint32
@@ -33,8 +32,8 @@ type userListener struct {
 // about connections of other users.
 const refusalLogInterval = time.Minute
 
-// Accept returns the next connection. Its user is looked up when it is first read
-// from, so that the look-up delays nobody else.
+// Accept returns the next connection. The first Read looks up its user, so that this does
+// not delay other connections.
 func (l *userListener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	if err != nil {
@@ -43,16 +42,16 @@ func (l *userListener) Accept() (net.Conn, error) {
 	return &userConn{Conn: c, allowed: sync.OnceValue(func() error { return l.allow(c) })}, nil
 }
 
-// allow returns an error, and closes c, if that is not a connection of the users.
+// allow closes c and returns an error if its user is not allowed.
 func (l *userListener) allow(c net.Conn) error {
 	uid, err := l.finder.UID(c)
 	switch {
 	case err != nil:
-		err = fmt.Errorf("not known to be of local_users: %w", err)
+		err = fmt.Errorf("user not known (local_users): %w", err)
 	case slices.Contains(l.users, uid):
 		return nil
 	default:
-		err = fmt.Errorf("the user %s is not one of local_users", peercred.UserName(uid))
+		err = fmt.Errorf("user %s is not in local_users", peercred.UserName(uid))
 	}
 	c.Close()
 	l.mu.Lock()
@@ -65,16 +64,16 @@ func (l *userListener) allow(c net.Conn) error {
 	return err
 }
 
-// A userConn is a connection that may have to be closed.
+// A userConn checks its user at the first Read.
 type userConn struct {
 	net.Conn
 	allowed func() error
 }
 
-// NetConn returns the connection itself.
+// NetConn returns the wrapped connection.
 func (c *userConn) NetConn() net.Conn { return c.Conn }
 
-// Read reads from the connection if it is allowed.
+// Read implements net.Conn.
 func (c *userConn) Read(b []byte) (int, error) {
 	if err := c.allowed(); err != nil {
 		return 0, err
@@ -82,22 +81,22 @@ func (c *userConn) Read(b []byte) (int, error) {
 	return c.Conn.Read(b)
 }
 
-// checkUsers says whether the system at proc tells users from each other.
+// checkUsers returns an error if this system cannot distinguish the users.
 func checkUsers(proc string, users []uint32) error {
 	uidMap, err := os.ReadFile(filepath.Join(proc, "self/uid_map"))
 	if errors.Is(err, fs.ErrNotExist) {
-		// A Linux without namespaces of users has none, but the rest of proc(5).
+		// A Linux without user namespaces has no uid_map.
 		_, err = os.Stat(filepath.Join(proc, "self/status"))
 	}
 	if err != nil {
-		return fmt.Errorf("%w: users can be told from each other only by proc(5) of Linux; take local_users away here", err)
+		return fmt.Errorf("%w: local_users needs /proc of Linux; remove it here", err)
 	}
 	return usersAreTold(string(uidMap), users)
 }
 
-// usersAreTold says whether the system tells each of users from all others, as
-// uidMap has it (user_namespaces(7)): who is not in that looks like the last user
-// of 16 bits but one, nobody. In the namespace of the machine itself all are.
+// usersAreTold returns an error if a user is not mapped in this user namespace
+// (user_namespaces(7)): unmapped users all look like the user nobody, 65534. The initial
+// namespace maps all users.
 func usersAreTold(uidMap string, users []uint32) error {
 	const nobody, everybody = 65534, 1<<32 - 1
 	var told [][2]uint64 // from, to
@@ -114,7 +113,7 @@ func usersAreTold(uidMap string, users []uint32) error {
 	for _, u := range users {
 		known := slices.ContainsFunc(told, func(r [2]uint64) bool { return r[0] <= uint64(u) && uint64(u) < r[1] })
 		if len(told) > 0 && (!known || u == nobody) {
-			return fmt.Errorf("user %d cannot be told from others here: the unit must not have PrivateUsers=", u)
+			return fmt.Errorf("user %d is not mapped in this user namespace: the unit must not have PrivateUsers=", u)
 		}
 	}
 	return nil

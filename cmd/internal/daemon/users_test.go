@@ -98,7 +98,7 @@ func TestUserListener(t *testing.T) {
 			}
 			server.Close()
 			<-ended
-			lines := strings.Count(log.String(), "is not one of local_users")
+			lines := strings.Count(log.String(), "is not in local_users")
 			if want := map[bool]int{true: 0, false: 1}[allowed]; lines != want {
 				t.Errorf("%s for %v: the log:\n%s", address, users, &log)
 			}
