@@ -68,8 +68,10 @@ func TestSendsIssLater(t *testing.T) {
 			return w.Result(), r.Context().Err()
 		})}}
 		start := time.Now()
-		if p.SendsIss(t.Context()) || p.SendsIss(t.Context()) || time.Since(start) != metadataTime {
-			t.Errorf("took %v", time.Since(start))
+		for range 2 { // the second call does not ask
+			if p.SendsIss(t.Context()) || time.Since(start) != metadataTime {
+				t.Errorf("took %v", time.Since(start))
+			}
 		}
 		server = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			fmt.Fprint(w, `{"issuer": "http://idp.example", "authorization_response_iss_parameter_supported": true}`)

@@ -26,7 +26,8 @@ func TestFailuresOfLocalUsers(t *testing.T) {
 		s := &session{l: &Listener{Protocol: "imap"}, record: new(record), userSource: peercred.SourceOfUser(uid)}
 		return s.failureKind(BadCredentials)
 	}
-	if kind(1) == kind(2) || kind(1) != kind(1) {
+	first, again := kind(1), kind(1)
+	if first == kind(2) || first != again {
 		t.Error("failures are summed up by machine, not by user")
 	}
 }
