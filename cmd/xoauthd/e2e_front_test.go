@@ -302,9 +302,7 @@ func testGuesses(t *testing.T, w *world) {
 		}()
 	}
 	began := time.Now()
-	for range 3 {
-		d.worksEverywhere(t)
-	}
+	d.worksEverywhere(t)
 	took := time.Since(began)
 	close(stop)
 	for range guessers {
