@@ -104,7 +104,7 @@ func testTerminal(t *testing.T, w *world) {
 	address := x.shows(t, `(http://\S+/authorize\S+)\n`)
 
 	fmt.Fprintln(x.keys, "http://localhost/nothing")
-	x.shows(t, "(That will not do)")
+	x.shows(t, "(Invalid address)")
 	ended := d.consents(t, address)
 	fmt.Fprintln(x.keys, ended)
 	x.shows(t, "("+d.user+" is authorized)")
@@ -115,7 +115,7 @@ func testTerminal(t *testing.T, w *world) {
 	x = d.atTerminal(t, "authorize", "--terminal")
 	x.shows(t, "(Address: )")
 	fmt.Fprintln(x.keys, ended)
-	x.shows(t, "(That will not do)")
+	x.shows(t, "(Invalid address)")
 	must(t, x.keys.Close())
 	if err := end(x.cmd); err == nil {
 		t.Error("the program says that all is well")
