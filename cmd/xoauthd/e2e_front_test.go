@@ -210,7 +210,8 @@ func testLogins(t *testing.T, w *world) {
 	if r := as("old", passwords["old"]).curl(t, command{}, d.url("imap")); r.status != 67 {
 		t.Errorf("old: exit status %d\n%s", r.status, shorten(r.stderr))
 	}
-	contains(t, "the log", d.logged(t), "login=scanner", "login=tickets", "ended on 2026-01-01", "may not")
+	poll(t, "the last refusal in the log", func() bool { return strings.Contains(d.logged(t), ": expired after 2026-01-01") })
+	contains(t, "the log", d.logged(t), "login=scanner", "login=tickets", "protocol imap is not allowed")
 	name := `xoauthd_logins_total{account="` + mailbox + `",login="scanner",protocol="smtp",result="ok"}`
 	if n := d.metric(t, name); n != 1 {
 		t.Errorf("%s %v", name, n)
