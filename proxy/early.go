@@ -7,26 +7,26 @@ import (
 )
 
 const (
-	// maxEarly is how many early connections a Server has at a time.
+	// maxEarly limits the early connections of a Server.
 	maxEarly = 10
 
-	// earlyPause is how long an early connection that no login used still counts as
-	// one: a client that says EHLO and leaves, again and again, must not make
-	// xoauthd connect to the provider as often.
+	// earlyPause is how long an early connection counts after its end if no login used it:
+	// a client that sends EHLO and leaves must not make xoauthd connect to the provider as
+	// often.
 	earlyPause = 10 * time.Second
 
-	// earlyWait is how long a client waits for the reply to EHLO. Some programs have
-	// time-outs of 10 seconds, and EHLO alone need not fail.
+	// earlyWait limits how long EHLO waits for the upstream. Some programs have timeouts of
+	// 10 seconds.
 	earlyWait = 3 * time.Second
 )
 
-// An earlyConn is a connection to the upstream that begins at EHLO, before the
-// client logs in. The client does not say EHLO again after AUTH, so it must be told
-// then what the upstream can do.
+// An earlyConn is a connection to the upstream that is opened at EHLO, before the login:
+// clients do not send EHLO again after AUTH, so they need the extensions of the upstream
+// before.
 type earlyConn struct {
 	upstream *Upstream
 	cancel   context.CancelFunc
-	release  func() // gives its place back
+	release  func() // frees its place
 
 	done chan struct{} // closed when both below are set
 	link *link         // nil if that failed
@@ -36,7 +36,7 @@ type earlyConn struct {
 // earlyLimit counts early connections.
 type earlyLimit struct{ n atomic.Int32 }
 
-// acquire takes a place, if there is one.
+// acquire takes a place, if one is free.
 func (l *earlyLimit) acquire() bool {
 	if l.n.Add(1) > maxEarly {
 		l.n.Add(-1)
@@ -47,14 +47,12 @@ func (l *earlyLimit) acquire() bool {
 
 func (l *earlyLimit) release() { l.n.Add(-1) }
 
-// extensions returns what the client is told before it logs in: the extensions of
-// the upstream where it is known which one that will be, otherwise those that all
-// upstreams of the listener have in common. An upstream that does not answer in
-// time has those that it had when last seen. wanted is false if the client, by
-// HELO, only says its name.
+// extensions returns the extensions for the client before its login: those of the upstream
+// if there is only one, otherwise those that all upstreams of the listener have. If the
+// upstream does not answer in time, the last known ones count. wanted is false for HELO.
 func (s *session) extensions(ctx context.Context, hello string, wanted bool) []string {
 	s.hello = hello
-	if secure := s.client.Secure(); secure != s.secure { // what was said before TLS does not count
+	if secure := s.client.Secure(); secure != s.secure { // an EHLO before TLS does not count
 		s.secure, s.dialled = secure, false
 		s.dropEarly()
 	}
@@ -79,15 +77,14 @@ func (s *session) extensions(ctx context.Context, hello string, wanted bool) []s
 	return s.memory.common(s.l.Upstreams, s.protocol.unseen)
 }
 
-// dialsEarly reports whether it is worth a connection to know what the upstream
-// can do. For clients on other machines it is not once that is known: each of them
-// would cost a connection. It is not while the upstream cannot be reached either.
+// dialsEarly reports whether to open an early connection: not for clients of other machines
+// if the extensions are known, and not if the upstream could not be reached lately.
 func (s *session) dialsEarly() bool {
 	return s.protocol.early && len(s.l.Upstreams) == 1 && !s.dialled && !s.client.NeedsTLS() &&
 		!s.memory.failedLately(s.l.Upstreams[0]) && (s.isHere() || !s.memory.knows(s.l.Upstreams[0]))
 }
 
-// dialEarly begins an early connection. It has a place of earlyLimit.
+// dialEarly opens an early connection. The caller has acquired its place.
 func (s *session) dialEarly(ctx context.Context, u *Upstream, hello string) *earlyConn {
 	ctx, cancel := s.within(ctx, loginTime)
 	e := &earlyConn{upstream: u, cancel: cancel, release: s.earlyLimit.release, done: make(chan struct{})}
@@ -106,9 +103,8 @@ func (s *session) dialEarly(ctx context.Context, u *Upstream, hello string) *ear
 	return e
 }
 
-// takeEarly returns the early connection to u for a login, or nil if there is none.
-// The login waits for one that is not ready yet rather than dial a second time: then
-// the error is why that one failed.
+// takeEarly returns the early connection to u for a login, or nil if there is none. If it
+// is not ready yet, takeEarly waits, and returns its error if it fails.
 func (s *session) takeEarly(ctx context.Context, u *Upstream) (*link, error) {
 	e := s.early
 	if e == nil || e.upstream != u {
@@ -119,7 +115,7 @@ func (s *session) takeEarly(ctx context.Context, u *Upstream) (*link, error) {
 	defer e.release()
 	select {
 	case <-e.done:
-		return e.link, nil // the upstream may be there again
+		return e.link, nil // after a failure, the login tries again
 	default:
 	}
 	select {
@@ -131,7 +127,7 @@ func (s *session) takeEarly(ctx context.Context, u *Upstream) (*link, error) {
 	return e.link, e.err
 }
 
-// dropEarly ends the early connection, which no login has used.
+// dropEarly closes the early connection, which no login has used.
 func (s *session) dropEarly() {
 	e := s.early
 	if e == nil {

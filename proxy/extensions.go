@@ -8,20 +8,18 @@ import (
 	"time"
 )
 
-// memory is what the upstreams could do when last seen. A client is told before
-// login what it can do after, and then it is not always known which upstream
-// that will be.
+// memory caches the extensions of upstreams: clients need them before the login, when the
+// upstream may not be known or not be connected.
 type memory struct {
 	mu         sync.Mutex
 	extensions map[*Upstream][]string
-	failed     map[*Upstream]time.Time // when it could not be reached
+	failed     map[*Upstream]time.Time // last failed connection
 }
 
-// failurePause is how long an upstream that could not be reached at EHLO is left
-// alone there: each client would wait in vain.
+// failurePause is how long EHLO does not try again to connect after a failure.
 const failurePause = 30 * time.Second
 
-// fail notes that u could not be reached.
+// fail records that u could not be reached.
 func (m *memory) fail(u *Upstream) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -31,8 +29,7 @@ func (m *memory) fail(u *Upstream) {
 	m.failed[u] = time.Now()
 }
 
-// failedLately reports whether u could not be reached a short time ago, and has not
-// been since.
+// failedLately reports whether the last connection to u failed within failurePause.
 func (m *memory) failedLately(u *Upstream) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -40,7 +37,7 @@ func (m *memory) failedLately(u *Upstream) bool {
 	return ok && time.Since(at) < failurePause
 }
 
-// keep remembers the extensions of u.
+// keep stores the extensions of u.
 func (m *memory) keep(u *Upstream, extensions []string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -51,7 +48,7 @@ func (m *memory) keep(u *Upstream, extensions []string) {
 	delete(m.failed, u)
 }
 
-// knows reports whether u has been seen.
+// knows reports whether the extensions of u are known.
 func (m *memory) knows(u *Upstream) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -59,8 +56,8 @@ func (m *memory) knows(u *Upstream) bool {
 	return ok
 }
 
-// common returns the extensions that all of upstreams have, in the first one's
-// order. One that was never seen is taken to have those of unseen.
+// common returns the extensions that all upstreams have, in the order of the first one.
+// unseen are assumed for an upstream whose extensions are not known.
 func (m *memory) common(upstreams []*Upstream, unseen []string) []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -79,8 +76,8 @@ func (m *memory) common(upstreams []*Upstream, unseen []string) []string {
 	return common
 }
 
-// intersect returns the extensions of a that b has as well. Of two sizes the
-// smaller one counts; other parameters must be the same.
+// intersect returns the extensions of a that b has too. The smaller SIZE counts; other
+// parameters must be equal.
 func intersect(a, b []string) []string {
 	both := make([]string, 0, len(a))
 	for _, x := range a {
@@ -95,8 +92,8 @@ func intersect(a, b []string) []string {
 	return both
 }
 
-// smaller returns the one of two SIZE extensions that allows less (RFC 1870
-// section 4: a size of 0, or none, is no promise).
+// smaller returns the smaller of two SIZE extensions. 0 or no size is no limit (RFC 1870
+// section 4).
 func smaller(x, y string) (string, bool) {
 	n, okx := size(x)
 	m, oky := size(y)

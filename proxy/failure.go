@@ -15,32 +15,32 @@ import (
 	"github.com/xoauthd/xoauthd/proxy/wire"
 )
 
-// A Result is how a session went: the word for it in the log and the metrics.
+// A Result is the result of a session, as in log and metrics.
 type Result string
 
 // The results of a session.
 const (
-	OK                 Result = "ok"                  // logged in, and relayed until one side left
-	NoLogin            Result = "no_login"            // the client left without trying
-	IncompleteLogin    Result = "incomplete_login"    // the client tried, but never sent a user name and a password
+	OK                 Result = "ok"                  // logged in, and relayed until one side closed
+	NoLogin            Result = "no_login"            // the client left without a login attempt
+	IncompleteLogin    Result = "incomplete_login"    // no attempt had a user name and a password
 	BadCredentials     Result = "bad_credentials"     // unknown login, wrong password, disabled account
-	TooManyGuesses     Result = "too_many_guesses"    // of passwords; this one was not looked at
+	TooManyGuesses     Result = "too_many_guesses"    // the password was not checked
 	NeedsAuthorization Result = "needs_authorization" // a person must authorize the account
-	ProviderDown       Result = "provider_down"       // no access token for now
-	Misconfigured      Result = "misconfigured"       // the operator must mend something
-	UpstreamDown       Result = "upstream_down"       // the mail server is not there, or not ready
-	UpstreamRefused    Result = "upstream_refused"    // the mail server does not let the account in
-	TooManySessions    Result = "too_many_sessions"   // of the account, or in all
-	Forbidden          Result = "forbidden"           // who connects must not, whatever the password
-	TLSFailed          Result = "tls_failed"          // the client and we found no way into TLS
-	Violation          Result = "violation"           // the client does not speak the protocol
+	ProviderDown       Result = "provider_down"       // no access token at the moment
+	Misconfigured      Result = "misconfigured"       // the administrator must correct something
+	UpstreamDown       Result = "upstream_down"       // the mail server cannot be reached, or is not ready
+	UpstreamRefused    Result = "upstream_refused"    // the mail server refused the login of the account
+	TooManySessions    Result = "too_many_sessions"   // a limit is reached
+	Forbidden          Result = "forbidden"           // the listener does not accept this client
+	TLSFailed          Result = "tls_failed"          // the TLS handshake failed
+	Violation          Result = "violation"           // the client violates the protocol
 	TimedOut           Result = "timed_out"           // the client took too long to log in
 	Stopping           Result = "stopping"            // xoauthd stops
 	Revoked            Result = "revoked"             // the account's grant was revoked during the login
-	Internal           Result = "internal"            // a mistake in xoauthd
+	Internal           Result = "internal"            // a bug in xoauthd
 )
 
-// An answer is what a result means to everybody.
+// An answer has the replies and the log level of a result.
 type answer struct {
 	imap  imap.ResponseCode // RFC 5530
 	smtp  string            // reply code (RFC 4954) and enhanced code (RFC 3463)
@@ -49,10 +49,9 @@ type answer struct {
 	level slog.Level
 }
 
-// answers says what each result that is not OK means. Nobody else chooses a
-// code, a text or a level. Only the first says that the password is wrong: a
-// mail program that hears so of a passing fault forgets the right one, and an
-// MTA that hears 5xx bounces instead of queueing.
+// answers has the answer of each result except OK. Codes, texts and levels are defined here
+// only. Only the first one says that the password is wrong: after that, a mail program
+// forgets the password, and an MTA that receives 5xx bounces instead of queueing.
 var answers = map[Result]answer{
 	BadCredentials:     {imap.ResponseCodeAuthenticationFailed, "535 5.7.8", "AUTH", "unknown user name or wrong password", slog.LevelWarn},
 	TooManyGuesses:     {imap.ResponseCodeUnavailable, "454 4.7.0", "SYS/TEMP", "too many wrong passwords; try again later", slog.LevelWarn},
@@ -73,18 +72,18 @@ var answers = map[Result]answer{
 	IncompleteLogin:    {imap.ResponseCodeUnavailable, "421 4.4.2", "SYS/TEMP", "good bye", slog.LevelInfo},
 }
 
-// An Error is a failure with its kind. The cause is for the log; the client is
-// told the text of its kind, and Detail.
+// An Error is a failure with its result. Err is for the log; the client receives the text
+// of the result and Detail.
 type Error struct {
 	Result Result
 	Detail string // for the client: a link, or the upstream's own words without codes
 	Err    error
 
-	upstream *Upstream // which it is about, if any
+	upstream *Upstream // may be nil
 	words    string    // of the upstream, with its codes
 }
 
-// Words are what the upstream said, with its codes; empty if it said nothing.
+// Words returns the reply of the upstream with its codes; empty if there is none.
 func (e *Error) Words() string { return e.words }
 
 func (e *Error) Error() string {
@@ -96,12 +95,11 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// Fail returns err as a failure of kind r, of which the client learns nothing
-// but the kind.
+// Fail returns err as an *Error with result r and without a Detail for the client.
 func Fail(r Result, err error) error { return &Error{Result: r, Err: err} }
 
-// Words are what an upstream said with err, or otherwise err itself, in one line
-// for a person.
+// Words returns the reply of the upstream in err, or otherwise the text of err, in one
+// line.
 func Words(err error) string {
 	if e := failure(err); e.words != "" {
 		return text.Line(e.words, maxReason)
@@ -117,7 +115,7 @@ type panicked struct {
 
 func (p *panicked) Error() string { return fmt.Sprintf("panic: %v", p.value) }
 
-// where is the stack, from the function that panicked on.
+// where returns the stack from the function that panicked.
 func (p *panicked) where() string {
 	stack := string(p.stack)
 	if _, below, ok := strings.Cut(stack, "\npanic("); ok {
@@ -127,8 +125,8 @@ func (p *panicked) where() string {
 	return text.Cut(stack, 4000)
 }
 
-// failure returns err as an Error: as the one that it is or wraps, or of the
-// kind that a dialogue with a client can end in.
+// failure returns err as an *Error: the one in its chain, or one for an error of a dialogue
+// with a client.
 func failure(err error) *Error {
 	var e *Error
 	var violation wire.Violation
@@ -152,16 +150,14 @@ func failure(err error) *Error {
 	return &Error{Result: Internal, Err: err}
 }
 
-// maxReason bounds what the log says of a failure, in octets.
+// maxReason limits an error in the log, in bytes.
 const maxReason = 1000
 
-// maxDetail bounds what a client is told in an upstream's words: with the rest
-// it must fit a reply line of SMTP and of POP3, both 512 octets (RFC 5321 section
-// 4.5.3.1.5, RFC 2449 section 4).
+// maxDetail limits the Detail for a client, in bytes. With the rest it must fit into a reply
+// line of SMTP and POP3, both 512 bytes (RFC 5321 section 4.5.3.1.5, RFC 2449 section 4).
 const maxDetail = 300
 
-// text is what the client is told, in ASCII: neither a reply of SMTP nor a
-// response text of IMAP may be anything else.
+// text returns the reply for the client, in ASCII, as SMTP and IMAP require.
 func (e *Error) text() string {
 	reply := answers[e.Result].text
 	if e.Detail != "" {
@@ -175,10 +171,10 @@ func (e *Error) text() string {
 	}, reply)
 }
 
-// level is the level at which a session that ended in r is logged.
+// level returns the log level of a session with result r.
 func (r Result) level() slog.Level { return answers[r].level } // OK: Info, the zero level
 
-// results are all of them, for the metrics.
+// results returns all results, for the metrics.
 func results() []Result {
 	all := []Result{OK}
 	for r := range answers {
@@ -187,7 +183,7 @@ func results() []Result {
 	return all
 }
 
-// reason is err for the log: its kind is said beside it.
+// reason returns the text of err for the log.
 func reason(err error) string {
 	return text.Line(fmt.Sprint(err), maxReason)
 }

@@ -98,7 +98,7 @@ func isOldTLS(err error) bool {
 		strings.Contains(err.Error(), "tls: server chose an unconfigured cipher suite"))
 }
 
-// mechanismHint tells whether the server has others that could be used.
+// mechanismHint returns the remedy if the server does not offer the mechanism.
 func mechanismHint(e *sasl.NotOffered) string {
 	offers := func(wanted string) bool {
 		_, err := sasl.Choose(wanted, e.Offered)
@@ -118,8 +118,8 @@ func mechanismHint(e *sasl.NotOffered) string {
 	return "This server lets nobody log in here: check host, port and tls in the provider's section of the configuration."
 }
 
-// refusalHint goes by what a server said. What may pass has no hint unless the
-// words are known; what is refused for good always has one.
+// refusalHint returns the hint for the words of a server. A temporary failure has one only
+// if the words are known; a permanent one always has one.
 func refusalHint(e *Error, words string) string {
 	var u *Upstream
 	if e != nil {
@@ -139,14 +139,14 @@ func refusalHint(e *Error, words string) string {
 	return cmp.Or(ofPasswords.find(u, words), appPassword)
 }
 
-// Google's link at which a login is unlocked: in the response code WEBALERT of IMAP,
-// and between angle brackets in SMTP, perhaps over several lines of a reply.
+// Google's link to unlock a login: in the response code WEBALERT of IMAP, and in angle
+// brackets in SMTP, possibly over several lines.
 var (
 	webAlert  = regexp.MustCompile(`(?i)WEBALERT (https://[^\s\]]+)`)
 	bracketed = regexp.MustCompile(`<(https://[^>]+)>`)
 )
 
-// unlockLink returns the link at which a login is unlocked, or nothing.
+// unlockLink returns the link to unlock a login, or "".
 func unlockLink(words string) string {
 	for _, r := range []*regexp.Regexp{webAlert, bracketed} {
 		if m := r.FindStringSubmatch(words); m != nil {
@@ -156,7 +156,7 @@ func unlockLink(words string) string {
 	return ""
 }
 
-// otherMailbox is what a refusal of a token means whose words are not known.
+// otherMailbox returns the hint for a refused token if the words are not known.
 func (u *Upstream) otherMailbox() string {
 	if u != nil && u.Unattended {
 		return noRight
@@ -164,8 +164,8 @@ func (u *Upstream) otherMailbox() string {
 	return otherMailbox
 }
 
-// find returns the hint of the first saying that words are: among those of the
-// family of u, and then among those of any server.
+// find returns the hint of the first entry that matches words: of the family of u, then of
+// any server.
 func (all sayings) find(u *Upstream, words string) string {
 	family := ""
 	if u != nil {

@@ -12,9 +12,8 @@ import (
 	"github.com/xoauthd/xoauthd/proxy/sasl"
 )
 
-// logIn logs the client in upstream. The password opens the account, and the
-// account's token, or its own password there, the mailbox. The caller must
-// release what counts the session.
+// logIn checks the credentials of the client, and logs in to the upstream with a token or
+// password of the account. The caller must call release at the end of the session.
 func (s *session) logIn(ctx context.Context, c sasl.Credentials) (k *link, welcome []string, release func(), err error) {
 	s.record.lastAttempt = lastAttempt{user: c.User}
 	if c.Token != "" {
@@ -53,8 +52,8 @@ func (s *session) logIn(ctx context.Context, c sasl.Credentials) (k *link, welco
 	return k, welcome, func() { free(); leave() }, err
 }
 
-// recordLogin logs and counts an attempt to log in that began at a time and
-// failed with err, or succeeded. A failure is logged when the session ends.
+// recordLogin counts a login attempt, and logs a successful one. A failure is logged when
+// the session ends.
 func (s *session) recordLogin(began time.Time, err error) {
 	if err == errGone {
 		return
@@ -70,9 +69,9 @@ func (s *session) recordLogin(began time.Time, err error) {
 	}
 }
 
-// asKnown logs in upstream as no stranger, which it stays if that succeeds. It is
-// one while it waits for its place, and after a failure: of those there may be any
-// number with one password.
+// asKnown logs in to the upstream. During that, and after a success, the session is not a
+// pre-auth session. While it waits for a slot, and after a failure, it is one: anybody with
+// one password could otherwise have any number of them.
 func (s *session) asKnown(ctx context.Context, login Login, upstream *Upstream) (*link, []string, error) {
 	if !s.counts.known(s) {
 		return nil, nil, s.tooMany()
@@ -84,9 +83,9 @@ func (s *session) asKnown(ctx context.Context, login Login, upstream *Upstream) 
 	return k, welcome, err
 }
 
-// passOn logs the client in upstream with an access token of its own. It stays a
-// stranger until the upstream has said whose token that is. Its name bounds
-// nothing: until then anybody can claim it, and after that the upstream does.
+// passOn logs in to the upstream with an access token of the client. The session remains a
+// pre-auth session until the upstream has accepted the token. Its user name is not limited:
+// before that anybody can claim it, and afterwards the upstream limits it.
 func (s *session) passOn(ctx context.Context, c sasl.Credentials) (k *link, welcome []string, release func(), err error) {
 	upstream := s.l.Upstreams[0]
 	s.record.ownToken = true
@@ -104,16 +103,16 @@ func (s *session) passOn(ctx context.Context, c sasl.Credentials) (k *link, welc
 	})
 }
 
-// How many tokens of one address, or user of this machine, are tried at a time, and
-// how long one that failed keeps its place: to the mail server each is a failed login
-// from our address, which it may block.
+// The maximum of tokens of one address or local user that are tried at a time, and how long
+// a failed one keeps its slot. For the mail server, each is a failed login from our address,
+// which it may block.
 const (
 	tokensAtOnce = 10
 	tokenPause   = 10 * time.Second
 )
 
-// tryToken logs in with the client's own token. A place is kept for the pause
-// whatever went wrong: a client could otherwise avoid it by leaving early.
+// tryToken logs in with a token of the client. After any failure the slot stays taken for
+// the pause: a client could otherwise avoid it by leaving early.
 func (s *session) tryToken(ctx context.Context, upstream *Upstream, c sasl.Credentials) (k *link, welcome []string, err error) {
 	t := s.queue.join([]bound{{"tokens of " + s.origin().String() + " that are tried, or failed lately", tokensAtOnce, "client_tokens"}})
 	leave := func() { s.queue.leave(t) }
@@ -132,7 +131,7 @@ func (s *session) tryToken(ctx context.Context, upstream *Upstream, c sasl.Crede
 	defer cancel()
 	k, welcome, err = s.connect(ctx, upstream, c.User, c.Token)
 	if err == nil {
-		// Only now: anybody can send a token made of words that the log needs.
+		// Not before: anybody can send a token that consists of words of the log.
 		upstream.secrets().Add(c.Token)
 	}
 	return k, welcome, err
@@ -146,7 +145,8 @@ func (s *session) upstreamBound(who string, u *Upstream) bound {
 	}
 }
 
-// addressBound is none for programs of this machine: they all have one address.
+// addressBound returns the limit of the address. Programs of this machine, which all have
+// one address, have none.
 func (s *session) addressBound() bound {
 	most := s.Limits.PerAddress
 	if s.isHere() {
@@ -155,7 +155,7 @@ func (s *session) addressBound() bound {
 	return bound{s.host(), most, "limits.sessions_per_address"}
 }
 
-// host is where the client is: all of this machine is one host.
+// host describes the address of the client. This machine is one host.
 func (s *session) host() string {
 	if s.isHere() {
 		return "this machine"
@@ -180,11 +180,9 @@ func (s *session) origin() peercred.Source {
 // isHere reports whether the client is a program of this machine.
 func (s *session) isHere() bool { return !s.from.IsValid() || s.from.IsLoopback() }
 
-// enter runs logIn when there is a place for the session in each of bounds, which
-// release gives back. It waits for one, but no longer than Limits.Queue, and
-// holds nothing meanwhile that others might use: neither the turn to have a
-// password hashed, nor a connection to an upstream that lets an account have
-// three.
+// enter runs logIn when the session has a slot of each limit. release frees the slots.
+// enter waits for at most Limits.Queue. Meanwhile it holds nothing that others need: no
+// turn for a password hash, and no connection to an upstream.
 func (s *session) enter(ctx context.Context, bounds []bound, logIn func() (*link, []string, error)) (k *link, welcome []string, release func(), err error) {
 	t := s.queue.join(bounds)
 	release = func() { s.queue.leave(t) }
@@ -203,10 +201,9 @@ func (s *session) enter(ctx context.Context, bounds []bound, logIn func() (*link
 	return k, welcome, release, err
 }
 
-// wait returns when t is in. Otherwise the error tells which bound is full. A
-// client that sends nothing more does not wait: it may be gone, and its place is for
-// others. If it is not, it gets an answer.
-func (s *session) wait(ctx context.Context, t *ticket) error {
+// wait waits until t has its slots. The error names the limit that is reached. wait ends
+// when the client half-closes: it may be gone. If it is not, it receives a reply.
+func (s *session) wait(ctx context.Context, t *waiter) error {
 	select {
 	case <-t.in:
 		return nil
@@ -230,10 +227,9 @@ func (s *session) wait(ctx context.Context, t *ticket) error {
 	return nil
 }
 
-// password returns the login that the password opens. To find that out takes a
-// slow hash, and there may be a queue for it. Of a client that resets the connection
-// before its turn nothing is known. One that sends nothing more still gets an answer:
-// scripts send a whole dialogue and half-close the connection.
+// password checks the password, which computes a slow hash and may have to wait for it. If
+// the client resets the connection meanwhile, the error is errGone. A client that
+// half-closes still receives a reply: scripts send a whole dialogue at once.
 func (s *session) password(ctx context.Context, c sasl.Credentials) (Login, error) {
 	ctx, stop := s.attend(ctx, answerTime, false)
 	defer stop()
@@ -253,8 +249,7 @@ func (s *session) password(ctx context.Context, c sasl.Credentials) (Login, erro
 	return login, err
 }
 
-// logInUpstream gets a token and logs in with it, and tells the account what came
-// of the login.
+// logInUpstream obtains a token, logs in with it, and reports the result to the account.
 func (s *session) logInUpstream(ctx context.Context, login Login, upstream *Upstream) (*link, []string, error) {
 	ctx, cancel := s.within(ctx, answerTime)
 	defer cancel()
@@ -274,9 +269,9 @@ func (s *session) logInUpstream(ctx context.Context, login Login, upstream *Upst
 	return k, welcome, err
 }
 
-// logInWith logs in with a token. The upstream may refuse one that was revoked
-// before its time, so logInWith tries another one, once, on a new connection,
-// before the client sees anything.
+// logInWith logs in with a token. The upstream may refuse a token that was revoked early,
+// so logInWith tries another one, once, on a new connection, before the client sees
+// anything.
 func (s *session) logInWith(ctx context.Context, login Login, upstream *Upstream, token string) (*link, []string, error) {
 	account := login.Account
 	upstream.secrets().Add(token)
@@ -292,7 +287,7 @@ func (s *session) logInWith(ctx context.Context, login Login, upstream *Upstream
 	case err == nil:
 		upstream.secrets().Add(token)
 		return s.connect(ctx, upstream, login.User, token)
-	case failure(err).Result == UpstreamRefused: // which tells less of it than refused does
+	case failure(err).Result == UpstreamRefused: // refused says more
 		return nil, nil, refused
 	case failure(err).Result == NeedsAuthorization:
 		return nil, nil, err
@@ -300,8 +295,8 @@ func (s *session) logInWith(ctx context.Context, login Login, upstream *Upstream
 	return nil, nil, NoOther(refused, err)
 }
 
-// NoOther is the failure of a login whose token the upstream has refused where err
-// is why the provider gives no other: that is what has to be mended.
+// NoOther returns the error of a login whose token the upstream has refused, while the
+// provider issues no other because of err: that is the cause to fix.
 func NoOther(refused, err error) error {
 	e := &Error{
 		Result: UpstreamRefused,

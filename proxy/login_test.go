@@ -68,7 +68,7 @@ func TestOwnTokens(t *testing.T) {
 					}
 				}
 				e := <-ended
-				if paused := rooms(&p.server.queue) > 0; test.want != OK && paused != (test.want == UpstreamRefused) {
+				if paused := limitsInUse(&p.server.queue) > 0; test.want != OK && paused != (test.want == UpstreamRefused) {
 					t.Errorf("the place is kept: %v", paused)
 				}
 				time.Sleep(tokenPause)
@@ -76,8 +76,8 @@ func TestOwnTokens(t *testing.T) {
 				if got := s.record.result(e.err); got != test.want {
 					t.Errorf("%s: %v", got, e.err)
 				}
-				if (e.k != nil) != (test.want == OK) || len(p.server.queue.rooms) > 0 != (test.want == OK) {
-					t.Errorf("link %v, rooms %v", e.k, p.server.queue.rooms)
+				if (e.k != nil) != (test.want == OK) || len(p.server.queue.slots) > 0 != (test.want == OK) {
+					t.Errorf("link %v, slots %v", e.k, p.server.queue.slots)
 				}
 				if known := s.group == nil; known != (test.want == OK || test.displaced) {
 					t.Errorf("no stranger any more: %v", known)
@@ -100,11 +100,11 @@ func TestOwnTokens(t *testing.T) {
 	}
 }
 
-// rooms counts those of q.
-func rooms(q *queue) int {
+// limitsInUse returns the number of limits with taken slots.
+func limitsInUse(q *queue) int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return len(q.rooms)
+	return len(q.slots)
 }
 
 // Whatever names they claim, strangers of one address have few tokens tried, keep
@@ -141,8 +141,8 @@ func TestOwnTokensAreSpaced(t *testing.T) {
 		}
 		time.Sleep(tokenPause)
 		synctest.Wait()
-		if len(s.queue.rooms) != 0 {
-			t.Errorf("left are %v", s.queue.rooms)
+		if len(s.queue.slots) != 0 {
+			t.Errorf("left are %v", s.queue.slots)
 		}
 	})
 }
@@ -198,8 +198,8 @@ func TestBounds(t *testing.T) {
 	s := stranger(1, "2001:db8::1")
 	s.Server, s.l = &Server{Limits: Limits{PerAddress: 2}}, &Listener{Protocol: "smtp"}
 	for want, b := range map[string]bound{
-		"3 sessions are the most for account joe@example.com at smtp.example.com:587 (provider.microsoft.smtp.sessions)": s.upstreamBound("account joe@example.com", u),
-		"2 sessions are the most for address 2001:db8::/64 (limits.sessions_per_address)":                                s.addressBound(),
+		"session limit reached: 3 for account joe@example.com at smtp.example.com:587 (provider.microsoft.smtp.sessions)": s.upstreamBound("account joe@example.com", u),
+		"session limit reached: 2 for address 2001:db8::/64 (limits.sessions_per_address)":                                s.addressBound(),
 	} {
 		if b.Error() != want {
 			t.Errorf("%q, want %q", &b, want)

@@ -9,16 +9,16 @@ import (
 	"github.com/xoauthd/xoauthd/proxy/peercred"
 )
 
-// How long a client that may begin TLS or not has to do so. One that does not
-// waits to be greeted meanwhile. One that does sends its first octet with the
-// connection, but may be a slow device, or have to send it twice.
+// How long a listener with AnyTLS waits for the first byte of a TLS handshake. A client
+// without TLS waits for the greeting meanwhile. A client with TLS sends it at once, but may
+// be slow, or have to send it twice.
 const (
 	beginHere      = 500 * time.Millisecond // for a program of this machine
 	beginElsewhere = 2 * time.Second
 )
 
-// meet is what happens before the greeting: it finds out whose connection this
-// is, and begins TLS where that is the first thing to do.
+// meet does what comes before the greeting: PROXY header, user of this machine, implicit
+// TLS.
 func (s *session) meet() error {
 	if len(s.l.Proxies) > 0 {
 		if err := s.throughProxy(); err != nil {
@@ -50,7 +50,7 @@ func (s *session) meet() error {
 	return s.client.BeginTLS(s.l.TLS)
 }
 
-// patience is how long a client may take that need not begin TLS.
+// patience is how long to wait for a TLS handshake that may not come.
 func (s *session) patience() time.Duration {
 	if s.isHere() {
 		return beginHere
@@ -58,8 +58,8 @@ func (s *session) patience() time.Duration {
 	return beginElsewhere
 }
 
-// throughProxy learns from a load balancer whose connection it passes on. Its own
-// connections, by which it sees whether we are well, are its own.
+// throughProxy reads the PROXY header of a load balancer. Connections for its own health
+// checks keep its address.
 func (s *session) throughProxy() error {
 	if !slices.ContainsFunc(s.l.Proxies, func(p netip.Prefix) bool { return p.Contains(s.from) }) {
 		return Fail(Forbidden, fmt.Errorf("%s is not one of proxy_protocol", s.from))
@@ -75,15 +75,15 @@ func (s *session) throughProxy() error {
 	return nil
 }
 
-// localUser finds out which user of this machine has connected.
+// localUser checks the user of this machine.
 func (s *session) localUser() error {
 	uid, err := s.Peers.UID(s.conn)
 	if err != nil {
-		return Fail(Forbidden, fmt.Errorf("not known to be of local_users: %w", err))
+		return Fail(Forbidden, fmt.Errorf("user not known (local_users): %w", err))
 	}
 	s.record.localUser = peercred.UserName(uid)
 	if !slices.Contains(s.l.LocalUsers, uid) {
-		return Fail(Forbidden, fmt.Errorf("%s is not one of local_users", s.record.localUser))
+		return Fail(Forbidden, fmt.Errorf("user %s is not in local_users", s.record.localUser))
 	}
 	return nil
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Metrics are what is counted of sessions.
+// Metrics are the metrics of sessions.
 type Metrics struct {
 	sessions      *prometheus.CounterVec
 	logins        *prometheus.CounterVec
@@ -53,7 +53,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		}, []string{"protocol", "provider"}),
 	}
 	r.MustRegister(m.sessions, m.logins, m.active, m.queued, m.inQueue, m.relayed, m.upstreamLogIn)
-	// A rate needs a zero to begin with; for logins that would be too many.
+	// rate() needs an initial zero. For logins that would be too many series.
 	for protocol := range protocols {
 		m.active.WithLabelValues(protocol)
 		m.queued.WithLabelValues(protocol)
@@ -67,7 +67,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	return m
 }
 
-// begin counts a session, and returns its record.
+// begin counts a new session, and returns its record.
 func (m *Metrics) begin(protocol string, id int64, client net.Addr) *record {
 	m.active.WithLabelValues(protocol).Inc()
 	return &record{
@@ -80,19 +80,18 @@ func (m *Metrics) begin(protocol string, id int64, client net.Addr) *record {
 	}
 }
 
-// login counts an attempt to log in to the account of r.
+// login counts a login attempt.
 func (m *Metrics) login(r *record, err error) {
 	m.logins.WithLabelValues(r.account, r.login, r.protocol, string(r.result(err))).Inc()
 }
 
-// end counts how the session of r went.
+// end counts the result of a session.
 func (m *Metrics) end(r *record, err error) {
 	m.active.WithLabelValues(r.protocol).Dec()
 	m.sessions.WithLabelValues(r.protocol, string(r.result(err))).Inc()
 }
 
-// queue counts a session that begins to wait. The caller must say when it does
-// so no more.
+// queue counts a waiting session. The caller must call the result when it stops waiting.
 func (m *Metrics) queue(protocol string) (end func()) {
 	start := time.Now()
 	m.queued.WithLabelValues(protocol).Inc()

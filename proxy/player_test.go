@@ -45,7 +45,7 @@ type player struct {
 	stopped context.Context
 	done    chan struct{} // the session has ended
 	counted int           // sessions that are there without this one
-	full    *ticket       // of that which takes the account's only place
+	full    *waiter       // of that which takes the account's only place
 	judged  bool
 }
 
@@ -272,8 +272,8 @@ func (p *player) judge(text string) error {
 	if n := testutil.ToFloat64(p.server.Metrics.active.WithLabelValues(p.listener.Protocol)); n != 0 {
 		return fmt.Errorf("%v sessions are active", n)
 	}
-	if n := p.server.counts.sessions + len(p.server.queue.rooms); n != p.counted {
-		return fmt.Errorf("sessions are counted that are not there: %d, %v", p.server.counts.sessions, p.server.queue.rooms)
+	if n := p.server.counts.sessions + len(p.server.queue.slots); n != p.counted {
+		return fmt.Errorf("sessions are counted that are not there: %d, %v", p.server.counts.sessions, p.server.queue.slots)
 	}
 	for _, secret := range p.secrets() {
 		if strings.Contains(p.log.String(), secret) {

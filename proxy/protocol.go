@@ -12,19 +12,19 @@ import (
 	"github.com/xoauthd/xoauthd/proxy/wire"
 )
 
-// A server is one end of a dialogue with a client, up to its login.
+// A server is the server's side of a dialogue with a client, until its login.
 type server interface {
 	Greet()
 	ReadLogin() (sasl.Credentials, error)
 	Accept(welcome []string)
 	Refuse(status, text string)
 	Bye(status, text string)
-	// Malformed returns the reply to the client's last command that was to log in,
-	// if that was refused before there was a user name and a password.
+	// Malformed returns the reply to the last login command if it was refused before it
+	// had a user name and a password, and "" otherwise.
 	Malformed() string
 }
 
-// A client is one end of a dialogue with an upstream, up to our login there.
+// A client is the client's side of a dialogue with an upstream, until the login there.
 type client interface {
 	Mechanisms() []string
 	Extensions() []string
@@ -32,40 +32,39 @@ type client interface {
 	Quit()
 }
 
-// A protocol is what differs between protocols for a session.
+// A protocol is everything in which protocols differ for a session.
 type protocol struct {
-	// server begins the dialogue with a client that may log in by mechanisms.
-	// extensions returns those of the upstream, if they are wanted; hello is what the
-	// client called itself.
+	// server starts the dialogue with a client, which may log in by mechanisms.
+	// extensions returns those of the upstream, if wanted; hello is the name of the client
+	// in EHLO.
 	server func(c *wire.Conn, mechanisms []string, extensions func(hello string, wanted bool) []string) server
 
-	// client begins the dialogue with an upstream, with STARTTLS if config is
-	// not nil.
+	// client starts the dialogue with an upstream, with STARTTLS if config is not nil.
 	client func(c *wire.Conn, config *tls.Config, hello string) (client, error)
 
-	// status is how a server says a.
+	// status returns the code of a in this protocol.
 	status func(a answer) string
 
-	// farewell says that a server has a word for the end of a session other than
-	// that for a refusal: one that was just refused would hear the same twice.
+	// farewell is true if a server can end a session with a reply of its own. Otherwise a
+	// client that was just refused would receive the same reply twice.
 	farewell bool
 
-	// tracker returns what follows a session after its login.
+	// tracker returns the tracker of a session after its login.
 	tracker func() tracker
 
-	// open checks that the mailbox of a login is there, where one can.
+	// open checks that the mailbox can be opened.
 	open func(client) error
 
-	// unseen are the extensions of an upstream that was never seen: those that
-	// all providers have.
+	// unseen are the assumed extensions of an upstream before its first connection: those
+	// that all providers have.
 	unseen []string
 
-	// early says that the upstream is dialled before the client logs in, so
-	// that the client is told exactly what it can do.
+	// early is true if xoauthd connects to the upstream before the client logs in, so that
+	// the client sees its extensions.
 	early bool
 }
 
-// protocols are those that a Listener may speak.
+// protocols are the protocols of a Listener, by name.
 var protocols = map[string]*protocol{
 	"imap": {
 		server: func(c *wire.Conn, mechanisms []string, extensions func(string, bool) []string) server {
@@ -89,7 +88,7 @@ var protocols = map[string]*protocol{
 		status:   func(a answer) string { return a.smtp },
 		farewell: true,
 		tracker:  func() tracker { return new(smtpdialogue.Tracker) },
-		open:     func(client) error { return nil }, // there is none
+		open:     func(client) error { return nil }, // SMTP has no mailbox
 		unseen:   []string{"PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES"},
 		early:    true,
 	},

@@ -7,64 +7,63 @@ import (
 	"sync"
 )
 
-// A bound is how many of the sessions that have something in common may be
-// logged in at a time.
+// A bound is a limit of the sessions that are logged in at a time, such as those of an
+// account.
 type bound struct {
-	what string // they have in common: "account joe@example.com"
-	most int
-	by   string // the key of the configuration that says so
+	what string // "account joe@example.com"
+	most int    // 0 is no limit
+	by   string // key of the configuration
 }
 
 func (b *bound) Error() string {
-	return fmt.Sprintf("%d sessions are the most for %s (%s)", b.most, b.what, b.by)
+	return fmt.Sprintf("session limit reached: %d for %s (%s)", b.most, b.what, b.by)
 }
 
-// A queue has the sessions that are logged in, and those that wait until they
-// may be: who knows a password, but has no place yet in each of its bounds.
-// First come is first served among those that can go. One that cannot keeps
-// nobody back: a device that wants more than its login may have must not hold up
-// the account's other logins.
+// A queue counts the sessions that are logged in, and lets authenticated sessions wait for
+// a slot of each of their limits, first come, first served. A session that cannot go on
+// does not block others: a device at the limit of its login must not delay the other logins
+// of the account.
 type queue struct {
 	mu    sync.Mutex
-	last  int // the number of who came last
-	rooms map[string]*room
+	last  int               // number of the last waiter
+	slots map[string]*slots // by what they are of
 }
 
-// A room has a place for each session of one bound.
-type room struct {
+// slots are the slots of one limit.
+type slots struct {
 	taken   int
-	waiting []*ticket // for a place here, by number
+	waiting []*waiter // by number
 }
 
-// A ticket is for a place in each of bounds.
-type ticket struct {
+// A waiter waits for, or has, a slot of each of its limits.
+type waiter struct {
 	number int
 	bounds []bound
-	in     chan struct{} // closed when it has its places
-	full   *bound        // where it waits; nil when it is in
+	in     chan struct{} // closed when it has its slots
+	full   *bound        // the limit that it waits for; nil when it has its slots
 }
 
-// join returns a ticket, which is in, or waits. A bound of 0 is none. The caller
-// must have the ticket leave.
-func (q *queue) join(bounds []bound) *ticket {
+// join returns a waiter, which has its slots or waits. A limit of 0 is no limit. The
+// caller must call leave.
+func (q *queue) join(bounds []bound) *waiter {
 	bounds = slices.DeleteFunc(bounds, func(b bound) bool { return b.most <= 0 })
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.last++
-	t := &ticket{number: q.last, bounds: bounds, in: make(chan struct{})}
+	t := &waiter{number: q.last, bounds: bounds, in: make(chan struct{})}
 	q.enter(t)
 	return t
 }
 
-// full is the bound that t waits for, or nil if it is in.
-func (q *queue) full(t *ticket) *bound {
+// full returns the limit that t waits for, or nil if it has its slots.
+func (q *queue) full(t *waiter) *bound {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return t.full
 }
 
-// leave gives the places of t to those that wait for them, or ends its waiting.
-func (q *queue) leave(t *ticket) {
+// leave passes the slots of t to others, or ends its waiting.
+func (q *queue) leave(t *waiter) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if t.full != nil {
@@ -72,23 +71,23 @@ func (q *queue) leave(t *ticket) {
 		return
 	}
 	for _, b := range t.bounds {
-		q.rooms[b.what].taken--
+		q.slots[b.what].taken--
 	}
 	for next := q.next(t.bounds); next != nil; next = q.next(t.bounds) {
 		q.stopWaiting(next)
 		q.enter(next)
 	}
 	for _, b := range t.bounds {
-		if q.rooms[b.what].taken == 0 { // then nobody waits either
-			delete(q.rooms, b.what)
+		if q.slots[b.what].taken == 0 { // nothing waits then
+			delete(q.slots, b.what)
 		}
 	}
 }
 
-// enter takes the places of t, or has it wait for the first that is not there.
-func (q *queue) enter(t *ticket) {
+// enter takes the slots of t, or lets it wait for the first one that is not free.
+func (q *queue) enter(t *waiter) {
 	for i, b := range t.bounds {
-		if r := q.rooms[b.what]; r != nil && r.taken >= b.most {
+		if r := q.slots[b.what]; r != nil && r.taken >= b.most {
 			t.full = &t.bounds[i]
 			at, _ := r.find(t)
 			r.waiting = slices.Insert(r.waiting, at, t)
@@ -96,17 +95,17 @@ func (q *queue) enter(t *ticket) {
 		}
 	}
 	for _, b := range t.bounds {
-		q.room(b.what).taken++
+		q.slotsOf(b.what).taken++
 	}
 	t.full = nil
 	close(t.in)
 }
 
-// next is who has waited longest of those that could now have a place in one of
-// bounds. It may lack another.
-func (q *queue) next(bounds []bound) (next *ticket) {
+// next returns the oldest waiter that can now have a slot of one of bounds. Another slot
+// may still be missing.
+func (q *queue) next(bounds []bound) (next *waiter) {
 	for _, b := range bounds {
-		r := q.rooms[b.what]
+		r := q.slots[b.what]
 		if len(r.waiting) == 0 || r.taken >= r.waiting[0].full.most {
 			continue
 		}
@@ -117,25 +116,25 @@ func (q *queue) next(bounds []bound) (next *ticket) {
 	return next
 }
 
-func (q *queue) stopWaiting(t *ticket) {
-	r := q.rooms[t.full.what]
+func (q *queue) stopWaiting(t *waiter) {
+	r := q.slots[t.full.what]
 	i, _ := r.find(t)
 	r.waiting = slices.Delete(r.waiting, i, i+1)
 }
 
-func (q *queue) room(what string) *room {
-	r := q.rooms[what]
+func (q *queue) slotsOf(what string) *slots {
+	r := q.slots[what]
 	if r == nil {
-		if q.rooms == nil {
-			q.rooms = make(map[string]*room)
+		if q.slots == nil {
+			q.slots = make(map[string]*slots)
 		}
-		r = new(room)
-		q.rooms[what] = r
+		r = new(slots)
+		q.slots[what] = r
 	}
 	return r
 }
 
-// find returns where t is among those that wait, or would be.
-func (r *room) find(t *ticket) (int, bool) {
-	return slices.BinarySearchFunc(r.waiting, t.number, func(w *ticket, n int) int { return cmp.Compare(w.number, n) })
+// find returns the position of t among the waiting ones.
+func (r *slots) find(t *waiter) (int, bool) {
+	return slices.BinarySearchFunc(r.waiting, t.number, func(w *waiter, n int) int { return cmp.Compare(w.number, n) })
 }

@@ -20,7 +20,7 @@ import (
 // A place is a bound of one that has no more room.
 func place(what string) bound { return bound{what, 1, "limits.test"} }
 
-func isIn(t *ticket) bool {
+func isIn(t *waiter) bool {
 	select {
 	case <-t.in:
 		return true
@@ -49,7 +49,7 @@ func TestQueue(t *testing.T) {
 		{"no bound", [][]bound{{{"a", 0, ""}}, {{"a", 0, ""}}}, []int{1, 2}, []int{1, 2}},
 	} {
 		var q queue
-		tickets := make([]*ticket, len(test.bounds)+1)
+		tickets := make([]*waiter, len(test.bounds)+1)
 		var in []int
 		for _, n := range test.steps {
 			if n < 0 {
@@ -72,8 +72,8 @@ func TestQueue(t *testing.T) {
 				q.leave(w)
 			}
 		}
-		if len(q.rooms) != 0 {
-			t.Errorf("%s: left are %v", test.name, q.rooms)
+		if len(q.slots) != 0 {
+			t.Errorf("%s: left are %v", test.name, q.slots)
 		}
 	}
 }
@@ -83,7 +83,7 @@ func TestQueue(t *testing.T) {
 func TestQueueKeepsBounds(t *testing.T) {
 	var q queue
 	random := rand.New(rand.NewPCG(1, 2))
-	var there []*ticket
+	var there []*waiter
 	for range 20000 {
 		if len(there) < 50 && random.IntN(2) == 0 {
 			account := fmt.Sprint("account ", random.IntN(3))
@@ -119,8 +119,8 @@ func TestQueueKeepsBounds(t *testing.T) {
 	for _, w := range there {
 		q.leave(w)
 	}
-	if len(q.rooms) != 0 {
-		t.Errorf("left are %v", q.rooms)
+	if len(q.slots) != 0 {
+		t.Errorf("left are %v", q.slots)
 	}
 }
 
@@ -177,8 +177,8 @@ func TestTenThousandWait(t *testing.T) {
 		if want := n - n/10 + most/10; served != want || time.Since(start) != time.Duration(want/most+1)*time.Second {
 			t.Errorf("%d were served in %v, want %d", served, time.Since(start), want)
 		}
-		if got := testutil.ToFloat64(s.Metrics.queued.WithLabelValues("smtp")); got != 0 || len(s.queue.rooms) != 0 {
-			t.Errorf("%v wait, left are %v", got, s.queue.rooms)
+		if got := testutil.ToFloat64(s.Metrics.queued.WithLabelValues("smtp")); got != 0 || len(s.queue.slots) != 0 {
+			t.Errorf("%v wait, left are %v", got, s.queue.slots)
 		}
 	})
 }

@@ -18,19 +18,19 @@ import (
 	"github.com/xoauthd/xoauthd/internal/text"
 )
 
-// A record is what is told of a session when it has ended.
+// A record has the attributes of a session for log and metrics.
 type record struct {
 	protocol string
-	id       int64 // tells the lines of one session in a trace
+	id       int64 // of the session, for the trace
 	client   net.Addr
 	start    time.Time
 
-	via       net.Addr             // the load balancer, if client is what that said
-	localUser string               // of this machine, where not everybody may connect
+	via       net.Addr             // the load balancer, if client is from its PROXY header
+	localUser string               // user of this machine; known for listeners with LocalUsers
 	tls       *tls.ConnectionState // nil outside TLS
-	queued    time.Duration        // how long it waited for its places
-	refused   int                  // attempts to log in that were
-	ended     string               // what ended the relay
+	queued    time.Duration        // time that it waited for slots
+	refused   int                  // login attempts
+	ended     string               // why the relay ended
 
 	lastAttempt
 
@@ -38,30 +38,30 @@ type record struct {
 	toUpstream, toClient prometheus.Counter
 }
 
-// A lastAttempt is what is told of how a client last tried to log in.
+// A lastAttempt has the attributes of the last login attempt.
 type lastAttempt struct {
-	user          string // the client said that it is
-	ownToken      bool   // and had an access token
-	account       string // which its password opened, or would have
-	login         string // the label of which of the account's
-	authenticated bool   // the password was that of account
+	user          string // user name of the client
+	ownToken      bool   // with an access token of the client
+	account       string // account of the user name
+	login         string // label of the login
+	authenticated bool   // the password was right
 	upstream      string
-	upstreamUser  string // who the account is there, unless its name says so
+	upstreamUser  string // user name there, if it is not the account's name
 }
 
-// sent counts n octets relayed to the upstream.
+// sent counts n bytes relayed to the upstream.
 func (r *record) sent(n int) {
 	r.up.Add(int64(n))
 	r.toUpstream.Add(float64(n))
 }
 
-// received counts n octets relayed to the client.
+// received counts n bytes relayed to the client.
 func (r *record) received(n int) {
 	r.down.Add(int64(n))
 	r.toClient.Add(float64(n))
 }
 
-// result is how the session went that ended with err.
+// result returns the result of a session that ended with err.
 func (r *record) result(err error) Result {
 	if err == nil {
 		return OK
@@ -69,7 +69,7 @@ func (r *record) result(err error) Result {
 	return failure(err).Result
 }
 
-// attrs are the line that is logged when the session has ended.
+// attrs returns the attributes of the line "session ended".
 func (r *record) attrs(err error) []slog.Attr {
 	attrs := append(r.clientAttrs(), slog.String("result", string(r.result(err))))
 	attrs = append(attrs, r.loginAttrs()...)
@@ -95,7 +95,7 @@ func (r *record) attrs(err error) []slog.Attr {
 		slog.Float64("seconds", seconds(time.Since(r.start))))
 }
 
-// clientAttrs are what is known of the client before it logs in.
+// clientAttrs returns the attributes of the client.
 func (r *record) clientAttrs() []slog.Attr {
 	attrs := []slog.Attr{
 		slog.String("protocol", r.protocol),
@@ -117,7 +117,7 @@ func (r *record) clientAttrs() []slog.Attr {
 	return attrs
 }
 
-// loginAttrs are what is known of the client's last attempt to log in.
+// loginAttrs returns the attributes of the last login attempt.
 func (r *record) loginAttrs() (attrs []slog.Attr) {
 	text := func(key, value string) {
 		if value != "" {
@@ -141,9 +141,9 @@ func (r *record) loginAttrs() (attrs []slog.Attr) {
 	return attrs
 }
 
-// userText is the name that the client gave, for the log. It is of no account, so
-// unless it is an address it may be a password in the wrong place, of which only the
-// first letter and the length are told.
+// userText returns the user name of the client for the log. A name without an account that
+// is no address may be a password in the wrong field: only its first letter and its length
+// are logged.
 func (r *record) userText() string {
 	if r.user == "" || isAddress(r.user) {
 		return text.Line(r.user, 100)
@@ -152,11 +152,11 @@ func (r *record) userText() string {
 	return text.Line(fmt.Sprintf("%c… (%d characters, no address)", first, utf8.RuneCountInString(r.user)), 100)
 }
 
-// domain is that of an address on the Internet.
+// domain matches the domain of an Internet address.
 var domain = regexp.MustCompile(`^([0-9A-Za-z]([0-9A-Za-z-]*[0-9A-Za-z])?\.)+[A-Za-z][0-9A-Za-z-]*[0-9A-Za-z]$`)
 
-// isAddress reports whether a user name is the address of a mailbox, or several with
-// the dividers of shared mailboxes between them.
+// isAddress reports whether a user name is an address, or several with the dividers of
+// shared mailboxes.
 func isAddress(name string) bool {
 	for _, part := range strings.FieldsFunc(name, func(r rune) bool { return r == '\\' || r == '*' }) {
 		local, host, _ := strings.Cut(part, "@")
@@ -167,7 +167,7 @@ func isAddress(name string) bool {
 	return true
 }
 
-// addrOf is the IP address of a, or not valid if it has none.
+// addrOf returns the IP address of a; invalid if it has none.
 func addrOf(a net.Addr) netip.Addr {
 	t, ok := a.(*net.TCPAddr)
 	if !ok {
@@ -176,7 +176,7 @@ func addrOf(a net.Addr) netip.Addr {
 	return t.AddrPort().Addr().Unmap().WithZone("")
 }
 
-// addrText is a for reading: a client of a unix socket has no name of its own.
+// addrText formats a. A client of a unix socket has no address.
 func addrText(a net.Addr) string {
 	if text := a.String(); text != "" && text != "@" {
 		return text
@@ -184,5 +184,5 @@ func addrText(a net.Addr) string {
 	return a.Network()
 }
 
-// seconds rounds d to milliseconds, for reading.
+// seconds returns d in seconds, rounded to milliseconds.
 func seconds(d time.Duration) float64 { return float64(d.Milliseconds()) / 1000 }

@@ -13,16 +13,16 @@ import (
 	smtpdialogue "github.com/xoauthd/xoauthd/proxy/smtp"
 )
 
-// Down returns err, of a dialogue with u, as a failure that has nothing to do
-// with the account. What u says of it may help the client; it holds no secret.
+// Down returns an error of a dialogue with u as a failure that does not concern the
+// account. Secrets in the words of u are hidden.
 func (u *Upstream) Down(err error) *Error {
 	r, _ := refused(err, false)
 	return u.failure(UpstreamDown, r, err)
 }
 
-// Refused returns err, of a dialogue with u, as a failure to give what a login
-// is for: UpstreamRefused if u has said no for good. It is certain if u has shown
-// that it is about that, and nothing else. What u says of it holds no secret.
+// Refused returns an error of a login at u: UpstreamRefused if u has refused it
+// permanently, otherwise as Down does. certain says that the reply can only concern the
+// credentials. Secrets in the words of u are hidden.
 func (u *Upstream) Refused(err error, certain bool) *Error {
 	r, ok := refused(err, certain)
 	if !ok || r.passing {
@@ -41,27 +41,26 @@ func (u *Upstream) failure(result Result, r refusedReply, err error) *Error {
 	}
 }
 
-// opensLater reports whether err says that the login is good, and only another
-// session has the mailbox, or has just had it (RFC 2449 sections 8.1.1 and 8.1.2).
+// opensLater reports whether the login succeeded, but another session has the mailbox, or
+// has just had it (RFC 2449 sections 8.1.1 and 8.1.2).
 func opensLater(err error) bool {
 	var r *pop3dialogue.Refusal
 	return errors.As(err, &r) && (strings.EqualFold(r.Code, "IN-USE") || strings.EqualFold(r.Code, "LOGIN-DELAY"))
 }
 
-// aboutPassword are the response codes that say that a password is wrong.
+// aboutPassword matches the response codes for a wrong password.
 var aboutPassword = regexp.MustCompile(`(?i)\[(AUTHENTICATIONFAILED|AUTH|EXPIRED)\] ?`)
 
-// A refusedReply is how an upstream has refused a login.
+// A refusedReply is the reply with which an upstream refused a login.
 type refusedReply struct {
-	words   string // all of the reply
-	text    string // the same without codes, which the client would take for those of its own login
-	passing bool   // the upstream may accept the same later
+	words   string // the whole reply
+	text    string // without codes, which the client would apply to its own login
+	passing bool   // temporary
 }
 
-// refused returns the reply with which an upstream refused a login, by the error of
-// a session's dialogue or by that of go-imap or go-smtp. If it is certain that the
-// secret, or what that may do, is the matter, some replies that may mean both mean
-// no. ok is false if err is another error.
+// refused returns the reply of an upstream in an error of our dialogues, of go-imap or of
+// go-smtp. If certain is true, ambiguous replies count as permanent. ok is false for other
+// errors.
 func refused(err error, certain bool) (r refusedReply, ok bool) {
 	var i *imap.Error
 	var refusal *smtpdialogue.Refusal
@@ -105,17 +104,16 @@ func refusedIMAP(e *imap.Error, certain bool) refusedReply {
 	case imap.StatusResponseTypeBye:
 		r.passing = true
 	case imap.StatusResponseTypeBad:
-		// Microsoft's "request is throttled"; or it does not know the command,
-		// and then another secret would not help either.
+		// Microsoft's "request is throttled", or the command is unknown, and another
+		// token would not help.
 		r.passing = !certain
 	}
 	return r
 }
 
-// unavailable are words by which servers say that they are out of order, in lower
-// case. Many say so without a code: Exchange has "NO Server Unavailable. 15" and
-// "-ERR Server Unavailable. 21". "Try again later" is none of them: that is also
-// what a server says after too many failed logins.
+// unavailable are the words of an outage, in lower case. Many servers send no code:
+// Exchange has "NO Server Unavailable. 15" and "-ERR Server Unavailable. 21". "Try again
+// later" does not count: servers also send it after too many failed logins.
 var unavailable = []string{
 	"server unavailable", "service unavailable", "service is unavailable", "service not available",
 	"temporarily unavailable", "currently unavailable", "backend unavailable",

@@ -6,16 +6,14 @@ import (
 	"time"
 )
 
-// After a refusal a password is left alone for a while, which doubles each time:
-// a program that tries every minute would soon have the account locked, and a
-// password, unlike a token, does not mend itself.
+// After a refusal, a password for an upstream is not used for a time that doubles with each
+// refusal: a program that tries every minute would otherwise get the account locked.
 const (
 	firstRefusal = 10 * time.Second
 	maxRefusal   = 15 * time.Minute
 )
 
-// refusals are those of passwords by upstreams, by account and protocol: one
-// server may take what another does not.
+// refusals has the last refusals of passwords by upstreams, by account and protocol.
 type refusals struct {
 	mu   sync.Mutex
 	last map[[2]string]refusal
@@ -27,7 +25,7 @@ type refusal struct {
 	until time.Time
 }
 
-// standing is the last refusal, as long as the upstream is not to be asked again.
+// standing returns the last refusal while its wait lasts, and nil after that.
 func (r *refusals) standing(account, protocol string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -41,9 +39,8 @@ func (r *refusals) standing(account, protocol string) error {
 	return &e
 }
 
-// note keeps err, of a login, if it is a refusal, and otherwise forgets those
-// that were before it. Of logins at the same moment one counts, and what was long
-// ago does not.
+// note records the result of a login. Success forgets earlier refusals. Concurrent refusals
+// count once.
 func (r *refusals) note(account, protocol string, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

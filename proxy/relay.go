@@ -11,18 +11,18 @@ import (
 	"github.com/xoauthd/xoauthd/proxy/wire"
 )
 
-// A tracker follows what is said after a login, as far as a relay has to know it.
+// A tracker follows the commands and replies after a login as far as the relay needs.
 type tracker interface {
-	// FromClient returns p as it is to reach the upstream: as it is, but for a
-	// second login. An error ends the relay.
+	// FromClient returns the bytes to forward for p, which differ only for a second login.
+	// An error ends the relay.
 	FromClient(p []byte) ([]byte, error)
-	// Held returns what FromClient has held back of a line.
+	// Held returns the part of a line that FromClient holds back.
 	Held() []byte
 	// FromUpstream follows the replies.
 	FromUpstream(p []byte)
-	// Owed reports whether the upstream owes a reply, if that is known.
+	// Owed reports whether the upstream owes a reply, and whether that is known.
 	Owed() (owed, known bool)
-	// Unfinished reports whether the client is within a message, or may be.
+	// Unfinished reports whether the client is, or may be, within a message.
 	Unfinished() bool
 }
 
@@ -54,23 +54,23 @@ func (s *session) relay(ctx context.Context, front server, k *link) error {
 	return err
 }
 
-// A relay is two pumps.
+// A relay copies bytes in both directions, with a pump for each.
 type relay struct {
 	client, upstream *wire.Stream
 	tracker          tracker
-	timeout          time.Duration   // of the idle timer; 0 is for ever
-	stopping         context.Context // when done, the relay ends at the next good moment
+	timeout          time.Duration   // idle timeout; 0 is none
+	stopping         context.Context // done when the relay must drain
 	sent, received   func(n int)     // count bytes to the upstream and to the client
-	farewell         func()          // tells the client that the grant was revoked; nil where no word exists for that
+	farewell         func()          // tells the client that the grant was revoked; nil if the protocol has no reply for that
 
 	idle    *idleTimer
 	parting atomic.Bool // the relay ends because the grant was revoked
 }
 
-// run returns what ended the relay. When the client closes, run half-closes the
-// upstream as soon as that owes no answer. When the upstream closes, run ends once
-// the client has received everything. When ctx is done, run ends at once, even in
-// the middle of a write. The error is a panic.
+// run returns why the relay ended. When the client closes, run half-closes the upstream as
+// soon as it owes no reply. When the upstream closes, run ends after the client has received
+// everything. When ctx is done, run ends at once, even within a write. The error is a
+// panic.
 func (r *relay) run(ctx context.Context) (ended string, err error) {
 	r.idle = newIdleTimer(r.timeout, r.tracker, r.abort)
 	defer context.AfterFunc(ctx, r.abort)()
@@ -94,7 +94,7 @@ func (r *relay) run(ctx context.Context) (ended string, err error) {
 	return r.idle.stop(), err
 }
 
-// drain ends the relay at the next moment when the upstream owes no answer.
+// drain ends the relay as soon as the upstream owes no reply.
 func (r *relay) drain() {
 	if context.Cause(r.stopping) == errRevoked {
 		r.idle.drain(closedAtRevocation, r.part)
@@ -103,8 +103,8 @@ func (r *relay) drain() {
 	r.idle.drain(closedAtShutdown, r.abort)
 }
 
-// part ends the relay as if the upstream had closed, so that the client can be told
-// why and has time to close.
+// part ends the relay as if the upstream had closed, so that the client can receive a
+// reply.
 func (r *relay) part() {
 	r.parting.Store(true)
 	r.upstream.Abort()
@@ -117,8 +117,8 @@ func (r *relay) abort() {
 	r.idle.release()
 }
 
-// send pumps to the upstream until the client has closed or the upstream is lost.
-// A pump owns a buffer only while there is something in it.
+// send copies to the upstream until the client closes or the upstream is lost. A pump has
+// a buffer only while there is data in it.
 func (r *relay) send() error {
 	for {
 		b, err := r.client.Receive()
@@ -137,18 +137,16 @@ func (r *relay) send() error {
 		b.Return()
 		if err != nil {
 			r.idle.because("upstream lost", err)
-			// What the client still sends must be read: data that nobody reads makes
-			// the system reset the connection, and the client would lose the end of
-			// what it was sent.
+			// The rest that the client sends must be read. Unread data makes the system
+			// reset the connection, and the client loses the end of what it was sent.
 			discard(r.client)
 			return nil
 		}
 	}
 }
 
-// clientEnded ends send. The half-close is held back while the upstream owes an
-// answer: a server that closes without reading it resets the connection, and the
-// client loses the answer.
+// clientEnded ends send. It holds the half-close back while the upstream owes a reply: some
+// servers reset the connection at a half-close, and the client loses the reply.
 func (r *relay) clientEnded(err error) {
 	if err != io.EOF {
 		r.idle.because("client lost", err)
@@ -175,10 +173,10 @@ func (r *relay) toUpstream(p []byte) error {
 	return err
 }
 
-// receive pumps to the client until the upstream has closed or one side is lost.
-// It reports whether the client is still there.
+// receive copies to the client until the upstream closes or one side is lost. It returns
+// true if the client is still connected.
 func (r *relay) receive() bool {
-	whole := true // the client has received whole lines
+	whole := true // the client has received complete lines
 	for {
 		b, err := r.upstream.Receive()
 		if err != nil {
@@ -207,8 +205,8 @@ func (r *relay) receive() bool {
 	}
 }
 
-// sayFarewell tells the client that the grant was revoked, unless the client would
-// take that for a reply that the upstream owes.
+// sayFarewell tells the client that the grant was revoked, unless the upstream owes a reply:
+// the client would mistake one for the other.
 func (r *relay) sayFarewell() {
 	if owed, _ := r.tracker.Owed(); !owed && r.farewell != nil {
 		r.farewell()

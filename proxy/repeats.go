@@ -10,9 +10,8 @@ import (
 	"time"
 )
 
-// Failed sessions have at most this many lines in the log in each window. The
-// rest of the window's sessions are counted, and have one line for each kind of
-// failure at its end.
+// Limits of the log lines of failed sessions in a window. The other sessions of the window
+// are counted, and summed up in one line for each kind of failure at its end.
 const (
 	repeatWindow = time.Minute
 	maxRepeats   = 10  // for one kind of failure
@@ -20,22 +19,22 @@ const (
 	maxAllLines  = 500 // for all hosts, of such clients
 )
 
-// A failureKind is what failed sessions have in common whose lines are summed up.
+// A failureKind is what summed up sessions have in common.
 type failureKind struct {
 	protocol string
 	result   Result
-	client   string // its host; empty if the kind is that of an account
-	user     string // or the account, if one was named
-	login    string // the label of the account's login
-	account  bool   // the client has shown the password of an account
+	client   string // host or local user; empty if account is true
+	user     string // user name, or account if account is true
+	login    string // label of the login
+	account  bool   // the password was right
 }
 
-// repeats bounds how many lines failed sessions have in the log: a client that
-// connects thousands of times a second must not fill the disk with them, or hide
-// the lines of others. The zero value is ready to use.
+// repeats limits the log lines of failed sessions: a client that connects thousands of
+// times a second must not fill the disk, or hide the lines of others. The zero value is
+// ready to use.
 type repeats struct {
 	mu    sync.Mutex
-	timer *time.Timer // ends the window; nil if none has begun
+	timer *time.Timer // ends the window; nil if there is no window
 	begun time.Time
 	kinds map[failureKind]*tally
 	hosts map[string]int // lines of each host in this window
@@ -46,11 +45,11 @@ type repeats struct {
 type tally struct {
 	lines  int
 	summed int    // sessions without a line
-	why    string // the last one's error
+	why    string // error of the last one
 }
 
-// admit reports whether a session that failed is logged with a line of its own.
-// Otherwise it is summed up in log at the end of the window.
+// admit reports whether a failed session gets a log line of its own. Otherwise it is summed
+// up in log at the end of the window.
 func (r *repeats) admit(k failureKind, err error, log *slog.Logger) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -61,7 +60,7 @@ func (r *repeats) admit(k failureKind, err error, log *slog.Logger) bool {
 	}
 	full := r.kinds[k] != nil && r.kinds[k].lines >= maxRepeats
 	switch {
-	case k.account: // their number is bounded by the configuration
+	case k.account: // the configuration limits their number
 	case r.all >= maxAllLines && !full:
 		k.client, k.user, full = "several hosts", "", true
 	case r.hosts[k.client] >= maxHostLines && !full:
@@ -85,7 +84,7 @@ func (r *repeats) admit(k failureKind, err error, log *slog.Logger) bool {
 	return true
 }
 
-// flush ends the window and logs what was summed up in it.
+// flush ends the window and logs its sums.
 func (r *repeats) flush(log *slog.Logger) {
 	kinds, window := r.end()
 	order := func(a, b failureKind) int {
@@ -99,8 +98,8 @@ func (r *repeats) flush(log *slog.Logger) {
 	}
 }
 
-// end ends the window and returns what was in it. The caller logs it without the
-// lock: a log that blocks must not block sessions.
+// end ends the window and returns its tallies. The caller logs them without the lock: a
+// blocked log must not block sessions.
 func (r *repeats) end() (kinds map[failureKind]*tally, window time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

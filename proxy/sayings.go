@@ -1,6 +1,6 @@
 package proxy
 
-// The families of mail servers whose words are known.
+// The families of mail servers with known replies.
 const (
 	Google    = "google"
 	Microsoft = "microsoft"
@@ -8,10 +8,10 @@ const (
 	Apple     = "apple"
 )
 
-// A saying is how a server of some family says no, and what that means there.
+// A saying is a known reply of a family of servers, and its hint.
 type saying struct {
 	code  string // an enhanced code of SMTP (RFC 3463) or, in brackets, a code of IMAP (RFC 5530) or POP3 (RFC 3206)
-	words string // a part of what is said
+	words string // a part of the reply
 	hint  string
 }
 

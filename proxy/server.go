@@ -1,7 +1,6 @@
-// Package proxy stands between mail clients that log in with a password and
-// upstream servers that want OAuth 2.0, or another password: one session from
-// its first byte to its last, what its failures mean to everybody, and what is
-// counted of it.
+// Package proxy runs the sessions of mail clients that log in with a local password. It
+// logs in to the upstream with OAuth 2.0, or with another password, and relays. It defines
+// the results of sessions, with their replies, log lines and metrics.
 package proxy
 
 import (
@@ -22,78 +21,76 @@ import (
 	"github.com/xoauthd/xoauthd/proxy/wire"
 )
 
-// Accounts knows who may log in.
+// Accounts checks local passwords.
 type Accounts interface {
-	// LogIn returns the login that an attempt opens. If that fails, the login
-	// tells what is known of whose it would have been. The error is an *Error; it
-	// takes as long for an unknown name as for a wrong password.
+	// LogIn returns the login for the credentials of an attempt. If it fails, the returned
+	// login has what is known of the account. The error is an *Error. It takes as long for
+	// an unknown user name as for a wrong password.
 	LogIn(ctx context.Context, a Attempt) (Login, error)
 }
 
-// An Attempt is what a client wants to log in with, and where.
+// An Attempt has the credentials of a client, and where it connects.
 type Attempt struct {
 	Protocol       string
-	Provider       string // whose accounts alone are there; empty: every provider's
+	Provider       string // the only provider of the listener; empty is all
 	User, Password string
 
-	From   netip.Addr // of the client; invalid if it has none, and so is on this machine
+	From   netip.Addr // address of the client; invalid for a unix socket
 	UID    uint32     // of the client's program on this machine
 	HasUID bool       // UID is known
 }
 
-// A Login is one of those that an account has.
+// A Login is one of the logins of an account.
 type Login struct {
 	Account Account
-	Label   string // which of the account's; empty: the one that has no label
-	User    string // who it is at the upstream, for the protocol of the attempt
+	Label   string // empty for the account's own password
+	User    string // user name at the upstream, for the protocol of the attempt
 }
 
-// An Account can log in to its provider's servers.
+// An Account logs in to the servers of its provider.
 type Account interface {
-	// Name is the account's name, as in the log and the metrics.
+	// Name returns the name for log and metrics.
 	Name() string
-	// Upstream is the server for protocol, or nil if the provider has none. It
-	// is the same pointer each time.
+	// Upstream returns the server for protocol, or nil if the provider has none. It returns
+	// the same pointer each time.
 	Upstream(protocol string) *Upstream
-	// Token returns a valid access token or, where the mechanism of the account's
-	// upstreams is for one, the password there. It is other than stale, which was
-	// refused, or is empty: for a refused password there is only an error. The
-	// error is an *Error, with the result UpstreamRefused if there is nothing other
-	// than stale and no failure of the provider is the cause.
+	// Token returns a valid access token, or the password for the upstream if its mechanism
+	// needs one. The result differs from stale, which is a refused token or empty; for a
+	// refused password, Token returns an error. The error is an *Error. Its result is
+	// UpstreamRefused if there is no other token and the provider has not failed.
 	Token(ctx context.Context, stale string) (string, error)
-	// LoginEnded tells the account how a login at its upstream for protocol ended:
-	// nil if the upstream accepted it, otherwise the *Error. It is not called for a
-	// login that ended before the upstream had to decide, because the client left
-	// or xoauthd stops, say. It returns at once.
+	// LoginEnded reports the result of a login at the upstream for protocol: nil if the
+	// upstream accepted it, otherwise the *Error. It is not called for a login that ended
+	// before the decision of the upstream, for example because the client left. It must not
+	// block.
 	LoginEnded(protocol string, err error)
 }
 
-// A Listener is a place where clients come in.
+// A Listener has the settings of an address that clients connect to.
 type Listener struct {
 	Protocol  string      // "imap", "smtp" or "pop3"
-	Provider  string      // whose accounts it serves; empty for all
-	Upstreams []*Upstream // those that it can lead to
+	Provider  string      // serves the accounts of this provider; empty is all
+	Upstreams []*Upstream // upstreams of its accounts
 
-	// TLS is what a client may begin TLS with; nil: there is none. Begin says when:
-	// StartTLS is the zero value. If it is required, there is no login without.
+	// TLS is the TLS configuration; nil is no TLS. Begin says when TLS starts; the zero
+	// value is StartTLS. If RequireTLS is set, there is no login without TLS.
 	TLS        *tls.Config
 	Begin      Begin
 	RequireTLS bool
 
-	// Proxies are the load balancers that alone may connect, and that say by the
-	// PROXY protocol whose connections they pass on; empty: clients come themselves.
+	// Proxies are load balancers. Only they may connect, and they must send a PROXY header.
+	// Empty is none.
 	Proxies []netip.Prefix
 
-	// LocalUsers are the users of this machine whose programs alone may connect;
-	// empty: anybody's.
+	// LocalUsers are the users of this machine whose programs may connect. Empty is all.
 	LocalUsers []uint32
 
-	// OwnTokens lets clients log in with access tokens of their own, which are
-	// passed on to the only upstream.
+	// OwnTokens allows clients to log in with access tokens of their own, which are passed
+	// to the only upstream.
 	OwnTokens bool
 }
 
-// mechanisms are those that clients may log in by.
+// mechanisms returns the SASL mechanisms for clients.
 func (l *Listener) mechanisms() []string {
 	if l.OwnTokens {
 		return sasl.OwnTokens
@@ -101,29 +98,28 @@ func (l *Listener) mechanisms() []string {
 	return sasl.Passwords
 }
 
-// A Begin is when a client begins TLS.
+// A Begin says when a client starts TLS.
 type Begin int
 
-// When clients begin TLS: by a command of the protocol, with the first octet, or
-// as they like.
+// TLS starts by a command of the protocol, with the first byte, or either.
 const (
 	StartTLS Begin = iota
 	ImplicitTLS
 	AnyTLS
 )
 
-// Limits bound what sessions may cost. Zero values are no limits, but for LogIn
-// and Step, which must be set, and Queue and Drain.
+// Limits limit sessions. Zero is no limit, except for LogIn and Step, which must be set,
+// and Queue and Drain.
 type Limits struct {
 	Sessions   int           // at a time, logged in or not
 	PerAccount int           // logged in at a time
-	PerLogin   int           // so for one login of an account
-	PerAddress int           // so for one address, or IPv6 network of 64 bits, that is not of this machine
-	Queue      time.Duration // for a client that knows the password to wait until it may be logged in
-	LogIn      time.Duration // for a client, until it has said who it is
+	PerLogin   int           // the same for one login of an account
+	PerAddress int           // the same for one address, or IPv6 network of 64 bits, of another machine
+	Queue      time.Duration // for an authenticated client to wait for a slot
+	LogIn      time.Duration // for a client, until it has sent its credentials
 	Step       time.Duration // for one step of a dialogue with an upstream
-	Idle       time.Duration // for a relay in which nothing moves
-	Drain      time.Duration // for upstreams to answer when xoauthd stops; 0 ends sessions at once
+	Idle       time.Duration // for a relay without traffic
+	Drain      time.Duration // for upstreams to send the replies that they owe when xoauthd stops; 0 ends sessions at once
 }
 
 // A Server runs sessions.
@@ -133,11 +129,10 @@ type Server struct {
 	Log      *slog.Logger
 	Metrics  *Metrics
 
-	// Dial connects to an upstream that has no Dial of its own; nil is a net.Dialer.
+	// Dial connects to an upstream without a Dial of its own; nil is net.Dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
-	// Peers finds the users of connections within this machine. Others may use it,
-	// too.
+	// Peers finds the users of connections within this machine. It may be shared.
 	Peers peercred.Finder
 
 	memory   memory
@@ -152,7 +147,7 @@ type Server struct {
 	ids        atomic.Int64
 }
 
-// dialer returns what connects to u.
+// dialer returns the dial function for u.
 func (s *Server) dialer(u *Upstream) func(ctx context.Context, network, address string) (net.Conn, error) {
 	switch {
 	case u.Dial != nil:
@@ -163,10 +158,10 @@ func (s *Server) dialer(u *Upstream) func(ctx context.Context, network, address 
 	return (&net.Dialer{KeepAliveConfig: wire.KeepAlive}).DialContext
 }
 
-// Serve runs the sessions that come in at ln, which it closes, until ctx is
-// done. It then lets clients know, lets relays whose upstream owes an answer go on
-// for at most Limits.Drain, and returns nil when the last session has ended. It ends with the
-// first error of ln.Accept, so a listener has to get over passing ones by itself.
+// Serve accepts and runs sessions until ctx is done, and closes ln. It then ends sessions
+// whose upstream owes no reply, lets the others go on for at most Limits.Drain, and returns
+// nil when the last session has ended. It returns the first error of ln.Accept: the
+// listener must handle temporary errors itself.
 func (s *Server) Serve(ctx context.Context, ln net.Listener, l *Listener) error {
 	defer closeWith(ctx, ln)()
 	defer ln.Close()
@@ -196,15 +191,15 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, l *Listener) error 
 	return err
 }
 
-// serve runs one session until it ends, or life is done. When stopping is done
-// it is to come to an end.
+// serve runs one session. When stopping is done, the session drains; when life is done,
+// it ends at once.
 func (s *Server) serve(stopping, life context.Context, c net.Conn, l *Listener) {
 	s.begin(stopping, life, c, l, s.Limits.Sessions)()
 }
 
-// begin counts a session, of which the caller must call run, and evicts another at
-// the limit. It waits for no client: an accept loop calls it, so that the open
-// connections are bounded however late run is scheduled.
+// begin registers a session, and evicts another at the limit. The caller must call run.
+// begin does not wait for clients: the accept loop calls it, so that open connections are
+// limited however late run is scheduled.
 func (s *Server) begin(stopping, life context.Context, c net.Conn, l *Listener, most int) (run func()) {
 	x := s.newSession(c, l)
 	ctx, end := context.WithCancel(life)
@@ -233,7 +228,7 @@ func (s *Server) newSession(c net.Conn, l *Listener) *session {
 	return x
 }
 
-// guard runs f, and makes an error of a panic in it: that ends its session alone.
+// guard runs f. It returns a panic as an error, so that it ends one session only.
 func guard(f func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -243,9 +238,8 @@ func guard(f func() error) (err error) {
 	return f()
 }
 
-// closeWith closes c when ctx is done. Whoever reads or writes it then gets an
-// error, so that a dialogue need not look at ctx between its lines. The caller
-// may stop it from doing so, as with context.AfterFunc.
+// closeWith closes c when ctx is done. Reads and writes then return an error, so a
+// dialogue does not need the context. stop works as that of context.AfterFunc.
 func closeWith(ctx context.Context, c io.Closer) (stop func() bool) {
 	return context.AfterFunc(ctx, func() { c.Close() })
 }

@@ -207,8 +207,8 @@ func TestPanic(t *testing.T) {
 			t.Error(err)
 		}
 		synctest.Wait()
-		if n, rooms := s.counts.sessions, s.queue.rooms; n != 1 || len(rooms) != 0 {
-			t.Errorf("counted are %d, %v", n, rooms)
+		if n, slots := s.counts.sessions, s.queue.slots; n != 1 || len(slots) != 0 {
+			t.Errorf("counted are %d, %v", n, slots)
 		}
 		for _, want := range []string{"result=internal", `why="panic: runtime error: index out of range [0] with length 0"`,
 			"(*panickingAccount).Token(", "(*session).logIn("} {

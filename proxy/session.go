@@ -17,44 +17,42 @@ import (
 	"github.com/xoauthd/xoauthd/proxy/wire"
 )
 
-// maxAttempts is how often a client may fail to log in on one connection. It is
-// enough for a person at a prompt, and a guesser has to connect again.
+// maxAttempts is the maximum of failed login attempts on one connection.
 const maxAttempts = 3
 
-// A session is what happens on one connection of a client.
+// A session is one connection of a client, from its beginning to its end.
 type session struct {
 	*Server
 	l        *Listener
 	protocol *protocol
-	conn     net.Conn   // of whoever connected, below client
-	from     netip.Addr // the client's; not valid if it is not one of IP
+	conn     net.Conn   // below client
+	from     netip.Addr // address of the client; invalid for a unix socket
 	client   *wire.Conn
-	stopping context.Context // when done, the session is to come to an end
+	stopping context.Context // done when the session must drain
 	stop     context.CancelCauseFunc
 	record   *record
 
 	greeted bool
-	hello   string     // what the client called itself, where it did
+	hello   string     // name of the client in EHLO; empty without one
 	early   *earlyConn // nil if there is none
-	dialled bool       // there was an early connection, or an attempt at one
-	secure  bool       // the client was inside TLS at its last hello
+	dialled bool       // xoauthd has tried to open an early connection
+	secure  bool       // the client was inside TLS at its last EHLO
 
 	source     peercred.Source    // of the client; guarded by counts
 	userSource peercred.Source    // user of this machine that tried to log in; zero if not known
 	group      *group             // of counts, while this is a pre-auth session
 	place      *list.Element      // in group
-	end        context.CancelFunc // ends all that is done for the client
-	displaced  atomic.Bool        // it had to go for another: see counts.admit
+	end        context.CancelFunc // cancels everything that runs for the client
+	displaced  atomic.Bool        // evicted: see counts.admit
 	gone       atomic.Bool        // the client has reset the connection while it waited
 }
 
-// errGone is why a session ends whose client is gone.
+// errGone is the error of a session whose client has left.
 var errGone = Fail(NoLogin, errors.New("client left while it waited"))
 
-// run is the session, straight down. Its error is an *Error, or nil if a client
-// was logged in and then relayed.
+// run runs the session. The error is an *Error; nil if the client logged in.
 func (s *session) run(ctx context.Context, admitted bool) error {
-	// When the session is to end, a client that has not logged in is told so.
+	// Before its login, a client is told that the session ends.
 	defer context.AfterFunc(s.stopping, s.client.Interrupt)()
 
 	if !admitted {
@@ -68,7 +66,7 @@ func (s *session) run(ctx context.Context, admitted bool) error {
 	front := s.front(ctx)
 	front.Greet()
 	s.greeted = true
-	var refused error // why the client's last attempt failed
+	var refused error // error of the last attempt
 	for range maxAttempts {
 		credentials, err := front.ReadLogin()
 		if err != nil {
@@ -87,7 +85,7 @@ func (s *session) run(ctx context.Context, admitted bool) error {
 			refused = err
 			s.record.refused++
 		}
-		if s.displaced.Load() || s.gone.Load() { // an answer may have been withheld, and must not come early
+		if s.displaced.Load() || s.gone.Load() { // an early answer would reveal whether the password is right
 			return s.left(front, errGone, refused)
 		}
 		e := failure(err)
@@ -100,19 +98,19 @@ func (s *session) run(ctx context.Context, admitted bool) error {
 	return s.part(front, refused)
 }
 
-// front is our end of the dialogue with the client.
+// front starts the dialogue with the client.
 func (s *session) front(ctx context.Context) server {
 	return s.protocol.server(s.client, s.l.mechanisms(), func(hello string, wanted bool) []string {
 		return s.extensions(ctx, hello, wanted)
 	})
 }
 
-// left is how a session ends whose client is not logged in. What that was
-// refused before says more of it than how it went on from there.
+// left ends a session without a login, and returns its error. The error of an earlier
+// attempt takes precedence: it says more than how the connection ended.
 func (s *session) left(front server, err, refused error) error {
 	e := failure(err)
 	switch {
-	case s.displaced.Load(): // and not waited for
+	case s.displaced.Load(): // does not wait for the client
 		return s.bye(front, s.tooMany())
 	case e.Result == Stopping:
 		return s.part(front, s.interrupted(err))
@@ -134,10 +132,10 @@ func (s *session) left(front server, err, refused error) error {
 }
 
 func (s *session) tooMany() error {
-	return Fail(TooManySessions, fmt.Errorf("%d sessions are the most (limits.sessions)", s.Limits.Sessions))
+	return Fail(TooManySessions, fmt.Errorf("session limit reached: %d (limits.sessions)", s.Limits.Sessions))
 }
 
-// bye tells the client why its session ends, if it would understand.
+// bye tells the client why the session ends, if it can receive a reply.
 func (s *session) bye(front server, err error) error {
 	e := failure(err)
 	if s.hears(e) {
@@ -146,7 +144,7 @@ func (s *session) bye(front server, err error) error {
 	return e
 }
 
-// part is bye to a client that may still be sending.
+// part is bye for a client that may still be sending.
 func (s *session) part(front server, err error) error {
 	if s.hears(failure(err)) {
 		defer s.client.Linger()
@@ -154,22 +152,21 @@ func (s *session) part(front server, err error) error {
 	return s.bye(front, err)
 }
 
-// hears reports whether the client would understand why its session ends: not
-// while it may be waiting for TLS, nor when that has failed.
+// hears reports whether the client can receive a reply: not while it may expect a TLS
+// handshake, nor after a failed one.
 func (s *session) hears(e *Error) bool {
 	return (s.greeted || s.l.Begin == StartTLS) && e.Result != TLSFailed
 }
 
-// within returns ctx with d for what a client waits for. It is done as well when
-// the session is to end.
+// within returns ctx with the timeout d. It is also done when the session must drain.
 func (s *session) within(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithTimeout(ctx, d)
 	stop := context.AfterFunc(s.stopping, cancel)
 	return ctx, func() { stop(); cancel() }
 }
 
-// attend is within, and done as well when the client resets the connection or, if
-// open is true, sends nothing more.
+// attend is within. The context is also done when the client resets the connection or, if
+// open is true, half-closes it.
 func (s *session) attend(ctx context.Context, d time.Duration, open bool) (_ context.Context, stop func()) {
 	ctx, cancel := s.within(ctx, d)
 	closed := func() {}
@@ -180,15 +177,14 @@ func (s *session) attend(ctx context.Context, d time.Duration, open bool) (_ con
 	return ctx, func() { unwatch(); cancel() }
 }
 
-// finish counts and logs how the session went, once its connections are closed.
+// finish counts and logs the session, after its connections are closed.
 func (s *session) finish(err error) {
 	s.record.tls = s.client.TLS()
 	s.Metrics.end(s.record, err)
 	s.log(err)
 }
 
-// log logs the one line of the session, or has it summed up with others of its
-// kind.
+// log logs the end of the session, unless there are many of its kind.
 func (s *session) log(err error) {
 	result := s.record.result(err)
 	if !s.Log.Enabled(context.Background(), result.level()) {
@@ -213,7 +209,8 @@ func (s *session) failureKind(result Result) failureKind {
 	return k
 }
 
-// tracer returns what traces the dialogue with peer, or nil if nobody wants it.
+// tracer returns the trace function of the dialogue with peer, or nil if the log level is
+// not debug.
 func (s *session) tracer(peer string) func(sent bool, line string) {
 	if !s.Log.Enabled(context.Background(), slog.LevelDebug) {
 		return nil

@@ -142,8 +142,8 @@ func TestStrangersGiveWay(t *testing.T) {
 		c.Close()
 	}
 	stop()
-	if s.counts.sessions != 0 || len(s.counts.preAuth.groups) != 0 || len(s.queue.rooms) != 0 {
-		t.Errorf("left: %d, %v, %v", s.counts.sessions, s.counts.preAuth.groups, s.queue.rooms)
+	if s.counts.sessions != 0 || len(s.counts.preAuth.groups) != 0 || len(s.queue.slots) != 0 {
+		t.Errorf("left: %d, %v, %v", s.counts.sessions, s.counts.preAuth.groups, s.queue.slots)
 	}
 }
 

@@ -14,47 +14,45 @@ import (
 	"github.com/xoauthd/xoauthd/proxy/wire"
 )
 
-// What logging in upstream may take. A client waits meanwhile, and most give up
-// after 30 or 60 seconds.
+// Time limits of a login at the upstream. Most clients give up after 30 or 60 seconds.
 const (
 	dialTime   = 10 * time.Second
-	loginTime  = 20 * time.Second // with that
-	answerTime = 28 * time.Second // with the tokens, and a second attempt
+	loginTime  = 20 * time.Second // including dialTime
+	answerTime = 28 * time.Second // including the token and a second attempt
 )
 
 // An Upstream is a provider's mail server for one protocol.
 type Upstream struct {
-	Provider string // its name, for metrics and memory
+	Provider string // name of the provider, for metrics
 	Host     string
 	Port     int
-	Family   string      // Google, Microsoft, Yahoo, Apple, or empty: whose words it says
-	STARTTLS bool        // TLS begins within the dialogue, not with the connection
+	Family   string      // Google, Microsoft, Yahoo, Apple or empty: selects the known replies
+	STARTTLS bool        // otherwise implicit TLS
 	TLS      *tls.Config // ServerName and MinVersion set
 
-	// Mechanism is what logs in: "xoauth2" or "oauthbearer" with an access token,
-	// "plain" or "login" with a password; "auto" or "" is what the server offers
-	// for an access token, "password" what it offers for a password.
+	// Mechanism is "xoauth2" or "oauthbearer" for an access token, "plain" or "login" for a
+	// password. "auto" or "" is what the server offers for a token, "password" what it
+	// offers for a password.
 	Mechanism string
 
-	// Sessions is how many an account may have there at one time; 0: any number.
+	// Sessions limits the concurrent sessions of an account; 0 is no limit.
 	Sessions int
 
-	// Dial connects to it, through another proxy, say; nil: as the Server does.
+	// Dial connects to it, for example through a proxy; nil is that of the Server.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
-	// Unattended says that no person consents to the access tokens: none can
-	// have chosen another mailbox.
+	// Unattended is true if no person consents to the tokens, so nobody can have chosen
+	// another mailbox.
 	Unattended bool
 
-	// Secrets are hidden in what the server sends. The tokens and passwords of
-	// accounts are added before they are sent there. nil: those of this server
-	// alone.
+	// Secrets are hidden in what the server sends. Tokens and passwords are added before
+	// they are sent. nil is a set of this server only.
 	Secrets *redact.Secrets
 
 	own redact.Secrets // used if Secrets is nil
 }
 
-// secrets are those hidden in what the server sends.
+// secrets returns the set of hidden secrets.
 func (u *Upstream) secrets() *redact.Secrets {
 	if u.Secrets != nil {
 		return u.Secrets
@@ -62,10 +60,10 @@ func (u *Upstream) secrets() *redact.Secrets {
 	return &u.own
 }
 
-// takesPassword reports whether one logs in with a password.
+// takesPassword reports whether the mechanism needs a password.
 func (u *Upstream) takesPassword() bool { return u != nil && sasl.TakesPassword(u.Mechanism) }
 
-// Address is host:port.
+// Address returns host:port.
 func (u *Upstream) Address() string { return net.JoinHostPort(u.Host, strconv.Itoa(u.Port)) }
 
 // A link is a connection to an upstream.
@@ -74,13 +72,13 @@ type link struct {
 	conn     *wire.Conn
 	protocol *protocol
 	upstream *Upstream
-	took     time.Duration // to dial and begin
+	took     time.Duration // time to dial and start the dialogue
 }
 
 func (k *link) close() { k.conn.Close() }
 
-// within bounds what is done with the link by ctx. The dialogue gives up a
-// second earlier than ctx, which could not say in which step it was.
+// within limits the use of the link to ctx. The dialogue ends a second earlier, because its
+// error names the step.
 func (k *link) within(ctx context.Context) (stop func() bool) {
 	if end, ok := ctx.Deadline(); ok {
 		k.conn.SetDeadline(end.Add(-time.Second))
@@ -88,8 +86,8 @@ func (k *link) within(ctx context.Context) (stop func() bool) {
 	return closeWith(ctx, k.conn)
 }
 
-// dial connects to u and begins the dialogue, up to where one can log in. All
-// that has time until ctx is done. The error is an *Error.
+// dial connects to u and starts the dialogue, until the login can begin. The error is an
+// *Error.
 func (s *Server) dial(ctx context.Context, p *protocol, u *Upstream, hello string, trace func(bool, string)) (*link, error) {
 	start := time.Now()
 	dialling, cancel := context.WithTimeout(ctx, dialTime)
@@ -122,9 +120,8 @@ func (k *link) begin(hello string) (err error) {
 	return err
 }
 
-// logIn logs in as user with an access token or a password, as the upstream's
-// mechanism has it. The error is an *Error: UpstreamRefused if it is that secret
-// that the upstream does not want.
+// logIn logs in as user with secret, an access token or a password. The error is an *Error:
+// UpstreamRefused if the upstream refuses the secret.
 func (k *link) logIn(ctx context.Context, user, secret string) (welcome []string, err error) {
 	stop := k.within(ctx)
 	defer stop()
@@ -151,8 +148,8 @@ func (k *link) logIn(ctx context.Context, user, secret string) (welcome []string
 	return nil, k.upstream.Refused(err, c != "")
 }
 
-// Reach connects to u up to where one can log in, and leaves again. The error is
-// what a session would fail with.
+// Reach connects to u until the login could begin, and disconnects. The error is that of a
+// session.
 func (s *Server) Reach(ctx context.Context, protocol string, u *Upstream) error {
 	p := protocols[protocol]
 	if p == nil {
@@ -170,9 +167,8 @@ func (s *Server) Reach(ctx context.Context, protocol string, u *Upstream) error 
 	return nil
 }
 
-// Try logs in at u as user with an access token or, where the mechanism of u is
-// for one, a password; opens the mailbox where the protocol has a way to; and
-// logs out. The error is what a session would fail with.
+// Try logs in to u as user with an access token or a password, opens the mailbox if the
+// protocol has one, and logs out. The error is that of a session.
 func (s *Server) Try(ctx context.Context, protocol string, u *Upstream, user, secret string) error {
 	p := protocols[protocol]
 	if p == nil {
@@ -200,8 +196,8 @@ func (s *Server) Try(ctx context.Context, protocol string, u *Upstream, user, se
 	return nil
 }
 
-// connect returns a link that is logged in as user with secret. A link that
-// was begun early is used if it is still good.
+// connect returns a link that is logged in as user with secret. It uses the early
+// connection if that still works.
 func (s *session) connect(ctx context.Context, u *Upstream, user, secret string) (*link, []string, error) {
 	start := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, loginTime)
@@ -225,7 +221,7 @@ func (s *session) connect(ctx context.Context, u *Upstream, user, secret string)
 	return s.observe(k, start, welcome, err)
 }
 
-// observe keeps what a login was good for.
+// observe records the extensions and the duration of a login.
 func (s *session) observe(k *link, start time.Time, welcome []string, err error) (*link, []string, error) {
 	if err != nil {
 		k.close()
@@ -236,9 +232,8 @@ func (s *session) observe(k *link, start time.Time, welcome []string, err error)
 	return k, welcome, nil
 }
 
-// isLost reports whether err is of a connection that ended, rather than of an
-// upstream that said no: an early one may die while the client is thinking. Some
-// servers say 421 before they hang up (RFC 5321 section 3.8).
+// isLost reports whether err means that the connection ended: an early connection may end
+// before the client logs in. Some servers send 421 first (RFC 5321 section 3.8).
 func isLost(err error) bool {
 	e := failure(err)
 	return e.Result == UpstreamDown && (failure(e.Err).Result == NoLogin || strings.HasPrefix(e.words, "421 "))

@@ -84,7 +84,7 @@ func testLocalUsers(t *testing.T, w *world) {
 		t.Error("another user came in")
 	}
 	poll(t, "a word in the log", func() bool {
-		return strings.Contains(d.logged(t), "nobody is not one of local_users")
+		return strings.Contains(d.logged(t), "user nobody is not in local_users")
 	})
 }
 
