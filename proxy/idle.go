@@ -113,11 +113,11 @@ func (t *idleTimer) received(fromClient bool) {
 
 // forwarded notes that the bytes received last have been written.
 func (t *idleTimer) forwarded(fromClient bool) {
+	t.moved() // before pending, as check reads them in the reverse order
 	t.pending.Add(-1)
 	if fromClient {
 		t.blocked.Store(false)
 	}
-	t.moved()
 	if t.ending.Load() { // it may be what the end waits for
 		t.wake()
 	}
@@ -170,8 +170,12 @@ func (t *idleTimer) check() {
 	if t.stopped { // it had fired before stop, and would arm the timer again
 		return
 	}
-	silent := time.Since(t.begun) - time.Duration(t.last.Load())
+	// Pumps go on meanwhile. What they change last is read first, so that the end of a
+	// message is never seen without the reply that it causes, nor a reply without its time.
+	unfinished := t.tracker.Unfinished()
 	owed, certain := t.owed()
+	pending, blocked := t.pending.Load() > 0, t.blocked.Load()
+	silent := time.Since(t.begun) - time.Duration(t.last.Load())
 	waited, limit, next := silent, t.timeout, writeTimeout
 	if !t.closed.IsZero() {
 		waited, limit, next = min(silent, time.Since(t.closed)), answerTimeout, quiet
@@ -188,9 +192,9 @@ func (t *idleTimer) check() {
 	switch {
 	case waited >= limit:
 		t.end(fmt.Sprintf("idle timeout (%v)", limit))
-	case t.blocked.Load() && silent >= writeTimeout:
+	case blocked && silent >= writeTimeout:
 		t.end(fmt.Sprintf("upstream write timeout (%v)", writeTimeout))
-	case t.hasDrained(silent, owed):
+	case t.hasDrained(silent, owed || pending || unfinished):
 		t.keep(t.why)
 		t.drained()
 	default:
@@ -198,12 +202,10 @@ func (t *idleTimer) check() {
 	}
 }
 
-// hasDrained reports whether the relay drains and can end now.
-func (t *idleTimer) hasDrained(silent time.Duration, owed bool) bool {
-	if t.draining.IsZero() || owed || !t.closed.IsZero() || t.tracker.Unfinished() {
-		return false
-	}
-	return silent >= quiet && t.pending.Load() == 0
+// hasDrained reports whether the relay drains and can end now. busy says that it is in the
+// middle of something.
+func (t *idleTimer) hasDrained(silent time.Duration, busy bool) bool {
+	return !t.draining.IsZero() && !busy && t.closed.IsZero() && silent >= quiet
 }
 
 func (t *idleTimer) end(reason string) {

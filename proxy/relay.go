@@ -75,6 +75,12 @@ func (r *relay) run(ctx context.Context) (ended string, err error) {
 	r.idle = newIdleTimer(r.timeout, r.tracker, r.abort)
 	defer context.AfterFunc(ctx, r.abort)()
 	defer context.AfterFunc(r.stopping, r.drain)()
+	panics := true
+	defer func() {
+		if panics { // in receive: the other pump must end, too
+			r.abort()
+		}
+	}()
 
 	sent := make(chan error, 1)
 	go func() {
@@ -91,6 +97,7 @@ func (r *relay) run(ctx context.Context) (ended string, err error) {
 		r.abort()
 	}
 	err = <-sent
+	panics = false
 	return r.idle.stop(), err
 }
 

@@ -221,7 +221,10 @@ func TestRelayClientVanishes(t *testing.T) {
 			} else if _, err := r.upstream.Read(make([]byte, 1)); err == nil || os.IsTimeout(err) {
 				t.Errorf("the upstream is not told: %v", err)
 			}
-			if why := <-r.ended; !bytes.HasPrefix([]byte(why), []byte("client lost: ")) {
+			// The system reports a reset once. If the write has received it, the read ends
+			// as after a close, and may be first to say why.
+			why := <-r.ended
+			if !bytes.HasPrefix([]byte(why), []byte("client lost: ")) && !(busy && why == "client closed") {
 				t.Error(why)
 			}
 		})
