@@ -10,28 +10,27 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// An Access is what the present grant of an account opens, as far as it is known.
+// An Access says what the current grant of an account opens, as far as is known.
 type Access struct {
-	// Usable reports whether there is a grant that is worth keeping: no person has
-	// to authorize the account.
+	// Usable is true if the account has a grant and needs no authorization.
 	Usable bool
 
-	// Known reports whether a mail server has answered a login with the grant. If
-	// not, Protocols tells nothing.
+	// Known is true if a mail server has answered a login with the grant. Otherwise
+	// Protocols means nothing.
 	Known bool
 
-	// Protocols are those whose mail servers have accepted a login, and have not
-	// refused one since: "imap", for example. They are sorted.
+	// Protocols are the protocols whose mail servers have accepted a login and have not
+	// refused one since, such as "imap", sorted.
 	Protocols []string
 
-	// Scopes are those that the provider has granted; empty if it is not known.
+	// Scopes are the granted scopes; empty if they are not known.
 	Scopes []string
 
 	generation int // of the grant
 }
 
-// Access tells what the present grant opens. It is of one moment: Replace takes it
-// to tell whether the grant is still the same.
+// Access returns what the current grant opens. Replace compares it to find out whether the
+// grant is still the same.
 func (a *Account) Access() Access {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -51,17 +50,16 @@ func (a *Account) Access() Access {
 	return access
 }
 
-// ErrReplaced is what errors.Is finds where another grant has come in the place of
-// the one that was to be replaced.
+// ErrReplaced is the error, for errors.Is, if another grant has replaced the one that was to
+// be replaced.
 var ErrReplaced = errors.New("the account was authorized meanwhile, and that grant is kept")
 
-// Replace puts g, to which a person has consented, in the place of the grant that
-// present is of, and returns that one, which is not used any more. It ends a
-// refresh that is under way: whoever waits for it gets the token of g.
+// Replace replaces the grant of present by g, to which a person has consented, and returns
+// the replaced grant. It ends a running refresh: its callers receive the token of g.
 //
-// If the error is an ErrNotSaved, g is in use, but lost if the daemon ends before it
-// could be saved after all, and the replaced grant is still on disk. If it is
-// ErrReplaced or ErrEarlierKept, nothing has changed.
+// After ErrNotSaved, g is in use but not on disk, where the replaced grant still is. g is
+// lost if the daemon ends before a later attempt to save it succeeds. After ErrReplaced or
+// ErrEarlierKept, nothing has changed.
 func (a *Account) Replace(g Grant, present Access) (replaced Grant, err error) {
 	a.saving.Lock()
 	defer a.saving.Unlock()
@@ -77,8 +75,8 @@ func (a *Account) Replace(g Grant, present Access) (replaced Grant, err error) {
 	return replaced, a.keep(g)
 }
 
-// scopeOf is what the provider has granted with token, of what was asked for: it
-// need not say so if that is the same (RFC 6749 section 5.1).
+// scopeOf returns the granted scope of token. A provider may omit it if it is the requested
+// one (RFC 6749 section 5.1).
 func scopeOf(token *oauth2.Token, asked []string) string {
 	scope, _ := token.Extra("scope").(string)
 	granted := splitScope(scope)
@@ -88,11 +86,10 @@ func scopeOf(token *oauth2.Token, asked []string) string {
 	return strings.Join(granted, " ")
 }
 
-// maxScope is the longest scope that is kept, in bytes. Those for mail, with all
-// that comes with them, have some 300.
+// maxScope limits the stored scope, in bytes. Scopes for mail have about 300.
 const maxScope = 4 << 10
 
-// splitScope takes a scope apart, which some providers separate by commas.
+// splitScope splits a scope. Some providers separate its parts by commas.
 func splitScope(scope string) []string {
 	return strings.FieldsFunc(scope, func(r rune) bool { return r == ',' || unicode.IsSpace(r) || !unicode.IsGraphic(r) })
 }

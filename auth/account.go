@@ -15,20 +15,19 @@ import (
 	"github.com/xoauthd/xoauthd/internal/redact"
 )
 
-// ErrNotSaved is what errors.Is finds where a grant is in use but not on disk.
+// ErrNotSaved is in the chain if a grant is in use but not on disk.
 var ErrNotSaved = errors.New("the grant is in use, but could not be saved")
 
-// ErrEarlierKept is what errors.Is finds where a new grant, which would end
-// with its access token, was not put in the place of one that can be refreshed.
+// ErrEarlierKept is in the chain if a new grant without a refresh token did not replace one
+// with a refresh token.
 var ErrEarlierKept = errors.New("the new grant has no refresh token, so the earlier one, which has, was kept")
 
-// An Account is a mailbox at a provider, with the grant to log in to it. Its
-// methods may be called by many at once.
+// An Account is a mailbox at a provider with its grant. Its methods may be called
+// concurrently.
 //
-// Two locks keep it. mu guards every field and is never held while something
-// waits: not for the network, not for the disk. saving is held while a grant
-// goes to disk, so that the last one in memory is the last one there, too;
-// whoever holds saving may take mu, never the other way round.
+// It has two locks. mu guards every field, and is never held during network or disk access.
+// saving is held while a grant is written, so that the disk has the last one. A holder of
+// saving may take mu, but not the reverse.
 type Account struct {
 	name     string
 	provider *Provider
@@ -68,10 +67,9 @@ type Account struct {
 	jitter float64   // from 0 to 1, another after each refresh
 }
 
-// NewAccount returns the account with the grant that the store has for it. The
-// flow is nil if a person has to consent. A file that cannot be read is logged
-// and left as it is; an account that needs a person tells so by its Status, and
-// fails until it is authorized anew. The log may be nil.
+// NewAccount returns an account with its stored grant. A nil flow means that a person
+// consents. An unreadable file is logged and kept; the account then needs authorization. The
+// log may be nil.
 func NewAccount(name string, p *Provider, f Flow, s *Store, log *slog.Logger) *Account {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -79,7 +77,7 @@ func NewAccount(name string, p *Provider, f Flow, s *Store, log *slog.Logger) *A
 	now := time.Now()
 	a := &Account{
 		name: name, provider: p, flow: f, store: s, log: log.With("account", name, "provider", p.Name),
-		asked:  now.Add(-rand.N(idleAge)), // so that restarts do not ask a withdrawn grant each time
+		asked:  now.Add(-rand.N(idleAge)), // so that restarts do not use a withdrawn grant each time
 		jitter: rand.Float64(),
 	}
 	switch f := f.(type) {
@@ -90,7 +88,7 @@ func NewAccount(name string, p *Provider, f Flow, s *Store, log *slog.Logger) *A
 	case ResourceOwner:
 		p.secrets().Keep(f.Password)
 	}
-	defer a.restore() // once it is known what the grant is
+	defer a.restore() // after the grant is known
 	p.Metrics.declare(p.Name)
 	grant, err := s.Load(name)
 	if err == nil && grant.Source != "" && grant.Source != a.source() {
@@ -106,22 +104,22 @@ func NewAccount(name string, p *Provider, f Flow, s *Store, log *slog.Logger) *A
 		a.log.Error("grant not usable", "error", oneLine(err.Error()))
 	}
 	if f != nil {
-		a.grant.Withdrawn = "" // of a consent that is not needed any more
-		return a               // with nothing to be asked for before a login asks
+		a.grant.Withdrawn = "" // this flow needs no consent
+		return a               // the first login requests a token
 	}
-	a.used = now // for all that is known
+	a.used = now // not known
 	if !errors.Is(err, fs.ErrNotExist) {
 		a.damage = err
 	}
 	return a
 }
 
-// errOtherSource is of a grant that was kept before the configuration changed. To
-// show it to another provider would be to give it away.
+// errOtherSource is the error of a grant from before a change of the configuration. It must
+// not be sent to another provider.
 var errOtherSource = errors.New("the grant that is kept was given by another provider, or to another client, than the configuration has now")
 
-// source is where the account's tokens are from. The path of the token endpoint
-// is no part of it: the same client may be known to a tenant under several.
+// source returns the Source of grants. It does not include the path of the token endpoint:
+// the tenant may have several names.
 func (a *Account) source() string {
 	u, err := url.Parse(a.provider.OAuth.Endpoint.TokenURL)
 	if err != nil {
@@ -134,28 +132,26 @@ func (a *Account) source() string {
 	return source
 }
 
-// Name is the account's name in the configuration.
+// Name returns the name in the configuration.
 func (a *Account) Name() string { return a.name }
 
-// Provider is where the account is authorized.
+// Provider returns the provider of the account.
 func (a *Account) Provider() *Provider { return a.provider }
 
 // Attended reports whether a person authorizes the account.
 func (a *Account) Attended() bool { return a.flow == nil }
 
-// Used reports whether the account has ever got a token, or has tried since the
-// start to get one or to log in.
+// Used reports whether the account has a token, or has tried to obtain one or to log in since
+// the start.
 func (a *Account) Used() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return !a.grant.empty() || a.failure != nil || a.refreshing != nil || len(a.logins) > 0 || len(a.refusals) > 0
 }
 
-// Token returns a valid access token other than stale, which may be empty and
-// otherwise is one that the mail server has refused. It waits for a refresh if
-// need be, for no longer than ctx; the refresh then goes on without it. Where
-// there is an AppPassword, that is what it returns. Errors are of type *Error,
-// or that of ctx.
+// Token returns a valid access token other than stale, a refused token or empty. It waits for
+// a refresh if necessary; when ctx is done, the refresh goes on without it. With an
+// AppPassword, Token returns that. Errors are of type *Error, or that of ctx.
 func (a *Account) Token(ctx context.Context, stale string) (string, error) {
 	if password, ok := a.flow.(AppPassword); ok {
 		if stale == string(password) {
@@ -181,15 +177,14 @@ func (a *Account) Token(ctx context.Context, stale string) (string, error) {
 	if token, ok := a.spare(now, stale); ok {
 		return token, nil
 	}
-	if r.err == nil { // there are providers that send the same token again
+	if r.err == nil { // some providers send the same token again
 		return "", a.refused(now)
 	}
 	return "", r.err
 }
 
-// tokenOrRefresh returns a token, a refresh to wait for, or why there can be
-// neither. A token that should soon be replaced is good enough for all but the
-// one who begins the refresh.
+// tokenOrRefresh returns a token, a refresh to wait for, or an error. While a refresh runs,
+// other callers receive the old token if it is still valid.
 func (a *Account) tokenOrRefresh(ctx context.Context, stale string) (string, *refresh, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -209,24 +204,24 @@ func (a *Account) tokenOrRefresh(ctx context.Context, stale string) (string, *re
 		}
 		return "", nil, err
 	}
-	if a.fresh(now) { // so it is replaced only because it was refused
+	if a.fresh(now) { // it is replaced because it was refused
 		a.forced = now
 	}
 	return "", a.begin(ctx, now), nil
 }
 
-// spare is the token at hand, if it can be used and is not the stale one.
+// spare returns the current token if it is valid and not stale.
 func (a *Account) spare(now time.Time, stale string) (string, bool) {
 	return a.grant.AccessToken, a.grant.alive(now) && a.grant.AccessToken != stale
 }
 
-// Keep is Replace, whatever the present grant is.
+// Keep is Replace for any current grant.
 func (a *Account) Keep(g Grant) error {
 	_, err := a.Replace(g, a.Access())
 	return err
 }
 
-// keep puts g in the place of the present grant. The caller holds saving.
+// keep replaces the current grant by g. The caller holds saving.
 func (a *Account) keep(g Grant) error {
 	g.Withdrawn = ""
 	err := a.save(g)
@@ -237,7 +232,7 @@ func (a *Account) keep(g Grant) error {
 	a.generation++
 	a.revoked, a.begun = nil, time.Time{}
 	a.note(true)
-	a.used = time.Now() // whoever authorizes an account is about to use it
+	a.used = time.Now() // an authorized account is likely to be used
 	a.forced = time.Time{}
 	a.succeeded()
 	if a.refreshing != nil {
@@ -246,14 +241,14 @@ func (a *Account) keep(g Grant) error {
 	return err
 }
 
-// Unsaved reports whether the account's grant is in use but not on disk.
+// Unsaved reports whether the grant is in use but not on disk.
 func (a *Account) Unsaved() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.unsaved != nil
 }
 
-// Status tells how the account stands at this moment.
+// Status returns the current state.
 func (a *Account) Status() Status {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -284,9 +279,8 @@ func (a *Account) Status() Status {
 	return s
 }
 
-// Wait returns when no refresh is under way and the grant is on disk, or with
-// the reason why it is not. A daemon that ends calls it, for a refresh token
-// may be on its way that has already replaced the one on disk.
+// Wait returns when no refresh is running and the grant is on disk, or an error. A daemon
+// calls it at its end: a running answer may have the only valid refresh token.
 func (a *Account) Wait(ctx context.Context) error {
 	for {
 		a.mu.Lock()

@@ -6,8 +6,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// NewAccountCollector returns a collector of the state of the accounts, which it
-// asks for at each scrape.
+// NewAccountCollector returns a collector of the state of accounts. It calls accounts at
+// each scrape.
 func NewAccountCollector(accounts func() []*Account) prometheus.Collector {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc("xoauthd_"+name, help, labels, nil)
@@ -56,7 +56,7 @@ func (c *accountCollector) Collect(ch chan<- prometheus.Metric) {
 		if a.Unsaved() {
 			unsaved++
 		}
-		if a.idle() { // its token is not renewed, and nobody should wonder why
+		if a.idle() { // its token is not refreshed; an old one is normal
 			continue
 		}
 		collectTime(ch, c.expiry, s.Expiry, a.Name())
@@ -70,8 +70,7 @@ func (c *accountCollector) Collect(ch chan<- prometheus.Metric) {
 	ch <- gauge(c.unsaved, float64(unsaved))
 }
 
-// collectLogins collects what the mail servers of an account last said, for each
-// protocol that is known to have been used.
+// collectLogins collects the last results of logins, for each protocol that was used.
 func (c *accountCollector) collectLogins(ch chan<- prometheus.Metric, account string, s Status) {
 	failing := make(map[string]bool)
 	for protocol, at := range s.Logins {

@@ -23,8 +23,7 @@ import (
 	"github.com/xoauthd/xoauthd/internal/text"
 )
 
-// A ClientAssertion proves who the client is, in the place of a secret (RFC 7523
-// section 2.2).
+// A ClientAssertion authenticates the client instead of a secret (RFC 7523 section 2.2).
 type ClientAssertion interface {
 	// assertion returns a JWT for one request to the token endpoint. Its errors
 	// are of type *Error.
@@ -33,9 +32,9 @@ type ClientAssertion interface {
 
 const clientAssertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
-// addAssertion adds another assertion of the client to each request. x/oauth2 would
-// repeat the same one each time it asks whether a person has entered a device's
-// code, until it has ended; and a server may take a second use for a replay.
+// addAssertion adds a new assertion to each request. x/oauth2 would repeat the same one in
+// each poll of a device code, until it has expired; a server may also treat a second use as
+// a replay.
 func (p *Provider) addAssertion(form url.Values) error {
 	assertion, err := p.Assertion.assertion(p.OAuth.ClientID, p.OAuth.Endpoint.TokenURL)
 	if err != nil {
@@ -53,16 +52,16 @@ func setBody(req *http.Request, body string) {
 }
 
 const (
-	// assertionLife is that of an assertion, which is made for one request. It
-	// allows for clocks that differ.
+	// assertionLife is the lifetime of an assertion, which is made for one request. It
+	// tolerates different clocks.
 	assertionLife = 5 * time.Minute
 
-	// backdated is by how much an assertion is older than it is: one that a
-	// server takes to be from the future is refused.
+	// backdated is subtracted from the time of issue: a server with a slow clock refuses an
+	// assertion from the future.
 	backdated = time.Minute
 )
 
-// claims are those of every assertion (RFC 7523 section 3).
+// claims are the claims of an assertion (RFC 7523 section 3).
 func claims(issuer, subject, audience string) jwt.Claims {
 	now := time.Now()
 	begin := jwt.NewNumericDate(now.Add(-backdated))
@@ -77,8 +76,8 @@ func claims(issuer, subject, audience string) jwt.Claims {
 	}
 }
 
-// A certificateAssertion is signed with the key of a certificate that the
-// provider has.
+// A certificateAssertion is signed with the key of a certificate that is registered at the
+// provider.
 type certificateAssertion struct {
 	signer   jose.Signer
 	audience string
@@ -117,9 +116,8 @@ func (a certificateAssertion) assertion(clientID, tokenURL string) (string, erro
 	return signed, nil
 }
 
-// A FederatedToken is the path of a file with an assertion that another makes,
-// and makes anew before it ends: the platform that a workload runs on, such as
-// Kubernetes.
+// A FederatedToken is the path of a file with an assertion of the platform, such as
+// Kubernetes, which renews it before it expires.
 type FederatedToken string
 
 func (path FederatedToken) assertion(string, string) (string, error) {
@@ -130,9 +128,9 @@ func (path FederatedToken) assertion(string, string) (string, error) {
 	return token, nil
 }
 
-// read reads the file each time: what it had an hour ago has ended.
+// read reads the file for each request: its content expires.
 func (path FederatedToken) read() (string, error) {
-	f, err := os.OpenFile(string(path), os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe would have to be waited for
+	f, err := os.OpenFile(string(path), os.O_RDONLY|syscall.O_NONBLOCK, 0) // do not wait for a pipe
 	if err != nil {
 		return "", fmt.Errorf("%w: have the token written there, for xoauthd to read", err)
 	}

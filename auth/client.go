@@ -18,19 +18,18 @@ import (
 )
 
 const (
-	// callTime is how long one call may take, body included. A login waits
-	// for it, and its client gives up after 30 seconds or so.
+	// callTime limits one request, including the body. A login waits for it, and clients
+	// give up after about 30 seconds.
 	callTime = 10 * time.Second
 
 	maxAnswer  = 1 << 20  // bytes of body; token answers are a few KiB
 	maxHeaders = 64 << 10 // bytes; far beyond what any provider sends
 )
 
-// NewHTTPClient returns a client for token endpoints: bounded in time and
-// size, without redirects (which would carry the client's secret elsewhere),
-// through proxy, as that of http.Transport: http.ProxyFromEnvironment, for
-// example, or nil for none. Servers must have a certificate from roots, or from
-// the system's if roots is nil; so must the proxy, if its URL is https.
+// NewHTTPClient returns a client for token endpoints. It limits time and size, and follows
+// no redirects, which would send the client's secret elsewhere. proxy is that of
+// http.Transport; nil is none. Servers, and a proxy with an https URL, must have a
+// certificate of roots, or of the system if roots is nil.
 func NewHTTPClient(roots *x509.CertPool, proxy func(*http.Request) (*url.URL, error)) *http.Client {
 	return &http.Client{
 		Timeout: callTime,
@@ -48,8 +47,8 @@ func NewHTTPClient(roots *x509.CertPool, proxy func(*http.Request) (*url.URL, er
 	}
 }
 
-// connected says at which proxy a call came to an end, and what to do. The proxy's
-// own words may be anything: what it was sent, for one.
+// connected returns the error of a proxy, with a remedy. It does not contain the words of
+// the proxy, which may repeat what it was sent.
 func connected(_ context.Context, proxy *url.URL, _ *http.Request, answer *http.Response) error {
 	hint := "Check token_url, and whether the proxy lets one connect to it: proxy in the provider's section, or HTTPS_PROXY in the environment."
 	switch answer.StatusCode {
@@ -65,8 +64,8 @@ func connected(_ context.Context, proxy *url.URL, _ *http.Request, answer *http.
 	}
 }
 
-// answers reads answers whole, within bounds, and mends what servers get wrong
-// in JSON and x/oauth2 does not take: the content type, and odd lifetimes.
+// answers reads whole answers of limited size, and corrects what servers get wrong and
+// x/oauth2 does not accept: the content type, and unusual lifetimes.
 type answers struct{ http.RoundTripper }
 
 func (a answers) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -94,8 +93,8 @@ func (a answers) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// mendLifetime makes expires_in, where it is there, a whole number of seconds
-// from 1 to those of a day; one that says nothing is left out.
+// mendLifetime converts expires_in to an integer between 1 and a day in seconds, and removes
+// an invalid one.
 func mendLifetime(fields map[string]json.RawMessage, body []byte) []byte {
 	raw, found := fields["expires_in"]
 	if !found {

@@ -17,30 +17,28 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// A Command gets tokens from a program that prints them: a helper that is there
-// already, such as pizauth, oama, gcloud or az. No shell is in between, and
-// nothing comes to its standard input. Of the daemon's environment it has only
-// what leads to its files, its keyring and the network; what else it needs can
-// be set by "env" in front of it.
+// A Command obtains tokens from a program that prints them, such as pizauth, oama, gcloud or
+// az. It runs without a shell and with an empty standard input. It has only those parts of
+// the daemon's environment that concern its files, its keyring and the network; "env" in
+// front of it can set more.
 type Command struct {
-	Args    []string      // the program, at least, and its arguments
-	Timeout time.Duration // of 10 s if it is 0; at most 30 s
+	Args    []string      // the program and its arguments
+	Timeout time.Duration // 0 is 10 s; at most 30 s
 
-	// Turns has room for as many as may run at a time. All accounts of a provider
-	// share it; nil is room for all.
+	// Turns limits how many run at a time, by its capacity. All accounts of a provider
+	// share it. nil is no limit.
 	Turns chan struct{}
 }
 
 const (
-	// commandTime is for helpers that ask the provider themselves: a login waits.
+	// commandTime is the default timeout. A login waits for it.
 	commandTime = callTime
 
-	// commandDelay is how long one is waited for that has ended, but has left a
-	// process behind with its output open: the agent of a keyring, say.
+	// commandDelay is how long to wait for the end of the output after the program has
+	// ended: it may have left a process, such as the agent of a keyring.
 	commandDelay = time.Second
 
-	// maxPrinted is how much of its output is read: a token, and in JSON some
-	// more.
+	// maxPrinted limits the output, in bytes.
 	maxPrinted = 4 * maxToken
 )
 
@@ -56,7 +54,7 @@ func (c Command) token(ctx context.Context, p *Provider) (*oauth2.Token, error) 
 	stdout, stderr, err := c.run(ctx)
 	token, unreadable := readPrinted(stdout)
 	if unreadable == nil {
-		p.secrets().Add(token.AccessToken) // even if the command failed: it may repeat the token
+		p.secrets().Add(token.AccessToken) // also after a failure: its message may contain the token
 	}
 	if err == nil {
 		err = unreadable
@@ -74,14 +72,13 @@ func (c Command) token(ctx context.Context, p *Provider) (*oauth2.Token, error) 
 	return token, nil
 }
 
-// kind tells one command from another: neither has a client, and each may print
-// the tokens of another provider.
+// kind differs for different commands: each may print tokens of another provider.
 func (c Command) kind() string {
 	sum := sha256.Sum256([]byte(strings.Join(c.Args, "\x00")))
 	return "command " + hex.EncodeToString(sum[:8])
 }
 
-// run returns the beginning of what the program says.
+// run returns the beginning of the output.
 func (c Command) run(ctx context.Context) (stdout, stderr string, err error) {
 	timeout := min(cmp.Or(c.Timeout, commandTime), refreshTime)
 	ctx, cancel := context.WithTimeout(ctx, timeout)
@@ -102,7 +99,7 @@ func (c Command) run(ctx context.Context) (stdout, stderr string, err error) {
 		err = nil
 	case err != nil && ctx.Err() != nil:
 		err = fmt.Errorf("has not ended within %v", timeout)
-	case errors.As(err, &start): // which says the name again
+	case errors.As(err, &start): // its text repeats the name
 		err = start.Err
 	case errors.As(err, &system):
 		err = system.Err
@@ -118,17 +115,16 @@ func (c Command) run(ctx context.Context) (stdout, stderr string, err error) {
 	return string(out.text), string(errs.text), err
 }
 
-// cannotStart reports whether err says that the program is not there, or is none
-// that xoauthd can run.
+// cannotStart reports whether the program does not exist or is not executable.
 func cannotStart(err error) bool {
 	return errors.Is(err, exec.ErrNotFound) || errors.Is(err, exec.ErrDot) || errors.Is(err, fs.ErrNotExist) ||
 		errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.ENOEXEC)
 }
 
-// commandEnv is what a program gets of the environment. The rest is the
-// daemon's own: its credentials, and the sockets of systemd.
+// commandEnv returns the environment of a program. The rest belongs to the daemon: its
+// credentials, and the sockets of systemd.
 func commandEnv(all []string) []string {
-	env := []string{} // nil would stand for all
+	env := []string{} // nil would be the whole environment
 	for _, e := range all {
 		if name, _, _ := strings.Cut(e, "="); passedOn(name) {
 			env = append(env, e)
@@ -138,7 +134,7 @@ func commandEnv(all []string) []string {
 }
 
 func passedOn(name string) bool {
-	switch strings.ToUpper(name) { // proxies are known in either case
+	switch strings.ToUpper(name) { // proxy variables exist in both cases
 	case "HOME", "USER", "LOGNAME", "PATH", "LANG", "TZ", "TMPDIR",
 		"DBUS_SESSION_BUS_ADDRESS", "GNUPGHOME",
 		"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR":
@@ -147,8 +143,8 @@ func passedOn(name string) bool {
 	return strings.HasPrefix(name, "LC_") || strings.HasPrefix(name, "XDG_")
 }
 
-// A beginning keeps the first bytes of what is written to it, and drops the
-// rest: a program that says too much should not wait for somebody to read it.
+// A beginning is a writer that keeps the first bytes and drops the rest, so that a program
+// with much output does not block.
 type beginning struct {
 	text []byte
 	max  int

@@ -5,13 +5,11 @@ import (
 	"time"
 )
 
-// expirySoon is how long before its end a secret or certificate is spoken of: a
-// month in which somebody is at work who can make another.
+// expirySoon is how long before its expiry a secret or certificate causes a warning.
 const expirySoon = 30 * 24 * time.Hour
 
-// Expiring tells when the client's secret or certificate expires, as the rest of
-// a sentence: "expires on 1 March 2027, in 12 days". It is empty if that is not
-// known; soon, if it is within 30 days or has been.
+// Expiring says when the client secret or certificate expires: "expires on 1 March 2027, in
+// 12 days". It is empty if that is not known. soon is true within 30 days and after that.
 func (p *Provider) Expiring(now time.Time) (text string, soon bool) {
 	at := p.CredentialExpiry
 	if at.IsZero() {

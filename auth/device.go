@@ -15,36 +15,36 @@ import (
 	"golang.org/x/oauth2/clientcredentials"
 )
 
-// A Device is an authorization that a person gives on another device, by a code
-// (RFC 8628 section 3.2).
+// A Device is a pending authorization by a code that a person enters on another device (RFC
+// 8628 section 3.2).
 type Device struct {
 	UserCode string
-	URI      string    // where the person enters the code; http or https
-	Complete string    // the same, with the code in it; empty if the provider has none
+	URI      string    // page to enter the code at; http or https
+	Complete string    // the same with the code in it; empty if the provider has none
 	Expiry   time.Time // of the code
 
-	code     string        // by which AwaitDevice asks
-	interval time.Duration // between two times that it does
+	code     string        // device code for AwaitDevice
+	interval time.Duration // between two polls
 }
 
 const (
 	deviceEndpoint = "device authorization endpoint"
 	deviceGrant    = "urn:ietf:params:oauth:grant-type:device_code"
 
-	// RFC 8628 section 3.2 requires a lifetime, and has a default for the
-	// interval. Nobody should wait much for what has long been entered.
+	// RFC 8628 section 3.2 requires a lifetime, and has a default for the interval. A long
+	// interval would let the person wait after the code was entered.
 	defaultCodeLife = 15 * time.Minute
 	defaultInterval = 5 * time.Second
 	maxInterval     = time.Minute
 
 	slowerBy = 5 * time.Second // RFC 8628 section 3.5
 
-	// maxUserCode is in bytes. People have to type it: eight is usual.
+	// maxUserCode is in bytes. Eight characters are usual, as people type it.
 	maxUserCode = 64
 )
 
-// DeviceAuth asks for a code that a person can enter elsewhere. Its errors are
-// of type *Error.
+// DeviceAuth requests a code that a person enters on another device. Its errors are of type
+// *Error.
 func (p *Provider) DeviceAuth(ctx context.Context) (*Device, error) {
 	if p.OAuth.Endpoint.DeviceAuthURL == "" {
 		return nil, &Error{Kind: Misconfigured, Err: errors.New("the provider has no " + deviceEndpoint)}
@@ -63,8 +63,8 @@ func (p *Provider) DeviceAuth(ctx context.Context) (*Device, error) {
 	return d, nil
 }
 
-// parseDevice reads an answer, of which a person will see the code and the links:
-// none of them may repeat a secret.
+// parseDevice parses an answer. The code and the links are shown to a person, so they must
+// not contain a secret.
 func (p *Provider) parseDevice(body []byte) (*Device, error) {
 	var answer struct {
 		DeviceCode string      `json:"device_code"`
@@ -106,8 +106,8 @@ func (p *Provider) parseDevice(body []byte) (*Device, error) {
 	return d, nil
 }
 
-// webLink returns link if it leads to a web page, and otherwise nothing. A
-// person follows it: it must not be one that runs a script or a program.
+// webLink returns link if it is an http or https URL, and "" otherwise: a person opens it,
+// so it must not run a script or a program.
 func webLink(link string) string {
 	u, err := url.Parse(link)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
@@ -116,8 +116,7 @@ func webLink(link string) string {
 	return u.String() // in ASCII
 }
 
-// within reads a number of them from an answer, within reason: a second at
-// least, and otherwise if there is no number, or none that makes sense.
+// within parses a number of seconds: at least one, and the default for an invalid number.
 func within(n json.Number, otherwise, most time.Duration) time.Duration {
 	f, err := n.Float64()
 	if err != nil || f <= 0 {
@@ -126,10 +125,9 @@ func within(n json.Number, otherwise, most time.Duration) time.Duration {
 	return time.Duration(min(max(f, 1), most.Seconds()) * float64(time.Second))
 }
 
-// AwaitDevice waits until a person has entered the code and consented, or has
-// refused to, until the code expires or ctx is done. Its errors are of type
-// *Error, or that of ctx. With a Code of "access_denied" or "expired_token" they
-// say nothing of a grant that the account may have, and another code helps.
+// AwaitDevice polls until the person consents or refuses, the code expires, or ctx is done.
+// Its errors are of type *Error, or that of ctx. The codes "access_denied" and
+// "expired_token" do not concern an existing grant of the account; a new code helps.
 func (p *Provider) AwaitDevice(ctx context.Context, d *Device) (Grant, error) {
 	interval, wait := d.interval, d.interval
 	for {
@@ -166,9 +164,9 @@ func (p *Provider) AwaitDevice(ctx context.Context, d *Device) (Grant, error) {
 	}
 }
 
-// poll asks once whether the code was entered (RFC 8628 section 3.4). x/oauth2
-// has a loop for it, which a single fault of the network ends. An answer that is
-// on its way is waited for: it may be the only one that has the tokens.
+// poll asks once whether the code was entered (RFC 8628 section 3.4). The loop of x/oauth2
+// ends at a network failure. poll waits for a running answer also after the end of ctx: it
+// may be the only one with the tokens.
 func (p *Provider) poll(ctx context.Context, d *Device) (*oauth2.Token, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTime)
 	defer cancel()
@@ -187,10 +185,9 @@ func (p *Provider) poll(ctx context.Context, d *Device) (*oauth2.Token, error) {
 	return token, p.usable(token)
 }
 
-// unsettled reports whether a poll brought no answer to the question, so that it
-// can be put again.
+// unsettled reports whether a poll failed without an answer, so that it can be repeated.
 func unsettled(e *Error) bool {
-	if e.Kind == Misconfigured { // also here: a client's assertion that cannot be made
+	if e.Kind == Misconfigured { // such as a failed client assertion
 		return false
 	}
 	switch e.Status {
@@ -200,11 +197,11 @@ func unsettled(e *Error) bool {
 	return e.Status >= 500 || throttled(e.Description)
 }
 
-// unentered finds words for the two ends that are nobody's fault.
+// unentered returns the error of a refused or expired code.
 func unentered(e *Error) *Error {
 	switch e.Code {
 	case "access_denied", "authorization_declined": // the latter is Entra's
-		e.Kind = Passing // as no grant has ended
+		e.Kind = Passing // no grant has ended
 		e.Code, e.Err = "access_denied", errors.New("whoever entered the code did not agree")
 	case "expired_token":
 		e.Err = errors.New("the code has expired before anybody entered it and agreed")

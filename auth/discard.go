@@ -6,9 +6,8 @@ import (
 	"strings"
 )
 
-// Discard revokes g, which no account has, at the provider. It reports whether the
-// provider was told, which it cannot be if it has no endpoint for it. Its errors are
-// of type *Error, or that of ctx.
+// Discard revokes g, which no account has, at the provider. told is false if the provider
+// has no revocation endpoint. Its errors are of type *Error, or that of ctx.
 func (p *Provider) Discard(ctx context.Context, g Grant) (told bool, err error) {
 	if p.RevocationURL == "" || g.empty() {
 		return false, nil
@@ -16,8 +15,8 @@ func (p *Provider) Discard(ctx context.Context, g Grant) (told bool, err error) 
 	return p.revoke(ctx, g)
 }
 
-// SharesPerson reports whether the grant of a may be of the same person and client
-// as g, which p gave. Many providers end all such grants with one.
+// SharesPerson reports whether the grant of a may be of the same person and client as g,
+// which p issued. Many providers revoke all such grants together.
 func (a *Account) SharesPerson(p *Provider, g Grant) bool {
 	if a.flow != nil || !sameClient(a.provider, p) {
 		return false
@@ -25,7 +24,7 @@ func (a *Account) SharesPerson(p *Provider, g Grant) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	present := a.grant
-	if a.damage != nil { // it is not known whose grant cannot be read
+	if a.damage != nil { // the person of an unreadable grant is not known
 		return true
 	}
 	return !present.empty() && (g.Identity == "" || present.Identity == "" || strings.EqualFold(g.Identity, present.Identity))

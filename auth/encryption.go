@@ -9,27 +9,27 @@ import (
 	"slices"
 )
 
-// Encryption says how a Store writes grants, and which others it reads. The zero
-// value is the default.
+// Encryption says how a Store encrypts grants, and which others it reads. The zero value is
+// the default.
 type Encryption struct {
-	// Keys decrypt; the first encrypts. Without any, the file "key" of the folder has
-	// the keys, and is made if it is missing.
+	// Keys decrypt, and the first one encrypts. Without any, the store uses the file "key"
+	// of its directory, and creates it if it is missing.
 	Keys []Key
 
-	// Plain means that grants are written in the clear. No key is made. Keys, and
-	// those in the file "key", only decrypt.
+	// Plain stores grants in the clear, and creates no key. Keys, and those in the file
+	// "key", only decrypt.
 	Plain bool
 
 	// Migrate means that Rekey takes over grants of an earlier configuration: grants
 	// in the clear and, beside Keys, grants that the file "key" encrypts. Without it
-	// they are refused, because whoever can write to the folder can make them.
+	// they are refused, because any process that can write to the directory can make them.
 	Migrate bool
 }
 
-// keyName is the file of the keys that nobody configured.
+// keyName is the file of the keys if none are configured.
 const keyName = "key"
 
-// prepare gets the keys, and makes one where grants need it.
+// prepare reads the keys, and creates one if it is needed.
 func (s *Store) prepare(e Encryption) error {
 	own, err := s.ownKeys()
 	s.plain, s.migrate = e.Plain, e.Migrate
@@ -56,10 +56,10 @@ func (s *Store) prepare(e Encryption) error {
 	return nil
 }
 
-// errEmptyKey is of a file of keys without any, where no grant needs one.
+// errEmptyKey is the error of a key file without keys, if no grant needs one.
 var errEmptyKey = errors.New("no key in it, and no grant is encrypted: remove the file, and xoauthd makes another")
 
-// makeKey makes the key of the folder. It is on disk before it encrypts.
+// makeKey creates the file "key". The key is on disk before it encrypts.
 func (s *Store) makeKey() ([]Key, error) {
 	text := NewKey() + "\n"
 	if err := s.stage(keyName, []byte(text)); err != nil {
@@ -71,7 +71,7 @@ func (s *Store) makeKey() ([]Key, error) {
 	return ParseKeys(text)
 }
 
-// ownKeys are those in the folder, if any.
+// ownKeys returns the keys in the file "key", if any.
 func (s *Store) ownKeys() ([]Key, error) {
 	data, info, err := s.files.read(keyName)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -86,10 +86,9 @@ func (s *Store) ownKeys() ([]Key, error) {
 	return ParseKeys(string(data))
 }
 
-// mayMakeKey refuses where grants are encrypted already, as after a restore of
-// half a backup: a second key of the same name would stand in the way of the
-// first, and what is encrypted with it would be lost when that comes back. The
-// error says how the file of the first is.
+// mayMakeKey returns an error if there are encrypted grants, as after an incomplete restore:
+// a new key would be overwritten when the old one is restored, and its grants lost. The
+// error says what is wrong with the file of the old key.
 func (s *Store) mayMakeKey(how string) error {
 	headers, err := s.headers(true)
 	if err != nil {
@@ -104,11 +103,10 @@ func (s *Store) mayMakeKey(how string) error {
 	return nil
 }
 
-// Rekey rewrites the grants that are not as Save would write them: under another
-// key than the first, or in the clear. It returns how many it wrote. An error names
-// the files that could not be written; these stay as they are, and good for as long
-// as their key is there. Rekey skips grants that Load refuses. It does not read again
-// what was loaded before and is right.
+// Rekey rewrites the grants that are not encrypted as Save would: with another key than the
+// first, or in the clear. It returns their number. The error names the files that could not
+// be written; they stay readable as long as their key is configured. Rekey skips grants that
+// Load refuses, and does not read files again that are known to be current.
 func (s *Store) Rekey() (int, error) {
 	headers, err := s.headers(false)
 	if err != nil {

@@ -8,35 +8,34 @@ import (
 	"strings"
 )
 
-// The formats of an account's file. A change that an older daemon would misread
-// must be a new one.
+// The formats of a grant file. A change that an older daemon would misread needs a new
+// format.
 const (
 	formatPlain  = 1 // the grant in the clear
 	formatSealed = 2 // the grant encrypted
 )
 
-// A header is what a file says of itself before it is decrypted.
+// A header is the unencrypted part of a file.
 type header struct {
 	Version int    `json:"version"`
 	Account string `json:"account"`
 	Key     string `json:"key,omitempty"` // its ID, if the file is encrypted
 }
 
-// A grantFile is an account's file: with a grant, or with one that is sealed.
+// A grantFile is the file of an account, with a plain or an encrypted grant.
 type grantFile struct {
 	header
 	Sealed []byte `json:"sealed,omitempty"` // nonce and ciphertext of a Grant in JSON
 	*Grant
 }
 
-// context is what the ciphertext is bound to: no file can be passed off as that
-// of another account, key or format. The ID has a fixed length, so no two
-// headers have the same context.
+// context is the additional data of the AEAD. It binds the ciphertext to account, key and
+// format. The ID has a fixed length, so no two headers have the same context.
 func (h header) context() []byte {
 	return fmt.Appendf(nil, "xoauthd grant %d\x00%s\x00%s", h.Version, h.Key, h.Account)
 }
 
-// header is that of the files that the store writes now.
+// header returns the header of new files.
 func (s *Store) header(account string) header {
 	if s.plain {
 		return header{Version: formatPlain, Account: account}
@@ -44,7 +43,7 @@ func (s *Store) header(account string) header {
 	return header{formatSealed, account, s.keys[0].id}
 }
 
-// encode returns the file of a grant.
+// encode returns the content of a grant file.
 func (s *Store) encode(account string, g Grant) ([]byte, error) {
 	f := grantFile{header: s.header(account)}
 	if s.plain {
@@ -60,11 +59,10 @@ func (s *Store) encode(account string, g Grant) ([]byte, error) {
 	return append(data, '\n'), err
 }
 
-// remedy is for files of which nothing can be made.
+// remedy is the remedy for unreadable files.
 const remedy = "restore it from a backup and restart xoauthd, or authorize the account again"
 
-// decode returns the contents of a file, which include a grant. Errors say what can
-// be done.
+// decode parses a file and decrypts its grant. Its errors contain the remedy.
 func (s *Store) decode(data []byte, account string) (f grantFile, err error) {
 	err = json.Unmarshal(data, &f)
 	switch {
@@ -72,7 +70,7 @@ func (s *Store) decode(data []byte, account string) (f grantFile, err error) {
 		return grantFile{}, errors.New("the file is empty: " + remedy)
 	case f.Version > formatSealed:
 		return grantFile{}, fmt.Errorf("written by a newer xoauthd (format %d): upgrade, or authorize the account again", f.Version)
-	case err != nil: // which may quote the file, so it is not told
+	case err != nil: // not shown, because it may quote the file
 		return grantFile{}, errors.New("the file is damaged: " + remedy)
 	case f.Version < formatPlain:
 		return grantFile{}, errors.New("the file has no grant in it: " + remedy)
@@ -91,11 +89,11 @@ func (s *Store) decode(data []byte, account string) (f grantFile, err error) {
 	return f, nil
 }
 
-// migration is for grants that an earlier configuration may have written.
+// migration is the remedy for grants of an earlier configuration.
 const migration = `if xoauthd wrote it before [store] was changed, set encrypt = "migrate" there for one start; if not, authorize the account again`
 
-// unseal decrypts the grant of a file. Its errors tell a missing key, which the
-// administrator can add, from a damaged file.
+// unseal decrypts a grant. Its errors distinguish a missing key, which the administrator can
+// add, from a damaged file.
 func (s *Store) unseal(f grantFile) (*Grant, error) {
 	is := func(k Key) bool { return k.id == f.Key }
 	i := slices.IndexFunc(s.keys, is)
@@ -127,8 +125,7 @@ func (s *Store) keyIDs() string {
 	return "only " + strings.Join(ids, ", ")
 }
 
-// headers are those of the accounts' files that can be read: of those that are
-// under their final names, or of the temporary ones, too.
+// headers returns the headers of readable grant files, with or without temporary ones.
 func (s *Store) headers(temporary bool) ([]header, error) {
 	names, err := s.files.list()
 	if err != nil {

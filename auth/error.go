@@ -12,36 +12,35 @@ import (
 	"github.com/xoauthd/xoauthd/internal/text"
 )
 
-// ErrNeedsAuthorization is what errors.Is finds in every error that only a
-// person can mend, by authorizing the account (again).
+// ErrNeedsAuthorization is in the chain of every error after which a person must authorize
+// the account.
 var ErrNeedsAuthorization = errors.New("the account must be authorized")
 
-// ErrRefused is what errors.Is finds where there is nothing to log in with but
-// what a mail server has just refused, and no failure of the provider's is to blame.
+// ErrRefused is in the chain if there is no other token than one that a mail server has just
+// refused, and the provider has not failed.
 var ErrRefused = errors.New("the mail server refuses what the account logs in with")
 
-// ErrRevoked is what errors.Is finds in the ErrNeedsAuthorization of an account
-// whose grant was revoked by somebody here: the error tells who, and when.
+// ErrRevoked is in the chain of an ErrNeedsAuthorization if the grant was revoked with
+// xoauthd. The text says by whom and when.
 var ErrRevoked = errors.New("the grant was revoked")
 
-// A Kind is who can mend a failure: nobody has to, a person, or the operator.
+// A Kind says who must act after a failure.
 type Kind int
 
 const (
-	// Passing is a fault that may be gone at the next try: network, server,
-	// throttling, an answer that cannot be understood. The grant is good for
-	// all that is known.
+	// Passing is a temporary failure: network, server, throttling, an invalid answer. The
+	// grant is considered valid.
 	Passing Kind = iota
 
 	// Consent means that a person must authorize the account (again).
 	Consent
 
-	// Misconfigured means that the provider does not take the registration:
-	// the operator must mend the client id, the secret or the scopes.
+	// Misconfigured means that the provider rejects the registration: the administrator
+	// must correct the client id, the secret or the scopes.
 	Misconfigured
 )
 
-// String is the kind's name in logs and metrics.
+// String returns the name for logs and metrics.
 func (k Kind) String() string {
 	switch k {
 	case Consent:
@@ -52,28 +51,28 @@ func (k Kind) String() string {
 	return "passing"
 }
 
-// An Error is why there is no access token.
+// An Error says why there is no access token.
 type Error struct {
 	Kind        Kind
 	Code        string        // the error code of RFC 6749 section 5.2, if one was sent
-	Description string        // the provider's words for it, made harmless
-	Status      int           // of HTTP; 0 if no answer came or the answer is not at fault
-	RetryAfter  time.Duration // how long the provider asked to be left alone
-	Err         error         // what happened, where no code was sent
+	Description string        // of the provider, as one line without secrets
+	Status      int           // HTTP status; 0 without an answer, and for a success
+	RetryAfter  time.Duration // of the provider; 0 if none
+	Err         error         // the error, if there is no code
 	Family      string        // of the provider, as in Provider
 
 	refused  bool   // by a mail server: see ErrRefused
 	revoked  bool   // see ErrRevoked
-	lost     bool   // no answer was received, though the request may have been
-	endpoint string // that was asked; empty for that of tokens
-	hint     string // where more is known than code and description tell
+	lost     bool   // the request may have been processed, but no answer arrived
+	endpoint string // name of the endpoint; empty for the token endpoint
+	hint     string // set if more is known than from code and description
 }
 
-// maxText bounds what an error says. Entra's longest descriptions still show
-// their code and first sentence.
+// maxText limits the text of an error. The longest descriptions of Entra still show their
+// code and first sentence.
 const maxText = 300
 
-// Error is one harmless line that holds no secret.
+// Error returns one line without secrets.
 func (e *Error) Error() string {
 	words := cmp.Or(e.endpoint, "token endpoint")
 	switch {
@@ -92,25 +91,23 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// Is makes every failure that a person must mend an ErrNeedsAuthorization, a
-// refusal by a mail server an ErrRefused, and a revocation an ErrRevoked.
+// Is implements errors.Is for ErrNeedsAuthorization, ErrRefused and ErrRevoked.
 func (e *Error) Is(target error) bool {
 	return target == ErrNeedsAuthorization && e.Kind == Consent || target == ErrRefused && e.refused || target == ErrRevoked && e.revoked
 }
 
-// oneLine returns a text for a log, a reply or a page.
+// oneLine returns a text as one line of limited length.
 func oneLine(s string) string { return text.Line(s, maxText) }
 
-// A lostAnswer is the error of a request that was sent, and of which the answer did
-// not arrive, or not as a whole.
+// A lostAnswer is the error of a request whose answer did not arrive, or not completely.
 type lostAnswer struct{ error }
 
 func (e *lostAnswer) Unwrap() error { return e.error }
 
-// kind doubts in favour of the grant: what is not known for certain to need a
-// person or the operator is passing. (RFC 6749 section 5.2; OpenID Connect Core
-// section 3.1.2.6 for the codes of Consent; RFC 8707 for invalid_target. The last of
-// each kind are those of Yahoo, in capitals there, of Zoho, Microsoft and Google.)
+// kind returns the kind of an error. Unless it is certain that a person or the administrator
+// must act, it is Passing. The codes are of RFC 6749 section 5.2, OpenID Connect Core section
+// 3.1.2.6 (Consent) and RFC 8707 (invalid_target). The last of each kind are those of Yahoo
+// (in capitals there), Zoho, Microsoft and Google.
 func kind(status int, code, description string) Kind {
 	if status == http.StatusRequestTimeout || status == http.StatusTooManyRequests || status >= 500 {
 		return Passing
@@ -129,15 +126,15 @@ func kind(status int, code, description string) Kind {
 	return Passing
 }
 
-// throttled reports whether Entra, by its own code, only wants to be asked
-// later: it says invalid_grant to a client that it throttles, too.
+// throttled reports whether Entra throttles the client: it then sends invalid_grant with a
+// code of its own.
 func throttled(description string) bool {
 	return slices.ContainsFunc(entraCodes(description), func(number string) bool {
 		return slices.Contains([]string{"50196", "50033", "50087", "90006", "90024", "90033", "90055"}, number)
 	})
 }
 
-// retryAfter reads the header's two forms (RFC 9110 section 10.2.3).
+// retryAfter parses both forms of the header (RFC 9110 section 10.2.3).
 func retryAfter(header string) time.Duration {
 	if seconds, err := strconv.ParseUint(header, 10, 31); err == nil {
 		return time.Duration(seconds) * time.Second

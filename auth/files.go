@@ -9,16 +9,16 @@ import (
 	"syscall"
 )
 
-// files is the folder as a Store uses it. A test has one that fails.
+// files is the directory of a Store. Tests have one that fails.
 type files interface {
 	list() ([]string, error)
 	read(name string) ([]byte, fs.FileInfo, error)
-	create(name string) (file, error) // for this user alone; empty
+	create(name string) (file, error) // empty, with mode 0600
 	rename(from, to string) error
-	link(from, to string) error // gives the file a second name
+	link(from, to string) error // hard link
 	remove(name string) error   // no error if it is not there
-	flush(name string) error    // makes what was written to it survive a loss of power
-	sync() error                // makes what was renamed or removed survive a loss of power
+	flush(name string) error    // fsync of the file
+	sync() error                // fsync of the directory
 	close() error
 }
 
@@ -27,12 +27,11 @@ type file interface {
 	Sync() error
 }
 
-// A folder is the real one. Through an os.Root no name leads out of it, not
-// even that of a link. Of its methods, those that open a file do it by a spare
-// descriptor where there is no other.
+// A folder is the real directory. It uses os.Root, so no name or link leads out of it.
+// Methods that open a file use a spare descriptor if there is no other.
 type folder struct{ *directory }
 
-// maxFile is far above what a provider's answer of 1 MiB can make of a file.
+// maxFile limits the size of a file. An answer of a provider has at most 1 MiB.
 const maxFile = 8 << 20
 
 func (d folder) list() ([]string, error) {
@@ -64,7 +63,7 @@ func (d folder) read(name string) ([]byte, fs.FileInfo, error) {
 	return data.Bytes(), info, errors.Join(err, f.Close())
 }
 
-// create removes what is there, so that it opens no link and no pipe.
+// create removes an existing file first, so that it opens no link and no pipe.
 func (d folder) create(name string) (file, error) {
 	if err := d.remove(name); err != nil {
 		return nil, err

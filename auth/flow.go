@@ -8,19 +8,18 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// A Flow is how one account gets its access tokens with no person there, where
-// RFC 6749 section 1.3 speaks of a type of grant. An account without a Flow has
-// a refresh token, to which a person consented.
+// A Flow obtains access tokens without a person (grant types of RFC 6749 section 1.3). An
+// account without a Flow has a refresh token, to which a person consented.
 type Flow interface {
-	// token gets an access token from p. Its errors are of type *Error.
+	// token obtains an access token from p. Its errors are of type *Error.
 	token(ctx context.Context, p *Provider) (*oauth2.Token, error)
 
-	// kind tells a token's flow from others in the store.
+	// kind identifies the flow of a stored token.
 	kind() string
 }
 
-// unattended makes of a failure that a person could mend by consenting one that
-// the operator has to, where there is no such person.
+// unattended turns Consent into Misconfigured: in a flow without a person, the administrator
+// must act.
 func unattended(e *Error) *Error {
 	if e.Kind == Consent {
 		e.Kind = Misconfigured
@@ -28,8 +27,8 @@ func unattended(e *Error) *Error {
 	return e
 }
 
-// ClientCredentials gets tokens for the client itself (RFC 6749 section 4.4),
-// to which an administrator has given access to the mailbox.
+// ClientCredentials obtains tokens for the client itself (RFC 6749 section 4.4), which an
+// administrator has given access to the mailbox.
 type ClientCredentials struct{}
 
 func (ClientCredentials) token(ctx context.Context, p *Provider) (*oauth2.Token, error) {
@@ -38,9 +37,9 @@ func (ClientCredentials) token(ctx context.Context, p *Provider) (*oauth2.Token,
 
 func (ClientCredentials) kind() string { return "client_credentials" }
 
-// A ResourceOwner gets tokens by the password of a person (RFC 6749 section
-// 4.3). It is for the few installations that have nothing else: OAuth 2.1 has
-// it no longer, and it is of no use where a second factor is asked for.
+// A ResourceOwner obtains tokens with the password of a person (RFC 6749 section 4.3), for
+// the few providers that offer nothing else. OAuth 2.1 omits it, and it does not work with a
+// second factor.
 type ResourceOwner struct {
 	User, Password string
 }
@@ -55,9 +54,8 @@ func (o ResourceOwner) token(ctx context.Context, p *Provider) (*oauth2.Token, e
 
 func (ResourceOwner) kind() string { return "password" }
 
-// An AppPassword is the password of a mailbox at a provider without OAuth. An
-// account that has one logs in with it; there is no token, and nothing to
-// refresh.
+// An AppPassword is the password of a mailbox at a provider without OAuth. There is no token,
+// and nothing to refresh.
 type AppPassword string
 
 func (p AppPassword) token(context.Context, *Provider) (*oauth2.Token, error) {

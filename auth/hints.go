@@ -13,25 +13,23 @@ import (
 	"github.com/xoauthd/xoauthd/internal/exhausted"
 )
 
-// The families of providers whose errors are known.
+// The families of providers with known errors.
 const (
 	Google    = "google"
 	Microsoft = "microsoft"
 	Yahoo     = "yahoo" // and AOL
 )
 
-// Hint tells in one line what has led to the error and what to do about it. It
-// is empty where that is not known.
+// Hint returns the cause and the remedy in one line; empty if they are not known.
 func (e *Error) Hint() string {
 	h := cmp.Or(e.hint, hintFor(e.Family, e.Code, e.Description), e.passingHint())
-	if h == hintEnded && e.Kind == Misconfigured { // where no person consented, and none can
+	if h == hintEnded && e.Kind == Misconfigured { // a flow without a person
 		return hintRefused
 	}
 	return h
 }
 
-// passingHint is for a failure that is known to be this machine's, the network's or
-// the server's.
+// passingHint returns the hint for a failure of this machine, the network or the server.
 func (e *Error) passingHint() string {
 	var network *net.OpError
 	local := exhausted.Hint(e.Err)
@@ -48,14 +46,12 @@ func (e *Error) passingHint() string {
 	return ""
 }
 
-// Hint is that of an Error that came by the authorization endpoint (RFC 6749
-// section 4.1.2.1).
+// Hint returns the hint for an error of the authorization endpoint (RFC 6749 section
+// 4.1.2.1).
 func (p *Provider) Hint(code, description string) string { return hintFor(p.Family, code, description) }
 
-// hintFor finds the hint for an error of a provider of that family: first among
-// those of the family, then among those for any provider. Codes of the provider's own
-// decide, and its words do where it has none. Either may change, so hints are for
-// people only.
+// hintFor returns the hint for an error: of the family, then of any provider. It goes by the
+// provider's own codes, or by its words. Both may change, so hints are for people only.
 func hintFor(family, code, description string) string {
 	code, description = strings.ToLower(code), strings.ToLower(description)
 	var all []hint
@@ -63,7 +59,7 @@ func hintFor(family, code, description string) string {
 	case Google:
 		all = googleHints
 	case Microsoft:
-		for _, number := range slices.Backward(entraCodes(description)) { // the last is the most exact
+		for _, number := range slices.Backward(entraCodes(description)) { // the last one is the most specific
 			if h := find(entraHints, number, description); h != "" {
 				return h
 			}
@@ -83,8 +79,7 @@ func find(all []hint, code, description string) string {
 	return ""
 }
 
-// entraCodes are the numbers in a description of Microsoft Entra's, without the
-// AADSTS before each.
+// entraCodes returns the AADSTS numbers in a description of Microsoft Entra.
 func entraCodes(description string) (all []string) {
 	for _, part := range strings.Split(strings.ToLower(description), "aadsts")[1:] {
 		all = append(all, part[:len(part)-len(strings.TrimLeft(part, "0123456789"))])
@@ -92,8 +87,8 @@ func entraCodes(description string) (all []string) {
 	return all
 }
 
-// A hint is the text for one of these codes, those of Entra by their number, if the
-// description says what is here, in lower case. Of several, the first counts.
+// A hint is the text for these codes (for Entra, numbers), if the description contains words,
+// in lower case. The first match counts.
 type hint struct{ codes, says, text string }
 
 // The codes are in Microsoft's documentation of Entra's authentication errors.
@@ -186,7 +181,7 @@ const (
 	hintUnreachable = "The provider cannot be reached from this machine. Check the network, DNS, and the HTTP proxy if there is one. xoauthd tries again by itself."
 )
 
-// unexplained reports whether a hint names no certain cause for the end of a grant.
+// unexplained reports whether a hint does not name the cause for the end of a grant.
 func unexplained(hint string) bool {
 	return hint == hintEnded || hint == hintUsed || hint == hintGoogleEnded || hint == hintYahooEnded
 }
@@ -217,10 +212,9 @@ var commonHints = []hint{
 	{"unauthorized_client unsupported_response_type invalid_request", "", "Check client_id, scopes and redirect URI in the configuration and in the registration at the provider."},
 }
 
-// end is when Google will end the grant of token, whatever is done, as it says
-// if it will: that of an app in Testing status, or one that the person gave for a
-// time. Others mean by such a number the life of a refresh token that each use
-// renews; zero is for those, and for who says nothing.
+// end returns when Google will end the grant of token: because the app is in Testing, or
+// because the person consented for a limited time. For other providers the same number is
+// the life of a refresh token that each use renews: the result is then zero.
 func (p *Provider) end(now time.Time, token *oauth2.Token) time.Time {
 	seconds, _ := token.Extra("refresh_token_expires_in").(float64)
 	if p.Family != Google || seconds < 1 || seconds > maxGrantLife.Seconds() {
@@ -229,12 +223,11 @@ func (p *Provider) end(now time.Time, token *oauth2.Token) time.Time {
 	return now.Add(time.Duration(seconds) * time.Second)
 }
 
-// maxGrantLife is beyond what anybody plans for.
+// maxGrantLife limits the announced life of a grant.
 const maxGrantLife = 10 * 365 * 24 * time.Hour
 
-// endedInTesting reports whether Google ended g, by e, because the app is in
-// Testing status. It does so seven days after the consent, which a grant that is
-// not in use shows a day later; once that was seen, it stays the cause.
+// endedInTesting reports whether Google ended g because the app is in Testing. It does so
+// seven days after the consent; a grant that is not in use shows that up to a day later.
 func (p *Provider) endedInTesting(g Grant, e *Error) bool {
 	const week, tolerance, late = 7 * 24 * time.Hour, time.Minute, 36 * time.Hour
 	if p.Family != Google || e.Code != "invalid_grant" || e.Hint() == hintReauthenticate {

@@ -12,13 +12,12 @@ import (
 // maxAddress is the longest mail address, in bytes (RFC 5321 section 4.5.3.1.3).
 const maxAddress = 254
 
-// identity returns the address of who consented, as the ID token says that came
-// with token. It is empty if none did, or if it is another client's, says no
-// address, repeats a secret or cannot be read: what is told here is for people, and no reason to
-// let a grant go.
+// identity returns the address of the person who consented, from the id_token of token. It
+// is empty without an id_token, and if it is of another client, has no address, contains a
+// secret or cannot be parsed. It is for people; a grant is kept without it.
 //
-// The signature is not checked. The token came straight from the token endpoint,
-// by TLS, which OpenID Connect Core section 3.1.3.7 takes for as good.
+// The signature is not checked: the token came from the token endpoint over TLS, which is
+// sufficient (OpenID Connect Core section 3.1.3.7).
 func (p *Provider) identity(token *oauth2.Token) string {
 	raw, _ := token.Extra("id_token").(string)
 	idToken, err := jwt.ParseSigned(raw, []jose.SignatureAlgorithm{

@@ -14,32 +14,30 @@ import (
 	"golang.org/x/crypto/chacha20poly1305"
 )
 
-// A Key encrypts grants, by XChaCha20-Poly1305: its nonces are long enough to
-// be random, however many files one key has to do. However a Key is printed or
-// logged, its ID is what comes out.
+// A Key encrypts grants with XChaCha20-Poly1305, whose nonces are long enough to be random.
+// Printing or logging a Key shows its ID only.
 type Key struct {
 	id   string
 	aead cipher.AEAD
 }
 
 const (
-	// keyPrefix lets a person, and a scanner for leaked secrets, see what it is.
+	// keyPrefix identifies a key, for people and for scanners for leaked secrets.
 	keyPrefix = "xoauthd-key-"
 
-	// keyIDLabel sets the hash that is the ID apart from any other of the key.
+	// keyIDLabel separates the hash of the ID from other uses of the key.
 	keyIDLabel = "xoauthd key id\x00"
 )
 
 // NewKey returns the text of a new random key, on one line.
 func NewKey() string {
 	key := make([]byte, chacha20poly1305.KeySize)
-	rand.Read(key) // ends the program rather than to fail
+	rand.Read(key) // never fails
 	return keyPrefix + base64.RawURLEncoding.EncodeToString(key)
 }
 
-// ParseKeys reads keys that NewKey has made: of a file, one a line, or of one
-// line with spaces between them. Lines that begin with # are comments. The error
-// names the line at fault, and does not quote it.
+// ParseKeys parses keys of NewKey: one a line, or several on a line with spaces between
+// them. Lines that begin with # are comments. The error names the line without quoting it.
 func ParseKeys(text string) ([]Key, error) {
 	var keys []Key
 	number := 0
@@ -78,14 +76,13 @@ func parseKey(text string) (Key, error) {
 	return Key{hex.EncodeToString(sum[:4]), aead}, nil
 }
 
-// ID tells the key from others, in files, logs and messages. It says nothing
-// about the key itself.
+// ID identifies the key in files, logs and messages, and reveals nothing of it.
 func (k Key) ID() string { return k.id }
 
-// Format writes the ID, whatever the verb.
+// Format writes the ID for every verb.
 func (k Key) Format(f fmt.State, _ rune) { io.WriteString(f, k.id) }
 
-// seal encrypts data so that only open with the same context gives it back.
+// seal encrypts data. Only open with the same context decrypts it.
 func (k Key) seal(data, context []byte) []byte {
 	nonce := make([]byte, chacha20poly1305.NonceSizeX, chacha20poly1305.NonceSizeX+len(data)+chacha20poly1305.Overhead)
 	rand.Read(nonce)

@@ -9,11 +9,10 @@ import (
 	"syscall"
 )
 
-// A dirLock keeps other processes from using a directory, as long as this process
-// lives and does not close it.
+// A dirLock locks a directory for other processes until it is closed or this process ends.
 type dirLock struct {
-	dir  *os.File // the directory itself: whoever removes the file does not free it
-	file *os.File // says which process has the lock
+	dir  *os.File // the locked directory: removing a file in it does not release the lock
+	file *os.File // has the id of this process
 }
 
 // lockDir locks a directory. The error is ErrInUse if another process has it.
@@ -23,7 +22,7 @@ func lockDir(path string) (*dirLock, error) {
 		return nil, err
 	}
 	name := filepath.Join(path, lockName)
-	// Some network file systems (NFS) lock no directories; the file has to do there.
+	// Some network file systems (NFS) do not lock directories: lock the file.
 	if err := flock(dir); errors.Is(err, syscall.EWOULDBLOCK) {
 		return nil, errors.Join(lockedBy(name), dir.Close())
 	}
@@ -38,8 +37,8 @@ func lockDir(path string) (*dirLock, error) {
 	case err != nil:
 		return nil, errors.Join(err, l.Close())
 	}
-	// The number is a courtesy to whoever comes second. A full disk must not
-	// keep the daemon from its start for it, so errors do not matter.
+	// The id is for the error message of another process. Errors are ignored, so that the
+	// daemon starts with a full disk.
 	if file.Truncate(0) == nil {
 		fmt.Fprintln(file, os.Getpid())
 	}
@@ -48,7 +47,7 @@ func lockDir(path string) (*dirLock, error) {
 
 func flock(f *os.File) error { return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) }
 
-// lockedBy returns ErrInUse with the process that the lock file names, if it is there.
+// lockedBy returns ErrInUse with the process id in the lock file, if there is one.
 func lockedBy(name string) error {
 	pid, err := os.ReadFile(name)
 	if err != nil || len(pid) > 20 {
@@ -57,5 +56,5 @@ func lockedBy(name string) error {
 	return fmt.Errorf("%w (process %s): stop it, or choose another directory", ErrInUse, strings.TrimSpace(string(pid)))
 }
 
-// Close gives the directory free.
+// Close releases the lock.
 func (l *dirLock) Close() error { return errors.Join(l.file.Close(), l.dir.Close()) }

@@ -4,15 +4,15 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-const resultOK = "ok" // of a refresh; the other results are the kinds of failure
+const resultOK = "ok" // the other results are the kinds of failure
 
-// Metrics counts the answers of providers. It is a prometheus.Collector, and may be
-// shared by several providers.
+// Metrics counts token refreshes. It is a prometheus.Collector, and may be shared by several
+// providers.
 type Metrics struct {
 	refreshes *prometheus.CounterVec
 }
 
-// NewMetrics returns counters that stand at zero.
+// NewMetrics returns new counters.
 func NewMetrics() *Metrics {
 	return &Metrics{
 		refreshes: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -32,8 +32,8 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	m.refreshes.Collect(ch)
 }
 
-// declare shows a provider before its first refresh: a rate needs a zero to
-// begin with.
+// declare exports the counters of a provider before its first refresh: rate() needs an
+// initial zero.
 func (m *Metrics) declare(provider string) {
 	if m == nil {
 		return
@@ -49,8 +49,8 @@ func (m *Metrics) count(provider, result string) {
 	}
 }
 
-// NewProviderCollector returns a collector of when the credentials of clients
-// expire, of those providers where that is known. It asks for them at each scrape.
+// NewProviderCollector returns a collector of the expiry of client credentials, where it is
+// known. It calls providers at each scrape.
 func NewProviderCollector(providers func() []*Provider) prometheus.Collector {
 	return &providerCollector{
 		providers: providers,

@@ -11,10 +11,9 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// post sends a form to an endpoint other than that of tokens, with who the client
-// is and, if it has a secret, the proof of it (RFC 6749 section 2.3.1). It returns
-// the body of the answer; one that is an error is an oauth2.RetrieveError, as it
-// is from the token endpoint.
+// post sends a form to an endpoint other than the token endpoint, with client authentication
+// (RFC 6749 section 2.3.1). It returns the body. An error answer is an oauth2.RetrieveError,
+// as from the token endpoint.
 func (p *Provider) post(ctx context.Context, endpoint string, form url.Values) ([]byte, error) {
 	config := p.config()
 	form.Set("client_id", config.ClientID)
@@ -44,7 +43,7 @@ func (p *Provider) post(ctx context.Context, endpoint string, form url.Values) (
 		Code        string `json:"error"`
 		Description string `json:"error_description"`
 	}
-	_ = json.Unmarshal(body, &fault) // which need not be JSON
+	_ = json.Unmarshal(body, &fault) // the body may not be JSON
 	if resp.StatusCode < 200 || resp.StatusCode > 299 || fault.Code != "" {
 		return nil, &oauth2.RetrieveError{Response: resp, ErrorCode: fault.Code, ErrorDescription: fault.Description}
 	}

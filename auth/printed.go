@@ -14,14 +14,13 @@ import (
 	"github.com/xoauthd/xoauthd/internal/text"
 )
 
-// unknownLife is for a printed token of which nothing tells when it ends. A
-// helper keeps its tokens, and gives the same one until shortly before it ends,
-// with so little left of its life; to ask for it again costs next to nothing.
+// unknownLife is the assumed lifetime of a printed token without an expiry. A program caches
+// its tokens and may print one that expires soon; running it again is cheap.
 const unknownLife = time.Minute
 
-// readPrinted finds the token in what a command has printed: in a JSON object, or
-// as the first line that is one. A single word of a message, such as "ERROR" or the
-// "null" of jq, has no digit in it, and a token that has none is most unlikely.
+// readPrinted returns the token in the output of a command: in a JSON object, or the first
+// line that can be a token. A word of a message, such as "ERROR" or the "null" of jq, has no
+// digit; a token without a digit is unlikely.
 func readPrinted(output string) (*oauth2.Token, error) {
 	output, err := text.FromFile(output)
 	if err != nil {
@@ -29,7 +28,7 @@ func readPrinted(output string) (*oauth2.Token, error) {
 	}
 	token, end := readPrintedJSON(output)
 	for line := range strings.Lines(output) {
-		line = strings.Trim(line, " \t\r\n\"") // az quotes what it is asked for alone
+		line = strings.Trim(line, " \t\r\n\"") // az prints a single value in quotes
 		if token == "" && isBearer(line) && strings.ContainsAny(line, "0123456789") {
 			token = line
 		}
@@ -46,9 +45,8 @@ func readPrinted(output string) (*oauth2.Token, error) {
 	return &oauth2.Token{AccessToken: token, Expiry: end}, nil
 }
 
-// readPrintedJSON returns nothing if text is no object. Its fields are those of
-// RFC 6749 section 5.1, or named after the language that the helper is written
-// in.
+// readPrintedJSON returns nil if text is no object. Its fields are those of RFC 6749 section
+// 5.1, or variants of programs.
 func readPrintedJSON(text string) (token string, end time.Time) {
 	var fields map[string]any
 	if json.Unmarshal([]byte(text), &fields) != nil {
@@ -65,7 +63,7 @@ func readPrintedJSON(text string) (token string, end time.Time) {
 	if since1970, ok := seconds(fields["expires_on"]); ok {
 		return token, time.Unix(int64(since1970), 0)
 	}
-	for _, name := range []string{"expiry", "expiresOn"} { // the latter may be local time, which says too little
+	for _, name := range []string{"expiry", "expiresOn"} { // expiresOn may be local time, which is ambiguous
 		s, _ := fields[name].(string)
 		if t, err := time.Parse(time.RFC3339, s); err == nil {
 			return token, t
@@ -74,7 +72,7 @@ func readPrintedJSON(text string) (token string, end time.Time) {
 	return token, time.Time{}
 }
 
-// seconds reads a number of them, which some put in quotes.
+// seconds parses a number of seconds, which may be in quotes.
 func seconds(field any) (n float64, ok bool) {
 	switch v := field.(type) {
 	case float64:
@@ -85,8 +83,8 @@ func seconds(field any) (n float64, ok bool) {
 	return n, n > 0 && n < 1<<40
 }
 
-// expOf is when token ends, if it is a JWT that tells. Nobody need verify it for
-// that: whoever could forge it prints the token.
+// expOf returns the expiry of token if it is a JWT with exp. It need not be verified: the
+// program that prints the token could print anything.
 func expOf(token string) time.Time {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {

@@ -8,27 +8,26 @@ import (
 	"time"
 )
 
-// A reserve is a file that takes up room in the state directory, and is removed
-// when the disk is full: grants can still be saved then, while somebody is told.
+// A reserve is a file that occupies space in the state directory. It is removed when the
+// disk is full, so that grants can still be saved.
 type reserve struct {
 	mu    sync.Mutex
-	kept  bool      // the file is there
-	tried time.Time // when it was last to be made
+	kept  bool      // the file exists
+	tried time.Time // last attempt to create it
 }
 
 const (
 	reserveName = "reserve"
 
-	// reserveSize is many times the size of a grant. Each that is saved frees the
-	// room of the one before it.
+	// reserveSize is many times the size of a grant. Each saved grant frees the space of its
+	// predecessor.
 	reserveSize = 256 << 10
 
-	// reserveAfter is between two tries to make the reserve.
+	// reserveAfter is the interval between two attempts to create the reserve.
 	reserveAfter = time.Minute
 )
 
-// isFull reports whether err says that there is no room on the disk, or none for
-// this user.
+// isFull reports whether the disk or the quota of this user is full.
 func isFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
@@ -50,7 +49,7 @@ func (s *Store) KeepReserve() {
 	data := make([]byte, reserveSize)
 	rand.Read(data)
 	if err := s.write(reserveName, data); err != nil {
-		_ = s.files.remove(reserveName) // in part, it is of no use
+		_ = s.files.remove(reserveName) // a part of it is useless
 		return
 	}
 	s.reserve.kept = true
@@ -64,8 +63,8 @@ func (s *Store) giveUpReserve() {
 	_ = s.files.remove(reserveName)
 }
 
-// Full reports whether the reserve had to be given up, or could not be made: the
-// disk is full, and the next grant may not be saved.
+// Full reports whether the reserve is missing: the disk is full, and the next grant may not
+// be saved.
 func (s *Store) Full() bool {
 	s.reserve.mu.Lock()
 	defer s.reserve.mu.Unlock()

@@ -7,17 +7,15 @@ import (
 	"time"
 )
 
-// ErrNotRemoved is what errors.Is finds where a grant is forgotten, but its file
-// is still there.
+// ErrNotRemoved is in the chain if a grant was forgotten but its file could not be removed.
 var ErrNotRemoved = errors.New("the grant is forgotten until the next start, but its file could not be removed")
 
 var errKeptMeanwhile = errors.New("a person has authorized the account meanwhile, and that grant is kept")
 
-// Revoke gives the account's grant back to the provider (RFC 7009) and then
-// forgets it, as Forget does. It reports whether the provider was told, which it
-// cannot be if it has no endpoint for it, or if there is no grant that a person
-// gave. If the provider could not be asked, the error is an *Error, or that of
-// ctx, and nothing is forgotten; otherwise it is that of Forget, as is by.
+// Revoke revokes the grant at the provider (RFC 7009) and then calls Forget. told is false if
+// the provider has no endpoint for it, or if there is no grant of a person. If the request
+// fails, the error is an *Error, or that of ctx, and nothing is forgotten. Otherwise the
+// error is that of Forget.
 func (a *Account) Revoke(ctx context.Context, by string) (told bool, err error) {
 	if a.flow != nil || a.provider.RevocationURL == "" {
 		return false, a.Forget(by)
@@ -33,7 +31,7 @@ func (a *Account) Revoke(ctx context.Context, by string) (told bool, err error) 
 	defer a.saving.Unlock()
 	a.mu.Lock()
 	current := a.refreshing == r
-	if current && err != nil { // which says nothing of the tokens
+	if current && err != nil { // err does not concern the tokens
 		a.end("", &Error{Kind: Passing, Err: errors.New("the grant was about to be revoked; try again")})
 	}
 	a.mu.Unlock()
@@ -46,9 +44,8 @@ func (a *Account) Revoke(ctx context.Context, by string) (told bool, err error) 
 	return told, a.forget(told, by)
 }
 
-// holdRefreshes waits for the refresh that is under way, which may bring another
-// refresh token, and puts r in its place, so that none begins. It returns the
-// grant that is there now.
+// holdRefreshes waits for a running refresh, which may rotate the refresh token, and puts r in
+// its place, so that no other starts. It returns the current grant.
 func (a *Account) holdRefreshes(ctx context.Context) (r *refresh, g Grant, err error) {
 	for {
 		a.mu.Lock()
@@ -71,26 +68,24 @@ func (a *Account) holdRefreshes(ctx context.Context) (r *refresh, g Grant, err e
 	}
 }
 
-// Forget removes the account's grant, and keeps a record of who has it removed:
-// by, in words. The provider is not told. A refresh that is under way comes to
-// nothing. Where no person consents, only the access token at hand is forgotten.
-// The error, if any, is an ErrNotRemoved.
+// Forget removes the grant, and records by, who removed it. The provider is not asked. The
+// result of a running refresh is dropped. In flows without a person, only the access token is
+// removed. The error is an ErrNotRemoved.
 func (a *Account) Forget(by string) error {
 	a.saving.Lock()
 	defer a.saving.Unlock()
 	return a.forget(false, by)
 }
 
-// Granted reports whether there is something to forget: a token, or a file that
-// cannot be read.
+// Granted reports whether there is a token or an unreadable file.
 func (a *Account) Granted() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return !a.grant.empty() || a.damage != nil
 }
 
-// forget is Forget, by a caller that holds saving. The record is written first: a
-// revocation of which nobody knows who did it would be a riddle.
+// forget is Forget for a caller that holds saving. It writes the record first, so that it is
+// always known who revoked the grant.
 func (a *Account) forget(told bool, by string) error {
 	had := a.Granted()
 	if had && a.flow == nil {
@@ -111,7 +106,7 @@ func (a *Account) forget(told bool, by string) error {
 	a.succeeded()
 	why := a.ungranted()
 	if a.flow != nil {
-		a.used = time.Time{} // and no other is asked for before it is
+		a.used = time.Time{} // no other one is requested before a login
 		why = &Error{Kind: Passing, Err: errors.New("the access token was forgotten on request; try again")}
 	}
 	if a.refreshing != nil {
@@ -120,9 +115,8 @@ func (a *Account) forget(told bool, by string) error {
 	return err
 }
 
-// revoke tells the provider that g is not used any more. It is the refresh token
-// that counts: the access tokens of its grant end with it, at once or within the
-// hour (RFC 7009 section 2.1).
+// revoke revokes g at the provider by its refresh token, which ends its access tokens, too
+// (RFC 7009 section 2.1).
 func (p *Provider) revoke(ctx context.Context, g Grant) (told bool, err error) {
 	form := url.Values{"token": {g.RefreshToken}, "token_type_hint": {"refresh_token"}}
 	if g.RefreshToken == "" {
@@ -136,9 +130,9 @@ func (p *Provider) revoke(ctx context.Context, g Grant) (told bool, err error) {
 	}
 	e := p.failure(err)
 	switch e.Code {
-	case "invalid_token": // Google's word for one that was revoked already
+	case "invalid_token": // Google: it was revoked already
 		return true, nil
-	case "unsupported_token_type": // RFC 7009 section 2.2.1: it has no way to
+	case "unsupported_token_type": // RFC 7009 section 2.2.1: not supported
 		return false, nil
 	}
 	e.endpoint = "revocation endpoint"

@@ -10,24 +10,23 @@ import (
 	"sync/atomic"
 )
 
-// A rotation is what became of the refresh token in a request. x/oauth2 gives no
-// token with an answer that is of no other use, though the server may have put
-// another one in the place of that which was sent.
+// A rotation records what happened to the refresh token of a request. x/oauth2 returns no
+// token for an invalid answer, although the server may have rotated the refresh token.
 type rotation struct {
-	token    string      // in the answer; empty if there is none
-	sent     atomic.Bool // the request was, as a whole
-	answered bool        // in a way that tells whether there is a token in the answer
+	token    string      // refresh token in the answer; empty if there is none
+	sent     atomic.Bool // the whole request was sent
+	answered bool        // the answer says whether it has a token
 }
 
 type rotationKey struct{}
 
-// withRotation returns a context whose request fills in the rotation.
+// withRotation returns a context whose request records its rotation.
 func withRotation(ctx context.Context) (context.Context, *rotation) {
 	r := new(rotation)
 	return context.WithValue(ctx, rotationKey{}, r), r
 }
 
-// rotationOf returns that of a context, or one that nobody looks at.
+// rotationOf returns the rotation of a context, or a new one.
 func rotationOf(ctx context.Context) *rotation {
 	if r, ok := ctx.Value(rotationKey{}).(*rotation); ok {
 		return r
@@ -35,10 +34,10 @@ func rotationOf(ctx context.Context) *rotation {
 	return new(rotation)
 }
 
-// lost reports whether an answer may have been lost that had a token in it.
+// lost reports whether an answer with a token may have been lost.
 func (r *rotation) lost() bool { return r.sent.Load() && !r.answered }
 
-// traced is req, which tells when it was sent.
+// traced returns req with a trace that records when it was sent.
 func (r *rotation) traced(req *http.Request) *http.Request {
 	return req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
 		WroteRequest: func(w httptrace.WroteRequestInfo) {
@@ -49,9 +48,8 @@ func (r *rotation) traced(req *http.Request) *http.Request {
 	}))
 }
 
-// note looks at an answer. It passes by what is not a success: a failure replaces
-// nothing, and what it has in a field of that name may be what was sent, made
-// unreadable.
+// note records the refresh token of a successful answer. Other answers do not rotate it, and
+// may repeat the sent one in changed form.
 func (r *rotation) note(resp *http.Response, fields map[string]json.RawMessage, body []byte) {
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		r.answered = true
@@ -66,7 +64,7 @@ func (r *rotation) note(resp *http.Response, fields map[string]json.RawMessage, 
 		}
 		r.answered = true
 	case contentType == "application/x-www-form-urlencoded":
-		form, err := url.ParseQuery(string(body)) // what can be read of it
+		form, err := url.ParseQuery(string(body)) // as far as it can be parsed
 		r.token, r.answered = form.Get("refresh_token"), err == nil
 	}
 }

@@ -12,9 +12,9 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// A ServiceAccount gets tokens for a mailbox by an assertion of its own (RFC
-// 7523 section 2.1), after an administrator has delegated the domain's mailboxes
-// to it. It is what Google has for access without a person.
+// A ServiceAccount obtains tokens for a mailbox by an assertion (RFC 7523 section 2.1), after
+// an administrator has delegated the mailboxes of the domain to it. It is the flow of Google
+// without a person.
 type ServiceAccount struct {
 	Email   string // of the service account, as in its key file
 	KeyID   string
@@ -29,7 +29,7 @@ func (a ServiceAccount) token(ctx context.Context, p *Provider) (*oauth2.Token, 
 	if err != nil {
 		return nil, &Error{Kind: Misconfigured, Err: fmt.Errorf("key of the service account: %w", err)}
 	}
-	// The assertion says all there is to say: no client is asking.
+	// The assertion authenticates; there is no client.
 	nobody := Provider{Client: p.Client, Secrets: p.secrets(), OAuth: oauth2.Config{Endpoint: oauth2.Endpoint{TokenURL: p.OAuth.Endpoint.TokenURL}}}
 	return nobody.call(ctx, url.Values{"grant_type": {jwtBearer}, "assertion": {assertion}})
 }

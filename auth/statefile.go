@@ -16,8 +16,8 @@ type stateFile struct {
 	Plain   []byte `json:"plain,omitempty"`
 }
 
-// context is what the ciphertext is bound to: neither another state file nor a grant
-// can be put in its place.
+// context is the additional data of the AEAD: neither another state file nor a grant can
+// replace the file.
 func (f stateFile) context(name string) []byte {
 	return fmt.Appendf(nil, "xoauthd state %d\x00%s\x00%s", f.Version, f.Key, name)
 }
@@ -44,8 +44,8 @@ func (s *Store) SaveState(name string, data []byte) error {
 	return nil
 }
 
-// LoadState returns what SaveState has written under that name. The error is an
-// fs.ErrNotExist if there is no such file.
+// LoadState returns the content of the state file name. The error is fs.ErrNotExist if there
+// is no such file.
 func (s *Store) LoadState(name string) ([]byte, error) {
 	path := filepath.Join(s.dir, name)
 	text, info, err := s.files.read(name)

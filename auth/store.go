@@ -20,20 +20,19 @@ import (
 	"github.com/xoauthd/xoauthd/internal/text"
 )
 
-// A Store keeps grants in a folder, one encrypted file for each account, of
-// which no other process and no other user has a part. A file is replaced as a
-// whole or not at all, whatever happens meanwhile.
+// A Store stores grants in a directory, one encrypted file for each account. One process and
+// one user can use it. Files are replaced atomically.
 type Store struct {
 	dir   string
 	lock  *dirLock
 	files files
 	keys  []Key // the first encrypts
-	plain bool  // none does
+	plain bool  // grants are not encrypted
 
-	current sync.Map // of names of files that were loaded and are as Save would write them
+	current sync.Map // names of files that are as Save would write them
 
 	migrate bool  // as in Encryption
-	foreign []Key // of the file "key", which count only while grants are migrated
+	foreign []Key // of the file "key", used only to migrate
 
 	recovered []string // see Recovered
 	unread    []error  // see Unread
@@ -41,7 +40,7 @@ type Store struct {
 	reserve   reserve
 }
 
-// ErrInUse is what errors.Is finds where another process has the store open.
+// ErrInUse is the error, for errors.Is, if another process has the store open.
 var ErrInUse = errors.New("in use by another xoauthd")
 
 const (
@@ -50,8 +49,8 @@ const (
 	tempSuffix = ".tmp" // of a file that is being written
 )
 
-// OpenStore opens the store in dir, which it makes if only the last element of
-// the path is missing. One process at a time can have it open.
+// OpenStore opens the store in dir, and creates dir if its parent exists. One process at a
+// time can have it open.
 func OpenStore(dir string, e Encryption) (*Store, error) {
 	err := os.Mkdir(dir, 0o700)
 	switch {
@@ -102,7 +101,7 @@ func privateDir(path string) error {
 
 var errForeign = errors.New("belongs to another user")
 
-// private refuses what other users could read or replace.
+// private returns an error if other users can read or replace the directory.
 func private(path string, info fs.FileInfo) error {
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok && int(stat.Uid) != os.Geteuid() {
 		return fmt.Errorf("%w: chown %d %s", errForeign, os.Geteuid(), text.ShellWord(path))
@@ -139,13 +138,13 @@ func (s *Store) Others(granted, recorded []string) ([]string, error) {
 	return others, nil
 }
 
-// Close gives the folder free. Nothing can be loaded or saved afterwards.
+// Close releases the lock. Afterwards nothing can be loaded or saved.
 func (s *Store) Close() error {
 	return errors.Join(s.files.close(), s.lock.Close())
 }
 
-// Load returns the account's grant. The error is an fs.ErrNotExist if there is
-// none, and otherwise names the file and says what can be done.
+// Load returns the grant of an account. The error is fs.ErrNotExist if there is none; other
+// errors name the file and contain the remedy.
 func (s *Store) Load(account string) (Grant, error) {
 	name := fileName(account)
 	g, err := s.load(name, account)
@@ -173,9 +172,9 @@ func (s *Store) load(name, account string) (Grant, error) {
 	return *f.Grant, nil
 }
 
-// Save replaces the account's grant. What stood in its place and was not that
-// is put aside under a name that tells when. Without an error, the grant
-// survives a loss of power; with one, either the old or the new is there.
+// Save replaces the grant of an account. A file that is not the grant of this account and
+// source is kept under a name with the time. After success, the grant survives a power loss;
+// after an error, the old or the new one is there.
 func (s *Store) Save(account string, g Grant) error {
 	data, err := s.encode(account, g)
 	if err != nil {
@@ -204,13 +203,13 @@ func (s *Store) save(name, account, source string, data []byte) error {
 	return s.commit(name)
 }
 
-// Remove makes the account one without a grant. Without an error, that survives a
-// loss of power; with one, the grant may still be there. What was put aside stays,
-// and a grant that a person gave to another source is.
+// Remove removes the grant of an account. After success, that survives a power loss; after an
+// error, the grant may still be there. Files that were put aside stay, and a grant of another
+// source is put aside.
 func (s *Store) Remove(account, source string) error {
 	name := fileName(account)
 	var err error
-	if _, damaged := s.load(name, account); damaged == nil { // what is damaged goes
+	if _, damaged := s.load(name, account); damaged == nil { // remove a damaged file
 		err = s.putAside(name, account, source)
 	}
 	if err == nil {
@@ -228,12 +227,11 @@ func (s *Store) Remove(account, source string) error {
 	return nil
 }
 
-// putAside keeps a file that is about to be replaced and is not the account's
-// grant from source: what is damaged now may be mended, and a key be found; and
-// who has changed the configuration may change it back. It gives it a second name,
-// so that at every moment the old file or the new one stands under the first. A
-// file that the system does not read out says nothing of itself; it is most likely
-// the grant that the new one follows, and is let go.
+// putAside keeps a file that is about to be replaced and is not the grant of this account and
+// source: a damaged file may be repaired, a key be found, and a configuration be changed
+// back. It links the file to a second name, so that the first name always has the old or the
+// new file. A file that cannot be read because of the system is most likely the predecessor of
+// the new grant, and is not kept.
 func (s *Store) putAside(name, account, source string) error {
 	g, err := s.load(name, account)
 	var unread *fs.PathError
@@ -248,7 +246,7 @@ func (s *Store) putAside(name, account, source string) error {
 		why = ".other-"
 	}
 	err = s.files.link(name, name+why+time.Now().UTC().Format("20060102T150405Z"))
-	if errors.Is(err, fs.ErrExist) { // from a try within this second
+	if errors.Is(err, fs.ErrExist) { // of an attempt within the same second
 		return nil
 	}
 	return err
@@ -289,12 +287,12 @@ func (s *Store) write(name string, data []byte) error {
 	return errors.Join(err, f.Close())
 }
 
-// longName is where a name gives way to a hash: with what is added to it, it
-// must stay within the 255 bytes of a file system.
+// longName is the length from which a name is replaced by a hash: with its suffixes it must
+// fit into 255 bytes.
 const longName = 120
 
-// fileName is unlike that of any other account, and of nothing else in the
-// folder. What might be more than a name to somebody is written as its bytes.
+// fileName returns a unique file name for an account. Bytes outside a safe set are
+// percent-encoded.
 func fileName(account string) string {
 	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@.+-_"
 	var b strings.Builder
