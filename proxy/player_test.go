@@ -13,6 +13,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -323,7 +324,9 @@ type scriptedAccount struct {
 	tokens   []string
 	fails    error
 	slow     bool
-	ended    []string // the results of the logins at the upstream
+
+	mu    sync.Mutex
+	ended []string // the results of the logins at the upstream; guarded by mu
 }
 
 func (a *scriptedAccount) LogIn(_ context.Context, attempt Attempt) (Login, error) {
@@ -360,5 +363,7 @@ func (a *scriptedAccount) LoginEnded(_ string, err error) {
 	if err != nil {
 		result = failure(err).Result
 	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	a.ended = append(a.ended, string(result))
 }
