@@ -71,7 +71,7 @@ func parseResponse(pasted string) (response, error) {
 		address = rest
 	}
 	u, err := url.Parse("http://" + address)
-	if err != nil || u.Host == "" {
+	if err != nil || u.Hostname() == "" {
 		return response{}, errIncomplete
 	}
 	return response{q, canonicalHost(u.Host), pathOf(u)}, nil
