@@ -42,7 +42,7 @@ func TestSharesPerson(t *testing.T) {
 	}
 }
 
-// TestProviderDiscard: without an endpoint, or a token, nobody is told.
+// TestProviderDiscard: Discard sends no request without an endpoint or a token.
 func TestProviderDiscard(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &server{answer: always(200, "")}

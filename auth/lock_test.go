@@ -17,7 +17,7 @@ func TestLock(t *testing.T) {
 		change func(lock string) error
 		says   string
 	}{
-		{"as it is", func(string) error { return nil }, fmt.Sprintf("(process %d)", os.Getpid())},
+		{"unchanged", func(string) error { return nil }, fmt.Sprintf("(process %d)", os.Getpid())},
 		{"removed", os.Remove, "in use by another xoauthd: stop it"},
 		{"replaced", func(lock string) error {
 			return errors.Join(os.WriteFile(lock+".new", []byte("1\n"), 0o600), os.Rename(lock+".new", lock))

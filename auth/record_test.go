@@ -297,8 +297,8 @@ func TestForgetLogins(t *testing.T) {
 	}
 }
 
-// TestRevokedRecord: who has revoked a grant, and when, is told until the account
-// is authorized again.
+// TestRevokedRecord: the status says by whom and when the grant was revoked, until the
+// account is authorized again.
 func TestRevokedRecord(t *testing.T) {
 	a := newAccount(t, &server{answer: numbered}, granted(0))
 	if err := errors.Join(a.Forget("root (uid 0)"), a.Forget("eve")); err != nil {

@@ -237,8 +237,8 @@ func TestLeftSetAside(t *testing.T) {
 	}
 }
 
-// TestRecoverOtherSource: a grant from before a change of the configuration is put
-// aside, as it is when another one is saved.
+// TestRecoverOtherSource: a recovered grant of another source replaces the file, which is
+// put aside, as when another grant is saved.
 func TestRecoverOtherSource(t *testing.T) {
 	dir := stateDir(t)
 	s := openStore(t, dir)

@@ -143,8 +143,8 @@ func TestEchoOfAnotherIsRedacted(t *testing.T) {
 	}
 }
 
-// What a person is shown of a device authorization, and who is said to have signed
-// in, repeats no secret.
+// TestShownIsClean: what is shown of a device authorization and of an identity contains no
+// secret.
 func TestShownIsClean(t *testing.T) {
 	for name, body := range map[string]string{
 		"user code":     fmt.Sprintf(`{"device_code":"d","user_code":%q,"verification_uri":"https://example.com/"}`, clientSecret),

@@ -160,9 +160,9 @@ func (a *Account) logFailure(e *Error, wait time.Duration) {
 	a.log.Log(context.Background(), level, "token refresh failed", attrs...)
 }
 
-// judge notes in g, which a refresh has brought, what its err means for it, and
-// returns the error to tell of, if there is one. No answer was received to an
-// earlier refresh, if doubt is not zero.
+// judge records the meaning of err in g, the result of a refresh, and returns the error to
+// report, or nil. doubt is when an earlier refresh began whose answer was lost; zero if there
+// was none.
 func (a *Account) judge(g Grant, err error, doubt time.Time) (Grant, *Error) {
 	if err == nil {
 		g.Hint = ""

@@ -71,7 +71,7 @@ type Account interface {
 	// for the account.
 	Try(ctx context.Context, g auth.Grant) []Trial
 	// LoginEnded records the result of an upstream login with the account's grant. The
-	// protocol is in lower case, such as "imap". The error is that of the Trial.
+	// protocol is in lower case, such as "imap". err is the error of the Trial.
 	LoginEnded(protocol string, err error)
 	// Access returns the protocols and scopes of the present grant.
 	Access() auth.Access

@@ -24,7 +24,7 @@ func TestBrowser(t *testing.T) {
 	b := startBrowser(t)
 	site := p.serve(t, a)
 
-	// The list is opened at another host name than that of the redirect URL.
+	// Open the list at a host name that differs from that of the redirect URL.
 	b.do(chromedp.Navigate(strings.Replace(site, "127.0.0.1", "localhost", 1)+"/"),
 		chromedp.Click("ul.accounts a"), chromedp.WaitVisible("button"))
 	b.at(site + "/authorize/%22joe%2F%3Cb%3E%22@example.com?moved")

@@ -107,7 +107,7 @@ func (e *endpoint) index(w http.ResponseWriter, r *http.Request) {
 	e.render(w, http.StatusOK, "index.html", v)
 }
 
-// add adds an account. The pattern is that of the account, or "".
+// add adds an account. pattern is empty unless the account is a mailbox of a pattern.
 func (s *sectionView) add(v *accountView, pattern string) {
 	s.Count++
 	if pattern == "" || !v.Well() {

@@ -72,7 +72,7 @@ func TestCrossOrigin(t *testing.T) {
 	}
 }
 
-// TestRedirectToOrigin opens the pages at another host name than that of the redirect URL.
+// TestRedirectToOrigin opens the pages at a host name that differs from the redirect URL.
 func TestRedirectToOrigin(t *testing.T) {
 	a := newAccount("a/b@example.com")
 	a.redirect = "http://localhost:1180/callback"

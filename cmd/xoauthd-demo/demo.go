@@ -164,35 +164,35 @@ provider      = "demo"
 password_hash = "{{.Hash}}"
 `))
 
-var introduction = template.Must(template.New("").Parse(`A mail provider that accepts only OAuth 2.0, and xoauthd in front of it: all on
-this machine. A program logs in to xoauthd as {{.Account}} with the
-password "{{.Password}}". In another terminal, try
+var introduction = template.Must(template.New("").Parse(`This demo runs a mail provider that accepts only OAuth 2.0, and xoauthd in front of it,
+on this machine. A program logs in to xoauthd as {{.Account}} with the password
+"{{.Password}}". Try in another terminal:
 {{if not .Authorized}}
-0. what follows as it is: it is refused, with the reason and the remedy;
+0. Run the commands below. They fail, with the reason and the remedy.
 
-1. in a browser, to authorize the account:
+1. Authorize the account in a browser:
 
      {{.Link}}
 {{end}}
-{{if .Authorized}}1{{else}}2{{end}}. to send a mail with a plain password:
+{{if .Authorized}}1{{else}}2{{end}}. Send a message with the password:
 
      printf 'From: {{.Account}}\nTo: {{.Account}}\nSubject: Hello\n\nIt works.\n' |
      curl -v --crlf --url smtp://{{.SMTP}} --user {{.Account}}:{{.Password}} \
        --mail-from {{.Account}} --mail-rcpt {{.Account}} --upload-file -
 
-{{if .Authorized}}2{{else}}3{{end}}. to read it back:
+{{if .Authorized}}2{{else}}3{{end}}. Read the message:
 
      curl -v --url 'imap://{{.IMAP}}/INBOX;MAILINDEX=*' --user {{.Account}}:{{.Password}}
 
-{{if .Authorized}}3{{else}}4{{end}}. from the folder of the source, to ask the daemon how the account stands, to
-   have it go the whole way, and to take the grant back:
+{{if .Authorized}}3{{else}}4{{end}}. Show the state of the account, check every step, and revoke the grant (in the
+   folder of the source):
 
      go run ./cmd/xoauthd -c {{.File}} status
      go run ./cmd/xoauthd -c {{.File}} check {{.Account}}
      go run ./cmd/xoauthd -c {{.File}} revoke {{.Account}}
 
-Metrics are at http://{{.Metrics}}/metrics.
+Metrics: http://{{.Metrics}}/metrics.
 
-Ctrl-C ends it and leaves nothing behind. The log of xoauthd:
+Ctrl-C ends the demo and removes its files. The log of xoauthd:
 
 `))

@@ -115,7 +115,7 @@ func TestAuthorized(t *testing.T) {
 		{command: c.read, want: "It works."},
 		{command: c.status, want: "  authorized  "},
 		{command: c.check, want: "IMAP login"},
-		{command: c.revoke + " --yes", want: "has taken it back"}, // there is nobody to be asked
+		{command: c.revoke + " --yes", want: "has revoked it"}, // --yes: standard input is not a terminal
 		{command: c.status, want: "  needs authorization  ", fails: true},
 		{command: c.read, want: "[CONTACTADMIN]", fails: true},
 	} {

@@ -53,7 +53,7 @@ func TestGrant(t *testing.T) {
 		}
 
 		p.run(t, "", 1, "standard input is not a terminal: use --yes", "revoke", alice)
-		p.run(t, "", 0, "forgotten here, and mine has taken it back\nuntil it is authorized again", "revoke", "--yes", alice)
+		p.run(t, "", 0, "has deleted the grant of alice@example.com, and mine has revoked it\nuntil it is authorized again", "revoke", "--yes", alice)
 		p.run(t, "", 1, "needs authorization\nAlice@example.com: the grant was revoked by "+peercred.UserName(uint32(os.Geteuid()))+" (uid ", "status")
 		p.run(t, "", 0, "Alice@example.com has no grant", "revoke", "--yes", alice)
 		p.run(t, "", 0, "Alice@example.com has no grant", "revoke", "--yes", "--local", alice)
@@ -210,14 +210,14 @@ func TestForgotten(t *testing.T) {
 		local     bool
 		want      string
 	}{
-		{"never authorized", daemon.Forgotten{Attended: true, Endpoint: true}, false, "alice@example.com has no grant: there was nothing to take back."},
-		{"never authorized, nor asked", daemon.Forgotten{Attended: true}, true, "alice@example.com has no grant: there was nothing to take back."},
-		{"taken back", daemon.Forgotten{Attended: true, Had: true, Told: true, Endpoint: true}, false, "and Mail has taken it back"},
-		{"nothing to take back", daemon.Forgotten{Attended: true, Had: true, Endpoint: true}, false, "Mail had none to take back"},
-		{"nowhere to take it back", daemon.Forgotten{Attended: true, Had: true}, false, "Mail has no endpoint"},
-		{"not asked", daemon.Forgotten{Attended: true, Had: true, Endpoint: true}, true, "Mail was not told"},
-		{"of nobody", daemon.Forgotten{Flow: "command", Had: true}, false, "is forgotten here; the next login gets one by the flow command"},
-		{"of nobody, without a token", daemon.Forgotten{Flow: "command"}, true, "There is no access token of alice@example.com here; the next login gets one"},
+		{"never authorized", daemon.Forgotten{Attended: true, Endpoint: true}, false, "alice@example.com has no grant: there was nothing to revoke."},
+		{"never authorized, nor asked", daemon.Forgotten{Attended: true}, true, "alice@example.com has no grant: there was nothing to revoke."},
+		{"revoked", daemon.Forgotten{Attended: true, Had: true, Told: true, Endpoint: true}, false, "and Mail has revoked it"},
+		{"nothing to revoke", daemon.Forgotten{Attended: true, Had: true, Endpoint: true}, false, "Mail had nothing to revoke"},
+		{"no endpoint", daemon.Forgotten{Attended: true, Had: true}, false, "Mail has no endpoint"},
+		{"not asked", daemon.Forgotten{Attended: true, Had: true, Endpoint: true}, true, "Mail was not asked"},
+		{"of nobody", daemon.Forgotten{Flow: "command", Had: true}, false, "deleted the access token of alice@example.com; the next login obtains one by the flow command"},
+		{"of nobody, without a token", daemon.Forgotten{Flow: "command"}, true, "xoauthd has no access token of alice@example.com; the next login obtains one"},
 	} {
 		test.forgotten.Provider = "Mail"
 		if got := forgotten(alice, test.forgotten, test.local); !strings.Contains(got, test.want) {

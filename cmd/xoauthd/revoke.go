@@ -101,31 +101,31 @@ func sessionsEnded(n int) string {
 	return fmt.Sprintf("%d sessions of the account have ended.", n)
 }
 
-// forgotten says what came of it.
+// forgotten returns the result for a person.
 func forgotten(account string, f daemon.Forgotten, local bool) string {
 	switch {
 	case !f.Attended:
-		text := "There is no access token of " + account + " here"
+		text := "xoauthd has no access token of " + account
 		if f.Had {
-			text = "The access token of " + account + " is forgotten here"
+			text = "xoauthd has deleted the access token of " + account
 		}
-		return text + "; the next login gets one by the flow " + f.Flow + ".\n" +
-			"To end that, set enabled = false in the configuration, or take the right back at " + f.Provider + "."
+		return text + "; the next login obtains one by the flow " + f.Flow + ".\n" +
+			"To prevent that, set enabled = false in the configuration, or withdraw the permission at " + f.Provider + "."
 	case !f.Had:
-		return account + " has no grant: there was nothing to take back."
+		return account + " has no grant: there was nothing to revoke."
 	}
-	here := "The grant of " + account + " is forgotten here"
-	const there = "What it gave is good until it is taken back on its pages for the account's security."
+	deleted := "xoauthd has deleted the grant of " + account
+	const there = "Revoke the access of this app on its security page for the account."
 	var text string
 	switch {
 	case f.Told:
-		text = here + ", and " + f.Provider + " has taken it back."
+		text = deleted + ", and " + f.Provider + " has revoked it."
 	case local:
-		text = here + ", and " + f.Provider + " was not told. " + there
+		text = deleted + ". " + f.Provider + " was not asked to revoke it. " + there
 	case f.Endpoint:
-		text = here + ". " + f.Provider + " had none to take back, or does not take back such a grant."
+		text = deleted + ". " + f.Provider + " had nothing to revoke, or does not revoke such grants."
 	default:
-		text = here + ". " + f.Provider + " has no endpoint at which to take it back. " + there
+		text = deleted + ". " + f.Provider + " has no endpoint to revoke it. " + there
 	}
-	return text + "\nPrograms cannot log in as it until it is authorized again."
+	return text + "\nPrograms cannot log in to the account until it is authorized again."
 }

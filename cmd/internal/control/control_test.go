@@ -304,8 +304,8 @@ func wait(t *testing.T, dir string, n int) (waiting []net.Conn) {
 	return waiting
 }
 
-// TestFull: commands that wait keep out others of their kind alone, which are told
-// what waits, and go on.
+// TestFull: waiting commands block only others of their kind. The refusal names the waiting
+// ones.
 func TestFull(t *testing.T) {
 	dir := t.TempDir()
 	listen(t, dir)
