@@ -53,7 +53,7 @@ func TestGrant(t *testing.T) {
 		}
 
 		p.run(t, "", 1, "standard input is not a terminal: use --yes", "revoke", alice)
-		p.run(t, "", 0, "has deleted the grant of alice@example.com, and mine has revoked it\nuntil it is authorized again", "revoke", "--yes", alice)
+		p.run(t, "", 0, "has deleted the grant of Alice@example.com, and mine has revoked it\nuntil it is authorized again", "revoke", "--yes", alice)
 		p.run(t, "", 1, "needs authorization\nAlice@example.com: the grant was revoked by "+peercred.UserName(uint32(os.Geteuid()))+" (uid ", "status")
 		p.run(t, "", 0, "Alice@example.com has no grant", "revoke", "--yes", alice)
 		p.run(t, "", 0, "Alice@example.com has no grant", "revoke", "--yes", "--local", alice)
