@@ -66,7 +66,7 @@ func testAppPassword(t *testing.T, w *world) {
 	poll(t, "the password to be tried again by IMAP", func() bool { return curlRead(t, d, "").status == 0 })
 	poll(t, "the password to be tried again by POP3", func() bool { return curlFetch(t, d, "").status == 0 })
 	d.worksEverywhere(t)
-	contains(t, "the log", d.logged(t), "AUTH PLAIN", "AUTHENTICATE PLAIN")
+	d.logs(t, "AUTH PLAIN", "AUTHENTICATE PLAIN")
 
 	right := d.password
 	d.usePassword(t, upstream) // which is for the upstream alone
@@ -74,7 +74,15 @@ func testAppPassword(t *testing.T, w *world) {
 	d.usePassword(t, right)
 }
 
-// logged is what the daemon has logged.
+// logs waits until the log has all of the texts: the daemon writes it in the background.
+func (d *daemon) logs(t *testing.T, texts ...string) {
+	t.Helper()
+	for _, text := range texts {
+		poll(t, text+" in the log", func() bool { return strings.Contains(d.logged(t), text) })
+	}
+}
+
+// logged is what the daemon has logged so far.
 func (d *daemon) logged(t *testing.T) string {
 	t.Helper()
 	b, err := os.ReadFile(d.log)
@@ -156,7 +164,7 @@ func testSharedMailbox(t *testing.T, w *world) {
 	if r := curlFetch(t, d, ""); r.status != 0 {
 		t.Errorf("POP3: exit status %d\n%s", r.status, shorten(r.stderr))
 	}
-	contains(t, "the log", d.logged(t), "account="+d.user, delegate)
+	d.logs(t, "account="+d.user, delegate)
 }
 
 // testPattern has an application, which proves itself by a certificate, open the

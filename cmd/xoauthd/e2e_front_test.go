@@ -117,7 +117,7 @@ func testBalancer(t *testing.T, w *world) {
 	if r := direct.curl(t, command{}, direct.url("imap"), far...); r.status == 0 {
 		t.Error("without the load balancer: it came in")
 	}
-	contains(t, "the log", d.logged(t), "client=127.0.0.7:", "via=127.0.0.1:", "result=forbidden")
+	d.logs(t, "client=127.0.0.7:", "via=127.0.0.1:", "result=forbidden")
 }
 
 // testOutbound reaches the provider, and its mail servers, through a proxy.
@@ -211,7 +211,7 @@ func testLogins(t *testing.T, w *world) {
 		t.Errorf("old: exit status %d\n%s", r.status, shorten(r.stderr))
 	}
 	poll(t, "the last refusal in the log", func() bool { return strings.Contains(d.logged(t), ": expired after 2026-01-01") })
-	contains(t, "the log", d.logged(t), "login=scanner", "login=tickets", "protocol imap is not allowed")
+	d.logs(t, "login=scanner", "login=tickets", "protocol imap is not allowed")
 	name := `xoauthd_logins_total{account="` + mailbox + `",login="scanner",protocol="smtp",result="ok"}`
 	if n := d.metric(t, name); n != 1 {
 		t.Errorf("%s %v", name, n)
@@ -244,7 +244,7 @@ func testNamedMailbox(t *testing.T, w *world) {
 			}
 		}
 	}
-	contains(t, "the log", d.logged(t), "upstream_user="+info, "result=upstream_refused", "result=bad_credentials")
+	d.logs(t, "upstream_user="+info, "result=upstream_refused", "result=bad_credentials")
 }
 
 // testQueue has an account with one session at a time: the second waits until the

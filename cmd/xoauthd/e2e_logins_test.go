@@ -3,7 +3,6 @@ package main_test
 import (
 	"encoding/base64"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 )
@@ -103,7 +102,5 @@ func testOAUTHBEARER(t *testing.T, w *world) {
 	d := w.newDaemonWith(t, func(c *daemonConfig) { c.Mechanism = "oauthbearer" })
 	d.authorize(t)
 	d.worksEverywhere(t)
-	log, err := os.ReadFile(d.log)
-	must(t, err)
-	contains(t, "log", string(log), "AUTHENTICATE OAUTHBEARER", "AUTH OAUTHBEARER")
+	d.logs(t, "AUTHENTICATE OAUTHBEARER", "AUTH OAUTHBEARER")
 }
