@@ -1,4 +1,4 @@
-# What is called here is plain Go; the rest is said in test/.
+# What is called here is plain Go; the rest is said in .ci/.
 
 PREFIX   ?= /usr/local
 DESTDIR  ?=
@@ -14,7 +14,7 @@ help: ## show this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 10
 
 need-go:
-	@test/need-go
+	@.ci/need-go
 
 build: need-go ## make ./xoauthd: static, and the same wherever it is built
 	CGO_ENABLED=0 go build -buildvcs=auto -trimpath -ldflags '-s -w' -o xoauthd ./cmd/xoauthd
@@ -24,7 +24,7 @@ build: need-go ## make ./xoauthd: static, and the same wherever it is built
 SIMULATIONS = TestYear|TestGuessesAreDelayed
 
 test: need-go ## run every test; as root on Debian or Ubuntu, install what they need first
-	@test/install-packages
+	@.ci/install-packages
 	@race=-race; \
 	if [ "$$(go env CGO_ENABLED)" = 0 ]; then \
 		race=; echo 'there is no C compiler: races are not looked for'; \
@@ -37,19 +37,19 @@ test-unit: need-go ## run the tests that need only Go, in less than a minute
 	go test -short ./...
 
 test-mtas: need-go ## have real MTAs send during faults, for minutes; as root on Debian
-	@test/install-packages
-	@test/download-mtas
+	@.ci/install-packages
+	@.ci/download-mtas
 	XOAUTHD_E2E=required go test -tags mtas -timeout 15m -run TestMTAs ./cmd/xoauthd
 
 soak: need-go ## have clients use the daemon during faults for SOAK, such as 30m; best as root
-	go test -count=1 -v -timeout 0 -run TestSoak ./internal/soak -soak $(SOAK)
+	go test -count=1 -v -timeout 0 -run TestSoak ./internal/testing/soak -soak $(SOAK)
 
 lint: need-go ## read the source with gofmt, vet, staticcheck and govulncheck
 	@unformatted=$$(gofmt -l .); \
 	if [ -n "$$unformatted" ]; then echo "gofmt -w $$unformatted"; exit 1; fi
 	go vet ./...
 	go run $(STATICCHECK) ./...
-	@test/vulnerabilities $(GOVULNCHECK)
+	@.ci/vulnerabilities $(GOVULNCHECK)
 
 # What is of interest is not made small for a minute, as it would be by default.
 fuzz: need-go ## run every fuzz target for FUZZTIME: a duration, or a number as 1000x

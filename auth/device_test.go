@@ -15,7 +15,7 @@ import (
 
 	"golang.org/x/oauth2"
 
-	"github.com/xoauthd/xoauthd/internal/idp"
+	"github.com/xoauthd/xoauthd/internal/testing/idp"
 )
 
 const (

@@ -22,7 +22,7 @@ import (
 
 	"golang.org/x/oauth2"
 
-	"github.com/xoauthd/xoauthd/internal/children"
+	"github.com/xoauthd/xoauthd/internal/testing/children"
 )
 
 // What the process that TestKill starts is told: the store to use, and the

@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/oauth2"
 
-	"github.com/xoauthd/xoauthd/internal/idp"
+	"github.com/xoauthd/xoauthd/internal/testing/idp"
 )
 
 // direct brings a request to a handler, without a network.

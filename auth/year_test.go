@@ -10,7 +10,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/xoauthd/xoauthd/internal/race"
+	"github.com/xoauthd/xoauthd/internal/testing/race"
 )
 
 // settled is how long after a mishap all is well again.

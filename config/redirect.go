@@ -8,7 +8,7 @@ import (
 )
 
 // pagePaths are the paths of the pages, relative to public_url, that a redirect URL must
-// not have. A test in cmd/internal/daemon compares them with authorize.PagePaths.
+// not have. A test in internal/daemon compares them with authorize.PagePaths.
 var pagePaths = []string{"/authorize/", "/result/", "/style.css", "/icon.svg"}
 
 // redirects sets the redirect URLs of the providers in tables that need one. A single

@@ -9,7 +9,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/xoauthd/xoauthd/internal/ca"
+	"github.com/xoauthd/xoauthd/internal/testing/ca"
 )
 
 // A mailServer is an upstream on loopback that takes every token and answers

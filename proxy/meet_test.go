@@ -15,7 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/xoauthd/xoauthd/internal/ca"
+	"github.com/xoauthd/xoauthd/internal/testing/ca"
 )
 
 // An addressed connection is one from an address.

@@ -21,7 +21,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
-	"github.com/xoauthd/xoauthd/internal/ca"
+	"github.com/xoauthd/xoauthd/internal/testing/ca"
 )
 
 // A player plays one dialogue.

@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/xoauthd/xoauthd/internal/ca"
 	"github.com/xoauthd/xoauthd/internal/redact"
+	"github.com/xoauthd/xoauthd/internal/testing/ca"
 )
 
 // TestConnectingRedacts has secrets in what a server or a proxy sends before the

@@ -16,7 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
-	"github.com/xoauthd/xoauthd/internal/children"
+	"github.com/xoauthd/xoauthd/internal/testing/children"
 )
 
 func TestMain(m *testing.M) {

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/xoauthd/xoauthd/internal/ca"
+	"github.com/xoauthd/xoauthd/internal/testing/ca"
 	"github.com/xoauthd/xoauthd/proxy/wire"
 )
 

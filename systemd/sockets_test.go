@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/xoauthd/xoauthd/internal/children"
+	"github.com/xoauthd/xoauthd/internal/testing/children"
 )
 
 // childVariable is set if the test program runs as the daemon that systemd starts.

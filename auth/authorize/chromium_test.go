@@ -20,7 +20,7 @@ import (
 	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
 
-	headless "github.com/xoauthd/xoauthd/internal/browser"
+	headless "github.com/xoauthd/xoauthd/internal/testing/browser"
 )
 
 // A provider is a minimal authorization endpoint. Like some large providers, it redirects

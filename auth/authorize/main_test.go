@@ -4,7 +4,7 @@ import (
 	"os"
 	"testing"
 
-	"github.com/xoauthd/xoauthd/internal/children"
+	"github.com/xoauthd/xoauthd/internal/testing/children"
 )
 
 // TestMain ends the browser when the tests end, also after a timeout.

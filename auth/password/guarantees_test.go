@@ -13,7 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/xoauthd/xoauthd/internal/race"
+	"github.com/xoauthd/xoauthd/internal/testing/race"
 )
 
 // The tests of this file check the guarantees about guesses in SECURITY.md under the

@@ -12,9 +12,9 @@ import (
 
 	"github.com/xoauthd/xoauthd/auth"
 	"github.com/xoauthd/xoauthd/auth/password"
-	"github.com/xoauthd/xoauthd/cmd/internal/daemon"
 	"github.com/xoauthd/xoauthd/config"
-	"github.com/xoauthd/xoauthd/internal/idp"
+	"github.com/xoauthd/xoauthd/internal/daemon"
+	"github.com/xoauthd/xoauthd/internal/testing/idp"
 )
 
 // The mailboxes at the provider. Only alice's is an account of xoauthd: bob is

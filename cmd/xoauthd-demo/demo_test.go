@@ -17,7 +17,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
-	"github.com/xoauthd/xoauthd/internal/browser"
+	"github.com/xoauthd/xoauthd/internal/testing/browser"
 )
 
 // A running demo, of which the test sees what a person sees.

@@ -9,9 +9,9 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/xoauthd/xoauthd/internal/ca"
-	"github.com/xoauthd/xoauthd/internal/idp"
-	"github.com/xoauthd/xoauthd/internal/mailhost"
+	"github.com/xoauthd/xoauthd/internal/testing/ca"
+	"github.com/xoauthd/xoauthd/internal/testing/idp"
+	"github.com/xoauthd/xoauthd/internal/testing/mailhost"
 )
 
 // clientID is xoauthd's name at the provider.

@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/xoauthd/xoauthd/cmd/internal/daemon"
+	"github.com/xoauthd/xoauthd/internal/daemon"
 )
 
 const (

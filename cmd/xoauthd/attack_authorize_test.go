@@ -23,8 +23,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/xoauthd/xoauthd/internal/ca"
-	"github.com/xoauthd/xoauthd/internal/mailhost"
+	"github.com/xoauthd/xoauthd/internal/testing/ca"
+	"github.com/xoauthd/xoauthd/internal/testing/mailhost"
 )
 
 // floodAuthorize begins authorizations without end: by many connections, each with

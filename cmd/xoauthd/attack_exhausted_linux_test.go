@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"github.com/xoauthd/xoauthd/auth"
-	"github.com/xoauthd/xoauthd/internal/idp"
+	"github.com/xoauthd/xoauthd/internal/testing/idp"
 )
 
 // TestAttackDescriptorsDuringRefresh takes all file descriptors of the daemon while

@@ -21,8 +21,8 @@ import (
 	"time"
 
 	"github.com/xoauthd/xoauthd/auth"
-	"github.com/xoauthd/xoauthd/internal/ca"
 	"github.com/xoauthd/xoauthd/internal/redact"
+	"github.com/xoauthd/xoauthd/internal/testing/ca"
 )
 
 // The ways in which the token endpoint of a hostile provider answers a refresh, each

@@ -25,10 +25,10 @@ import (
 
 	"github.com/xoauthd/xoauthd/auth"
 	"github.com/xoauthd/xoauthd/auth/password"
-	"github.com/xoauthd/xoauthd/internal/ca"
-	"github.com/xoauthd/xoauthd/internal/children"
-	"github.com/xoauthd/xoauthd/internal/idp"
-	"github.com/xoauthd/xoauthd/internal/mailhost"
+	"github.com/xoauthd/xoauthd/internal/testing/ca"
+	"github.com/xoauthd/xoauthd/internal/testing/children"
+	"github.com/xoauthd/xoauthd/internal/testing/idp"
+	"github.com/xoauthd/xoauthd/internal/testing/mailhost"
 )
 
 // The users of the machine in an attack. Debian has all of them.

@@ -14,9 +14,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/xoauthd/xoauthd/auth/authorize"
-	"github.com/xoauthd/xoauthd/cmd/internal/control"
-	"github.com/xoauthd/xoauthd/cmd/internal/daemon"
 	"github.com/xoauthd/xoauthd/config"
+	"github.com/xoauthd/xoauthd/internal/control"
+	"github.com/xoauthd/xoauthd/internal/daemon"
 )
 
 func authorizeCommand(file *string) *cobra.Command {

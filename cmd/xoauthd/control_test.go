@@ -15,11 +15,11 @@ import (
 	"testing"
 
 	"github.com/xoauthd/xoauthd/auth"
-	"github.com/xoauthd/xoauthd/cmd/internal/daemon"
 	"github.com/xoauthd/xoauthd/config"
-	"github.com/xoauthd/xoauthd/internal/ca"
-	"github.com/xoauthd/xoauthd/internal/idp"
-	"github.com/xoauthd/xoauthd/internal/mailhost"
+	"github.com/xoauthd/xoauthd/internal/daemon"
+	"github.com/xoauthd/xoauthd/internal/testing/ca"
+	"github.com/xoauthd/xoauthd/internal/testing/idp"
+	"github.com/xoauthd/xoauthd/internal/testing/mailhost"
 	"github.com/xoauthd/xoauthd/internal/text"
 )
 

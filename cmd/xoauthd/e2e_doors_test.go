@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/xoauthd/xoauthd/internal/ca"
+	"github.com/xoauthd/xoauthd/internal/testing/ca"
 )
 
 // A way is how a client begins TLS.

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	daemonpkg "github.com/xoauthd/xoauthd/cmd/internal/daemon"
+	daemonpkg "github.com/xoauthd/xoauthd/internal/daemon"
 )
 
 // smtpOff is how Microsoft 365 refuses every login by SMTP.

@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/xoauthd/xoauthd/internal/idp"
+	"github.com/xoauthd/xoauthd/internal/testing/idp"
 )
 
 // A provider is the OAuth 2.0 server. All that it gives away is a secret from

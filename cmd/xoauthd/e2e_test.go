@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/xoauthd/xoauthd/internal/children"
+	"github.com/xoauthd/xoauthd/internal/testing/children"
 )
 
 // A scenario is one part of TestEndToEnd.
@@ -150,7 +150,7 @@ func requireAll(t *testing.T) {
 		}
 	}
 	if len(missing) > 0 {
-		give("the real servers are not tested: there is no %s; test/install-packages installs what is missing",
+		give("the real servers are not tested: there is no %s; .ci/install-packages installs what is missing",
 			strings.Join(missing, ", no "))
 	}
 	version, err := exec.Command("dovecot", "--version").Output()

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/xoauthd/xoauthd/internal/ca"
+	"github.com/xoauthd/xoauthd/internal/testing/ca"
 )
 
 // testOldTLS has a client come in that knows TLS 1.0 alone, as devices of fifteen

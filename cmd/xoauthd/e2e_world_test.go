@@ -13,8 +13,8 @@ import (
 	"text/template"
 	"time"
 
-	"github.com/xoauthd/xoauthd/internal/ca"
-	"github.com/xoauthd/xoauthd/internal/race"
+	"github.com/xoauthd/xoauthd/internal/testing/ca"
+	"github.com/xoauthd/xoauthd/internal/testing/race"
 )
 
 // A world is what the scenarios of a lane share: the program, the provider with its

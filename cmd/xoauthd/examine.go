@@ -8,10 +8,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/xoauthd/xoauthd/cmd/internal/control"
-	"github.com/xoauthd/xoauthd/cmd/internal/daemon"
-	"github.com/xoauthd/xoauthd/cmd/internal/doctor"
 	"github.com/xoauthd/xoauthd/config"
+	"github.com/xoauthd/xoauthd/internal/control"
+	"github.com/xoauthd/xoauthd/internal/daemon"
+	"github.com/xoauthd/xoauthd/internal/doctor"
 )
 
 // An examiner checks an account and reports each step as it ends. An error means that

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/xoauthd/xoauthd/cmd/internal/doctor"
+	"github.com/xoauthd/xoauthd/internal/doctor"
 )
 
 func TestExamine(t *testing.T) {

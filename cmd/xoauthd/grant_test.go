@@ -15,8 +15,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/xoauthd/xoauthd/cmd/internal/control"
-	"github.com/xoauthd/xoauthd/cmd/internal/daemon"
+	"github.com/xoauthd/xoauthd/internal/control"
+	"github.com/xoauthd/xoauthd/internal/daemon"
 	"github.com/xoauthd/xoauthd/proxy/peercred"
 )
 

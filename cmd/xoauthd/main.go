@@ -16,8 +16,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/xoauthd/xoauthd/cmd/internal/daemon"
 	"github.com/xoauthd/xoauthd/config"
+	"github.com/xoauthd/xoauthd/internal/daemon"
 )
 
 // defaultConfig is the default of --config.

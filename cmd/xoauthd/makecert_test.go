@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/xoauthd/xoauthd/internal/mailhost"
+	"github.com/xoauthd/xoauthd/internal/testing/mailhost"
 )
 
 // TestTrusted: who trusts the certificate that make-cert has made gets in, by

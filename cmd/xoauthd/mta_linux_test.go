@@ -58,7 +58,7 @@ func TestHalfClose(t *testing.T) {
 }
 
 // A mta is a real mail server that sends by way of xoauthd. It was unpacked by
-// test/install-packages, and sees an /etc of its own.
+// .ci/install-packages, and sees an /etc of its own.
 type mta struct {
 	target  *target
 	dir     string // open to its user
@@ -70,9 +70,9 @@ func newMTA(t *testing.T, d *target, program string) *mta {
 	m := &mta{d, filepath.Join(d.dir, program), filepath.Join("/usr/local/lib/xoauthd-test/usr/sbin", program)}
 	if _, err := os.Stat(m.program); err != nil {
 		if os.Getenv("XOAUTHD_E2E") == "required" {
-			t.Fatalf("%v: run test/install-packages", err)
+			t.Fatalf("%v: run .ci/install-packages", err)
 		}
-		t.Skipf("%v: run test/install-packages", err)
+		t.Skipf("%v: run .ci/install-packages", err)
 	}
 	id := credential(t, programUser)
 	for _, dir := range []string{"", "etc", "etc/" + program, "spool", "log"} {

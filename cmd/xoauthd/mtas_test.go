@@ -17,7 +17,7 @@ import (
 )
 
 // packageDir has the packages of the MTAs, which cannot be installed beside each
-// other: test/download-mtas downloads each into a folder of its own.
+// other: .ci/download-mtas downloads each into a folder of its own.
 const packageDir = "/var/cache/xoauthd-tests/mtas"
 
 // An mta is a program that queues mail and sends it through the daemon, logging in
@@ -250,7 +250,7 @@ func (j *jail) unpack(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(packageDir, j.packages, "*.deb"))
 	must(t, err)
 	if len(files) == 0 {
-		t.Fatalf("there is no package of %s in %s: test/download-mtas downloads it", j.name, packageDir)
+		t.Fatalf("there is no package of %s in %s: .ci/download-mtas downloads it", j.name, packageDir)
 	}
 	for _, file := range files {
 		must(t, exec.Command("dpkg", "-x", file, root).Run())

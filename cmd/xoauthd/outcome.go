@@ -8,8 +8,8 @@ import (
 	"strings"
 
 	"github.com/xoauthd/xoauthd/auth/authorize"
-	"github.com/xoauthd/xoauthd/cmd/internal/control"
-	"github.com/xoauthd/xoauthd/cmd/internal/daemon"
+	"github.com/xoauthd/xoauthd/internal/control"
+	"github.com/xoauthd/xoauthd/internal/daemon"
 )
 
 // writeOutcome prints the steps and the result of an authorization. It returns an error

@@ -18,7 +18,7 @@ import (
 
 	"github.com/xoauthd/xoauthd/auth/password"
 	"github.com/xoauthd/xoauthd/config"
-	"github.com/xoauthd/xoauthd/internal/ca"
+	"github.com/xoauthd/xoauthd/internal/testing/ca"
 )
 
 // blocks are the texts between fences of README and docs, of one language or of none.

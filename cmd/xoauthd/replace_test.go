@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/xoauthd/xoauthd/internal/ca"
-	"github.com/xoauthd/xoauthd/internal/mailhost"
+	"github.com/xoauthd/xoauthd/internal/testing/ca"
+	"github.com/xoauthd/xoauthd/internal/testing/mailhost"
 )
 
 // withSMTP gives the place a server for SMTP, which refuses all while refusing is

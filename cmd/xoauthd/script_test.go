@@ -7,7 +7,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/xoauthd/xoauthd/internal/children"
+	"github.com/xoauthd/xoauthd/internal/testing/children"
 )
 
 // TestMain lets the test binary be the program itself, for the scripts, and what

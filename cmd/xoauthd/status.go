@@ -12,8 +12,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/xoauthd/xoauthd/auth"
-	"github.com/xoauthd/xoauthd/cmd/internal/control"
-	"github.com/xoauthd/xoauthd/cmd/internal/daemon"
+	"github.com/xoauthd/xoauthd/internal/control"
+	"github.com/xoauthd/xoauthd/internal/daemon"
 )
 
 func statusCommand(file *string) *cobra.Command {

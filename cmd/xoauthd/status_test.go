@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/xoauthd/xoauthd/auth"
-	"github.com/xoauthd/xoauthd/cmd/internal/daemon"
+	"github.com/xoauthd/xoauthd/internal/daemon"
 )
 
 func TestStatus(t *testing.T) {

@@ -17,8 +17,8 @@ import (
 	"time"
 
 	"github.com/xoauthd/xoauthd/auth/password"
-	"github.com/xoauthd/xoauthd/internal/ca"
-	"github.com/xoauthd/xoauthd/internal/mailhost"
+	"github.com/xoauthd/xoauthd/internal/testing/ca"
+	"github.com/xoauthd/xoauthd/internal/testing/mailhost"
 )
 
 // BenchmarkStrangers is what strangers cost who connect over loopback, send

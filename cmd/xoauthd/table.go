@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/xoauthd/xoauthd/auth"
-	"github.com/xoauthd/xoauthd/cmd/internal/daemon"
+	"github.com/xoauthd/xoauthd/internal/daemon"
 )
 
 // write prints the table of accounts, and the problems below it.

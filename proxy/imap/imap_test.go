@@ -7,7 +7,7 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 
-	"github.com/xoauthd/xoauthd/internal/fakeconn"
+	"github.com/xoauthd/xoauthd/internal/testing/fakeconn"
 	"github.com/xoauthd/xoauthd/proxy/sasl"
 )
 

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/xoauthd/xoauthd/internal/fakeconn"
+	"github.com/xoauthd/xoauthd/internal/testing/fakeconn"
 	"github.com/xoauthd/xoauthd/proxy/sasl"
 	"github.com/xoauthd/xoauthd/proxy/wire"
 )

@@ -8,7 +8,7 @@ import (
 
 	"github.com/emersion/go-smtp"
 
-	"github.com/xoauthd/xoauthd/internal/fakeconn"
+	"github.com/xoauthd/xoauthd/internal/testing/fakeconn"
 	"github.com/xoauthd/xoauthd/proxy/sasl"
 )
 

@@ -15,8 +15,8 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/xoauthd/xoauthd/internal/children"
 	"github.com/xoauthd/xoauthd/internal/redact"
+	"github.com/xoauthd/xoauthd/internal/testing/children"
 )
 
 func TestMain(m *testing.M) {

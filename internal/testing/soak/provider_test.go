@@ -18,7 +18,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/xoauthd/xoauthd/internal/idp"
+	"github.com/xoauthd/xoauthd/internal/testing/idp"
 )
 
 // The accounts. The client of POP3 uses the last.

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"net"
 
-	"github.com/xoauthd/xoauthd/cmd/internal/control"
 	"github.com/xoauthd/xoauthd/config"
+	"github.com/xoauthd/xoauthd/internal/control"
 	"github.com/xoauthd/xoauthd/proxy"
 	"github.com/xoauthd/xoauthd/systemd"
 )

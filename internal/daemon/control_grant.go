@@ -13,7 +13,7 @@ import (
 
 	"github.com/xoauthd/xoauthd/auth"
 	"github.com/xoauthd/xoauthd/auth/authorize"
-	"github.com/xoauthd/xoauthd/cmd/internal/control"
+	"github.com/xoauthd/xoauthd/internal/control"
 	"github.com/xoauthd/xoauthd/proxy"
 	"github.com/xoauthd/xoauthd/proxy/peercred"
 )

@@ -4,9 +4,9 @@ import (
 	"context"
 	"strings"
 
-	"github.com/xoauthd/xoauthd/cmd/internal/control"
-	"github.com/xoauthd/xoauthd/cmd/internal/doctor"
 	"github.com/xoauthd/xoauthd/config"
+	"github.com/xoauthd/xoauthd/internal/control"
+	"github.com/xoauthd/xoauthd/internal/doctor"
 	"github.com/xoauthd/xoauthd/proxy"
 )
 

@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/xoauthd/xoauthd/internal/ca"
+	"github.com/xoauthd/xoauthd/internal/testing/ca"
 )
 
 // A mailServer is the upstream server of all protocols. It records which of its replies

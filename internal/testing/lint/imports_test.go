@@ -1,7 +1,7 @@
-// Package house holds the rules of the whole project, as tests: which package
+// Package lint holds the rules of the whole project, as tests: which package
 // may import which, what the program is linked from, and what every source file
 // keeps to.
-package house
+package lint
 
 import (
 	"bytes"
@@ -17,7 +17,7 @@ import (
 
 const (
 	module = "github.com/xoauthd/xoauthd"
-	root   = "../.." // of the module, seen from here
+	root   = "../../.." // of the module, seen from here
 )
 
 // run returns what a command of Go prints, run at the root.
@@ -39,12 +39,12 @@ type listedPackage struct {
 	Imports, TestImports, XTestImports []string
 }
 
-// The points of the star: cmd imports all of them, and none imports another.
-var points = []string{"config", "auth", "proxy", "systemd"}
+// The four parts of the engine. None imports another: internal/daemon connects them.
+var engine = []string{"config", "auth", "proxy", "systemd"}
 
-// What these packages may import of the project: a dialogue knows no other dialogue,
-// and what all of them stand on knows none.
-var parts = map[string][]string{
+// allowed lists what these packages may import of the project, beside leaves: a dialogue
+// imports no other dialogue, and what all of them use imports none.
+var allowed = map[string][]string{
 	"auth/password":  {},
 	"proxy/imap":     {"proxy/sasl", "proxy/wire"},
 	"proxy/smtp":     {"proxy/sasl", "proxy/wire"},
@@ -54,34 +54,38 @@ var parts = map[string][]string{
 	"proxy/wire":     {},
 }
 
-// leaves are the packages of internal that everything may import. They import
-// nothing of the project.
+// leaves may be imported by all packages. They import nothing of the project.
 var leaves = []string{"internal/text", "internal/redact", "internal/exhausted"}
 
-// objection says why the package from may not import the package to, or nothing.
-// Both are relative to the module.
+const testOnly = "internal/testing/" // packages that only tests and the demo import
+
+// objection explains why the package from may not import the package to; it is empty if
+// it may. Both paths are relative to the module.
 func objection(from, to string, inTest bool) string {
-	point, _, _ := strings.Cut(from, "/")
+	top, _, _ := strings.Cut(from, "/")
 	other, _, _ := strings.Cut(to, "/")
-	part, isPart := parts[from]
-	demo := from == "cmd/xoauthd-demo" || strings.HasPrefix(from, "cmd/xoauthd-demo/")
+	list, restricted := allowed[from]
+	mayTest := inTest || from == "cmd/xoauthd-demo" || strings.HasPrefix(from, testOnly)
 	switch {
 	case from == to:
-		return "" // a test of its own package, seen from outside
+		return "" // an external test of the package
 	case slices.Contains(leaves, from):
 		return from + " imports nothing of the project"
 	case slices.Contains(leaves, to):
 		return ""
-	case other == "internal" && !inTest && point != "internal" && !demo:
-		return "internal is for tests and the demo"
-	case other == "internal":
+	case strings.HasPrefix(to, testOnly):
+		if !mayTest {
+			return testOnly + " is for tests and the demo"
+		}
 		return ""
 	case from == "config" && to == "auth/password":
-		return "" // which says what a password hash is
-	case point != other && slices.Contains(points, point) && slices.Contains(points, other):
-		return "only cmd brings " + point + " and " + other + " together"
-	case isPart && !slices.Contains(part, to):
-		return fmt.Sprintf("of the project, it may import only %q", part)
+		return "" // for the formats of password hashes
+	case other == "cmd":
+		return "commands are not imported"
+	case slices.Contains(engine, top) && other != top:
+		return "only internal/ connects " + top + " with " + to
+	case restricted && !slices.Contains(list, to):
+		return fmt.Sprintf("it may import only %q of the project", list)
 	}
 	return ""
 }
@@ -106,7 +110,7 @@ func objections(p listedPackage) (all []string) {
 	return all
 }
 
-func TestStar(t *testing.T) {
+func TestImports(t *testing.T) {
 	// -e, as a package that does not compile still has imports.
 	list := json.NewDecoder(bytes.NewReader(run(t, "list", "-e",
 		"-json=ImportPath,Imports,TestImports,XTestImports", "./...")))
@@ -123,9 +127,9 @@ func TestStar(t *testing.T) {
 			t.Error(o)
 		}
 	}
-	for _, point := range points {
-		if !slices.Contains(seen, point) {
-			t.Errorf("there is no package %s: has it another name now?", point)
+	for _, part := range engine {
+		if !slices.Contains(seen, part) {
+			t.Errorf("there is no package %s: was it renamed?", part)
 		}
 	}
 }
@@ -135,25 +139,28 @@ func TestObjection(t *testing.T) {
 		name, from, to   string
 		inTest, objected bool
 	}{
-		{"the program imports a point", "cmd/xoauthd", "proxy", false, false},
-		{"what the programs share imports a point", "cmd/internal/daemon", "auth/authorize", false, false},
-		{"a point imports another", "auth", "config", false, true},
-		{"the configuration imports what a hash is", "config", "auth/password", false, false},
+		{"the program imports a part", "cmd/xoauthd", "proxy", false, false},
+		{"the wiring imports a part", "internal/daemon", "auth/authorize", false, false},
+		{"the program imports the wiring", "cmd/xoauthd", "internal/daemon", false, false},
+		{"a part imports another", "auth", "config", false, true},
+		{"a part imports the wiring", "proxy", "internal/daemon", false, true},
+		{"the configuration imports hash formats", "config", "auth/password", false, false},
 		{"the configuration imports more", "config", "auth", false, true},
-		{"what a hash is imports more", "auth/password", "auth", false, true},
-		{"what is below a point imports another", "auth/authorize", "proxy/wire", false, true},
-		{"a test of a point imports another", "proxy", "auth", true, true},
-		{"a point imports what is below it", "proxy", "proxy/imap", false, false},
+		{"hash formats import more", "auth/password", "auth", false, true},
+		{"a package in a part imports another part", "auth/authorize", "proxy/wire", false, true},
+		{"a test of a part imports another", "proxy", "auth", true, true},
+		{"a part imports a package in it", "proxy", "proxy/imap", false, false},
 		{"a dialogue imports another", "proxy/imap", "proxy/smtp", false, true},
-		{"a dialogue imports what is above it", "proxy/smtp", "proxy", false, true},
-		{"a dialogue imports the wire", "proxy/pop3", "proxy/wire", false, false},
-		{"the wire imports a dialogue", "proxy/wire", "proxy/imap", false, true},
-		{"the program imports internal", "cmd/xoauthd", "internal/idp", false, true},
-		{"what the programs share imports internal", "cmd/internal/daemon", "internal/idp", false, true},
-		{"a test of the program imports internal", "cmd/xoauthd", "internal/idp", true, false},
-		{"a test of a dialogue imports internal", "proxy/imap", "internal/ca", true, false},
-		{"the demo imports internal", "cmd/xoauthd-demo", "internal/idp", false, false},
-		{"everything imports a leaf", "proxy/imap", "internal/text", false, false},
+		{"a dialogue imports the sessions", "proxy/smtp", "proxy", false, true},
+		{"a dialogue imports the connection", "proxy/pop3", "proxy/wire", false, false},
+		{"the connection imports a dialogue", "proxy/wire", "proxy/imap", false, true},
+		{"the program imports test servers", "cmd/xoauthd", "internal/testing/idp", false, true},
+		{"the wiring imports test servers", "internal/daemon", "internal/testing/idp", false, true},
+		{"a test of the program imports test servers", "cmd/xoauthd", "internal/testing/idp", true, false},
+		{"a test of a dialogue imports test servers", "proxy/imap", "internal/testing/ca", true, false},
+		{"the demo imports test servers", "cmd/xoauthd-demo", "internal/testing/idp", false, false},
+		{"a command is imported", "internal/testing/soak", "cmd/xoauthd-demo", true, true},
+		{"a dialogue imports a leaf", "proxy/imap", "internal/text", false, false},
 		{"a leaf imports something", "internal/redact", "internal/text", false, true},
 		{"a test imports its own package", "proxy/wire", "proxy/wire", true, false},
 	}

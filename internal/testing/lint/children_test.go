@@ -1,4 +1,4 @@
-package house
+package lint
 
 import (
 	"io/fs"
@@ -28,7 +28,7 @@ func TestChildrenAreSupervised(t *testing.T) {
 		starts := strings.Contains(text, "exec.Command") && strings.Contains(text, ".Start()") || strings.Contains(text, `"github.com/chromedp/chromedp"`)
 		if strings.Contains(text, "children.Supervise()") {
 			supervised++
-		} else if starts && folder != filepath.Join(root, "internal", "house") && folder != filepath.Join(root, "internal", "children") {
+		} else if starts && folder != filepath.Join(root, "internal", "testing", "lint") && folder != filepath.Join(root, "internal", "testing", "children") {
 			t.Errorf("the tests of %s start processes: its TestMain must call children.Supervise", folder)
 		}
 	}

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/xoauthd/xoauthd/auth"
-	"github.com/xoauthd/xoauthd/cmd/internal/control"
 	"github.com/xoauthd/xoauthd/config"
+	"github.com/xoauthd/xoauthd/internal/control"
 )
 
 // The commands that a daemon carries out, each with what it tells.

@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/xoauthd/xoauthd/internal/children"
+	"github.com/xoauthd/xoauthd/internal/testing/children"
 )
 
 var length = flag.Duration("soak", 2*time.Minute, "how long the load and the faults last")

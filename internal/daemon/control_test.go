@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/xoauthd/xoauthd/auth"
-	"github.com/xoauthd/xoauthd/cmd/internal/control"
+	"github.com/xoauthd/xoauthd/internal/control"
 )
 
 // assembleOpen returns a daemon that has no listener, and that the test closes.
