@@ -125,7 +125,7 @@ func copySource(t *testing.T, folder string) {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for _, pattern := range []string{"go.*", "Makefile", "test", "auth", "cmd", "config", "internal", "proxy", "systemd"} {
+	for _, pattern := range []string{"go.*", "Makefile", ".ci", "auth", "cmd", "config", "internal", "proxy", "systemd"} {
 		paths, err := filepath.Glob(filepath.Join(root, pattern))
 		if err != nil || len(paths) == 0 {
 			t.Fatalf("%s is not in the source: %v", pattern, err)
