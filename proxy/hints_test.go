@@ -19,6 +19,12 @@ import (
 	"github.com/xoauthd/xoauthd/proxy/sasl"
 )
 
+// A throughProxy is an error with a hint of its own, as those of proxy/dial.
+type throughProxy struct{ error }
+
+func (e throughProxy) Unwrap() error { return e.error }
+func (throughProxy) Hint() string    { return "check proxy" }
+
 func TestHint(t *testing.T) {
 	down := func(err error) error { return Fail(UpstreamDown, fmt.Errorf("connecting: %w", err)) }
 	untrusted := func(err error) error { return down(&tls.CertificateVerificationError{Err: err}) }
@@ -48,7 +54,8 @@ func TestHint(t *testing.T) {
 		{"no descriptor", dial(files), "LimitNOFILE="},
 		{"no descriptor, as dialled by others", &net.OpError{Op: "dial", Err: files}, "LimitNOFILE="},
 		{"no descriptor for the lookup", dial(&net.DNSError{Err: "dial udp 192.0.2.1:53: socket: too many open files", Name: "x"}), "LimitNOFILE="},
-		{"no descriptor for the proxy", down(&proxyError{"HTTP proxy", &net.OpError{Op: "dial", Err: files}, hintNoProxy}), "LimitNOFILE="},
+		{"no descriptor for the proxy", down(throughProxy{&net.OpError{Op: "dial", Err: files}}), "LimitNOFILE="},
+		{"a proxy that is not there", down(throughProxy{&net.OpError{Op: "dial", Err: errors.New("refused")}}), "check proxy"},
 		{"no descriptor for the provider", Fail(ProviderDown, &net.OpError{Op: "dial", Err: files}), "LimitNOFILE="},
 		{"no port", dial(os.NewSyscallError("connect", syscall.EADDRNOTAVAIL)), "ip_local_port_range"},
 		{"a server without descriptors", &Error{Result: UpstreamDown, Err: errors.New("421 too many open files"), words: "421 too many open files"}, ""},

@@ -4,12 +4,18 @@ import (
 	"bufio"
 	"crypto/tls"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/xoauthd/xoauthd/internal/testing/ca"
+	"github.com/xoauthd/xoauthd/proxy/dial"
 )
 
 // A mailServer is an upstream on loopback that takes every token and answers
@@ -73,5 +79,42 @@ func serveMail(c net.Conn) {
 		default:
 			fmt.Fprintf(c, "%s OK done\r\n", tag)
 		}
+	}
+}
+
+// TestSessionThroughProxy checks that a login goes through the outbound proxy.
+func TestSessionThroughProxy(t *testing.T) {
+	m := newMailServer(t)
+	defer m.close()
+	var tunnels atomic.Int32
+	via := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		server, err := net.Dial("tcp", r.Host)
+		if err != nil || r.Method != http.MethodConnect {
+			t.Errorf("%s %s: %v", r.Method, r.Host, err)
+			return
+		}
+		defer server.Close()
+		tunnels.Add(1)
+		client, buffered, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer client.Close()
+		fmt.Fprint(client, "HTTP/1.1 200 OK\r\n\r\n")
+		go io.Copy(server, buffered)
+		io.Copy(client, server)
+	}))
+	defer via.Close()
+	address, err := url.Parse(via.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.upstream.Dial, err = dial.Through(address, nil); err != nil {
+		t.Fatal(err)
+	}
+	s, _ := newTestServer(nil)
+	if err := s.Try(t.Context(), "imap", m.upstream, "joe@example.com", "t0ken"); err != nil || tunnels.Load() != 1 {
+		t.Errorf("%d connections through the proxy, %v", tunnels.Load(), err)
 	}
 }

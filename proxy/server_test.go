@@ -15,12 +15,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
-
-	"github.com/xoauthd/xoauthd/internal/testing/children"
 )
 
 func TestMain(m *testing.M) {
-	children.Supervise()
 	goleak.VerifyTestMain(m)
 }
 

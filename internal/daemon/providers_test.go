@@ -44,7 +44,7 @@ func TestRoute(t *testing.T) {
 		{"direct", "", false, ""},
 		{"socks5://joe:s3cret@proxy.example.com", "socks5://joe:s3cret@proxy.example.com", true, ""},
 		{"http://proxy.example.com", "http://proxy.example.com", true, ""},
-		{"ftp://joe:s3cret@proxy.example.com", "", false, "none of socks5://"},
+		{"ftp://joe:s3cret@proxy.example.com", "", false, "not socks5://"},
 		{"http://joe:s3cret@proxy.example.com:port", "", false, "not a URL"},
 	} {
 		way, err := newRoute(&config.Provider{Proxy: test.proxy})

@@ -46,7 +46,7 @@ func TestRefusing(t *testing.T) {
 		}()
 		for range 3 {
 			refuse.Store(false)
-			c := dial(t, ln.Addr())
+			c := dialAddr(t, ln.Addr())
 			ours := <-accepted
 			if ours.RemoteAddr().Network() != ln.Addr().Network() {
 				t.Errorf("%s: the client is %v", address, ours.RemoteAddr())
@@ -66,7 +66,7 @@ func TestRefusing(t *testing.T) {
 
 			refuse.Store(true)
 			for range 100 {
-				c := dial(t, ln.Addr())
+				c := dialAddr(t, ln.Addr())
 				c.SetDeadline(time.Now().Add(20 * time.Second))
 				if n, err := c.Read(make([]byte, 1)); err == nil || n > 0 || isTimeout(err) {
 					t.Errorf("%s: refused: read %d, %v", address, n, err)
@@ -102,7 +102,7 @@ func TestRefusingUnlessOverloaded(t *testing.T) {
 	ln.(*refusingListener).overload = time.Hour // this machine may be slow
 	const burst = 100
 	for range burst {
-		dial(t, ln.Addr())
+		dialAddr(t, ln.Addr())
 	}
 	for range burst {
 		c, err := ln.Accept()
@@ -113,7 +113,7 @@ func TestRefusingUnlessOverloaded(t *testing.T) {
 	}
 }
 
-func dial(t *testing.T, a net.Addr) net.Conn {
+func dialAddr(t *testing.T, a net.Addr) net.Conn {
 	t.Helper()
 	c, err := net.Dial(a.Network(), a.String())
 	if err != nil {
@@ -140,7 +140,7 @@ func TestRefusingWithoutDescriptors(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer time.AfterFunc(20*time.Second, func() { ln.Close() }).Stop() // ends an Accept that waits
-	c := dial(t, ln.Addr())
+	c := dialAddr(t, ln.Addr())
 	defer c.Close()
 	restore := leaveOne(t)
 	for range 3 {
@@ -165,7 +165,7 @@ func TestRefusingWithoutDescriptors(t *testing.T) {
 	}
 	ours.Close()
 
-	second := dial(t, ln.Addr())
+	second := dialAddr(t, ln.Addr())
 	defer second.Close()
 	restore = leaveOne(t)
 	if _, err := ln.Accept(); !errors.Is(err, syscall.EMFILE) {

@@ -8,7 +8,7 @@ import (
 	"net/url"
 
 	"github.com/xoauthd/xoauthd/config"
-	"github.com/xoauthd/xoauthd/proxy"
+	"github.com/xoauthd/xoauthd/proxy/dial"
 )
 
 // A route is the way to a provider.
@@ -32,7 +32,7 @@ func newRoute(c *config.Provider) (route, error) {
 	if err != nil {
 		return route{}, errors.New("not a URL") // which may have a password, and err would show it
 	}
-	mail, err := proxy.Through(through, c.RootCAs)
+	mail, err := dial.Through(through, c.RootCAs)
 	return route{through, http.ProxyURL(through), mail}, err
 }
 

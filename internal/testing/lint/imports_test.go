@@ -46,6 +46,7 @@ var engine = []string{"config", "auth", "proxy", "systemd"}
 // imports no other dialogue, and what all of them use imports none.
 var allowed = map[string][]string{
 	"auth/password":  {},
+	"proxy/dial":     {"proxy/wire"},
 	"proxy/imap":     {"proxy/sasl", "proxy/wire"},
 	"proxy/smtp":     {"proxy/sasl", "proxy/wire"},
 	"proxy/pop3":     {"proxy/sasl", "proxy/wire"},
@@ -160,6 +161,7 @@ func TestObjection(t *testing.T) {
 		{"a test of a dialogue imports test servers", "proxy/imap", "internal/testing/ca", true, false},
 		{"the demo imports test servers", "cmd/xoauthd-demo", "internal/testing/idp", false, false},
 		{"a command is imported", "internal/testing/soak", "cmd/xoauthd-demo", true, true},
+		{"the outbound dialer imports the sessions", "proxy/dial", "proxy", false, true},
 		{"a dialogue imports a leaf", "proxy/imap", "internal/text", false, false},
 		{"a leaf imports something", "internal/redact", "internal/text", false, true},
 		{"a test imports its own package", "proxy/wire", "proxy/wire", true, false},

@@ -1,9 +1,10 @@
-package proxy
+package dial
 
 import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -15,11 +16,19 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/xoauthd/xoauthd/internal/testing/ca"
+	"github.com/xoauthd/xoauthd/internal/testing/children"
 )
 
-// dialled is what becomes of a connection through via to address.
-func dialled(t *testing.T, via *url.URL, authority *ca.CA, address string) (net.Conn, error) {
+func TestMain(m *testing.M) {
+	children.Supervise()
+	goleak.VerifyTestMain(m)
+}
+
+// dialThrough connects through via to address.
+func dialThrough(t *testing.T, via *url.URL, authority *ca.CA, address string) (net.Conn, error) {
 	t.Helper()
 	dial, err := Through(via, authority.Pool())
 	if err != nil {
@@ -30,8 +39,8 @@ func dialled(t *testing.T, via *url.URL, authority *ca.CA, address string) (net.
 	return dial(ctx, "tcp", address)
 }
 
-// accepting accepts connections until the test ends.
-func accepting(t *testing.T, serve func(net.Conn)) (address string) {
+// startServer accepts connections until the test ends.
+func startServer(t *testing.T, serve func(net.Conn)) (address string) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -53,16 +62,16 @@ func accepting(t *testing.T, serve func(net.Conn)) (address string) {
 	return ln.Addr().String()
 }
 
-// greeter is a mail server that speaks first.
-func greeter(t *testing.T) (address string) {
-	return accepting(t, func(c net.Conn) {
+// startGreeter starts a mail server that sends a greeting.
+func startGreeter(t *testing.T) (address string) {
+	return startServer(t, func(c net.Conn) {
 		io.WriteString(c, "* OK hello\r\n")
 		io.Copy(io.Discard, c)
 	})
 }
 
-// greeted ends the test unless the other end of c greets.
-func greeted(t *testing.T, c net.Conn) {
+// expectGreeting fails the test unless c receives the greeting.
+func expectGreeting(t *testing.T, c net.Conn) {
 	t.Helper()
 	defer c.Close()
 	c.SetReadDeadline(time.Now().Add(10 * time.Second))
@@ -71,7 +80,7 @@ func greeted(t *testing.T, c net.Conn) {
 	}
 }
 
-func proxyAuthority(t *testing.T) *ca.CA {
+func newAuthority(t *testing.T) *ca.CA {
 	t.Helper()
 	authority, err := ca.New()
 	if err != nil {
@@ -80,7 +89,7 @@ func proxyAuthority(t *testing.T) *ca.CA {
 	return authority
 }
 
-// unusedPort is one that nobody has at the moment.
+// unusedPort returns a free port.
 func unusedPort(t *testing.T) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -92,8 +101,8 @@ func unusedPort(t *testing.T) string {
 	return port
 }
 
-// startProxy runs a program that listens on a port of this machine until the test ends.
-// A machine may lack it, but not where every test is required.
+// startProxy runs a program that listens on a loopback port, until the test ends. If the
+// program is missing, the test is skipped, unless XOAUTHD_E2E requires it.
 func startProxy(t *testing.T, port, name string, args ...string) (address string) {
 	t.Helper()
 	if _, err := exec.LookPath(name); err != nil {
@@ -123,7 +132,7 @@ func startProxy(t *testing.T, port, name string, args ...string) (address string
 	}
 }
 
-// realProxies are others' own, which want the user joe and the password s3cret.
+// realProxies has the real proxies by scheme. They require the user joe and the password s3cret.
 func realProxies(t *testing.T) map[string]func(t *testing.T) string {
 	return map[string]func(*testing.T) string{
 		"socks5": func(t *testing.T) string {
@@ -141,130 +150,111 @@ func realProxies(t *testing.T) map[string]func(t *testing.T) string {
 	}
 }
 
-// TestRealProxies: microsocks and tinyproxy lead to a server by its name, which
-// may speak at once, and say why they do not.
+// TestRealProxies checks that microsocks and tinyproxy connect to a server by its name,
+// that its greeting is not lost, and that errors have hints.
 func TestRealProxies(t *testing.T) {
 	for scheme, start := range realProxies(t) {
 		t.Run(scheme, func(t *testing.T) {
-			at, authority := start(t), proxyAuthority(t)
-			_, port, _ := net.SplitHostPort(greeter(t))
+			at, authority := start(t), newAuthority(t)
+			_, port, _ := net.SplitHostPort(startGreeter(t))
 			server := net.JoinHostPort("localhost", port)
 			via := &url.URL{Scheme: scheme, Host: at, User: url.UserPassword("joe", "s3cret")}
-			c, err := dialled(t, via, authority, server)
+			c, err := dialThrough(t, via, authority, server)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if _, ok := c.(*net.TCPConn); !ok {
 				t.Errorf("the connection is a %T", c)
 			}
-			greeted(t, c)
+			expectGreeting(t, c)
 
 			for name, via := range map[string]*url.URL{
 				"a wrong password": {Scheme: scheme, Host: at, User: url.UserPassword("joe", "wr0ng")},
 				"no password":      {Scheme: scheme, Host: at},
 			} {
-				if _, err := dialled(t, via, authority, server); err == nil || !strings.Contains(err.Error(), " proxy "+at+": ") ||
-					!strings.Contains(Hint(err), "password") || strings.Contains(err.Error(), "wr0ng") {
-					t.Errorf("%s: %v (%s)", name, err, Hint(err))
+				if _, err := dialThrough(t, via, authority, server); err == nil || !strings.Contains(err.Error(), " proxy "+at+": ") ||
+					!strings.Contains(hint(err), "password") || strings.Contains(err.Error(), "wr0ng") {
+					t.Errorf("%s: %v (%s)", name, err, hint(err))
 				}
 			}
-			if _, err := dialled(t, via, authority, net.JoinHostPort("127.0.0.1", unusedPort(t))); err == nil || Hint(err) == "" {
-				t.Errorf("a server that is not there: %v (%s)", err, Hint(err))
+			if _, err := dialThrough(t, via, authority, net.JoinHostPort("127.0.0.1", unusedPort(t))); err == nil || hint(err) == "" {
+				t.Errorf("a server that is not there: %v (%s)", err, hint(err))
 			}
 		})
 	}
 }
 
-// TestSessionThroughProxy: a login goes its whole way through a proxy.
-func TestSessionThroughProxy(t *testing.T) {
-	m := newMailServer(t)
-	defer m.close()
-	for scheme, start := range realProxies(t) {
-		t.Run(scheme, func(t *testing.T) {
-			var err error
-			m.upstream.Dial, err = Through(&url.URL{Scheme: scheme, Host: start(t), User: url.UserPassword("joe", "s3cret")}, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			s, _ := newTestServer(nil)
-			if err := s.Try(t.Context(), "imap", m.upstream, "joe@example.com", "t0ken"); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-}
-
-// TestSecureProxy: TLS to the proxy, with the mail server's greeting right behind
-// the answer.
+// TestSecureProxy checks TLS to the proxy. The greeting of the mail server comes in the
+// same record as the response to CONNECT.
 func TestSecureProxy(t *testing.T) {
-	authority := proxyAuthority(t)
+	authority := newAuthority(t)
 	certificate, err := authority.Issue("127.0.0.1")
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := accepting(t, func(c net.Conn) {
+	at := startServer(t, func(c net.Conn) {
 		s := tls.Server(c, &tls.Config{Certificates: []tls.Certificate{certificate}})
 		for lines := bufio.NewScanner(s); lines.Scan() && lines.Text() != ""; {
 		}
 		io.WriteString(s, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 soon\r\nX: y\r\n\r\nHTTP/1.1 200 fine\r\nX: y\r\n\r\n* OK hello\r\n")
 		io.Copy(io.Discard, s)
 	})
-	c, err := dialled(t, &url.URL{Scheme: "https", Host: at}, authority, "imap.example.com:993")
+	c, err := dialThrough(t, &url.URL{Scheme: "https", Host: at}, authority, "imap.example.com:993")
 	if err != nil {
 		t.Fatal(err)
 	}
-	greeted(t, c)
-	_, err = dialled(t, &url.URL{Scheme: "https", Host: at}, proxyAuthority(t), "imap.example.com:993")
-	if err == nil || !strings.Contains(err.Error(), "HTTPS proxy "+at+": TLS: ") || !strings.Contains(Hint(err), "ca_file") {
-		t.Errorf("%v (%s)", err, Hint(err))
+	expectGreeting(t, c)
+	_, err = dialThrough(t, &url.URL{Scheme: "https", Host: at}, newAuthority(t), "imap.example.com:993")
+	if err == nil || !strings.Contains(err.Error(), "HTTPS proxy "+at+": TLS: ") || !strings.Contains(hint(err), "ca_file") {
+		t.Errorf("%v (%s)", err, hint(err))
 	}
 }
 
-// TestProxyMisbehaves: whatever a proxy answers, the error says where it was and
-// what to do, and nothing that it was sent.
+// TestProxyMisbehaves checks that errors name the proxy, have a hint, and do not contain
+// the password.
 func TestProxyMisbehaves(t *testing.T) {
 	for _, test := range []struct{ name, scheme, answer, want, hint string }{
 		{"wants another password", "http", "HTTP/1.1 407 Basic am9lOnMzY3JldA==\r\n\r\n", "407 Proxy Authentication Required", "user name and password"},
 		{"does not allow the port", "http", "HTTP/1.0 403 no\r\n\r\n", "403 Forbidden", "allow CONNECT"},
 		{"does not reach the server", "http", "HTTP/1.1 502 no\r\n\r\n", "502 Bad Gateway", "cannot reach the mail server"},
 		{"is a web server", "http", "HTTP/1.1 404 no\r\n\r\n", "404 Not Found", "http://, https:// and socks5://"},
-		{"is none", "http", "* OK hello\r\n", "malformed HTTP", "http://, https:// and socks5://"},
-		{"hangs up", "http", "", "no whole answer to CONNECT", "http://, https:// and socks5://"},
-		{"sends headers without end", "http", "HTTP/1.1 200 yes\r\n" + strings.Repeat("X: y\r\n", maxProxyAnswer), "no whole answer", "http://, https:// and socks5://"},
-		{"says without end that it will answer", "http", strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", maxProxyAnswer), "answer to CONNECT", "http://, https:// and socks5://"},
-		{"speaks no TLS", "https", "HTTP/1.1 400 no\r\n\r\n", "TLS: ", "most want http://"},
+		{"is a mail server", "http", "* OK hello\r\n", "malformed HTTP", "http://, https:// and socks5://"},
+		{"closes", "http", "", "no whole answer to CONNECT", "http://, https:// and socks5://"},
+		{"sends endless headers", "http", "HTTP/1.1 200 yes\r\n" + strings.Repeat("X: y\r\n", maxProxyAnswer), "no whole answer", "http://, https:// and socks5://"},
+		{"sends endless interim responses", "http", strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", maxProxyAnswer), "answer to CONNECT", "http://, https:// and socks5://"},
+		{"has no TLS", "https", "HTTP/1.1 400 no\r\n\r\n", "TLS: ", "most want http://"},
 		{"is SOCKS4", "socks5", "\x00\x5a", "unexpected protocol version", "user name and password"},
-		{"takes no password", "socks5", "\x05\xff", "no acceptable authentication methods", "user name and password"},
+		{"does not accept passwords", "socks5", "\x05\xff", "no acceptable authentication methods", "user name and password"},
 		{"does not connect", "socks5", "\x05\x00\x05\x02\x00\x01\x00\x00\x00\x00\x00\x00", "not allowed by ruleset", "user name and password"},
-		{"hangs up early", "socks5", "\x05\x00", "EOF", "user name and password"},
+		{"closes early", "socks5", "\x05\x00", "EOF", "user name and password"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			at := accepting(t, func(c net.Conn) {
+			at := startServer(t, func(c net.Conn) {
 				c.Read(make([]byte, 4<<10))
 				io.WriteString(c, test.answer)
 				c.(*net.TCPConn).CloseWrite()
 				io.Copy(io.Discard, c)
 			})
 			via := &url.URL{Scheme: test.scheme, Host: at, User: url.UserPassword("joe", "s3cret")}
-			_, err := dialled(t, via, proxyAuthority(t), "imap.example.com:993")
+			_, err := dialThrough(t, via, newAuthority(t), "imap.example.com:993")
 			switch {
 			case err == nil:
 				t.Fatal("no error")
 			case !strings.Contains(err.Error(), " proxy "+at+": ") || !strings.Contains(err.Error(), test.want):
 				t.Errorf("err = %v, want %s", err, test.want)
 			case strings.Contains(err.Error(), "s3cret") || strings.Contains(err.Error(), "am9l"):
-				t.Errorf("the password is told: %v", err)
+				t.Errorf("the error contains the password: %v", err)
 			}
-			if !strings.Contains(Hint(err), test.hint) {
-				t.Errorf("hint = %s, want %s", Hint(err), test.hint)
+			if !strings.Contains(hint(err), test.hint) {
+				t.Errorf("hint = %s, want %s", hint(err), test.hint)
 			}
 		})
 	}
 }
 
-// TestSilentProxy: a proxy that says nothing holds nobody up.
+// TestSilentProxy checks that a dial through a silent proxy ends with its context.
 func TestSilentProxy(t *testing.T) {
-	at := accepting(t, func(c net.Conn) { io.Copy(io.Discard, c) })
+	at := startServer(t, func(c net.Conn) { io.Copy(io.Discard, c) })
 	for _, scheme := range []string{"http", "https", "socks5"} {
 		dial, err := Through(&url.URL{Scheme: scheme, Host: at}, nil)
 		if err != nil {
@@ -281,11 +271,20 @@ func TestSilentProxy(t *testing.T) {
 
 func TestThrough(t *testing.T) {
 	closed := net.JoinHostPort("127.0.0.1", unusedPort(t))
-	_, err := dialled(t, &url.URL{Scheme: "http", Host: closed}, proxyAuthority(t), "imap.example.com:993")
-	if err == nil || !strings.Contains(err.Error(), "HTTP proxy "+closed+": dial tcp") || !strings.Contains(Hint(err), "cannot be reached") {
-		t.Errorf("%v (%s)", err, Hint(err))
+	_, err := dialThrough(t, &url.URL{Scheme: "http", Host: closed}, newAuthority(t), "imap.example.com:993")
+	if err == nil || !strings.Contains(err.Error(), "HTTP proxy "+closed+": dial tcp") || !strings.Contains(hint(err), "cannot be reached") {
+		t.Errorf("%v (%s)", err, hint(err))
 	}
 	if _, err := Through(&url.URL{Scheme: "ftp", Host: "x"}, nil); err == nil {
-		t.Error("a scheme that is none is taken")
+		t.Error("Through accepts the scheme ftp")
 	}
+}
+
+// hint returns the hint of err, or "".
+func hint(err error) string {
+	var h interface{ Hint() string }
+	if errors.As(err, &h) {
+		return h.Hint()
+	}
+	return ""
 }
