@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -60,6 +61,9 @@ func serve(cmd *cobra.Command, file string, sockets []systemd.Socket) error {
 // start makes the daemon. It returns what runs it, or returns why it cannot run.
 func start(cmd *cobra.Command, file string, sockets []systemd.Socket, dumpable error) (run func() error) {
 	fail := func(err error) func() error { return func() error { return err } }
+	// Nearly everything that is allocated now is kept, so collecting more often only
+	// delays the start: with 10,000 accounts it takes half as much processor time again.
+	defer debug.SetGCPercent(debug.SetGCPercent(400))
 	c, err := load(file)
 	if err != nil {
 		return fail(err)

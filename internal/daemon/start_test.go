@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"syscall"
 	"testing"
 	"time"
@@ -62,6 +63,7 @@ imap = { host = "imap.example.com" }
 
 // BenchmarkStart is how long a daemon takes until it listens.
 func BenchmarkStart(b *testing.B) {
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // as the program does
 	for _, n := range []int{1, 1000, 10_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			file := manyAccounts(b, n)
