@@ -132,7 +132,7 @@ func TestAwaitDevice(t *testing.T) {
 			if o.Kind != test.outcome || o.OK != (test.outcome == authorized) || !strings.Contains(o.Lead, test.lead) {
 				t.Errorf("%+v", o)
 			}
-			if len(o.Steps) == 0 || o.Steps[0].Text != "Answer of Example Mail" || o.Steps[0].OK != o.OK {
+			if len(o.Steps) == 0 || o.Steps[0].Name != "Answer of Example Mail" || o.Steps[0].Passed() != o.OK {
 				t.Errorf("steps %+v", o.Steps)
 			}
 			if (len(a.kept) == 1) != o.OK {
@@ -177,7 +177,7 @@ func TestResultJSON(t *testing.T) {
 	if err := json.Unmarshal(text, &got); err != nil || !reflect.DeepEqual(got, o) {
 		t.Errorf("%+v, %v; want %+v", got, err, o)
 	}
-	assertContains(t, string(text), `"account":"joe@example.com"`, `"outcome":"authorized"`, `"identity":"joe@example.com"`, `"ok":true`, `"partly":true`, `"took":300000000`, `"cause":"535 no"`, `"hint":"Ask."`)
+	assertContains(t, string(text), `"account":"joe@example.com"`, `"outcome":"authorized"`, `"identity":"joe@example.com"`, `"ok":true`, `"partly":true`, `"seconds":0.3`, `"cause":"535 no"`, `"remedy":"Ask."`)
 	if strings.Contains(string(text), "token-for") {
 		t.Errorf("a secret in %s", text)
 	}
@@ -185,12 +185,4 @@ func TestResultJSON(t *testing.T) {
 	var log bytes.Buffer
 	o.Log(t.Context(), slog.New(slog.NewTextHandler(&log, nil)), slog.String("via", "import"))
 	assertContains(t, log.String(), `level=WARN msg=authorization account=joe@example.com result=authorized via=import identity=joe@example.com why="SMTP login at smtp.example.com:587: 535 no" hint=Ask.`)
-}
-
-func TestLasted(t *testing.T) {
-	for took, want := range map[int]string{0: "", 99: "", 100: "0.1 s", 12340: "12.3 s"} {
-		if got := (Step{Took: ms(took)}).Lasted(); got != want {
-			t.Errorf("%d ms: %q, want %q", took, got, want)
-		}
-	}
 }

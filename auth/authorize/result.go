@@ -2,13 +2,13 @@ package authorize
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/internal/step"
 )
 
 // The kinds of results.
@@ -34,35 +34,18 @@ const (
 // A Result is the result of an authorization, for a page, a terminal and the log. It holds
 // no secrets.
 type Result struct {
-	Account  string `json:"account"`
-	Kind     string `json:"outcome"`            // value of the log attribute result: "authorized", "no mailbox opened"
-	Identity string `json:"identity,omitempty"` // address with which the person signed in; empty if unknown
-	Title    string `json:"title"`
-	Lead     string `json:"lead"`   // meaning of the result, and what to do next
-	OK       bool   `json:"ok"`     // the new grant is in use
-	Partly   bool   `json:"partly"` // OK, but at least one step failed
-	Steps    []Step `json:"steps"`  // in order
+	Account  string      `json:"account"`
+	Kind     string      `json:"outcome"`            // value of the log attribute result: "authorized", "no mailbox opened"
+	Identity string      `json:"identity,omitempty"` // address with which the person signed in; empty if unknown
+	Title    string      `json:"title"`
+	Lead     string      `json:"lead"`   // meaning of the result, and what to do next
+	OK       bool        `json:"ok"`     // the new grant is in use
+	Partly   bool        `json:"partly"` // OK, but at least one step failed
+	Steps    []step.Step `json:"steps"`  // in order
 
 	// Candidate is not nil if a person must decide whether it replaces the present
 	// grant.
 	Candidate *Candidate `json:"-"`
-}
-
-// A Step is one step of an authorization.
-type Step struct {
-	OK    bool          `json:"ok"`
-	Text  string        `json:"text"`
-	Cause string        `json:"cause,omitempty"` // reason of the failure, in one line
-	Hint  string        `json:"hint,omitempty"`  // what a person can do about it
-	Took  time.Duration `json:"took"`            // in nanoseconds
-}
-
-// Lasted returns the duration of the step for people, or "" if it is below 0.1 s.
-func (s Step) Lasted() string {
-	if s.Took < 100*time.Millisecond {
-		return ""
-	}
-	return fmt.Sprintf("%.1f s", s.Took.Seconds())
 }
 
 // Log logs r. The further attributes describe the client.
@@ -88,19 +71,19 @@ func (r Result) Log(ctx context.Context, log *slog.Logger, client ...slog.Attr) 
 func (r Result) causes() string {
 	var all []string
 	for _, s := range r.Steps {
-		if !s.OK {
-			all = append(all, s.Text+": "+s.Cause)
+		if !s.Passed() {
+			all = append(all, s.Name+": "+s.Cause)
 		}
 	}
 	return strings.Join(all, "; ")
 }
 
-// hints joins the different hints of all steps.
+// hints joins the different remedies of all steps.
 func (r Result) hints() string {
 	var all []string
 	for _, s := range r.Steps {
-		if s.Hint != "" && !slices.Contains(all, s.Hint) {
-			all = append(all, s.Hint)
+		if s.Remedy != "" && !slices.Contains(all, s.Remedy) {
+			all = append(all, s.Remedy)
 		}
 	}
 	return strings.Join(all, " ")
@@ -111,15 +94,16 @@ type resultBuilder struct {
 	account  Account
 	imported bool   // the grant was imported, so nobody has just signed in
 	identity string // identity of the grant; empty if unknown
-	steps    []Step
+	steps    []step.Step
 }
 
-// addStep adds a step, which failed if err is not nil. A successful step may have a hint,
+// addStep adds a step, which failed if err is not nil. A successful step may have a remedy,
 // too.
-func (res *resultBuilder) addStep(text string, took time.Duration, err error, hint string) {
-	s := Step{OK: err == nil, Text: text, Took: took, Hint: hint}
+func (res *resultBuilder) addStep(name string, took time.Duration, err error, remedy string) {
+	s := step.Step{Name: name, Outcome: step.OK, Remedy: remedy}
+	s.Took(took)
 	if err != nil {
-		s.Cause = oneLine(err.Error())
+		s.Outcome, s.Cause = step.Failed, oneLine(err.Error())
 	}
 	res.steps = append(res.steps, s)
 }

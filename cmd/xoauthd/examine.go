@@ -12,15 +12,16 @@ import (
 	"github.com/xoauthd/xoauthd/internal/control"
 	"github.com/xoauthd/xoauthd/internal/daemon"
 	"github.com/xoauthd/xoauthd/internal/doctor"
+	"github.com/xoauthd/xoauthd/internal/step"
 )
 
 // An examiner checks an account and reports each step as it ends. An error means that
 // the check is incomplete.
-type examiner func(ctx context.Context, account string, report func(doctor.Step)) error
+type examiner func(ctx context.Context, account string, report func(step.Step)) error
 
 // atDaemon returns an examiner that lets the daemon check an account.
 func atDaemon(cmd *cobra.Command, c *config.Config) examiner {
-	return func(_ context.Context, account string, report func(doctor.Step)) error {
+	return func(_ context.Context, account string, report func(step.Step)) error {
 		_, err := perform(cmd, c, control.Request{Command: daemon.CommandCheck, Account: account}, func(ctx context.Context, e control.Event) (string, error) {
 			switch e.Name {
 			case daemon.EventRunning:
@@ -29,11 +30,11 @@ func atDaemon(cmd *cobra.Command, c *config.Config) examiner {
 					return "", err
 				}
 				if r.Fingerprint != c.Fingerprint {
-					report(doctor.Step{Name: "configuration file", Outcome: doctor.Warning,
+					report(step.Step{Name: "configuration file", Outcome: step.Warning,
 						Cause: c.File + " has changed since the daemon read it", Remedy: "Restart the daemon: what follows is of the earlier configuration."})
 				}
 			case daemon.EventStep:
-				var s doctor.Step
+				var s step.Step
 				if err := e.Decode(&s); err != nil {
 					return "", err
 				}
@@ -52,10 +53,10 @@ func atDaemon(cmd *cobra.Command, c *config.Config) examiner {
 func examine(ctx context.Context, w io.Writer, account string, asJSON bool, ask examiner) error {
 	r := doctor.NewReport(account)
 	var unwritten error
-	err := ask(ctx, account, func(s doctor.Step) {
+	err := ask(ctx, account, func(s step.Step) {
 		r.Add(s)
 		if !asJSON && unwritten == nil {
-			unwritten = doctor.Print(w, s)
+			unwritten = step.Print(w, s)
 		}
 	})
 	switch {

@@ -9,11 +9,12 @@ import (
 	"testing"
 
 	"github.com/xoauthd/xoauthd/internal/doctor"
+	"github.com/xoauthd/xoauthd/internal/step"
 )
 
 func TestExamine(t *testing.T) {
-	well := doctor.Step{Name: "DNS of imap.example.com", Outcome: doctor.OK, Seconds: 0.02, Detail: "192.0.2.1"}
-	ill := doctor.Step{Name: "IMAP login at imap.example.com:993", Outcome: doctor.Failed, Seconds: 1.5,
+	well := step.Step{Name: "DNS of imap.example.com", Outcome: step.OK, Seconds: 0.02, Detail: "192.0.2.1"}
+	ill := step.Step{Name: "IMAP login at imap.example.com:993", Outcome: step.Failed, Seconds: 1.5,
 		Cause: "XOAUTH2: NO AUTHENTICATE failed.", Remedy: "Authorize again & again."}
 	gone := errors.New("the daemon has ended")
 	const wellText = "ok      DNS of imap.example.com                       0.02 s   192.0.2.1\n"
@@ -22,17 +23,17 @@ func TestExamine(t *testing.T) {
 
 	for _, test := range []struct {
 		name      string
-		steps     []doctor.Step
+		steps     []step.Step
 		cut       error
 		text, err string
 	}{
-		{"all is well", []doctor.Step{well}, nil, wellText + "alice: all checks passed.\n", ""},
-		{"a step failed", []doctor.Step{well, ill}, nil,
+		{"all is well", []step.Step{well}, nil, wellText + "alice: all checks passed.\n", ""},
+		{"a step failed", []step.Step{well, ill}, nil,
 			wellText + illText + "alice: 1 step failed: IMAP login at imap.example.com:993.\n", "check of alice failed"},
-		{"the daemon ended", []doctor.Step{well}, gone, wellText, gone.Error()},
+		{"the daemon ended", []step.Step{well}, gone, wellText, gone.Error()},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			ask := func(_ context.Context, account string, report func(doctor.Step)) error {
+			ask := func(_ context.Context, account string, report func(step.Step)) error {
 				if account != "alice" {
 					t.Errorf("account %s", account)
 				}

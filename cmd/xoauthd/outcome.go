@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/xoauthd/xoauthd/auth/authorize"
 	"github.com/xoauthd/xoauthd/internal/control"
 	"github.com/xoauthd/xoauthd/internal/daemon"
+	"github.com/xoauthd/xoauthd/internal/step"
 )
 
 // writeOutcome prints the steps and the result of an authorization. It returns an error
@@ -20,7 +20,9 @@ func writeOutcome(w io.Writer, e control.Event) error {
 		return err
 	}
 	for _, s := range o.Steps {
-		writeStep(w, s)
+		if err := step.Print(w, s); err != nil {
+			return err
+		}
 	}
 	if !o.OK {
 		return errors.New(o.Title + "\n" + o.Lead)
@@ -41,8 +43,8 @@ func confirmReplacing(ctx context.Context, w io.Writer, p *prompter, yes bool, e
 		return "", err
 	}
 	for _, s := range o.Steps {
-		if !s.OK {
-			writeStep(w, s)
+		if !s.Passed() {
+			step.Print(w, s)
 		}
 	}
 	fmt.Fprintf(w, "%s\n%s\n", o.Title, o.Lead)
@@ -57,18 +59,4 @@ func confirmReplacing(ctx context.Context, w io.Writer, p *prompter, yes bool, e
 		return daemon.AnswerReplace, nil
 	}
 	return "", err
-}
-
-func writeStep(w io.Writer, s authorize.Step) {
-	mark := "ok"
-	if !s.OK {
-		mark = "failed"
-	}
-	fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf("%-8s%s  %s", mark, s.Text, s.Lasted()), " "))
-	if s.Cause != "" {
-		fmt.Fprintln(w, "        cause: ", s.Cause)
-	}
-	if s.Hint != "" {
-		fmt.Fprintln(w, "        remedy:", s.Hint)
-	}
 }

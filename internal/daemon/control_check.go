@@ -7,6 +7,7 @@ import (
 	"github.com/xoauthd/xoauthd/config"
 	"github.com/xoauthd/xoauthd/internal/control"
 	"github.com/xoauthd/xoauthd/internal/doctor"
+	"github.com/xoauthd/xoauthd/internal/step"
 	"github.com/xoauthd/xoauthd/proxy"
 )
 
@@ -40,7 +41,7 @@ func (k *controller) check(ctx context.Context, r control.Request, c *control.Co
 	ctx, cancel := p.hurried(ctx)
 	defer cancel()
 	var told error
-	doctor.Examine(ctx, p.subject(), func(s doctor.Step) {
+	doctor.Examine(ctx, p.subject(), func(s step.Step) {
 		if told == nil {
 			told = c.Tell(EventStep, s)
 		}

@@ -11,6 +11,8 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
+
+	"github.com/xoauthd/xoauthd/internal/step"
 )
 
 // claims are the claims of a token, with the names of RFC 9068 and of Entra.
@@ -38,7 +40,7 @@ const skew = 5 * time.Minute
 // claims reads the token if it is a JWT. The provider could be asked about other tokens,
 // but a token goes to the mail server only.
 func (x *examination) claims(ctx context.Context, token string) {
-	x.step(ctx, "claims of the token", lookupTime, func(_ context.Context, s *Step) error {
+	x.step(ctx, "claims of the token", lookupTime, func(_ context.Context, s *step.Step) error {
 		parsed, err := jwt.ParseSigned(token, signatures)
 		if err != nil {
 			s.Detail = "opaque: only the provider can read it"
@@ -58,25 +60,25 @@ func (x *examination) claims(ctx context.Context, token string) {
 	})
 }
 
-func (c *claims) describe(s *Step) {
-	s.fact("aud", []string(c.Audience))
-	s.fact("iss", c.Issuer)
-	s.fact("tid", c.Tenant)
-	s.fact("appid", c.AppID)
-	s.fact("azp", c.AuthorizedParty)
-	s.fact("roles", c.Roles)
-	s.fact("scp", strings.Fields(c.Scopes))
-	s.fact("upn", c.UPN)
-	s.fact("preferred_username", c.PreferredUsername)
+func (c *claims) describe(s *step.Step) {
+	s.AddFact("aud", []string(c.Audience))
+	s.AddFact("iss", c.Issuer)
+	s.AddFact("tid", c.Tenant)
+	s.AddFact("appid", c.AppID)
+	s.AddFact("azp", c.AuthorizedParty)
+	s.AddFact("roles", c.Roles)
+	s.AddFact("scp", strings.Fields(c.Scopes))
+	s.AddFact("upn", c.UPN)
+	s.AddFact("preferred_username", c.PreferredUsername)
 	if c.IssuedAt != nil {
-		s.fact("iat", c.IssuedAt.Time())
+		s.AddFact("iat", c.IssuedAt.Time())
 	}
 	if c.Expiry != nil {
-		s.fact("exp", c.Expiry.Time())
+		s.AddFact("exp", c.Expiry.Time())
 	}
 	part := func(name, value string) {
 		if value != "" {
-			s.Detail = join(s.Detail, ", ", name+" "+value)
+			s.Detail = step.Join(s.Detail, ", ", name+" "+value)
 		}
 	}
 	part("for", strings.Join(c.Audience, " "))
@@ -94,14 +96,14 @@ func (c *claims) user() string {
 	return c.PreferredUsername
 }
 
-func (c *claims) checkTime(s *Step) {
+func (c *claims) checkTime(s *step.Step) {
 	const clock = "Check the clock of this machine."
 	now := time.Now().Round(0)
 	if c.Expiry != nil && now.After(c.Expiry.Time()) {
-		s.addFinding(Failed, "the token expired "+humanDuration(now.Sub(c.Expiry.Time()))+" ago", clock)
+		s.AddFinding(step.Failed, "the token expired "+humanDuration(now.Sub(c.Expiry.Time()))+" ago", clock)
 	}
 	if c.IssuedAt != nil && c.IssuedAt.Time().After(now.Add(skew)) {
-		s.addFinding(Warning, "the token was issued "+humanDuration(c.IssuedAt.Time().Sub(now))+" from now", clock)
+		s.AddFinding(step.Warning, "the token was issued "+humanDuration(c.IssuedAt.Time().Sub(now))+" from now", clock)
 	}
 }
 
@@ -133,17 +135,17 @@ var permissions = map[string]permission{
 }
 
 // checkEntra checks what Exchange Online refuses a token for, without saying so.
-func (x *examination) checkEntra(s *Step, c *claims) {
+func (x *examination) checkEntra(s *step.Step, c *claims) {
 	if len(c.Audience) > 0 && !slices.ContainsFunc(c.Audience, func(aud string) bool {
 		u, err := url.Parse(aud)
 		return err == nil && slices.Contains(exchange, strings.ToLower(u.Hostname()+u.Opaque)) ||
 			slices.Contains(exchange, strings.ToLower(aud))
 	}) {
-		s.addFinding(Failed, "the token is for "+strings.Join(c.Audience, " ")+", not for the mail servers",
+		s.AddFinding(step.Failed, "the token is for "+strings.Join(c.Audience, " ")+", not for the mail servers",
 			"The scopes are of the wrong resource: let all of them begin with https://outlook.office.com/ (app-only: https://outlook.office365.com/.default), and authorize again.")
 	}
 	if tenant := tenantOf(x.Provider.TokenURL); tenant != "" && !strings.EqualFold(tenant, c.Tenant) {
-		s.addFinding(Warning, "the tenant of the token is "+c.Tenant+", but "+tenant+" is configured",
+		s.AddFinding(step.Warning, "the tenant of the token is "+c.Tenant+", but "+tenant+" is configured",
 			"Check the tenant in the section of provider "+x.Provider.Name+".")
 	}
 	for _, u := range x.Upstreams {
@@ -152,13 +154,13 @@ func (x *examination) checkEntra(s *Step, c *claims) {
 	for i, u := range x.Upstreams {
 		said := slices.ContainsFunc(x.Upstreams[:i], func(earlier Upstream) bool { return earlier.User == u.User })
 		if user := c.user(); user != "" && !said && !strings.EqualFold(user, u.User) {
-			s.addFinding(Warning, "the token is of "+user+", and logs in as "+u.User,
+			s.AddFinding(step.Warning, "the token is of "+user+", and logs in as "+u.User,
 				"That is correct if the first may use the mailbox of the second. Otherwise authorize again, signed in as "+u.User+".")
 		}
 	}
 }
 
-func (x *examination) checkPermission(s *Step, c *claims, protocol string) {
+func (x *examination) checkPermission(s *step.Step, c *claims, protocol string) {
 	p, known := permissions[protocol]
 	has := func(all []string, name string) bool {
 		return slices.ContainsFunc(all, func(a string) bool { return strings.EqualFold(a, name) })
@@ -171,9 +173,9 @@ func (x *examination) checkPermission(s *Step, c *claims, protocol string) {
 		if has(x.Provider.Scopes, scope) {
 			remedy = "Authorize again: the last authorization did not request or not grant it."
 		}
-		s.addFinding(Failed, fmt.Sprintf("scp has no %s, which %s needs", p.delegated, strings.ToUpper(protocol)), remedy)
+		s.AddFinding(step.Failed, fmt.Sprintf("scp has no %s, which %s needs", p.delegated, strings.ToUpper(protocol)), remedy)
 	case c.Scopes == "" && !has(c.Roles, p.application):
-		s.addFinding(Failed, fmt.Sprintf("roles has no %s, which %s needs", p.application, strings.ToUpper(protocol)),
+		s.AddFinding(step.Failed, fmt.Sprintf("roles has no %s, which %s needs", p.application, strings.ToUpper(protocol)),
 			"In Microsoft Entra, give the app the application permission "+p.application+" of Office 365 Exchange Online, with the consent of an administrator.")
 	}
 }

@@ -9,6 +9,8 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
+
+	"github.com/xoauthd/xoauthd/internal/step"
 )
 
 const (
@@ -40,38 +42,38 @@ func TestClaims(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		claims  func() map[string]any
-		outcome Outcome
+		outcome step.Outcome
 		cause   string
 		remedy  string // a part
 	}{
-		{"all is right", func() map[string]any { return nil }, OK, "", ""},
+		{"all is right", func() map[string]any { return nil }, step.OK, "", ""},
 		{"the audience is Exchange by its id", func() map[string]any {
 			return map[string]any{"aud": "00000002-0000-0ff1-ce00-000000000000"}
-		}, OK, "", ""},
+		}, step.OK, "", ""},
 		{"it is an application's own", func() map[string]any {
 			return map[string]any{"scp": nil, "upn": nil, "roles": []string{"IMAP.AccessAsApp", "SMTP.SendAsApp"}, "aud": "https://outlook.office365.com/"}
-		}, OK, "", ""},
+		}, step.OK, "", ""},
 		{"it is for Graph", func() map[string]any { return map[string]any{"aud": "https://graph.microsoft.com"} },
-			Failed, "the token is for https://graph.microsoft.com, not for the mail servers", "wrong resource"},
+			step.Failed, "the token is for https://graph.microsoft.com, not for the mail servers", "wrong resource"},
 		{"a scope is missing", func() map[string]any { return map[string]any{"scp": "IMAP.AccessAsUser.All"} },
-			Failed, "scp has no SMTP.Send, which SMTP needs", "https://outlook.office.com/SMTP.Send"},
+			step.Failed, "scp has no SMTP.Send, which SMTP needs", "https://outlook.office.com/SMTP.Send"},
 		{"a role is missing", func() map[string]any {
 			return map[string]any{"scp": nil, "upn": nil, "roles": []string{"SMTP.SendAsApp"}}
 		},
-			Failed, "roles has no IMAP.AccessAsApp, which IMAP needs", "application permission IMAP.AccessAsApp"},
+			step.Failed, "roles has no IMAP.AccessAsApp, which IMAP needs", "application permission IMAP.AccessAsApp"},
 		{"it is another's", func() map[string]any { return map[string]any{"upn": "bob@example.com"} },
-			Warning, "the token is of bob@example.com, and logs in as " + alice, "signed in as " + alice},
+			step.Warning, "the token is of bob@example.com, and logs in as " + alice, "signed in as " + alice},
 		{"it is of another tenant", func() map[string]any { return map[string]any{"tid": "other"} },
-			Warning, "the tenant of the token is other, but " + tenant + " is configured", "Check the tenant"},
+			step.Warning, "the tenant of the token is other, but " + tenant + " is configured", "Check the tenant"},
 		{"it has ended", func() map[string]any { return map[string]any{"exp": time.Now().Add(-time.Hour).Unix()} },
-			Failed, "the token expired 60 minutes ago", "clock"},
+			step.Failed, "the token expired 60 minutes ago", "clock"},
 		{"it is of tomorrow", func() map[string]any { return map[string]any{"iat": time.Now().Add(time.Hour).Unix()} },
-			Warning, "the token was issued 60 minutes from now", "clock"},
+			step.Warning, "the token was issued 60 minutes from now", "clock"},
 		{"another's means other things", func() map[string]any {
 			return map[string]any{"iss": "https://login.example.com", "scp": "mail", "aud": "mail", "upn": "a1"}
-		}, OK, "", ""},
-		{"other claims are not as expected", func() map[string]any { return map[string]any{"roles": 5} }, OK, "", ""},
-		{"it has control characters", func() map[string]any { return map[string]any{"upn": alice, "iss": "\x1b[2J\u009b\u202e"} }, OK, "", ""},
+		}, step.OK, "", ""},
+		{"other claims are not as expected", func() map[string]any { return map[string]any{"roles": 5} }, step.OK, "", ""},
+		{"it has control characters", func() map[string]any { return map[string]any{"upn": alice, "iss": "\x1b[2J\u009b\u202e"} }, step.OK, "", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -79,12 +81,12 @@ func TestClaims(t *testing.T) {
 				w := newWorld(t, token)
 				w.subject.Provider.TokenURL = "https://login.example.com/" + tenant + "/oauth2/v2.0/token"
 				r, _, _ := w.examine()
-				s := step(t, r, "claims of the token")
+				s := findStep(t, r, "claims of the token")
 				if s.Outcome != test.outcome || s.Cause != test.cause || !strings.Contains(s.Remedy, test.remedy) {
 					t.Errorf("%s: cause %q, remedy %q", s.Outcome, s.Cause, s.Remedy)
 				}
 				// The server has the last word on the token.
-				if l := step(t, r, "IMAP login at imap.example.com:993"); l.Outcome != OK {
+				if l := findStep(t, r, "IMAP login at imap.example.com:993"); l.Outcome != step.OK {
 					t.Errorf("%+v", l)
 				}
 			})
@@ -96,7 +98,7 @@ func TestClaimsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, signed(t, nil))
 		r, _, _ := w.examine()
-		s := step(t, r, "claims of the token")
+		s := findStep(t, r, "claims of the token")
 		want := "for https://outlook.office.com, by " + entra + ", of " + alice + ", scopes IMAP.AccessAsUser.All SMTP.Send"
 		if s.Detail != want {
 			t.Errorf("%q, want %q", s.Detail, want)

@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/xoauthd/xoauthd/internal/redact"
+	"github.com/xoauthd/xoauthd/internal/step"
 	"github.com/xoauthd/xoauthd/internal/text"
 )
 
@@ -23,7 +24,7 @@ const cut = "…"
 
 // cleaned returns s as single lines of limited length without secrets. Everything that
 // servers send passes through here before it is shown.
-func cleaned(s Step, secrets *redact.Secrets) Step {
+func cleaned(s step.Step, secrets *redact.Secrets) step.Step {
 	line := func(t string) string { return text.Line(secrets.Redact(t), maxText) }
 	s.Name, s.Detail, s.Cause, s.Remedy = line(s.Name), line(s.Detail), line(s.Cause), line(s.Remedy)
 	left := maxFacts

@@ -8,15 +8,8 @@
 //	ok       boolean  true if no step failed and none was skipped
 //	steps    array    in the order in which they were taken
 //
-// Each step is an object. Empty fields are omitted, except the first three:
-//
-//	name     string   what was tested, for example "IMAP login at imap.example.com:993"
-//	outcome  string   "ok", "warning", "failed" or "skipped"
-//	seconds  number   duration
-//	detail   string   the result, or why the step was skipped
-//	cause    string   of a warning or a failure
-//	remedy   string   what to do about it
-//	facts    object   the result for programs: strings, numbers, lists of strings
+// A step is a step.Step: package step describes its fields. Fields without a value are left
+// out, except name, outcome and seconds.
 //
 // Facts are, where they apply: pattern, provider, flow, state, identity, obtained,
 // refreshed, scopes and listeners of the account; addresses of a host; address,
@@ -31,108 +24,46 @@ package doctor
 import (
 	"fmt"
 	"time"
+
+	"github.com/xoauthd/xoauthd/internal/step"
 )
-
-// An Outcome is the result of a step.
-type Outcome string
-
-// The outcomes of a step.
-const (
-	OK      Outcome = "ok"
-	Warning Outcome = "warning" // it works, but needs attention
-	Failed  Outcome = "failed"
-	Skipped Outcome = "skipped" // a step that it depends on failed, or there was no time left
-)
-
-// A Step is one part of a check. Its texts are single lines without control characters
-// and secrets.
-type Step struct {
-	Name    string         `json:"name"`
-	Outcome Outcome        `json:"outcome"`
-	Seconds float64        `json:"seconds"`
-	Detail  string         `json:"detail,omitempty"`
-	Cause   string         `json:"cause,omitempty"`
-	Remedy  string         `json:"remedy,omitempty"`
-	Facts   map[string]any `json:"facts,omitempty"` // string, []string or int64
-}
-
-// fact adds a fact, unless the value is empty.
-func (s *Step) fact(name string, value any) {
-	switch v := value.(type) {
-	case string:
-		if v == "" {
-			return
-		}
-	case []string:
-		if len(v) == 0 {
-			return
-		}
-	case time.Time:
-		if v.IsZero() {
-			return
-		}
-		value = v.UTC().Format(time.RFC3339)
-	}
-	if s.Facts == nil {
-		s.Facts = make(map[string]any)
-	}
-	s.Facts[name] = value
-}
-
-// addFinding adds a problem. It never improves the outcome.
-func (s *Step) addFinding(o Outcome, cause, remedy string) {
-	if s.Outcome != Failed {
-		s.Outcome = o
-	}
-	s.Cause = join(s.Cause, "; ", cause)
-	s.Remedy = join(s.Remedy, " ", remedy)
-}
-
-func join(a, separator, b string) string {
-	if a == "" || b == "" {
-		return a + b
-	}
-	return a + separator + b
-}
 
 // A Report is the result of a check.
 type Report struct {
-	Account string `json:"account"`
-	OK      bool   `json:"ok"`
-	Steps   []Step `json:"steps"`
+	Account string      `json:"account"`
+	OK      bool        `json:"ok"`
+	Steps   []step.Step `json:"steps"`
 }
 
 // NewReport returns an empty report.
 func NewReport(account string) *Report {
-	return &Report{Account: account, OK: true, Steps: []Step{}}
+	return &Report{Account: account, OK: true, Steps: []step.Step{}}
 }
 
 // Add adds the next step.
-func (r *Report) Add(s Step) {
+func (r *Report) Add(s step.Step) {
 	r.Steps = append(r.Steps, s)
-	r.OK = r.OK && s.passed()
+	r.OK = r.OK && s.Passed()
 }
-
-func (s *Step) passed() bool { return s.Outcome == OK || s.Outcome == Warning }
 
 // Verdict returns the result in one line.
 func (r *Report) Verdict() string {
-	n := make(map[Outcome]int)
+	n := make(map[step.Outcome]int)
 	first := ""
 	for _, s := range r.Steps {
-		if n[s.Outcome]++; s.Outcome == Failed && first == "" {
+		if n[s.Outcome]++; s.Outcome == step.Failed && first == "" {
 			first = s.Name
 		}
 	}
 	switch {
-	case n[Failed] == 1:
+	case n[step.Failed] == 1:
 		return fmt.Sprintf("%s: 1 step failed: %s.", r.Account, first)
-	case n[Failed] > 1:
-		return fmt.Sprintf("%s: %d steps failed, the first: %s.", r.Account, n[Failed], first)
-	case n[Skipped] > 0:
+	case n[step.Failed] > 1:
+		return fmt.Sprintf("%s: %d steps failed, the first: %s.", r.Account, n[step.Failed], first)
+	case n[step.Skipped] > 0:
 		return fmt.Sprintf("%s: check incomplete.", r.Account)
-	case n[Warning] > 0:
-		return fmt.Sprintf("%s: all works, with %s.", r.Account, count(int64(n[Warning]), "warning"))
+	case n[step.Warning] > 0:
+		return fmt.Sprintf("%s: all works, with %s.", r.Account, count(int64(n[step.Warning]), "warning"))
 	}
 	return fmt.Sprintf("%s: all checks passed.", r.Account)
 }

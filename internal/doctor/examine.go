@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"strings"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"github.com/xoauthd/xoauthd/auth"
 	"github.com/xoauthd/xoauthd/internal/exhausted"
 	"github.com/xoauthd/xoauthd/internal/redact"
+	"github.com/xoauthd/xoauthd/internal/step"
 )
 
 // Time limits of a check. A person waits, or a monitoring system; most of these allow a
@@ -34,7 +34,7 @@ var (
 // An examination is a check in progress.
 type examination struct {
 	*Subject
-	report   func(Step)
+	report   func(step.Step)
 	passed   bool
 	secret   string // access token or app password; empty if there is none
 	replaced bool   // xoauthd has asked for another token after a refusal
@@ -44,7 +44,7 @@ type examination struct {
 // Examine checks the account s. It reports each step when it ends, and returns true if
 // none failed and none was skipped. It takes at most a minute. When ctx is done, it skips
 // the remaining steps.
-func Examine(ctx context.Context, s Subject, report func(Step)) (ok bool) {
+func Examine(ctx context.Context, s Subject, report func(step.Step)) (ok bool) {
 	ctx, cancel := context.WithTimeoutCause(ctx, wholeTime, errLate)
 	defer cancel()
 	if s.Secrets == nil {
@@ -70,17 +70,17 @@ func Examine(ctx context.Context, s Subject, report func(Step)) (ok bool) {
 }
 
 // step takes one step, reports it, and returns whether it passed.
-func (x *examination) step(ctx context.Context, name string, limit time.Duration, take func(context.Context, *Step) error) bool {
+func (x *examination) step(ctx context.Context, name string, limit time.Duration, take func(context.Context, *step.Step) error) bool {
 	return x.done(x.take(ctx, name, limit, take))
 }
 
 // take takes one step within limit. If take returns an error, the step has failed; its
 // remedy is the hint for the error, unless the step has set one.
-func (x *examination) take(ctx context.Context, name string, limit time.Duration, take func(context.Context, *Step) error) Step {
+func (x *examination) take(ctx context.Context, name string, limit time.Duration, take func(context.Context, *step.Step) error) step.Step {
 	if ctx.Err() != nil {
 		return skipped(name, context.Cause(ctx).Error())
 	}
-	s := Step{Name: name, Outcome: OK}
+	s := step.Step{Name: name, Outcome: step.OK}
 	start := time.Now()
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, tooLate(limit))
 	defer cancel()
@@ -92,22 +92,24 @@ func (x *examination) take(ctx context.Context, name string, limit time.Duration
 		case s.Remedy == "":
 			remedy = x.hint(err)
 		}
-		s.addFinding(Failed, err.Error(), remedy)
+		s.AddFinding(step.Failed, err.Error(), remedy)
 	}
-	s.Seconds = math.Round(time.Since(start).Seconds()*1000) / 1000 // milliseconds
+	s.Took(time.Since(start))
 	return s
 }
 
 // skip reports a step as skipped.
 func (x *examination) skip(name, why string) { x.done(skipped(name, why)) }
 
-func skipped(name, why string) Step { return Step{Name: name, Outcome: Skipped, Detail: why} }
+func skipped(name, why string) step.Step {
+	return step.Step{Name: name, Outcome: step.Skipped, Detail: why}
+}
 
 // done reports a step, and returns whether it passed. Every step goes through here.
-func (x *examination) done(s Step) bool {
+func (x *examination) done(s step.Step) bool {
 	x.report(cleaned(s, x.Secrets))
-	x.passed = x.passed && s.passed()
-	return s.passed()
+	x.passed = x.passed && s.Passed()
+	return s.Passed()
 }
 
 // partError adds to err the part of the step that failed. If the time limit was reached,
@@ -128,13 +130,13 @@ func (tooLate) Is(target error) bool { return target == os.ErrDeadlineExceeded }
 
 // configuration reports what is configured.
 func (x *examination) configuration(ctx context.Context) {
-	x.step(ctx, "configuration", lookupTime, func(_ context.Context, s *Step) error {
+	x.step(ctx, "configuration", lookupTime, func(_ context.Context, s *step.Step) error {
 		x.describe(s)
 		if !x.Enabled {
-			s.addFinding(Failed, "the account is not enabled", `Remove "enabled = false" from it in the configuration.`)
+			s.AddFinding(step.Failed, "the account is not enabled", `Remove "enabled = false" from it in the configuration.`)
 		}
 		if len(x.Listeners) == 0 {
-			s.addFinding(Failed, "no listener leads to the account",
+			s.AddFinding(step.Failed, "no listener leads to the account",
 				"Add a [[listener]] for a protocol of provider "+x.Provider.Name+" to the configuration.")
 		}
 		return nil
@@ -148,15 +150,15 @@ func (x *examination) authorization(ctx context.Context) bool {
 		return true
 	}
 	status := x.Status()
-	x.step(ctx, "authorization", lookupTime, func(_ context.Context, s *Step) error {
+	x.step(ctx, "authorization", lookupTime, func(_ context.Context, s *step.Step) error {
 		describeStatus(s, status, x.Account)
 		if status.State == auth.NeedsAuthorization {
-			s.addFinding(Failed, cmp.Or(status.Why, "the account must be authorized"), join(status.Hint, " ", x.Remedy))
+			s.AddFinding(step.Failed, cmp.Or(status.Why, "the account must be authorized"), step.Join(status.Hint, " ", x.Remedy))
 			return nil
 		}
 		for _, p := range status.Problems {
 			if p.Part == auth.PartProvider || p.Part == auth.PartStore { // other problems have steps of their own
-				s.addFinding(Warning, p.Text, p.Hint)
+				s.AddFinding(step.Warning, p.Text, p.Hint)
 			}
 		}
 		return nil
@@ -164,11 +166,11 @@ func (x *examination) authorization(ctx context.Context) bool {
 	return status.State != auth.NeedsAuthorization
 }
 
-func describeStatus(s *Step, status auth.Status, account string) {
-	s.fact("state", string(status.State))
-	s.fact("identity", status.Identity)
-	s.fact("obtained", status.Obtained)
-	s.fact("refreshed", status.Refreshed)
+func describeStatus(s *step.Step, status auth.Status, account string) {
+	s.AddFact("state", string(status.State))
+	s.AddFact("identity", status.Identity)
+	s.AddFact("obtained", status.Obtained)
+	s.AddFact("refreshed", status.Refreshed)
 	now := time.Now().Round(0)
 	switch {
 	case status.Obtained.IsZero() && status.State != auth.NeedsAuthorization:
@@ -180,30 +182,30 @@ func describeStatus(s *Step, status auth.Status, account string) {
 		}
 	}
 	if !status.Refreshed.IsZero() {
-		s.Detail = join(s.Detail, ", ", "refreshed "+humanDuration(now.Sub(status.Refreshed))+" ago")
+		s.Detail = step.Join(s.Detail, ", ", "refreshed "+humanDuration(now.Sub(status.Refreshed))+" ago")
 	}
 }
 
 // describe adds provider, flow and listeners to the step.
-func (x *examination) describe(s *Step) {
+func (x *examination) describe(s *step.Step) {
 	s.Detail = "provider " + x.Provider.Name
 	if x.Provider.Title != "" && x.Provider.Title != x.Provider.Name {
 		s.Detail += " (" + x.Provider.Title + ")"
 	}
 	if x.Pattern != "" && x.Pattern != x.Account {
 		s.Detail = "account " + x.Pattern + ", " + s.Detail
-		s.fact("pattern", x.Pattern)
+		s.AddFact("pattern", x.Pattern)
 	}
 	var listeners []string
 	for _, l := range x.Listeners {
 		listeners = append(listeners, strings.ToUpper(l.Protocol)+" at "+l.place())
 	}
-	s.Detail = join(s.Detail, ", flow ", x.Flow)
-	s.Detail = join(s.Detail, "; ", strings.Join(listeners, ", "))
-	s.fact("provider", x.Provider.Name)
-	s.fact("flow", x.Flow)
-	s.fact("listeners", listeners)
+	s.Detail = step.Join(s.Detail, ", flow ", x.Flow)
+	s.Detail = step.Join(s.Detail, "; ", strings.Join(listeners, ", "))
+	s.AddFact("provider", x.Provider.Name)
+	s.AddFact("flow", x.Flow)
+	s.AddFact("listeners", listeners)
 	if !x.Password {
-		s.fact("scopes", x.Provider.Scopes)
+		s.AddFact("scopes", x.Provider.Scopes)
 	}
 }

@@ -27,6 +27,7 @@ import (
 	"github.com/emersion/go-imap/v2/imapserver/imapmemserver"
 
 	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/internal/step"
 	"github.com/xoauthd/xoauthd/internal/testing/ca"
 	"github.com/xoauthd/xoauthd/proxy"
 )
@@ -121,7 +122,7 @@ func TestWithoutDescriptors(t *testing.T) {
 				r, _, _ := w.examine()
 				failed := 0
 				for _, s := range r.Steps {
-					if s.Outcome != Failed {
+					if s.Outcome != step.Failed {
 						continue
 					}
 					failed++
@@ -202,12 +203,12 @@ func TestRefusals(t *testing.T) {
 				if len(ended) != 2 || ended[protocol] == nil || ended["imap"] != nil && ended["smtp"] != nil {
 					t.Errorf("the account is told %v", ended)
 				}
-				s := step(t, r, test.step)
-				if s.Outcome != Failed || !strings.HasPrefix(s.Cause, test.cause) || s.Remedy != test.remedy {
+				s := findStep(t, r, test.step)
+				if s.Outcome != step.Failed || !strings.HasPrefix(s.Cause, test.cause) || s.Remedy != test.remedy {
 					t.Errorf("%s: cause %q, remedy %q; want %q, %q", s.Outcome, s.Cause, s.Remedy, test.cause, test.remedy)
 				}
 				for _, other := range r.Steps { // what does not depend on it goes on
-					if other.Name != test.step && other.Outcome != OK {
+					if other.Name != test.step && other.Outcome != step.OK {
 						t.Errorf("%s: %s, %s", other.Name, other.Outcome, other.Cause)
 					}
 				}
@@ -247,7 +248,7 @@ func TestHints(t *testing.T) {
 				w.servers["192.0.2.1:993"] = secure(w.certificate("imap.example.com", right), refuses)
 				test.change(w, w.subject.Upstreams[0].Upstream)
 				r, _, _ := w.examine()
-				if s := step(t, r, test.step); !strings.Contains(s.Remedy, test.remedy) {
+				if s := findStep(t, r, test.step); !strings.Contains(s.Remedy, test.remedy) {
 					t.Errorf("%s: %q, want %q", s.Cause, s.Remedy, test.remedy)
 				}
 			})
@@ -271,7 +272,7 @@ func TestRefusedAfterChallenge(t *testing.T) {
 					"IMAP login at imap.example.com:993": "NO [AUTHENTICATIONFAILED] Invalid credentials",
 					"SMTP login at smtp.example.com:587": "535 5.7.8 Username and token not accepted",
 				} {
-					if s := step(t, r, name); s.Cause != strings.ToUpper(mechanism)+": "+want+said {
+					if s := findStep(t, r, name); s.Cause != strings.ToUpper(mechanism)+": "+want+said {
 						t.Errorf("%s: %s", name, s.Cause)
 					}
 				}
@@ -318,12 +319,12 @@ func TestConnections(t *testing.T) {
 				w := newWorld(t, opaque)
 				test.change(w)
 				r, _, _ := w.examine()
-				s := step(t, r, at)
+				s := findStep(t, r, at)
 				subject, _ := s.Facts["subject"].(string)
 				if string(s.Outcome) != test.state || s.Cause != test.cause || s.Remedy != test.remedy || subject != test.subject {
 					t.Errorf("%s: cause %q, remedy %q, subject %q", s.Outcome, s.Cause, s.Remedy, subject)
 				}
-				if l := step(t, r, login); s.Outcome == Failed && (l.Outcome != Skipped || l.Detail != "there is no connection") {
+				if l := findStep(t, r, login); s.Outcome == step.Failed && (l.Outcome != step.Skipped || l.Detail != "there is no connection") {
 					t.Errorf("login: %+v", l)
 				}
 			})
@@ -344,8 +345,8 @@ func TestEndless(t *testing.T) {
 			}
 		})
 		r, _, _ := w.examine()
-		s := step(t, r, "connection to imap.example.com:993")
-		if s.Outcome != Failed || !strings.Contains(s.Cause, "sends without end") {
+		s := findStep(t, r, "connection to imap.example.com:993")
+		if s.Outcome != step.Failed || !strings.Contains(s.Cause, "sends without end") {
 			t.Errorf("%+v", s)
 		}
 	})
@@ -368,7 +369,7 @@ func TestDefaults(t *testing.T) {
 		Token:     func(context.Context, string) (string, error) { return "secret", nil },
 	}, r.Add)
 	for _, name := range []string{"connection to " + closed, "IMAP listener at " + closed} {
-		if s := step(t, r, name); !strings.Contains(s.Cause, "connection refused") {
+		if s := findStep(t, r, name); !strings.Contains(s.Cause, "connection refused") {
 			t.Errorf("%+v", s)
 		}
 	}
@@ -398,10 +399,10 @@ func TestPassword(t *testing.T) {
 					"EHLO", "250-x\r\n250-SIZE 1000\r\n250 AUTH "+test.offers, "AUTH PLAIN", "235 2.7.0 LINE",
 					"AUTH LOGIN", "334 VXNlcm5hbWU6", "YWxpY2VAZXhhbXBsZS5jb20=", "334 UGFzc3dvcmQ6", "YWJjZC1lZmdo", "235 2.7.0 LINE", "RSET", "250 LINE", "NOOP", "250 x", "QUIT", "221 x"))
 				r, text, _ := w.examine()
-				if s := step(t, r, "SMTP login at smtp.example.com:465"); !r.OK || s.Detail != test.mechanism+" as "+alice {
+				if s := findStep(t, r, "SMTP login at smtp.example.com:465"); !r.OK || s.Detail != test.mechanism+" as "+alice {
 					t.Errorf("%s", text)
 				}
-				if s := step(t, r, "SMTP session at smtp.example.com:465"); s.Detail != "SIZE 1000" {
+				if s := findStep(t, r, "SMTP session at smtp.example.com:465"); s.Detail != "SIZE 1000" {
 					t.Errorf("%s", text)
 				}
 				if strings.Contains(text, "token") {
@@ -438,17 +439,17 @@ func TestIMAPSTARTTLS(t *testing.T) {
 		w.subject.Upstreams = []Upstream{{w.upstream("imap.example.com", 143, true), "imap", alice}}
 		w.subject.Upstreams[0].Mechanism = "password"
 		r, text, _ := w.examine()
-		if s := step(t, r, "IMAP login at imap.example.com:143"); !r.OK || s.Detail != "PLAIN as "+alice {
+		if s := findStep(t, r, "IMAP login at imap.example.com:143"); !r.OK || s.Detail != "PLAIN as "+alice {
 			t.Error(text)
 		}
-		if s := step(t, r, "IMAP mailbox at imap.example.com:143"); s.Detail != "1 mailbox, INBOX 0 messages, 0 unseen" {
+		if s := findStep(t, r, "IMAP mailbox at imap.example.com:143"); s.Detail != "1 mailbox, INBOX 0 messages, 0 unseen" {
 			t.Error(text)
 		}
 
 		w.secret = "qrst-uvwx-yzab-cdef"
 		w.subject.Token = func(context.Context, string) (string, error) { return w.secret, nil }
 		r, _, _ = w.examine()
-		if s := step(t, r, "IMAP login at imap.example.com:143"); s.Cause != "PLAIN: NO [AUTHENTICATIONFAILED] Authentication failed" {
+		if s := findStep(t, r, "IMAP login at imap.example.com:143"); s.Cause != "PLAIN: NO [AUTHENTICATIONFAILED] Authentication failed" {
 			t.Errorf("cause: %s", s.Cause)
 		}
 	})
@@ -491,11 +492,11 @@ func TestHTTPProxy(t *testing.T) {
 				delete(w.addresses, "login.example.com") // which only the proxy knows
 				w.servers["192.0.2.8:3128"] = proxied(w.endpoint)
 				r, text, _ := w.examine()
-				s := step(t, r, "token endpoint at login.example.com:443")
+				s := findStep(t, r, "token endpoint at login.example.com:443")
 				switch {
 				case test.cause == "" && (!r.OK || !strings.Contains(s.Detail, "through http://proxy.example.com:3128, TLS 1.3")):
 					t.Error(text)
-				case test.cause != "" && s.Outcome != Failed:
+				case test.cause != "" && s.Outcome != step.Failed:
 					t.Error(text)
 				}
 			})
@@ -524,7 +525,7 @@ func TestThrough(t *testing.T) {
 		r, text, _ := w.examine()
 		const way = "http://proxy.example.com:80"
 		for _, name := range []string{"connection to imap.example.com:993", "token endpoint at login.example.com:443"} {
-			if s := step(t, r, name); !r.OK || s.Facts["proxy"] != way || !strings.Contains(s.Detail, " through "+way+", ") {
+			if s := findStep(t, r, name); !r.OK || s.Facts["proxy"] != way || !strings.Contains(s.Detail, " through "+way+", ") {
 				t.Error(text)
 			}
 		}
@@ -564,7 +565,7 @@ func TestListeners(t *testing.T) {
 				w.subject.Listeners = []Listener{test.listener}
 				w.servers[strings.TrimPrefix(test.listener.Address, "unix:")] = test.serve(w)
 				r, _, _ := w.examine()
-				s := step(t, r, strings.ToUpper(test.listener.Protocol)+" listener at "+test.listener.Address)
+				s := findStep(t, r, strings.ToUpper(test.listener.Protocol)+" listener at "+test.listener.Address)
 				if !strings.HasPrefix(s.Detail, test.detail) || !strings.HasPrefix(s.Cause, test.cause) || (s.Cause == "") != (test.cause == "") {
 					t.Errorf("%+v", s)
 				}
@@ -580,8 +581,8 @@ func TestListenerOfSystemd(t *testing.T) {
 		w := newWorld(t, opaque)
 		w.subject.Listeners = append(w.subject.Listeners, Listener{Protocol: "imap", Systemd: "office"})
 		r, text, _ := w.examine()
-		s := step(t, r, `IMAP listener at the socket "office" of systemd`)
-		if s.Outcome != Skipped || s.Detail != "no daemon runs that knows its address" {
+		s := findStep(t, r, `IMAP listener at the socket "office" of systemd`)
+		if s.Outcome != step.Skipped || s.Detail != "no daemon runs that knows its address" {
 			t.Errorf("%+v\n%s", s, text)
 		}
 	})
@@ -618,20 +619,20 @@ func TestTime(t *testing.T) {
 		if took := time.Since(start); took > time.Minute {
 			t.Errorf("it took %v:\n%s", took, text)
 		}
-		if s := step(t, r, "access token"); s.Cause != "no answer within 20s" {
+		if s := findStep(t, r, "access token"); s.Cause != "no answer within 20s" {
 			t.Error(s.Cause)
 		}
-		if last := r.Steps[len(r.Steps)-1]; last.Outcome != Skipped || last.Detail != errLate.Error() {
+		if last := r.Steps[len(r.Steps)-1]; last.Outcome != step.Skipped || last.Detail != errLate.Error() {
 			t.Errorf("last: %+v", last)
 		}
 
 		ctx, cancel := context.WithCancel(t.Context())
-		var reported []Step
-		ok := Examine(ctx, w.subject, func(s Step) {
+		var reported []step.Step
+		ok := Examine(ctx, w.subject, func(s step.Step) {
 			reported = append(reported, s)
 			cancel()
 		})
-		if ok || len(reported) < 2 || reported[1].Outcome != Skipped {
+		if ok || len(reported) < 2 || reported[1].Outcome != step.Skipped {
 			t.Errorf("canceled: %+v", reported)
 		}
 	})
@@ -642,44 +643,44 @@ func TestConfiguration(t *testing.T) {
 		name          string
 		change        func(w *world)
 		step          string
-		outcome       Outcome
+		outcome       step.Outcome
 		detail        string // its beginning
 		cause, remedy string
-		logins        Outcome // and of the token
+		logins        step.Outcome // and of the token
 	}{
 		{"not enabled", func(w *world) { w.subject.Enabled = false }, "configuration",
-			Failed, "provider", "the account is not enabled", `Remove "enabled = false" from it in the configuration.`, OK},
+			step.Failed, "provider", "the account is not enabled", `Remove "enabled = false" from it in the configuration.`, step.OK},
 		{"no listener", func(w *world) { w.subject.Listeners = nil }, "configuration",
-			Failed, "provider", "no listener leads to the account", "Add a [[listener]] for a protocol of provider example to the configuration.", OK},
+			step.Failed, "provider", "no listener leads to the account", "Add a [[listener]] for a protocol of provider example to the configuration.", step.OK},
 		{"an account of a pattern", func(w *world) { w.subject.Pattern = "*@example.com" }, "configuration",
-			OK, "account *@example.com, provider", "", "", OK},
+			step.OK, "account *@example.com, provider", "", "", step.OK},
 		{"authorized by another", func(w *world) { w.status.Identity = "boss@example.com" }, "authorization",
-			OK, "3 days ago by boss@example.com, refreshed 10 minutes ago", "", "", OK},
+			step.OK, "3 days ago by boss@example.com, refreshed 10 minutes ago", "", "", step.OK},
 		{"nobody has to", func(w *world) { w.status = auth.Status{State: auth.Authorized} }, "authorization",
-			OK, "needs no person", "", "", OK},
+			step.OK, "needs no person", "", "", step.OK},
 		{"withdrawn", func(w *world) {
 			w.status.State, w.status.Why, w.status.Hint = auth.NeedsAuthorization, "token endpoint: invalid_grant", "Seven days are over."
-		}, "authorization", Failed, "3 days ago", "token endpoint: invalid_grant",
-			"Seven days are over. Open http://localhost:1180/authorize/alice@example.com", Skipped},
+		}, "authorization", step.Failed, "3 days ago", "token endpoint: invalid_grant",
+			"Seven days are over. Open http://localhost:1180/authorize/alice@example.com", step.Skipped},
 		{"failing for now", func(w *world) {
 			w.status.State = auth.Failing
 			w.status.Problems = []auth.Problem{
 				{Part: auth.PartProvider, Text: "token endpoint: HTTP status 503", Hint: "It passes."},
 				{Part: "smtp", Text: "which the login is for", Hint: "See there."},
 			}
-		}, "authorization", Warning, "3 days ago", "token endpoint: HTTP status 503", "It passes.", OK},
+		}, "authorization", step.Warning, "3 days ago", "token endpoint: HTTP status 503", "It passes.", step.OK},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, opaque)
 				test.change(w)
 				r, _, _ := w.examine()
-				s := step(t, r, test.step)
+				s := findStep(t, r, test.step)
 				if s.Outcome != test.outcome || !strings.HasPrefix(s.Detail, test.detail) || s.Cause != test.cause || s.Remedy != test.remedy {
 					t.Errorf("%+v", s)
 				}
 				for _, other := range r.Steps {
-					want := OK
+					want := step.OK
 					if strings.Contains(other.Name, "login at") || strings.Contains(other.Name, "access token") || strings.Contains(other.Name, "claims") {
 						want = test.logins
 					}
@@ -702,7 +703,7 @@ func TestCapabilities(t *testing.T) {
 			"CAPABILITY", capability, "AUTHENTICATE", "TAG OK done", "CAPABILITY", capability,
 			"LIST", "TAG OK done", "STATUS", "* STATUS INBOX (MESSAGES 1 UNSEEN 0)\r\nTAG OK done", "LOGOUT", "* BYE\r\nTAG OK done"))
 		r, _, _ := w.examine()
-		got, _ := step(t, r, "IMAP mailbox at imap.example.com:993").Facts["capabilities"].([]string)
+		got, _ := findStep(t, r, "IMAP mailbox at imap.example.com:993").Facts["capabilities"].([]string)
 		if want := []string{"AUTH=XOAUTH2", "IMAP4rev1", "SASL-IR"}; !slices.Equal(got, want) {
 			t.Errorf("got %q, want %q", got, want)
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
 
+	"github.com/xoauthd/xoauthd/internal/step"
 	upstreamimap "github.com/xoauthd/xoauthd/proxy/imap"
 	"github.com/xoauthd/xoauthd/proxy/sasl"
 )
@@ -85,7 +86,7 @@ func (i *imapClient) authenticate(l login) error {
 
 func (*imapClient) place() string { return "mailbox" }
 
-func (i *imapClient) inspect(s *Step) (command string, err error) {
+func (i *imapClient) inspect(s *step.Step) (command string, err error) {
 	caps, err := i.c.Capability().Wait()
 	if err != nil {
 		return "CAPABILITY", err
@@ -95,7 +96,7 @@ func (i *imapClient) inspect(s *Step) (command string, err error) {
 		names = append(names, string(c))
 	}
 	// go-imap has made them upper case, and a secret could not be found in base64.
-	s.fact("capabilities", upstreamimap.KnownCapabilities(strings.Join(names, " ")))
+	s.AddFact("capabilities", upstreamimap.KnownCapabilities(strings.Join(names, " ")))
 
 	var mailboxes int64
 	list := i.c.List("", "*", nil)
@@ -109,21 +110,21 @@ func (i *imapClient) inspect(s *Step) (command string, err error) {
 	if err != nil {
 		return "STATUS INBOX", err
 	}
-	s.fact("mailboxes", mailboxes)
+	s.AddFact("mailboxes", mailboxes)
 	s.Detail = plural(mailboxes, "mailbox", "mailboxes")
 	if status.NumMessages != nil {
-		s.fact("messages", int64(*status.NumMessages))
+		s.AddFact("messages", int64(*status.NumMessages))
 		s.Detail += ", INBOX " + count(int64(*status.NumMessages), "message")
 	}
 	if status.NumUnseen != nil {
-		s.fact("unseen", int64(*status.NumUnseen))
+		s.AddFact("unseen", int64(*status.NumUnseen))
 		s.Detail += fmt.Sprintf(", %d unseen", *status.NumUnseen)
 	}
 	return i.leave(caps.Has(imap.CapNamespace), s)
 }
 
 // leave sends NAMESPACE, if the server has it, and NOOP, and logs out.
-func (i *imapClient) leave(hasNamespace bool, s *Step) (command string, err error) {
+func (i *imapClient) leave(hasNamespace bool, s *step.Step) (command string, err error) {
 	if hasNamespace {
 		i.namespace(s)
 	}
@@ -135,17 +136,17 @@ func (i *imapClient) leave(hasNamespace bool, s *Step) (command string, err erro
 }
 
 // namespace adds the personal namespaces to the step. The command is optional (RFC 2342).
-func (i *imapClient) namespace(s *Step) {
+func (i *imapClient) namespace(s *step.Step) {
 	namespace, err := i.c.Namespace().Wait()
 	if err != nil {
-		s.addFinding(Warning, "NAMESPACE: "+err.Error(), "Programs may look for folders in the wrong place.")
+		s.AddFinding(step.Warning, "NAMESPACE: "+err.Error(), "Programs may look for folders in the wrong place.")
 		return
 	}
 	var personal []string
 	for _, n := range namespace.Personal {
 		personal = append(personal, fmt.Sprintf("%q %q", n.Prefix, string(n.Delim)))
 	}
-	s.fact("namespace", personal)
+	s.AddFact("namespace", personal)
 }
 
 func plural(n int64, one, many string) string {

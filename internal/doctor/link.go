@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 
+	"github.com/xoauthd/xoauthd/internal/step"
 	"github.com/xoauthd/xoauthd/proxy"
 )
 
@@ -23,7 +24,7 @@ type client interface {
 
 	// inspect looks at the mailbox or session after the login, and logs out. An error comes
 	// with the command that failed. The failure of an optional command is a warning.
-	inspect(s *Step) (command string, err error)
+	inspect(s *step.Step) (command string, err error)
 }
 
 // clients starts a client for each protocol, with STARTTLS if config is not nil.
@@ -41,7 +42,7 @@ type link struct {
 }
 
 // open connects, until the connection is ready for a login.
-func (k *link) open(ctx context.Context, dial func(ctx context.Context, network, address string) (net.Conn, error), s *Step) error {
+func (k *link) open(ctx context.Context, dial func(ctx context.Context, network, address string) (net.Conn, error), s *step.Step) error {
 	begin := clients[k.Protocol]
 	if begin == nil {
 		return proxy.Fail(proxy.Misconfigured, fmt.Errorf("there is no protocol %q", k.Protocol))
@@ -53,8 +54,8 @@ func (k *link) open(ctx context.Context, dial func(ctx context.Context, network,
 	k.conn = bounded(conn)
 	defer closeWith(ctx, conn)()
 	address := conn.RemoteAddr().String()
-	s.Detail = join(address, " ", s.Detail)
-	s.fact("address", address)
+	s.Detail = step.Join(address, " ", s.Detail)
+	s.AddFact("address", address)
 
 	var state *tls.ConnectionState
 	config := k.TLS.Clone()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/xoauthd/xoauthd/internal/step"
 	"github.com/xoauthd/xoauthd/proxy"
 	"github.com/xoauthd/xoauthd/proxy/sasl"
 )
@@ -39,13 +40,13 @@ func (x *examination) login(ctx context.Context, k *link) {
 		err = proxy.NoOther(err, x.noOther)
 		s.Remedy = x.tokenRemedy(x.noOther)
 	}
-	if s.Outcome != Skipped {
+	if s.Outcome != step.Skipped {
 		x.ended(ctx, k.Protocol, err)
 	}
 	if !x.done(s) {
 		return
 	}
-	x.step(ctx, protocol+" "+k.client.place()+" at "+k.Address(), loginTime, func(ctx context.Context, s *Step) error {
+	x.step(ctx, protocol+" "+k.client.place()+" at "+k.Address(), loginTime, func(ctx context.Context, s *step.Step) error {
 		defer closeWith(ctx, k.conn)()
 		command, err := k.client.inspect(s)
 		if err == nil {
@@ -71,10 +72,10 @@ func isRefusal(err error) bool {
 
 // attempt logs in once, on a new connection if the last one is closed. It returns the
 // error of the step, too.
-func (x *examination) attempt(ctx context.Context, name string, k *link) (s Step, err error) {
-	s = x.take(ctx, name, loginTime, func(ctx context.Context, s *Step) error {
+func (x *examination) attempt(ctx context.Context, name string, k *link) (s step.Step, err error) {
+	s = x.take(ctx, name, loginTime, func(ctx context.Context, s *step.Step) error {
 		if k.client == nil {
-			if err = k.open(ctx, x.dialer(k.Upstream), &Step{}); err != nil {
+			if err = k.open(ctx, x.dialer(k.Upstream), &step.Step{}); err != nil {
 				return err
 			}
 		}
@@ -91,13 +92,13 @@ func (x *examination) attempt(ctx context.Context, name string, k *link) (s Step
 	return s, err
 }
 
-func (k *link) logIn(ctx context.Context, s *Step, secret string) error {
+func (k *link) logIn(ctx context.Context, s *step.Step, secret string) error {
 	l, err := k.mechanism(ctx, secret)
 	if err != nil {
 		return err
 	}
-	s.fact("mechanism", l.mechanism)
-	s.fact("user", l.user)
+	s.AddFact("mechanism", l.mechanism)
+	s.AddFact("user", l.user)
 	if err := k.client.authenticate(l); err != nil {
 		challenge := l.Challenge()
 		err = stepError(ctx, l.mechanism, k.Refused(err, challenge != ""))

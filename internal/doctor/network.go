@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/xoauthd/xoauthd/internal/step"
 	"github.com/xoauthd/xoauthd/proxy"
 )
 
@@ -40,7 +41,7 @@ func (x *examination) names(ctx context.Context) (unknown map[string]bool) {
 		if _, err := netip.ParseAddr(host); err == nil || slices.Contains(hosts[:i], host) {
 			continue
 		}
-		unknown[host] = !x.step(ctx, "DNS of "+host, lookupTime, func(ctx context.Context, s *Step) error {
+		unknown[host] = !x.step(ctx, "DNS of "+host, lookupTime, func(ctx context.Context, s *step.Step) error {
 			err := x.name(ctx, host, s)
 			if err != nil {
 				s.Remedy = "Check this name where it is configured, the servers in /etc/resolv.conf, and whether this machine has a network."
@@ -51,7 +52,7 @@ func (x *examination) names(ctx context.Context) (unknown map[string]bool) {
 	return unknown
 }
 
-func (x *examination) name(ctx context.Context, host string, s *Step) error {
+func (x *examination) name(ctx context.Context, host string, s *step.Step) error {
 	found, err := x.lookup(ctx, host)
 	switch {
 	case err != nil && ctx.Err() != nil:
@@ -65,7 +66,7 @@ func (x *examination) name(ctx context.Context, host string, s *Step) error {
 	for _, a := range found {
 		addresses = append(addresses, a.Unmap().String())
 	}
-	s.fact("addresses", addresses)
+	s.AddFact("addresses", addresses)
 	shown := addresses[:min(shownAddresses, len(addresses))]
 	s.Detail = strings.Join(shown, ", ")
 	if more := len(addresses) - len(shown); more > 0 {
@@ -88,10 +89,10 @@ func (x *examination) connections(ctx context.Context, unknown map[string]bool) 
 			continue
 		}
 		var err error
-		x.step(ctx, name, connectTime, func(ctx context.Context, s *Step) error {
+		x.step(ctx, name, connectTime, func(ctx context.Context, s *step.Step) error {
 			if through := x.Provider.Through; through != nil {
 				s.Detail = "through " + shown(through)
-				s.fact("proxy", shown(through))
+				s.AddFact("proxy", shown(through))
 			}
 			err = k.open(ctx, x.dialer(u), s)
 			return err
@@ -117,7 +118,7 @@ func (x *examination) tokenEndpoint(ctx context.Context, unknown map[string]bool
 			return
 		}
 	}
-	x.step(ctx, name, connectTime, func(ctx context.Context, s *Step) error {
+	x.step(ctx, name, connectTime, func(ctx context.Context, s *step.Step) error {
 		if err != nil {
 			s.Remedy = "Check token_url, and HTTPS_PROXY in the environment of the daemon."
 			return err
@@ -131,9 +132,9 @@ func (x *examination) tokenEndpoint(ctx context.Context, unknown map[string]bool
 }
 
 // head sends a HEAD request, through a proxy if that is not nil.
-func (x *examination) head(ctx context.Context, endpoint, through *url.URL, s *Step) error {
+func (x *examination) head(ctx context.Context, endpoint, through *url.URL, s *step.Step) error {
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) {
-		s.fact("address", c.Conn.RemoteAddr().String())
+		s.AddFact("address", c.Conn.RemoteAddr().String())
 		s.Detail = c.Conn.RemoteAddr().String()
 	}})
 	transport := &http.Transport{
@@ -146,7 +147,7 @@ func (x *examination) head(ctx context.Context, endpoint, through *url.URL, s *S
 	}
 	defer transport.CloseIdleConnections()
 	if through != nil {
-		s.fact("proxy", shown(through))
+		s.AddFact("proxy", shown(through))
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodHead, endpoint.String(), nil)
 	if err != nil {
@@ -159,7 +160,7 @@ func (x *examination) head(ctx context.Context, endpoint, through *url.URL, s *S
 	}
 	answer.Body.Close()
 	if through != nil {
-		s.Detail = join(s.Detail, " ", "through "+shown(through))
+		s.Detail = step.Join(s.Detail, " ", "through "+shown(through))
 	}
 	describeTLS(s, answer.TLS)
 	return nil
@@ -167,31 +168,31 @@ func (x *examination) head(ctx context.Context, endpoint, through *url.URL, s *S
 
 // describeTLS adds TLS version and certificate to the step, and warns of a certificate
 // that expires soon. The state may be nil.
-func describeTLS(s *Step, state *tls.ConnectionState) {
+func describeTLS(s *step.Step, state *tls.ConnectionState) {
 	if state == nil {
-		s.Detail = join(s.Detail, ", ", "no TLS")
+		s.Detail = step.Join(s.Detail, ", ", "no TLS")
 		return
 	}
-	s.Detail = join(s.Detail, ", ", tls.VersionName(state.Version))
-	s.fact("tls_version", tls.VersionName(state.Version))
-	s.fact("cipher", tls.CipherSuiteName(state.CipherSuite))
-	s.fact("alpn", state.NegotiatedProtocol)
+	s.Detail = step.Join(s.Detail, ", ", tls.VersionName(state.Version))
+	s.AddFact("tls_version", tls.VersionName(state.Version))
+	s.AddFact("cipher", tls.CipherSuiteName(state.CipherSuite))
+	s.AddFact("alpn", state.NegotiatedProtocol)
 	c := state.PeerCertificates[0] // verified, so it is there
 	describeCertificate(s, c)
 	s.Detail += "; certificate of " + nameOr(c.Subject.CommonName, c.DNSNames) + " by " + nameOr(c.Issuer.CommonName, c.Issuer.Organization)
 	life := time.Until(c.NotAfter)
 	s.Detail += ", valid for " + humanDuration(life)
 	if life < soon {
-		s.addFinding(Warning, fmt.Sprintf("the server's certificate expires in %s, on %s", humanDuration(life), c.NotAfter.UTC().Format(time.DateOnly)),
+		s.AddFinding(step.Warning, fmt.Sprintf("the server's certificate expires in %s, on %s", humanDuration(life), c.NotAfter.UTC().Format(time.DateOnly)),
 			"The operator of the server must renew it before.")
 	}
 }
 
-func describeCertificate(s *Step, c *x509.Certificate) {
+func describeCertificate(s *step.Step, c *x509.Certificate) {
 	if c != nil {
-		s.fact("subject", nameOr(c.Subject.String(), c.DNSNames))
-		s.fact("issuer", c.Issuer.String())
-		s.fact("not_after", c.NotAfter)
+		s.AddFact("subject", nameOr(c.Subject.String(), c.DNSNames))
+		s.AddFact("issuer", c.Issuer.String())
+		s.AddFact("not_after", c.NotAfter)
 	}
 }
 
@@ -221,7 +222,7 @@ func (x *examination) listeners(ctx context.Context) {
 			x.skip(name, "no daemon runs that knows its address")
 			continue
 		}
-		x.step(ctx, name, listenerTime, func(ctx context.Context, s *Step) error {
+		x.step(ctx, name, listenerTime, func(ctx context.Context, s *step.Step) error {
 			err := x.listener(ctx, l, s)
 			if err != nil {
 				s.Remedy = "Check that the daemon runs, with the configuration as it is now, and what its log says."
@@ -231,7 +232,7 @@ func (x *examination) listeners(ctx context.Context) {
 	}
 }
 
-func (x *examination) listener(ctx context.Context, l Listener, s *Step) error {
+func (x *examination) listener(ctx context.Context, l Listener, s *step.Step) error {
 	network, address := "tcp", l.Address
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
 		network, address = "unix", path
@@ -264,6 +265,6 @@ func (x *examination) listener(ctx context.Context, l Listener, s *Step) error {
 	if text := string(greeting); !strings.HasPrefix(text, "* OK") && !strings.HasPrefix(text, "220") && !strings.HasPrefix(text, "+OK") {
 		return errors.New("greeting: " + text)
 	}
-	s.Detail = join("it greets", ", ", s.Detail)
+	s.Detail = step.Join("it greets", ", ", s.Detail)
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/xoauthd/xoauthd/internal/step"
 	pop3dialogue "github.com/xoauthd/xoauthd/proxy/pop3"
 	"github.com/xoauthd/xoauthd/proxy/sasl"
 )
@@ -127,14 +128,14 @@ func (*pop3Client) place() string { return "mailbox" }
 
 // inspect marks no message, so its QUIT deletes none. CAPA and UIDL are optional (RFC
 // 2449; RFC 1939 section 7).
-func (p *pop3Client) inspect(s *Step) (command string, err error) {
+func (p *pop3Client) inspect(s *step.Step) (command string, err error) {
 	caps, err := p.list("CAPA")
 	if refused := (*pop3dialogue.Refusal)(nil); errors.As(err, &refused) {
-		s.addFinding(Warning, "CAPA: "+err.Error(), "Programs cannot find out what the server can do.")
+		s.AddFinding(step.Warning, "CAPA: "+err.Error(), "Programs cannot find out what the server can do.")
 	} else if err != nil {
 		return "CAPA", err
 	}
-	s.fact("capabilities", caps)
+	s.AddFact("capabilities", caps)
 	size, err := p.ask("STAT")
 	if err != nil {
 		return "STAT", err
@@ -143,8 +144,8 @@ func (p *pop3Client) inspect(s *Step) (command string, err error) {
 	if _, err := fmt.Sscan(size, &messages, &octets); err != nil {
 		return "STAT", fmt.Errorf("not the size of a mailbox: %.100q", size)
 	}
-	s.fact("messages", messages)
-	s.fact("octets", octets)
+	s.AddFact("messages", messages)
+	s.AddFact("octets", octets)
 	s.Detail = count(messages, "message") + ", " + count(octets, "octet")
 	if slices.Contains(caps, "UIDL") {
 		if err := p.identifiers(s, messages); err != nil {
@@ -156,15 +157,15 @@ func (p *pop3Client) inspect(s *Step) (command string, err error) {
 }
 
 // identifiers checks the unique ids of the messages. An error is one of the connection.
-func (p *pop3Client) identifiers(s *Step, messages int64) error {
+func (p *pop3Client) identifiers(s *step.Step, messages int64) error {
 	const remedy = "Programs that leave mail on the server may fetch some twice, or never."
 	ids, err := p.list("UIDL")
 	if refused := (*pop3dialogue.Refusal)(nil); errors.As(err, &refused) {
-		s.addFinding(Warning, "UIDL: "+err.Error(), remedy)
+		s.AddFinding(step.Warning, "UIDL: "+err.Error(), remedy)
 		return nil
 	}
 	if n := int64(len(ids)); err == nil && n != messages {
-		s.addFinding(Warning, fmt.Sprintf("UIDL lists %d messages", n), remedy)
+		s.AddFinding(step.Warning, fmt.Sprintf("UIDL lists %d messages", n), remedy)
 	}
 	return err
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+
+	"github.com/xoauthd/xoauthd/internal/step"
 )
 
 const (
@@ -55,32 +57,32 @@ func TestPOP3(t *testing.T) {
 		name       string
 		server     func(net.Conn)
 		step       string
-		outcome    Outcome
+		outcome    step.Outcome
 		told, hint string // its detail or, if it is not well, its cause
 	}{
-		{"well", in("STAT", "+OK 2 320", "UIDL", "+OK\r\n1 a\r\n2 b\r\n."), pop3Login, OK, "XOAUTH2 as " + alice, ""},
-		{"the mailbox is well", in("STAT", "+OK 2 320", "UIDL", "+OK\r\n1 a\r\n2 b\r\n."), pop3Mailbox, OK, "2 messages, 320 octets", ""},
+		{"well", in("STAT", "+OK 2 320", "UIDL", "+OK\r\n1 a\r\n2 b\r\n."), pop3Login, step.OK, "XOAUTH2 as " + alice, ""},
+		{"the mailbox is well", in("STAT", "+OK 2 320", "UIDL", "+OK\r\n1 a\r\n2 b\r\n."), pop3Mailbox, step.OK, "2 messages, 320 octets", ""},
 		{"Microsoft refuses the token", script("+OK hi", "CAPA", pop3Caps, begin, "+ ", "dXNlcj", "-ERR Authentication failure: unknown user name or bad password."),
-			pop3Login, Failed, "XOAUTH2: -ERR Authentication failure: unknown user name or bad password.", "Hint: upstream_refused."},
+			pop3Login, step.Failed, "XOAUTH2: -ERR Authentication failure: unknown user name or bad password.", "Hint: upstream_refused."},
 		{"Google refuses the token", script("+OK hi", "CAPA", pop3Caps, begin, "+ ", "dXNlcj", "+ eyJzdGF0dXMiOiI0MDAifQ==", "", "-ERR [AUTH] Invalid credentials"),
-			pop3Login, Failed, `XOAUTH2: -ERR [AUTH] Invalid credentials ({"status":"400"})`, "Hint: upstream_refused."},
+			pop3Login, step.Failed, `XOAUTH2: -ERR [AUTH] Invalid credentials ({"status":"400"})`, "Hint: upstream_refused."},
 		{"the mailbox is open elsewhere", script("+OK hi", "CAPA", pop3Caps, begin, "+ ", "dXNlcj", "-ERR [IN-USE] locked"),
-			pop3Login, Failed, "XOAUTH2: -ERR [IN-USE] locked", "Hint: upstream_down."},
+			pop3Login, step.Failed, "XOAUTH2: -ERR [IN-USE] locked", "Hint: upstream_down."},
 		{"the mailbox does not open", in("STAT", "-ERR [sys/temp] later"),
-			pop3Mailbox, Failed, "STAT: -ERR [sys/temp] later", "Hint: upstream_down."},
-		{"messages without an id", in("STAT", "+OK 2 320", "UIDL", "+OK\r\n1 a\r\n."), pop3Mailbox, Warning, "UIDL lists 1 messages", twice},
-		{"no ids at all", in("STAT", "+OK 2 320", "UIDL", "-ERR no such command"), pop3Mailbox, Warning, "UIDL: -ERR no such command", twice},
-		{"no capabilities after login", onceCapable, pop3Mailbox, Warning, "CAPA: -ERR not now", "Programs cannot find out what the server can do."},
+			pop3Mailbox, step.Failed, "STAT: -ERR [sys/temp] later", "Hint: upstream_down."},
+		{"messages without an id", in("STAT", "+OK 2 320", "UIDL", "+OK\r\n1 a\r\n."), pop3Mailbox, step.Warning, "UIDL lists 1 messages", twice},
+		{"no ids at all", in("STAT", "+OK 2 320", "UIDL", "-ERR no such command"), pop3Mailbox, step.Warning, "UIDL: -ERR no such command", twice},
+		{"no capabilities after login", onceCapable, pop3Mailbox, step.Warning, "CAPA: -ERR not now", "Programs cannot find out what the server can do."},
 		{"the server repeats what it was sent", script("+OK hi", "CAPA", pop3Caps, begin, "+ ", "dXNlcj", "-ERR what is LINE"),
-			pop3Login, Failed, "XOAUTH2: -ERR what is (hidden)", "Hint: upstream_refused."},
+			pop3Login, step.Failed, "XOAUTH2: -ERR what is (hidden)", "Hint: upstream_refused."},
 		{"another protocol", script("+OK hi", "CAPA", pop3Caps, begin, "* BYE"),
-			pop3Login, Failed, `XOAUTH2: not POP3: "* BYE"`, "Hint: upstream_down."},
+			pop3Login, step.Failed, `XOAUTH2: not POP3: "* BYE"`, "Hint: upstream_down."},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newPOP3World(t, opaque, test.server)
 				r, _, _ := w.examine()
-				s := step(t, r, test.step)
+				s := findStep(t, r, test.step)
 				told := s.Cause
 				if told == "" {
 					told = s.Detail
@@ -88,7 +90,7 @@ func TestPOP3(t *testing.T) {
 				if s.Outcome != test.outcome || told != test.told || s.Remedy != test.hint {
 					t.Errorf("%s: %q, remedy %q", s.Outcome, told, s.Remedy)
 				}
-				if l := step(t, r, pop3Login); test.step == pop3Mailbox && l.Outcome != OK {
+				if l := findStep(t, r, pop3Login); test.step == pop3Mailbox && l.Outcome != step.OK {
 					t.Errorf("the login, which was good: %+v", l)
 				}
 			})
@@ -104,10 +106,10 @@ func TestPOP3Password(t *testing.T) {
 		w.subject.Password = true
 		w.subject.Upstreams[0].Mechanism = "password"
 		r, text, _ := w.examine()
-		if s := step(t, r, pop3Login); !r.OK || s.Detail != "LOGIN as "+alice {
+		if s := findStep(t, r, pop3Login); !r.OK || s.Detail != "LOGIN as "+alice {
 			t.Error(text)
 		}
-		if s := step(t, r, pop3Mailbox); s.Detail != "0 messages, 0 octets" {
+		if s := findStep(t, r, pop3Mailbox); s.Detail != "0 messages, 0 octets" {
 			t.Error(text)
 		}
 	})
@@ -133,10 +135,10 @@ func TestPOP3STLS(t *testing.T) {
 					secure(certificate, says(""))(c)
 				}
 				r, _, _ := w.examine()
-				if s := step(t, r, "connection to pop.example.com:110"); s.Cause != test.cause {
+				if s := findStep(t, r, "connection to pop.example.com:110"); s.Cause != test.cause {
 					t.Errorf("%+v", s)
 				}
-				if s := step(t, r, "POP3 login at pop.example.com:110"); (s.Outcome == Skipped) != (test.cause != "") {
+				if s := findStep(t, r, "POP3 login at pop.example.com:110"); (s.Outcome == step.Skipped) != (test.cause != "") {
 					t.Errorf("%+v", s)
 				}
 			})
@@ -154,7 +156,7 @@ func TestPOP3Scope(t *testing.T) {
 			w := newPOP3World(t, signed(t, nil), script("+OK hi", "CAPA", pop3Caps, "AUTH XOAUTH2", "+ ", "dXNlcj", "-ERR no"))
 			w.subject.Provider.Scopes = []string{scope}
 			r, _, _ := w.examine()
-			if s := step(t, r, "claims of the token"); s.Cause != "scp has no POP.AccessAsUser.All, which POP3 needs" || !strings.HasPrefix(s.Remedy, want) {
+			if s := findStep(t, r, "claims of the token"); s.Cause != "scp has no POP.AccessAsUser.All, which POP3 needs" || !strings.HasPrefix(s.Remedy, want) {
 				t.Errorf("%s: %+v", scope, s)
 			}
 		})

@@ -8,6 +8,8 @@ import (
 
 	gosasl "github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
+
+	"github.com/xoauthd/xoauthd/internal/step"
 )
 
 // extensions are the reported ones, in this order: go-smtp has no list of them.
@@ -71,7 +73,7 @@ func (smtpClient) place() string { return "session" }
 
 // inspect sends no message. After RSET, go-smtp sends EHLO again: the extensions may
 // differ after the login.
-func (c smtpClient) inspect(s *Step) (command string, err error) {
+func (c smtpClient) inspect(s *step.Step) (command string, err error) {
 	if err := c.c.Reset(); err != nil {
 		return "RSET", err
 	}
@@ -84,7 +86,7 @@ func (c smtpClient) inspect(s *Step) (command string, err error) {
 			found = append(found, strings.TrimSpace(name+" "+value))
 		}
 	}
-	s.fact("extensions", found)
+	s.AddFact("extensions", found)
 	s.Detail = strings.Join(found, ", ")
 	_ = c.c.Quit() // its failure does not matter
 	return "", nil

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/internal/step"
 )
 
 // token obtains the access token or the app password, if the account is authorized.
@@ -15,7 +16,7 @@ func (x *examination) token(ctx context.Context, authorized bool) {
 		x.password(ctx)
 		return
 	case authorized:
-		x.step(ctx, "access token", tokenTime, func(ctx context.Context, s *Step) error {
+		x.step(ctx, "access token", tokenTime, func(ctx context.Context, s *step.Step) error {
 			err := x.ask(ctx, s, "")
 			if err != nil {
 				s.Remedy = x.tokenRemedy(err)
@@ -33,7 +34,7 @@ func (x *examination) token(ctx context.Context, authorized bool) {
 }
 
 func (x *examination) password(ctx context.Context) {
-	x.step(ctx, "app password", tokenTime, func(ctx context.Context, s *Step) error {
+	x.step(ctx, "app password", tokenTime, func(ctx context.Context, s *step.Step) error {
 		password, err := x.Token(ctx, "")
 		if err != nil {
 			return err
@@ -53,7 +54,7 @@ func (x *examination) replace(ctx context.Context, refused error) bool {
 	}
 	x.replaced = true
 	stale := x.secret
-	x.step(ctx, "access token, after it was refused", tokenTime, func(ctx context.Context, s *Step) error {
+	x.step(ctx, "access token, after it was refused", tokenTime, func(ctx context.Context, s *step.Step) error {
 		s.Detail = refused.Error()
 		err := x.ask(ctx, s, stale)
 		switch {
@@ -65,7 +66,7 @@ func (x *examination) replace(ctx context.Context, refused error) bool {
 			if !errors.Is(err, auth.ErrRefused) {
 				x.noOther = err
 			}
-			s.addFinding(Warning, "there is no other: "+err.Error(), x.hint(err))
+			s.AddFinding(step.Warning, "there is no other: "+err.Error(), x.hint(err))
 		}
 		return nil
 	})
@@ -73,7 +74,7 @@ func (x *examination) replace(ctx context.Context, refused error) bool {
 }
 
 // ask obtains a token other than stale.
-func (x *examination) ask(ctx context.Context, s *Step, stale string) error {
+func (x *examination) ask(ctx context.Context, s *step.Step, stale string) error {
 	before := x.Status()
 	token, err := x.Token(ctx, stale)
 	switch {
@@ -94,7 +95,7 @@ func (x *examination) setSecret(secret string) {
 }
 
 // describeToken adds source and remaining life of the token to the step.
-func (x *examination) describeToken(s *Step, before auth.Status) {
+func (x *examination) describeToken(s *step.Step, before auth.Status) {
 	after := x.Status()
 	source := "from memory"
 	switch {
@@ -103,12 +104,12 @@ func (x *examination) describeToken(s *Step, before auth.Status) {
 	case !after.Expiry.Equal(before.Expiry), !after.Refreshed.Equal(before.Refreshed):
 		source = "refreshed"
 	}
-	s.fact("source", source)
-	s.Detail = join(s.Detail, "; ", source)
+	s.AddFact("source", source)
+	s.Detail = step.Join(s.Detail, "; ", source)
 	if !after.Expiry.IsZero() {
 		life := time.Until(after.Expiry.Round(0))
-		s.fact("expiry", after.Expiry)
-		s.fact("life_seconds", int64(life/time.Second))
+		s.AddFact("expiry", after.Expiry)
+		s.AddFact("life_seconds", int64(life/time.Second))
 		s.Detail += ", " + humanDuration(life) + " left"
 	}
 }
@@ -119,7 +120,7 @@ func (x *examination) tokenRemedy(err error) string {
 	hint := x.hint(err)
 	switch {
 	case errors.Is(err, auth.ErrNeedsAuthorization):
-		return join(hint, " ", x.Remedy)
+		return step.Join(hint, " ", x.Remedy)
 	case !errors.As(err, &e):
 		return hint
 	case e.Code == "invalid_client" && (hint == "" || hint == (&auth.Error{Code: e.Code}).Hint()): // which mentions secrets only

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/internal/step"
 )
 
 func TestTokenSource(t *testing.T) {
@@ -35,7 +36,7 @@ func TestTokenSource(t *testing.T) {
 					return opaque, nil
 				}
 				r, _, _ := w.examine()
-				if s := step(t, r, "access token"); s.Detail != test.want {
+				if s := findStep(t, r, "access token"); s.Detail != test.want {
 					t.Errorf("%q, want %q", s.Detail, test.want)
 				}
 			})
@@ -82,11 +83,11 @@ func TestTokenRemedy(t *testing.T) {
 				}
 				w.subject.Token = func(context.Context, string) (string, error) { return "", test.err }
 				r, _, _ := w.examine()
-				s := step(t, r, "access token")
-				if s.Outcome != Failed || !strings.HasPrefix(s.Remedy, test.want) || (s.Remedy == "") != (test.want == "") {
+				s := findStep(t, r, "access token")
+				if s.Outcome != step.Failed || !strings.HasPrefix(s.Remedy, test.want) || (s.Remedy == "") != (test.want == "") {
 					t.Errorf("%s: %q, want %q", s.Outcome, s.Remedy, test.want)
 				}
-				if s := step(t, r, "IMAP login at imap.example.com:993"); s.Outcome != Skipped {
+				if s := findStep(t, r, "IMAP login at imap.example.com:993"); s.Outcome != step.Skipped {
 					t.Errorf("%+v", s)
 				}
 			})
@@ -106,19 +107,19 @@ func TestRefusedToken(t *testing.T) {
 		other    string
 		err      error
 		asked    int
-		outcomes []Outcome // of the second token, and of both logins
-		cause    string    // of the first two of these
+		outcomes []step.Outcome // of the second token, and of both logins
+		cause    string         // of the first two of these
 		remedy   string
 	}{
-		{"there is another", false, opaque, nil, 2, []Outcome{OK, OK, OK}, "", ""},
+		{"there is another", false, opaque, nil, 2, []step.Outcome{step.OK, step.OK, step.OK}, "", ""},
 		{"which is refused as well", false, "ya29.no-better-than-the-one-before-it", nil, 2,
-			[]Outcome{OK, Failed, Failed}, refused, "Hint: upstream_refused."},
+			[]step.Outcome{step.OK, step.Failed, step.Failed}, refused, "Hint: upstream_refused."},
 		{"a person has to", false, "", &auth.Error{Kind: auth.Consent, Code: "invalid_grant"}, 2,
-			[]Outcome{Failed, Skipped, Skipped}, "token endpoint: invalid_grant", "Hint: nothing is known. Authorize it."},
+			[]step.Outcome{step.Failed, step.Skipped, step.Skipped}, "token endpoint: invalid_grant", "Hint: nothing is known. Authorize it."},
 		{"none for now", false, "", &auth.Error{Kind: auth.Passing, Status: 503}, 2,
-			[]Outcome{Warning, Failed, Failed}, "there is no other: token endpoint: HTTP status 503" + refused,
+			[]step.Outcome{step.Warning, step.Failed, step.Failed}, "there is no other: token endpoint: HTTP status 503" + refused,
 			"Hint: nothing is known.Hint: nothing is known."},
-		{"a password is what it is", true, "", nil, 1, []Outcome{"", Failed, Failed},
+		{"a password is what it is", true, "", nil, 1, []step.Outcome{"", step.Failed, step.Failed},
 			"LOGIN: NO [AUTHENTICATIONFAILED] Passwords are not accepted: use XOAUTH2 or OAUTHBEARER", "Hint: upstream_refused."},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -148,7 +149,7 @@ func TestRefusedToken(t *testing.T) {
 					if test.outcomes[i] == "" {
 						continue
 					}
-					s := step(t, r, name)
+					s := findStep(t, r, name)
 					if s.Outcome != test.outcomes[i] {
 						t.Errorf("%s: %s, %s", name, s.Outcome, s.Cause)
 					}

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/internal/step"
 	"github.com/xoauthd/xoauthd/internal/testing/ca"
 	"github.com/xoauthd/xoauthd/internal/testing/mailhost"
 	"github.com/xoauthd/xoauthd/proxy"
@@ -334,9 +335,9 @@ func (w *world) examine() (r *Report, text, object string) {
 	w.t.Helper()
 	r = NewReport(w.subject.Account)
 	var b strings.Builder
-	ok := Examine(w.t.Context(), w.subject, func(s Step) {
+	ok := Examine(w.t.Context(), w.subject, func(s step.Step) {
 		r.Add(s)
-		if err := Print(&b, s); err != nil {
+		if err := step.Print(&b, s); err != nil {
 			w.t.Error(err)
 		}
 	})
@@ -371,8 +372,8 @@ func formsOf(secret string) []string {
 	return forms
 }
 
-// step returns the one of that name.
-func step(t *testing.T, r *Report, name string) Step {
+// findStep returns the step of that name.
+func findStep(t *testing.T, r *Report, name string) step.Step {
 	t.Helper()
 	for _, s := range r.Steps {
 		if s.Name == name {
@@ -380,5 +381,5 @@ func step(t *testing.T, r *Report, name string) Step {
 		}
 	}
 	t.Fatalf("there is no step %q", name)
-	return Step{}
+	return step.Step{}
 }

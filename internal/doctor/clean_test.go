@@ -2,13 +2,12 @@ package doctor
 
 import (
 	"encoding/json"
-	"errors"
-	"io"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/xoauthd/xoauthd/internal/redact"
+	"github.com/xoauthd/xoauthd/internal/step"
 )
 
 // Whatever a server says, it is one line, of bounded length, without the secret.
@@ -22,7 +21,7 @@ func TestCleaned(t *testing.T) {
 		{"control characters", "a\x1b]0;x\x07\r\nok \u009b2J\u202eb\xff", "a ]0;x ok 2J b\uFFFD"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s := cleaned(Step{Name: test.said, Detail: test.said, Cause: test.said, Remedy: test.said,
+			s := cleaned(step.Step{Name: test.said, Detail: test.said, Cause: test.said, Remedy: test.said,
 				Facts: map[string]any{"one": test.said, "list": []string{test.said}, "n": int64(1)}}, secrets)
 			for _, got := range []string{s.Name, s.Detail, s.Cause, s.Remedy, s.Facts["one"].(string), s.Facts["list"].([]string)[0]} {
 				if got != test.want {
@@ -31,7 +30,7 @@ func TestCleaned(t *testing.T) {
 			}
 		})
 	}
-	long := cleaned(Step{Detail: strings.Repeat("ä", 5000), Facts: map[string]any{"list": make([]string, 5000)}}, secrets)
+	long := cleaned(step.Step{Detail: strings.Repeat("ä", 5000), Facts: map[string]any{"list": make([]string, 5000)}}, secrets)
 	if n := len(long.Detail); n > maxText || n < maxText-3 || !strings.HasSuffix(long.Detail, "…") {
 		t.Errorf("%d octets", n)
 	}
@@ -47,7 +46,7 @@ func TestWholeStep(t *testing.T) {
 	for _, name := range []string{"aud", "capabilities", "roles", "scp"} {
 		facts[name] = slices.Repeat([]string{words}, 1000)
 	}
-	s := cleaned(Step{Name: words, Detail: words, Cause: words, Remedy: words, Facts: facts}, new(redact.Secrets))
+	s := cleaned(step.Step{Name: words, Detail: words, Cause: words, Remedy: words, Facts: facts}, new(redact.Secrets))
 	if line, err := json.Marshal(s); err != nil || len(line) > 60<<10 {
 		t.Errorf("%d octets, %v", len(line), err)
 	}
@@ -58,47 +57,22 @@ func TestWholeStep(t *testing.T) {
 	}
 }
 
-func TestPrintWidth(t *testing.T) {
-	var b strings.Builder
-	words := strings.Repeat("word ", 60)
-	s := Step{Name: "IMAP login at outlook.office365.com:993", Outcome: Failed, Seconds: 12.345, Detail: words, Cause: words, Remedy: words}
-	if err := Print(&b, s); err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(b.String()) {
-		if len(strings.TrimSuffix(line, "\n")) > width {
-			t.Errorf("too wide: %q", line)
-		}
-	}
-	if got := strings.Count(b.String(), "word"); got != 180 {
-		t.Errorf("%d words, want 180", got)
-	}
-	if err := Print(full{}, s); !errors.Is(err, io.ErrShortWrite) {
-		t.Errorf("Print: %v", err)
-	}
-}
-
-// full is a disk without room.
-type full struct{}
-
-func (full) Write([]byte) (int, error) { return 0, io.ErrShortWrite }
-
 func TestVerdict(t *testing.T) {
 	for _, test := range []struct {
-		outcomes []Outcome
+		outcomes []step.Outcome
 		ok       bool
 		want     string
 	}{
 		{nil, true, "a: all checks passed."},
-		{[]Outcome{OK, OK}, true, "a: all checks passed."},
-		{[]Outcome{OK, Warning}, true, "a: all works, with 1 warning."},
-		{[]Outcome{OK, Skipped}, false, "a: check incomplete."},
-		{[]Outcome{Warning, Failed, Skipped}, false, "a: 1 step failed: b."},
-		{[]Outcome{Failed, Failed}, false, "a: 2 steps failed, the first: a."},
+		{[]step.Outcome{step.OK, step.OK}, true, "a: all checks passed."},
+		{[]step.Outcome{step.OK, step.Warning}, true, "a: all works, with 1 warning."},
+		{[]step.Outcome{step.OK, step.Skipped}, false, "a: check incomplete."},
+		{[]step.Outcome{step.Warning, step.Failed, step.Skipped}, false, "a: 1 step failed: b."},
+		{[]step.Outcome{step.Failed, step.Failed}, false, "a: 2 steps failed, the first: a."},
 	} {
 		r := NewReport("a")
 		for i, o := range test.outcomes {
-			r.Add(Step{Name: string(rune('a' + i)), Outcome: o})
+			r.Add(step.Step{Name: string(rune('a' + i)), Outcome: o})
 		}
 		if got := r.Verdict(); got != test.want || r.OK != test.ok {
 			t.Errorf("%v: %q, %v", test.outcomes, got, r.OK)
