@@ -121,7 +121,7 @@ func (p *player) play(line string) error {
 		peer.close()
 	case "|":
 		synctest.Wait() // until all is read
-		p.socket.hangUp()
+		p.socket.HangUp()
 	case "$":
 		return peer.expectEnd()
 	case "!":

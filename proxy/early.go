@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync/atomic"
 	"time"
+
+	"github.com/xoauthd/xoauthd/internal/panics"
 )
 
 const (
@@ -90,7 +92,7 @@ func (s *session) dialEarly(ctx context.Context, u *Upstream, hello string) *ear
 	e := &earlyConn{upstream: u, cancel: cancel, release: s.earlyLimit.release, done: make(chan struct{})}
 	go func() {
 		defer close(e.done)
-		e.err = guard(func() (err error) {
+		e.err = panics.Catch(func() (err error) {
 			e.link, err = s.dial(ctx, s.protocol, u, hello, s.tracer("upstream"))
 			return err
 		})

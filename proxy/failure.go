@@ -107,24 +107,6 @@ func Words(err error) string {
 	return reason(err)
 }
 
-// panicked is a panic as an error.
-type panicked struct {
-	value any
-	stack []byte
-}
-
-func (p *panicked) Error() string { return fmt.Sprintf("panic: %v", p.value) }
-
-// where returns the stack from the function that panicked.
-func (p *panicked) where() string {
-	stack := string(p.stack)
-	if _, below, ok := strings.Cut(stack, "\npanic("); ok {
-		_, stack, _ = strings.Cut(below, "\n")
-		_, stack, _ = strings.Cut(stack, "\n")
-	}
-	return text.Cut(stack, 4000)
-}
-
 // failure returns err as an *Error: the one in its chain, or one for an error of a dialogue
 // with a client.
 func failure(err error) *Error {

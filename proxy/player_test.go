@@ -22,6 +22,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/xoauthd/xoauthd/internal/testing/ca"
+	"github.com/xoauthd/xoauthd/internal/testing/fakeconn"
 )
 
 // A player plays one dialogue.
@@ -41,7 +42,7 @@ type player struct {
 	refuse    bool // dials fail
 
 	c, u    *peer
-	socket  *socket // the session's end of c
+	socket  *fakeconn.Socket // the session's end of c
 	stop    context.CancelFunc
 	stopped context.Context
 	done    chan struct{} // the session has ended
@@ -97,7 +98,7 @@ func (p *player) begin() {
 		return
 	}
 	a, b := net.Pipe()
-	p.c, p.socket = newPeer(a), &socket{Conn: b}
+	p.c, p.socket = newPeer(a), &fakeconn.Socket{Conn: b}
 	p.done = make(chan struct{})
 	go func() {
 		defer close(p.done)

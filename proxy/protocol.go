@@ -7,6 +7,7 @@ import (
 
 	imapdialogue "github.com/xoauthd/xoauthd/proxy/imap"
 	pop3dialogue "github.com/xoauthd/xoauthd/proxy/pop3"
+	"github.com/xoauthd/xoauthd/proxy/relay"
 	"github.com/xoauthd/xoauthd/proxy/sasl"
 	smtpdialogue "github.com/xoauthd/xoauthd/proxy/smtp"
 	"github.com/xoauthd/xoauthd/proxy/wire"
@@ -50,7 +51,7 @@ type protocol struct {
 	farewell bool
 
 	// tracker returns the tracker of a session after its login.
-	tracker func() tracker
+	tracker func() relay.Tracker
 
 	// open checks that the mailbox can be opened.
 	open func(client) error
@@ -75,7 +76,7 @@ var protocols = map[string]*protocol{
 		},
 		status:   func(a answer) string { return string(a.imap) },
 		farewell: true,
-		tracker:  func() tracker { return new(imapdialogue.Tracker) },
+		tracker:  func() relay.Tracker { return new(imapdialogue.Tracker) },
 		open:     func(c client) error { return c.(*imapdialogue.Client).Examine() },
 	},
 	"smtp": {
@@ -87,7 +88,7 @@ var protocols = map[string]*protocol{
 		},
 		status:   func(a answer) string { return a.smtp },
 		farewell: true,
-		tracker:  func() tracker { return new(smtpdialogue.Tracker) },
+		tracker:  func() relay.Tracker { return new(smtpdialogue.Tracker) },
 		open:     func(client) error { return nil }, // SMTP has no mailbox
 		unseen:   []string{"PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES"},
 		early:    true,
@@ -100,7 +101,7 @@ var protocols = map[string]*protocol{
 			return pop3dialogue.NewClient(c, config)
 		},
 		status:  func(a answer) string { return a.pop3 },
-		tracker: func() tracker { return new(pop3dialogue.Tracker) },
+		tracker: func() relay.Tracker { return new(pop3dialogue.Tracker) },
 		open:    func(c client) error { return c.(*pop3dialogue.Client).Stat() },
 		unseen:  []string{"TOP", "UIDL"},
 	},

@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"github.com/xoauthd/xoauthd/internal/panics"
 	"github.com/xoauthd/xoauthd/proxy/wire"
 )
 
@@ -145,7 +146,7 @@ func TestTenThousandWait(t *testing.T) {
 			}
 			all.Go(func() {
 				defer leave()
-				guard(func() error {
+				panics.Catch(func() error {
 					_, _, release, err := x.enter(ctx, []bound{{"account", most, ""}}, func() (*link, []string, error) {
 						mu.Lock()
 						if i < last-2*most { // a hundred come in together, and some between them have gone

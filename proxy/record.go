@@ -15,6 +15,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/xoauthd/xoauthd/internal/panics"
 	"github.com/xoauthd/xoauthd/internal/text"
 )
 
@@ -86,8 +87,8 @@ func (r *record) attrs(err error) []slog.Attr {
 		text("why", reason(err))
 		text("hint", Hint(err))
 	}
-	if p := (*panicked)(nil); errors.As(err, &p) {
-		text("stack", p.where())
+	if p := (*panics.Error)(nil); errors.As(err, &p) {
+		text("stack", p.Origin())
 	}
 	return append(attrs,
 		slog.Int64("up", r.up.Load()),

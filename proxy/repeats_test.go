@@ -12,6 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/xoauthd/xoauthd/proxy/peercred"
 )
 
 // junk runs n sessions at once whose clients send text and leave.
@@ -113,4 +115,17 @@ func TestRepeatsOfManyHosts(t *testing.T) {
 			t.Error(log)
 		}
 	})
+}
+
+// TestFailuresOfLocalUsers: a user of this machine does not use up the log lines of the
+// failures of another.
+func TestFailuresOfLocalUsers(t *testing.T) {
+	kind := func(uid uint32) failureKind {
+		s := &session{l: &Listener{Protocol: "imap"}, record: new(record), userSource: peercred.SourceOfUser(uid)}
+		return s.failureKind(BadCredentials)
+	}
+	first, again := kind(1), kind(1)
+	if first == kind(2) || first != again {
+		t.Error("failures are summed up by machine, not by user")
+	}
 }

@@ -2,14 +2,12 @@ package proxy
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"sync"
 	"time"
-)
 
-// errRevoked is why a session is told to end whose account's grant was revoked.
-var errRevoked = errors.New("the grant of the account was revoked")
+	"github.com/xoauthd/xoauthd/proxy/relay"
+)
 
 // accountSessions are the sessions that are logged in, or log in, with the grant of
 // an account. The zero value is ready to use.
@@ -63,7 +61,7 @@ func (s *Server) EndSessions(ctx context.Context, account string) (ended int) {
 		}
 	})
 	for x := range all {
-		x.stop(errRevoked)
+		x.stop(relay.ErrRevoked)
 	}
 	for _, left := range all {
 		select {
@@ -79,8 +77,8 @@ func (s *Server) EndSessions(ctx context.Context, account string) (ended int) {
 
 // interrupted returns err as the failure of a session that xoauthd ends.
 func (s *session) interrupted(err error) error {
-	if context.Cause(s.stopping) == errRevoked {
-		return Fail(Revoked, errRevoked)
+	if context.Cause(s.stopping) == relay.ErrRevoked {
+		return Fail(Revoked, relay.ErrRevoked)
 	}
 	return Fail(Stopping, err)
 }

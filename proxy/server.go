@@ -11,11 +11,11 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/xoauthd/xoauthd/internal/panics"
 	"github.com/xoauthd/xoauthd/proxy/peercred"
 	"github.com/xoauthd/xoauthd/proxy/sasl"
 	"github.com/xoauthd/xoauthd/proxy/wire"
@@ -208,7 +208,7 @@ func (s *Server) begin(stopping, life context.Context, c net.Conn, l *Listener, 
 	leave, admitted := s.counts.admit(x, most)
 	return func() {
 		stop := closeWith(life, c)
-		err := guard(func() error { return x.run(ctx, admitted) })
+		err := panics.Catch(func() error { return x.run(ctx, admitted) })
 		stop()
 		end()
 		x.stop(nil)
@@ -226,16 +226,6 @@ func (s *Server) newSession(c net.Conn, l *Listener) *session {
 	x.client.Trace = x.tracer("client")
 	x.client.SetDeadline(x.record.start.Add(s.Limits.LogIn))
 	return x
-}
-
-// guard runs f. It returns a panic as an error, so that it ends one session only.
-func guard(f func() error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = Fail(Internal, &panicked{p, debug.Stack()})
-		}
-	}()
-	return f()
 }
 
 // closeWith closes c when ctx is done. Reads and writes then return an error, so a

@@ -15,6 +15,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
+
+	"github.com/xoauthd/xoauthd/internal/testing/fakeconn"
 )
 
 func TestMain(m *testing.M) {
@@ -98,7 +100,7 @@ func settle(t *testing.T, drain time.Duration) *house {
 	h.stop = func() { h.start = time.Now(); stop() }
 	go func() { h.served <- p.server.Serve(ctx, ln, p.listener) }()
 	a, b := net.Pipe()
-	ln.next <- &socket{Conn: b}
+	ln.next <- &fakeconn.Socket{Conn: b}
 	p.c, p.done = newPeer(a), make(chan struct{})
 	for _, line := range []string{
 		"C< * OK ...",
@@ -121,6 +123,16 @@ func settle(t *testing.T, drain time.Duration) *house {
 	return h
 }
 
+// forward sends text at one end of a session, and waits for it at the other.
+func forward(t *testing.T, from, to net.Conn, text string) {
+	t.Helper()
+	go io.WriteString(from, text)
+	got := make([]byte, len(text))
+	if _, err := io.ReadFull(to, got); string(got) != text || err != nil {
+		t.Fatalf("%q, %v", got, err)
+	}
+}
+
 func TestServeStops(t *testing.T) {
 	for _, test := range []struct {
 		name  string
@@ -129,15 +141,15 @@ func TestServeStops(t *testing.T) {
 		took  time.Duration
 		ended string
 	}{
-		{"quiet", 10 * time.Second, false, 0, closedAtShutdown},
-		{"an answer is owed", 10 * time.Second, true, 10 * time.Second, closedAtShutdown},
-		{"nothing is waited for", 0, true, 0, closedAtShutdown},
+		{"quiet", 10 * time.Second, false, 0, "closed at shutdown"},
+		{"an answer is owed", 10 * time.Second, true, 10 * time.Second, "closed at shutdown"},
+		{"nothing is waited for", 0, true, 0, "closed at shutdown"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h := settle(t, test.drain)
 				if test.owes {
-					pass(t, h.client, h.upstream, "a2 APPEND\r\n")
+					forward(t, h.client, h.upstream, "a2 APPEND\r\n")
 				}
 				time.Sleep(time.Minute)
 				h.stop()
@@ -241,7 +253,7 @@ func TestEndSessions(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h := settle(t, 10*time.Second)
 				if test.owes {
-					pass(t, h.client, h.upstream, "a2 APPEND\r\n")
+					forward(t, h.client, h.upstream, "a2 APPEND\r\n")
 				}
 				time.Sleep(time.Minute)
 				if n := h.EndSessions(t.Context(), "bob@example.com"); n != 0 {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/xoauthd/xoauthd/internal/text"
 	"github.com/xoauthd/xoauthd/proxy/peercred"
+	"github.com/xoauthd/xoauthd/proxy/relay"
 	"github.com/xoauthd/xoauthd/proxy/wire"
 )
 
@@ -96,6 +97,33 @@ func (s *session) run(ctx context.Context, admitted bool) error {
 		return refused
 	}
 	return s.part(front, refused)
+}
+
+// relay copies bytes between the client and the upstream until one side closes.
+func (s *session) relay(ctx context.Context, front server, k *link) error {
+	client, err := s.client.Stream()
+	if err != nil {
+		return Fail(NoLogin, fmt.Errorf("sending the result of the login: %w", err))
+	}
+	upstream, err := k.conn.Stream()
+	if err != nil {
+		return k.upstream.Down(err)
+	}
+	r := relay.Relay{
+		Client:      client,
+		Upstream:    upstream,
+		Tracker:     s.protocol.tracker(),
+		IdleTimeout: s.Limits.Idle,
+		Stopping:    s.stopping,
+		Sent:        s.record.sent,
+		Received:    s.record.received,
+	}
+	if s.protocol.farewell {
+		e := failure(Fail(Revoked, relay.ErrRevoked))
+		r.Farewell = func() { front.Bye(s.protocol.status(answers[e.Result]), e.text()) }
+	}
+	s.record.ended, err = r.Run(ctx)
+	return err
 }
 
 // front starts the dialogue with the client.

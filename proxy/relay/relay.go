@@ -1,18 +1,21 @@
-package proxy
+// Package relay copies bytes between a client and an upstream after the login, until one
+// side closes, the idle timeout is reached, or the relay has drained.
+package relay
 
 import (
 	"bytes"
 	"context"
-	"fmt"
+	"errors"
 	"io"
 	"sync/atomic"
 	"time"
 
+	"github.com/xoauthd/xoauthd/internal/panics"
 	"github.com/xoauthd/xoauthd/proxy/wire"
 )
 
-// A tracker follows the commands and replies after a login as far as the relay needs.
-type tracker interface {
+// A Tracker follows the commands and replies after a login as far as the relay needs.
+type Tracker interface {
 	// FromClient returns the bytes to forward for p, which differ only for a second login.
 	// An error ends the relay.
 	FromClient(p []byte) ([]byte, error)
@@ -26,65 +29,45 @@ type tracker interface {
 	Unfinished() bool
 }
 
-// relay copies bytes between the client and the upstream, unchanged but for a
-// second login, until one side closes.
-func (s *session) relay(ctx context.Context, front server, k *link) error {
-	client, err := s.client.Stream()
-	if err != nil {
-		return Fail(NoLogin, fmt.Errorf("telling of the login: %w", err))
-	}
-	upstream, err := k.conn.Stream()
-	if err != nil {
-		return k.upstream.Down(err)
-	}
-	r := relay{
-		client:   client,
-		upstream: upstream,
-		tracker:  s.protocol.tracker(),
-		timeout:  s.Limits.Idle,
-		stopping: s.stopping,
-		sent:     s.record.sent,
-		received: s.record.received,
-	}
-	if s.protocol.farewell {
-		e := failure(Fail(Revoked, errRevoked))
-		r.farewell = func() { front.Bye(s.protocol.status(answers[e.Result]), e.text()) }
-	}
-	s.record.ended, err = r.run(ctx)
-	return err
-}
+// ErrRevoked is the cause of Relay.Stopping if the relay must drain because the grant of
+// the account was revoked.
+var ErrRevoked = errors.New("the grant of the account was revoked")
 
-// A relay copies bytes in both directions, with a pump for each.
-type relay struct {
-	client, upstream *wire.Stream
-	tracker          tracker
-	timeout          time.Duration   // idle timeout; 0 is none
-	stopping         context.Context // done when the relay must drain
-	sent, received   func(n int)     // count bytes to the upstream and to the client
-	farewell         func()          // tells the client that the grant was revoked; nil if the protocol has no reply for that
+// A Relay copies bytes in both directions, unchanged but for a second login. It is used
+// once.
+type Relay struct {
+	Client, Upstream *wire.Stream
+	Tracker          Tracker
+	IdleTimeout      time.Duration   // 0 is none
+	Stopping         context.Context // done when the relay must drain; see ErrRevoked
+	Sent, Received   func(n int)     // count bytes to the upstream and to the client
+
+	// Farewell tells the client that the grant was revoked. It is nil if the protocol has no
+	// reply for that.
+	Farewell func()
 
 	idle    *idleTimer
 	parting atomic.Bool // the relay ends because the grant was revoked
 }
 
-// run returns why the relay ended. When the client closes, run half-closes the upstream as
-// soon as it owes no reply. When the upstream closes, run ends after the client has received
-// everything. When ctx is done, run ends at once, even within a write. The error is a
-// panic.
-func (r *relay) run(ctx context.Context) (ended string, err error) {
-	r.idle = newIdleTimer(r.timeout, r.tracker, r.abort)
+// Run copies until the relay ends, and returns why it ended, for the log. When the client
+// closes, Run half-closes the upstream as soon as it owes no reply. When the upstream
+// closes, Run returns after the client has received everything. When ctx is done, Run
+// returns at once, even within a write. The error is a panic.
+func (r *Relay) Run(ctx context.Context) (ended string, err error) {
+	r.idle = newIdleTimer(r.IdleTimeout, r.Tracker, r.abort)
 	defer context.AfterFunc(ctx, r.abort)()
-	defer context.AfterFunc(r.stopping, r.drain)()
-	panics := true
+	defer context.AfterFunc(r.Stopping, r.drain)()
+	finished := false
 	defer func() {
-		if panics { // in receive: the other pump must end, too
+		if !finished { // receive has panicked: the other pump must end, too
 			r.abort()
 		}
 	}()
 
 	sent := make(chan error, 1)
 	go func() {
-		err := guard(r.send)
+		err := panics.Catch(r.send)
 		if err != nil {
 			r.abort()
 		}
@@ -97,13 +80,13 @@ func (r *relay) run(ctx context.Context) (ended string, err error) {
 		r.abort()
 	}
 	err = <-sent
-	panics = false
+	finished = true
 	return r.idle.stop(), err
 }
 
 // drain ends the relay as soon as the upstream owes no reply.
-func (r *relay) drain() {
-	if context.Cause(r.stopping) == errRevoked {
+func (r *Relay) drain() {
+	if context.Cause(r.Stopping) == ErrRevoked {
 		r.idle.drain(closedAtRevocation, r.part)
 		return
 	}
@@ -112,28 +95,28 @@ func (r *relay) drain() {
 
 // part ends the relay as if the upstream had closed, so that the client can receive a
 // reply.
-func (r *relay) part() {
+func (r *Relay) part() {
 	r.parting.Store(true)
-	r.upstream.Abort()
+	r.Upstream.Abort()
 }
 
 // abort makes both pumps end.
-func (r *relay) abort() {
-	r.client.Abort()
-	r.upstream.Abort()
+func (r *Relay) abort() {
+	r.Client.Abort()
+	r.Upstream.Abort()
 	r.idle.release()
 }
 
 // send copies to the upstream until the client closes or the upstream is lost. A pump has
 // a buffer only while there is data in it.
-func (r *relay) send() error {
+func (r *Relay) send() error {
 	for {
-		b, err := r.client.Receive()
+		b, err := r.Client.Receive()
 		if err != nil {
 			r.clientEnded(err)
 			return nil
 		}
-		p, err := r.tracker.FromClient(b.Octets())
+		p, err := r.Tracker.FromClient(b.Octets())
 		if err != nil {
 			b.Return()
 			r.idle.because(err.Error(), nil)
@@ -146,7 +129,7 @@ func (r *relay) send() error {
 			r.idle.because("upstream lost", err)
 			// The rest that the client sends must be read. Unread data makes the system
 			// reset the connection, and the client loses the end of what it was sent.
-			discard(r.client)
+			discard(r.Client)
 			return nil
 		}
 	}
@@ -154,38 +137,38 @@ func (r *relay) send() error {
 
 // clientEnded ends send. It holds the half-close back while the upstream owes a reply: some
 // servers reset the connection at a half-close, and the client loses the reply.
-func (r *relay) clientEnded(err error) {
+func (r *Relay) clientEnded(err error) {
 	if err != io.EOF {
 		r.idle.because("client lost", err)
 		r.abort()
 		return
 	}
 	r.idle.because("client closed", nil)
-	if err := r.toUpstream(r.tracker.Held()); err != nil {
+	if err := r.toUpstream(r.Tracker.Held()); err != nil {
 		return
 	}
 	r.idle.clientClosed()
 	<-r.idle.answered
-	r.upstream.CloseWrite()
+	r.Upstream.CloseWrite()
 }
 
-func (r *relay) toUpstream(p []byte) error {
+func (r *Relay) toUpstream(p []byte) error {
 	if len(p) == 0 {
 		return nil
 	}
 	r.idle.received(true)
-	n, err := r.upstream.Write(p)
+	n, err := r.Upstream.Write(p)
 	r.idle.forwarded(true)
-	r.sent(n)
+	r.Sent(n)
 	return err
 }
 
 // receive copies to the client until the upstream closes or one side is lost. It returns
 // true if the client is still connected.
-func (r *relay) receive() bool {
+func (r *Relay) receive() bool {
 	whole := true // the client has received complete lines
 	for {
-		b, err := r.upstream.Receive()
+		b, err := r.Upstream.Receive()
 		if err != nil {
 			if err == io.EOF {
 				r.idle.because("upstream closed", nil)
@@ -195,16 +178,16 @@ func (r *relay) receive() bool {
 			if r.parting.Load() && whole {
 				r.sayFarewell()
 			}
-			r.client.CloseWrite()
+			r.Client.CloseWrite()
 			return true
 		}
 		r.idle.received(false)
-		r.tracker.FromUpstream(b.Octets())
+		r.Tracker.FromUpstream(b.Octets())
 		whole = bytes.HasSuffix(b.Octets(), []byte("\n"))
-		n, err := r.client.Write(b.Octets())
+		n, err := r.Client.Write(b.Octets())
 		b.Return()
 		r.idle.forwarded(false)
-		r.received(n)
+		r.Received(n)
 		if err != nil {
 			r.idle.because("client lost", err)
 			return false
@@ -214,9 +197,9 @@ func (r *relay) receive() bool {
 
 // sayFarewell tells the client that the grant was revoked, unless the upstream owes a reply:
 // the client would mistake one for the other.
-func (r *relay) sayFarewell() {
-	if owed, _ := r.tracker.Owed(); !owed && r.farewell != nil {
-		r.farewell()
+func (r *Relay) sayFarewell() {
+	if owed, _ := r.Tracker.Owed(); !owed && r.Farewell != nil {
+		r.Farewell()
 	}
 }
 

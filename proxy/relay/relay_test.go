@@ -1,20 +1,24 @@
-package proxy
+package relay
 
 import (
 	"context"
 	"io"
 	"net"
-	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"go.uber.org/goleak"
+
+	"github.com/xoauthd/xoauthd/internal/panics"
+	"github.com/xoauthd/xoauthd/internal/testing/fakeconn"
 	imapdialogue "github.com/xoauthd/xoauthd/proxy/imap"
 	pop3dialogue "github.com/xoauthd/xoauthd/proxy/pop3"
 	smtpdialogue "github.com/xoauthd/xoauthd/proxy/smtp"
 	"github.com/xoauthd/xoauthd/proxy/wire"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // A pipedRelay is one between two pipes, whose other ends a test has.
 type pipedRelay struct {
@@ -41,26 +45,26 @@ func (untracked) FromUpstream([]byte)                 {}
 func (untracked) Owed() (owed, known bool)            { return false, false }
 func (untracked) Unfinished() bool                    { return false }
 
-func startTracked(t *testing.T, idle time.Duration, tracker tracker) *pipedRelay {
+func startTracked(t *testing.T, idle time.Duration, tracker Tracker) *pipedRelay {
 	c1, c2 := net.Pipe()
 	u1, u2 := net.Pipe()
 	stopping, stop := context.WithCancel(t.Context())
-	client, upstream := &socket{Conn: c2}, &socket{Conn: u2, halfClosed: make(chan time.Time, 1)}
+	client, upstream := &fakeconn.Socket{Conn: c2}, &fakeconn.Socket{Conn: u2, HalfClosed: make(chan time.Time, 1)}
 	life, kill := context.WithCancel(context.Background())
 	p := &pipedRelay{
-		client: c1, upstream: u1, stop: stop, hangUp: client.hangUp,
+		client: c1, upstream: u1, stop: stop, hangUp: client.HangUp,
 		kill:  kill,
 		ended: make(chan string, 1),
 
-		halfClosed: upstream.halfClosed,
+		halfClosed: upstream.HalfClosed,
 	}
-	r := &relay{
-		client: stream(t, client), upstream: stream(t, upstream),
-		timeout: idle, tracker: tracker, stopping: stopping, sent: func(int) {}, received: func(int) {},
+	r := &Relay{
+		Client: stream(t, client), Upstream: stream(t, upstream),
+		IdleTimeout: idle, Tracker: tracker, Stopping: stopping, Sent: func(int) {}, Received: func(int) {},
 	}
 	start := time.Now()
 	go func() {
-		why, err := r.run(life)
+		why, err := r.Run(life)
 		if err != nil {
 			t.Error(err)
 		}
@@ -72,54 +76,6 @@ func startTracked(t *testing.T, idle time.Duration, tracker tracker) *pipedRelay
 	}()
 	t.Cleanup(func() { stop(); c1.Close(); u1.Close() })
 	return p
-}
-
-// A socket is a pipe that behaves as one: its peer can say that it sends nothing
-// more, and who closes it is told so.
-type socket struct {
-	net.Conn
-	hungUp, closed atomic.Bool
-	halfClosed     chan time.Time // receives when this end was half-closed
-}
-
-func (s *socket) CloseWrite() error {
-	if s.halfClosed != nil {
-		s.halfClosed <- time.Now()
-	}
-	return nil
-}
-
-func (s *socket) hangUp() {
-	s.hungUp.Store(true)
-	s.SetReadDeadline(time.Unix(1, 0))
-}
-
-func (s *socket) Close() error {
-	s.closed.Store(true)
-	return s.Conn.Close()
-}
-
-func (s *socket) Read(p []byte) (int, error) {
-	if s.hungUp.Load() {
-		s.SetReadDeadline(time.Unix(1, 0))
-	}
-	n, err := s.Conn.Read(p)
-	if err != nil && s.hungUp.Load() {
-		err = io.EOF
-	}
-	return n, s.told(err)
-}
-
-func (s *socket) Write(p []byte) (int, error) {
-	n, err := s.Conn.Write(p)
-	return n, s.told(err)
-}
-
-func (s *socket) told(err error) error {
-	if err != nil && s.closed.Load() {
-		return net.ErrClosed
-	}
-	return err
 }
 
 func stream(t testing.TB, c net.Conn) *wire.Stream {
@@ -196,7 +152,7 @@ func TestRelayHalfClosed(t *testing.T) {
 	const pipelined = "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nBDAT 3 LAST\r\nabcQUIT\r\n"
 	for _, test := range []struct {
 		name    string
-		tracker tracker
+		tracker Tracker
 		before  string                            // from the client, before it closes
 		after   func(t *testing.T, p *pipedRelay) // it has closed
 		passed  time.Duration                     // when the half-close is passed on, after it came
@@ -310,10 +266,10 @@ func TestRelayPanics(t *testing.T) {
 				defer c.Close()
 			}
 			mistake := func(int) { panic("a mistake") }
-			r := &relay{client: stream(t, c2), upstream: stream(t, u2), tracker: untracked{}, stopping: t.Context(), sent: mistake, received: mistake}
+			r := &Relay{Client: stream(t, c2), Upstream: stream(t, u2), Tracker: untracked{}, Stopping: t.Context(), Sent: mistake, Received: mistake}
 			ended := make(chan error)
 			go func() {
-				err := guard(func() error { _, err := r.run(t.Context()); return err })
+				err := panics.Catch(func() error { _, err := r.Run(t.Context()); return err })
 				c2.Close()
 				u2.Close()
 				ended <- err
@@ -323,7 +279,7 @@ func TestRelayPanics(t *testing.T) {
 			} else {
 				pass(t, u1, c1, "x")
 			}
-			if err := <-ended; failure(err).Result != Internal || !strings.Contains(err.Error(), "panic: a mistake") {
+			if err := <-ended; err == nil || err.Error() != "panic: a mistake" {
 				t.Error(err)
 			}
 		})

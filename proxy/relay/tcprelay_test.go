@@ -1,4 +1,4 @@
-package proxy
+package relay
 
 import (
 	"context"
@@ -49,11 +49,11 @@ func newTCP(t testing.TB, version uint16, wrap func(net.Conn) net.Conn) *tcpRela
 		t.Fatal(err)
 	}
 	r.start = func() {
-		x := &relay{
-			client: clientStream, upstream: upstreamStream, timeout: time.Minute, tracker: answered{}, stopping: context.Background(),
-			sent: func(int) {}, received: func(int) { r.writes.Add(1) },
+		x := &Relay{
+			Client: clientStream, Upstream: upstreamStream, IdleTimeout: time.Minute, Tracker: answered{}, Stopping: context.Background(),
+			Sent: func(int) {}, Received: func(int) { r.writes.Add(1) },
 		}
-		why, err := x.run(context.Background())
+		why, err := x.Run(context.Background())
 		if err != nil {
 			t.Error(err)
 		}

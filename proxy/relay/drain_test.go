@@ -1,4 +1,4 @@
-package proxy
+package relay
 
 import (
 	"io"
@@ -131,10 +131,10 @@ func TestRelayStopSMTP(t *testing.T) {
 // An IMAP or POP3 session ends when xoauthd stops as soon as each of its commands has
 // its reply, and not before. A client that idles is owed none.
 func TestRelayStopReplies(t *testing.T) {
-	imap := func() tracker { return new(imapdialogue.Tracker) }
+	imap := func() Tracker { return new(imapdialogue.Tracker) }
 	for _, test := range []struct {
 		name    string
-		tracker func() tracker
+		tracker func() Tracker
 		before  func(t *testing.T, p *pipedRelay) // up to the stop
 		after   func(t *testing.T, p *pipedRelay)
 		took    time.Duration
@@ -177,7 +177,7 @@ func TestRelayStopReplies(t *testing.T) {
 			pass(t, p.upstream, p.client, "a OK\r\n")
 			time.Sleep(2 * time.Minute)
 		}, nil, 2 * time.Minute},
-		{"QUIT after DELE", func() tracker { return new(pop3dialogue.Tracker) }, func(t *testing.T, p *pipedRelay) {
+		{"QUIT after DELE", func() Tracker { return new(pop3dialogue.Tracker) }, func(t *testing.T, p *pipedRelay) {
 			pass(t, p.client, p.upstream, "DELE 1\r\nQUIT\r\n")
 			pass(t, p.upstream, p.client, "+OK\r\n")
 			time.Sleep(10 * time.Second)

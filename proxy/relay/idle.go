@@ -1,4 +1,4 @@
-package proxy
+package relay
 
 import (
 	"cmp"
@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/xoauthd/xoauthd/internal/text"
 )
 
 const (
@@ -41,6 +43,9 @@ const (
 	answeredWithin = time.Minute
 )
 
+// maxReason limits the reason for the end of a relay, in bytes.
+const maxReason = 1000
+
 // Why a relay ends that xoauthd ended.
 const (
 	closedAtShutdown   = "closed at shutdown"
@@ -58,7 +63,7 @@ type idleTimer struct {
 	pending    atomic.Int32 // pumps that hold bytes which they could not forward yet
 	blocked    atomic.Bool  // one of them is that to the upstream
 	ending     atomic.Bool  // the client has closed, or the relay drains
-	tracker    tracker
+	tracker    Tracker
 
 	// answered is closed by release: the half-close of the client may be passed on,
 	// or the relay ends.
@@ -79,7 +84,7 @@ type idleTimer struct {
 
 // newIdleTimer returns a timer that calls expire when nothing has moved for
 // timeout; 0 is for ever.
-func newIdleTimer(timeout time.Duration, tracker tracker, expire func()) *idleTimer {
+func newIdleTimer(timeout time.Duration, tracker Tracker, expire func()) *idleTimer {
 	if timeout <= 0 {
 		timeout = math.MaxInt64
 	}
@@ -232,7 +237,7 @@ func (t *idleTimer) because(what string, err error) {
 	case errors.Is(err, net.ErrClosed), errors.Is(err, os.ErrDeadlineExceeded): // which only the end of the session causes
 		t.reason = cmp.Or(t.why, closedAtShutdown)
 	default:
-		t.reason = what + ": " + reason(err)
+		t.reason = what + ": " + text.Line(err.Error(), maxReason)
 	}
 }
 

@@ -1,0 +1,19 @@
+package relay
+
+import (
+	"testing"
+	"time"
+
+	smtpdialogue "github.com/xoauthd/xoauthd/proxy/smtp"
+)
+
+// TestCheckAfterStop: a check that has fired already must not arm the timer of a relay
+// that has ended.
+func TestCheckAfterStop(t *testing.T) {
+	timer := newIdleTimer(time.Hour, new(smtpdialogue.Tracker), func() {})
+	timer.stop()
+	timer.check()
+	if timer.timer.Stop() {
+		t.Error("the timer runs after stop")
+	}
+}
