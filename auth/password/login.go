@@ -25,7 +25,7 @@ type Login struct {
 	Account string
 	Label   string // label of the login within the account, may be empty
 	User    string // compared without regard to case
-	Hash    string // password hash: argon2id, bcrypt or SHA-512-crypt
+	Hash    string // password hash that ParseHash accepts
 
 	Disabled  bool           // the account is disabled
 	Provider  string         // name of the account's provider

@@ -1,5 +1,9 @@
 // Package password checks the local passwords of clients. It throttles guesses, and it
 // keeps the guesses of one client from delaying the logins of others.
+//
+// The throttle is a queue of its own: semaphores of golang.org/x/sync serve in order of
+// arrival, and limiters of golang.org/x/time count attempts, but the guarantees of
+// SECURITY.md need hosts that take turns, and delays that depend on failures.
 package password
 
 import (

@@ -8,9 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/alexedwards/argon2id"
-	"github.com/go-crypt/crypt/algorithm/shacrypt"
-	"golang.org/x/crypto/bcrypt"
+	"github.com/go-crypt/crypt/algorithm/argon2"
 )
 
 const (
@@ -22,11 +20,9 @@ const (
 	maxBcryptPassword = 72
 )
 
-// params returns the parameters of new hashes: the OWASP recommendation for argon2id
-// with 19 MiB of memory, which suits a small server. A hash takes about 20 ms.
-func params() *argon2id.Params {
-	return &argon2id.Params{Memory: 19 << 10, Iterations: 2, Parallelism: 1, SaltLength: 16, KeyLength: 32}
-}
+// newCost returns the cost of new hashes: the OWASP recommendation for argon2id with
+// 19 MiB of memory, which suits a small server. A hash takes about 20 ms.
+func newCost() cost { return cost{kindArgon2id, 2, 19 << 10, 1} }
 
 // Hash returns the argon2id hash of a password in PHC string format. It returns an
 // error if the password is empty or longer than 1024 bytes.
@@ -37,30 +33,35 @@ func Hash(password string) (string, error) {
 	case len(password) > maxPassword:
 		return "", fmt.Errorf("the password is longer than %d bytes", maxPassword)
 	}
-	return argon2id.CreateHash(password, params())
+	c := newCost()
+	return argon2idHash(password, c.memory, c.iterations, c.lanes)
+}
+
+func argon2idHash(password string, memory, iterations, lanes int) (string, error) {
+	hasher, err := argon2.New(argon2.WithVariantID(), argon2.WithM(uint32(memory)), argon2.WithT(iterations), argon2.WithP(lanes))
+	if err != nil {
+		return "", err
+	}
+	digest, err := hasher.Hash(password)
+	if err != nil {
+		return "", err
+	}
+	return digest.Encode(), nil
 }
 
 // verify reports whether hash, which parseHash has accepted, is a hash of password. It
 // takes the same time in both cases.
 func verify(password, hash string) (bool, error) {
-	switch {
-	case strings.HasPrefix(hash, kindBcrypt):
-		// bcrypt ignores all bytes after the 72nd, and a zero byte ends the password,
-		// so that different passwords would match.
-		exact := len(password) <= maxBcryptPassword && !strings.Contains(password, "\x00")
-		err := bcrypt.CompareHashAndPassword([]byte(hash), []byte(password))
-		if errors.Is(err, bcrypt.ErrMismatchedHashAndPassword) {
-			return false, nil
-		}
-		return exact && err == nil, err
-	case strings.HasPrefix(hash, kindSHA512):
-		digest, err := shacrypt.DecodeVariant(shacrypt.VariantSHA512)(hash)
-		if err != nil {
-			return false, err
-		}
-		return digest.MatchAdvanced(password)
+	kind := kindOf(hash)
+	digest, err := decode(kind, hash)
+	if err != nil {
+		return false, err
 	}
-	return argon2id.ComparePasswordAndHash(password, hash)
+	// bcrypt ignores all bytes after the 72nd, and a zero byte ends the password, so that
+	// different passwords would match.
+	exact := kind != kindBcrypt || len(password) <= maxBcryptPassword && !strings.Contains(password, "\x00")
+	match, err := digest.MatchAdvanced(password)
+	return match && exact, err
 }
 
 // dummyHash returns a random hash of cost c that matches no known password. It does
@@ -70,8 +71,12 @@ func dummyHash(c cost) string {
 	switch c.kind {
 	case kindBcrypt:
 		return fmt.Sprintf("$2a$%02d$%s", c.iterations, random[:53])
+	case kindSHA256:
+		return fmt.Sprintf("$5$rounds=%d$%s$%s", c.iterations, random[:16], random[16:59])
 	case kindSHA512:
 		return fmt.Sprintf("$6$rounds=%d$%s$%s", c.iterations, random[:16], random[16:102])
+	case kindYescrypt: // the bits of the last digit that do not fit into a byte must be zero
+		return fmt.Sprintf("$y$j%c%c$%s$%s.", cryptDigits[c.iterations-1], cryptDigits[c.memory-1], random[:20], random[20:62])
 	}
 	return fmt.Sprintf("$argon2id$v=19$m=%d,t=%d,p=%d$%s$%s", c.memory, c.iterations, c.lanes, random[:16], random[16:48])
 }
@@ -89,8 +94,7 @@ func equalizeCosts(users map[string]*user, unknown *user) {
 		}
 	}
 	if len(most) == 0 {
-		p := params()
-		most[cost{kindArgon2id, int(p.Iterations), int(p.Memory), int(p.Parallelism)}] = 1
+		most[newCost()] = 1
 	}
 	left := maxHashes
 	for _, c := range slices.SortedFunc(maps.Keys(most), func(a, b cost) int { return names[b] - names[a] }) {
