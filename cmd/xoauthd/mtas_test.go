@@ -47,7 +47,7 @@ func mtas() []mta {
 // test of its own.
 func TestMTAs(t *testing.T) {
 	requireAll(t)
-	w := newWorld(t)
+	w := newWorld(t, buildForWorlds(t))
 	const password = "queue-and-retry"
 	w.secrets.add("password of the MTAs", password)
 	tables, ports := w.doors(t, `tls = "starttls"`)
