@@ -19,7 +19,7 @@ import (
 func TestDialsEarly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for from, want := range map[string]bool{"127.0.0.1": true, "": true, "192.0.2.1": false} {
-			s := stranger(1, from)
+			s := preAuthSession(from)
 			u := &Upstream{}
 			s.Server, s.l, s.protocol = new(Server), &Listener{Upstreams: []*Upstream{u}}, protocols["smtp"]
 			if !s.dialsEarly() {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/xoauthd/xoauthd/proxy/limit"
 	"github.com/xoauthd/xoauthd/proxy/peercred"
 	"github.com/xoauthd/xoauthd/proxy/sasl"
 )
@@ -43,11 +44,11 @@ func (s *session) logIn(ctx context.Context, c sasl.Credentials) (k *link, welco
 			leave()
 		}
 	}()
-	k, welcome, free, err := s.enter(ctx, []bound{
-		{account, s.Limits.PerAccount, "limits.sessions_per_account"},
-		{"login " + cmp.Or(login.Label, "(no label)") + " of " + account, s.Limits.PerLogin, "limits.sessions_per_login"},
-		s.upstreamBound(account, upstream),
-		s.addressBound(),
+	k, welcome, free, err := s.enter(ctx, []limit.Limit{
+		{Of: account, Max: s.Limits.PerAccount, Key: "limits.sessions_per_account"},
+		{Of: "login " + cmp.Or(login.Label, "(no label)") + " of " + account, Max: s.Limits.PerLogin, Key: "limits.sessions_per_login"},
+		s.upstreamLimit(account, upstream),
+		s.addressLimit(),
 	}, func() (*link, []string, error) { return s.asKnown(ctx, login, upstream) })
 	return k, welcome, func() { free(); leave() }, err
 }
@@ -73,12 +74,12 @@ func (s *session) recordLogin(began time.Time, err error) {
 // pre-auth session. While it waits for a slot, and after a failure, it is one: anybody with
 // one password could otherwise have any number of them.
 func (s *session) asKnown(ctx context.Context, login Login, upstream *Upstream) (*link, []string, error) {
-	if !s.counts.known(s) {
+	if !s.conns.SetAuthenticated(&s.counted) {
 		return nil, nil, s.tooMany()
 	}
 	k, welcome, err := s.logInUpstream(ctx, login, upstream)
 	if err != nil {
-		s.counts.unknown(s)
+		s.conns.SetUnauthenticated(&s.counted)
 	}
 	return k, welcome, err
 }
@@ -93,9 +94,9 @@ func (s *session) passOn(ctx context.Context, c sasl.Credentials) (k *link, welc
 	if _, err := sasl.NewClient(sasl.XOAUTH2, c.User, c.Token, upstream.Host, upstream.Port); err != nil {
 		return nil, nil, nil, Fail(BadCredentials, err)
 	}
-	return s.enter(ctx, []bound{s.addressBound()}, func() (*link, []string, error) {
+	return s.enter(ctx, []limit.Limit{s.addressLimit()}, func() (*link, []string, error) {
 		k, welcome, err := s.tryToken(ctx, upstream, c)
-		if err == nil && !s.counts.known(s) {
+		if err == nil && !s.conns.SetAuthenticated(&s.counted) {
 			k.close()
 			return nil, nil, s.tooMany()
 		}
@@ -114,17 +115,16 @@ const (
 // tryToken logs in with a token of the client. After any failure the slot stays taken for
 // the pause: a client could otherwise avoid it by leaving early.
 func (s *session) tryToken(ctx context.Context, upstream *Upstream, c sasl.Credentials) (k *link, welcome []string, err error) {
-	t := s.queue.join([]bound{{"tokens of " + s.origin().String() + " that are tried, or failed lately", tokensAtOnce, "client_tokens"}})
-	leave := func() { s.queue.leave(t) }
+	t := s.semaphore.Acquire(limit.Limit{Of: "tokens of " + s.origin().String() + " that are tried, or failed lately", Max: tokensAtOnce, Key: "client_tokens"})
 	if err := s.wait(ctx, t); err != nil {
-		leave()
+		t.Release()
 		return nil, nil, err
 	}
 	defer func() {
 		if k == nil {
-			time.AfterFunc(tokenPause, leave)
+			time.AfterFunc(tokenPause, t.Release)
 		} else {
-			leave()
+			t.Release()
 		}
 	}()
 	ctx, cancel := s.within(ctx, answerTime)
@@ -137,22 +137,22 @@ func (s *session) tryToken(ctx context.Context, upstream *Upstream, c sasl.Crede
 	return k, welcome, err
 }
 
-func (s *session) upstreamBound(who string, u *Upstream) bound {
-	return bound{
-		what: who + " at " + u.Address(),
-		most: u.Sessions,
-		by:   "provider." + u.Provider + "." + s.l.Protocol + ".sessions",
+func (s *session) upstreamLimit(who string, u *Upstream) limit.Limit {
+	return limit.Limit{
+		Of:  who + " at " + u.Address(),
+		Max: u.Sessions,
+		Key: "provider." + u.Provider + "." + s.l.Protocol + ".sessions",
 	}
 }
 
-// addressBound returns the limit of the address. Programs of this machine, which all have
+// addressLimit returns the limit of the address. Programs of this machine, which all have
 // one address, have none.
-func (s *session) addressBound() bound {
+func (s *session) addressLimit() limit.Limit {
 	most := s.Limits.PerAddress
 	if s.isHere() {
 		most = 0
 	}
-	return bound{s.host(), most, "limits.sessions_per_address"}
+	return limit.Limit{Of: s.host(), Max: most, Key: "limits.sessions_per_address"}
 }
 
 // host describes the address of the client. This machine is one host.
@@ -183,12 +183,11 @@ func (s *session) isHere() bool { return !s.from.IsValid() || s.from.IsLoopback(
 // enter runs logIn when the session has a slot of each limit. release frees the slots.
 // enter waits for at most Limits.Queue. Meanwhile it holds nothing that others need: no
 // turn for a password hash, and no connection to an upstream.
-func (s *session) enter(ctx context.Context, bounds []bound, logIn func() (*link, []string, error)) (k *link, welcome []string, release func(), err error) {
-	t := s.queue.join(bounds)
-	release = func() { s.queue.leave(t) }
+func (s *session) enter(ctx context.Context, limits []limit.Limit, logIn func() (*link, []string, error)) (k *link, welcome []string, release func(), err error) {
+	t := s.semaphore.Acquire(limits...)
 	defer func() {
 		if k == nil {
-			release() // also when something panics
+			t.Release() // also when something panics
 		}
 	}()
 	err = s.wait(ctx, t)
@@ -198,14 +197,14 @@ func (s *session) enter(ctx context.Context, bounds []bound, logIn func() (*link
 	if err != nil && s.stopping.Err() != nil {
 		err = s.interrupted(err)
 	}
-	return k, welcome, release, err
+	return k, welcome, t.Release, err
 }
 
 // wait waits until t has its slots. The error names the limit that is reached. wait ends
 // when the client half-closes: it may be gone. If it is not, it receives a reply.
-func (s *session) wait(ctx context.Context, t *waiter) error {
+func (s *session) wait(ctx context.Context, t *limit.Waiter) error {
 	select {
-	case <-t.in:
+	case <-t.Acquired():
 		return nil
 	default:
 	}
@@ -215,12 +214,12 @@ func (s *session) wait(ctx context.Context, t *waiter) error {
 	ctx, stop := s.attend(ctx, s.Limits.Queue, true)
 	defer stop()
 	select {
-	case <-t.in:
+	case <-t.Acquired():
 	case <-ctx.Done():
 		if s.gone.Load() {
 			return errGone
 		}
-		if full := s.queue.full(t); full != nil {
+		if full := t.Full(); full != nil {
 			return Fail(TooManySessions, full)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -14,8 +15,29 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"github.com/xoauthd/xoauthd/proxy/limit"
+	"github.com/xoauthd/xoauthd/proxy/peercred"
 	"github.com/xoauthd/xoauthd/proxy/sasl"
+	"github.com/xoauthd/xoauthd/proxy/wire"
 )
+
+// preAuthSession returns a session of a client that has only connected from an address;
+// empty is a unix socket.
+func preAuthSession(from string) *session {
+	s := &session{conn: unconnected{}, record: new(record), client: wire.New(unconnected{}, time.Minute)}
+	s.from, _ = netip.ParseAddr(from)
+	s.source = peercred.SourceOfAddr(s.from)
+	s.counted = limit.Conn{Source: s.source, Evict: func() {}, Close: func() {}}
+	return s
+}
+
+// An unconnected is a connection that is not used.
+type unconnected struct{ net.Conn }
+
+func (unconnected) RemoteAddr() net.Addr            { return &net.TCPAddr{} }
+func (unconnected) Read([]byte) (int, error)        { return 0, os.ErrDeadlineExceeded }
+func (unconnected) SetReadDeadline(time.Time) error { return nil }
+func (unconnected) Close() error                    { return nil }
 
 // A client's own token is passed on as it is, once, whatever the accounts are,
 // and the client is no stranger any more when the upstream has taken it. The token
@@ -42,11 +64,11 @@ func TestOwnTokens(t *testing.T) {
 				p.c, p.done = newPeer(nobody{}), make(chan struct{})
 				close(p.done)
 				defer p.end()
-				s := stranger(1, "192.0.2.1")
+				s := preAuthSession("192.0.2.1")
 				s.Server, s.l, s.protocol, s.stopping = p.server, p.listener, protocols["imap"], p.stopped
 				s.record.protocol = "imap"
-				leave, _ := p.server.counts.admit(s, 1)
-				defer leave()
+				p.server.conns.Admit(&s.counted, 1)
+				defer p.server.conns.Leave(&s.counted)
 				p.server.Limits.PerAddress = 1
 
 				type end struct {
@@ -61,14 +83,14 @@ func TestOwnTokens(t *testing.T) {
 				}()
 				for i, line := range test.script {
 					if test.displaced && i == 3 {
-						p.server.counts.admit(stranger(2, "192.0.2.1"), 1)
+						p.server.conns.Admit(&preAuthSession("192.0.2.1").counted, 1)
 					}
 					if err := p.play(line); err != nil {
 						t.Fatal(line, err)
 					}
 				}
 				e := <-ended
-				if paused := limitsInUse(&p.server.queue) > 0; test.want != OK && paused != (test.want == UpstreamRefused) {
+				if paused := p.server.semaphore.Len() > 0; test.want != OK && paused != (test.want == UpstreamRefused) {
 					t.Errorf("the place is kept: %v", paused)
 				}
 				time.Sleep(tokenPause)
@@ -76,11 +98,11 @@ func TestOwnTokens(t *testing.T) {
 				if got := s.record.result(e.err); got != test.want {
 					t.Errorf("%s: %v", got, e.err)
 				}
-				if (e.k != nil) != (test.want == OK) || len(p.server.queue.slots) > 0 != (test.want == OK) {
-					t.Errorf("link %v, slots %v", e.k, p.server.queue.slots)
+				if (e.k != nil) != (test.want == OK) || p.server.semaphore.Len() > 0 != (test.want == OK) {
+					t.Errorf("link %v, slots of %d limits", e.k, p.server.semaphore.Len())
 				}
-				if known := s.group == nil; known != (test.want == OK || test.displaced) {
-					t.Errorf("no stranger any more: %v", known)
+				if authenticated := !p.server.conns.Admit(&preAuthSession("192.0.2.1").counted, 1); authenticated != (test.want == OK) {
+					t.Errorf("the session is authenticated: %v", authenticated)
 				}
 				if e.err != nil && strings.Contains(e.err.Error(), "0wn-t0ken") {
 					t.Errorf("the token is told: %v", e.err)
@@ -100,13 +122,6 @@ func TestOwnTokens(t *testing.T) {
 	}
 }
 
-// limitsInUse returns the number of limits with taken slots.
-func limitsInUse(q *queue) int {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return len(q.slots)
-}
-
 // Whatever names they claim, strangers of one address have few tokens tried, keep
 // no user of another address out, and are forgotten after a while.
 func TestOwnTokensAreSpaced(t *testing.T) {
@@ -119,7 +134,7 @@ func TestOwnTokensAreSpaced(t *testing.T) {
 			return nil, errors.New("scripted")
 		}
 		try := func(from string) Result {
-			x := stranger(1, from)
+			x := preAuthSession(from)
 			x.Server, x.l, x.protocol, x.stopping = s, &Listener{Protocol: "imap", Upstreams: []*Upstream{{Host: "mail.example.com"}}}, protocols["imap"], t.Context()
 			_, _, _, err := x.logIn(t.Context(), sasl.Credentials{User: "joe@example.com", Token: "x"})
 			return failure(err).Result
@@ -141,8 +156,8 @@ func TestOwnTokensAreSpaced(t *testing.T) {
 		}
 		time.Sleep(tokenPause)
 		synctest.Wait()
-		if len(s.queue.slots) != 0 {
-			t.Errorf("left are %v", s.queue.slots)
+		if n := s.semaphore.Len(); n != 0 {
+			t.Errorf("slots of %d limits are left", n)
 		}
 	})
 }
@@ -191,23 +206,23 @@ func TestLoginsAreCounted(t *testing.T) {
 	}
 }
 
-// Each bound is told by its name and by what sets it. What is of this machine has
-// one address, and no bound for that.
-func TestBounds(t *testing.T) {
+// TestLimits checks that an error names the limit and the key that sets it, and that
+// clients of this machine have no limit of their address.
+func TestLimits(t *testing.T) {
 	u := &Upstream{Provider: "microsoft", Host: "smtp.example.com", Port: 587, Sessions: 3}
-	s := stranger(1, "2001:db8::1")
+	s := preAuthSession("2001:db8::1")
 	s.Server, s.l = &Server{Limits: Limits{PerAddress: 2}}, &Listener{Protocol: "smtp"}
-	for want, b := range map[string]bound{
-		"session limit reached: 3 for account joe@example.com at smtp.example.com:587 (provider.microsoft.smtp.sessions)": s.upstreamBound("account joe@example.com", u),
-		"session limit reached: 2 for address 2001:db8::/64 (limits.sessions_per_address)":                                s.addressBound(),
+	for want, b := range map[string]limit.Limit{
+		"session limit reached: 3 for account joe@example.com at smtp.example.com:587 (provider.microsoft.smtp.sessions)": s.upstreamLimit("account joe@example.com", u),
+		"session limit reached: 2 for address 2001:db8::/64 (limits.sessions_per_address)":                                s.addressLimit(),
 	} {
 		if b.Error() != want {
 			t.Errorf("%q, want %q", &b, want)
 		}
 	}
 	for from, most := range map[string]int{"192.0.2.1": 2, "127.0.0.1": 0, "::1": 0, "": 0} {
-		s.from = stranger(1, from).from
-		if b := s.addressBound(); b.most != most {
+		s.from = preAuthSession(from).from
+		if b := s.addressLimit(); b.Max != most {
 			t.Errorf("%q: %v", from, &b)
 		}
 	}

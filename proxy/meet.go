@@ -70,7 +70,8 @@ func (s *session) throughProxy() error {
 	}
 	if from := addrOf(client); from.IsValid() {
 		s.record.client, s.record.via = client, s.record.client
-		s.counts.comesFrom(s, from)
+		s.from, s.source = from, peercred.SourceOfAddr(from)
+		s.conns.SetSource(&s.counted, s.source)
 	}
 	return nil
 }

@@ -52,8 +52,8 @@ func visit(t *testing.T, l *Listener, from string, say func(net.Conn)) string {
 func serveFrom(t *testing.T, s *Server, l *Listener, from string, say func(net.Conn)) {
 	t.Helper()
 	serveOne(s, l, from, say)
-	if s.counts.sessions != 0 || len(s.counts.preAuth.groups) != 0 || len(s.queue.slots) != 0 {
-		t.Errorf("left are %d sessions, %v, %v", s.counts.sessions, s.counts.preAuth, s.queue.slots)
+	if conns, slots := s.conns.Len(), s.semaphore.Len(); conns != 0 || slots != 0 {
+		t.Errorf("%d connections, and slots of %d limits are left", conns, slots)
 	}
 }
 

@@ -23,6 +23,7 @@ import (
 
 	"github.com/xoauthd/xoauthd/internal/testing/ca"
 	"github.com/xoauthd/xoauthd/internal/testing/fakeconn"
+	"github.com/xoauthd/xoauthd/proxy/limit"
 )
 
 // A player plays one dialogue.
@@ -47,7 +48,7 @@ type player struct {
 	stopped context.Context
 	done    chan struct{} // the session has ended
 	counted int           // sessions that are there without this one
-	full    *waiter       // of that which takes the account's only place
+	full    *limit.Waiter // has the account's only slot
 	judged  bool
 }
 
@@ -166,11 +167,13 @@ func (p *player) set(words []string) error {
 		p.account.upstream = nil
 	case "full":
 		p.server.Limits.Sessions = 1
-		p.server.counts.sessions = 1
+		other := new(limit.Conn)
+		p.server.conns.Admit(other, 1)
+		p.server.conns.SetAuthenticated(other)
 		p.counted = 1
 	case "account-full":
 		p.server.Limits.PerAccount = 1
-		p.full = p.server.queue.join([]bound{{"account joe@example.com", 1, ""}})
+		p.full = p.server.semaphore.Acquire(limit.Limit{Of: "account joe@example.com", Max: 1})
 		p.counted = 1
 	case "queue": // for how long a client waits for its turn
 		var err error
@@ -204,7 +207,7 @@ func (p *player) pass(text string) error {
 		return nil
 	}
 	if text == "place" {
-		p.server.queue.leave(p.full)
+		p.full.Release()
 		p.counted = 0
 		synctest.Wait()
 		return nil
@@ -274,8 +277,8 @@ func (p *player) judge(text string) error {
 	if n := testutil.ToFloat64(p.server.Metrics.active.WithLabelValues(p.listener.Protocol)); n != 0 {
 		return fmt.Errorf("%v sessions are active", n)
 	}
-	if n := p.server.counts.sessions + len(p.server.queue.slots); n != p.counted {
-		return fmt.Errorf("sessions are counted that are not there: %d, %v", p.server.counts.sessions, p.server.queue.slots)
+	if conns, slots := p.server.conns.Len(), p.server.semaphore.Len(); conns+slots != p.counted {
+		return fmt.Errorf("sessions are counted that are not there: %d connections, slots of %d limits", conns, slots)
 	}
 	for _, secret := range p.secrets() {
 		if strings.Contains(p.log.String(), secret) {

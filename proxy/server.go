@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/xoauthd/xoauthd/internal/panics"
+	"github.com/xoauthd/xoauthd/proxy/limit"
 	"github.com/xoauthd/xoauthd/proxy/peercred"
 	"github.com/xoauthd/xoauthd/proxy/sasl"
 	"github.com/xoauthd/xoauthd/proxy/wire"
@@ -122,6 +123,13 @@ type Limits struct {
 	Drain      time.Duration // for upstreams to send the replies that they owe when xoauthd stops; 0 ends sessions at once
 }
 
+// Connections returns how many clients may be connected at a time: those of sessions, and
+// those of evicted sessions that are told why.
+func (l Limits) Connections() int { return l.Sessions + limit.MaxEvicted(l.Sessions) }
+
+// noLimit admits a session however many there are.
+const noLimit = 0
+
 // A Server runs sessions.
 type Server struct {
 	Accounts Accounts
@@ -135,11 +143,11 @@ type Server struct {
 	// Peers finds the users of connections within this machine. It may be shared.
 	Peers peercred.Finder
 
-	memory   memory
-	refusals refusals
-	counts   counts
-	queue    queue
-	repeats  repeats
+	memory    memory
+	refusals  refusals
+	conns     limit.Conns
+	semaphore limit.Semaphore
+	repeats   repeats
 
 	accountSessions accountSessions
 
@@ -205,7 +213,12 @@ func (s *Server) begin(stopping, life context.Context, c net.Conn, l *Listener, 
 	ctx, end := context.WithCancel(life)
 	x.stopping, x.stop = context.WithCancelCause(stopping)
 	x.end = end
-	leave, admitted := s.counts.admit(x, most)
+	x.counted = limit.Conn{
+		Source: x.source,
+		Evict:  func() { end(); x.client.Interrupt() },
+		Close:  func() { x.client.Close() },
+	}
+	admitted := s.conns.Admit(&x.counted, most)
 	return func() {
 		stop := closeWith(life, c)
 		err := panics.Catch(func() error { return x.run(ctx, admitted) })
@@ -213,7 +226,7 @@ func (s *Server) begin(stopping, life context.Context, c net.Conn, l *Listener, 
 		end()
 		x.stop(nil)
 		c.Close()
-		leave()
+		s.conns.Leave(&x.counted)
 		x.finish(err) // last, as a slow log must not hold descriptors
 	}
 }

@@ -216,8 +216,8 @@ func TestPanic(t *testing.T) {
 			t.Error(err)
 		}
 		synctest.Wait()
-		if n, slots := s.counts.sessions, s.queue.slots; n != 1 || len(slots) != 0 {
-			t.Errorf("counted are %d, %v", n, slots)
+		if n, slots := s.conns.Len(), s.semaphore.Len(); n != 1 || slots != 0 {
+			t.Errorf("counted are %d connections, slots of %d limits", n, slots)
 		}
 		for _, want := range []string{"result=internal", `why="panic: runtime error: index out of range [0] with length 0"`,
 			"(*panickingAccount).Token(", "(*session).logIn("} {

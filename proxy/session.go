@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"container/list"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"github.com/xoauthd/xoauthd/internal/text"
+	"github.com/xoauthd/xoauthd/proxy/limit"
 	"github.com/xoauthd/xoauthd/proxy/peercred"
 	"github.com/xoauthd/xoauthd/proxy/relay"
 	"github.com/xoauthd/xoauthd/proxy/wire"
@@ -39,12 +39,10 @@ type session struct {
 	dialled bool       // xoauthd has tried to open an early connection
 	secure  bool       // the client was inside TLS at its last EHLO
 
-	source     peercred.Source    // of the client; guarded by counts
+	source     peercred.Source    // of the client
 	userSource peercred.Source    // user of this machine that tried to log in; zero if not known
-	group      *group             // of counts, while this is a pre-auth session
-	place      *list.Element      // in group
+	counted    limit.Conn         // in Server.conns
 	end        context.CancelFunc // cancels everything that runs for the client
-	displaced  atomic.Bool        // evicted: see counts.admit
 	gone       atomic.Bool        // the client has reset the connection while it waited
 }
 
@@ -86,7 +84,7 @@ func (s *session) run(ctx context.Context, admitted bool) error {
 			refused = err
 			s.record.refused++
 		}
-		if s.displaced.Load() || s.gone.Load() { // an early answer would reveal whether the password is right
+		if s.counted.Evicted() || s.gone.Load() { // an early answer would reveal whether the password is right
 			return s.left(front, errGone, refused)
 		}
 		e := failure(err)
@@ -138,7 +136,7 @@ func (s *session) front(ctx context.Context) server {
 func (s *session) left(front server, err, refused error) error {
 	e := failure(err)
 	switch {
-	case s.displaced.Load(): // does not wait for the client
+	case s.counted.Evicted(): // does not wait for the client
 		return s.bye(front, s.tooMany())
 	case e.Result == Stopping:
 		return s.part(front, s.interrupted(err))

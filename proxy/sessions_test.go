@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/xoauthd/xoauthd/proxy/limit"
 )
 
 // descriptors counts the files that are open.
@@ -92,7 +94,7 @@ func runSessions(t *testing.T, said ...string) string {
 	}
 	clients.Wait()
 	stop()
-	if n := s.counts.sessions; n != 0 {
+	if n := s.conns.Len(); n != 0 {
 		t.Errorf("%d sessions are counted", n)
 	}
 	return log.String()
@@ -142,8 +144,8 @@ func TestStrangersGiveWay(t *testing.T) {
 		c.Close()
 	}
 	stop()
-	if s.counts.sessions != 0 || len(s.counts.preAuth.groups) != 0 || len(s.queue.slots) != 0 {
-		t.Errorf("left: %d, %v, %v", s.counts.sessions, s.counts.preAuth.groups, s.queue.slots)
+	if s.conns.Len() != 0 || s.semaphore.Len() != 0 {
+		t.Errorf("left: %d connections, slots of %d limits", s.conns.Len(), s.semaphore.Len())
 	}
 }
 
@@ -155,7 +157,7 @@ func TestOneLoginKeepsNobodyOut(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s, _ := newTestServer(&scriptedAccount{password: "s3cret", upstream: &Upstream{}, fails: Fail(ProviderDown, errors.New("scripted"))})
 				s.Limits.Sessions, s.Limits.PerLogin, s.Limits.Queue = 3, most, time.Minute
-				defer s.queue.leave(s.queue.join([]bound{{"login (no label) of account joe@example.com", most, ""}}))
+				defer s.semaphore.Acquire(limit.Limit{Of: "login (no label) of account joe@example.com", Max: most}).Release()
 				var sessions sync.WaitGroup
 				var greeted []net.Conn
 				for range 5 {
@@ -244,7 +246,7 @@ func TestClosesBeforeLogging(t *testing.T) {
 			t.Errorf("the connection is open: %v", err)
 		}
 		synctest.Wait()
-		if s.counts.sessions != 0 {
+		if s.conns.Len() != 0 {
 			t.Error("the session is counted")
 		}
 		close(until)
