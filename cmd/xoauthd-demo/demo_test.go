@@ -192,7 +192,7 @@ func (r *running) eval(ctx context.Context, script string) string {
 	}
 }
 
-// picture takes one of the page, for whoever wants to look.
+// picture stores a screenshot of the page in $XOAUTHD_SCREENSHOTS, if that is set.
 func (r *running) picture(ctx context.Context, name string) {
 	folder := os.Getenv("XOAUTHD_SCREENSHOTS")
 	if folder == "" {

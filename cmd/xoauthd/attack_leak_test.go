@@ -260,14 +260,14 @@ func (h *hostile) proxy(ln net.Listener) {
 	}
 }
 
-// A listening is one who hears all that a daemon says.
+// A listening stores all output of a daemon.
 type listening struct {
 	*target
 	pop3 int
 	said map[string]string // by where
 }
 
-// logIn logs in once, and hears the replies up to the end of the login.
+// logIn logs in once and stores the replies.
 func (l *listening) logIn(t *testing.T, protocol, account, why string) {
 	t.Helper()
 	plain := base64.StdEncoding.EncodeToString([]byte("\x00" + account + "\x00" + targetPassword))
@@ -288,7 +288,7 @@ func (l *listening) logIn(t *testing.T, protocol, account, why string) {
 	l.said[fmt.Sprintf("reply, %s, %s", protocol, why)] = string(said)
 }
 
-// look asks for everything that tells how an account is.
+// look stores the output of all commands and pages that show the state of an account.
 func (l *listening) look(t *testing.T, why, account string) {
 	t.Helper()
 	for _, args := range [][]string{{"status"}, {"status", "--json"}, {"check", "--json", account}, {"check", account}} {

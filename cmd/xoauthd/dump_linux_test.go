@@ -53,7 +53,7 @@ imap = { host = "localhost" }
 provider      = "mine"
 password_hash = "$argon2id$v=19$m=19456,t=2,p=1$pBRIGepKUqjL4LDI51z58w$s+AX+0UaxFBX6QsnhggUN5hqg67TepmNhl0tpWvvZ88"
 `), 0o600))
-	if os.Getuid() == 0 { // who may see everything
+	if os.Getuid() == 0 { // root may read all processes
 		const nobody = 65534
 		p.user = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 		must(t, os.Chown(p.dir, nobody, nobody))

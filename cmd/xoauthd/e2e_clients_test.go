@@ -14,24 +14,22 @@ import (
 	"time"
 )
 
-// A command is what a program is given beside its arguments.
+// A command holds the input and environment of a program.
 type command struct {
 	stdin string
 	env   []string // beside that of the test
 }
 
-// A result is what came of a program.
+// A result is the output and exit status of a program.
 type result struct {
 	status         int
 	stdout, stderr string
 }
 
-// clientTime is how long a client may take: for the message of 50 MB, on a slow
-// machine.
+// clientTime limits one run of a client. A message of 50 MB on a slow machine must fit.
 const clientTime = 2 * time.Minute
 
-// try runs a program to its end. Its exit status is -1 if it did not come to one
-// of its own.
+// try runs a program until it exits. The status is -1 if a signal ended it.
 func (d *daemon) try(t *testing.T, c command, name string, args ...string) result {
 	t.Helper()
 	// The test's own context is done when its cleanup begins.
@@ -40,7 +38,7 @@ func (d *daemon) try(t *testing.T, c command, name string, args ...string) resul
 	cmd := exec.CommandContext(ctx, name, args...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(c.stdin), &stdout, &stderr
-	// What a user has in the home directory must not matter.
+	// Files in the user's home directory must not change the result.
 	cmd.Env = append(os.Environ(), append(c.env, "HOME="+d.dir)...)
 	if err := cmd.Run(); err != nil {
 		fmt.Fprintf(&stderr, "%s: %v\n", name, err)
@@ -51,8 +49,8 @@ func (d *daemon) try(t *testing.T, c command, name string, args ...string) resul
 	return result{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
 }
 
-// keepReplies keeps what curl heard, as it shows it. What it said itself is its
-// own affair.
+// keepReplies stores the replies that curl received, for the search for secrets. Lines
+// that curl sent contain secrets rightfully.
 func (d *daemon) keepReplies(shown string) {
 	var heard strings.Builder
 	for line := range strings.Lines(shown) {
@@ -63,7 +61,7 @@ func (d *daemon) keepReplies(shown string) {
 	d.said[d.dir+" replies"] += heard.String()
 }
 
-// run runs a program that succeeds, and returns what it printed.
+// run runs a program that must succeed, and returns its output.
 func (d *daemon) run(t *testing.T, c command, name string, args ...string) string {
 	t.Helper()
 	r := d.try(t, c, name, args...)
@@ -73,7 +71,7 @@ func (d *daemon) run(t *testing.T, c command, name string, args ...string) strin
 	return r.stdout
 }
 
-// A client is a mail program that a person might use.
+// A client is a mail program.
 type client struct {
 	name string
 	try  func(t *testing.T, d *daemon, message string) result
@@ -101,7 +99,7 @@ func imapReaders() []client {
 	}
 }
 
-// curl runs curl, which logs in to url as d is told to.
+// curl runs curl, which logs in to url with the user and password of d.
 func (d *daemon) curl(t *testing.T, c command, url string, args ...string) result {
 	all := append([]string{"--silent", "--verbose", "--url", url, "--user", d.user + ":" + d.password}, args...)
 	if d.way != never {
@@ -110,7 +108,7 @@ func (d *daemon) curl(t *testing.T, c command, url string, args ...string) resul
 	return d.try(t, c, "curl", all...)
 }
 
-// url is where curl finds a server of the daemon's.
+// url returns the URL of a listener of the daemon.
 func (d *daemon) url(protocol string) string {
 	scheme := protocol
 	if d.way == implicit {
@@ -119,8 +117,8 @@ func (d *daemon) url(protocol string) string {
 	return scheme + "://" + address(d.port(protocol))
 }
 
-// python is Debian's: another one in the PATH may be a slow wrapper, or one that only
-// root may run.
+// python is Debian's own: another one in PATH may be a slow wrapper, or executable only by
+// root.
 const python = "/usr/bin/python3"
 
 // python runs one of the clients in Python.
@@ -135,7 +133,7 @@ func curlSend(t *testing.T, d *daemon, message string) result {
 		"--mail-from", d.user, "--mail-rcpt", d.user, "--upload-file", "-")
 }
 
-// msmtp takes lines as this system ends them.
+// msmtp expects LF line ends.
 func msmtpSend(mechanism string) func(*testing.T, *daemon, string) result {
 	return func(t *testing.T, d *daemon, message string) result {
 		file := filepath.Join(d.dir, "msmtprc")
@@ -152,12 +150,12 @@ func smtplibSend(t *testing.T, d *daemon, message string) result {
 	return d.python(t, command{stdin: message}, "smtp.py", d.smtp, d.user)
 }
 
-// curlRead reads one message after the other until there are no more.
+// curlRead fetches messages one by one until curl reports that there are no more.
 func curlRead(t *testing.T, d *daemon, _ string) result {
 	var lines strings.Builder
 	for i := 1; ; i++ {
 		r := d.curl(t, command{}, fmt.Sprintf("%s/INBOX;MAILINDEX=%d", d.url("imap"), i))
-		// 78 is that there is no such message.
+		// Exit status 78 means that the message does not exist.
 		if r.status != 0 && (r.status != 78 || i == 1) {
 			return r
 		} else if r.status != 0 {
@@ -167,7 +165,7 @@ func curlRead(t *testing.T, d *daemon, _ string) result {
 	}
 }
 
-// mbsyncRead copies the inbox into a folder, where lines end as on this system.
+// mbsyncRead copies the inbox into a Maildir, with LF line ends.
 func mbsyncRead(t *testing.T, d *daemon, _ string) result {
 	folder, err := os.MkdirTemp(d.dir, "mbsync-")
 	must(t, err)
@@ -201,7 +199,7 @@ func imaplibRead(t *testing.T, d *daemon, _ string) result {
 	return d.python(t, command{}, "imap.py", d.imap)
 }
 
-// send submits a message with the quickest of the senders.
+// send submits a message with curl, the fastest client.
 func (d *daemon) send(t *testing.T, message string) {
 	t.Helper()
 	if r := curlSend(t, d, message); r.status != 0 {
@@ -227,11 +225,11 @@ func (d *daemon) worksEverywhere(t *testing.T) {
 	}
 }
 
-// greeting is a message like any other.
+// greeting is a short message.
 const greeting = "Subject: Hello\r\n\r\nIt works.\r\n"
 
-// refusedEverywhere checks that no client can log in, that each of them says so
-// by its exit status, and that it shows what the server said.
+// refusedEverywhere checks that no client can log in. Each must fail with its exit status
+// and show the server's reply.
 func (d *daemon) refusedEverywhere(t *testing.T, smtp, imap, pop3 []string) {
 	t.Helper()
 	before := len(d.mail(t, d.user))
@@ -242,7 +240,7 @@ func (d *daemon) refusedEverywhere(t *testing.T, smtp, imap, pop3 []string) {
 			if r.status != c.fail {
 				t.Errorf("%s: exit status %d, want %d\n%s", c.name, r.status, c.fail, shorten(r.stderr))
 			}
-			// msmtp breaks the reply after its code.
+			// msmtp inserts a line break after the reply code.
 			text := strings.ReplaceAll(r.stdout+r.stderr, "\n", " ")
 			for _, part := range said {
 				if !strings.Contains(text, part) {

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// A conversation is a client of any protocol for what the others do not do. What
-// goes wrong ends the test.
+// A conversation is a scripted client for what real clients do not do. Errors end the
+// test.
 type conversation struct {
 	t    *testing.T
 	conn net.Conn
@@ -22,7 +22,7 @@ type conversation struct {
 	tags int
 }
 
-// dial connects to a port of this machine.
+// dial connects to a port on loopback.
 func (d *daemon) dial(t *testing.T, port int) *conversation {
 	t.Helper()
 	conn, err := net.Dial("tcp", address(port))
@@ -30,7 +30,7 @@ func (d *daemon) dial(t *testing.T, port int) *conversation {
 	return newConversation(t, conn)
 }
 
-// newConversation talks on conn, which is closed with the test.
+// newConversation returns a conversation on conn. The end of the test closes conn.
 func newConversation(t *testing.T, conn net.Conn) *conversation {
 	t.Helper()
 	t.Cleanup(func() { conn.Close() })
@@ -54,12 +54,12 @@ func (d *daemon) logInIMAP(t *testing.T) *conversation {
 	return c
 }
 
-// quote writes s as a quoted string.
+// quote returns s as a quoted string of IMAP.
 func quote(s string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
 }
 
-// say sends text as it is.
+// say sends text unchanged.
 func (c *conversation) say(format string, args ...any) {
 	c.t.Helper()
 	_, err := fmt.Fprintf(c.w, format, args...)
@@ -68,7 +68,7 @@ func (c *conversation) say(format string, args ...any) {
 
 var literal = regexp.MustCompile(`\{([0-9]+)\}\r\n$`)
 
-// line reads one line, with the literals of IMAP in it.
+// line reads one line, including its IMAP literals.
 func (c *conversation) line() string {
 	c.t.Helper()
 	var all strings.Builder
@@ -89,7 +89,7 @@ func (c *conversation) line() string {
 	}
 }
 
-// until reads lines to the one that begins with prefix, and returns them all.
+// until reads lines up to one that starts with prefix, and returns all of them.
 func (c *conversation) until(prefix string) string {
 	c.t.Helper()
 	var all strings.Builder
@@ -102,7 +102,7 @@ func (c *conversation) until(prefix string) string {
 	}
 }
 
-// do carries out a command of IMAP, which succeeds, and returns the answer.
+// do runs an IMAP command that must succeed, and returns the response.
 func (c *conversation) do(format string, args ...any) string {
 	c.t.Helper()
 	c.tags++

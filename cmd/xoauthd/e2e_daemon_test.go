@@ -18,7 +18,7 @@ import (
 
 // A daemon is xoauthd with one account.
 type daemon struct {
-	*world
+	*env
 	user, password string
 	dir, file, log string
 	state          string // directory
@@ -28,7 +28,7 @@ type daemon struct {
 	way              way // how they begin TLS
 }
 
-// daemonConfig is what xoauthd.toml is filled in with.
+// daemonConfig is the data of the template xoauthd.toml.
 type daemonConfig struct {
 	State                      string
 	IMAP, SMTP, POP3           int
@@ -51,38 +51,38 @@ type daemonConfig struct {
 }
 
 // newDaemon starts a daemon whose account is not authorized yet.
-func (w *world) newDaemon(t *testing.T) *daemon {
+func (e *env) newDaemon(t *testing.T) *daemon {
 	t.Helper()
-	return w.newDaemonWith(t, func(*daemonConfig) {})
+	return e.newDaemonWith(t, func(*daemonConfig) {})
 }
 
 // authorized starts a daemon whose account a person has authorized.
-func (w *world) authorized(t *testing.T) *daemon {
+func (e *env) authorized(t *testing.T) *daemon {
 	t.Helper()
-	d := w.newDaemon(t)
+	d := e.newDaemon(t)
 	d.authorize(t)
 	return d
 }
 
-// newDaemonWith is newDaemon with a configuration that change may alter. It
-// ends with the test.
-func (w *world) newDaemonWith(t *testing.T, change func(*daemonConfig)) *daemon {
+// newDaemonWith is newDaemon with a configuration that change modifies. The end of the
+// test stops the daemon.
+func (e *env) newDaemonWith(t *testing.T, change func(*daemonConfig)) *daemon {
 	t.Helper()
-	dir, err := os.MkdirTemp(w.dir, "daemon-")
+	dir, err := os.MkdirTemp(e.dir, "daemon-")
 	must(t, err)
 	d := &daemon{
-		world: w,
-		user:  w.mailboxes[0],
+		env:   e,
+		user:  e.mailboxes[0],
 		dir:   dir,
 		file:  filepath.Join(dir, "xoauthd.toml"),
 		log:   filepath.Join(dir, "log"),
 		state: filepath.Join(dir, "state"),
-		imap:  w.imap, smtp: w.smtp, pop3: w.pop3, way: never,
+		imap:  e.imap, smtp: e.smtp, pop3: e.pop3, way: never,
 	}
-	w.mailboxes = w.mailboxes[1:]
+	e.mailboxes = e.mailboxes[1:]
 	d.usePassword(t, newPassword())
-	w.write(t, "xoauthd.toml", d.file, 0o600, d.config(t, change))
-	for _, file := range []string{w.dovecot.Log, w.postfix.Log, d.log} {
+	e.write(t, "xoauthd.toml", d.file, 0o600, d.config(t, change))
+	for _, file := range []string{e.dovecot.Log, e.postfix.Log, d.log} {
 		showing(t, file)
 	}
 	t.Cleanup(func() { d.finish(t) })
@@ -106,12 +106,12 @@ func (d *daemon) config(t *testing.T, change func(*daemonConfig)) daemonConfig {
 	return c
 }
 
-// newPassword makes one that clients must quote.
+// newPassword returns a random password that clients must quote.
 func newPassword() string { return rand.Text() + awkwardEnd }
 
 const awkwardEnd = ` "\%{`
 
-// usePassword lets clients use a password.
+// usePassword sets the password of all clients.
 func (d *daemon) usePassword(t *testing.T, password string) {
 	t.Helper()
 	d.password = password
@@ -121,7 +121,7 @@ func (d *daemon) usePassword(t *testing.T, password string) {
 
 func (d *daemon) passwordFile() string { return filepath.Join(d.dir, "password") }
 
-// start starts it, and waits until it is ready.
+// start starts the daemon and waits until it is ready.
 func (d *daemon) start(t *testing.T) {
 	t.Helper()
 	log, err := os.OpenFile(d.log, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
@@ -137,7 +137,7 @@ func (d *daemon) start(t *testing.T) {
 	})
 }
 
-// stop ends it as systemd does.
+// stop sends SIGTERM and waits until the daemon has exited.
 func (d *daemon) stop(t *testing.T) {
 	t.Helper()
 	must(t, d.cmd.Process.Signal(syscall.SIGTERM))
@@ -147,22 +147,22 @@ func (d *daemon) stop(t *testing.T) {
 	d.cmd = nil
 }
 
-// kill ends it as a loss of power does.
+// kill sends SIGKILL.
 func (d *daemon) kill(t *testing.T) {
 	t.Helper()
 	must(t, d.cmd.Process.Kill())
-	d.cmd.Wait() // which tells that it was killed
+	d.cmd.Wait() // returns the signal as an error
 	d.cmd = nil
 }
 
-// finish ends it, if it runs, and keeps what it said.
+// finish stops the daemon if it runs, and stores its output for the search for secrets.
 func (d *daemon) finish(t *testing.T) {
 	if d.cmd != nil {
-		if !t.Failed() { // it may be ending
+		if !t.Failed() { // the daemon may already be stopping
 			d.keep(t, d.metrics, "/metrics")
 			d.keep(t, d.web, "/")
 			d.keep(t, d.web, "/authorize/"+d.user)
-			d.keepWords(t)
+			d.keepCommands(t)
 		}
 		d.stop(t)
 	}
@@ -176,7 +176,7 @@ func (d *daemon) finish(t *testing.T) {
 	}
 }
 
-// keep keeps a page that the daemon shows.
+// keep stores a page of the daemon for the search for secrets.
 func (d *daemon) keep(t *testing.T, port int, path string) {
 	t.Helper()
 	status, page := d.get(t, port, path)
@@ -186,9 +186,8 @@ func (d *daemon) keep(t *testing.T, port int, path string) {
 	d.said[d.dir+" "+path] += page
 }
 
-// keepWords keeps what else can be read of the daemon: what commands say about it,
-// whatever that is, and what ps shows.
-func (d *daemon) keepWords(t *testing.T) {
+// keepCommands stores the output of commands, and the command line that ps shows.
+func (d *daemon) keepCommands(t *testing.T) {
 	t.Helper()
 	for _, args := range [][]string{{"status", "--json"}, {"check"}, {"check", "--json", d.user}} {
 		r := d.try(t, command{}, d.program, append(args, "--config", d.file)...)
@@ -199,8 +198,8 @@ func (d *daemon) keepWords(t *testing.T) {
 	d.said[d.dir+" cmdline"] += string(cmdline)
 }
 
-// metric returns the value of a metric, given its name and labels as they are
-// shown.
+// metric returns the value of a metric. name includes the labels, in the form of the
+// metrics page.
 func (d *daemon) metric(t *testing.T, name string) float64 {
 	t.Helper()
 	_, page := d.get(t, d.metrics, "/metrics")
@@ -214,8 +213,8 @@ func (d *daemon) metric(t *testing.T, name string) float64 {
 	return number
 }
 
-// expire sets the end of the access token, as the daemon knows it, into the
-// past. The daemon is started anew.
+// expire sets the expiry of the stored access token into the past, and restarts the
+// daemon.
 func (d *daemon) expire(t *testing.T) {
 	t.Helper()
 	d.stop(t)
@@ -229,8 +228,8 @@ func (d *daemon) expire(t *testing.T) {
 	d.start(t)
 }
 
-// accessToken is the one that the daemon has saved. It has its store locked, so
-// a copy is read.
+// accessToken returns the stored access token. The daemon holds the store's lock, so this
+// reads a copy.
 func (d *daemon) accessToken(t *testing.T) string {
 	t.Helper()
 	copied := filepath.Join(t.TempDir(), "state")

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-func testWrongPassword(t *testing.T, w *world) {
-	d := w.authorized(t)
+func testWrongPassword(t *testing.T, e *env) {
+	d := e.authorized(t)
 	right := d.password
 	d.usePassword(t, newPassword())
 	d.refusedEverywhere(t, []string{"535 5.7.8"}, []string{"[AUTHENTICATIONFAILED]"}, []string{"[AUTH]"})
@@ -18,8 +18,8 @@ func testWrongPassword(t *testing.T, w *world) {
 	d.worksEverywhere(t)
 }
 
-func testNotAuthorized(t *testing.T, w *world) {
-	d := w.newDaemon(t)
+func testNotAuthorized(t *testing.T, e *env) {
+	d := e.newDaemon(t)
 	link := d.link(t)
 	d.refusedEverywhere(t, []string{"454 4.7.0", link}, []string{"[CONTACTADMIN]", link}, []string{"[SYS/PERM]", link})
 	if needs := d.metric(t, needsAuthorization(d.user)); needs != 1 {
@@ -29,7 +29,8 @@ func testNotAuthorized(t *testing.T, w *world) {
 	d.worksEverywhere(t)
 }
 
-// outage stops a server. It is there again when it is over, or the test.
+// outage stops a server and returns a function that restarts it. The end of the test
+// restarts it too.
 func outage(t *testing.T, server interface {
 	start(t *testing.T)
 	stop(t *testing.T)
@@ -41,10 +42,10 @@ func outage(t *testing.T, server interface {
 	return over
 }
 
-func testProviderDown(t *testing.T, w *world) {
-	d := w.authorized(t)
+func testProviderDown(t *testing.T, e *env) {
+	d := e.authorized(t)
 	d.expire(t)
-	over := outage(t, w.provider)
+	over := outage(t, e.provider)
 	d.refusedEverywhere(t, []string{"454 4.4.3"}, []string{"[UNAVAILABLE]"}, []string{"[SYS/TEMP]"})
 	if needs := d.metric(t, needsAuthorization(d.user)); needs != 0 {
 		t.Errorf("needs authorization: %v", needs)
@@ -55,19 +56,19 @@ func testProviderDown(t *testing.T, w *world) {
 	d.worksEverywhere(t)
 }
 
-func testUpstreamDown(t *testing.T, w *world) {
-	d := w.authorized(t)
-	imapOver, smtpOver := outage(t, w.dovecot), outage(t, w.postfix)
+func testUpstreamDown(t *testing.T, e *env) {
+	d := e.authorized(t)
+	imapOver, smtpOver := outage(t, e.dovecot), outage(t, e.postfix)
 	d.refusedEverywhere(t, []string{"454 4.4.1"}, []string{"[UNAVAILABLE]"}, []string{"[SYS/TEMP]"})
 	imapOver()
 	smtpOver()
 	d.worksEverywhere(t)
 }
 
-// testSmarthost gives a mail server of the old kind xoauthd for its smarthost.
-// It must keep the mail during any outage, and deliver it afterwards unchanged.
-func testSmarthost(t *testing.T, w *world) {
-	d := w.authorized(t)
+// testSmarthost configures xoauthd as the smarthost of a Postfix. Postfix must keep the
+// mail during any outage, and deliver it unchanged afterwards.
+func testSmarthost(t *testing.T, e *env) {
+	d := e.authorized(t)
 	p := d.smarthost(t)
 	body := awkward() + "\r\n"
 	subjects := make(map[string]string)
@@ -95,19 +96,19 @@ func testSmarthost(t *testing.T, w *world) {
 	d.delivered(t, d.user, 1)
 
 	d.expire(t)
-	over := outage(t, w.provider)
+	over := outage(t, e.provider)
 	submit("no provider")
 	deferred("454 4.4.3")
 	over()
 	d.delivered(t, d.user, 2)
 
-	over = outage(t, w.postfix)
+	over = outage(t, e.postfix)
 	submit("no mail server")
 	deferred("454 4.4.1")
 	over()
 	d.delivered(t, d.user, 3)
 
-	w.provider.idp.Load().RevokeAll(d.user)
+	e.provider.idp.Load().RevokeAll(d.user)
 	submit("no grant")
 	deferred("454 4.7.0")
 	d.authorize(t)
@@ -125,7 +126,7 @@ func testSmarthost(t *testing.T, w *world) {
 // smarthost starts a mail server that relays to the daemon.
 func (d *daemon) smarthost(t *testing.T) *postfix {
 	t.Helper()
-	p := newPostfix(t, d.world, "relay", mailServer{Smarthost: d.smtp})
+	p := newPostfix(t, d.env, "relay", mailServer{Smarthost: d.smtp})
 	showing(t, p.Log)
 	passwords := fmt.Sprintf("[%s]:%d %s:%s\n", "127.0.0.1", d.smtp, d.user, d.password)
 	must(t, os.WriteFile(filepath.Join(p.Dir, "passwords"), []byte(passwords), 0o600))

@@ -17,13 +17,13 @@ import (
 	"github.com/xoauthd/xoauthd/internal/testing/idp"
 )
 
-// testCommand gets the token from a program that prints one.
-func testCommand(t *testing.T, w *world) {
-	tokens := w.path("printed")
+// testCommand obtains the access token from a command.
+func testCommand(t *testing.T, e *env) {
+	tokens := e.path("printed")
 	must(t, os.Mkdir(tokens, 0o700))
-	program := w.path("print-token")
+	program := e.path("print-token")
 	must(t, os.WriteFile(program, []byte("#!/bin/sh\nexec cat \""+tokens+"/$1\"\n"), 0o700))
-	d := w.newDaemonWith(t, func(c *daemonConfig) {
+	d := e.newDaemonWith(t, func(c *daemonConfig) {
 		c.Provider = fmt.Sprintf("flow = \"command\"\ntoken_command = [%q, \"{account}\"]\n", program)
 	})
 	r := d.try(t, command{}, d.program, "authorize", "--config", d.file, d.user)
@@ -39,7 +39,7 @@ func testCommand(t *testing.T, w *world) {
 	d.worksEverywhere(t)
 }
 
-// issue returns an access token for the account as if its owner had consented.
+// issue returns an access token for the account, as after a consent.
 func (d *daemon) issue(t *testing.T) (access string) {
 	t.Helper()
 	access, refresh, _, err := d.provider.idp.Load().Issue(d.user)
@@ -49,18 +49,18 @@ func (d *daemon) issue(t *testing.T) (access string) {
 	return access
 }
 
-// testAppPassword logs in upstream with a password that is not the local one.
-func testAppPassword(t *testing.T, w *world) {
+// testAppPassword logs in upstream with an app password that differs from the local one.
+func testAppPassword(t *testing.T, e *env) {
 	upstream := rand.Text()
-	w.secrets.add("app password", upstream)
-	d := w.newDaemonWith(t, func(c *daemonConfig) {
+	e.secrets.add("app password", upstream)
+	d := e.newDaemonWith(t, func(c *daemonConfig) {
 		c.Provider = "flow = \"app_password\"\n"
 		c.Account = fmt.Sprintf("upstream_password = %q\n", upstream)
 	})
 	d.refusedEverywhere(t, []string{"454 4.7.1"}, []string{"[AUTHORIZATIONFAILED]"}, []string{"[SYS/PERM]"})
-	must(t, os.WriteFile(w.dovecot.AppPasswords, []byte(d.user+":"+upstream+"\n"), 0o644))
-	// Dovecot looks at its file once a second, and the daemon leaves a password
-	// alone for a while that was refused.
+	must(t, os.WriteFile(e.dovecot.AppPasswords, []byte(d.user+":"+upstream+"\n"), 0o644))
+	// Dovecot reads its file once a second, and the daemon does not retry a refused
+	// password at once.
 	poll(t, "the password to be tried again by SMTP", func() bool { return curlSend(t, d, greeting).status == 0 })
 	d.delivered(t, d.user, 1)
 	poll(t, "the password to be tried again by IMAP", func() bool { return curlRead(t, d, "").status == 0 })
@@ -74,7 +74,8 @@ func testAppPassword(t *testing.T, w *world) {
 	d.usePassword(t, right)
 }
 
-// logs waits until the log has all of the texts: the daemon writes it in the background.
+// logs waits until the log contains all texts. The daemon writes its log in the
+// background.
 func (d *daemon) logs(t *testing.T, texts ...string) {
 	t.Helper()
 	for _, text := range texts {
@@ -82,7 +83,7 @@ func (d *daemon) logs(t *testing.T, texts ...string) {
 	}
 }
 
-// logged is what the daemon has logged so far.
+// logged returns the log of the daemon up to now.
 func (d *daemon) logged(t *testing.T) string {
 	t.Helper()
 	b, err := os.ReadFile(d.log)
@@ -90,10 +91,10 @@ func (d *daemon) logged(t *testing.T) string {
 	return string(b)
 }
 
-// testImport brings in a refresh token that another program had, by which the
-// provider ends the one that program still has.
-func testImport(t *testing.T, w *world) {
-	d := w.newDaemon(t)
+// testImport imports the refresh token of another program. The provider rotates it, so the
+// token of the other program ends.
+func testImport(t *testing.T, e *env) {
+	d := e.newDaemon(t)
 	d.refusedEverywhere(t, []string{"454 4.7.0"}, []string{"[CONTACTADMIN]"}, []string{"[SYS/PERM]"})
 	bring := func(refresh string) result {
 		r := d.try(t, command{stdin: refresh + "\n"}, d.program, "grant", "import", "--config", d.file, d.user)
@@ -106,33 +107,33 @@ func testImport(t *testing.T, w *world) {
 	}
 	contains(t, "stderr", r.stderr, "invalid_grant")
 
-	_, refresh, _, err := w.provider.idp.Load().Issue(d.user)
+	_, refresh, _, err := e.provider.idp.Load().Issue(d.user)
 	must(t, err)
-	w.secrets.add("refresh token", refresh)
+	e.secrets.add("refresh token", refresh)
 	if r := bring(refresh); r.status != 0 {
 		t.Fatalf("exit status %d\n%s%s", r.status, r.stdout, r.stderr)
 	}
 	d.worksEverywhere(t)
 
-	_, other, _, err := w.provider.idp.Load().Issue(w.mailboxes[0])
+	_, other, _, err := e.provider.idp.Load().Issue(e.mailboxes[0])
 	must(t, err)
-	w.secrets.add("refresh token", other)
+	e.secrets.add("refresh token", other)
 	if r := bring(other); r.status != 1 {
 		t.Errorf("a token of another mailbox: exit status %d\n%s", r.status, r.stdout)
 	}
 	d.worksEverywhere(t)
 }
 
-// testRevoke gives the grant back.
-func testRevoke(t *testing.T, w *world) {
-	d := w.authorized(t)
+// testRevoke revokes the grant.
+func testRevoke(t *testing.T, e *env) {
+	d := e.authorized(t)
 	token := d.accessToken(t)
 	r := d.try(t, command{}, d.program, "revoke", "--yes", "--config", d.file, d.user)
 	if r.status != 0 {
 		t.Fatalf("exit status %d\n%s", r.status, r.stderr)
 	}
 	d.said[d.dir+" revoke"] += r.stdout + r.stderr
-	if _, ok := w.provider.idp.Load().User(token); ok {
+	if _, ok := e.provider.idp.Load().User(token); ok {
 		t.Error("the provider still takes the access token")
 	}
 	d.refusedEverywhere(t, []string{"454 4.7.0", d.link(t)}, []string{"[CONTACTADMIN]", d.link(t)}, []string{"[SYS/PERM]", d.link(t)})
@@ -142,10 +143,10 @@ func testRevoke(t *testing.T, w *world) {
 	d.worksEverywhere(t)
 }
 
-// testSharedMailbox has the program log in by one name, and the upstream see
-// another for each protocol.
-func testSharedMailbox(t *testing.T, w *world) {
-	d := w.newDaemonWith(t, func(c *daemonConfig) {
+// testSharedMailbox logs in with one user name. The upstream server sees another one for
+// each protocol.
+func testSharedMailbox(t *testing.T, e *env) {
+	d := e.newDaemonWith(t, func(c *daemonConfig) {
 		c.Account = fmt.Sprintf("imap_user = %[1]q\nsmtp_user = %[1]q\npop3_user = %[1]q\nlogin_hint = %[1]q\n", c.User)
 		c.User = "shared@example.org"
 	})
@@ -167,16 +168,16 @@ func testSharedMailbox(t *testing.T, w *world) {
 	d.logs(t, "account="+d.user, delegate)
 }
 
-// testPattern has an application, which proves itself by a certificate, open the
-// mailboxes that a file names.
-func testPattern(t *testing.T, w *world) {
-	key, certificate := w.application(t)
-	mailbox := w.mailboxes[0]
-	w.provider.registered(t, func(c *idp.Config) {
+// testPattern opens the mailboxes of a password file by client credentials with a
+// certificate.
+func testPattern(t *testing.T, e *env) {
+	key, certificate := e.application(t)
+	mailbox := e.mailboxes[0]
+	e.provider.registered(t, func(c *idp.Config) {
 		c.ClientSecret, c.ClientKey, c.ClientMailbox = "", &key.PublicKey, mailbox
 	})
-	passwords := w.path("passwords")
-	d := w.newDaemonWith(t, func(c *daemonConfig) {
+	passwords := e.path("passwords")
+	d := e.newDaemonWith(t, func(c *daemonConfig) {
 		c.Provider = fmt.Sprintf(`flow = "client_credentials"
 client_id          = %q
 client_certificate = %q
@@ -194,13 +195,13 @@ scopes             = ["mail"]
 	}
 
 	right := d.user
-	d.user = w.mailboxes[0] // which the file does not name
+	d.user = e.mailboxes[0] // which the file does not name
 	d.refusedEverywhere(t, []string{"535 5.7.8"}, []string{"[AUTHENTICATIONFAILED]"}, []string{"[AUTH]"})
 	d.user = right
 }
 
-// application makes the key of an application, and the file of its certificate.
-func (w *world) application(t *testing.T) (key *rsa.PrivateKey, file string) {
+// application creates the key of a client, and a file with its certificate.
+func (e *env) application(t *testing.T) (key *rsa.PrivateKey, file string) {
 	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	must(t, err)
@@ -210,30 +211,30 @@ func (w *world) application(t *testing.T) (key *rsa.PrivateKey, file string) {
 	must(t, err)
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	must(t, err)
-	file = w.path("application.pem")
+	file = e.path("application.pem")
 	must(t, os.WriteFile(file, append(
 		pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate}),
 		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})...), 0o600))
 	return key, file
 }
 
-// testServiceAccount has Google's kind of application open a mailbox.
-func testServiceAccount(t *testing.T, w *world) {
+// testServiceAccount opens a mailbox with a Google service account.
+func testServiceAccount(t *testing.T, e *env) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	must(t, err)
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	must(t, err)
 	const email = "robot@project.example.com"
-	w.provider.registered(t, func(c *idp.Config) { c.ServiceAccount, c.ServiceAccountKey = email, &key.PublicKey })
-	file := w.path("robot.json")
+	e.provider.registered(t, func(c *idp.Config) { c.ServiceAccount, c.ServiceAccountKey = email, &key.PublicKey })
+	file := e.path("robot.json")
 	text, err := json.Marshal(map[string]string{
 		"type": "service_account", "client_email": email, "private_key_id": "1",
 		"private_key": string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})),
-		"token_uri":   w.provider.issuer + "/token",
+		"token_uri":   e.provider.issuer + "/token",
 	})
 	must(t, err)
 	must(t, os.WriteFile(file, text, 0o600))
-	d := w.newDaemonWith(t, func(c *daemonConfig) {
+	d := e.newDaemonWith(t, func(c *daemonConfig) {
 		c.Provider = fmt.Sprintf("flow = \"service_account\"\nservice_account_file = %q\nscopes = [\"mail\"]\n", file)
 	})
 	d.worksEverywhere(t)

@@ -14,11 +14,10 @@ import (
 	"time"
 )
 
-// testUnixSocket comes in by unix sockets, which have the owner and the mode that
-// the configuration says.
-func testUnixSocket(t *testing.T, w *world) {
-	file := w.path("imap.sock")
-	d := w.newDaemonWith(t, func(c *daemonConfig) {
+// testUnixSocket connects to unix sockets, which must have the configured owner and mode.
+func testUnixSocket(t *testing.T, e *env) {
+	file := e.path("imap.sock")
+	d := e.newDaemonWith(t, func(c *daemonConfig) {
 		c.Listeners = fmt.Sprintf("[[listener]]\nprotocol = \"imap\"\naddress = \"unix:%s\"\nsocket_user = \"nobody\"\nsocket_mode = \"0660\"\nlocal_users = [\"root\"]\n", file)
 	})
 	d.authorize(t)
@@ -46,8 +45,7 @@ func testUnixSocket(t *testing.T, w *world) {
 	d.start(t)
 }
 
-// letsIn reports whether a socket, or a port, greets a program of another user of
-// this machine.
+// letsIn reports whether a unix socket or a port greets a client of another local user.
 func (d *daemon) letsIn(t *testing.T, name, where string) bool {
 	t.Helper()
 	u, err := user.Lookup(name)
@@ -70,11 +68,11 @@ print(s.recv(100).startswith(b"* OK"))`
 	return string(out) == "True\n"
 }
 
-// testLocalUsers lets the programs of one user of this machine in, and of no
-// other, on both families.
-func testLocalUsers(t *testing.T, w *world) {
-	tables, ports := w.doors(t, `local_users = ["root"]`)
-	d := w.newDaemonWith(t, func(c *daemonConfig) { c.Listeners = tables })
+// testLocalUsers checks that a listener accepts the clients of one local user only, over
+// IPv4 and IPv6.
+func testLocalUsers(t *testing.T, e *env) {
+	tables, ports := e.listeners(t, `local_users = ["root"]`)
+	d := e.newDaemonWith(t, func(c *daemonConfig) { c.Listeners = tables })
 	d.authorize(t)
 	d.through(ports, never).worksEverywhere(t)
 	if r := d.curl(t, command{}, fmt.Sprintf("imap://[::1]:%d", ports["imap"])); r.status != 0 {
@@ -88,11 +86,12 @@ func testLocalUsers(t *testing.T, w *world) {
 	})
 }
 
-// testBalancer has a real load balancer in front, which says by the PROXY protocol
-// whom it passes on. Who comes by another way is not let in, whatever it says.
-func testBalancer(t *testing.T, w *world) {
-	tables, ports := w.doors(t, `proxy_protocol = ["127.0.0.1"]`)
-	d := w.newDaemonWith(t, func(c *daemonConfig) {
+// testBalancer connects through HAProxy, which sends the client's address by the PROXY
+// protocol. The listener must refuse clients that connect from other addresses, even if
+// they send a PROXY header.
+func testBalancer(t *testing.T, e *env) {
+	tables, ports := e.listeners(t, `proxy_protocol = ["127.0.0.1"]`)
+	d := e.newDaemonWith(t, func(c *daemonConfig) {
 		c.Listeners = tables
 		c.Account = fmt.Sprintf("\n[[account.%q.login]]\nlabel = \"far\"\n%snetworks = [\"127.0.0.7\"]\n", c.User, c.PasswordHash)
 		c.PasswordHash = ""
@@ -100,12 +99,12 @@ func testBalancer(t *testing.T, w *world) {
 	d.authorize(t)
 	far := []string{"--interface", "127.0.0.7"}
 	for version, send := range map[string]string{"1": "send-proxy", "2": "send-proxy-v2"} {
-		front := w.freePort(t)
-		config := w.path("haproxy-" + version + ".cfg")
+		front := e.freePort(t)
+		config := e.path("haproxy-" + version + ".cfg")
 		must(t, os.WriteFile(config, []byte(fmt.Sprintf("defaults\n mode tcp\n timeout connect 10s\n timeout client 10m\n timeout server 10m\nlisten mail\n bind %s\n server xoauthd %s %s\n",
 			address(front), address(ports["imap"]), send)), 0o644))
-		w.background(t, front, "haproxy", "-f", config)
-		behind := d.through(doors{"imap": front}, never)
+		e.background(t, front, "haproxy", "-f", config)
+		behind := d.through(listenerPorts{"imap": front}, never)
 		if r := behind.curl(t, command{}, behind.url("imap"), far...); r.status != 0 {
 			t.Errorf("version %s: exit status %d\n%s", version, r.status, shorten(r.stderr))
 		}
@@ -120,17 +119,17 @@ func testBalancer(t *testing.T, w *world) {
 	d.logs(t, "client=127.0.0.7:", "via=127.0.0.1:", "result=forbidden")
 }
 
-// testOutbound reaches the provider, and its mail servers, through a proxy.
-func testOutbound(t *testing.T, w *world) {
-	socks, connect := w.freePort(t), w.freePort(t)
-	config := w.path("tinyproxy.conf")
-	must(t, os.WriteFile(config, []byte(fmt.Sprintf("Port %d\nListen 127.0.0.1\nTimeout 600\nLogFile %q\nMaxClients 50\nAllow 127.0.0.1\nBasicAuth joe pr0xyPassw0rd\n", connect, w.path("tinyproxy.log"))), 0o644))
-	w.background(t, socks, "microsocks", "-i", "127.0.0.1", "-p", strconv.Itoa(socks), "-u", "joe", "-P", "pr0xyPassw0rd")
-	w.background(t, connect, "tinyproxy", "-d", "-c", config)
-	w.secrets.add("proxy password", "pr0xyPassw0rd")
+// testOutbound connects to the provider and its mail servers through an outbound proxy.
+func testOutbound(t *testing.T, e *env) {
+	socks, connect := e.freePort(t), e.freePort(t)
+	config := e.path("tinyproxy.conf")
+	must(t, os.WriteFile(config, []byte(fmt.Sprintf("Port %d\nListen 127.0.0.1\nTimeout 600\nLogFile %q\nMaxClients 50\nAllow 127.0.0.1\nBasicAuth joe pr0xyPassw0rd\n", connect, e.path("tinyproxy.log"))), 0o644))
+	e.background(t, socks, "microsocks", "-i", "127.0.0.1", "-p", strconv.Itoa(socks), "-u", "joe", "-P", "pr0xyPassw0rd")
+	e.background(t, connect, "tinyproxy", "-d", "-c", config)
+	e.secrets.add("proxy password", "pr0xyPassw0rd")
 	for scheme, port := range map[string]int{"socks5": socks, "http": connect} {
 		t.Run(scheme, func(t *testing.T) {
-			d := w.newDaemonWith(t, func(c *daemonConfig) {
+			d := e.newDaemonWith(t, func(c *daemonConfig) {
 				c.ProviderKeys = fmt.Sprintf("proxy = \"%s://joe:pr0xyPassw0rd@%s\"\n", scheme, address(port))
 			})
 			d.authorize(t)
@@ -142,16 +141,16 @@ func testOutbound(t *testing.T, w *world) {
 			contains(t, "check", r.stdout, "through")
 		})
 	}
-	log, err := os.ReadFile(w.path("tinyproxy.log"))
+	log, err := os.ReadFile(e.path("tinyproxy.log"))
 	must(t, err)
-	contains(t, "what tinyproxy saw", string(log), "CONNECT localhost:"+strconv.Itoa(w.dovecot.Port), "CONNECT localhost:"+strconv.Itoa(w.postfix.Port))
+	contains(t, "what tinyproxy saw", string(log), "CONNECT localhost:"+strconv.Itoa(e.dovecot.Port), "CONNECT localhost:"+strconv.Itoa(e.postfix.Port))
 }
 
-// background runs a program that listens at a port until the test ends.
-func (w *world) background(t *testing.T, port int, name string, args ...string) {
+// background runs a server until the test ends, and waits until it listens on port.
+func (e *env) background(t *testing.T, port int, name string, args ...string) {
 	t.Helper()
 	cmd := exec.Command(name, args...)
-	log, err := os.Create(w.path(filepath.Base(name) + ".out"))
+	log, err := os.Create(e.path(filepath.Base(name) + ".out"))
 	must(t, err)
 	defer log.Close()
 	cmd.Stdout, cmd.Stderr = log, log
@@ -163,30 +162,30 @@ func (w *world) background(t *testing.T, port int, name string, args ...string) 
 	listening(t, port)
 }
 
-// hash is what Dovecot makes of a password.
-func (w *world) hash(t *testing.T, scheme, password string) string {
+// hash returns Dovecot's hash of a password.
+func (e *env) hash(t *testing.T, scheme, password string) string {
 	t.Helper()
 	out, err := exec.Command("doveadm", "pw", "-s", scheme, "-p", password).Output()
 	must(t, err)
 	return strings.TrimSpace(string(out))
 }
 
-// testLogins gives a mailbox to several programs, each with a password of its
-// own, in the hashes that other programs make; and shuts one of them out.
-func testLogins(t *testing.T, w *world) {
+// testLogins configures several logins for a mailbox, with hashes made by other programs.
+// One of them has expired.
+func testLogins(t *testing.T, e *env) {
 	passwords := map[string]string{"scanner": "5canner", "tickets": "t1ckets", "old": "01d-one"}
-	d := w.newDaemonWith(t, func(c *daemonConfig) {
+	d := e.newDaemonWith(t, func(c *daemonConfig) {
 		login := "[[account.%q.login]]\nlabel = %q\nuser = %q\npassword_hash = %q\n%s\n"
 		c.Account = "\n" +
-			fmt.Sprintf(login, c.User, "scanner", "scanner", w.hash(t, "BLF-CRYPT", passwords["scanner"]), `protocols = ["smtp"]`) +
-			fmt.Sprintf(login, c.User, "tickets", c.User, w.hash(t, "SHA512-CRYPT", passwords["tickets"]), `networks = ["127.0.0.0/8"]`) +
-			fmt.Sprintf(login, c.User, "old", "old", w.hash(t, "SHA512-CRYPT", passwords["old"]), "ends = 2026-01-01")
+			fmt.Sprintf(login, c.User, "scanner", "scanner", e.hash(t, "BLF-CRYPT", passwords["scanner"]), `protocols = ["smtp"]`) +
+			fmt.Sprintf(login, c.User, "tickets", c.User, e.hash(t, "SHA512-CRYPT", passwords["tickets"]), `networks = ["127.0.0.0/8"]`) +
+			fmt.Sprintf(login, c.User, "old", "old", e.hash(t, "SHA512-CRYPT", passwords["old"]), "ends = 2026-01-01")
 	})
 	for what, password := range passwords {
-		w.secrets.add("password of "+what, password)
+		e.secrets.add("password of "+what, password)
 	}
 	d.authorize(t)
-	d.worksEverywhere(t) // with the account's own
+	d.worksEverywhere(t) // with the account's password
 	mailbox := d.user
 
 	as := func(user, password string) *daemon {
@@ -218,10 +217,10 @@ func testLogins(t *testing.T, w *world) {
 	}
 }
 
-// testNamedMailbox names a mailbox behind the user name.
-func testNamedMailbox(t *testing.T, w *world) {
+// testNamedMailbox appends the name of a mailbox to the user name.
+func testNamedMailbox(t *testing.T, e *env) {
 	const info = "info@example.org"
-	d := w.newDaemonWith(t, func(c *daemonConfig) {
+	d := e.newDaemonWith(t, func(c *daemonConfig) {
 		c.Account = fmt.Sprintf("shared_mailboxes = [%q, %q]\n", c.User, info)
 	})
 	d.authorize(t)
@@ -235,7 +234,7 @@ func testNamedMailbox(t *testing.T, w *world) {
 			if r := as(d.user+between+d.user).curl(t, command{}, d.url(protocol)); r.status != 0 {
 				t.Errorf("%s, its own, by %s: exit status %d\n%s", protocol, between, r.status, shorten(r.stderr))
 			}
-			// Dovecot does not let this token open another's mailbox.
+			// For Dovecot, this token does not open other mailboxes.
 			if r := as(d.user+between+info).curl(t, command{}, d.url(protocol)); r.status != 67 {
 				t.Errorf("%s, another's, by %s: exit status %d\n%s", protocol, between, r.status, shorten(r.stderr))
 			}
@@ -247,10 +246,10 @@ func testNamedMailbox(t *testing.T, w *world) {
 	d.logs(t, "upstream_user="+info, "result=upstream_refused", "result=bad_credentials")
 }
 
-// testQueue has an account with one session at a time: the second waits until the
-// first has left, or it has waited too long.
-func testQueue(t *testing.T, w *world) {
-	d := w.newDaemonWith(t, func(c *daemonConfig) {
+// testQueue limits an account to one session. The second session waits until the first
+// ends, or until the queue timeout.
+func testQueue(t *testing.T, e *env) {
+	d := e.newDaemonWith(t, func(c *daemonConfig) {
 		c.Upstream, c.Limits = ", sessions = 1", `queue_timeout = "3s"`
 	})
 	d.authorize(t)
@@ -270,9 +269,9 @@ func testQueue(t *testing.T, w *world) {
 	}
 }
 
-// testGuesses has somebody guess, fast, while programs go on with their work.
-func testGuesses(t *testing.T, w *world) {
-	d := w.authorized(t)
+// testGuesses guesses passwords at a high rate while other clients log in.
+func testGuesses(t *testing.T, e *env) {
+	d := e.authorized(t)
 	d.worksEverywhere(t)
 	stop, over := make(chan struct{}), make(chan int)
 	const guessers = 20

@@ -12,14 +12,13 @@ import (
 	daemonpkg "github.com/xoauthd/xoauthd/internal/daemon"
 )
 
-// smtpOff is how Microsoft 365 refuses every login by SMTP.
+// smtpOff is the reply of Microsoft 365 where SMTP AUTH is disabled.
 const smtpOff = "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Tenant."
 
-// testHealth: a mail server that refuses every login is told of wherever somebody
-// looks, before and after a restart, with a daemon and without, until a login
-// succeeds there.
-func testHealth(t *testing.T, w *world) {
-	d := w.authorized(t)
+// testHealth checks that status, pages and metrics show the refusal of a mail server until
+// a login succeeds, also after a restart and without a running daemon.
+func testHealth(t *testing.T, e *env) {
+	d := e.authorized(t)
 	d.worksEverywhere(t)
 	d.well(t)
 	login := fmt.Sprintf(`xoauthd_account_last_login_timestamp_seconds{account="%s",protocol="smtp"}`, d.user)
@@ -27,8 +26,8 @@ func testHealth(t *testing.T, w *world) {
 		t.Error("there was no login")
 	}
 
-	w.postfix.stop(t)
-	refusing := newRefuser(t, w)
+	e.postfix.stop(t)
+	refusing := newRefuser(t, e)
 	refused := func() {
 		t.Helper()
 		if r := curlSend(t, d, greeting); r.status == 0 || !strings.Contains(r.stderr, "454 4.7.1") ||
@@ -50,8 +49,8 @@ func testHealth(t *testing.T, w *world) {
 	}
 	d.start(t)
 
-	// If the provider gives no other token, that is what has to be mended.
-	over := outage(t, w.provider)
+	// If the provider issues no other token, that is the cause to report.
+	over := outage(t, e.provider)
 	if r := curlSend(t, d, greeting); r.status == 0 || !strings.Contains(r.stderr, "454 4.4.3") {
 		t.Errorf("with the provider down: exit status %d\n%s", r.status, shorten(r.stderr))
 	}
@@ -59,7 +58,7 @@ func testHealth(t *testing.T, w *world) {
 	over()
 
 	refusing.close()
-	w.postfix.start(t)
+	e.postfix.start(t)
 	poll(t, "a login to succeed", func() bool { return curlSend(t, d, greeting).status == 0 })
 	if r := d.status(t); r.status != 0 {
 		t.Errorf("after a login: exit status %d\n%s", r.status, r.stdout)
@@ -75,7 +74,7 @@ func (d *daemon) status(t *testing.T, args ...string) result {
 	return d.try(t, command{}, d.program, append([]string{"status", "--config", d.file}, args...)...)
 }
 
-// well checks that all is said to be well with the account.
+// well checks that status, pages and metrics report no fault of the account.
 func (d *daemon) well(t *testing.T) {
 	t.Helper()
 	if r := d.status(t); r.status != 0 || !strings.Contains(r.stdout, "  authorized  ") || strings.Contains(r.stdout, "upstream") {
@@ -86,7 +85,7 @@ func (d *daemon) well(t *testing.T) {
 	d.failing(t, 0)
 }
 
-// ill checks that everything says what is wrong with the account by SMTP.
+// ill checks that status, pages and metrics report the SMTP fault of the account.
 func (d *daemon) ill(t *testing.T, why string) {
 	t.Helper()
 	r := d.status(t)
@@ -113,7 +112,7 @@ func (d *daemon) ill(t *testing.T, why string) {
 	d.failing(t, 1)
 }
 
-// failing compares the metrics: of the account, and of its protocols.
+// failing compares the failure metrics of the account and of its protocols.
 func (d *daemon) failing(t *testing.T, want float64) {
 	t.Helper()
 	if got := d.metric(t, fmt.Sprintf("xoauthd_account_failing{account=%q}", d.user)); got != want {
@@ -126,17 +125,17 @@ func (d *daemon) failing(t *testing.T, want float64) {
 	}
 }
 
-// A refuser is a mail server in the place of Postfix that refuses every login.
+// A refuser replaces Postfix and refuses every login.
 type refuser struct {
 	ln          net.Listener
 	certificate tls.Certificate
 }
 
-func newRefuser(t *testing.T, w *world) *refuser {
+func newRefuser(t *testing.T, e *env) *refuser {
 	t.Helper()
-	certificate, err := tls.LoadX509KeyPair(w.path("cert.pem"), w.path("key.pem"))
+	certificate, err := tls.LoadX509KeyPair(e.path("cert.pem"), e.path("key.pem"))
 	must(t, err)
-	ln, err := net.Listen("tcp", address(w.postfix.Port))
+	ln, err := net.Listen("tcp", address(e.postfix.Port))
 	must(t, err)
 	r := &refuser{ln, certificate}
 	t.Cleanup(r.close)

@@ -10,16 +10,16 @@ import (
 	"testing"
 )
 
-// restart ends the daemon and starts it again.
+// restart stops the daemon and starts it again.
 func (d *daemon) restart(t *testing.T) {
 	t.Helper()
 	d.stop(t)
 	d.start(t)
 }
 
-// testDrain stops the daemon while a message of 50 MB goes up.
-func testDrain(t *testing.T, w *world) {
-	d := w.authorized(t)
+// testDrain stops the daemon while a client sends a message of 50 MB.
+func testDrain(t *testing.T, e *env) {
+	d := e.authorized(t)
 	message := "Subject: large\r\n\r\n" + string(large(largeSize))
 	file := filepath.Join(d.dir, "large")
 	must(t, os.WriteFile(file, []byte(message), 0o600))
@@ -53,15 +53,15 @@ func testDrain(t *testing.T, w *world) {
 	}
 	d.cmd = nil
 	d.delivered(t, d.user, 1)
-	b, err := os.ReadFile(w.mail(t, d.user)[0])
+	b, err := os.ReadFile(e.mail(t, d.user)[0])
 	must(t, err)
 	if !strings.HasSuffix(strings.ReplaceAll(string(b), "\n", "\r\n"), message[len("Subject: large"):]) {
 		t.Errorf("the message was changed: %d octets", len(b))
 	}
 }
 
-func testSecondDaemon(t *testing.T, w *world) {
-	d := w.authorized(t)
+func testSecondDaemon(t *testing.T, e *env) {
+	d := e.authorized(t)
 	r := d.try(t, command{}, d.program, "serve", "--config", d.file)
 	if r.status != 1 {
 		t.Errorf("exit status %d", r.status)
@@ -71,17 +71,17 @@ func testSecondDaemon(t *testing.T, w *world) {
 	d.worksEverywhere(t)
 }
 
-func testKill(t *testing.T, w *world) {
-	d := w.authorized(t)
-	before := w.provider.idp.Load().TokenRequests()
+func testKill(t *testing.T, e *env) {
+	d := e.authorized(t)
+	before := e.provider.idp.Load().TokenRequests()
 	d.kill(t)
 	d.start(t)
 	d.worksEverywhere(t)
-	if n := w.provider.idp.Load().TokenRequests() - before; n != 0 {
+	if n := e.provider.idp.Load().TokenRequests() - before; n != 0 {
 		t.Errorf("%d requests came to the token endpoint", n)
 	}
 
-	// Once more, with a refresh token that has rotated since.
+	// Once more, now that the refresh token has been rotated.
 	d.expire(t)
 	d.worksEverywhere(t)
 	d.kill(t)

@@ -7,14 +7,14 @@ import (
 	"testing"
 )
 
-// A step of a dialogue: what the client says, and how the line begins that it
-// then waits for.
+// A step of a dialogue: a line of the client, and the start of the reply that it waits
+// for.
 type step struct{ say, want string }
 
-// testWaysToLogIn uses all ways to say a password, and some that are none: what
-// the daemon says of them is looked at in the end.
-func testWaysToLogIn(t *testing.T, w *world) {
-	d := w.authorized(t)
+// testWaysToLogIn uses all ways to send a password, and some malformed ones. The last
+// scenario searches the log of this daemon for the passwords.
+func testWaysToLogIn(t *testing.T, e *env) {
+	d := e.authorized(t)
 	b64 := func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
 	user, password := b64(d.user), b64(d.password)
 	plain := b64("\x00" + d.user + "\x00" + d.password)
@@ -82,7 +82,7 @@ func testWaysToLogIn(t *testing.T, w *world) {
 	}
 }
 
-// play says what is to be said, and checks what is answered.
+// play sends the lines of all steps and checks the replies.
 func (c *conversation) play(steps []step) {
 	c.t.Helper()
 	for _, s := range steps {
@@ -97,9 +97,9 @@ func (c *conversation) play(steps []step) {
 	}
 }
 
-// testOAUTHBEARER uses the mechanism that "auto" does not choose here.
-func testOAUTHBEARER(t *testing.T, w *world) {
-	d := w.newDaemonWith(t, func(c *daemonConfig) { c.Mechanism = "oauthbearer" })
+// testOAUTHBEARER uses OAUTHBEARER, which "auto" does not choose here.
+func testOAUTHBEARER(t *testing.T, e *env) {
+	d := e.newDaemonWith(t, func(c *daemonConfig) { c.Mechanism = "oauthbearer" })
 	d.authorize(t)
 	d.worksEverywhere(t)
 	d.logs(t, "AUTHENTICATE OAUTHBEARER", "AUTH OAUTHBEARER")

@@ -16,7 +16,7 @@ import (
 	"testing"
 )
 
-// awkward is a body that something on the way might change.
+// awkward is a body that a careless relay would change.
 func awkward() string {
 	var octets strings.Builder
 	for b := 1; b < 256; b++ {
@@ -36,7 +36,7 @@ func awkward() string {
 	}, "\r\n")
 }
 
-// An ending is how a message may end.
+// An ending is one way in which a message ends.
 type ending struct{ name, octets string }
 
 func endings() []ending {
@@ -50,8 +50,8 @@ func endings() []ending {
 }
 
 // testMail sends with every sender, reads with every reader, and compares.
-func testMail(t *testing.T, w *world) {
-	d := w.authorized(t)
+func testMail(t *testing.T, e *env) {
+	d := e.authorized(t)
 	want := make(map[string]string) // body by subject
 	for _, sender := range senders() {
 		for _, ending := range endings() {
@@ -87,7 +87,7 @@ func testMail(t *testing.T, w *world) {
 	}
 }
 
-// bodies takes messages, each a line of base64, apart.
+// bodies returns the bodies of messages. Each message is a line of base64.
 func bodies(t *testing.T, lines string) map[string]string {
 	t.Helper()
 	all := make(map[string]string)
@@ -102,7 +102,7 @@ func bodies(t *testing.T, lines string) map[string]string {
 	return all
 }
 
-// compare shows where got begins to differ from want.
+// compare reports the first difference between got and want.
 func compare(t *testing.T, what, got, want string) {
 	t.Helper()
 	if got == want {
@@ -116,8 +116,7 @@ func compare(t *testing.T, what, got, want string) {
 	t.Errorf("%s: %d octets, want %d; at octet %d: %q, want %q", what, len(got), len(want), i, near(got), near(want))
 }
 
-// large is a body of that many octets or a little less, of which no part is like
-// another.
+// large returns a body of at most size octets without repeated parts.
 func large(octets int) []byte {
 	const line = 57 // as 76 characters
 	random := rand.NewChaCha8([32]byte{})
@@ -134,8 +133,8 @@ func large(octets int) []byte {
 
 const largeSize = 50 << 20
 
-func testLargeMessage(t *testing.T, w *world) {
-	d := w.authorized(t)
+func testLargeMessage(t *testing.T, e *env) {
+	d := e.authorized(t)
 	body := large(largeSize)
 	d.send(t, "Subject: large\r\n\r\n"+string(body))
 	d.delivered(t, d.user, 1)
@@ -154,13 +153,13 @@ func testLargeMessage(t *testing.T, w *world) {
 	}
 }
 
-// sentUpstream is the metric of what was relayed to the submission server.
+// sentUpstream is the metric of the bytes relayed to the submission server.
 const sentUpstream = `xoauthd_relayed_bytes_total{protocol="smtp",to="upstream"}`
 
-// testAppend uses literals that wait for no answer (RFC 7888). IMAP, unlike SMTP,
-// carries messages that do not end with a line end.
-func testAppend(t *testing.T, w *world) {
-	c := w.authorized(t).logInIMAP(t)
+// testAppend uses non-synchronizing literals (RFC 7888). IMAP, unlike SMTP, carries
+// messages without a final line end.
+func testAppend(t *testing.T, e *env) {
+	c := e.authorized(t).logInIMAP(t)
 	contains(t, "capabilities", c.do("CAPABILITY"), " LITERAL+")
 	c.do("SELECT INBOX")
 	for i, ending := range endings() {
@@ -173,8 +172,8 @@ func testAppend(t *testing.T, w *world) {
 }
 
 // testPipelining sends a whole session at once.
-func testPipelining(t *testing.T, w *world) {
-	d := w.authorized(t)
+func testPipelining(t *testing.T, e *env) {
+	d := e.authorized(t)
 	c := d.dialIMAP(t)
 	message := "Subject: early\r\n\r\nbird\r\n"
 	c.say("a CAPABILITY\r\nb LOGIN {%d+}\r\n%s %s\r\nc APPEND INBOX {%d+}\r\n%s\r\n"+
@@ -190,8 +189,8 @@ func testPipelining(t *testing.T, w *world) {
 	}
 }
 
-func testIdle(t *testing.T, w *world) {
-	d := w.authorized(t)
+func testIdle(t *testing.T, e *env) {
+	d := e.authorized(t)
 	c := d.logInIMAP(t)
 	contains(t, "SELECT", c.do("SELECT INBOX"), "* 0 EXISTS")
 	c.say("i IDLE\r\n")
@@ -203,10 +202,10 @@ func testIdle(t *testing.T, w *world) {
 	contains(t, "FETCH", c.do("FETCH 1 BODY.PEEK[]"), "wake up", "It is time.\r\n")
 }
 
-// testCompress checks that RFC 4978 works: the relay does not look into what it
-// relays.
-func testCompress(t *testing.T, w *world) {
-	c := w.authorized(t).logInIMAP(t)
+// testCompress uses COMPRESS (RFC 4978), which works because the relay does not read the
+// bytes.
+func testCompress(t *testing.T, e *env) {
+	c := e.authorized(t).logInIMAP(t)
 	contains(t, "capabilities", c.do("CAPABILITY"), " COMPRESS=DEFLATE")
 	c.do("COMPRESS DEFLATE")
 	deflate, err := flate.NewWriter(c.conn, flate.BestSpeed)
@@ -220,7 +219,7 @@ func testCompress(t *testing.T, w *world) {
 	c.do("LOGOUT") // or the daemon would wait for replies that it cannot read
 }
 
-// flushed is a compressor that keeps nothing back.
+// flushed is a compressor that flushes after each write.
 type flushed struct{ *flate.Writer }
 
 func (f flushed) Write(b []byte) (int, error) {
@@ -231,8 +230,8 @@ func (f flushed) Write(b []byte) (int, error) {
 	return n, f.Flush()
 }
 
-func testCondstore(t *testing.T, w *world) {
-	d := w.authorized(t)
+func testCondstore(t *testing.T, e *env) {
+	d := e.authorized(t)
 	d.send(t, greeting)
 	d.delivered(t, d.user, 1)
 	c := d.logInIMAP(t)

@@ -25,14 +25,13 @@ func (d *daemon) get(t *testing.T, port int, path string) (status int, page stri
 	return r.StatusCode, string(b)
 }
 
-// link is what the program says when it is asked where to authorize.
+// link returns the link that `xoauthd authorize` prints.
 func (d *daemon) link(t *testing.T) string {
 	t.Helper()
 	return strings.TrimSpace(d.run(t, command{}, d.program, "authorize", "--config", d.file, d.user))
 }
 
-// authorize has a person authorize the account, and checks that the page in the
-// end says it is done.
+// authorize authorizes the account in a browser, and checks the last page.
 func (d *daemon) authorize(t *testing.T) {
 	t.Helper()
 	contains(t, "the last page", d.authorizeAs(t, d.user), `<p class="verdict good">Done</p>`)
@@ -41,8 +40,8 @@ func (d *daemon) authorize(t *testing.T) {
 	}
 }
 
-// authorizeAs does what a person does with a browser who chooses mailbox at the
-// provider, and returns the last page.
+// authorizeAs authorizes in a browser, with mailbox chosen at the provider, and returns
+// the last page.
 func (d *daemon) authorizeAs(t *testing.T, mailbox string) string {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
@@ -62,12 +61,13 @@ func (d *daemon) authorizeAs(t *testing.T, mailbox string) string {
 	})
 }
 
-// needsAuthorization is the metric that says so.
+// needsAuthorization is the metric of accounts that need authorization.
 func needsAuthorization(user string) string {
 	return fmt.Sprintf("xoauthd_account_needs_authorization{account=%q}", user)
 }
 
-// visit returns the page that a request leads to. It is kept.
+// visit sends a request, follows redirects and returns the last page, which it stores for
+// the search for secrets.
 func (d *daemon) visit(t *testing.T, browser *http.Client, method, address string, form url.Values) string {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, address, strings.NewReader(form.Encode()))
@@ -87,7 +87,7 @@ func (d *daemon) visit(t *testing.T, browser *http.Client, method, address strin
 	return string(page)
 }
 
-// attribute returns the value of an attribute of the first such element.
+// attribute returns the value of an attribute of the first matching element.
 func attribute(t *testing.T, page, element, name string) string {
 	t.Helper()
 	m := regexp.MustCompile(`<` + element + `(?: [^>]*)? ` + name + `="([^"]*)"`).FindStringSubmatch(page)
@@ -97,7 +97,7 @@ func attribute(t *testing.T, page, element, name string) string {
 	return html.UnescapeString(m[1])
 }
 
-// resolve returns the address that a link on a page leads to.
+// resolve returns the absolute URL of a link on a page.
 func resolve(t *testing.T, page, link string) string {
 	t.Helper()
 	u, err := url.Parse(page)

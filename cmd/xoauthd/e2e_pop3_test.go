@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// pop3Readers leave the messages where they are.
+// pop3Readers fetch messages without deleting them.
 func pop3Readers() []client {
 	return []client{
 		{"curl to POP3", curlFetch, 67},
@@ -19,7 +19,7 @@ func pop3Readers() []client {
 	}
 }
 
-// curlFetch lists the messages, and reads one after the other.
+// curlFetch lists the messages and fetches each.
 func curlFetch(t *testing.T, d *daemon, _ string) result {
 	fetch := func(path string) result {
 		return d.curl(t, command{}, d.url("pop3")+"/"+path)
@@ -39,7 +39,7 @@ func curlFetch(t *testing.T, d *daemon, _ string) result {
 	return result{stdout: lines.String()}
 }
 
-// mpopRead copies the inbox into a folder, where lines end as on this system.
+// mpopRead copies the inbox into a Maildir, with LF line ends.
 func mpopRead(t *testing.T, d *daemon, _ string) result {
 	folder, err := os.MkdirTemp(d.dir, "mpop-")
 	must(t, err)
@@ -51,7 +51,7 @@ func mpopRead(t *testing.T, d *daemon, _ string) result {
 		"Port": d.pop3, "User": d.user, "PasswordFile": d.passwordFile(), "Folder": folder,
 		"Way": d.way, "CA": d.path("ca.pem"),
 	})
-	// It shows only so what the server says.
+	// Only this option shows the server's replies.
 	r := d.try(t, command{}, "mpop", "--debug", "-C", file)
 	if r.status == 0 {
 		r.stdout = maildir(t, folder)

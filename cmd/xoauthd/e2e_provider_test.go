@@ -20,8 +20,7 @@ import (
 	"github.com/xoauthd/xoauthd/internal/testing/idp"
 )
 
-// A provider is the OAuth 2.0 server. All that it gives away is a secret from
-// then on.
+// A provider is the OAuth 2.0 server. It records each secret that it issues.
 type provider struct {
 	issuer  string
 	config  idp.Config
@@ -32,31 +31,31 @@ type provider struct {
 	unknownClient atomic.Bool // the token endpoint says that it knows no such client
 }
 
-// startProvider starts the server. It ends with the test.
-func startProvider(t *testing.T, w *world) *provider {
-	issuer := fmt.Sprintf("http://127.0.0.1:%d", w.freePort(t))
+// startProvider starts the server. The end of the test stops it.
+func startProvider(t *testing.T, e *env) *provider {
+	issuer := fmt.Sprintf("http://127.0.0.1:%d", e.freePort(t))
 	p := &provider{
 		issuer:  issuer,
-		secrets: &w.secrets,
+		secrets: &e.secrets,
 		config: idp.Config{
 			Issuer:        issuer,
 			ClientID:      "xoauthd",
 			ClientSecret:  rand.Text(),
-			RedirectURLs:  []string{fmt.Sprintf("http://localhost:%d/callback", w.web)},
-			Users:         w.mailboxes,
+			RedirectURLs:  []string{fmt.Sprintf("http://localhost:%d/callback", e.web)},
+			Users:         e.mailboxes,
 			ServiceID:     "mail",
 			ServiceSecret: rand.Text(),
 		},
 	}
-	w.secrets.add("client secret", p.config.ClientSecret)
+	e.secrets.add("client secret", p.config.ClientSecret)
 	p.renew(t, time.Hour)
 	p.start(t)
 	t.Cleanup(func() { p.stop(t) })
 	return p
 }
 
-// registered changes the registrations, and forgets all grants. It is undone when
-// the test ends.
+// registered replaces the client registrations, and deletes all grants. The end of the
+// test restores the registrations.
 func (p *provider) registered(t *testing.T, change func(*idp.Config)) {
 	t.Helper()
 	before := p.config
@@ -68,7 +67,7 @@ func (p *provider) registered(t *testing.T, change func(*idp.Config)) {
 	p.renew(t, time.Hour)
 }
 
-// renew puts a server that knows of no grants in the place of the one before.
+// renew replaces the server by one without grants.
 func (p *provider) renew(t *testing.T, life time.Duration) {
 	t.Helper()
 	p.config.AccessTokenLife = life
@@ -77,7 +76,7 @@ func (p *provider) renew(t *testing.T, life time.Duration) {
 	p.idp.Store(s)
 }
 
-// start lets it be reached, at the address where it always is.
+// start listens on the provider's fixed address.
 func (p *provider) start(t *testing.T) {
 	t.Helper()
 	ln, err := net.Listen("tcp", p.issuer[len("http://"):])
@@ -86,7 +85,7 @@ func (p *provider) start(t *testing.T) {
 	go p.server.Serve(ln)
 }
 
-// stop makes it refuse connections. It forgets nothing.
+// stop closes the listener. The provider keeps its state.
 func (p *provider) stop(t *testing.T) {
 	t.Helper()
 	must(t, p.server.Close())
@@ -126,7 +125,7 @@ func (p *provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.secrets.add("ID token", tokens.Identity)
 }
 
-// copied is a ResponseWriter that keeps the body.
+// copied is a ResponseWriter that also stores the body.
 type copied struct {
 	http.ResponseWriter
 	body bytes.Buffer
@@ -137,18 +136,17 @@ func (c *copied) Write(b []byte) (int, error) {
 	return c.ResponseWriter.Write(b)
 }
 
-// secrets are what must not be said anywhere, with what each of them is.
+// secrets maps each secret, which no output may contain, to its description.
 type secrets struct {
 	mu  sync.Mutex
 	all map[string]string
 }
 
-// state is the secret that one person must see: who authorizes at a terminal is
-// shown an address with it.
+// state is the one secret that xoauthd prints: `authorize --terminal` shows a URL that
+// contains it.
 const state = "state"
 
-// add adds a secret, also as it looks in an address, and within something that
-// is encoded. Nothing is no secret.
+// add adds a secret, and its forms in URLs and in base64. It ignores the empty string.
 func (s *secrets) add(what, secret string) {
 	if secret == "" {
 		return
@@ -168,8 +166,8 @@ func (s *secrets) add(what, secret string) {
 	}
 }
 
-// withinBase64 returns what of text is always seen when it is part of something
-// in base64, with any number of octets before it and after.
+// withinBase64 returns the parts of text that stay recognizable in base64, whatever
+// precedes and follows it.
 func withinBase64(text string) (all []string) {
 	for before := range 3 {
 		n := before + len(text)

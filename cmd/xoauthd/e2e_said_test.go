@@ -9,11 +9,10 @@ import (
 	"testing"
 )
 
-// testMetricNames compares the names with testdata/e2e/metrics.txt: whoever has
-// made a dashboard of them must not be surprised. Those of Go and of the process
-// are not ours to keep.
-func testMetricNames(t *testing.T, w *world) {
-	d := w.authorized(t)
+// testMetricNames compares the metric names with testdata/e2e/metrics.txt, because
+// dashboards depend on them. It ignores the metrics of Go and of the process.
+func testMetricNames(t *testing.T, e *env) {
+	d := e.authorized(t)
 	d.expire(t) // so that the token is refreshed
 	d.worksEverywhere(t)
 	_, page := d.get(t, d.metrics, "/metrics")
@@ -34,21 +33,21 @@ func testMetricNames(t *testing.T, w *world) {
 	contains(t, "metrics", page, "\n# TYPE go_goroutines gauge\n", "\n# TYPE process_open_fds gauge\n")
 }
 
-// testSecrets looks for each secret in everything that the daemons of all scenarios
-// have said, at the log level that says most.
-func testSecrets(t *testing.T, worlds []*world) {
-	t.Run("by one more daemon", func(t *testing.T) { worlds[0].authorized(t).worksEverywhere(t) })
+// testSecrets searches all output of the daemons of all scenarios, at log level debug, for
+// each secret.
+func testSecrets(t *testing.T, envs []*env) {
+	t.Run("by one more daemon", func(t *testing.T) { envs[0].authorized(t).worksEverywhere(t) })
 	all, said := make(map[string]string), make(map[string]string)
-	for _, w := range worlds {
-		maps.Copy(all, w.secrets.list())
-		maps.Copy(said, w.said)
+	for _, e := range envs {
+		maps.Copy(all, e.secrets.list())
+		maps.Copy(said, e.said)
 	}
 	search := newSearch(slices.Collect(maps.Keys(all)))
 	for where, text := range said {
 		text = html.UnescapeString(text) // of pages; a log stays as it is
 		for secret := range search.in(text) {
 			if what := all[secret]; what != state || !strings.Contains(where, "/terminal-") {
-				t.Errorf("%s: %s", where, what) // and not the secret
+				t.Errorf("%s: %s", where, what) // without the secret itself
 			}
 		}
 	}
@@ -58,7 +57,7 @@ func testSecrets(t *testing.T, worlds []*world) {
 	}
 	t.Logf("secrets: %v; places: %d", count, len(said))
 
-	// Without these, nothing was looked for, or nowhere.
+	// These checks make sure that there were secrets and output to search.
 	for _, what := range []string{
 		"client secret", "password", "password hash", "authorization code", "PKCE verifier", state,
 		"access token", "refresh token", "device code", "assertion",

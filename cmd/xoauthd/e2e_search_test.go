@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// A search looks for many strings in one pass over a text: thousands of secrets in the
-// 90 MB that daemons say.
+// A search finds many strings in one pass over a text: thousands of secrets in 90 MB of
+// output.
 type search struct {
 	length   int                 // of the shortest string
 	byPrefix map[string][]string // by their first octets, of that length

@@ -16,7 +16,7 @@ import (
 	"github.com/xoauthd/xoauthd/internal/testing/ca"
 )
 
-// mailServer is what the templates of the servers are filled in with.
+// mailServer is the data of the server templates.
 type mailServer struct {
 	Dir, Log         string
 	Port             int
@@ -36,45 +36,45 @@ type mailServer struct {
 }
 
 // startServers starts the provider's mail servers.
-func (w *world) startServers(t *testing.T) {
-	certificate, err := w.ca.Issue("localhost", "127.0.0.1")
+func (e *env) startServers(t *testing.T) {
+	certificate, err := e.ca.Issue("localhost", "127.0.0.1")
 	must(t, err)
 	cert, key, err := ca.Encode(certificate)
 	must(t, err)
-	must(t, os.WriteFile(w.path("cert.pem"), cert, 0o644))
-	must(t, os.WriteFile(w.path("key.pem"), key, 0o600))
+	must(t, os.WriteFile(e.path("cert.pem"), cert, 0o644))
+	must(t, os.WriteFile(e.path("key.pem"), key, 0o600))
 
 	owner, err := user.Lookup("nobody")
 	must(t, err)
-	must(t, os.Mkdir(w.mailDir, 0o755))
-	chown(t, w.mailDir, owner)
+	must(t, os.Mkdir(e.mailDir, 0o755))
+	chown(t, e.mailDir, owner)
 
-	introspection, err := url.Parse(w.provider.issuer + "/introspect")
+	introspection, err := url.Parse(e.provider.issuer + "/introspect")
 	must(t, err)
-	introspection.User = url.UserPassword(w.provider.config.ServiceID, w.provider.config.ServiceSecret)
+	introspection.User = url.UserPassword(e.provider.config.ServiceID, e.provider.config.ServiceSecret)
 	shared := mailServer{
-		Certificate:   w.path("cert.pem"),
-		Key:           w.path("key.pem"),
-		Mail:          w.mailDir,
+		Certificate:   e.path("cert.pem"),
+		Key:           e.path("key.pem"),
+		Mail:          e.mailDir,
 		UID:           owner.Uid,
 		GID:           owner.Gid,
-		SASL:          w.path("sasl"),
+		SASL:          e.path("sasl"),
 		Introspection: introspection.String(),
-		AppPasswords:  w.path("app-passwords"),
+		AppPasswords:  e.path("app-passwords"),
 	}
 	must(t, os.WriteFile(shared.AppPasswords, nil, 0o644))
-	w.dovecot = newDovecot(t, w, shared)
+	e.dovecot = newDovecot(t, e, shared)
 	shared.Submission = true
-	w.postfix = newPostfix(t, w, "submission", shared)
+	e.postfix = newPostfix(t, e, "submission", shared)
 	started := false
 	t.Cleanup(func() { // later, each test shows what the servers logged during it
 		if !started {
-			show(t, w.dovecot.Log, 0)
-			show(t, w.postfix.Log, 0)
+			show(t, e.dovecot.Log, 0)
+			show(t, e.postfix.Log, 0)
 		}
 	})
-	w.dovecot.start(t)
-	w.postfix.start(t)
+	e.dovecot.start(t)
+	e.postfix.start(t)
 	started = true
 }
 
@@ -87,24 +87,24 @@ func chown(t *testing.T, path string, owner *user.User) {
 	must(t, os.Chown(path, uid, gid))
 }
 
-// dovecot is the IMAP and POP3 server, and decides who may submit.
+// dovecot is the IMAP and POP3 server, and the authentication server of Postfix.
 type dovecot struct {
 	mailServer
 	file string
 	cmd  *exec.Cmd
 }
 
-func newDovecot(t *testing.T, w *world, s mailServer) *dovecot {
-	s.Dir, s.Log, s.Port, s.POP3 = w.path("dovecot"), w.path("dovecot.log"), w.freePort(t), w.freePort(t)
+func newDovecot(t *testing.T, e *env, s mailServer) *dovecot {
+	s.Dir, s.Log, s.Port, s.POP3 = e.path("dovecot"), e.path("dovecot.log"), e.freePort(t), e.freePort(t)
 	must(t, os.Mkdir(s.Dir, 0o755))
 	d := &dovecot{mailServer: s, file: filepath.Join(s.Dir, "dovecot.conf")}
-	w.write(t, "dovecot.conf", d.file, 0o644, s)
-	w.write(t, "oauth2.conf", filepath.Join(s.Dir, "oauth2.conf"), 0o600, s)
+	e.write(t, "dovecot.conf", d.file, 0o644, s)
+	e.write(t, "oauth2.conf", filepath.Join(s.Dir, "oauth2.conf"), 0o600, s)
 	t.Cleanup(func() { d.stop(t) })
 	return d
 }
 
-// start starts it, and waits until it listens.
+// start starts the server and waits until it listens.
 func (d *dovecot) start(t *testing.T) {
 	t.Helper()
 	log, err := os.OpenFile(d.Log, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
@@ -117,7 +117,7 @@ func (d *dovecot) start(t *testing.T) {
 	listening(t, d.POP3)
 }
 
-// stop ends it, if it runs.
+// stop stops the server if it runs.
 func (d *dovecot) stop(t *testing.T) {
 	t.Helper()
 	if d.cmd == nil {
@@ -129,22 +129,21 @@ func (d *dovecot) stop(t *testing.T) {
 	must(t, end(cmd))
 }
 
-// end waits until a process that was told to end has done so, and makes it do so
-// if it does not.
+// end waits for a process that has been told to exit, and kills it if it does not exit.
 func end(cmd *exec.Cmd) error {
 	defer time.AfterFunc(patience, func() { cmd.Process.Kill() }).Stop()
 	return cmd.Wait()
 }
 
-// postfix is an instance of it: the submission server, or one that relays to a
+// postfix is an instance of Postfix: the submission server, or one that relays to a
 // smarthost.
 type postfix struct {
 	mailServer
 	running bool
 }
 
-func newPostfix(t *testing.T, w *world, name string, s mailServer) *postfix {
-	s.Dir, s.Port, s.Name = w.path(name), w.freePort(t), name+".example.com"
+func newPostfix(t *testing.T, e *env, name string, s mailServer) *postfix {
+	s.Dir, s.Port, s.Name = e.path(name), e.freePort(t), name+".example.com"
 	s.Log = filepath.Join(s.Dir, "log")
 	owner, err := user.Lookup("postfix")
 	must(t, err)
@@ -154,21 +153,21 @@ func newPostfix(t *testing.T, w *world, name string, s mailServer) *postfix {
 	}
 	chown(t, filepath.Join(s.Dir, "data"), owner)
 	var boxes strings.Builder
-	for _, mailbox := range w.mailboxes {
+	for _, mailbox := range e.mailboxes {
 		local, _, _ := strings.Cut(mailbox, "@")
 		fmt.Fprintf(&boxes, "%s %s/\n", mailbox, local)
 	}
 	must(t, os.WriteFile(filepath.Join(s.Dir, "mailboxes"), []byte(boxes.String()), 0o644))
-	w.write(t, "main.cf", filepath.Join(p.config(), "main.cf"), 0o644, s)
-	w.write(t, "master.cf", filepath.Join(p.config(), "master.cf"), 0o644, s)
+	e.write(t, "main.cf", filepath.Join(p.config(), "main.cf"), 0o644, s)
+	e.write(t, "master.cf", filepath.Join(p.config(), "master.cf"), 0o644, s)
 	t.Cleanup(func() { p.stop(t) })
 	return p
 }
 
-// config is the directory of its configuration, and of nothing else.
+// config returns the configuration directory.
 func (p *postfix) config() string { return filepath.Join(p.Dir, "etc") }
 
-// start starts it, and waits until it listens.
+// start starts the server and waits until it listens.
 func (p *postfix) start(t *testing.T) {
 	t.Helper()
 	p.command(t, "start")
@@ -176,7 +175,7 @@ func (p *postfix) start(t *testing.T) {
 	listening(t, p.Port)
 }
 
-// stop ends it, if it runs.
+// stop stops the server if it runs.
 func (p *postfix) stop(t *testing.T) {
 	t.Helper()
 	if p.running {
@@ -192,7 +191,7 @@ func (p *postfix) command(t *testing.T, verb string) {
 	}
 }
 
-// log returns what it has logged.
+// log returns the log.
 func (p *postfix) log(t *testing.T) string {
 	t.Helper()
 	b, err := os.ReadFile(p.Log)

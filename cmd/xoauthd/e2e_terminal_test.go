@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// A terminal is where the program does something with a person.
+// A terminal is a running command that a person operates.
 type terminal struct {
 	*daemon
 	file string // what it has said
@@ -21,7 +21,7 @@ type terminal struct {
 	cmd  *exec.Cmd
 }
 
-// atTerminal starts the program. It ends with the test.
+// atTerminal starts the program. The end of the test stops it.
 func (d *daemon) atTerminal(t *testing.T, args ...string) *terminal {
 	t.Helper()
 	x := &terminal{daemon: d, file: filepath.Join(d.dir, "terminal-"+args[0])}
@@ -38,7 +38,7 @@ func (d *daemon) atTerminal(t *testing.T, args ...string) *terminal {
 	return x
 }
 
-// shows waits for what the first group of pattern is, among what is said.
+// shows waits until the output matches pattern, and returns its first group.
 func (x *terminal) shows(t *testing.T, pattern string) (found string) {
 	t.Helper()
 	poll(t, pattern, func() bool {
@@ -53,7 +53,7 @@ func (x *terminal) shows(t *testing.T, pattern string) (found string) {
 	return found
 }
 
-// ends waits for the end, and keeps what was said.
+// ends waits until the program exits, and stores its output for the search for secrets.
 func (x *terminal) ends(t *testing.T) {
 	t.Helper()
 	if err := end(x.cmd); err != nil {
@@ -64,9 +64,9 @@ func (x *terminal) ends(t *testing.T) {
 	x.said[x.file] += string(b)
 }
 
-// testDevice has a person enter a code somewhere else.
-func testDevice(t *testing.T, w *world) {
-	d := w.newDaemonWith(t, func(c *daemonConfig) {
+// testDevice authorizes with a device code.
+func testDevice(t *testing.T, e *env) {
+	d := e.newDaemonWith(t, func(c *daemonConfig) {
 		c.Provider = fmt.Sprintf(`flow = "device_code"
 client_id     = %q
 client_secret = %q
@@ -81,14 +81,14 @@ scopes        = ["mail", "offline_access"]
 
 	const shown = "Enter there the code\n\n(.+)\n"
 	x := d.atTerminal(t, "authorize")
-	must(t, w.provider.idp.Load().DenyDevice(x.shows(t, shown)))
+	must(t, e.provider.idp.Load().DenyDevice(x.shows(t, shown)))
 	x.shows(t, "(Access was refused)")
 	if err := end(x.cmd); err == nil {
 		t.Error("the program says that all is well")
 	}
 
 	x = d.atTerminal(t, "authorize")
-	must(t, w.provider.idp.Load().AllowDevice(x.shows(t, shown), d.user))
+	must(t, e.provider.idp.Load().AllowDevice(x.shows(t, shown), d.user))
 	x.shows(t, "("+d.user+" is authorized)")
 	x.ends(t)
 	d.worksEverywhere(t)
@@ -97,9 +97,9 @@ scopes        = ["mail", "offline_access"]
 	d.examined(t)
 }
 
-// testTerminal has a person whose browser does not reach the daemon.
-func testTerminal(t *testing.T, w *world) {
-	d := w.newDaemon(t)
+// testTerminal authorizes with a browser that cannot connect to the daemon.
+func testTerminal(t *testing.T, e *env) {
+	d := e.newDaemon(t)
 	x := d.atTerminal(t, "authorize", "--terminal")
 	address := x.shows(t, `(http://\S+/authorize\S+)\n`)
 
@@ -111,7 +111,8 @@ func testTerminal(t *testing.T, w *world) {
 	x.ends(t)
 	d.worksEverywhere(t)
 
-	// The address is good once, and only for who began.
+	// The pasted address works once, and only for the command that started the
+	// authorization.
 	x = d.atTerminal(t, "authorize", "--terminal")
 	x.shows(t, "(Address: )")
 	fmt.Fprintln(x.keys, ended)
@@ -123,8 +124,7 @@ func testTerminal(t *testing.T, w *world) {
 	d.worksEverywhere(t)
 }
 
-// consents does what a person does at the provider, and returns the address at
-// which the browser ends, which it does not open.
+// consents consents at the provider, and returns the redirect URL without opening it.
 func (d *daemon) consents(t *testing.T, link string) (ended string) {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
@@ -155,8 +155,7 @@ func (d *daemon) consents(t *testing.T, link string) (ended string) {
 	return ended
 }
 
-// examined checks that the program finds nothing wrong with the account, and no
-// secret in what it says.
+// examined checks that `xoauthd check` finds no fault of the account.
 func (d *daemon) examined(t *testing.T) {
 	t.Helper()
 	for _, args := range [][]string{{"check"}, {"check", "--json"}, {"status"}} {

@@ -16,7 +16,7 @@ import (
 // A scenario is one part of TestEndToEnd.
 type scenario struct {
 	name string
-	run  func(*testing.T, *world)
+	run  func(*testing.T, *env)
 }
 
 // lanes is how many scenarios run at once. Most of them wait for something most of
@@ -31,23 +31,23 @@ const lanes = 3
 // that all daemons have said.
 func TestEndToEnd(t *testing.T) {
 	requireAll(t)
-	program := buildForWorlds(t)
-	var worlds []*world
+	program := buildProgram(t)
+	var envs []*env
 	for range lanes {
-		worlds = append(worlds, newWorld(t, program))
+		envs = append(envs, newEnv(t, program))
 	}
-	run := func(s scenario, w *world) {
+	run := func(s scenario, e *env) {
 		t.Run(s.name, func(t *testing.T) {
 			children.Limit(t, scenarioTime)
-			s.run(t, w)
+			s.run(t, e)
 		})
 	}
 	queue := make(chan scenario)
 	var all sync.WaitGroup
-	for _, w := range worlds {
+	for _, e := range envs {
 		all.Go(func() {
 			for s := range queue {
-				run(s, w)
+				run(s, e)
 			}
 		})
 	}
@@ -56,20 +56,20 @@ func TestEndToEnd(t *testing.T) {
 	}
 	close(queue)
 	all.Wait()
-	run(scenario{"nothing that was said holds a secret", func(t *testing.T, w *world) { testSecrets(t, worlds) }}, worlds[0])
+	run(scenario{"no output contains a secret", func(t *testing.T, e *env) { testSecrets(t, envs) }}, envs[0])
 }
 
 // scenarios returns all scenarios but the last.
 func scenarios() []scenario {
 	return []scenario{
 		// The longest ones are first, so that all lanes end at about the same time.
-		{"guessing keeps nobody out", testGuesses},
+		{"guessing passwords does not block other clients", testGuesses},
 		{"a killed daemon keeps its grant", testKill},
 		{"the provider is reached through a proxy", testOutbound},
 
 		{"mail arrives byte for byte", testMail},
-		{"a message of 50 MB goes up and down", testLargeMessage},
-		{"what is appended comes back byte for byte", testAppend},
+		{"a message of 50 MB is sent and fetched", testLargeMessage},
+		{"an appended message is fetched byte for byte", testAppend},
 		{"pipelined commands are answered in order", testPipelining},
 		{"IDLE wakes up when mail arrives", testIdle},
 		{"COMPRESS is negotiated and works", testCompress},
@@ -79,42 +79,42 @@ func scenarios() []scenario {
 		{"a hundred logins cause one refresh", testManyLogins},
 		{"a token that ends is replaced", testShortTokens},
 
-		{"a wrong password is told as such", testWrongPassword},
+		{"a wrong password is reported as such", testWrongPassword},
 		{"before authorization the reply names the link", testNotAuthorized},
-		{"a provider that is down is a passing fault", testProviderDown},
-		{"mail servers that are down are a passing fault", testUpstreamDown},
-		{"a mail server that refuses is told of everywhere", testHealth},
-		{"a revoked token is replaced unnoticed", testTokenRevoked},
+		{"a provider outage is a temporary failure", testProviderDown},
+		{"a mail server outage is a temporary failure", testUpstreamDown},
+		{"status, pages and metrics show a refusal of the mail server", testHealth},
+		{"a revoked access token is replaced during login", testTokenRevoked},
 		{"a withdrawn grant is authorized again", testGrantWithdrawn},
-		{"a grant of another mailbox is not kept", testOtherMailbox},
-		{"a mail server in front queues during an outage", testSmarthost},
+		{"a grant for another mailbox is not stored", testOtherMailbox},
+		{"a smarthost client queues during an outage", testSmarthost},
 
 		{"a token comes from a command", testCommand},
 		{"an app password logs in", testAppPassword},
-		{"a code for another device authorizes", testDevice},
-		{"an address is brought back to the terminal", testTerminal},
-		{"an application opens the mailboxes of a pattern", testPattern},
-		{"a service account stands for the mailbox", testServiceAccount},
-		{"a refresh token is brought in", testImport},
+		{"a device code authorizes", testDevice},
+		{"a pasted address authorizes at the terminal", testTerminal},
+		{"client credentials open the mailboxes of a pattern", testPattern},
+		{"a service account impersonates the mailbox user", testServiceAccount},
+		{"a refresh token is imported", testImport},
 		{"a grant is revoked", testRevoke},
 		{"a shared mailbox is opened by a delegate", testSharedMailbox},
 
-		{"every door opens, in every way, with every mechanism", testDoors},
-		{"every client comes in, in every way", testClients},
-		{"a client that is old finds its door", testOldTLS},
-		{"a client shows a certificate", testClientCertificate},
-		{"certificates are chosen by name, and renewed", testCertificates},
-		{"a unix socket is as it was to be", testUnixSocket},
-		{"only some users of the machine come in", testLocalUsers},
-		{"a load balancer says whom it passes on", testBalancer},
-		{"each program has a login of its own", testLogins},
-		{"a mailbox is named behind the user name", testNamedMailbox},
-		{"sessions wait for their turn", testQueue},
+		{"every listener mode accepts every mechanism", testListenerModes},
+		{"every client logs in with and without TLS", testClients},
+		{"an old client connects with TLS 1.0", testOldTLS},
+		{"a listener requires a client certificate", testClientCertificate},
+		{"certificates are chosen by name and reloaded", testCertificates},
+		{"a unix socket has its configured owner and mode", testUnixSocket},
+		{"a listener accepts only some local users", testLocalUsers},
+		{"a load balancer sends the PROXY protocol", testBalancer},
+		{"an account has several logins", testLogins},
+		{"the user name selects a shared mailbox", testNamedMailbox},
+		{"sessions wait at a session limit", testQueue},
 
-		{"a stopping daemon finishes what runs", testDrain},
-		{"a second daemon on the same state refuses", testSecondDaemon},
+		{"a stopping daemon finishes transactions", testDrain},
+		{"a second daemon with the same state directory exits", testSecondDaemon},
 
-		{"the metrics are those that are listed", testMetricNames},
+		{"the metrics are those of the list", testMetricNames},
 	}
 }
 

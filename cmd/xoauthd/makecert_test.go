@@ -13,8 +13,8 @@ import (
 	"github.com/xoauthd/xoauthd/internal/testing/mailhost"
 )
 
-// TestTrusted: who trusts the certificate that make-cert has made gets in, by
-// OpenSSL (curl) and by GnuTLS (msmtp); who trusts another does not.
+// TestTrusted checks that clients with OpenSSL (curl) and GnuTLS (msmtp) accept a
+// certificate of make-cert if they trust it, and only then.
 func TestTrusted(t *testing.T) {
 	other := makeCert(t)
 	for _, options := range [][]string{{"--days=825"}, {"--rsa"}} {

@@ -47,16 +47,16 @@ func mtas() []mta {
 // test of its own.
 func TestMTAs(t *testing.T) {
 	requireAll(t)
-	w := newWorld(t, buildForWorlds(t))
+	e := newEnv(t, buildProgram(t))
 	const password = "queue-and-retry"
-	w.secrets.add("password of the MTAs", password)
-	tables, ports := w.doors(t, `tls = "starttls"`)
-	d := w.newDaemonWith(t, func(c *daemonConfig) {
-		c.Listeners = w.certificate(t, "mtas", "localhost", "127.0.0.1") + tables
+	e.secrets.add("password of the MTAs", password)
+	tables, ports := e.listeners(t, `tls = "starttls"`)
+	d := e.newDaemonWith(t, func(c *daemonConfig) {
+		c.Listeners = e.certificate(t, "mtas", "localhost", "127.0.0.1") + tables
 		c.Limits = "sessions_per_login = 1\nqueue_timeout = \"1s\"\n"
 		for _, m := range mtas() {
 			c.Account += fmt.Sprintf("\n[[account.%q.login]]\nlabel = %q\nuser = %q\npassword_hash = %q\n",
-				c.User, m.name, m.name, w.hash(t, "BLF-CRYPT", password))
+				c.User, m.name, m.name, e.hash(t, "BLF-CRYPT", password))
 		}
 	})
 	d.authorize(t)
@@ -103,16 +103,16 @@ func TestMTAs(t *testing.T) {
 		name  string
 		begin func() (over func())
 	}{
-		{"the provider is down", func() func() { d.expire(t); return outage(t, w.provider) }},
-		{"the mail server is down", func() func() { return outage(t, w.postfix) }},
+		{"the provider is down", func() func() { d.expire(t); return outage(t, e.provider) }},
+		{"the mail server is down", func() func() { return outage(t, e.postfix) }},
 		{"the grant was withdrawn", func() func() {
-			w.provider.idp.Load().RevokeAll(d.user)
+			e.provider.idp.Load().RevokeAll(d.user)
 			return func() { d.authorize(t) }
 		}},
 		{"the client secret is wrong", func() func() {
 			d.expire(t)
-			over := w.provider.misconfigured(t)
-			return func() { // as an administrator would, who corrects it and restarts
+			over := e.provider.misconfigured(t)
+			return func() { // like an administrator: correct the secret and restart
 				over()
 				d.stop(t)
 				d.start(t)

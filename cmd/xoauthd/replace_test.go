@@ -137,7 +137,7 @@ func TestPartialTerminal(t *testing.T) {
 	})
 }
 
-// waitFor waits until what is so, at most for a while.
+// waitFor waits until so returns true.
 func waitFor(t *testing.T, so func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !so(); time.Sleep(10 * time.Millisecond) {
@@ -147,9 +147,9 @@ func waitFor(t *testing.T, so func() bool) {
 	}
 }
 
-// TestStrangersMailbox: a mail server that does not look at the user name makes no
-// stranger's mailbox that of an account.
-func TestStrangersMailbox(t *testing.T) {
+// TestOtherMailboxAccepted uses a mail server that ignores the user name. xoauthd must not
+// store the grant of another mailbox all the same.
+func TestOtherMailboxAccepted(t *testing.T) {
 	p := newPlace(t)
 	p.change(t, `scopes            = ["mail", "offline_access"]`, `scopes            = ["mail", "offline_access", "openid", "email"]`)
 	p.ignoring.Store(true)

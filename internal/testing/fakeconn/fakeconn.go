@@ -64,9 +64,16 @@ func (c *Conn) OutputLines() []string {
 	return strings.Split(strings.TrimSuffix(c.Output(), "\r\n"), "\r\n")
 }
 
-func (c *Conn) Read(p []byte) (int, error)     { return c.input.Read(p) }
-func (c *Conn) Write(p []byte) (int, error)    { return c.output.Write(p) }
-func (*Conn) SetReadDeadline(time.Time) error  { return nil }
+// Read implements net.Conn. It returns io.EOF at the end of the text.
+func (c *Conn) Read(p []byte) (int, error) { return c.input.Read(p) }
+
+// Write implements net.Conn.
+func (c *Conn) Write(p []byte) (int, error) { return c.output.Write(p) }
+
+// SetReadDeadline implements net.Conn. It has no effect: reads return at once.
+func (*Conn) SetReadDeadline(time.Time) error { return nil }
+
+// SetWriteDeadline implements net.Conn. It has no effect: writes return at once.
 func (*Conn) SetWriteDeadline(time.Time) error { return nil }
 
 // Seeds returns the text that peer, "C" or "U", sends in each dialogue of protocol in

@@ -23,8 +23,8 @@ func (e exchanger) JWTProfileVerifier(context.Context) *op.JWTProfileVerifier {
 	return op.NewJWTProfileVerifier(e.Storage(), e.config.Issuer+TokenPath, 10*time.Minute, 0, op.SubjectCheck(e.subject))
 }
 
-// subject says of whom an assertion may speak: the client of itself, and the
-// service account of everybody.
+// subject checks the subject of an assertion. A client may name only itself, a service
+// account any user.
 func (e exchanger) subject(r *oidc.JWTTokenRequest) error {
 	switch {
 	case r.Issuer == e.config.ClientID && r.Subject == r.Issuer:
@@ -91,7 +91,8 @@ func (s *storage) ClientCredentialsTokenRequest(_ context.Context, _ string, sco
 	return byItself{s.config.ClientMailbox, scopes}, nil
 }
 
-// GetKeyByIDAndClientID implements op.OPStorage: whoever has a key has one.
+// GetKeyByIDAndClientID implements op.OPStorage. The client and the service account have
+// one key each.
 func (s *storage) GetKeyByIDAndClientID(_ context.Context, _, id string) (*jose.JSONWebKey, error) {
 	switch {
 	case id == s.config.ClientID && s.config.ClientKey != nil:

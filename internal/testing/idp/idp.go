@@ -1,17 +1,16 @@
-// Package idp is an OAuth 2.0 provider in memory, for the demo and the tests
-// only: it asks nobody for a password, but lets whoever opens its page choose
-// a mailbox. It is built on the OpenID provider of github.com/zitadel/oidc and
-// behaves as the strictest of the mail providers do:
+// Package idp is an OAuth 2.0 provider in memory for the demo and the tests. It requires
+// no password: its consent page lets the visitor choose a mailbox. It uses the OpenID
+// provider of github.com/zitadel/oidc and is as strict as the strictest mail providers:
 //
-//   - authorization code with PKCE, S256 only (RFC 7636), and the issuer in
-//     the answer (RFC 9207);
-//   - refresh tokens that rotate, where one that comes a second time ends the
-//     whole grant (RFC 9700 section 4.14.2);
-//   - device authorization, where a test is the person (RFC 8628);
-//   - where somebody asks for that, tokens without a person: client credentials,
-//     and assertions of the client or of a service account (RFC 7523);
-//   - opaque access tokens, introspection for one resource server (RFC 7662),
-//     revocation (RFC 7009), discovery (RFC 8414).
+//   - authorization code with PKCE, S256 only (RFC 7636), and the issuer in the response
+//     (RFC 9207);
+//   - refresh token rotation; the reuse of a refresh token ends the grant (RFC 9700
+//     section 4.14.2);
+//   - device authorization, which a test grants or denies (RFC 8628);
+//   - if configured, client credentials, and assertions of the client or of a service
+//     account (RFC 7523);
+//   - opaque access tokens, introspection for one resource server (RFC 7662), revocation
+//     (RFC 7009), discovery (RFC 8414).
 package idp
 
 import (
@@ -44,7 +43,7 @@ const (
 // token asks for "offline_access" as well.
 const ScopeMail = "mail"
 
-// Config says whom a Server knows.
+// Config is the client, the service account and the users of a Server.
 type Config struct {
 	// Issuer is the URL of the server, without a path and on this machine.
 	Issuer string

@@ -105,7 +105,7 @@ func (s *Server) show(w http.ResponseWriter, status int, page loginPage) {
 	// No form-action: browsers apply it to the redirect that follows as well.
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'")
 	w.WriteHeader(status)
-	// Whoever has hung up needs no page.
+	// An error here means that the client has disconnected.
 	_, _ = b.WriteTo(w)
 }
 

@@ -14,7 +14,7 @@ import (
 	"github.com/zitadel/oidc/v3/pkg/op"
 )
 
-// storage is what the library knows of the world.
+// storage implements op.Storage in memory.
 type storage struct {
 	*consents
 	*devices

@@ -21,18 +21,17 @@ import (
 	"github.com/xoauthd/xoauthd/internal/testing/mailhost"
 )
 
-// BenchmarkStrangers is what strangers cost who connect over loopback, send
-// something and stay: the resident memory of the program itself for each, its
-// time on a processor, and the time of a right login meanwhile. More than
-// limits.sessions of them drive each other out.
-func BenchmarkStrangers(b *testing.B) {
+// BenchmarkPreAuthClients measures the cost of clients that connect, send something and
+// stay connected without logging in: resident memory and CPU time for each, and the
+// duration of a login meanwhile. Above limits.sessions, they evict one another.
+func BenchmarkPreAuthClients(b *testing.B) {
 	halfHello := "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + strings.Repeat("x", 245)
 	for _, test := range []struct {
-		name      string
-		strangers int
-		sessions  int // limits.sessions
-		protocol  string
-		begin     func(net.Conn)
+		name     string
+		clients  int
+		sessions int // limits.sessions
+		protocol string
+		begin    func(net.Conn)
 	}{
 		{"silent", 10_000, 20_000, "imap", greeted("")},
 		{"in_a_line", 10_000, 20_000, "imap", greeted(strings.Repeat("x", 8<<10))},
@@ -46,22 +45,22 @@ func BenchmarkStrangers(b *testing.B) {
 	} {
 		b.Run(test.name, func(b *testing.B) {
 			for b.Loop() {
-				d := newBesieged(b, test.sessions)
+				d := newFlooded(b, test.sessions)
 				rest := d.resident(b)
-				d.besiege(b, test.strangers, test.protocol, test.begin)
+				d.flood(b, test.clients, test.protocol, test.begin)
 				logins := d.logIns(b, 50)
-				b.ReportMetric(float64(d.resident(b)-rest)/float64(min(test.strangers, test.sessions)), "KiB/stranger")
+				b.ReportMetric(float64(d.resident(b)-rest)/float64(min(test.clients, test.sessions)), "KiB/client")
 				b.ReportMetric(logins[len(logins)/2].Seconds()*1000, "ms/login")
 				b.ReportMetric(logins[len(logins)-1].Seconds()*1000, "ms/slowest")
 				d.leave(b)
 				spent := d.cmd.ProcessState.UserTime() + d.cmd.ProcessState.SystemTime()
-				b.ReportMetric(spent.Seconds()*1e6/float64(test.strangers), "cpu-µs/stranger")
+				b.ReportMetric(spent.Seconds()*1e6/float64(test.clients), "cpu-µs/client")
 			}
 		})
 	}
 }
 
-// greeted hears the greeting and sends something.
+// greeted reads the greeting and sends sent.
 func greeted(sent string) func(net.Conn) {
 	return func(c net.Conn) {
 		bufio.NewReader(c).ReadString('\n')
@@ -69,7 +68,7 @@ func greeted(sent string) func(net.Conn) {
 	}
 }
 
-// answered hears the answer as well.
+// answered also reads the reply.
 func answered(sent string) func(net.Conn) {
 	return func(c net.Conn) {
 		greeted(sent)(c)
@@ -77,19 +76,19 @@ func answered(sent string) func(net.Conn) {
 	}
 }
 
-// secured begins TLS, and hears the greeting.
+// secured begins TLS and reads the greeting.
 func secured(c net.Conn) { greeted("")(tls.Client(c, &tls.Config{InsecureSkipVerify: true})) }
 
-// besieged is a daemon in a process of its own.
-type besieged struct {
+// A flooded is a daemon process with many clients.
+type flooded struct {
 	cmd       *exec.Cmd
 	addresses map[string]string // of its listeners, by protocol
 	host      *mailhost.Host
 	clients   []net.Conn
 }
 
-func newBesieged(b *testing.B, sessions int) *besieged {
-	d := &besieged{addresses: make(map[string]string)}
+func newFlooded(b *testing.B, sessions int) *flooded {
+	d := &flooded{addresses: make(map[string]string)}
 	dir := b.TempDir()
 	authority, err := ca.New()
 	must(b, err)
@@ -155,8 +154,8 @@ func listen(b *testing.B) net.Listener {
 
 func port(ln net.Listener) int { return ln.Addr().(*net.TCPAddr).Port }
 
-// start builds the program, runs it and learns where it listens.
-func (d *besieged) start(b *testing.B, program, config string) {
+// start builds the program, runs it and reads the addresses of its listeners from its log.
+func (d *flooded) start(b *testing.B, program, config string) {
 	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
 		b.Fatalf("go build: %v\n%s", err, out)
 	}
@@ -171,11 +170,11 @@ func (d *besieged) start(b *testing.B, program, config string) {
 			d.addresses[protocol], _, _ = strings.Cut(address, " ")
 		}
 	}
-	go io.Copy(io.Discard, stderr) // it says of each who is driven out
+	go io.Copy(io.Discard, stderr) // it logs each eviction
 }
 
-// besiege has n strangers connect and begin.
-func (d *besieged) besiege(b *testing.B, n int, protocol string, begin func(net.Conn)) {
+// flood connects n clients and runs begin for each.
+func (d *flooded) flood(b *testing.B, n int, protocol string, begin func(net.Conn)) {
 	const atOnce = 50
 	var all sync.WaitGroup
 	var mu sync.Mutex
@@ -197,8 +196,8 @@ func (d *besieged) besiege(b *testing.B, n int, protocol string, begin func(net.
 	all.Wait()
 }
 
-// logIns logs in n times and returns how long each took, the shortest first.
-func (d *besieged) logIns(b *testing.B, n int) (took []time.Duration) {
+// logIns logs in n times and returns the durations in ascending order.
+func (d *flooded) logIns(b *testing.B, n int) (took []time.Duration) {
 	for range n {
 		start := time.Now()
 		c, err := net.Dial("tcp", d.addresses["imap"])
@@ -215,8 +214,8 @@ func (d *besieged) logIns(b *testing.B, n int) (took []time.Duration) {
 	return took
 }
 
-// resident is the memory of the program, in KiB.
-func (d *besieged) resident(b *testing.B) (kib int) {
+// resident returns the resident memory of the process in KiB.
+func (d *flooded) resident(b *testing.B) (kib int) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.cmd.Process.Pid))
 	must(b, err)
 	_, rest, _ := strings.Cut(string(status), "\nVmRSS:")
@@ -226,7 +225,7 @@ func (d *besieged) resident(b *testing.B) (kib int) {
 	return kib
 }
 
-func (d *besieged) leave(b *testing.B) {
+func (d *flooded) leave(b *testing.B) {
 	for _, c := range d.clients {
 		c.Close()
 	}

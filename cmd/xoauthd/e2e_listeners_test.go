@@ -22,7 +22,7 @@ const (
 	implicit way = "implicit"
 )
 
-// A mode is what a listener has TLS for, in the words of the configuration.
+// A mode is a combination of a listener's TLS keys.
 type mode struct {
 	name string // in docs/listeners-and-tls.md
 	keys string
@@ -40,65 +40,65 @@ func modes() []mode {
 	}
 }
 
-// protocols are those of a client.
+// protocols are the client protocols.
 var protocols = []string{"imap", "smtp", "pop3"}
 
-// mechanisms are those with which a client may log in. In backquotes are the
-// commands of protocols, which are no mechanisms of SASL.
+// mechanisms lists the ways to log in by protocol. Those in backquotes are commands, the
+// others are SASL mechanisms.
 var mechanisms = map[string][]string{
 	"imap": {"PLAIN", "LOGIN", "`LOGIN`"},
 	"smtp": {"PLAIN", "LOGIN"},
 	"pop3": {"PLAIN", "LOGIN", "`USER`"},
 }
 
-// port is that of the daemon's listener for a protocol.
+// port returns the port of the daemon's listener for a protocol.
 func (d *daemon) port(protocol string) int {
 	return map[string]int{"imap": d.imap, "smtp": d.smtp, "pop3": d.pop3}[protocol]
 }
 
-// doors are the ports of one mode, by protocol.
-type doors map[string]int
+// listenerPorts has the port of each protocol.
+type listenerPorts map[string]int
 
-// through is d for clients that come in by other doors, in a way.
-func (d *daemon) through(ports doors, w way) *daemon {
+// through returns a copy of d whose clients connect to ports and begin TLS in way w.
+func (d *daemon) through(ports listenerPorts, w way) *daemon {
 	other := *d
 	other.imap, other.smtp, other.pop3, other.way = ports["imap"], ports["smtp"], ports["pop3"], w
 	return &other
 }
 
-// doors returns the tables of one listener for each protocol, and their ports.
-func (w *world) doors(t *testing.T, keys string) (tables string, ports doors) {
-	ports = make(doors)
+// listeners returns the configuration of one listener for each protocol, and their ports.
+func (e *env) listeners(t *testing.T, keys string) (tables string, ports listenerPorts) {
+	ports = make(listenerPorts)
 	for _, protocol := range protocols {
-		ports[protocol] = w.freePort(t)
+		ports[protocol] = e.freePort(t)
 		tables += fmt.Sprintf("[[listener]]\nprotocol = %q\naddress = \"localhost:%d\"\n%s\n\n", protocol, ports[protocol], keys)
 	}
 	return tables, ports
 }
 
-// certificate writes a certificate of a server, and returns its table.
-func (w *world) certificate(t *testing.T, name string, names ...string) string {
-	certificate, err := w.ca.Issue(names...)
+// certificate writes a server certificate, and returns its configuration.
+func (e *env) certificate(t *testing.T, name string, names ...string) string {
+	certificate, err := e.ca.Issue(names...)
 	must(t, err)
 	cert, key, err := ca.Encode(certificate)
 	must(t, err)
-	must(t, os.WriteFile(w.path(name+".pem"), cert, 0o644))
-	must(t, os.WriteFile(w.path(name+".key"), key, 0o600))
-	return fmt.Sprintf("[[certificate]]\nfile = %q\nkey_file = %q\n\n", w.path(name+".pem"), w.path(name+".key"))
+	must(t, os.WriteFile(e.path(name+".pem"), cert, 0o644))
+	must(t, os.WriteFile(e.path(name+".key"), key, 0o600))
+	return fmt.Sprintf("[[certificate]]\nfile = %q\nkey_file = %q\n\n", e.path(name+".pem"), e.path(name+".key"))
 }
 
-// testDoors logs in by every protocol, in every mode of a listener, in every way
-// that it allows, with every mechanism: the table of docs/listeners-and-tls.md. Where TLS is required
-// it does not get in without.
-func testDoors(t *testing.T, w *world) {
-	tables := w.certificate(t, "doors", "localhost", "127.0.0.1")
-	var all []doors
+// testListenerModes logs in with every protocol, listener mode, way to begin TLS and
+// mechanism: the table of docs/listeners-and-tls.md. Where TLS is required, logins without
+// TLS must fail.
+func testListenerModes(t *testing.T, e *env) {
+	tables := e.certificate(t, "listener", "localhost", "127.0.0.1")
+	var all []listenerPorts
 	for _, m := range modes() {
-		more, ports := w.doors(t, m.keys)
+		more, ports := e.listeners(t, m.keys)
 		tables += more
 		all = append(all, ports)
 	}
-	d := w.newDaemonWith(t, func(c *daemonConfig) { c.Listeners = tables })
+	d := e.newDaemonWith(t, func(c *daemonConfig) { c.Listeners = tables })
 	d.authorize(t)
 	sent := 0
 	for i, m := range modes() {
@@ -122,7 +122,7 @@ func testDoors(t *testing.T, w *world) {
 			d.through(all[i], never).mustBeginTLS(t)
 		}
 	}
-	// A client that does not trust the certificate leaves a word in the log.
+	// The log says that a client does not trust the certificate.
 	r := d.try(t, command{}, "curl", "--silent", "--user", "a:b", "--url", d.through(all[3], implicit).url("imap"))
 	if r.status != 60 { // of the peer's certificate
 		t.Errorf("curl without the CA: exit status %d", r.status)
@@ -132,14 +132,14 @@ func testDoors(t *testing.T, w *world) {
 	})
 	document, err := os.ReadFile("../../docs/listeners-and-tls.md")
 	must(t, err)
-	if !strings.Contains(string(document), doorTable()) {
-		t.Errorf("docs/listeners-and-tls.md does not have this table:\n%s", doorTable())
+	if !strings.Contains(string(document), listenerTable()) {
+		t.Errorf("docs/listeners-and-tls.md does not have this table:\n%s", listenerTable())
 	}
 }
 
-// comesIn logs in with a mechanism, and does something that needs it.
+// comesIn logs in with a mechanism, and runs a command that needs a login.
 func (d *daemon) comesIn(t *testing.T, protocol, mechanism string) {
-	if strings.HasPrefix(mechanism, "`") { // which curl cannot be told to use
+	if strings.HasPrefix(mechanism, "`") { // curl has no option for these
 		d.enter(t, protocol).play(map[string][]step{
 			"imap": {{"a LOGIN " + d.user + " " + quote(d.password), "a OK "}, {"b SELECT INBOX", "b OK "}, {"c LOGOUT", "c OK "}},
 			"pop3": {{"USER " + d.user, "+OK"}, {"PASS " + d.password, "+OK"}, {"STAT", "+OK "}, {"QUIT", "+OK"}},
@@ -162,7 +162,8 @@ func (d *daemon) comesIn(t *testing.T, protocol, mechanism string) {
 	}
 }
 
-// enter connects, begins TLS in the way of d, and reads the greeting.
+// enter connects, begins TLS in the way of d, and reads the greeting. It returns a
+// conversation.
 func (d *daemon) enter(t *testing.T, protocol string) *conversation {
 	t.Helper()
 	c := d.dial(t, d.port(protocol))
@@ -180,7 +181,7 @@ func (d *daemon) enter(t *testing.T, protocol string) *conversation {
 	return c
 }
 
-// mustBeginTLS tries to log in without.
+// mustBeginTLS checks that logins without TLS fail.
 func (d *daemon) mustBeginTLS(t *testing.T) {
 	plain := "AHgAeA=="
 	for protocol, steps := range map[string][]step{
@@ -199,8 +200,8 @@ func (d *daemon) mustBeginTLS(t *testing.T) {
 	}
 }
 
-// doorTable is the table of docs/listeners-and-tls.md.
-func doorTable() string {
+// listenerTable returns the table of docs/listeners-and-tls.md.
+func listenerTable() string {
 	called := map[way]string{never: "no", starttls: "by STARTTLS", implicit: "at once"}
 	row := []string{"", "`tls`", "the client begins TLS"}
 	for _, protocol := range protocols {
@@ -219,22 +220,22 @@ func doorTable() string {
 	return table
 }
 
-// testClients has all clients come in, in every way.
-func testClients(t *testing.T, w *world) {
-	tables := w.certificate(t, "doors", "localhost", "127.0.0.1")
-	plain, plainDoors := w.doors(t, `tls = "none"`)
-	required, requiredDoors := w.doors(t, "tls = \"starttls\"\nrequire_tls = true")
-	tls, tlsDoors := w.doors(t, `tls = "implicit"`)
-	simple := rand.Text() // not all of them can be given every password
-	d := w.newDaemonWith(t, func(c *daemonConfig) {
+// testClients logs in with every client, with and without TLS.
+func testClients(t *testing.T, e *env) {
+	tables := e.certificate(t, "listener", "localhost", "127.0.0.1")
+	plain, plainPorts := e.listeners(t, `tls = "none"`)
+	required, requiredPorts := e.listeners(t, "tls = \"starttls\"\nrequire_tls = true")
+	tls, tlsPorts := e.listeners(t, `tls = "implicit"`)
+	simple := rand.Text() // some clients do not accept every character
+	d := e.newDaemonWith(t, func(c *daemonConfig) {
 		c.Listeners = tables + plain + required + tls
-		hash := w.hash(t, "ARGON2ID", simple)
+		hash := e.hash(t, "ARGON2ID", simple)
 		c.Account = fmt.Sprintf("\n[[account.%q.login]]\nlabel = \"simple\"\npassword_hash = %q\n", c.User, hash)
 	})
 	d.authorize(t)
 	d.usePassword(t, simple)
 	sent := 0
-	for by, ports := range map[way]doors{never: plainDoors, starttls: requiredDoors, implicit: tlsDoors} {
+	for by, ports := range map[way]listenerPorts{never: plainPorts, starttls: requiredPorts, implicit: tlsPorts} {
 		t.Run("TLS by "+string(by), func(t *testing.T) {
 			d := d.through(ports, by)
 			d.worksEverywhere(t)
@@ -260,7 +261,7 @@ func testClients(t *testing.T, w *world) {
 	}
 }
 
-// fetchmail reads the inbox, and gives each message to a program.
+// fetchmail fetches the inbox and pipes each message to a command.
 func fetchmail(protocol string) func(*testing.T, *daemon, string) result {
 	return func(t *testing.T, d *daemon, _ string) result {
 		folder, err := os.MkdirTemp(d.dir, "fetchmail-")
@@ -279,7 +280,7 @@ func fetchmail(protocol string) func(*testing.T, *daemon, string) result {
 	}
 }
 
-// fetched is r, unless there is no message in the file inbox of the folder.
+// fetched returns r, or a failure if the file inbox in folder has no message.
 func fetched(t *testing.T, r result, folder string) result {
 	t.Helper()
 	inbox, err := os.ReadFile(filepath.Join(folder, "inbox"))
@@ -289,7 +290,7 @@ func fetched(t *testing.T, r result, folder string) result {
 	return r
 }
 
-// getmail reads the inbox, and gives each message to a program.
+// getmail fetches the inbox and pipes each message to a command.
 func getmail(protocol string) func(*testing.T, *daemon, string) result {
 	return func(t *testing.T, d *daemon, _ string) result {
 		folder, err := os.MkdirTemp(d.dir, "getmail-")
@@ -308,7 +309,7 @@ func getmail(protocol string) func(*testing.T, *daemon, string) result {
 	}
 }
 
-// typed logs in as a person does who types into openssl s_client.
+// typed logs in by hand with openssl s_client.
 func (d *daemon) typed(t *testing.T) {
 	for protocol, lines := range map[string]string{
 		"imap": "a LOGIN " + d.user + " " + quote(d.password) + "\nb SELECT INBOX\nc LOGOUT\n",

@@ -17,9 +17,9 @@ import (
 	"github.com/xoauthd/xoauthd/internal/testing/race"
 )
 
-// A world is what the scenarios of a lane share: the program, the provider with its
-// mail servers, and what the daemons said.
-type world struct {
+// An env is the test environment that the scenarios of a lane share: the program, the
+// provider, the mail servers and the output of all daemons.
+type env struct {
 	dir      string // open to all users, so that servers with users of their own get through
 	program  string
 	ca       *ca.CA
@@ -35,40 +35,39 @@ type world struct {
 	said      map[string]string // everything that daemons said, by where they did
 }
 
-// mailboxes is how many tests there can be, and more.
+// mailboxes is the number of mailboxes of an env. Each daemon uses one.
 const mailboxes = 60
 
-// newWorld starts the servers. They end with the test.
-func newWorld(t *testing.T, program string) *world {
-	// Not below t.TempDir, which others cannot enter, and whose name may be too
-	// long for a socket.
+// newEnv starts the servers. The end of the test stops them.
+func newEnv(t *testing.T, program string) *env {
+	// Other users cannot enter t.TempDir, and its name may be too long for a unix socket.
 	dir, err := os.MkdirTemp("/tmp", "xoauthd-e2e-")
 	must(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	must(t, os.Chmod(dir, 0o755))
 
-	w := &world{dir: dir, program: program, mailDir: filepath.Join(dir, "mail"), said: make(map[string]string)}
+	e := &env{dir: dir, program: program, mailDir: filepath.Join(dir, "mail"), said: make(map[string]string)}
 	for i := range mailboxes {
-		w.mailboxes = append(w.mailboxes, fmt.Sprintf("user%d@example.com", i))
+		e.mailboxes = append(e.mailboxes, fmt.Sprintf("user%d@example.com", i))
 	}
-	for _, port := range []*int{&w.imap, &w.smtp, &w.pop3, &w.web, &w.metrics} {
-		*port = w.freePort(t)
+	for _, port := range []*int{&e.imap, &e.smtp, &e.pop3, &e.web, &e.metrics} {
+		*port = e.freePort(t)
 	}
-	w.ca, err = ca.New()
+	e.ca, err = ca.New()
 	must(t, err)
-	must(t, os.WriteFile(w.path("ca.pem"), w.ca.PEM(), 0o644))
-	w.provider = startProvider(t, w)
-	w.startServers(t)
-	return w
+	must(t, os.WriteFile(e.path("ca.pem"), e.ca.PEM(), 0o644))
+	e.provider = startProvider(t, e)
+	e.startServers(t)
+	return e
 }
 
-// path is that of a file of the world.
-func (w *world) path(elements ...string) string {
-	return filepath.Join(append([]string{w.dir}, elements...)...)
+// path returns the path of a file in the directory of e.
+func (e *env) path(elements ...string) string {
+	return filepath.Join(append([]string{e.dir}, elements...)...)
 }
 
-// buildForWorlds builds the program, with the race detector if the test has it.
-func buildForWorlds(t *testing.T) string {
+// buildProgram builds xoauthd, with the race detector if the test uses it.
+func buildProgram(t *testing.T) string {
 	program := filepath.Join(t.TempDir(), "xoauthd")
 	args := []string{"build", "-o", program}
 	if race.Enabled {
@@ -80,8 +79,8 @@ func buildForWorlds(t *testing.T) string {
 	return program
 }
 
-// write fills in a template of testdata/e2e.
-func (w *world) write(t *testing.T, name, file string, mode os.FileMode, data any) {
+// write executes a template of testdata/e2e and writes the result to file.
+func (e *env) write(t *testing.T, name, file string, mode os.FileMode, data any) {
 	t.Helper()
 	tmpl, err := template.ParseFiles(filepath.Join("testdata", "e2e", name))
 	must(t, err)
@@ -91,25 +90,25 @@ func (w *world) write(t *testing.T, name, file string, mode os.FileMode, data an
 	must(t, f.Close())
 }
 
-// mail returns the names of the files that a mailbox has.
-func (w *world) mail(t *testing.T, mailbox string) []string {
+// mail returns the paths of the messages in a mailbox.
+func (e *env) mail(t *testing.T, mailbox string) []string {
 	t.Helper()
 	local, _, _ := strings.Cut(mailbox, "@")
-	files, err := filepath.Glob(filepath.Join(w.mailDir, local, "[nc][eu][wr]", "*"))
+	files, err := filepath.Glob(filepath.Join(e.mailDir, local, "[nc][eu][wr]", "*"))
 	must(t, err)
 	return files
 }
 
 // delivered waits until a mailbox has n messages.
-func (w *world) delivered(t *testing.T, mailbox string, n int) {
+func (e *env) delivered(t *testing.T, mailbox string, n int) {
 	t.Helper()
-	poll(t, fmt.Sprintf("%d messages for %s", n, mailbox), func() bool { return len(w.mail(t, mailbox)) >= n })
-	if got := len(w.mail(t, mailbox)); got != n {
+	poll(t, fmt.Sprintf("%d messages for %s", n, mailbox), func() bool { return len(e.mail(t, mailbox)) >= n })
+	if got := len(e.mail(t, mailbox)); got != n {
 		t.Fatalf("%s has %d messages, want %d", mailbox, got, n)
 	}
 }
 
-// showing logs what a file will have gained if the test fails.
+// showing logs what the test has added to a file, if the test fails.
 func showing(t *testing.T, file string) {
 	before := size(file)
 	t.Cleanup(func() {
@@ -119,7 +118,7 @@ func showing(t *testing.T, file string) {
 	})
 }
 
-// show logs a file, or the end of it, from an offset on.
+// show logs the end of a file, beginning at an offset.
 func show(t *testing.T, file string, offset int) {
 	b, err := os.ReadFile(file)
 	if err != nil {
@@ -138,8 +137,8 @@ func size(file string) int {
 	return int(info.Size())
 }
 
-// patience is how long anything may take that a test waits for: much longer than
-// it does, as the machine may be busy.
+// patience limits each wait of a test. It is much longer than usual waits, because the
+// machine may be busy.
 const patience = time.Minute
 
 // poll waits until done reports true.
@@ -152,7 +151,7 @@ func poll(t *testing.T, what string, done func() bool) {
 	}
 }
 
-// listening waits until somebody listens at a port of this machine.
+// listening waits until a program listens on a loopback port.
 func listening(t *testing.T, port int) {
 	t.Helper()
 	poll(t, fmt.Sprintf("a listener at port %d", port), func() bool {
@@ -165,19 +164,18 @@ func listening(t *testing.T, port int) {
 	})
 }
 
-// address is where a port of this machine is reached.
+// address returns the loopback address of a port.
 func address(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
 
-// ports are those that freePort has returned.
+// ports holds the ports that freePort has returned.
 var ports struct {
 	sync.Mutex
 	used map[int]bool
 }
 
-// freePort returns a port at which nobody listens, and a different one each time. It
-// is below the ports that the system picks for outgoing connections: one of these
-// must not take it while the server is down.
-func (w *world) freePort(t *testing.T) int {
+// freePort returns a different free port at each call. The port is below the system's
+// range for outgoing connections, so that none of these takes it while the server is down.
+func (e *env) freePort(t *testing.T) int {
 	t.Helper()
 	const first, last = 10000, 32767
 	ports.Lock()
