@@ -21,6 +21,16 @@ const (
 var nameless = []string{"base", "common", "helper", "helpers", "manager", "misc", "pkg", "shared", "types", "util", "utils"}
 
 func TestSource(t *testing.T) {
+	walkSource(t, func(path string) {
+		for _, fault := range faults(t, path, nil) {
+			t.Error(fault)
+		}
+	})
+}
+
+// walkSource calls visit for each Go file of the project.
+func walkSource(t *testing.T, visit func(path string)) {
+	t.Helper()
 	files := 0
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		name := d.Name()
@@ -33,16 +43,14 @@ func TestSource(t *testing.T) {
 			return nil
 		}
 		files++
-		for _, fault := range faults(t, path, nil) {
-			t.Error(fault)
-		}
+		visit(path)
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if files == 0 {
-		t.Error("no source was found")
+		t.Fatal("no source was found")
 	}
 }
 
