@@ -36,6 +36,7 @@ func (s *Socket) Close() error {
 	return s.Conn.Close()
 }
 
+// Read implements net.Conn. It returns io.EOF after HangUp, and net.ErrClosed after Close.
 func (s *Socket) Read(p []byte) (int, error) {
 	if s.hungUp.Load() {
 		s.SetReadDeadline(time.Unix(1, 0))
@@ -47,6 +48,7 @@ func (s *Socket) Read(p []byte) (int, error) {
 	return n, s.closedError(err)
 }
 
+// Write implements net.Conn. It returns net.ErrClosed after Close.
 func (s *Socket) Write(p []byte) (int, error) {
 	n, err := s.Conn.Write(p)
 	return n, s.closedError(err)
