@@ -3,11 +3,9 @@ package auth
 import (
 	"errors"
 	"slices"
-	"strings"
 	"time"
-	"unicode"
 
-	"golang.org/x/oauth2"
+	"github.com/xoauthd/xoauthd/auth/oauth"
 )
 
 // An Access says what the current grant of an account opens, as far as is known.
@@ -36,9 +34,9 @@ func (a *Account) Access() Access {
 	defer a.mu.Unlock()
 	_, unauthorized := a.unauthorized(time.Now())
 	access := Access{
-		Usable:     !unauthorized && !a.grant.empty(),
+		Usable:     !unauthorized && !a.grant.Empty(),
 		Known:      len(a.logins)+len(a.refusals) > 0,
-		Scopes:     splitScope(a.grant.Scope),
+		Scopes:     a.grant.Scopes(),
 		generation: a.generation,
 	}
 	for protocol := range a.logins {
@@ -60,7 +58,7 @@ var ErrReplaced = errors.New("the account was authorized meanwhile, and that gra
 // After ErrNotSaved, g is in use but not on disk, where the replaced grant still is. g is
 // lost if the daemon ends before a later attempt to save it succeeds. After ErrReplaced or
 // ErrEarlierKept, nothing has changed.
-func (a *Account) Replace(g Grant, present Access) (replaced Grant, err error) {
+func (a *Account) Replace(g oauth.Grant, present Access) (replaced oauth.Grant, err error) {
 	a.saving.Lock()
 	defer a.saving.Unlock()
 	a.mu.Lock()
@@ -68,28 +66,9 @@ func (a *Account) Replace(g Grant, present Access) (replaced Grant, err error) {
 	a.mu.Unlock()
 	switch {
 	case !same:
-		return Grant{}, ErrReplaced
+		return oauth.Grant{}, ErrReplaced
 	case g.RefreshToken == "" && replaced.RefreshToken != "" && replaced.Withdrawn == "":
-		return Grant{}, ErrEarlierKept
+		return oauth.Grant{}, ErrEarlierKept
 	}
 	return replaced, a.keep(g)
-}
-
-// scopeOf returns the granted scope of token. A provider may omit it if it is the requested
-// one (RFC 6749 section 5.1).
-func scopeOf(token *oauth2.Token, asked []string) string {
-	scope, _ := token.Extra("scope").(string)
-	granted := splitScope(scope)
-	if len(granted) == 0 || len(scope) > maxScope {
-		granted = asked
-	}
-	return strings.Join(granted, " ")
-}
-
-// maxScope limits the stored scope, in bytes. Scopes for mail have about 300.
-const maxScope = 4 << 10
-
-// splitScope splits a scope. Some providers separate its parts by commas.
-func splitScope(scope string) []string {
-	return strings.FieldsFunc(scope, func(r rune) bool { return r == ',' || unicode.IsSpace(r) || !unicode.IsGraphic(r) })
 }

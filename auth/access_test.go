@@ -7,6 +7,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/xoauthd/xoauthd/auth/oauth"
+	"github.com/xoauthd/xoauthd/internal/testing/tokenserver"
 )
 
 // TestAccess: what a grant opens is what mail servers have said last.
@@ -19,11 +22,11 @@ func TestAccess(t *testing.T) {
 	ended.RefreshToken = ""
 	for _, test := range []struct {
 		name   string
-		grant  Grant
+		grant  oauth.Grant
 		before func(a *Account)
 		want   Access
 	}{
-		{"nothing is there", Grant{}, nil, Access{}},
+		{"nothing is there", oauth.Grant{}, nil, Access{}},
 		{"no server was asked yet", g, nil, Access{Usable: true}},
 		{"two have accepted", g, func(a *Account) { a.LoggedIn("smtp"); a.LoggedIn("imap") },
 			Access{Usable: true, Known: true, Protocols: []string{"imap", "smtp"}}},
@@ -40,7 +43,7 @@ func TestAccess(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				a := newAccount(t, &server{answer: numbered}, test.grant)
+				a := newAccount(t, &tokenserver.Server{Answer: tokenserver.Numbered}, test.grant)
 				if test.before != nil {
 					test.before(a)
 				}
@@ -57,8 +60,8 @@ func TestAccess(t *testing.T) {
 // TestReplace: what was looked at is what is replaced, or nothing is.
 func TestReplace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := newAccount(t, &server{answer: numbered}, granted(0))
-		next := func(token string) Grant {
+		a := newAccount(t, &tokenserver.Server{Answer: tokenserver.Numbered}, granted(0))
+		next := func(token string) oauth.Grant {
 			g := granted(0)
 			g.AccessToken, g.RefreshToken = token, token
 			return g
@@ -77,7 +80,7 @@ func TestReplace(t *testing.T) {
 			},
 		} {
 			change()
-			if replaced, err := a.Replace(next("late"), early); !errors.Is(err, ErrReplaced) || replaced != (Grant{}) {
+			if replaced, err := a.Replace(next("late"), early); !errors.Is(err, ErrReplaced) || replaced != (oauth.Grant{}) {
 				t.Errorf("%s: replaced %+v, %v", name, replaced, err)
 			}
 			if token, _ := a.Token(t.Context(), ""); token == "late" {
@@ -85,22 +88,4 @@ func TestReplace(t *testing.T) {
 			}
 		}
 	})
-}
-
-// TestScopeOf: a provider need not repeat what it was asked for.
-func TestScopeOf(t *testing.T) {
-	for answer, want := range map[string]string{
-		`{"access_token":"at"}`:                          "mail",
-		`{"access_token":"at","scope":""}`:               "mail",
-		`{"access_token":"at","scope":"mail send"}`:      "mail send",
-		`{"access_token":"at","scope":["mail"]}`:         "mail",
-		`{"access_token":"at","scope":"mail\r\nopenid"}`: "mail openid",
-	} {
-		synctest.Test(t, func(t *testing.T) {
-			g, err := newProvider(&server{answer: always(200, answer)}).Exchange(t.Context(), "code1", "verifier1")
-			if err != nil || g.Scope != want {
-				t.Errorf("%s: scope %q, %v; want %q", answer, g.Scope, err, want)
-			}
-		})
-	}
 }

@@ -1,3 +1,9 @@
+// Package auth keeps the grants of accounts at OAuth 2.0 providers valid: it refreshes access
+// tokens before a login needs one, revokes grants, and knows the state of each account.
+//
+// No network failure, HTTP error or malformed answer deletes a grant. A rotated refresh token
+// is on disk before the access token that came with it is used. If the disk fails, the grant
+// is used nevertheless, and saved later.
 package auth
 
 import (
@@ -7,11 +13,11 @@ import (
 	"log/slog"
 	"maps"
 	"math/rand/v2"
-	"net/url"
-	"strings"
 	"sync"
 	"time"
 
+	"github.com/xoauthd/xoauthd/auth/oauth"
+	"github.com/xoauthd/xoauthd/auth/store"
 	"github.com/xoauthd/xoauthd/internal/redact"
 )
 
@@ -30,27 +36,27 @@ var ErrEarlierKept = errors.New("the new grant has no refresh token, so the earl
 // saving may take mu, but not the reverse.
 type Account struct {
 	name     string
-	provider *Provider
-	flow     Flow // nil: a person consents
-	store    *Store
+	provider *oauth.Provider
+	flow     oauth.Flow // nil: a person consents
+	store    *store.Store
 	log      *slog.Logger
 
 	saving    sync.Mutex
 	recording sync.Mutex // held while the record goes to disk; see record.go
 
 	mu         sync.Mutex
-	grant      Grant
+	grant      oauth.Grant
 	generation int       // counts the grants that people gave, and those that were forgotten
 	damage     error     // why the store has no grant of use, though it has a file
 	unsaved    error     // why the store does not have grant
 	resave     time.Time // when to try again
 
-	refreshing *refresh  // the one under way
-	failure    *Error    // of the last refresh
-	failed     Problem   // the same, with those before it
-	delay      backoff   // between passing failures
-	retry      time.Time // no refresh before, while there is a failure
-	forced     time.Time // the last refresh of a token that had life left
+	refreshing *refresh     // the one under way
+	failure    *oauth.Error // of the last refresh
+	failed     Problem      // the same, with those before it
+	delay      backoff      // between passing failures
+	retry      time.Time    // no refresh before, while there is a failure
+	forced     time.Time    // the last refresh of a token that had life left
 
 	logins   map[string]time.Time // the last that a mail server accepted, by protocol
 	refusals map[string]Problem   // of mail servers since, by protocol
@@ -70,7 +76,7 @@ type Account struct {
 // NewAccount returns an account with its stored grant. A nil flow means that a person
 // consents. An unreadable file is logged and kept; the account then needs authorization. The
 // log may be nil.
-func NewAccount(name string, p *Provider, f Flow, s *Store, log *slog.Logger) *Account {
+func NewAccount(name string, p *oauth.Provider, f oauth.Flow, s *store.Store, log *slog.Logger) *Account {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
@@ -81,27 +87,27 @@ func NewAccount(name string, p *Provider, f Flow, s *Store, log *slog.Logger) *A
 		jitter: rand.Float64(),
 	}
 	switch f := f.(type) {
-	case AppPassword:
-		p.secrets().Keep(string(f))
+	case oauth.AppPassword:
+		p.KeepSecrets(string(f))
 		a.restore()
 		return a
-	case ResourceOwner:
-		p.secrets().Keep(f.Password)
+	case oauth.ResourceOwner:
+		p.KeepSecrets(f.Password)
 	}
 	defer a.restore() // after the grant is known
-	p.Metrics.declare(p.Name)
+	p.Metrics.Declare(p.Name)
 	grant, err := s.Load(name)
-	if err == nil && grant.Source != "" && grant.Source != a.source() {
+	if err == nil && grant.Source != "" && grant.Source != p.Source(f) {
 		err = errOtherSource
 	}
 	switch {
 	case err == nil:
 		a.grant = grant
-		p.secrets().Add(grant.RefreshToken, grant.AccessToken)
+		p.AddSecrets(grant.RefreshToken, grant.AccessToken)
 		// Earlier versions redacted less.
 		a.grant.Withdrawn = redact.New(grant.RefreshToken, grant.AccessToken, p.OAuth.ClientSecret).Redact(grant.Withdrawn)
 	case !errors.Is(err, fs.ErrNotExist):
-		a.log.Error("grant not usable", "error", oneLine(err.Error()))
+		a.log.Error("grant not usable", "error", oauth.OneLine(err.Error()))
 	}
 	if f != nil {
 		a.grant.Withdrawn = "" // this flow needs no consent
@@ -118,25 +124,11 @@ func NewAccount(name string, p *Provider, f Flow, s *Store, log *slog.Logger) *A
 // not be sent to another provider.
 var errOtherSource = errors.New("the grant that is kept was given by another provider, or to another client, than the configuration has now")
 
-// source returns the Source of grants. It does not include the path of the token endpoint:
-// the tenant may have several names.
-func (a *Account) source() string {
-	u, err := url.Parse(a.provider.OAuth.Endpoint.TokenURL)
-	if err != nil {
-		u = new(url.URL)
-	}
-	source := strings.ToLower(u.Hostname()) + " " + a.provider.OAuth.ClientID
-	if a.flow != nil {
-		source += " " + a.flow.kind()
-	}
-	return source
-}
-
 // Name returns the name in the configuration.
 func (a *Account) Name() string { return a.name }
 
 // Provider returns the provider of the account.
-func (a *Account) Provider() *Provider { return a.provider }
+func (a *Account) Provider() *oauth.Provider { return a.provider }
 
 // Attended reports whether a person authorizes the account.
 func (a *Account) Attended() bool { return a.flow == nil }
@@ -146,16 +138,16 @@ func (a *Account) Attended() bool { return a.flow == nil }
 func (a *Account) Used() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return !a.grant.empty() || a.failure != nil || a.refreshing != nil || len(a.logins) > 0 || len(a.refusals) > 0
+	return !a.grant.Empty() || a.failure != nil || a.refreshing != nil || len(a.logins) > 0 || len(a.refusals) > 0
 }
 
 // Token returns a valid access token other than stale, a refused token or empty. It waits for
 // a refresh if necessary; when ctx is done, the refresh goes on without it. With an
 // AppPassword, Token returns that. Errors are of type *Error, or that of ctx.
 func (a *Account) Token(ctx context.Context, stale string) (string, error) {
-	if password, ok := a.flow.(AppPassword); ok {
+	if password, ok := a.flow.(oauth.AppPassword); ok {
 		if stale == string(password) {
-			return "", errRefusedPassword()
+			return "", oauth.RefusedPassword()
 		}
 		return string(password), nil
 	}
@@ -212,17 +204,17 @@ func (a *Account) tokenOrRefresh(ctx context.Context, stale string) (string, *re
 
 // spare returns the current token if it is valid and not stale.
 func (a *Account) spare(now time.Time, stale string) (string, bool) {
-	return a.grant.AccessToken, a.grant.alive(now) && a.grant.AccessToken != stale
+	return a.grant.AccessToken, a.grant.Alive(now) && a.grant.AccessToken != stale
 }
 
 // Keep is Replace for any current grant.
-func (a *Account) Keep(g Grant) error {
+func (a *Account) Keep(g oauth.Grant) error {
 	_, err := a.Replace(g, a.Access())
 	return err
 }
 
 // keep replaces the current grant by g. The caller holds saving.
-func (a *Account) keep(g Grant) error {
+func (a *Account) keep(g oauth.Grant) error {
 	g.Withdrawn = ""
 	err := a.save(g)
 

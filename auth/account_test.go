@@ -10,82 +10,85 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/xoauthd/xoauthd/auth/oauth"
+	"github.com/xoauthd/xoauthd/internal/testing/tokenserver"
 )
 
 func TestToken(t *testing.T) {
-	down, no, misconfigured := always(0, ""), always(400, withdrawn), always(401, badClient)
-	aged := func(age time.Duration) func() Grant { return func() Grant { return granted(age) } }
-	short := func(age time.Duration) func() Grant { // of four minutes
-		return func() Grant {
+	down, no, misconfigured := tokenserver.Always(0, ""), tokenserver.Always(400, tokenserver.Withdrawn), tokenserver.Always(401, tokenserver.BadClient)
+	aged := func(age time.Duration) func() oauth.Grant { return func() oauth.Grant { return granted(age) } }
+	short := func(age time.Duration) func() oauth.Grant { // of four minutes
+		return func() oauth.Grant {
 			g := granted(age)
 			g.Expiry = g.Obtained.Add(4 * time.Minute)
 			return g
 		}
 	}
-	unrefreshable := func(age time.Duration) func() Grant {
-		return func() Grant {
+	unrefreshable := func(age time.Duration) func() oauth.Grant {
+		return func() oauth.Grant {
 			g := granted(age)
 			g.RefreshToken = ""
 			return g
 		}
 	}
-	marked := func() Grant {
+	marked := func() oauth.Grant {
 		g := granted(0)
 		g.Withdrawn = "no more"
 		return g
 	}
 	tests := []struct {
 		name   string
-		grant  func() Grant
+		grant  func() oauth.Grant
 		stale  string
 		answer func(int, url.Values) (int, string)
 		want   string
-		err    Kind // if want is empty
+		err    oauth.Kind // if want is empty
 	}{
 		{"fresh", aged(0), "", no, "token0", 0},
 		{"fresh enough", aged(54 * time.Minute), "", no, "token0", 0},
-		{"about to end", aged(56 * time.Minute), "", numbered, "token1", 0},
+		{"about to end", aged(56 * time.Minute), "", tokenserver.Numbered, "token1", 0},
 		{"about to end, provider down", aged(56 * time.Minute), "", down, "token0", 0},
 		{"about to end, registration refused", aged(56 * time.Minute), "", misconfigured, "token0", 0},
-		{"about to end, consent withdrawn", aged(56 * time.Minute), "", no, "", Consent},
-		{"about to end, provider down, refused by the server", aged(56 * time.Minute), "token0", down, "", Passing},
+		{"about to end, consent withdrawn", aged(56 * time.Minute), "", no, "", oauth.Consent},
+		{"about to end, provider down, refused by the server", aged(56 * time.Minute), "token0", down, "", oauth.Passing},
 		{"short-lived, before half of its life", short(time.Minute), "", no, "token0", 0},
-		{"short-lived, after half of its life", short(3 * time.Minute), "", numbered, "token1", 0},
-		{"ended", aged(time.Hour), "", numbered, "token1", 0},
-		{"ended, provider down", aged(time.Hour), "", down, "", Passing},
-		{"ended, registration refused", aged(time.Hour), "", misconfigured, "", Misconfigured},
-		{"ended, consent withdrawn", aged(time.Hour), "", no, "", Consent},
-		{"ended while the machine slept", aged(9 * time.Hour), "", numbered, "token1", 0},
-		{"from a clock that was ahead", aged(-400 * 24 * time.Hour), "", numbered, "token1", 0},
-		{"from a clock that was ahead, provider down", aged(-400 * 24 * time.Hour), "", down, "", Passing},
+		{"short-lived, after half of its life", short(3 * time.Minute), "", tokenserver.Numbered, "token1", 0},
+		{"ended", aged(time.Hour), "", tokenserver.Numbered, "token1", 0},
+		{"ended, provider down", aged(time.Hour), "", down, "", oauth.Passing},
+		{"ended, registration refused", aged(time.Hour), "", misconfigured, "", oauth.Misconfigured},
+		{"ended, consent withdrawn", aged(time.Hour), "", no, "", oauth.Consent},
+		{"ended while the machine slept", aged(9 * time.Hour), "", tokenserver.Numbered, "token1", 0},
+		{"from a clock that was ahead", aged(-400 * 24 * time.Hour), "", tokenserver.Numbered, "token1", 0},
+		{"from a clock that was ahead, provider down", aged(-400 * 24 * time.Hour), "", down, "", oauth.Passing},
 		{"from a clock that was a little ahead", aged(-30 * time.Second), "", no, "token0", 0},
-		{"refused by the server", aged(0), "token0", numbered, "token1", 0},
+		{"refused by the server", aged(0), "token0", tokenserver.Numbered, "token1", 0},
 		{"refused, but replaced since", aged(0), "token-1", no, "token0", 0},
-		{"refused, and sent again", aged(0), "token0", always(200, `{"access_token":"token0"}`), "", Passing},
-		{"never authorized", func() Grant { return Grant{} }, "", numbered, "", Consent},
-		{"withdrawn before the start", marked, "", no, "", Consent},
-		{"withdrawn before the start, and granted again", marked, "", numbered, "token1", 0},
-		{"withdrawn before the start, provider down", marked, "", down, "", Consent},
+		{"refused, and sent again", aged(0), "token0", tokenserver.Always(200, `{"access_token":"token0"}`), "", oauth.Passing},
+		{"never authorized", func() oauth.Grant { return oauth.Grant{} }, "", tokenserver.Numbered, "", oauth.Consent},
+		{"withdrawn before the start", marked, "", no, "", oauth.Consent},
+		{"withdrawn before the start, and granted again", marked, "", tokenserver.Numbered, "token1", 0},
+		{"withdrawn before the start, provider down", marked, "", down, "", oauth.Consent},
 		{"without refresh token", unrefreshable(58 * time.Minute), "", no, "token0", 0},
-		{"without refresh token, refused by the server", unrefreshable(0), "token0", no, "", Consent},
-		{"without refresh token, ended", unrefreshable(2 * time.Hour), "", no, "", Consent},
-		{"only a refresh token", func() Grant { return Grant{RefreshToken: "refresh0"} }, "", numbered, "token1", 0},
+		{"without refresh token, refused by the server", unrefreshable(0), "token0", no, "", oauth.Consent},
+		{"without refresh token, ended", unrefreshable(2 * time.Hour), "", no, "", oauth.Consent},
+		{"only a refresh token", func() oauth.Grant { return oauth.Grant{RefreshToken: "refresh0"} }, "", tokenserver.Numbered, "token1", 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				g := tt.grant()
-				s := &server{answer: tt.answer}
+				s := &tokenserver.Server{Answer: tt.answer}
 				a := newAccount(t, s, g)
 				got, err := a.Token(t.Context(), tt.stale)
 				if got != tt.want {
 					t.Errorf("token = %q, %v; want %q", got, err, tt.want)
 				}
-				var e *Error
+				var e *oauth.Error
 				if tt.want == "" && (!errors.As(err, &e) || e.Kind != tt.err) {
 					t.Errorf("err = %#v, want %v", err, tt.err)
 				}
-				if !g.empty() && onDisk(t, a).RefreshToken != g.RefreshToken {
+				if !g.Empty() && onDisk(t, a).RefreshToken != g.RefreshToken {
 					t.Error("the refresh token is gone")
 				}
 			})
@@ -96,7 +99,7 @@ func TestToken(t *testing.T) {
 // A person consented while the clock was ahead: one refresh makes up for it.
 func TestClockWasAhead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := newAccount(t, &server{answer: numbered}, granted(-400*24*time.Hour))
+		a := newAccount(t, &tokenserver.Server{Answer: tokenserver.Numbered}, granted(-400*24*time.Hour))
 		for range 3 {
 			if token, err := a.Token(t.Context(), ""); token != "token1" || err != nil {
 				t.Errorf("token = %q, %v", token, err)
@@ -106,27 +109,29 @@ func TestClockWasAhead(t *testing.T) {
 }
 
 // expired is an account that cannot log in without a refresh.
-func expired(t *testing.T, s *server) *Account { return newAccount(t, s, granted(time.Hour)) }
+func expired(t *testing.T, s *tokenserver.Server) *Account {
+	return newAccount(t, s, granted(time.Hour))
+}
 
 func TestManyCallersOneRefresh(t *testing.T) {
 	for name, tt := range map[string]struct {
 		answer func(int, url.Values) (int, string)
 		token  string
-		kind   Kind
+		kind   oauth.Kind
 	}{
-		"success is shared": {numbered, "token1", 0},
-		"failure is shared": {always(503, ""), "", Passing},
-		"refusal is shared": {always(400, withdrawn), "", Consent},
+		"success is shared": {tokenserver.Numbered, "token1", 0},
+		"failure is shared": {tokenserver.Always(503, ""), "", oauth.Passing},
+		"refusal is shared": {tokenserver.Always(400, tokenserver.Withdrawn), "", oauth.Consent},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := &server{answer: tt.answer, latency: time.Second}
+				s := &tokenserver.Server{Answer: tt.answer, Latency: time.Second}
 				a := expired(t, s)
 				var all sync.WaitGroup
 				for range 1000 {
 					all.Go(func() {
 						token, err := a.Token(t.Context(), "")
-						var e *Error
+						var e *oauth.Error
 						if token != tt.token || token == "" && (!errors.As(err, &e) || e.Kind != tt.kind) {
 							t.Errorf("token = %q, %v", token, err)
 						}
@@ -134,8 +139,8 @@ func TestManyCallersOneRefresh(t *testing.T) {
 				}
 				start := time.Now()
 				all.Wait()
-				if d := time.Since(start); s.count() != 1 || d != time.Second {
-					t.Errorf("%d requests, %v", s.count(), d)
+				if d := time.Since(start); s.Count() != 1 || d != time.Second {
+					t.Errorf("%d requests, %v", s.Count(), d)
 				}
 			})
 		})
@@ -144,7 +149,7 @@ func TestManyCallersOneRefresh(t *testing.T) {
 
 func TestOthersNeedNotWaitWhileTheTokenLives(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := newAccount(t, &server{answer: numbered, latency: time.Second}, granted(58*time.Minute))
+		a := newAccount(t, &tokenserver.Server{Answer: tokenserver.Numbered, Latency: time.Second}, granted(58*time.Minute))
 		go a.Token(t.Context(), "")
 		synctest.Wait()
 		start := time.Now()
@@ -159,7 +164,7 @@ func TestOthersNeedNotWaitWhileTheTokenLives(t *testing.T) {
 
 func TestRefreshOutlivesItsCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := expired(t, &server{latency: 5 * time.Second, answer: always(200, `{"access_token":"token1","refresh_token":"refresh1"}`)})
+		a := expired(t, &tokenserver.Server{Latency: 5 * time.Second, Answer: tokenserver.Always(200, `{"access_token":"token1","refresh_token":"refresh1"}`)})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		start := time.Now()
@@ -180,7 +185,7 @@ func TestRefreshOutlivesItsCaller(t *testing.T) {
 
 func TestWaitCanBeLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := expired(t, &server{answer: numbered, latency: 5 * time.Second})
+		a := expired(t, &tokenserver.Server{Answer: tokenserver.Numbered, Latency: 5 * time.Second})
 		go a.Token(t.Context(), "")
 		synctest.Wait()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -196,13 +201,13 @@ func TestWaitCanBeLeft(t *testing.T) {
 
 func TestKeepDuringRefresh(t *testing.T) {
 	for name, answer := range map[string]func(int, url.Values) (int, string){
-		"that succeeds":   always(200, `{"access_token":"old","refresh_token":"old"}`),
-		"that fails":      always(503, ""),
-		"that is refused": always(400, withdrawn),
+		"that succeeds":   tokenserver.Always(200, `{"access_token":"old","refresh_token":"old"}`),
+		"that fails":      tokenserver.Always(503, ""),
+		"that is refused": tokenserver.Always(400, tokenserver.Withdrawn),
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				a := expired(t, &server{answer: answer, latency: 5 * time.Second})
+				a := expired(t, &tokenserver.Server{Answer: answer, Latency: 5 * time.Second})
 				start := time.Now()
 				type result struct {
 					token string
@@ -240,13 +245,13 @@ func TestKeepDuringRefresh(t *testing.T) {
 
 func TestKeepLiftsEverything(t *testing.T) {
 	for name, answer := range map[string]func(int, url.Values) (int, string){
-		"backoff":       always(503, ""),
-		"withdrawal":    always(400, withdrawn),
-		"misconfigured": always(401, badClient),
+		"backoff":       tokenserver.Always(503, ""),
+		"withdrawal":    tokenserver.Always(400, tokenserver.Withdrawn),
+		"misconfigured": tokenserver.Always(401, tokenserver.BadClient),
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				a := expired(t, &server{answer: in(2, answer, numbered)})
+				a := expired(t, &tokenserver.Server{Answer: tokenserver.In(2, answer, tokenserver.Numbered)})
 				if _, err := a.Token(t.Context(), ""); err == nil {
 					t.Fatal("no error")
 				}
@@ -270,17 +275,17 @@ func TestKeepWithoutRefreshToken(t *testing.T) {
 	marked.Withdrawn = "no more"
 	for _, tt := range []struct {
 		name    string
-		earlier Grant
+		earlier oauth.Grant
 		want    string // the access token on disk
 		err     error
 	}{
 		{"before one that can be refreshed", ended, "token0", ErrEarlierKept},
 		{"after one that was withdrawn", marked, "short", nil},
 		{"after another without one", short, "short", nil},
-		{"as the first", Grant{}, "short", nil},
+		{"as the first", oauth.Grant{}, "short", nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			a := newAccount(t, &server{answer: numbered}, tt.earlier)
+			a := newAccount(t, &tokenserver.Server{Answer: tokenserver.Numbered}, tt.earlier)
 			if err := a.Keep(short); !errors.Is(err, tt.err) {
 				t.Errorf("err = %v, want %v", err, tt.err)
 			}
@@ -299,31 +304,31 @@ func TestStatus(t *testing.T) {
 	marked.Withdrawn = "no more"
 	unrefreshable := granted(2 * time.Hour)
 	unrefreshable.RefreshToken = ""
-	down := always(503, "")
+	down := tokenserver.Always(503, "")
 	for _, tt := range []struct {
 		name   string
-		grant  Grant
+		grant  oauth.Grant
 		answer func(int, url.Values) (int, string)
 		state  State
 		why    string
 	}{
 		{"fresh", granted(0), down, Authorized, ""},
-		{"refreshed", granted(time.Hour), numbered, Authorized, ""},
+		{"refreshed", granted(time.Hour), tokenserver.Numbered, Authorized, ""},
 		{"about to end, provider down", granted(58 * time.Minute), down, Authorized, "token endpoint: HTTP status 503"},
 		{"ended, provider down", granted(time.Hour), down, Failing, "token endpoint: HTTP status 503"},
-		{"ended, registration refused", granted(time.Hour), always(401, badClient), Failing, "token endpoint: invalid_client"},
-		{"never authorized", Grant{}, numbered, NeedsAuthorization, "the account has never been authorized"},
+		{"ended, registration refused", granted(time.Hour), tokenserver.Always(401, tokenserver.BadClient), Failing, "token endpoint: invalid_client"},
+		{"never authorized", oauth.Grant{}, tokenserver.Numbered, NeedsAuthorization, "the account has never been authorized"},
 		{"withdrawn", marked, down, NeedsAuthorization, "no more"},
-		{"ended, and cannot be refreshed", unrefreshable, down, NeedsAuthorization, noRefreshToken().Error()},
+		{"ended, and cannot be refreshed", unrefreshable, down, NeedsAuthorization, oauth.NoRefreshToken().Error()},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			a := newAccount(t, &server{answer: tt.answer}, tt.grant)
+			a := newAccount(t, &tokenserver.Server{Answer: tt.answer}, tt.grant)
 			a.Token(t.Context(), "")
 			s := a.Status()
 			if s.State != tt.state || s.Why != tt.why {
 				t.Errorf("status = %+v, want %q, %q", s, tt.state, tt.why)
 			}
-			if !s.Obtained.Equal(tt.grant.Obtained) || s.Expiry.IsZero() != tt.grant.empty() || s.Refreshed.IsZero() != (tt.name != "refreshed") {
+			if !s.Obtained.Equal(tt.grant.Obtained) || s.Expiry.IsZero() != tt.grant.Empty() || s.Refreshed.IsZero() != (tt.name != "refreshed") {
 				t.Errorf("status = %+v of %+v", s, tt.grant)
 			}
 		})
@@ -334,8 +339,8 @@ func TestStatus(t *testing.T) {
 func TestRefusedWithoutRefreshToken(t *testing.T) {
 	g := granted(0)
 	g.RefreshToken = ""
-	a := newAccount(t, &server{answer: numbered}, g)
-	if _, err := a.Token(t.Context(), "token0"); !errors.Is(err, ErrNeedsAuthorization) {
+	a := newAccount(t, &tokenserver.Server{Answer: tokenserver.Numbered}, g)
+	if _, err := a.Token(t.Context(), "token0"); !errors.Is(err, oauth.ErrNeedsAuthorization) {
 		t.Errorf("err = %v", err)
 	}
 	if token, err := a.Token(t.Context(), ""); token != "token0" || err != nil || onDisk(t, a).Withdrawn != "" {
@@ -344,19 +349,20 @@ func TestRefusedWithoutRefreshToken(t *testing.T) {
 }
 
 func TestDamagedFile(t *testing.T) {
-	s := &server{answer: numbered}
+	s := &tokenserver.Server{Answer: tokenserver.Numbered}
 	a := newAccount(t, s, granted(time.Hour))
-	path := filepath.Join(a.store.dir, "joe.json")
+	path := filepath.Join(a.store.Dir(), "joe.json")
 	writeFile(t, path, "{", 0o600)
 	a = NewAccount("joe", a.provider, nil, a.store, nil)
+	t.Cleanup(func() { a.Wait(context.WithoutCancel(t.Context())) })
 
-	if _, err := a.Token(t.Context(), ""); err == nil || !errors.Is(err, ErrNeedsAuthorization) || !strings.Contains(err.Error(), path) {
+	if _, err := a.Token(t.Context(), ""); err == nil || !errors.Is(err, oauth.ErrNeedsAuthorization) || !strings.Contains(err.Error(), path) {
 		t.Errorf("err = %v, want one that names the file", err)
 	}
 	if st := a.Status(); st.State != NeedsAuthorization || !strings.Contains(st.Why, path) {
 		t.Errorf("status = %+v", st)
 	}
-	if readFile(t, path) != "{" || s.count() != 0 {
+	if readFile(t, path) != "{" || s.Count() != 0 {
 		t.Error("the file or the provider has been touched")
 	}
 	if err := a.Keep(granted(0)); err != nil {

@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/xoauthd/xoauthd/auth/oauth"
+	"github.com/xoauthd/xoauthd/internal/testing/faultfs"
+	"github.com/xoauthd/xoauthd/internal/testing/tokenserver"
 )
 
 // A rotator is a provider that replaces the refresh token at each use. One
@@ -25,65 +27,10 @@ func (r *rotator) answer(_ int, form url.Values) (int, string) {
 		r.revoked = true
 	}
 	if r.revoked {
-		return 400, withdrawn
+		return 400, tokenserver.Withdrawn
 	}
 	r.current++
 	return 200, fmt.Sprintf(`{"access_token":"token%d","refresh_token":"refresh%d"}`, r.current, r.current)
-}
-
-// A witness notes, before each step of saving, what a crash would leave.
-type witness struct {
-	files
-	note func(step string)
-}
-
-func (w witness) create(name string) (file, error) {
-	w.note("create")
-	f, err := w.files.create(name)
-	return witnessed{f, w.note}, err
-}
-
-func (w witness) rename(from, to string) error {
-	w.note("rename")
-	return w.files.rename(from, to)
-}
-
-func (w witness) sync() error {
-	w.note("fsync of the folder")
-	return w.files.sync()
-}
-
-type witnessed struct {
-	file
-	note func(step string)
-}
-
-func (f witnessed) Write(b []byte) (int, error) {
-	f.note("write")
-	n, err := f.file.Write(b[:len(b)/2])
-	if err != nil {
-		return n, err
-	}
-	f.note("middle of write")
-	m, err := f.file.Write(b[len(b)/2:])
-	return n + m, err
-}
-
-func (f witnessed) Sync() error  { f.note("fsync"); return f.file.Sync() }
-func (f witnessed) Close() error { f.note("close"); return f.file.Close() }
-
-func copyPrivate(t *testing.T, to, from string) {
-	t.Helper()
-	if err := os.Mkdir(to, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	entries, err := os.ReadDir(from)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range entries {
-		writeFile(t, filepath.Join(to, e.Name()), readFile(t, filepath.Join(from, e.Name())), 0o600)
-	}
 }
 
 // A crash leaves the folder and the provider as they are at that moment, and
@@ -100,30 +47,30 @@ func TestCrashBetweenAnyTwoSteps(t *testing.T) {
 		}
 		var crashes []crash
 		provider := &rotator{forgiving: forgiving}
-		s := &server{}
+		s := &tokenserver.Server{}
 		a := expired(t, s)
 		used := false
 		note := func(step string) {
 			dir := stateDir(t)
-			copyPrivate(t, dir, a.store.dir)
+			copyPrivate(t, dir, a.store.Dir())
 			if used {
 				t.Errorf("%s: the token is in use already", step)
 			}
 			crashes = append(crashes, crash{step, dir, *provider})
 		}
-		s.answer = func(n int, form url.Values) (int, string) {
+		s.Answer = func(n int, form url.Values) (int, string) {
 			note("request")
 			status, body := provider.answer(n, form)
 			note("answer")
 			return status, body
 		}
-		folder := a.store.files
-		a.store.files = witness{folder, note}
+		folder := a.store.Files
+		a.store.Files = faultfs.Watch(folder, note)
 		if token, err := a.Token(t.Context(), ""); token != "token1" || err != nil {
 			t.Fatalf("token = %q, %v", token, err)
 		}
 		used = true
-		a.store.files = folder // the record that the refresh has ended is written later
+		a.store.Files = folder // the record that the refresh has ended is written later
 		if len(crashes) != 16 {
 			t.Fatalf("%d steps: %+v", len(crashes), crashes)
 		}
@@ -131,7 +78,7 @@ func TestCrashBetweenAnyTwoSteps(t *testing.T) {
 		for i, c := range crashes {
 			beforeAnswer := i < 8 // 7 steps note that the refresh begins
 			written = written || !beforeAnswer && c.step == "fsync"
-			after := NewAccount("joe", newProvider(&server{answer: c.provider.answer}), nil, openStore(t, c.dir), nil)
+			after := NewAccount("joe", newProvider(&tokenserver.Server{Answer: c.provider.answer}), nil, openStore(t, c.dir), nil)
 			if written != (after.grant.RefreshToken == "refresh1") {
 				t.Errorf("crash at %s (%d): the grant is %+v", c.step, i, after.grant)
 			}
@@ -145,7 +92,7 @@ func TestCrashBetweenAnyTwoSteps(t *testing.T) {
 				}
 				continue
 			}
-			if !errors.Is(err, ErrNeedsAuthorization) || onDisk(t, after).RefreshToken != "refresh0" {
+			if !errors.Is(err, oauth.ErrNeedsAuthorization) || onDisk(t, after).RefreshToken != "refresh0" {
 				t.Errorf("crash at %s (%d): token = %q, %v", c.step, i, token, err)
 			}
 			if s := after.Status(); !strings.HasPrefix(s.Hint, "The provider's answer to the refresh of ") || !strings.Contains(s.Hint, "was lost: xoauthd was killed") {

@@ -2,7 +2,6 @@ package auth
 
 import (
 	"errors"
-	"fmt"
 	"net/url"
 	"path/filepath"
 	"reflect"
@@ -10,95 +9,68 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/xoauthd/xoauthd/auth/oauth"
+	"github.com/xoauthd/xoauthd/internal/testing/tokenserver"
 )
 
 // unattendedAccount is one with a flow, and with the grant g on disk.
-func unattendedAccount(t *testing.T, s *server, f Flow, g Grant) *Account {
+func unattendedAccount(t *testing.T, s *tokenserver.Server, f oauth.Flow, g oauth.Grant) *Account {
 	t.Helper()
 	a := newAccount(t, s, g)
 	return NewAccount("joe", a.provider, f, a.store, a.log)
 }
 
 // flowToken is what an earlier flow left on disk.
-func flowToken(age time.Duration) Grant {
+func flowToken(age time.Duration) oauth.Grant {
 	g := granted(age)
-	return Grant{AccessToken: g.AccessToken, Expiry: g.Expiry, Refreshed: g.Obtained}
-}
-
-func TestFlowRequests(t *testing.T) {
-	for name, tt := range map[string]struct {
-		flow Flow
-		want url.Values
-	}{
-		"client credentials": {ClientCredentials{}, url.Values{
-			"grant_type": {"client_credentials"}, "scope": {"mail"},
-			"client_id": {"client"}, "client_secret": {"client-secret"},
-		}},
-		"resource owner": {ResourceOwner{"joe@example.com", "pass word"}, url.Values{
-			"grant_type": {"password"}, "scope": {"mail"}, "username": {"joe@example.com"}, "password": {"pass word"},
-			"client_id": {"client"}, "client_secret": {"client-secret"},
-		}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			s := &server{answer: numbered}
-			a := unattendedAccount(t, s, tt.flow, Grant{})
-			if token, err := a.Token(t.Context(), ""); token != "token1" || err != nil {
-				t.Errorf("token = %q, %v", token, err)
-			}
-			if got := s.requests[0].Encode(); got != tt.want.Encode() {
-				t.Errorf("request %s, want %s", got, tt.want.Encode())
-			}
-			if g := onDisk(t, a); g.AccessToken != "token1" || g.RefreshToken != "" || !g.Obtained.IsZero() {
-				t.Errorf("on disk: %+v", g)
-			}
-		})
-	}
+	return oauth.Grant{AccessToken: g.AccessToken, Expiry: g.Expiry, Refreshed: g.Obtained}
 }
 
 func TestUnattendedToken(t *testing.T) {
-	down, no := always(0, ""), always(400, withdrawn)
+	down, no := tokenserver.Always(0, ""), tokenserver.Always(400, tokenserver.Withdrawn)
 	marked := granted(0)
 	marked.Withdrawn = "no more"
 	for _, tt := range []struct {
 		name   string
-		grant  Grant
+		grant  oauth.Grant
 		stale  string
 		answer func(int, url.Values) (int, string)
 		want   string
-		err    Kind // if want is empty
+		err    oauth.Kind // if want is empty
 		state  State
 	}{
-		{"first", Grant{}, "", numbered, "token1", 0, Authorized},
+		{"first", oauth.Grant{}, "", tokenserver.Numbered, "token1", 0, Authorized},
 		{"from before a restart", flowToken(0), "", down, "token0", 0, Authorized},
-		{"about to end", flowToken(56 * time.Minute), "", numbered, "token1", 0, Authorized},
+		{"about to end", flowToken(56 * time.Minute), "", tokenserver.Numbered, "token1", 0, Authorized},
 		{"about to end, provider down", flowToken(56 * time.Minute), "", down, "token0", 0, Authorized},
 		{"about to end, refused by the provider", flowToken(56 * time.Minute), "", no, "token0", 0, Failing},
-		{"ended", flowToken(time.Hour), "", numbered, "token1", 0, Authorized},
-		{"ended, provider down", flowToken(time.Hour), "", down, "", Passing, Failing},
-		{"ended, refused by the provider", flowToken(time.Hour), "", no, "", Misconfigured, Failing},
-		{"first, refused by the provider", Grant{}, "", no, "", Misconfigured, Failing},
-		{"refused by the mail server", flowToken(0), "token0", numbered, "token1", 0, Authorized},
-		{"from a clock that was ahead", flowToken(-time.Hour), "", numbered, "token1", 0, Authorized},
+		{"ended", flowToken(time.Hour), "", tokenserver.Numbered, "token1", 0, Authorized},
+		{"ended, provider down", flowToken(time.Hour), "", down, "", oauth.Passing, Failing},
+		{"ended, refused by the provider", flowToken(time.Hour), "", no, "", oauth.Misconfigured, Failing},
+		{"first, refused by the provider", oauth.Grant{}, "", no, "", oauth.Misconfigured, Failing},
+		{"refused by the mail server", flowToken(0), "token0", tokenserver.Numbered, "token1", 0, Authorized},
+		{"from a clock that was ahead", flowToken(-time.Hour), "", tokenserver.Numbered, "token1", 0, Authorized},
 		{"of a person before there was a flow", granted(0), "", down, "token0", 0, Authorized},
 		{"withdrawn before there was a flow", marked, "", down, "token0", 0, Authorized},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			a := unattendedAccount(t, &server{answer: tt.answer}, ClientCredentials{}, tt.grant)
+			a := unattendedAccount(t, &tokenserver.Server{Answer: tt.answer}, oauth.ClientCredentials{}, tt.grant)
 			got, err := a.Token(t.Context(), tt.stale)
 			if got != tt.want {
 				t.Errorf("token = %q, %v; want %q", got, err, tt.want)
 			}
-			var e *Error
+			var e *oauth.Error
 			if tt.want == "" && (!errors.As(err, &e) || e.Kind != tt.err) {
 				t.Errorf("err = %#v, want %v", err, tt.err)
 			}
-			if errors.Is(err, ErrNeedsAuthorization) {
+			if errors.Is(err, oauth.ErrNeedsAuthorization) {
 				t.Error("a person is asked for, and there is none")
 			}
 			if st := a.Status(); st.State != tt.state {
 				t.Errorf("status = %+v", st)
 			}
-			if !tt.grant.empty() && onDisk(t, a).RefreshToken != tt.grant.RefreshToken {
+			if !tt.grant.Empty() && onDisk(t, a).RefreshToken != tt.grant.RefreshToken {
 				t.Error("the refresh token of an earlier consent is gone")
 			}
 		})
@@ -108,20 +80,20 @@ func TestUnattendedToken(t *testing.T) {
 // Before its first use, an account without a person can log in for all that is
 // known.
 func TestUnattendedStatus(t *testing.T) {
-	a := unattendedAccount(t, &server{answer: numbered}, ClientCredentials{}, Grant{})
+	a := unattendedAccount(t, &tokenserver.Server{Answer: tokenserver.Numbered}, oauth.ClientCredentials{}, oauth.Grant{})
 	if st := a.Status(); !reflect.DeepEqual(st, Status{State: Authorized}) || a.Attended() {
 		t.Errorf("status = %+v", st)
 	}
-	if a := newAccount(t, nil, Grant{}); !a.Attended() {
+	if a := newAccount(t, nil, oauth.Grant{}); !a.Attended() {
 		t.Error("without a flow it needs no person")
 	}
 }
 
 // What cannot be read is of no worth where another token can be had.
 func TestUnattendedDamagedFile(t *testing.T) {
-	s := &server{answer: numbered}
-	a := unattendedAccount(t, s, ClientCredentials{}, flowToken(0))
-	path := filepath.Join(a.store.dir, "joe.json")
+	s := &tokenserver.Server{Answer: tokenserver.Numbered}
+	a := unattendedAccount(t, s, oauth.ClientCredentials{}, flowToken(0))
+	path := filepath.Join(a.store.Dir(), "joe.json")
 	writeFile(t, path, "{", 0o600)
 	a = NewAccount("joe", a.provider, a.flow, a.store, nil)
 	if token, err := a.Token(t.Context(), ""); token != "token1" || err != nil {
@@ -137,24 +109,24 @@ func TestUnattendedRenewals(t *testing.T) {
 	const day = 24 * time.Hour
 	for _, tt := range []struct {
 		name        string
-		flow        Flow
-		grant       func() Grant
+		flow        oauth.Flow
+		grant       func() oauth.Grant
 		logins      int // one each day, at its begin
 		answer      func(int, url.Values) (int, string)
 		least, most int // requests in ten days
 	}{
-		{"never used", ClientCredentials{}, func() Grant { return Grant{} }, 0, numbered, 0, 0},
-		{"not used since a restart", ClientCredentials{}, func() Grant { return flowToken(time.Hour) }, 0, numbered, 0, 0},
-		{"used once", ClientCredentials{}, func() Grant { return Grant{} }, 1, numbered, 43, 53},
-		{"used each day", ClientCredentials{}, func() Grant { return Grant{} }, 10, numbered, 390, 480},
-		{"used once, provider refuses", ClientCredentials{}, func() Grant { return Grant{} }, 1, always(401, badClient), 26, 28},
-		{"used once, wrong password", ResourceOwner{"joe", "wrong"}, func() Grant { return Grant{} }, 1, always(400, withdrawn), 26, 28},
-		{"used once, tokens of a short life", ClientCredentials{}, func() Grant { return Grant{} }, 1, always(200, `{"access_token":"at","expires_in":300}`), 1, 2},
-		{"password", AppPassword("secret"), func() Grant { return Grant{} }, 10, numbered, 0, 0},
+		{"never used", oauth.ClientCredentials{}, func() oauth.Grant { return oauth.Grant{} }, 0, tokenserver.Numbered, 0, 0},
+		{"not used since a restart", oauth.ClientCredentials{}, func() oauth.Grant { return flowToken(time.Hour) }, 0, tokenserver.Numbered, 0, 0},
+		{"used once", oauth.ClientCredentials{}, func() oauth.Grant { return oauth.Grant{} }, 1, tokenserver.Numbered, 43, 53},
+		{"used each day", oauth.ClientCredentials{}, func() oauth.Grant { return oauth.Grant{} }, 10, tokenserver.Numbered, 390, 480},
+		{"used once, provider refuses", oauth.ClientCredentials{}, func() oauth.Grant { return oauth.Grant{} }, 1, tokenserver.Always(401, tokenserver.BadClient), 26, 28},
+		{"used once, wrong password", oauth.ResourceOwner{User: "joe", Password: "wrong"}, func() oauth.Grant { return oauth.Grant{} }, 1, tokenserver.Always(400, tokenserver.Withdrawn), 26, 28},
+		{"used once, tokens of a short life", oauth.ClientCredentials{}, func() oauth.Grant { return oauth.Grant{} }, 1, tokenserver.Always(200, `{"access_token":"at","expires_in":300}`), 1, 2},
+		{"password", oauth.AppPassword("secret"), func() oauth.Grant { return oauth.Grant{} }, 10, tokenserver.Numbered, 0, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := &server{answer: tt.answer}
+				s := &tokenserver.Server{Answer: tt.answer}
 				a := unattendedAccount(t, s, tt.flow, tt.grant())
 				defer renewing(t, a)()
 				for i := range 10 {
@@ -163,7 +135,7 @@ func TestUnattendedRenewals(t *testing.T) {
 					}
 					time.Sleep(day)
 				}
-				if n := s.count(); n < tt.least || n > tt.most {
+				if n := s.Count(); n < tt.least || n > tt.most {
 					t.Errorf("%d requests, want %d to %d", n, tt.least, tt.most)
 				}
 			})
@@ -177,13 +149,13 @@ func TestWrongPasswordIsSentSeldom(t *testing.T) {
 		name, body string
 		pause      time.Duration
 	}{
-		{"wrong password", withdrawn, 15 * time.Minute},
-		{"registration refused", badClient, time.Minute},
+		{"wrong password", tokenserver.Withdrawn, 15 * time.Minute},
+		{"registration refused", tokenserver.BadClient, time.Minute},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := &server{answer: always(400, tt.body)}
-				a := unattendedAccount(t, s, ResourceOwner{"joe", "wrong"}, Grant{})
+				s := &tokenserver.Server{Answer: tokenserver.Always(400, tt.body)}
+				a := unattendedAccount(t, s, oauth.ResourceOwner{User: "joe", Password: "wrong"}, oauth.Grant{})
 				at := attempts(t, a, s, noneStale, time.Second, time.Hour)
 				if want := int(time.Hour / tt.pause); len(at) != want || at[1]-at[0] != tt.pause {
 					t.Errorf("sent at %v, want every %v", at, tt.pause)
@@ -202,11 +174,11 @@ func TestPauseAfter(t *testing.T) {
 		trouble bool
 	}{
 		{"success", nil, false},
-		{"consent withdrawn", &Error{Kind: Consent}, false},
-		{"unknown mailbox", &Error{Kind: Misconfigured, Code: "invalid_grant"}, false},
-		{"registration refused", &Error{Kind: Misconfigured, Code: "invalid_client"}, true},
-		{"throttled", &Error{Kind: Passing, Code: "invalid_grant"}, true},
-		{"provider down", &Error{Kind: Passing}, true},
+		{"consent withdrawn", &oauth.Error{Kind: oauth.Consent}, false},
+		{"unknown mailbox", &oauth.Error{Kind: oauth.Misconfigured, Code: "invalid_grant"}, false},
+		{"registration refused", &oauth.Error{Kind: oauth.Misconfigured, Code: "invalid_client"}, true},
+		{"throttled", &oauth.Error{Kind: oauth.Passing, Code: "invalid_grant"}, true},
+		{"provider down", &oauth.Error{Kind: oauth.Passing}, true},
 	} {
 		var trouble backoff
 		if d := pauseAfter(tt.err, &trouble); (d > pace) != tt.trouble || (trouble > 0) != tt.trouble {
@@ -216,44 +188,13 @@ func TestPauseAfter(t *testing.T) {
 }
 
 func TestAppPassword(t *testing.T) {
-	a := unattendedAccount(t, nil, AppPassword("abcd efgh"), Grant{})
+	a := unattendedAccount(t, nil, oauth.AppPassword("abcd efgh"), oauth.Grant{})
 	if password, err := a.Token(t.Context(), ""); password != "abcd efgh" || err != nil {
 		t.Errorf("password = %q, %v", password, err)
 	}
 	_, err := a.Token(t.Context(), "abcd efgh")
-	var e *Error
-	if !errors.As(err, &e) || e.Kind != Misconfigured || strings.Contains(err.Error(), "abcd") {
+	var e *oauth.Error
+	if !errors.As(err, &e) || e.Kind != oauth.Misconfigured || strings.Contains(err.Error(), "abcd") {
 		t.Errorf("refused by the server: %v", err)
-	}
-}
-
-// An endpoint may quote what it was sent.
-func TestFlowErrorsHoldNoSecret(t *testing.T) {
-	key := rsaKey(t)
-	for name, f := range map[string]Flow{
-		"client credentials": ClientCredentials{},
-		"resource owner":     ResourceOwner{"joe", "correct horse"},
-		"service account":    ServiceAccount{"robot@example.com", "key1", key, "joe@example.com"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			var sent []string
-			s := &server{answer: func(_ int, form url.Values) (int, string) {
-				for _, k := range []string{"client_secret", "password", "assertion"} {
-					if v := form.Get(k); v != "" {
-						sent = append(sent, v)
-					}
-				}
-				return 400, fmt.Sprintf(`{"error":"invalid_grant","error_description":%q}`, "no: "+strings.Join(sent, " "))
-			}}
-			_, err := unattendedAccount(t, s, f, Grant{}).Token(t.Context(), "")
-			if err == nil || len(sent) == 0 {
-				t.Fatalf("err = %v; %d secrets", err, len(sent))
-			}
-			for _, secret := range sent {
-				if strings.Contains(err.Error(), secret[:8]) {
-					t.Errorf("err = %v", err)
-				}
-			}
-		})
 	}
 }

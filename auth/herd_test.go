@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/xoauthd/xoauthd/auth/oauth"
+	"github.com/xoauthd/xoauthd/internal/testing/tokenserver"
 )
 
 // A scale weighs what comes to a provider.
@@ -56,9 +59,9 @@ func TestNoHerd(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	synctest.Test(t, func(t *testing.T) {
 		m := newMint()
-		load := &scale{RoundTripper: &server{latency: 300 * time.Millisecond, answer: m.answer}}
+		load := &scale{RoundTripper: &tokenserver.Server{Latency: 300 * time.Millisecond, Answer: m.answer}}
 		provider, store := newProvider(nil), openStore(t, stateDir(t))
-		provider.Client.Transport = answers{load}
+		provider.Client.Transport = oauth.BoundedTransport{RoundTripper: load}
 		inMemory(store)
 		var accounts []*Account
 		for i := range 200 {
@@ -108,7 +111,7 @@ func TestNoHerd(t *testing.T) {
 // Logins do not queue behind the background.
 func TestLoginsFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &server{answer: numbered, latency: 5 * time.Second}
+		s := &tokenserver.Server{Answer: tokenserver.Numbered, Latency: 5 * time.Second}
 		provider, store := newProvider(s), openStore(t, stateDir(t))
 		var accounts []*Account
 		for _, name := range []string{"joe1", "joe2", "joe3"} {
@@ -123,15 +126,15 @@ func TestLoginsFirst(t *testing.T) {
 		var all sync.WaitGroup
 		for _, a := range accounts {
 			all.Go(func() {
-				if _, err := a.Token(t.Context(), ""); err != nil || time.Since(start) != s.latency {
+				if _, err := a.Token(t.Context(), ""); err != nil || time.Since(start) != s.Latency {
 					t.Errorf("%s: after %v: %v", a.Name(), time.Since(start), err)
 				}
 			})
 		}
 		all.Wait()
 		time.Sleep(time.Minute)
-		if s.count() != 3 {
-			t.Errorf("%d requests for 3 accounts", s.count())
+		if s.Count() != 3 {
+			t.Errorf("%d requests for 3 accounts", s.Count())
 		}
 	})
 }

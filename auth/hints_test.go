@@ -2,138 +2,27 @@ package auth
 
 import (
 	"bytes"
-	"errors"
-	"fmt"
 	"log/slog"
-	"net"
-	"os"
-	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/xoauthd/xoauthd/auth/oauth"
+	"github.com/xoauthd/xoauthd/internal/testing/tokenserver"
 )
-
-func TestHint(t *testing.T) {
-	for _, tt := range []struct{ name, family, code, description, want string }{
-		{"Entra's number counts before the code", Microsoft, "access_denied", "AADSTS65004: User declined to consent", "declined"},
-		{"Entra's number in the midst", Microsoft, "invalid_grant", "Error: AADSTS50173: The provided grant has expired", "password was changed"},
-		{"Entra's number that is not known", Microsoft, "invalid_client", "AADSTS99999: x", "auth_style"},
-		{"a number that begins like another", Microsoft, "x", "AADSTS500112: x", ""},
-		{"a number without its prefix", Microsoft, "x", "50011", ""},
-		{"F41: the clock", Microsoft, "invalid_client", "AADSTS700024: Client assertion is not within its valid time range.", "clock"},
-		{"F41b: the clock, by the inner number", Microsoft, "invalid_client", "AADSTS70002: Error validating credentials. AADSTS50012: Client assertion is not within its valid time range.", "clock"},
-		{"the secret, by the inner number", Microsoft, "invalid_client", "AADSTS70002: Error validating credentials. AADSTS50012: Invalid client secret is provided.", "secret is wrong"},
-		{"F42: the tenant", Microsoft, "invalid_request", "AADSTS900023: Specified tenant identifier 'f837e147' is neither a valid DNS name, nor a valid external domain.", "no such tenant"},
-		{"F47: the resource", Microsoft, "invalid_resource", "AADSTS500011: The resource principal named https://outlook.example was not found in the tenant.", "resource that this tenant does not have"},
-		{"F47: the service principal", Microsoft, "invalid_client", "AADSTS650052: The app is trying to access a service that your organization lacks a service principal for.", "service principal"},
-		{"F47: the consent", Microsoft, "invalid_grant", "AADSTS70000: The request was denied because one or more scopes requested are unauthorized or expired.", "Nobody has consented to all the scopes"},
-		{"a token that was used", Microsoft, "invalid_grant", "AADSTS70000: The provided value for the input parameter 'refresh_token' is not valid.", "used already"},
-		{"F47: Conditional Access", Microsoft, "access_denied", "AADSTS53003: Access has been blocked by Conditional Access policies.", "Conditional Access"},
-		{"Google ended a grant", Google, "invalid_grant", "Token has been expired or revoked.", "six months"},
-		{"Google wants a new sign-in", Google, "invalid_grant", "reauth related error (invalid_rapt)", "sign in again from time to time"},
-		{"Google knows no delegation", Google, "unauthorized_client", "Client is unauthorized to retrieve access tokens using this method, or client not authorized for any of the scopes requested.", "domain-wide delegation"},
-		{"Google knows no such mailbox", Google, "invalid_grant", "Invalid email or User ID", "no such mailbox"},
-		{"Google doubts the time", Google, "invalid_grant", "Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe.", "clock"},
-		{"Google doubts the key", Google, "invalid_grant", "Invalid JWT Signature.", "Make a new one"},
-		{"an administrator of Google's forbids it", Google, "admin_policy_enforced", "", "trust this app"},
-		{"for one organisation of Google's", Google, "org_internal", "", "External"},
-		{"an embedded browser", Google, "disallowed_useragent", "", "a browser of its own"},
-		{"a test user who is none", Google, "access_denied", "", "test user"},
-		{"a deleted client", Google, "deleted_client", "The OAuth client was deleted.", "Register another"},
-		{"Yahoo, in capitals", Yahoo, "INVALID_REFRESH_TOKEN", "", "Yahoo has ended the grant"},
-		{"Yahoo's words at another", "", "INVALID_REFRESH_TOKEN", "Failed to decode/encode refresh token", "The provider has ended the grant"},
-		{"any provider ended a grant", "", "invalid_grant", "nope", "Authorize the account again"},
-		{"F40: Zoho ended a grant", "", "invalid_code", "", "The provider has ended the grant"},
-		{"a redirect URI that is not registered", "", "redirect_uri_mismatch", "Bad Request", "Register the redirect URI"},
-		{"a code of nobody's", "", "x_y", "Invalid JWT Signature.", ""},
-		{"no code", "", "", "", ""},
-	} {
-		if h := hintFor(tt.family, tt.code, tt.description); !strings.Contains(h, tt.want) || tt.want == "" && h != "" {
-			t.Errorf("%s: %q, want %q", tt.name, h, tt.want)
-		}
-		// Nobody else's server is taken for that of a family.
-		for _, family := range []string{"", Google, Microsoft, Yahoo} {
-			h := hintFor(family, tt.code, tt.description)
-			for _, named := range []struct{ family, words string }{
-				{Google, "Google"}, {Google, "Workspace"}, {Microsoft, "Microsoft"}, {Microsoft, "Entra"}, {Microsoft, "Exchange"}, {Yahoo, "Yahoo"},
-			} {
-				if family != named.family && strings.Contains(h, named.words) {
-					t.Errorf("%s, at %q: %q", tt.name, family, h)
-				}
-			}
-		}
-	}
-	for _, e := range []*Error{{}, {Err: errors.New("x")}, {Status: 404}} {
-		if h := e.Hint(); h != "" {
-			t.Errorf("%v: %q", e, h)
-		}
-	}
-	if h := (&Error{Status: 503}).Hint(); h != hintServer {
-		t.Errorf("a fault of the server: %q", h)
-	}
-	if h := (&Error{Err: fmt.Errorf("Post: %w", &net.OpError{Op: "dial", Err: errors.New("refused")})}).Hint(); h != hintUnreachable {
-		t.Errorf("no server: %q", h)
-	}
-	files := os.NewSyscallError("socket", syscall.EMFILE)
-	for _, err := range []error{
-		&net.OpError{Op: "dial", Err: files},
-		&net.OpError{Op: "dial", Err: &net.DNSError{Name: "x", Err: "dial udp 192.0.2.1:53: " + files.Error()}},
-		fmt.Errorf("command x: %w", syscall.EMFILE),
-	} {
-		if h := (&Error{Err: fmt.Errorf("Post: %w", err)}).Hint(); !strings.Contains(h, "LimitNOFILE=") {
-			t.Errorf("%v: %q", err, h)
-		}
-	}
-	if h := (&Error{Kind: Misconfigured, Code: "invalid_grant", Description: "Invalid user credentials"}).Hint(); strings.Contains(h, "Authorize") {
-		t.Errorf("where no person consents: %q", h)
-	}
-}
-
-// Each of Entra's numbers leads to its own hint, and all are one line of words.
-func TestHintsAreWhole(t *testing.T) {
-	seen := make(map[string]bool)
-	for _, h := range entraHints {
-		for _, number := range strings.Fields(h.codes) {
-			if seen[number+h.says] {
-				t.Errorf("%s is there twice", number)
-			}
-			seen[number+h.says] = true
-			if got := hintFor(Microsoft, "x", "AADSTS"+number+": "+h.says); got != h.text {
-				t.Errorf("%s: %q, want %q", number, got, h.text)
-			}
-		}
-	}
-	for _, h := range slices.Concat(entraHints, googleHints, yahooHints, commonHints) {
-		if h.text != oneLine(h.text) || !strings.HasSuffix(h.text, ".") {
-			t.Errorf("%s: %q", h.codes, h.text)
-		}
-	}
-	for _, number := range strings.Fields(`
-		50011 700016 70001 7000112 90002 50194 7000218 700025 9002325 9002326 9002327 70003 900144 9002313
-		7000215 70002 7000222 700027 65001 65004 65005 70011 28000 90094 90095 90099 50105
-		50058 50072 50074 50076 50079 50055 50144 50173 70043 700082 70008 700084 53000 53001 53003 530032 50131
-		50126 50034 50053 50057 50020 54005 70000 70016 70018 70019 50196
-		50033 50087 90006 90024 90033 90055 90038 900382
-		700024 900023 500011 650052 50012`) {
-		if !seen[number] {
-			t.Errorf("%s has no hint", number)
-		}
-	}
-}
 
 // The hint is in the status, in the log, on disk for the next start, and goes
 // with the failure.
 func TestHintIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &server{answer: always(400, withdrawn)}
+		s := &tokenserver.Server{Answer: tokenserver.Always(400, tokenserver.Withdrawn)}
 		var log bytes.Buffer
 		a := newAccount(t, s, granted(time.Hour))
-		a.provider.Family = Google
+		a.provider.Family = oauth.Google
 		a.log = slog.New(slog.NewTextHandler(&log, nil))
 		a.Token(t.Context(), "")
-		want := hintGoogleEnded
+		want := (&oauth.Provider{Family: oauth.Google}).Hint("invalid_grant", "expired or revoked")
 		if got := a.Status().Hint; got != want {
 			t.Errorf("hint = %q, want %q", got, want)
 		}
@@ -145,23 +34,23 @@ func TestHintIsTold(t *testing.T) {
 			t.Errorf("after a restart, hint = %q", got)
 		}
 
-		s.answer = always(503, "")
+		s.Answer = tokenserver.Always(503, "")
 		time.Sleep(time.Hour)
 		a.Token(t.Context(), "")
 		if s := a.Status(); s.Hint != want || s.State != NeedsAuthorization {
 			t.Errorf("while the provider is down: %+v", s)
 		}
-		s.answer = numbered
+		s.Answer = tokenserver.Numbered
 		time.Sleep(time.Hour)
 		a.Token(t.Context(), "")
 		if s := a.Status(); s.Hint != "" || onDisk(t, a).Hint != "" {
 			t.Errorf("when all is well again: %+v", s)
 		}
 
-		s.answer = always(401, badClient)
+		s.Answer = tokenserver.Always(401, tokenserver.BadClient)
 		time.Sleep(2 * time.Hour)
 		a.Token(t.Context(), "")
-		if s := a.Status(); s.Hint != hintFor("", "invalid_client", "") || s.State != Failing {
+		if s := a.Status(); s.Hint != new(oauth.Provider).Hint("invalid_client", "") || s.State != Failing {
 			t.Errorf("when the registration is refused: %+v", s)
 		}
 	})
@@ -174,24 +63,24 @@ func TestGrantWithEnd(t *testing.T) {
 		name, family, seconds string
 		want                  time.Duration
 	}{
-		{"in Testing status", Google, "604799", 604799 * time.Second},
-		{"published", Google, "null", 0},
-		{"nonsense", Google, `"soon"`, 0},
-		{"long ago", Google, "-1", 0},
-		{"never", Google, "1e300", 0},
+		{"in Testing status", oauth.Google, "604799", 604799 * time.Second},
+		{"published", oauth.Google, "null", 0},
+		{"nonsense", oauth.Google, `"soon"`, 0},
+		{"long ago", oauth.Google, "-1", 0},
+		{"never", oauth.Google, "1e300", 0},
 		{"another provider", "", "604799", 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := &server{answer: always(200, `{"access_token":"at","refresh_token":"rt","refresh_token_expires_in":`+tt.seconds+`}`)}
-				a := newAccount(t, s, Grant{})
+				s := &tokenserver.Server{Answer: tokenserver.Always(200, `{"access_token":"at","refresh_token":"rt","refresh_token_expires_in":`+tt.seconds+`}`)}
+				a := newAccount(t, s, oauth.Grant{})
 				a.provider.Family = tt.family
 				g, err := a.provider.Exchange(t.Context(), "code1", "verifier1")
 				if err != nil {
 					t.Fatal(err)
 				}
 				a.Keep(g)
-				s.answer = numbered
+				s.Answer = tokenserver.Numbered
 				time.Sleep(2 * time.Hour)
 				a.Token(t.Context(), "")
 				status := a.Status()
@@ -202,7 +91,7 @@ func TestGrantWithEnd(t *testing.T) {
 					return
 				}
 				if status.Ends.Sub(status.Obtained) != tt.want || status.State != Authorized ||
-					!strings.Contains(status.Why, "ends this grant on 7 January 2000") || status.Hint != hintTesting {
+					!strings.Contains(status.Why, "ends this grant on 7 January 2000") || status.Hint != oauth.HintTesting {
 					t.Errorf("status = %+v", status)
 				}
 			})
@@ -219,30 +108,45 @@ func TestGrantEndsInTesting(t *testing.T) {
 		before               string // already withdrawn by
 		testing              bool
 	}{
-		{"on the day", Google, withdrawn, 7*day + time.Minute, "", true},
-		{"found a day later", Google, withdrawn, 8 * day, "", true},
-		{"before", Google, withdrawn, 6 * day, "", false},
-		{"long after", Google, withdrawn, 9 * day, "", false},
-		{"withdrawn before", Google, withdrawn, 8 * day, "no more", false},
-		{"another provider", "", withdrawn, 7*day + time.Minute, "", false},
-		{"for another reason", Google, reauthenticate, 7*day + time.Minute, "", false},
+		{"on the day", oauth.Google, tokenserver.Withdrawn, 7*day + time.Minute, "", true},
+		{"found a day later", oauth.Google, tokenserver.Withdrawn, 8 * day, "", true},
+		{"before", oauth.Google, tokenserver.Withdrawn, 6 * day, "", false},
+		{"long after", oauth.Google, tokenserver.Withdrawn, 9 * day, "", false},
+		{"withdrawn before", oauth.Google, tokenserver.Withdrawn, 8 * day, "no more", false},
+		{"another provider", "", tokenserver.Withdrawn, 7*day + time.Minute, "", false},
+		{"for another reason", oauth.Google, reauthenticate, 7*day + time.Minute, "", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				g := granted(tt.age)
 				g.Withdrawn = tt.before
-				a := newAccount(t, &server{answer: always(400, tt.answer)}, g)
+				a := newAccount(t, &tokenserver.Server{Answer: tokenserver.Always(400, tt.answer)}, g)
 				a.provider.Family = tt.family
 				a.Token(t.Context(), "")
-				if got := a.Status().Hint; (got == hintTesting) != tt.testing || got == "" {
+				if got := a.Status().Hint; (got == oauth.HintTesting) != tt.testing || got == "" {
 					t.Errorf("hint = %q", got)
 				}
 				time.Sleep(30 * day) // it is asked for again, and the cause is the same
 				a.Token(t.Context(), "")
-				if got := a.Status().Hint; (got == hintTesting) != tt.testing {
+				if got := a.Status().Hint; (got == oauth.HintTesting) != tt.testing {
 					t.Errorf("a month later, hint = %q", got)
 				}
 			})
 		})
 	}
+}
+
+// A refresh says nothing of who consented, and takes nothing of it away.
+func TestIdentityStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := granted(time.Hour)
+		g.Identity = "joe@example.com"
+		a := newAccount(t, &tokenserver.Server{Answer: tokenserver.Numbered}, g)
+		if token, err := a.Token(t.Context(), ""); token != "token1" || err != nil {
+			t.Fatal(token, err)
+		}
+		if got := onDisk(t, a).Identity; got != "joe@example.com" || a.Status().Identity != got {
+			t.Errorf("identity = %q, and %q in the status", got, a.Status().Identity)
+		}
+	})
 }

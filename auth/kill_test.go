@@ -22,7 +22,10 @@ import (
 
 	"golang.org/x/oauth2"
 
+	"github.com/xoauthd/xoauthd/auth/oauth"
+	"github.com/xoauthd/xoauthd/auth/store"
 	"github.com/xoauthd/xoauthd/internal/testing/children"
+	"github.com/xoauthd/xoauthd/internal/testing/tokenserver"
 )
 
 // What the process that TestKill starts is told: the store to use, and the
@@ -44,7 +47,7 @@ func TestMain(m *testing.M) {
 // refreshForever is a daemon whose tokens are refused one after the other. It
 // says which one it has each time.
 func refreshForever(dir, endpoint string) error {
-	s, err := OpenStore(dir, Encryption{})
+	s, err := store.Open(dir, store.Encryption{})
 	if err != nil {
 		return err
 	}
@@ -63,11 +66,11 @@ func refreshForever(dir, endpoint string) error {
 }
 
 // remote is the provider at a token endpoint on this machine.
-func remote(endpoint string) *Provider {
-	return &Provider{
+func remote(endpoint string) *oauth.Provider {
+	return &oauth.Provider{
 		Name:   "example",
 		OAuth:  oauth2.Config{ClientID: "client", Endpoint: oauth2.Endpoint{TokenURL: endpoint}},
-		Client: NewHTTPClient(nil, nil),
+		Client: oauth.NewHTTPClient(nil, nil),
 	}
 }
 
@@ -150,7 +153,7 @@ func TestKill(t *testing.T) {
 // once kills a daemon, looks at what it left, and goes on from there.
 func (k *killing) once(t *testing.T, later time.Duration) {
 	used := k.refreshAndDie(t, later)
-	s, err := OpenStore(k.dir, Encryption{}) // which it could not if the lock outlived the process
+	s, err := store.Open(k.dir, store.Encryption{}) // which it could not if the lock outlived the process
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,19 +181,19 @@ func (k *killing) once(t *testing.T, later time.Duration) {
 
 // closeAlone closes the store while no process is being started for another
 // folder: between fork and exec that would have the lock of this one, too.
-func closeAlone(s *Store) {
+func closeAlone(s *store.Store) {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
 	s.Close()
 }
 
 // others fails if anything but joe's file is not as it was.
-func (k *killing) others(t *testing.T, s *Store) {
+func (k *killing) others(t *testing.T, s *store.Store) {
 	t.Helper()
 	if g, err := s.Load("ann"); err != nil || g.RefreshToken != "refresh0" {
 		t.Fatalf("the other account: %+v, %v", g, err)
 	}
-	names, err := s.files.list()
+	names, err := s.Files.List()
 	names = slices.DeleteFunc(names, func(name string) bool { return name == "joe.status" })
 	if err != nil || len(names) != 5 { // two accounts, the key, the lock, the reserve
 		t.Fatalf("left in the folder: %v, %v", names, err)
@@ -199,9 +202,9 @@ func (k *killing) others(t *testing.T, s *Store) {
 
 // goOn refreshes as the next daemon does, and authorizes anew where that is the
 // only way.
-func (k *killing) goOn(t *testing.T, s *Store, g Grant, newest bool) {
+func (k *killing) goOn(t *testing.T, s *store.Store, g oauth.Grant, newest bool) {
 	t.Helper()
-	p := newProvider(&server{answer: k.answer})
+	p := newProvider(&tokenserver.Server{Answer: k.answer})
 	p.OAuth.Endpoint.TokenURL = "http://127.0.0.1/token" // as it was for who was killed
 	a := NewAccount("joe", p, nil, s, nil)
 	_, err := a.Token(t.Context(), g.AccessToken)
@@ -209,7 +212,7 @@ func (k *killing) goOn(t *testing.T, s *Store, g Grant, newest bool) {
 		return
 	}
 	status := a.Status()
-	if newest || k.provider.forgiving || !errors.Is(err, ErrNeedsAuthorization) || status.State != NeedsAuthorization ||
+	if newest || k.provider.forgiving || !errors.Is(err, oauth.ErrNeedsAuthorization) || status.State != NeedsAuthorization ||
 		!strings.Contains(status.Why, "invalid_grant") || !strings.Contains(status.Hint, "was lost: xoauthd was killed") {
 		t.Fatalf("the next daemon: %v; status = %+v", err, status)
 	}

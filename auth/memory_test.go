@@ -4,16 +4,18 @@ import (
 	"io/fs"
 	"sync"
 	"testing/fstest"
+
+	"github.com/xoauthd/xoauthd/auth/store"
 )
 
 // Memory is a folder without a disk, which would make a year long.
 type memory struct {
-	files // that need not be used
-	mu    sync.Mutex
-	held  fstest.MapFS
+	store.Files // that need not be used
+	mu          sync.Mutex
+	held        fstest.MapFS
 }
 
-func (m *memory) read(name string) ([]byte, fs.FileInfo, error) {
+func (m *memory) Read(name string) ([]byte, fs.FileInfo, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	info, err := m.held.Stat(name)
@@ -23,7 +25,7 @@ func (m *memory) read(name string) ([]byte, fs.FileInfo, error) {
 	return m.held[name].Data, info, nil
 }
 
-func (m *memory) create(name string) (file, error) {
+func (m *memory) Create(name string) (store.File, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	f := &fstest.MapFile{Mode: 0o600}
@@ -31,7 +33,7 @@ func (m *memory) create(name string) (file, error) {
 	return memoryFile{f}, nil
 }
 
-func (m *memory) rename(from, to string) error {
+func (m *memory) Rename(from, to string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.held[to] = m.held[from]
@@ -39,7 +41,7 @@ func (m *memory) rename(from, to string) error {
 	return nil
 }
 
-func (*memory) sync() error { return nil }
+func (*memory) Sync() error { return nil }
 
 type memoryFile struct{ *fstest.MapFile }
 
@@ -52,4 +54,4 @@ func (f memoryFile) Write(b []byte) (int, error) {
 }
 
 // inMemory has the store keep its files without a disk.
-func inMemory(s *Store) { s.files = &memory{files: s.files, held: make(fstest.MapFS)} }
+func inMemory(s *store.Store) { s.Files = &memory{Files: s.Files, held: make(fstest.MapFS)} }

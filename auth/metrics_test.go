@@ -8,24 +8,28 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/xoauthd/xoauthd/auth/oauth"
+	"github.com/xoauthd/xoauthd/internal/testing/faultfs"
+	"github.com/xoauthd/xoauthd/internal/testing/tokenserver"
 )
 
 func TestMetrics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := NewMetrics()
+		m := oauth.NewMetrics()
 		var accounts []*Account
-		for name, s := range map[string]*server{
-			"ok":     {answer: numbered},
-			"down":   {answer: always(503, "")},
-			"no":     {answer: always(400, withdrawn)},
-			"secret": {answer: always(401, badClient)},
-			"smtp":   {answer: numbered},
+		for name, s := range map[string]*tokenserver.Server{
+			"ok":     {Answer: tokenserver.Numbered},
+			"down":   {Answer: tokenserver.Always(503, "")},
+			"no":     {Answer: tokenserver.Always(400, tokenserver.Withdrawn)},
+			"secret": {Answer: tokenserver.Always(401, tokenserver.BadClient)},
+			"smtp":   {Answer: tokenserver.Numbered},
 		} {
 			p := newProvider(s)
 			p.Metrics = m
 			store := openStore(t, stateDir(t))
 			if name != "down" {
-				if err := store.Save(name, Grant{RefreshToken: "refresh0"}); err != nil {
+				if err := store.Save(name, oauth.Grant{RefreshToken: "refresh0"}); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -35,7 +39,7 @@ func TestMetrics(t *testing.T) {
 				a.LoginFailed("smtp", ProblemRefused, "535 5.7.139 no", "")
 				a.LoginFailed("pop3", ProblemUnavailable, "no route", "")
 				synctest.Wait() // until the record is saved
-				store.files = &faulty{store.files, "write", syscall.ENOSPC}
+				store.Files = faultfs.Failing(store.Files, "write", syscall.ENOSPC)
 			}
 			a.Token(t.Context(), "")
 			accounts = append(accounts, a)

@@ -6,6 +6,9 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/xoauthd/xoauthd/auth/oauth"
+	"github.com/xoauthd/xoauthd/internal/testing/tokenserver"
 )
 
 // lapse is after how long a mint ends a grant that is not used: less than any
@@ -42,12 +45,12 @@ func (m *mint) fail(down bool) {
 }
 
 // grant is what a person's consent brings.
-func (m *mint) grant(account string) Grant {
+func (m *mint) grant(account string) oauth.Grant {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.ended[account] = false
 	access := m.issue(account)
-	return Grant{AccessToken: access, RefreshToken: m.current[account], Expiry: m.ends[access], Obtained: time.Now().Round(0)}
+	return oauth.Grant{AccessToken: access, RefreshToken: m.current[account], Expiry: m.ends[access], Obtained: time.Now().Round(0)}
 }
 
 // issue replaces both tokens. The caller holds mu.
@@ -80,7 +83,7 @@ func (m *mint) answer(_ int, form url.Values) (int, string) {
 		m.ended[account] = true
 	}
 	if m.ended[account] {
-		return 400, withdrawn
+		return 400, tokenserver.Withdrawn
 	}
 	access := m.issue(account)
 	return 200, fmt.Sprintf(`{"access_token":%q,"refresh_token":%q,"token_type":"Bearer","expires_in":%d}`,

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/xoauthd/xoauthd/auth/oauth"
 	"github.com/xoauthd/xoauthd/internal/text"
 )
 
@@ -94,7 +95,7 @@ func (a *Account) LoginFailed(protocol string, kind ProblemKind, words, hint str
 		a.refusals = make(map[string]Problem)
 	}
 	p := Problem{Part: protocol, Kind: kind, Hint: text.Line(hint, maxHint), Last: time.Now().Round(0)}
-	p.Text = oneLine(fmt.Sprintf("%s (%s): %s", kind.ofUpstream(), strings.ToUpper(protocol), words))
+	p.Text = oauth.OneLine(fmt.Sprintf("%s (%s): %s", kind.ofUpstream(), strings.ToUpper(protocol), words))
 	before := a.refusals[protocol]
 	a.refusals[protocol] = before.again(p)
 	a.note(before.Kind != a.refusals[protocol].Kind)
@@ -119,7 +120,7 @@ func (a *Account) problems(now time.Time) []Problem {
 	}
 	var all []Problem
 	if p := a.failed; p.Kind != "" {
-		p.Failing = p.Kind == ProblemMisconfigured || !a.grant.alive(now)
+		p.Failing = p.Kind == ProblemMisconfigured || !a.grant.Alive(now)
 		all = append(all, p)
 	}
 	for _, p := range a.refusals {
@@ -127,11 +128,11 @@ func (a *Account) problems(now time.Time) []Problem {
 		all = append(all, p)
 	}
 	if a.unsaved != nil {
-		all = append(all, Problem{Part: PartStore, Kind: ProblemUnsaved, Text: oneLine(a.unsaved.Error())})
+		all = append(all, Problem{Part: PartStore, Kind: ProblemUnsaved, Text: oauth.OneLine(a.unsaved.Error())})
 	}
 	if ends := a.grant.Ends; !ends.IsZero() {
 		all = append(all, Problem{
-			Part: PartProvider, Kind: ProblemEnding, Hint: hintTesting,
+			Part: PartProvider, Kind: ProblemEnding, Hint: oauth.HintTesting,
 			Text: "the provider ends this grant on " + ends.Local().Format("2 January 2006"),
 		})
 	}
@@ -161,13 +162,13 @@ func (a *Account) unauthorized(now time.Time) (p Problem, ok bool) {
 	g := a.grant
 	switch {
 	case a.damage != nil:
-		p.Text = oneLine(a.damage.Error())
-	case g.empty() && a.flow == nil:
+		p.Text = oauth.OneLine(a.damage.Error())
+	case g.Empty() && a.flow == nil:
 		p.Text = a.ungranted().Error()
 	case g.Withdrawn != "":
 		p.Text, p.Hint = g.Withdrawn, g.Hint
-	case g.RefreshToken == "" && a.flow == nil && !g.alive(now):
-		p.Text = noRefreshToken().Error()
+	case g.RefreshToken == "" && a.flow == nil && !g.Alive(now):
+		p.Text = oauth.NoRefreshToken().Error()
 	default:
 		return Problem{}, false
 	}
@@ -175,12 +176,12 @@ func (a *Account) unauthorized(now time.Time) (p Problem, ok bool) {
 }
 
 // failedRefresh is the problem that e, of a refresh, is.
-func failedRefresh(e *Error, now time.Time) Problem {
+func failedRefresh(e *oauth.Error, now time.Time) Problem {
 	p := Problem{Part: PartProvider, Kind: ProblemUnavailable, Text: e.Error(), Hint: e.Hint(), Last: now.Round(0)}
 	switch e.Kind {
-	case Misconfigured:
+	case oauth.Misconfigured:
 		p.Kind = ProblemMisconfigured
-	case Consent:
+	case oauth.Consent:
 		p.Kind = ProblemAuthorization
 	}
 	return p

@@ -1,14 +1,13 @@
 package auth
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
-	"path/filepath"
-	"strings"
 	"time"
+
+	"github.com/xoauthd/xoauthd/auth/oauth"
 )
 
 // A record is what is kept of an account beside its grant, so that after a restart
@@ -46,47 +45,22 @@ const (
 	recordAge = time.Hour
 )
 
-// recordSuffix is of the file of an account's record, beside that of its grant.
-const recordSuffix = ".status"
-
-func recordName(account string) string {
-	return strings.TrimSuffix(fileName(account), fileSuffix) + recordSuffix
-}
-
-// saveRecord replaces the account's record.
-func (s *Store) saveRecord(account string, r record) error {
-	data, err := json.Marshal(r)
-	if err != nil {
-		return err
-	}
-	return s.SaveState(recordName(account), data)
-}
-
-// loadRecord returns the account's record. The error is an fs.ErrNotExist if there
-// is none.
-func (s *Store) loadRecord(account string) (r record, err error) {
-	data, err := s.LoadState(recordName(account))
-	if err == nil && json.Unmarshal(data, &r) != nil {
-		err = fmt.Errorf("%s: not a record of an account", filepath.Join(s.dir, recordName(account)))
-	}
-	return r, err
-}
-
 // restore takes over the record of an earlier daemon.
 func (a *Account) restore() {
-	r, err := a.store.loadRecord(a.name)
+	var r record
+	err := a.store.LoadRecord(a.name, &r)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return
 	case err != nil:
-		a.log.Warn("account record ignored", "error", oneLine(err.Error()))
+		a.log.Warn("account record ignored", "error", oauth.OneLine(err.Error()))
 		return
-	case r.Source != a.source():
+	case r.Source != a.provider.Source(a.flow):
 		return
 	}
 	a.logins, a.refusals, a.failed, a.revoked = r.Logins, r.Refusals, r.Provider, r.Revoked
-	a.unrecorded = len(a.store.keys) > 1 // it may not be encrypted with the first
-	if !a.grant.empty() && r.Begun.After(a.grant.issued()) {
+	a.unrecorded = a.store.HasOldKeys() // it may not be encrypted with the first
+	if !a.grant.Empty() && r.Begun.After(a.grant.Issued()) {
 		a.begun = r.Begun
 		a.log.Warn("token refresh interrupted: xoauthd ended before the provider's answer was saved", "begun", r.Begun)
 	}
@@ -137,7 +111,7 @@ func (a *Account) saveRecord() {
 		return
 	}
 	r := record{
-		Source:   a.source(),
+		Source:   a.provider.Source(a.flow),
 		Revoked:  a.revoked,
 		Begun:    a.begun,
 		Provider: a.failed,
@@ -146,12 +120,12 @@ func (a *Account) saveRecord() {
 	}
 	a.unrecorded, a.recordSoon, a.recorded = false, false, time.Now()
 	a.mu.Unlock()
-	err := a.store.saveRecord(a.name, r)
+	err := a.store.SaveRecord(a.name, r)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.unrecorded = a.unrecorded || err != nil
 	if err != nil && a.recordFault == nil {
-		a.log.Warn("account record not saved", "error", oneLine(err.Error()))
+		a.log.Warn("account record not saved", "error", oauth.OneLine(err.Error()))
 	}
 	a.recordFault = err
 }

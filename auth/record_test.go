@@ -11,6 +11,11 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/xoauthd/xoauthd/auth/oauth"
+	"github.com/xoauthd/xoauthd/auth/store"
+	"github.com/xoauthd/xoauthd/internal/testing/faultfs"
+	"github.com/xoauthd/xoauthd/internal/testing/tokenserver"
 )
 
 // restarted is the account as the next daemon has it.
@@ -26,7 +31,7 @@ func restarted(t *testing.T, a *Account) *Account {
 // one.
 func TestRecord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &server{answer: in(3, always(401, badClient), numbered)}
+		s := &tokenserver.Server{Answer: tokenserver.In(3, tokenserver.Always(401, tokenserver.BadClient), tokenserver.Numbered)}
 		a := expired(t, s)
 		a.Token(t.Context(), "")
 		a.LoggedIn("imap")
@@ -68,27 +73,27 @@ func TestRecord(t *testing.T) {
 
 // A writes is a folder that counts records that are written.
 type writes struct {
-	files
+	store.Files
 	n int
 }
 
-func (w *writes) rename(from, to string) error {
-	if strings.HasSuffix(to, recordSuffix) {
+func (w *writes) Rename(from, to string) error {
+	if strings.HasSuffix(to, ".status") {
 		w.n++
 	}
-	return w.files.rename(from, to)
+	return w.Files.Rename(from, to)
 }
 
 // TestRecordRate: a login a second does not write a record a second. What began or
 // ended is on disk soon, whether the daemon ends in order or not.
 func TestRecordRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := newAccount(t, &server{answer: numbered}, granted(0))
-		w := &writes{files: a.store.files}
-		a.store.files = w
+		a := newAccount(t, &tokenserver.Server{Answer: tokenserver.Numbered}, granted(0))
+		w := &writes{Files: a.store.Files}
+		a.store.Files = w
 		onDisk := func() string {
 			synctest.Wait()
-			r, err := a.store.loadRecord("joe")
+			r, err := storedRecord(a)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -132,7 +137,7 @@ func TestRecordRate(t *testing.T) {
 func TestRecordAfterRefresh(t *testing.T) {
 	for _, inOrder := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
-			a := expired(t, &server{answer: numbered})
+			a := expired(t, &tokenserver.Server{Answer: tokenserver.Numbered})
 			if _, err := a.Token(t.Context(), ""); err != nil {
 				t.Fatal(err)
 			}
@@ -145,7 +150,7 @@ func TestRecordAfterRefresh(t *testing.T) {
 				mostUrgent([]*Account{a}, time.Now())
 				synctest.Wait()
 			}
-			if r, err := a.store.loadRecord("joe"); err != nil || !r.Begun.IsZero() {
+			if r, err := storedRecord(a); err != nil || !r.Begun.IsZero() {
 				t.Errorf("ended in order: %v: %+v, %v", inOrder, r, err)
 			}
 		})
@@ -171,20 +176,25 @@ func TestRecordFaults(t *testing.T) {
 			}
 		}, "chmod"},
 		{"of another account", func(t *testing.T, a *Account, path string) {
-			if err := a.store.saveRecord("ann", record{}); err != nil {
+			if err := a.store.SaveRecord("ann", record{}); err != nil {
 				t.Fatal(err)
 			}
-			writeFile(t, path, readFile(t, filepath.Join(a.store.dir, "ann.status")), 0o600)
+			writeFile(t, path, readFile(t, filepath.Join(a.store.Dir(), "ann.status")), 0o600)
 		}, "damaged"},
 		{"with another key", func(t *testing.T, a *Account, path string) {
-			keys, err := ParseKeys(NewKey())
+			keys, err := store.ParseKeys(store.NewKey())
 			if err != nil {
 				t.Fatal(err)
 			}
-			other := &Store{dir: a.store.dir, files: a.store.files, keys: keys}
-			if err := other.saveRecord("joe", record{}); err != nil {
+			other, err := store.Open(stateDir(t), store.Encryption{Keys: keys})
+			if err != nil {
 				t.Fatal(err)
 			}
+			defer other.Close()
+			if err := other.SaveRecord("joe", record{}); err != nil {
+				t.Fatal(err)
+			}
+			writeFile(t, path, readFile(t, filepath.Join(other.Dir(), "joe.status")), 0o600)
 		}, "encrypted with key"},
 		{"that is none", func(t *testing.T, a *Account, _ string) {
 			if err := a.store.SaveState("joe.status", []byte("[]")); err != nil {
@@ -198,12 +208,12 @@ func TestRecordFaults(t *testing.T) {
 		}, "not a regular file"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			a := newAccount(t, &server{answer: numbered}, granted(time.Hour))
+			a := newAccount(t, &tokenserver.Server{Answer: tokenserver.Numbered}, granted(time.Hour))
 			a.LoginFailed("smtp", ProblemRefused, "535 no", "")
 			if err := a.Wait(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			tt.spoil(t, a, filepath.Join(a.store.dir, "joe.status"))
+			tt.spoil(t, a, filepath.Join(a.store.Dir(), "joe.status"))
 			var log bytes.Buffer
 			a = NewAccount("joe", a.provider, nil, a.store, slog.New(slog.NewTextHandler(&log, nil)))
 			t.Cleanup(func() { a.Wait(t.Context()) })
@@ -220,18 +230,18 @@ func TestRecordFaults(t *testing.T) {
 	}
 	t.Run("cannot be written", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			a := expired(t, &server{answer: numbered})
+			a := expired(t, &tokenserver.Server{Answer: tokenserver.Numbered})
 			var log bytes.Buffer
 			a.log = slog.New(slog.NewTextHandler(&log, nil))
-			fault := &faulty{a.store.files, "create", syscall.EROFS}
-			a.store.files = fault
+			fault := faultfs.Failing(a.store.Files, "create", syscall.EROFS)
+			a.store.Files = fault
 			for range 100 {
 				a.LoginFailed("smtp", ProblemRefused, "535 no", "")
 				a.LoggedIn("smtp")
 				time.Sleep(recordPause)
 			}
 			synctest.Wait()
-			fault.step = ""
+			fault.Step = ""
 			if token, err := a.Token(t.Context(), ""); token != "token1" || err != nil || onDisk(t, a).AccessToken != "token1" {
 				t.Errorf("token = %q, %v", token, err)
 			}
@@ -246,38 +256,48 @@ func TestRecordFaults(t *testing.T) {
 // TestRecordKey: after a change of the key the record can be read without the
 // first one, once the daemon has run.
 func TestRecordKey(t *testing.T) {
-	a := newAccount(t, &server{answer: numbered}, granted(0))
-	a.LoginFailed("smtp", ProblemRefused, "535 no", "")
-	if err := errors.Join(a.Wait(t.Context())); err != nil {
-		t.Fatal(err)
-	}
-	keys, err := ParseKeys(NewKey())
+	keys, err := store.ParseKeys(store.NewKey() + "\n" + store.NewKey())
 	if err != nil {
 		t.Fatal(err)
 	}
-	first := a.store.keys
-	a.store.keys = append(keys, first...)
-	a = restarted(t, a)
-	if err := a.Wait(t.Context()); err != nil {
-		t.Fatal(err)
+	dir := stateDir(t)
+	// run lets a daemon with these keys run and end.
+	run := func(keys []store.Key, do func(a *Account)) {
+		s, err := store.Open(dir, store.Encryption{Keys: keys})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		a := NewAccount("joe", newProvider(&tokenserver.Server{Answer: tokenserver.Numbered}), nil, s, nil)
+		do(a)
+		if err := a.Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 	}
-	a.store.keys = keys
-	if r, err := a.store.loadRecord("joe"); err != nil || len(r.Refusals) != 1 {
-		t.Errorf("%+v, %v", r, err)
-	}
-	a.store.keys = append(keys, first...)
+	run(keys[1:], func(a *Account) {
+		if err := a.Keep(granted(0)); err != nil {
+			t.Fatal(err)
+		}
+		a.LoginFailed("smtp", ProblemRefused, "535 no", "")
+	})
+	run(keys, func(*Account) {})
+	run(keys[:1], func(a *Account) {
+		if r, err := storedRecord(a); err != nil || len(r.Refusals) != 1 {
+			t.Errorf("%+v, %v", r, err)
+		}
+	})
 }
 
 // TestRecordOfOtherSource: what was wrong at one provider says nothing of another.
 func TestRecordOfOtherSource(t *testing.T) {
-	a := newAccount(t, &server{answer: numbered}, granted(0))
+	a := newAccount(t, &tokenserver.Server{Answer: tokenserver.Numbered}, granted(0))
 	a.LoginFailed("smtp", ProblemRefused, "535 no", "")
 	if err := a.Wait(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	p := newProvider(&server{answer: numbered})
+	p := newProvider(&tokenserver.Server{Answer: tokenserver.Numbered})
 	p.OAuth.ClientID = "another"
-	other := NewAccount("joe", p, ClientCredentials{}, a.store, nil)
+	other := NewAccount("joe", p, oauth.ClientCredentials{}, a.store, nil)
 	t.Cleanup(func() { other.Wait(t.Context()) })
 	if s := other.Status(); len(s.Problems) > 0 {
 		t.Errorf("problems: %+v", s.Problems)
@@ -286,7 +306,7 @@ func TestRecordOfOtherSource(t *testing.T) {
 
 // TestForgetLogins: a protocol that the configuration has no more has no problem.
 func TestForgetLogins(t *testing.T) {
-	a := newAccount(t, &server{answer: numbered}, granted(0))
+	a := newAccount(t, &tokenserver.Server{Answer: tokenserver.Numbered}, granted(0))
 	for _, protocol := range []string{"imap", "smtp"} {
 		a.LoginFailed(protocol, ProblemRefused, "no", "")
 	}
@@ -300,20 +320,20 @@ func TestForgetLogins(t *testing.T) {
 // TestRevokedRecord: the status says by whom and when the grant was revoked, until the
 // account is authorized again.
 func TestRevokedRecord(t *testing.T) {
-	a := newAccount(t, &server{answer: numbered}, granted(0))
+	a := newAccount(t, &tokenserver.Server{Answer: tokenserver.Numbered}, granted(0))
 	if err := errors.Join(a.Forget("root (uid 0)"), a.Forget("eve")); err != nil {
 		t.Fatal(err)
 	}
 	a = restarted(t, a)
 	want := "the grant was revoked by root (uid 0) on " + dayAndTime(time.Now())
 	_, err := a.Token(t.Context(), "")
-	if s := a.Status(); s.State != NeedsAuthorization || s.Why[:40] != want[:40] || err == nil || err.Error() != s.Why || !errors.Is(err, ErrRevoked) {
+	if s := a.Status(); s.State != NeedsAuthorization || s.Why[:40] != want[:40] || err == nil || err.Error() != s.Why || !errors.Is(err, oauth.ErrRevoked) {
 		t.Errorf("status = %+v; %v", s, err)
 	}
 	if err := a.Keep(granted(0)); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Remove(filepath.Join(a.store.dir, "joe.json")); err != nil {
+	if err := os.Remove(filepath.Join(a.store.Dir(), "joe.json")); err != nil {
 		t.Fatal(err)
 	}
 	if s := restarted(t, a).Status(); s.Why != neverAuthorized().Error() {
@@ -324,8 +344,8 @@ func TestRevokedRecord(t *testing.T) {
 // TestRevokedAndKept: a record that a daemon wrote just before it was killed does
 // not end the grant that it had not yet removed.
 func TestRevokedAndKept(t *testing.T) {
-	a := newAccount(t, &server{answer: numbered}, granted(0))
-	a.store.files = &faulty{a.store.files, "remove", syscall.EROFS}
+	a := newAccount(t, &tokenserver.Server{Answer: tokenserver.Numbered}, granted(0))
+	a.store.Files = faultfs.Failing(a.store.Files, "remove", syscall.EROFS)
 	if err := a.Forget("ann"); !errors.Is(err, ErrNotRemoved) {
 		t.Fatal(err)
 	}
@@ -333,4 +353,10 @@ func TestRevokedAndKept(t *testing.T) {
 	if token, err := next.Token(t.Context(), ""); token != "token0" || err != nil {
 		t.Errorf("token = %q, %v", token, err)
 	}
+}
+
+// storedRecord returns the record on disk.
+func storedRecord(a *Account) (r record, err error) {
+	err = a.store.LoadRecord(a.name, &r)
+	return r, err
 }

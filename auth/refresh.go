@@ -8,18 +8,15 @@ import (
 	"math/rand/v2"
 	"runtime/debug"
 	"time"
+
+	"github.com/xoauthd/xoauthd/auth/oauth"
 )
 
 const (
-	// refreshTime bounds one refresh. The client of the provider gives up
-	// before; this is for one without a time limit.
-	refreshTime = 30 * time.Second
-
 	// After a passing failure the provider is left alone for a while that
-	// doubles with each, or for as long as it asked, within reason.
-	firstDelay    = 2 * time.Second
-	maxDelay      = time.Minute
-	maxRetryAfter = 15 * time.Minute
+	// doubles with each, or for as long as it asked, up to oauth.MaxRetryAfter.
+	firstDelay = 2 * time.Second
+	maxDelay   = time.Minute
 
 	// A withdrawn grant seldom comes back by itself, but it does: an
 	// administrator lifts a block, a provider mends a fault of its own. A wrong
@@ -42,17 +39,10 @@ type backoff time.Duration
 
 // grow returns how long that is after e, one more of them. A provider that comes
 // back should not meet all at once, so it is a little longer each time.
-func (b *backoff) grow(e *Error) time.Duration {
+func (b *backoff) grow(e *oauth.Error) time.Duration {
 	d := min(max(2*time.Duration(*b), firstDelay), maxDelay)
 	*b = backoff(d)
-	return max(d+rand.N(d/4), min(e.RetryAfter, maxRetryAfter))
-}
-
-// ofAccount reports whether the provider refuses this one account, and would
-// take another with the same registration: its grant has ended, there is no such
-// mailbox, or its password is wrong.
-func (e *Error) ofAccount() bool {
-	return e.Kind == Consent || e.Kind == Misconfigured && e.Code == "invalid_grant"
+	return max(d+rand.N(d/4), min(e.RetryAfter, oauth.MaxRetryAfter))
 }
 
 // A refresh is one call to the provider, for all who wait for it.
@@ -70,11 +60,11 @@ type refresh struct {
 func (a *Account) mayRefresh(now time.Time, stale string) error {
 	switch {
 	case a.damage != nil:
-		return &Error{Kind: Consent, Err: a.damage} // or who restores the file
-	case a.grant.empty() && a.flow == nil:
+		return &oauth.Error{Kind: oauth.Consent, Err: a.damage} // or who restores the file
+	case a.grant.Empty() && a.flow == nil:
 		return a.ungranted()
 	case !a.renewable():
-		return noRefreshToken()
+		return oauth.NoRefreshToken()
 	case a.failure != nil && now.Before(a.retry):
 		return a.failure
 	case stale == "" || stale != a.grant.AccessToken || !a.fresh(now):
@@ -91,7 +81,7 @@ func (a *Account) renewable() bool { return a.flow != nil || a.grant.RefreshToke
 
 // fresh reports whether the access token need not be replaced yet. The caller
 // holds mu.
-func (a *Account) fresh(now time.Time) bool { return a.grant.fresh(now, a.renewable()) }
+func (a *Account) fresh(now time.Time) bool { return a.grant.Fresh(now, a.renewable()) }
 
 // begin starts a refresh. It goes on when ctx is done: the provider may have
 // put another refresh token in the place of the old one, and it must then not
@@ -101,7 +91,7 @@ func (a *Account) begin(ctx context.Context, now time.Time) *refresh {
 	a.refreshing, a.asked = r, now
 	g := a.grant
 	go func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), refreshTime)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), oauth.RefreshTimeout)
 		defer cancel()
 		a.noteBegin(r, now)
 		next, err := a.renewed(ctx, g)
@@ -112,20 +102,20 @@ func (a *Account) begin(ctx context.Context, now time.Time) *refresh {
 
 // renewed is g with another access token. A panic, at what some endpoint or
 // command has said, is a fault of this account alone.
-func (a *Account) renewed(ctx context.Context, g Grant) (next Grant, err error) {
+func (a *Account) renewed(ctx context.Context, g oauth.Grant) (next oauth.Grant, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			a.log.Error("panic", "why", oneLine(fmt.Sprint(v)), "stack", string(debug.Stack()))
-			next, err = g, &Error{Kind: Passing, Err: errors.New("internal error; see the log of xoauthd")}
+			a.log.Error("panic", "why", oauth.OneLine(fmt.Sprint(v)), "stack", string(debug.Stack()))
+			next, err = g, &oauth.Error{Kind: oauth.Passing, Err: errors.New("internal error; see the log of xoauthd")}
 		}
 	}()
-	return a.provider.renew(ctx, a.flow, g)
+	return a.provider.Obtain(ctx, a.flow, g)
 }
 
 // finish makes what r brought the account's own, unless a person's new grant
 // has ended r before. For the crash that may come at any moment, the grant is
 // saved before the token is used.
-func (a *Account) finish(r *refresh, before, next Grant, err error) {
+func (a *Account) finish(r *refresh, before, next oauth.Grant, err error) {
 	a.saving.Lock()
 	defer a.saving.Unlock()
 	a.mu.Lock()
@@ -148,13 +138,13 @@ func (a *Account) finish(r *refresh, before, next Grant, err error) {
 }
 
 // logFailure logs that a refresh failed with e, and is tried again after wait.
-func (a *Account) logFailure(e *Error, wait time.Duration) {
+func (a *Account) logFailure(e *oauth.Error, wait time.Duration) {
 	attrs := []any{"kind", string(failedRefresh(e, time.Now()).Kind), "error", e.Error(), "retry_seconds", int(wait.Seconds())}
 	if h := e.Hint(); h != "" {
 		attrs = append(attrs, "hint", h)
 	}
 	level := slog.LevelError
-	if e.Kind == Passing {
+	if e.Kind == oauth.Passing {
 		level = slog.LevelWarn
 	}
 	a.log.Log(context.Background(), level, "token refresh failed", attrs...)
@@ -163,30 +153,33 @@ func (a *Account) logFailure(e *Error, wait time.Duration) {
 // judge records the meaning of err in g, the result of a refresh, and returns the error to
 // report, or nil. doubt is when an earlier refresh began whose answer was lost; zero if there
 // was none.
-func (a *Account) judge(g Grant, err error, doubt time.Time) (Grant, *Error) {
+func (a *Account) judge(g oauth.Grant, err error, doubt time.Time) (oauth.Grant, *oauth.Error) {
 	if err == nil {
 		g.Hint = ""
 		return g, nil
 	}
-	e := a.provider.failure(err)
+	var e *oauth.Error
+	if !errors.As(err, &e) {
+		e = &oauth.Error{Kind: oauth.Passing, Err: err}
+	}
 	switch {
-	case e.Kind == Consent:
-		if a.provider.endedInTesting(g, e) {
-			e.hint = hintTesting
+	case e.Kind == oauth.Consent:
+		if a.provider.EndedInTesting(g, e) {
+			e.Remedy = oauth.HintTesting
 		}
-		if !doubt.IsZero() && unexplained(e.Hint()) {
-			e.hint = hintLost(doubt)
+		if !doubt.IsZero() && e.Unexplained() {
+			e.Remedy = hintLost(doubt)
 		}
 		g.Withdrawn, g.Hint = e.Error(), e.Hint()
 	case g.Withdrawn != "": // and stays so, whatever else goes wrong
-		e = &Error{Kind: Consent, Err: errors.New(g.Withdrawn), hint: g.Hint}
+		e = &oauth.Error{Kind: oauth.Consent, Err: errors.New(g.Withdrawn), Remedy: g.Hint}
 	}
 	return g, e
 }
 
 // settle ends the refresh under way with g, and with e if it failed. It returns
 // how long the provider is left alone then.
-func (a *Account) settle(g Grant, e *Error) (wait time.Duration) {
+func (a *Account) settle(g oauth.Grant, e *oauth.Error) (wait time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.grant, a.jitter = g, rand.Float64()
@@ -197,13 +190,13 @@ func (a *Account) settle(g Grant, e *Error) (wait time.Duration) {
 		a.end(g.AccessToken, nil)
 		return 0
 	}
-	if !e.lost {
+	if !e.Lost {
 		a.begun = a.refreshing.doubt
 	}
 	switch {
-	case e.ofAccount():
+	case e.OfAccount():
 		wait = consentDelay
-	case e.Kind == Misconfigured:
+	case e.Kind == oauth.Misconfigured:
 		wait = misconfiguredDelay
 	default:
 		wait = a.delay.grow(e)
@@ -233,17 +226,17 @@ func (a *Account) succeeded() {
 
 // save makes the store have g, or nothing if that is empty, and notes how that
 // went. Its error is an ErrNotSaved or an ErrNotRemoved. The caller holds saving.
-func (a *Account) save(g Grant) error {
+func (a *Account) save(g oauth.Grant) error {
 	var err error
 	fault := ErrNotSaved
-	if g.empty() {
-		err, fault = a.store.Remove(a.name, a.source()), ErrNotRemoved
+	if g.Empty() {
+		err, fault = a.store.Remove(a.name, a.provider.Source(a.flow)), ErrNotRemoved
 	} else {
-		g.Source = a.source()
+		g.Source = a.provider.Source(a.flow)
 		err = a.store.Save(a.name, g)
 	}
 	if err != nil {
-		a.log.Error(fault.Error(), "why", oneLine(err.Error()))
+		a.log.Error(fault.Error(), "why", oauth.OneLine(err.Error()))
 		err = fmt.Errorf("%w: %w", fault, err)
 	}
 	a.mu.Lock()
@@ -278,22 +271,18 @@ func (a *Account) saveAgain() error {
 // not be replaced yet. The caller holds mu.
 func (a *Account) refused(now time.Time) error {
 	wait := max(a.forced.Add(forcedDelay).Sub(now), time.Second)
-	return &Error{Kind: Passing, refused: true, Err: fmt.Errorf(
+	return &oauth.Error{Kind: oauth.Passing, Refused: true, Err: fmt.Errorf(
 		"the mail server refuses the access token; next refresh in %d s", int(wait.Seconds()))}
 }
 
 // ungranted is the error for an account without a grant. The caller holds mu.
-func (a *Account) ungranted() *Error {
+func (a *Account) ungranted() *oauth.Error {
 	if a.revoked != nil {
-		return &Error{Kind: Consent, revoked: true, Err: errors.New(a.revoked.String())}
+		return &oauth.Error{Kind: oauth.Consent, Revoked: true, Err: errors.New(a.revoked.String())}
 	}
 	return neverAuthorized()
 }
 
-func neverAuthorized() *Error {
-	return &Error{Kind: Consent, Err: errors.New("the account has never been authorized")}
-}
-
-func noRefreshToken() *Error {
-	return &Error{Kind: Consent, Err: errors.New("the provider gave no refresh token with the last authorization")}
+func neverAuthorized() *oauth.Error {
+	return &oauth.Error{Kind: oauth.Consent, Err: errors.New("the account has never been authorized")}
 }

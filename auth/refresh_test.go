@@ -9,17 +9,20 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/xoauthd/xoauthd/auth/oauth"
+	"github.com/xoauthd/xoauthd/internal/testing/tokenserver"
 )
 
 // attempts logs in every step of the virtual clock for as long as told, and
 // returns when the requests came.
-func attempts(t *testing.T, a *Account, s *server, stale func() string, step, length time.Duration) []time.Duration {
+func attempts(t *testing.T, a *Account, s *tokenserver.Server, stale func() string, step, length time.Duration) []time.Duration {
 	t.Helper()
-	start, seen := time.Now(), s.count()
+	start, seen := time.Now(), s.Count()
 	var at []time.Duration
 	for time.Since(start) < length {
 		a.Token(t.Context(), stale())
-		if n := s.count(); n > seen {
+		if n := s.Count(); n > seen {
 			seen = n
 			at = append(at, time.Since(start))
 		}
@@ -32,7 +35,7 @@ func noneStale() string { return "" }
 
 func TestBackoff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &server{answer: always(503, "")}
+		s := &tokenserver.Server{Answer: tokenserver.Always(503, "")}
 		at := attempts(t, expired(t, s), s, noneStale, 100*time.Millisecond, 5*time.Minute)
 		want := []time.Duration{2, 4, 8, 16, 32, 60, 60}
 		if len(at) < len(want)+1 {
@@ -49,7 +52,7 @@ func TestBackoff(t *testing.T) {
 
 func TestFailureInBackoffIsTheSame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &server{answer: always(503, ""), latency: time.Second}
+		s := &tokenserver.Server{Answer: tokenserver.Always(503, ""), Latency: time.Second}
 		a := expired(t, s)
 		_, first := a.Token(t.Context(), "")
 		start := time.Now()
@@ -62,8 +65,8 @@ func TestFailureInBackoffIsTheSame(t *testing.T) {
 
 func TestBackoffBeginsAnewAfterSuccess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		down := always(503, "")
-		s := &server{answer: in(6, down, in(7, numbered, down))}
+		down := tokenserver.Always(503, "")
+		s := &tokenserver.Server{Answer: tokenserver.In(6, down, tokenserver.In(7, tokenserver.Numbered, down))}
 		a := expired(t, s)
 		attempts(t, a, s, noneStale, time.Second, 2*time.Minute) // fails five times, then succeeds
 		time.Sleep(time.Hour)                                    // and the token ends
@@ -81,7 +84,7 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 		"86400": 15 * time.Minute,
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			s := &server{answer: always(429, ""), header: http.Header{"Retry-After": {header}}}
+			s := &tokenserver.Server{Answer: tokenserver.Always(429, ""), Header: http.Header{"Retry-After": {header}}}
 			at := attempts(t, expired(t, s), s, noneStale, time.Second, 20*time.Minute)
 			if d := at[1] - at[0]; d < want || d > want+2*time.Second {
 				t.Errorf("Retry-After: %s gives a pause of %v, want %v", header, d, want)
@@ -92,9 +95,9 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 
 func TestWithdrawn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &server{answer: in(4, always(400, withdrawn), numbered)}
+		s := &tokenserver.Server{Answer: tokenserver.In(4, tokenserver.Always(400, tokenserver.Withdrawn), tokenserver.Numbered)}
 		a := expired(t, s)
-		if _, err := a.Token(t.Context(), ""); !errors.Is(err, ErrNeedsAuthorization) {
+		if _, err := a.Token(t.Context(), ""); !errors.Is(err, oauth.ErrNeedsAuthorization) {
 			t.Fatalf("err = %v", err)
 		}
 		g := onDisk(t, a)
@@ -120,13 +123,13 @@ func TestWithdrawn(t *testing.T) {
 
 func TestWithdrawnStaysSo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &server{answer: in(2, always(400, withdrawn), always(503, ""))}
+		s := &tokenserver.Server{Answer: tokenserver.In(2, tokenserver.Always(400, tokenserver.Withdrawn), tokenserver.Always(503, ""))}
 		a := expired(t, s)
 		at := attempts(t, a, s, noneStale, time.Second, time.Hour)
 		if len(at) != 4 {
 			t.Errorf("asked at %v, want every 15 minutes", at)
 		}
-		if _, err := a.Token(t.Context(), ""); !errors.Is(err, ErrNeedsAuthorization) {
+		if _, err := a.Token(t.Context(), ""); !errors.Is(err, oauth.ErrNeedsAuthorization) {
 			t.Errorf("err = %v", err)
 		}
 	})
@@ -134,7 +137,7 @@ func TestWithdrawnStaysSo(t *testing.T) {
 
 func TestMisconfigured(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &server{answer: always(401, badClient)}
+		s := &tokenserver.Server{Answer: tokenserver.Always(401, tokenserver.BadClient)}
 		a := expired(t, s)
 		at := attempts(t, a, s, noneStale, time.Second, 3*time.Minute)
 		if len(at) != 3 || at[1] != time.Minute || at[2] != 2*time.Minute {
@@ -150,7 +153,7 @@ func TestMisconfigured(t *testing.T) {
 // with a token, asks for another, and is refused with that.
 func TestForcedRefreshes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &server{answer: numbered}
+		s := &tokenserver.Server{Answer: tokenserver.Numbered}
 		a := newAccount(t, s, granted(0))
 		at := attempts(t, a, s, func() string {
 			token, err := a.Token(t.Context(), "")
@@ -168,7 +171,7 @@ func TestForcedRefreshes(t *testing.T) {
 		have, _ = a.Token(t.Context(), "")
 		time.Sleep(18 * time.Second)
 		_, err := a.Token(t.Context(), have)
-		if want := "the mail server refuses the access token; next refresh in 42 s"; err == nil || err.Error() != want || err.(*Error).Kind != Passing {
+		if want := "the mail server refuses the access token; next refresh in 42 s"; err == nil || err.Error() != want || err.(*oauth.Error).Kind != oauth.Passing {
 			t.Errorf("err = %v, want %s", err, want)
 		}
 		if token, err := a.Token(t.Context(), "an older one"); token != have || err != nil {
@@ -179,7 +182,7 @@ func TestForcedRefreshes(t *testing.T) {
 
 func TestTwoSessionsRefusedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &server{answer: numbered, latency: time.Second}
+		s := &tokenserver.Server{Answer: tokenserver.Numbered, Latency: time.Second}
 		a := newAccount(t, s, granted(0))
 		for range 2 {
 			go func() {
@@ -189,8 +192,8 @@ func TestTwoSessionsRefusedAtOnce(t *testing.T) {
 			}()
 		}
 		time.Sleep(2 * time.Second)
-		if token, err := a.Token(t.Context(), "token0"); token != "token1" || err != nil || s.count() != 1 {
-			t.Errorf("a third, later: token = %q, %v; %d requests", token, err, s.count())
+		if token, err := a.Token(t.Context(), "token0"); token != "token1" || err != nil || s.Count() != 1 {
+			t.Errorf("a third, later: token = %q, %v; %d requests", token, err, s.Count())
 		}
 	})
 }
@@ -199,13 +202,13 @@ func TestTwoSessionsRefusedAtOnce(t *testing.T) {
 // of failure apart.
 func TestRefreshFailureIsLogged(t *testing.T) {
 	for want, answer := range map[string]func(int, url.Values) (int, string){
-		`level=ERROR msg="token refresh failed" account=joe provider=mine kind=needs_authorization error=`: always(400, `{"error":"invalid_grant"}`),
-		`level=ERROR msg="token refresh failed" account=joe provider=mine kind=misconfigured error=`:       always(401, badClient),
-		`level=WARN msg="token refresh failed" account=joe provider=mine kind=unavailable error=`:          always(503, ""),
+		`level=ERROR msg="token refresh failed" account=joe provider=mine kind=needs_authorization error=`: tokenserver.Always(400, `{"error":"invalid_grant"}`),
+		`level=ERROR msg="token refresh failed" account=joe provider=mine kind=misconfigured error=`:       tokenserver.Always(401, tokenserver.BadClient),
+		`level=WARN msg="token refresh failed" account=joe provider=mine kind=unavailable error=`:          tokenserver.Always(503, ""),
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			var log strings.Builder
-			a := expired(t, &server{answer: answer})
+			a := expired(t, &tokenserver.Server{Answer: answer})
 			a.log = slog.New(slog.NewTextHandler(&log, nil)).With("account", "joe", "provider", "mine")
 			a.Token(t.Context(), "")
 			synctest.Wait()

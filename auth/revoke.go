@@ -3,8 +3,9 @@ package auth
 import (
 	"context"
 	"errors"
-	"net/url"
 	"time"
+
+	"github.com/xoauthd/xoauthd/auth/oauth"
 )
 
 // ErrNotRemoved is in the chain if a grant was forgotten but its file could not be removed.
@@ -24,15 +25,13 @@ func (a *Account) Revoke(ctx context.Context, by string) (told bool, err error) 
 	if err != nil {
 		return false, err
 	}
-	if !g.empty() {
-		told, err = a.provider.revoke(ctx, g)
-	}
+	told, err = a.provider.Revoke(ctx, g)
 	a.saving.Lock()
 	defer a.saving.Unlock()
 	a.mu.Lock()
 	current := a.refreshing == r
 	if current && err != nil { // err does not concern the tokens
-		a.end("", &Error{Kind: Passing, Err: errors.New("the grant was about to be revoked; try again")})
+		a.end("", &oauth.Error{Kind: oauth.Passing, Err: errors.New("the grant was about to be revoked; try again")})
 	}
 	a.mu.Unlock()
 	switch {
@@ -46,12 +45,12 @@ func (a *Account) Revoke(ctx context.Context, by string) (told bool, err error) 
 
 // holdRefreshes waits for a running refresh, which may rotate the refresh token, and puts r in
 // its place, so that no other starts. It returns the current grant.
-func (a *Account) holdRefreshes(ctx context.Context) (r *refresh, g Grant, err error) {
+func (a *Account) holdRefreshes(ctx context.Context) (r *refresh, g oauth.Grant, err error) {
 	for {
 		a.mu.Lock()
 		earlier := a.refreshing
 		if a.damage != nil {
-			err = &Error{Kind: Consent, Err: a.damage}
+			err = &oauth.Error{Kind: oauth.Consent, Err: a.damage}
 		} else if earlier == nil {
 			r, g = &refresh{done: make(chan struct{})}, a.grant
 			a.refreshing = r
@@ -63,7 +62,7 @@ func (a *Account) holdRefreshes(ctx context.Context) (r *refresh, g Grant, err e
 		select {
 		case <-earlier.done:
 		case <-ctx.Done():
-			return nil, Grant{}, ctx.Err()
+			return nil, oauth.Grant{}, ctx.Err()
 		}
 	}
 }
@@ -81,7 +80,7 @@ func (a *Account) Forget(by string) error {
 func (a *Account) Granted() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return !a.grant.empty() || a.damage != nil
+	return !a.grant.Empty() || a.damage != nil
 }
 
 // forget is Forget for a caller that holds saving. It writes the record first, so that it is
@@ -95,46 +94,22 @@ func (a *Account) forget(told bool, by string) error {
 		a.mu.Unlock()
 		a.saveRecord()
 	}
-	err := a.save(Grant{})
+	err := a.save(oauth.Grant{})
 	if had {
 		a.log.Info("grant revoked", "by", by, "provider_told", told)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.grant, a.damage = Grant{}, nil
+	a.grant, a.damage = oauth.Grant{}, nil
 	a.generation++
 	a.succeeded()
 	why := a.ungranted()
 	if a.flow != nil {
 		a.used = time.Time{} // no other one is requested before a login
-		why = &Error{Kind: Passing, Err: errors.New("the access token was forgotten on request; try again")}
+		why = &oauth.Error{Kind: oauth.Passing, Err: errors.New("the access token was forgotten on request; try again")}
 	}
 	if a.refreshing != nil {
 		a.end("", why)
 	}
 	return err
-}
-
-// revoke revokes g at the provider by its refresh token, which ends its access tokens, too
-// (RFC 7009 section 2.1).
-func (p *Provider) revoke(ctx context.Context, g Grant) (told bool, err error) {
-	form := url.Values{"token": {g.RefreshToken}, "token_type_hint": {"refresh_token"}}
-	if g.RefreshToken == "" {
-		form = url.Values{"token": {g.AccessToken}, "token_type_hint": {"access_token"}}
-	}
-	if _, err = p.post(ctx, p.RevocationURL, form); err == nil {
-		return true, nil
-	}
-	if ctx.Err() != nil {
-		return false, ctx.Err()
-	}
-	e := p.failure(err)
-	switch e.Code {
-	case "invalid_token": // Google: it was revoked already
-		return true, nil
-	case "unsupported_token_type": // RFC 7009 section 2.2.1: not supported
-		return false, nil
-	}
-	e.endpoint = "revocation endpoint"
-	return false, e
 }

@@ -16,11 +16,14 @@ import (
 
 	"golang.org/x/oauth2"
 
+	"github.com/xoauthd/xoauthd/auth/oauth"
+	"github.com/xoauthd/xoauthd/internal/testing/faultfs"
 	"github.com/xoauthd/xoauthd/internal/testing/idp"
+	"github.com/xoauthd/xoauthd/internal/testing/tokenserver"
 )
 
 // revocable is an account with the grant g at a provider that takes grants back.
-func revocable(t *testing.T, s *server, g Grant) *Account {
+func revocable(t *testing.T, s *tokenserver.Server, g oauth.Grant) *Account {
 	a := newAccount(t, s, g)
 	a.provider.RevocationURL = "https://example.com/revoke"
 	return a
@@ -32,7 +35,7 @@ func forgotten(t *testing.T, a *Account) bool {
 	t.Helper()
 	_, err := a.store.Load(a.name)
 	_, tokenErr := a.Token(t.Context(), "")
-	says := errors.Is(tokenErr, ErrNeedsAuthorization) && errors.Is(tokenErr, ErrRevoked)
+	says := errors.Is(tokenErr, oauth.ErrNeedsAuthorization) && errors.Is(tokenErr, oauth.ErrRevoked)
 	for _, a := range []*Account{a, NewAccount(a.name, a.provider, nil, a.store, nil)} {
 		s := a.Status()
 		says = says && s.State == NeedsAuthorization && strings.HasPrefix(s.Why, "the grant was revoked by ann on ") &&
@@ -42,20 +45,20 @@ func forgotten(t *testing.T, a *Account) bool {
 }
 
 func TestRevoke(t *testing.T) {
-	refreshable := func() Grant { return granted(0) }
-	marked := func() Grant {
+	refreshable := func() oauth.Grant { return granted(0) }
+	marked := func() oauth.Grant {
 		g := granted(0)
 		g.Withdrawn = "no more"
 		return g
 	}
-	tokenOnly := func() Grant {
+	tokenOnly := func() oauth.Grant {
 		g := granted(0)
 		g.RefreshToken = ""
 		return g
 	}
 	for _, tt := range []struct {
 		name   string
-		grant  func() Grant
+		grant  func() oauth.Grant
 		status int
 		body   string
 		told   bool
@@ -67,27 +70,27 @@ func TestRevoke(t *testing.T) {
 		{"the provider knows that it was", marked, 400, `{"error":"invalid_token","error_description":"Token expired or revoked"}`, true, ""},
 		{"there is no refresh token", tokenOnly, 200, "", true, ""},
 		{"tokens of this type cannot be revoked", refreshable, 400, `{"error":"unsupported_token_type"}`, false, ""},
-		{"the account was never authorized", func() Grant { return Grant{} }, 500, "", false, ""},
+		{"the account was never authorized", func() oauth.Grant { return oauth.Grant{} }, 500, "", false, ""},
 		{"network down", refreshable, 0, "", false, `Post "https://example.com/revoke": lookup example.com: no such host`},
 		{"unavailable", refreshable, 503, "", false, "revocation endpoint: HTTP status 503"},
-		{"registration refused", refreshable, 401, badClient, false, "revocation endpoint: invalid_client"},
+		{"registration refused", refreshable, 401, tokenserver.BadClient, false, "revocation endpoint: invalid_client"},
 		{"redirect", refreshable, 302, "", false, "revocation endpoint: HTTP status 302"},
 		{"an answer that quotes the request", refreshable, 400, `{"error":"invalid_request","error_description":"token=refresh0"}`, false, "revocation endpoint: invalid_request: token=(hidden)"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := &server{answer: always(tt.status, tt.body), header: http.Header{"Retry-After": {"120"}}}
+				s := &tokenserver.Server{Answer: tokenserver.Always(tt.status, tt.body), Header: http.Header{"Retry-After": {"120"}}}
 				g := tt.grant()
 				a := revocable(t, s, g)
 				told, err := a.Revoke(t.Context(), "ann")
 				if told != tt.told {
 					t.Errorf("told = %v", told)
 				}
-				if tt.err == "" && !g.empty() && (err != nil || !forgotten(t, a)) {
+				if tt.err == "" && !g.Empty() && (err != nil || !forgotten(t, a)) {
 					t.Errorf("err = %v, status = %+v", err, a.Status())
 				}
 				if tt.err != "" {
-					var e *Error
+					var e *oauth.Error
 					if !errors.As(err, &e) || err.Error() != tt.err || tt.status == 503 && e.RetryAfter != 2*time.Minute {
 						t.Errorf("err = %#v, want %s", err, tt.err)
 					}
@@ -95,18 +98,18 @@ func TestRevoke(t *testing.T) {
 						t.Errorf("afterwards: %q, %v", token, err)
 					}
 				}
-				if g.empty() {
+				if g.Empty() {
 					if s := a.Status(); err != nil || s.Why != neverAuthorized().Error() {
 						t.Errorf("err = %v, status = %+v", err, s)
 					}
 					return
 				}
-				sent := s.requests[0]
+				sent := s.Requests[0]
 				want := url.Values{"client_id": {"client"}, "client_secret": {"client-secret"}, "token": {"refresh0"}, "token_type_hint": {"refresh_token"}}
 				if g.RefreshToken == "" {
 					want["token"], want["token_type_hint"] = []string{"token0"}, []string{"access_token"}
 				}
-				if sent.Encode() != want.Encode() || s.count() != 1 {
+				if sent.Encode() != want.Encode() || s.Count() != 1 {
 					t.Errorf("sent %v, want %v", sent, want)
 				}
 			})
@@ -115,19 +118,19 @@ func TestRevoke(t *testing.T) {
 }
 
 func TestRevokeWithoutEndpoint(t *testing.T) {
-	s := &server{answer: always(500, "")}
+	s := &tokenserver.Server{Answer: tokenserver.Always(500, "")}
 	a := newAccount(t, s, granted(0))
-	if told, err := a.Revoke(t.Context(), "ann"); told || err != nil || !forgotten(t, a) || s.count() != 0 {
-		t.Errorf("told = %v, %v after %d requests", told, err, s.count())
+	if told, err := a.Revoke(t.Context(), "ann"); told || err != nil || !forgotten(t, a) || s.Count() != 0 {
+		t.Errorf("told = %v, %v after %d requests", told, err, s.Count())
 	}
 }
 
 // Which token the provider should be told of is in a file that cannot be read.
 func TestRevokeWhatCannotBeRead(t *testing.T) {
 	store := openStore(t, stateDir(t))
-	path := filepath.Join(store.dir, "joe.json")
+	path := filepath.Join(store.Dir(), "joe.json")
 	writeFile(t, path, "{", 0o600)
-	p := newProvider(&server{answer: always(200, "")})
+	p := newProvider(&tokenserver.Server{Answer: tokenserver.Always(200, "")})
 	p.RevocationURL = "https://example.com/revoke"
 	a := NewAccount("joe", p, nil, store, nil)
 	if told, err := a.Revoke(t.Context(), "ann"); told || err == nil || !strings.Contains(err.Error(), "the file is damaged") || readFile(t, path) != "{" {
@@ -145,7 +148,7 @@ func TestRevokeWhatCannotBeRead(t *testing.T) {
 // the one that is there; it is the new one that must be revoked.
 func TestRevokeWaitsForRefresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &server{latency: 5 * time.Second, answer: func(_ int, form url.Values) (int, string) {
+		s := &tokenserver.Server{Latency: 5 * time.Second, Answer: func(_ int, form url.Values) (int, string) {
 			if form.Has("grant_type") {
 				return 200, `{"access_token":"token1","refresh_token":"refresh1"}`
 			}
@@ -157,8 +160,8 @@ func TestRevokeWaitsForRefresh(t *testing.T) {
 		if told, err := a.Revoke(t.Context(), "ann"); !told || err != nil || !forgotten(t, a) {
 			t.Errorf("told = %v, %v", told, err)
 		}
-		if s.count() != 2 || s.requests[1].Get("token") != "refresh1" {
-			t.Errorf("sent %v", s.requests)
+		if s.Count() != 2 || s.Requests[1].Get("token") != "refresh1" {
+			t.Errorf("sent %v", s.Requests)
 		}
 	})
 }
@@ -174,7 +177,7 @@ func TestTokenDuringRevoke(t *testing.T) {
 		{503, "the grant was about to be revoked; try again"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			s := &server{latency: 5 * time.Second, answer: always(tt.status, "")}
+			s := &tokenserver.Server{Latency: 5 * time.Second, Answer: tokenserver.Always(tt.status, "")}
 			a := revocable(t, s, granted(0))
 			go a.Revoke(t.Context(), "ann")
 			synctest.Wait()
@@ -184,8 +187,8 @@ func TestTokenDuringRevoke(t *testing.T) {
 			if _, err := a.Token(t.Context(), "token0"); err == nil || err.Error() != tt.want {
 				t.Errorf("err = %v, want %s", err, tt.want)
 			}
-			if s.count() != 1 {
-				t.Errorf("%d requests", s.count())
+			if s.Count() != 1 {
+				t.Errorf("%d requests", s.Count())
 			}
 		})
 	}
@@ -193,7 +196,7 @@ func TestTokenDuringRevoke(t *testing.T) {
 
 func TestKeepDuringRevoke(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := revocable(t, &server{latency: 5 * time.Second, answer: always(200, "")}, granted(0))
+		a := revocable(t, &tokenserver.Server{Latency: 5 * time.Second, Answer: tokenserver.Always(200, "")}, granted(0))
 		time.AfterFunc(time.Second, func() {
 			g := granted(0)
 			g.AccessToken, g.RefreshToken = "new", "new"
@@ -212,7 +215,7 @@ func TestKeepDuringRevoke(t *testing.T) {
 
 func TestRevokeCanBeLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := revocable(t, &server{latency: 5 * time.Second, answer: numbered}, granted(time.Hour))
+		a := revocable(t, &tokenserver.Server{Latency: 5 * time.Second, Answer: tokenserver.Numbered}, granted(time.Hour))
 		go a.Token(t.Context(), "")
 		synctest.Wait()
 		for _, name := range []string{"during a refresh", "during the call"} {
@@ -233,7 +236,7 @@ func TestRevokeCanBeLeft(t *testing.T) {
 
 func TestForgetDuringRefresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := newAccount(t, &server{latency: 5 * time.Second, answer: numbered}, granted(time.Hour))
+		a := newAccount(t, &tokenserver.Server{Latency: 5 * time.Second, Answer: tokenserver.Numbered}, granted(time.Hour))
 		waiter := make(chan error, 1)
 		go func() {
 			_, err := a.Token(t.Context(), "")
@@ -243,7 +246,7 @@ func TestForgetDuringRefresh(t *testing.T) {
 		if err := a.Forget("ann"); err != nil {
 			t.Fatal(err)
 		}
-		if err := <-waiter; !errors.Is(err, ErrNeedsAuthorization) {
+		if err := <-waiter; !errors.Is(err, oauth.ErrNeedsAuthorization) {
 			t.Errorf("err = %v", err)
 		}
 		time.Sleep(10 * time.Second)
@@ -256,17 +259,17 @@ func TestForgetDuringRefresh(t *testing.T) {
 func TestForgetCannotRemove(t *testing.T) {
 	for _, step := range []string{"remove", "fsync of the folder"} {
 		synctest.Test(t, func(t *testing.T) {
-			a := newAccount(t, &server{answer: numbered}, granted(0))
-			fault := &faulty{a.store.files, step, syscall.EROFS}
-			a.store.files = fault
+			a := newAccount(t, &tokenserver.Server{Answer: tokenserver.Numbered}, granted(0))
+			fault := faultfs.Failing(a.store.Files, step, syscall.EROFS)
+			a.store.Files = fault
 			if err := a.Forget("ann"); !errors.Is(err, ErrNotRemoved) || !errors.Is(err, syscall.EROFS) || !strings.Contains(err.Error(), "joe.json") {
 				t.Errorf("%s: err = %v", step, err)
 			}
-			if _, err := a.Token(t.Context(), ""); !errors.Is(err, ErrNeedsAuthorization) {
+			if _, err := a.Token(t.Context(), ""); !errors.Is(err, oauth.ErrNeedsAuthorization) {
 				t.Errorf("%s: the account still has a token: %v", step, err)
 			}
 			synctest.Wait()
-			fault.step = ""
+			fault.Step = ""
 			time.Sleep(resaveAfter)
 			a.Token(t.Context(), "")
 			synctest.Wait()
@@ -281,13 +284,13 @@ func TestForgetCannotRemove(t *testing.T) {
 // token when somebody wants one.
 func TestRevokeUnattended(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &server{answer: always(500, "")}
+		s := &tokenserver.Server{Answer: tokenserver.Always(500, "")}
 		a := revocable(t, s, granted(0))
-		a.flow = AppPassword("password")
-		if told, err := a.Revoke(t.Context(), "ann"); told || err != nil || s.count() != 0 {
+		a.flow = oauth.AppPassword("password")
+		if told, err := a.Revoke(t.Context(), "ann"); told || err != nil || s.Count() != 0 {
 			t.Errorf("told = %v, %v", told, err)
 		}
-		if _, err := os.Stat(filepath.Join(a.store.dir, "joe.json")); !errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(filepath.Join(a.store.Dir(), "joe.json")); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("the file: %v", err)
 		}
 		if _, due := a.dueIn(time.Now()); due {
@@ -309,8 +312,8 @@ func TestRevokeAtRealServer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a := newAccount(t, nil, Grant{AccessToken: access, RefreshToken: refresh, Expiry: expiry, Obtained: time.Now()})
-		a.provider.Client.Transport = answers{withoutNetwork{server}}
+		a := newAccount(t, nil, oauth.Grant{AccessToken: access, RefreshToken: refresh, Expiry: expiry, Obtained: time.Now()})
+		a.provider.Client.Transport = oauth.BoundedTransport{RoundTripper: tokenserver.Handler{Handler: server}}
 		a.provider.OAuth.Endpoint.AuthStyle = style
 		a.provider.RevocationURL = "http://127.0.0.1:1" + idp.RevokePath
 		if told, err := a.Revoke(t.Context(), "ann"); !told || err != nil || !forgotten(t, a) {

@@ -8,35 +8,38 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+
+	"github.com/xoauthd/xoauthd/auth/oauth"
+	"github.com/xoauthd/xoauthd/internal/testing/tokenserver"
 )
 
 // TestOtherSource: what one provider gave is shown to no other, and to no other
 // client; it is kept until a person has consented anew.
 func TestOtherSource(t *testing.T) {
-	flow := ClientCredentials{}
+	flow := oauth.ClientCredentials{}
 	for _, tt := range []struct {
 		name          string
-		before, after Flow
-		change        func(*Provider)
+		before, after oauth.Flow
+		change        func(*oauth.Provider)
 		good          bool
 	}{
-		{"nothing has changed", nil, nil, func(*Provider) {}, true},
-		{"another tenant", nil, nil, func(p *Provider) { p.OAuth.Endpoint.TokenURL = "https://example.com/tenant/token" }, true},
-		{"another provider", nil, nil, func(p *Provider) { p.OAuth.Endpoint.TokenURL = "https://example.org/token" }, false},
-		{"another client", nil, nil, func(p *Provider) { p.OAuth.ClientID = "other" }, false},
-		{"no person any more", nil, flow, func(*Provider) {}, false},
-		{"a person now", flow, nil, func(*Provider) {}, false},
-		{"another client, without a person", flow, flow, func(p *Provider) { p.OAuth.ClientID = "other" }, false},
-		{"nothing has changed, without a person", flow, flow, func(*Provider) {}, true},
+		{"nothing has changed", nil, nil, func(*oauth.Provider) {}, true},
+		{"another tenant", nil, nil, func(p *oauth.Provider) { p.OAuth.Endpoint.TokenURL = "https://example.com/tenant/token" }, true},
+		{"another provider", nil, nil, func(p *oauth.Provider) { p.OAuth.Endpoint.TokenURL = "https://example.org/token" }, false},
+		{"another client", nil, nil, func(p *oauth.Provider) { p.OAuth.ClientID = "other" }, false},
+		{"no person any more", nil, flow, func(*oauth.Provider) {}, false},
+		{"a person now", flow, nil, func(*oauth.Provider) {}, false},
+		{"another client, without a person", flow, flow, func(p *oauth.Provider) { p.OAuth.ClientID = "other" }, false},
+		{"nothing has changed, without a person", flow, flow, func(*oauth.Provider) {}, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				store := openStore(t, t.TempDir()+"/state")
-				before := NewAccount("joe", newProvider(&server{answer: numbered}), tt.before, store, nil)
+				before := NewAccount("joe", newProvider(&tokenserver.Server{Answer: tokenserver.Numbered}), tt.before, store, nil)
 				if err := before.Keep(granted(0)); err != nil {
 					t.Fatal(err)
 				}
-				s := &server{answer: numbered}
+				s := &tokenserver.Server{Answer: tokenserver.Numbered}
 				p := newProvider(s)
 				tt.change(p)
 				a := NewAccount("joe", p, tt.after, store, slog.New(slog.NewTextHandler(t.Output(), nil)))
@@ -51,8 +54,8 @@ func TestOtherSource(t *testing.T) {
 						t.Errorf("token = %q, %v", token, err)
 					}
 				default:
-					if err == nil || !strings.Contains(a.Status().Why, "another provider, or to another client") || s.count() != 0 {
-						t.Errorf("token = %q, %v; status = %+v; %d requests", token, err, a.Status(), s.count())
+					if err == nil || !strings.Contains(a.Status().Why, "another provider, or to another client") || s.Count() != 0 {
+						t.Errorf("token = %q, %v; status = %+v; %d requests", token, err, a.Status(), s.Count())
 					}
 					if g, err := store.Load("joe"); err != nil || g.AccessToken != "token0" {
 						t.Errorf("kept: %+v, %v", g, err)
@@ -73,11 +76,11 @@ func TestOtherSourceIsPutAside(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir() + "/state"
 			store := openStore(t, dir)
-			p := newProvider(&server{answer: numbered})
+			p := newProvider(&tokenserver.Server{Answer: tokenserver.Numbered})
 			if err := NewAccount("joe", p, nil, store, nil).Keep(granted(0)); err != nil {
 				t.Fatal(err)
 			}
-			if err := do(NewAccount("joe", p, ClientCredentials{}, store, nil)); err != nil {
+			if err := do(NewAccount("joe", p, oauth.ClientCredentials{}, store, nil)); err != nil {
 				t.Fatal(err)
 			}
 			aside, err := filepath.Glob(dir + "/joe.json.other-*")
@@ -97,9 +100,8 @@ func TestOtherSourceIsPutAside(t *testing.T) {
 // TestCommandsAreSources: two commands have nothing else to be told apart by.
 func TestCommandsAreSources(t *testing.T) {
 	store := openStore(t, t.TempDir()+"/state")
-	one, two := script(t, "echo token1"), script(t, "echo token2")
-	for path, want := range map[string]string{one: "token1", two: "token2"} {
-		a := NewAccount("joe", &Provider{Name: "example"}, Command{Args: []string{path}}, store, nil)
+	for _, want := range []string{"token1", "token2"} {
+		a := NewAccount("joe", &oauth.Provider{Name: "example"}, oauth.Command{Args: []string{"/bin/echo", want}}, store, nil)
 		if token, err := a.Token(t.Context(), ""); token != want || err != nil {
 			t.Errorf("%q, %v, want %s", token, err, want)
 		}
@@ -109,8 +111,8 @@ func TestCommandsAreSources(t *testing.T) {
 // TestRefusedAppPassword: the account gives out the password again, as it may be
 // only one of the mail servers that refuses it. What they say decides the status.
 func TestRefusedAppPassword(t *testing.T) {
-	a := NewAccount("joe", newProvider(&server{}), AppPassword("secret"), openStore(t, t.TempDir()+"/state"), nil)
-	if _, err := a.Token(t.Context(), "secret"); !errors.Is(err, ErrRefused) {
+	a := NewAccount("joe", newProvider(&tokenserver.Server{}), oauth.AppPassword("secret"), openStore(t, t.TempDir()+"/state"), nil)
+	if _, err := a.Token(t.Context(), "secret"); !errors.Is(err, oauth.ErrRefused) {
 		t.Errorf("the refused password: %v", err)
 	}
 	if password, err := a.Token(t.Context(), ""); password != "secret" || err != nil || a.Status().State != Authorized {

@@ -10,7 +10,9 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/xoauthd/xoauthd/auth/store"
 	"github.com/xoauthd/xoauthd/internal/testing/race"
+	"github.com/xoauthd/xoauthd/internal/testing/tokenserver"
 )
 
 // settled is how long after a mishap all is well again.
@@ -24,7 +26,7 @@ type year struct {
 	*testing.T
 	*mint
 	chance   *rand.Rand
-	store    *Store
+	store    *store.Store
 	accounts []*Account
 	end      func() // of the renewals
 
@@ -62,7 +64,7 @@ func newYear(t *testing.T) *year {
 
 // start is that of a daemon.
 func (y *year) start() {
-	provider := newProvider(&server{answer: y.mint.answer, latency: time.Second})
+	provider := newProvider(&tokenserver.Server{Answer: y.mint.answer, Latency: time.Second})
 	y.accounts = nil
 	for _, name := range yearAccounts {
 		y.accounts = append(y.accounts, NewAccount(name, provider, nil, y.store, nil))

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/auth/oauth"
 )
 
 // An Account is an account that the pages show and authorize. Several goroutines call
@@ -60,16 +61,16 @@ type Account interface {
 	Redact(text string) string
 	// Exchange exchanges the code of a callback for a grant. If the provider answers
 	// with an error, that is an *auth.Error.
-	Exchange(ctx context.Context, code, verifier string) (auth.Grant, error)
+	Exchange(ctx context.Context, code, verifier string) (oauth.Grant, error)
 	// DeviceAuth requests a device code from the provider (RFC 8628 section 3.1).
-	DeviceAuth(ctx context.Context) (*auth.Device, error)
+	DeviceAuth(ctx context.Context) (*oauth.Device, error)
 	// AwaitDevice polls the provider (RFC 8628 section 3.4) until the person agrees or
 	// refuses, the code of d expires, or ctx is done. If the provider answers with an
 	// error, that is an *auth.Error.
-	AwaitDevice(ctx context.Context, d *auth.Device) (auth.Grant, error)
+	AwaitDevice(ctx context.Context, d *oauth.Device) (oauth.Grant, error)
 	// Try logs in to the upstream servers with g, by each protocol that is configured
 	// for the account.
-	Try(ctx context.Context, g auth.Grant) []Trial
+	Try(ctx context.Context, g oauth.Grant) []Trial
 	// LoginEnded records the result of an upstream login with the account's grant. The
 	// protocol is in lower case, such as "imap". err is the error of the Trial.
 	LoginEnded(protocol string, err error)
@@ -78,10 +79,10 @@ type Account interface {
 	// Keep saves g and uses it instead of the present grant, whose Access is present.
 	// After an auth.ErrNotSaved, g is in use but will be lost when the daemon ends.
 	// After an auth.ErrEarlierKept or auth.ErrReplaced, g is not in use.
-	Keep(g auth.Grant, present auth.Access) error
+	Keep(g oauth.Grant, present auth.Access) error
 	// Discard revokes g, which was obtained for the account but not kept. It does not
 	// block.
-	Discard(g auth.Grant)
+	Discard(g oauth.Grant)
 }
 
 // A Registration describes the registration of xoauthd as a client at a provider.

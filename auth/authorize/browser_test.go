@@ -14,6 +14,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/auth/oauth"
 )
 
 // TestBrowser authorizes an account in a real browser, from the list to the result, across
@@ -136,7 +137,7 @@ func TestPagesInBrowser(t *testing.T) {
 	partial := newPartial()
 	off, mailboxes := newAccount("old@example.com"), newPatternAccounts("*@example.net", 15)
 	off.disabled = true
-	mailboxes[3].status = auth.Status{State: auth.Failing, Why: "token endpoint: invalid_client", Hint: (&auth.Error{Code: "invalid_client"}).Hint()}
+	mailboxes[3].status = auth.Status{State: auth.Failing, Why: "token endpoint: invalid_client", Hint: (&oauth.Error{Code: "invalid_client"}).Hint()}
 	mailboxes[4].status = auth.Status{State: auth.Authorized}
 	for _, a := range slices.Concat(accounts, []*fakeAccount{paste, device, automatic, off, bob, partial}, mailboxes) {
 		all = append(all, a)

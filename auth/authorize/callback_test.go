@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/auth/oauth"
 )
 
 var errRefused = errors.New("AUTHENTICATE: NO [AUTHENTICATIONFAILED] invalid credentials")
@@ -25,8 +26,8 @@ func TestCallback(t *testing.T) {
 	failing := func(err error, hint string) Trial {
 		return Trial{Protocol: "SMTP", Upstream: "smtp.example.com:587", Err: err, Took: time.Second, Hint: hint}
 	}
-	invalidGrant := &auth.Error{Kind: auth.Consent, Code: "invalid_grant", Description: "code expired"}
-	html := &auth.Error{Status: http.StatusBadGateway}
+	invalidGrant := &oauth.Error{Kind: oauth.Consent, Code: "invalid_grant", Description: "code expired"}
+	html := &oauth.Error{Status: http.StatusBadGateway}
 
 	for _, test := range []struct {
 		name   string
@@ -258,7 +259,7 @@ type contextAccount struct {
 	err error
 }
 
-func (p *contextAccount) Try(ctx context.Context, g auth.Grant) []Trial {
+func (p *contextAccount) Try(ctx context.Context, g oauth.Grant) []Trial {
 	p.err = ctx.Err()
 	return p.fakeAccount.Try(ctx, g)
 }

@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/oauth2"
 
-	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/auth/oauth"
 )
 
 // A CodeFlow is one authorization code grant (RFC 6749 section 4.1). On the command line,
@@ -56,7 +56,7 @@ func (f *CodeFlow) Finish(ctx context.Context, pasted string) (Result, error) {
 // AwaitDevice completes a device flow. It waits until the person agrees or refuses, the
 // code of d expires, or ctx is done. After the provider has agreed, AwaitDevice continues
 // when ctx is done.
-func AwaitDevice(ctx context.Context, a Account, d *auth.Device) Result {
+func AwaitDevice(ctx context.Context, a Account, d *oauth.Device) Result {
 	g, err := a.AwaitDevice(ctx, d)
 	return completeDevice(ctx, a, g, err)
 }
@@ -64,7 +64,7 @@ func AwaitDevice(ctx context.Context, a Account, d *auth.Device) Result {
 // Adopt imports a grant of another program. The access token of g must be valid. Adopt
 // logs in to the mail servers with g, and keeps g if a login succeeds. It continues when
 // ctx is done.
-func Adopt(ctx context.Context, a Account, g auth.Grant) Result {
+func Adopt(ctx context.Context, a Account, g oauth.Grant) Result {
 	ctx, cancel := detached(ctx)
 	defer cancel()
 	return (&resultBuilder{account: a, imported: true}).adopt(ctx, g)

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/auth/oauth"
 )
 
 // stateFromURL returns the state in the URL of an authorization request.
@@ -115,12 +115,12 @@ func TestAwaitDevice(t *testing.T) {
 		lead    string
 	}{
 		{"agreed", t.Context(), nil, authorized, "Programs can log in now."},
-		{"refused", t.Context(), &auth.Error{Code: "access_denied"}, refused, "Access was refused at Example Mail"},
-		{"refused at Microsoft", t.Context(), &auth.Error{Code: "authorization_declined"}, refused, "Access was refused"},
-		{"expired at the provider", t.Context(), &auth.Error{Code: "expired_token"}, codeExpired, "not entered at Example Mail in time"},
+		{"refused", t.Context(), &oauth.Error{Code: "access_denied"}, refused, "Access was refused at Example Mail"},
+		{"refused at Microsoft", t.Context(), &oauth.Error{Code: "authorization_declined"}, refused, "Access was refused"},
+		{"expired at the provider", t.Context(), &oauth.Error{Code: "expired_token"}, codeExpired, "not entered at Example Mail in time"},
 		{"expired at xoauthd", t.Context(), context.DeadlineExceeded, codeExpired, "not entered at Example Mail in time"},
 		{"canceled", gone, nil, canceled, "stopped waiting before anyone agreed"},
-		{"another error", t.Context(), &auth.Error{Code: "invalid_client"}, noToken, "returned no token"},
+		{"another error", t.Context(), &oauth.Error{Code: "invalid_client"}, noToken, "returned no token"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			a := newAccount("joe@example.com")
@@ -128,7 +128,7 @@ func TestAwaitDevice(t *testing.T) {
 			if test.ctx != gone {
 				a.answers <- test.answer
 			}
-			o := AwaitDevice(test.ctx, a, &auth.Device{UserCode: "WDJB"})
+			o := AwaitDevice(test.ctx, a, &oauth.Device{UserCode: "WDJB"})
 			if o.Kind != test.outcome || o.OK != (test.outcome == authorized) || !strings.Contains(o.Lead, test.lead) {
 				t.Errorf("%+v", o)
 			}

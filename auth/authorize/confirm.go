@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/auth/oauth"
 )
 
 // A Candidate is a grant with less access than the present grant of its account. It is
@@ -13,7 +14,7 @@ import (
 // and only once.
 type Candidate struct {
 	res     *resultBuilder
-	grant   auth.Grant
+	grant   oauth.Grant
 	trials  []Trial
 	present auth.Access // access of the grant that it was compared with
 }
@@ -40,7 +41,7 @@ func (c *Candidate) Discard() { c.res.discard(c.grant) }
 
 // discard discards g, unless it was imported: the program that it came from may still
 // use it.
-func (res *resultBuilder) discard(g auth.Grant) {
+func (res *resultBuilder) discard(g oauth.Grant) {
 	if !res.imported {
 		res.account.Discard(g)
 	}
@@ -48,7 +49,7 @@ func (res *resultBuilder) discard(g auth.Grant) {
 
 // keepOrAsk keeps g. If g has less access than the present grant, it returns a Result
 // with a Candidate instead.
-func (res *resultBuilder) keepOrAsk(g auth.Grant, trials []Trial) Result {
+func (res *resultBuilder) keepOrAsk(g oauth.Grant, trials []Trial) Result {
 	a := res.account
 	for {
 		present := a.Access()
@@ -68,7 +69,7 @@ func (res *resultBuilder) keepOrAsk(g auth.Grant, trials []Trial) Result {
 // lostAccess describes the access that the present grant has and g lacks, limited to the
 // protocols in trials and the scopes in asked. It returns "" if g lacks nothing. If the
 // access of the present grant is unknown, lostAccess assumes access to all protocols.
-func lostAccess(g auth.Grant, present auth.Access, trials []Trial, asked []string) string {
+func lostAccess(g oauth.Grant, present auth.Access, trials []Trial, asked []string) string {
 	if !present.Usable {
 		return ""
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/auth/oauth"
 )
 
 // full is the access of a grant for IMAP and SMTP.
@@ -50,7 +51,7 @@ func TestLostAccess(t *testing.T) {
 		{"new scopes are unknown", scoped, []Trial{imap, smtp}, "", ""},
 		{"missing protocol and scope", scoped, []Trial{imap, refused}, "mail", "does not open SMTP and lacks the scope send"},
 	} {
-		if got := lostAccess(auth.Grant{Scope: test.scope}, test.present, test.trials, []string{"mail", "send"}); got != test.want {
+		if got := lostAccess(oauth.Grant{Scope: test.scope}, test.present, test.trials, []string{"mail", "send"}); got != test.want {
 			t.Errorf("%s: %q, want %q", test.name, got, test.want)
 		}
 	}
@@ -187,7 +188,7 @@ func TestImportedIsNotDiscarded(t *testing.T) {
 	}
 	a.answers = make(chan error, 1)
 	a.answers <- nil
-	if o := AwaitDevice(t.Context(), a, &auth.Device{UserCode: "x"}); o.Kind != noMailbox || len(a.discarded) != 1 {
+	if o := AwaitDevice(t.Context(), a, &oauth.Device{UserCode: "x"}); o.Kind != noMailbox || len(a.discarded) != 1 {
 		t.Errorf("%+v, discarded %v", o, a.discarded)
 	}
 }

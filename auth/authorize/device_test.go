@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/auth/oauth"
 )
 
 // newDevice returns an account with the device flow. Its code expires in 15 minutes.
@@ -18,7 +18,7 @@ func newDevice(name string) *fakeAccount {
 	a := newAccount(name)
 	a.flow, a.redirect, a.authURL = "device_code", "", ""
 	a.answers = make(chan error)
-	a.device = &auth.Device{
+	a.device = &oauth.Device{
 		UserCode: "WDJB-MJHT",
 		URI:      "https://provider.example/device",
 		Complete: "https://provider.example/device?user_code=WDJB-MJHT",
@@ -92,7 +92,7 @@ type blockingAccount struct {
 	goOn chan struct{}
 }
 
-func (b *blockingAccount) Try(ctx context.Context, g auth.Grant) []Trial {
+func (b *blockingAccount) Try(ctx context.Context, g oauth.Grant) []Trial {
 	<-b.goOn
 	return b.fakeAccount.Try(ctx, g)
 }
@@ -137,10 +137,10 @@ func TestDeviceEnds(t *testing.T) {
 		log  string
 		page string
 	}{
-		{"refused", func(a *fakeAccount) { a.answers <- &auth.Error{Code: "access_denied"} }, `result="refused by the provider"`, "Access was refused"},
+		{"refused", func(a *fakeAccount) { a.answers <- &oauth.Error{Code: "access_denied"} }, `result="refused by the provider"`, "Access was refused"},
 		{"expired", func(*fakeAccount) { time.Sleep(16*time.Minute + time.Second) }, `result="code not entered in time"`, "not entered at Example Mail in time"},
 		{"canceled", func(a *fakeAccount) { a.answers <- context.Canceled }, `result="given up"`, "stopped waiting before anyone agreed"},
-		{"failed", func(a *fakeAccount) { a.answers <- &auth.Error{Kind: auth.Misconfigured, Code: "invalid_client"} }, `result="no token"`, "invalid_client"},
+		{"failed", func(a *fakeAccount) { a.answers <- &oauth.Error{Kind: oauth.Misconfigured, Code: "invalid_client"} }, `result="no token"`, "invalid_client"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -207,7 +207,7 @@ func TestDeviceFlood(t *testing.T) {
 			assertContains(t, v.page(), "WDJB-MJHT")
 		}
 		for range maxDevicePolls { // the flows end
-			a.answers <- &auth.Error{Code: "access_denied"}
+			a.answers <- &oauth.Error{Code: "access_denied"}
 		}
 		synctest.Wait()
 		assertContains(t, s.ask(a.name, from, address(2)).page(), "WDJB-MJHT")
@@ -252,7 +252,7 @@ func TestDevicePressedTwice(t *testing.T) {
 func TestDeviceAuthFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newDevice("joe@example.com")
-		a.deviceErr = &auth.Error{Kind: auth.Misconfigured, Family: auth.Microsoft, Code: "unauthorized_client", Description: "AADSTS7000218: needs a secret"}
+		a.deviceErr = &oauth.Error{Kind: oauth.Misconfigured, Family: oauth.Microsoft, Code: "unauthorized_client", Description: "AADSTS7000218: needs a secret"}
 		s := newSite(t, "", a)
 		page := s.ask(a.name).page()
 		assertContains(t, page, "Code from Example Mail", "issued no code", "AADSTS7000218", "Microsoft wants a client secret")

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/auth/oauth"
 	"github.com/xoauthd/xoauthd/internal/redact"
 )
 
@@ -42,7 +43,7 @@ type fakeAccount struct {
 	checksUser                      bool   // ChecksUser of the Registration
 	scope                           string // Scope of grants
 
-	device    *auth.Device
+	device    *oauth.Device
 	deviceErr error      // error of DeviceAuth
 	asking    func()     // called by DeviceAuth
 	answers   chan error // AwaitDevice returns the next error from here
@@ -50,7 +51,7 @@ type fakeAccount struct {
 	mu          sync.Mutex
 	deviceAuths int      // number of calls of DeviceAuth
 	exchanges   []string // code and verifier of each call of Exchange
-	kept        []auth.Grant
+	kept        []oauth.Grant
 	discarded   []string      // access tokens
 	access      auth.Access   // access of the present grant
 	replaced    []auth.Access // access of grants that replace the present one before each Keep
@@ -81,10 +82,10 @@ func (a *fakeAccount) LoginHint() string { return a.hint }
 
 // Hint returns the hints for Microsoft.
 func (a *fakeAccount) Hint(code, description string) string {
-	return (&auth.Provider{Family: auth.Microsoft}).Hint(code, description)
+	return (&oauth.Provider{Family: oauth.Microsoft}).Hint(code, description)
 }
 
-func (a *fakeAccount) DeviceAuth(context.Context) (*auth.Device, error) {
+func (a *fakeAccount) DeviceAuth(context.Context) (*oauth.Device, error) {
 	a.mu.Lock()
 	a.deviceAuths++
 	a.mu.Unlock()
@@ -94,12 +95,12 @@ func (a *fakeAccount) DeviceAuth(context.Context) (*auth.Device, error) {
 	return a.device, a.deviceErr
 }
 
-func (a *fakeAccount) AwaitDevice(ctx context.Context, d *auth.Device) (auth.Grant, error) {
+func (a *fakeAccount) AwaitDevice(ctx context.Context, d *oauth.Device) (oauth.Grant, error) {
 	select {
 	case err := <-a.answers:
 		return a.grant(d.UserCode), err
 	case <-ctx.Done():
-		return auth.Grant{}, ctx.Err()
+		return oauth.Grant{}, ctx.Err()
 	}
 }
 
@@ -119,7 +120,7 @@ func (a *fakeAccount) SendsIss(context.Context) bool { return a.sendsIss }
 
 func (a *fakeAccount) Redact(text string) string { return a.secrets.Redact(text) }
 
-func (a *fakeAccount) Exchange(_ context.Context, code, verifier string) (auth.Grant, error) {
+func (a *fakeAccount) Exchange(_ context.Context, code, verifier string) (oauth.Grant, error) {
 	if a.during != nil {
 		a.during()
 	}
@@ -129,15 +130,15 @@ func (a *fakeAccount) Exchange(_ context.Context, code, verifier string) (auth.G
 	return a.grant(code), a.exchangeErr
 }
 
-func (a *fakeAccount) grant(code string) auth.Grant {
-	g := auth.Grant{AccessToken: "token-for-" + code, RefreshToken: "refresh-for-" + code, Expiry: ends, Identity: a.identity, IDToken: a.idToken, Scope: a.scope}
+func (a *fakeAccount) grant(code string) oauth.Grant {
+	g := oauth.Grant{AccessToken: "token-for-" + code, RefreshToken: "refresh-for-" + code, Expiry: ends, Identity: a.identity, IDToken: a.idToken, Scope: a.scope}
 	if a.short {
 		g.RefreshToken = ""
 	}
 	return g
 }
 
-func (a *fakeAccount) Try(context.Context, auth.Grant) []Trial { return a.trials }
+func (a *fakeAccount) Try(context.Context, oauth.Grant) []Trial { return a.trials }
 
 func (a *fakeAccount) LoginEnded(protocol string, err error) {
 	a.mu.Lock()
@@ -151,13 +152,13 @@ func (a *fakeAccount) Access() auth.Access {
 	return a.access
 }
 
-func (a *fakeAccount) Discard(g auth.Grant) {
+func (a *fakeAccount) Discard(g oauth.Grant) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.discarded = append(a.discarded, g.AccessToken)
 }
 
-func (a *fakeAccount) Keep(g auth.Grant, _ auth.Access) error {
+func (a *fakeAccount) Keep(g oauth.Grant, _ auth.Access) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if len(a.replaced) > 0 {

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/auth/oauth"
 	"github.com/xoauthd/xoauthd/internal/exhausted"
 	"github.com/xoauthd/xoauthd/internal/text"
 )
@@ -58,7 +58,7 @@ func callbackHint(a Account, code, description string) string {
 // section 5.2). For a refresh, invalid_grant means an invalid grant. Here it means an
 // invalid code.
 func exchangeHint(err error) string {
-	var answer *auth.Error
+	var answer *oauth.Error
 	local := exhausted.Hint(err)
 	switch {
 	case local != "":

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/auth/oauth"
 )
 
 // completeTimeout limits the work after a provider's answer: one token request,
@@ -55,7 +56,7 @@ func complete(ctx context.Context, a Account, verifier string, answer response) 
 
 // completeDevice keeps the grant g of a device flow if it opens the account's mailbox.
 // The err is that of AwaitDevice.
-func completeDevice(ctx context.Context, a Account, g auth.Grant, err error) Result {
+func completeDevice(ctx context.Context, a Account, g oauth.Grant, err error) Result {
 	res := &resultBuilder{account: a}
 	if err != nil {
 		return res.deviceDenied(err)
@@ -70,7 +71,7 @@ func completeDevice(ctx context.Context, a Account, g auth.Grant, err error) Res
 func answerOf(a Account) string { return "Answer of " + a.Provider() }
 
 // adopt logs in to the mail servers with g, and keeps g if a login succeeds.
-func (res *resultBuilder) adopt(ctx context.Context, g auth.Grant) Result {
+func (res *resultBuilder) adopt(ctx context.Context, g oauth.Grant) Result {
 	a := res.account
 	g.Identity = oneLine(g.Identity)
 	res.identity = g.Identity
@@ -101,7 +102,7 @@ func (res *resultBuilder) adopt(ctx context.Context, g auth.Grant) Result {
 
 // keep replaces the present grant with g. If another grant has replaced the present one
 // in the meantime, keep changes nothing and the error is auth.ErrReplaced.
-func (res *resultBuilder) keep(g auth.Grant, trials []Trial, present auth.Access) (Result, error) {
+func (res *resultBuilder) keep(g oauth.Grant, trials []Trial, present auth.Access) (Result, error) {
 	start := time.Now()
 	err := res.account.Keep(g, present)
 	if errors.Is(err, auth.ErrReplaced) {
@@ -112,7 +113,7 @@ func (res *resultBuilder) keep(g auth.Grant, trials []Trial, present auth.Access
 
 // afterKeep returns the result of Account.Keep, which returned err, and passes the trials
 // on to the account if g is in use.
-func (res *resultBuilder) afterKeep(g auth.Grant, trials []Trial, err error, took time.Duration) Result {
+func (res *resultBuilder) afterKeep(g oauth.Grant, trials []Trial, err error, took time.Duration) Result {
 	a := res.account
 	all := !slices.ContainsFunc(trials, func(l Trial) bool { return l.Err != nil })
 	if g.RefreshToken == "" {
@@ -168,7 +169,7 @@ func (res *resultBuilder) denied(code, description string) Result {
 // 3.5).
 func (res *resultBuilder) deviceDenied(err error) Result {
 	a := res.account
-	var answer *auth.Error
+	var answer *oauth.Error
 	code, description := "", ""
 	if errors.As(err, &answer) {
 		code, description = answer.Code, answer.Description
@@ -195,7 +196,7 @@ func (res *resultBuilder) internalError() Result {
 
 // explainNoMailbox returns the lead of a result without a successful login. Of the tried
 // logins, down did not reach the server.
-func (res *resultBuilder) explainNoMailbox(g auth.Grant, tried, down int) string {
+func (res *resultBuilder) explainNoMailbox(g oauth.Grant, tried, down int) string {
 	a := res.account
 	other := isOtherIdentity(g, a)
 	switch {

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/auth/oauth"
 )
 
 // signInAddress returns the address with which the person should sign in.
@@ -14,7 +14,7 @@ func signInAddress(a Account) string { return cmp.Or(a.LoginHint(), a.Name()) }
 
 // isOtherIdentity reports whether another person than the expected one signed in. It
 // returns false if the provider did not report an identity.
-func isOtherIdentity(g auth.Grant, a Account) bool {
+func isOtherIdentity(g oauth.Grant, a Account) bool {
 	return g.Identity != "" && !strings.EqualFold(g.Identity, signInAddress(a))
 }
 
@@ -22,7 +22,7 @@ func isOtherIdentity(g auth.Grant, a Account) bool {
 // a login succeeded, it returns the lead of the result. Some mail servers ignore the user
 // name of a login and open the mailbox of the token. Unless the provider's servers are
 // known to check it, a requested id_token must name the expected person.
-func (res *resultBuilder) checkIdentity(g auth.Grant, opened, refused bool) (lead string) {
+func (res *resultBuilder) checkIdentity(g oauth.Grant, opened, refused bool) (lead string) {
 	a := res.account
 	reg := a.Registration()
 	text, expected := "Signed in as "+g.Identity, signInAddress(a)

@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/oauth2"
 
-	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/auth/oauth"
 	"github.com/xoauthd/xoauthd/internal/testing/idp"
 )
 
@@ -56,7 +56,7 @@ func newMixUp(t *testing.T, c mixUpConfig) *mixUp {
 
 // account returns an account at the OAuth server with this URL.
 func (m *mixUp) account(name, server, path string) *realAccount {
-	a := &realAccount{newAccount(name), &auth.Provider{Name: name, OAuth: oauth2.Config{
+	a := &realAccount{newAccount(name), &oauth.Provider{Name: name, OAuth: oauth2.Config{
 		ClientID: "xoauthd", RedirectURL: m.url + path, Scopes: []string{idp.ScopeMail},
 		Endpoint: oauth2.Endpoint{AuthURL: server + idp.AuthorizePath, TokenURL: server + idp.TokenPath, AuthStyle: oauth2.AuthStyleInParams},
 	}}}

@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/auth/oauth"
 )
 
 const (
@@ -61,7 +61,7 @@ type pendingAuthorization struct {
 	// Either codeFlow is set, or cancelPoll and device.
 	codeFlow   *CodeFlow
 	cancelPoll context.CancelFunc // stops the polling for the device code
-	device     *auth.Device       // set from awaitingConsent on
+	device     *oauth.Device      // set from awaitingConsent on
 
 	id       string // part of the path of the result page
 	browser  string // value of the cookie
@@ -131,7 +131,7 @@ func (s *pendingAuthorizations) add(p *pendingAuthorization, r *http.Request) (*
 }
 
 // setDevice sets the device code that the provider has issued for p.
-func (s *pendingAuthorizations) setDevice(p *pendingAuthorization, d *auth.Device) {
+func (s *pendingAuthorizations) setDevice(p *pendingAuthorization, d *oauth.Device) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p.device, p.stage = d, awaitingConsent

@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/auth/oauth"
 )
 
 func TestResultNeedsCookie(t *testing.T) {
@@ -189,4 +189,4 @@ func TestPanic(t *testing.T) {
 // A panicAccount panics in Try.
 type panicAccount struct{ *fakeAccount }
 
-func (*panicAccount) Try(context.Context, auth.Grant) []Trial { panic("out of range") }
+func (*panicAccount) Try(context.Context, oauth.Grant) []Trial { panic("out of range") }

@@ -10,14 +10,14 @@ import (
 
 	"golang.org/x/oauth2"
 
-	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/auth/oauth"
 	"github.com/xoauthd/xoauthd/internal/testing/idp"
 )
 
 // A realAccount obtains its grants from an OAuth server.
 type realAccount struct {
 	*fakeAccount
-	provider *auth.Provider
+	provider *oauth.Provider
 }
 
 func (a *realAccount) AuthCodeURL(state, verifier string) string {
@@ -26,7 +26,7 @@ func (a *realAccount) AuthCodeURL(state, verifier string) string {
 
 func (a *realAccount) Redact(text string) string { return a.provider.Redact(text) }
 
-func (a *realAccount) Exchange(ctx context.Context, code, verifier string) (auth.Grant, error) {
+func (a *realAccount) Exchange(ctx context.Context, code, verifier string) (oauth.Grant, error) {
 	return a.provider.Exchange(ctx, code, verifier)
 }
 
@@ -42,7 +42,7 @@ func newRealAccount(t *testing.T, name string) *realAccount {
 	s.Config.Handler = server
 	s.Start()
 	t.Cleanup(s.Close)
-	a := &realAccount{newAccount(name), &auth.Provider{Name: "example", OAuth: oauth2.Config{
+	a := &realAccount{newAccount(name), &oauth.Provider{Name: "example", OAuth: oauth2.Config{
 		ClientID: "xoauthd", RedirectURL: redirect, Scopes: []string{idp.ScopeMail, "openid", "offline_access"},
 		Endpoint: oauth2.Endpoint{AuthURL: issuer + idp.AuthorizePath, TokenURL: issuer + idp.TokenPath, AuthStyle: oauth2.AuthStyleInParams},
 	}}}

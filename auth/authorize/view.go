@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/auth/oauth"
 )
 
 //go:embed pages
@@ -127,7 +128,7 @@ type deviceView struct {
 	Until     moment
 }
 
-func deviceViewOf(d *auth.Device) deviceView {
+func deviceViewOf(d *oauth.Device) deviceView {
 	now := time.Now()
 	until := momentOf(d.Expiry, now)
 	until.Ago = TimeLeft(d.Expiry, now)

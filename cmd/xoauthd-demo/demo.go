@@ -10,8 +10,9 @@ import (
 	"text/template"
 	"time"
 
-	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/auth/oauth"
 	"github.com/xoauthd/xoauthd/auth/password"
+	"github.com/xoauthd/xoauthd/auth/store"
 	"github.com/xoauthd/xoauthd/config"
 	"github.com/xoauthd/xoauthd/internal/daemon"
 	"github.com/xoauthd/xoauthd/internal/testing/idp"
@@ -93,11 +94,11 @@ func authorize(state string, p *provider) error {
 	if err != nil {
 		return err
 	}
-	store, err := auth.OpenStore(state, auth.Encryption{})
+	store, err := store.Open(state, store.Encryption{})
 	if err != nil {
 		return err
 	}
-	grant := auth.Grant{AccessToken: access, RefreshToken: refresh, Expiry: expiry, Obtained: time.Now()}
+	grant := oauth.Grant{AccessToken: access, RefreshToken: refresh, Expiry: expiry, Obtained: time.Now()}
 	return errors.Join(store.Save(alice, grant), store.Close())
 }
 

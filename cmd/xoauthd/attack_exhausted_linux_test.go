@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/auth/oauth"
+	"github.com/xoauthd/xoauthd/auth/store"
 	"github.com/xoauthd/xoauthd/internal/testing/idp"
 )
 
@@ -82,9 +84,9 @@ func (d *target) forgetAccessToken(t *testing.T) {
 	must(t, os.RemoveAll(d.state))
 	_, refresh, _, err := d.provider.Issue(targetAccount)
 	must(t, err)
-	store, err := auth.OpenStore(d.state, auth.Encryption{})
+	store, err := store.Open(d.state, store.Encryption{})
 	must(t, err)
-	must(t, store.Save(targetAccount, auth.Grant{RefreshToken: refresh, Obtained: time.Now()}))
+	must(t, store.Save(targetAccount, oauth.Grant{RefreshToken: refresh, Obtained: time.Now()}))
 	must(t, store.Close())
 	d.giveAway(t)
 }

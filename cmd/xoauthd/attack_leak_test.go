@@ -20,7 +20,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/auth/oauth"
+	"github.com/xoauthd/xoauthd/auth/store"
 	"github.com/xoauthd/xoauthd/internal/redact"
 	"github.com/xoauthd/xoauthd/internal/testing/ca"
 )
@@ -184,9 +185,9 @@ func (h *hostile) configure(t *testing.T, c *targetConfig, pop3 int) {
 	certificate, err := authority.Issue("localhost")
 	must(t, err)
 	h.tls = &tls.Config{Certificates: []tls.Certificate{certificate}}
-	oauth, imap, smtp, upstreamPOP3, proxy := anyPort(t), anyPort(t), anyPort(t), anyPort(t), anyPort(t)
+	endpoint, imap, smtp, upstreamPOP3, proxy := anyPort(t), anyPort(t), anyPort(t), anyPort(t), anyPort(t)
 	web := &http.Server{Handler: h}
-	go web.Serve(oauth)
+	go web.Serve(endpoint)
 	go h.serve(imap, false, (*hostilePeer).imap)
 	go h.serve(smtp, true, (*hostilePeer).smtp)
 	go h.serve(upstreamPOP3, false, (*hostilePeer).pop3)
@@ -198,7 +199,7 @@ func (h *hostile) configure(t *testing.T, c *targetConfig, pop3 int) {
 		}
 	})
 	port := func(ln net.Listener) int { return ln.Addr().(*net.TCPAddr).Port }
-	c.Issuer = "http://" + oauth.Addr().String()
+	c.Issuer = "http://" + endpoint.Addr().String()
 	c.ClientSecret = "GOCSPX-" + h.newToken("client secret")
 	h.learn("client secret", c.ClientSecret)
 	c.UpstreamIMAP, c.UpstreamSMTP = port(imap), port(smtp)
@@ -231,16 +232,16 @@ func (h *hostile) configure(t *testing.T, c *targetConfig, pop3 int) {
 		must(t, os.WriteFile(path, []byte(text), 0o640))
 		must(t, os.Chown(path, 0, int(id.Gid)))
 	}
-	store, err := auth.OpenStore(c.State, auth.Encryption{})
+	grants, err := store.Open(c.State, store.Encryption{})
 	must(t, err)
-	defer store.Close()
+	defer grants.Close()
 	for _, mode := range endpointModes {
-		g := auth.Grant{
+		g := oauth.Grant{
 			AccessToken: h.newToken("access token"), RefreshToken: h.newToken("refresh token"),
 			Obtained: time.Now().Add(-2 * time.Hour), Expiry: time.Now().Add(-time.Hour),
 		}
 		h.modes[g.RefreshToken] = mode
-		must(t, store.Save(accountOf(mode), g))
+		must(t, grants.Save(accountOf(mode), g))
 	}
 }
 

@@ -23,8 +23,9 @@ import (
 	"text/template"
 	"time"
 
-	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/auth/oauth"
 	"github.com/xoauthd/xoauthd/auth/password"
+	"github.com/xoauthd/xoauthd/auth/store"
 	"github.com/xoauthd/xoauthd/internal/testing/ca"
 	"github.com/xoauthd/xoauthd/internal/testing/children"
 	"github.com/xoauthd/xoauthd/internal/testing/idp"
@@ -212,9 +213,9 @@ func (d *target) authorize(t *testing.T) {
 	t.Helper()
 	access, refresh, expiry, err := d.provider.Issue(targetAccount)
 	must(t, err)
-	store, err := auth.OpenStore(d.state, auth.Encryption{})
+	store, err := store.Open(d.state, store.Encryption{})
 	must(t, err)
-	must(t, store.Save(targetAccount, auth.Grant{AccessToken: access, RefreshToken: refresh, Expiry: expiry, Obtained: time.Now()}))
+	must(t, store.Save(targetAccount, oauth.Grant{AccessToken: access, RefreshToken: refresh, Expiry: expiry, Obtained: time.Now()}))
 	must(t, store.Close())
 }
 

@@ -17,7 +17,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/auth/store"
 	"github.com/xoauthd/xoauthd/config"
 	"github.com/xoauthd/xoauthd/internal/control"
 	"github.com/xoauthd/xoauthd/internal/daemon"
@@ -63,7 +63,7 @@ func standIn(cmd *cobra.Command, c *config.Config, r control.Request, hear contr
 		return err
 	}
 	d, err := daemon.Assemble(c, standInLog(cmd, c, r))
-	if errors.Is(err, auth.ErrInUse) {
+	if errors.Is(err, store.ErrInUse) {
 		return fmt.Errorf("another xoauthd has %s and takes no commands: it is starting or stopping, or it is of an older version: try again, or restart it", c.StateDirectory)
 	}
 	if err != nil {

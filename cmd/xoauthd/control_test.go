@@ -14,7 +14,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/auth/store"
 	"github.com/xoauthd/xoauthd/config"
 	"github.com/xoauthd/xoauthd/internal/daemon"
 	"github.com/xoauthd/xoauthd/internal/testing/ca"
@@ -173,7 +173,7 @@ func everywhere(t *testing.T, f func(t *testing.T, p *place)) {
 // around.
 func TestLocked(t *testing.T) {
 	p := newPlace(t)
-	store, err := auth.OpenStore(p.state, auth.Encryption{})
+	store, err := store.Open(p.state, store.Encryption{})
 	must(t, err)
 	defer store.Close()
 	p.run(t, "", 1, "another xoauthd has "+p.state+" and takes no commands: it is starting or stopping", "status")

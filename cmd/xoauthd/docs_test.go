@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/auth/oauth"
 	"github.com/xoauthd/xoauthd/auth/password"
 	"github.com/xoauthd/xoauthd/proxy"
 )
@@ -81,10 +82,10 @@ func TestMetricsDocumented(t *testing.T) {
 		"xoauthd_state_directory_full":                 true,
 	}
 	described := make(chan *prometheus.Desc, 100)
-	auth.NewMetrics().Describe(described)
+	oauth.NewMetrics().Describe(described)
 	password.NewMetrics().Describe(described)
 	auth.NewAccountCollector(nil).Describe(described)
-	auth.NewProviderCollector(nil).Describe(described)
+	oauth.NewProviderCollector(nil).Describe(described)
 	r.Describe(described)
 	close(described)
 	name := regexp.MustCompile(`fqName: "(\w+)"`)

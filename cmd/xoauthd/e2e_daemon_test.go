@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/auth/store"
 )
 
 // A daemon is xoauthd with one account.
@@ -218,7 +218,7 @@ func (d *daemon) metric(t *testing.T, name string) float64 {
 func (d *daemon) expire(t *testing.T) {
 	t.Helper()
 	d.stop(t)
-	store, err := auth.OpenStore(d.state, auth.Encryption{})
+	store, err := store.Open(d.state, store.Encryption{})
 	must(t, err)
 	grant, err := store.Load(d.user)
 	must(t, err)
@@ -234,7 +234,7 @@ func (d *daemon) accessToken(t *testing.T) string {
 	t.Helper()
 	copied := filepath.Join(t.TempDir(), "state")
 	must(t, exec.Command("cp", "-a", d.state, copied).Run()) // with its modes
-	store, err := auth.OpenStore(copied, auth.Encryption{})
+	store, err := store.Open(copied, store.Encryption{})
 	must(t, err)
 	grant, err := store.Load(d.user)
 	must(t, err)

@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/auth/store"
 )
 
 func makeKeyCommand() *cobra.Command {
@@ -17,8 +17,8 @@ it on one line. Its id, by which logs and messages name it, goes to standard
 error.`,
 		Args: noArguments,
 		RunE: action(func(cmd *cobra.Command, _ []string) error {
-			text := auth.NewKey()
-			keys, err := auth.ParseKeys(text)
+			text := store.NewKey()
+			keys, err := store.ParseKeys(text)
 			if err != nil {
 				return err
 			}

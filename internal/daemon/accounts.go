@@ -13,7 +13,9 @@ import (
 
 	"github.com/xoauthd/xoauthd/auth"
 	"github.com/xoauthd/xoauthd/auth/authorize"
+	"github.com/xoauthd/xoauthd/auth/oauth"
 	"github.com/xoauthd/xoauthd/auth/password"
+	"github.com/xoauthd/xoauthd/auth/store"
 	"github.com/xoauthd/xoauthd/config"
 	"github.com/xoauthd/xoauthd/internal/redact"
 	"github.com/xoauthd/xoauthd/proxy"
@@ -41,7 +43,7 @@ type accounts struct {
 }
 
 // fill creates the accounts of the configuration.
-func (as *accounts) fill(c *config.Config, store *auth.Store, metrics *auth.Metrics, passwords *password.Metrics, log *slog.Logger) error {
+func (as *accounts) fill(c *config.Config, store *store.Store, metrics *oauth.Metrics, passwords *password.Metrics, log *slog.Logger) error {
 	as.web = c.Web
 	as.providers = make(map[string]*provider, len(c.Providers))
 	for name, p := range c.Providers {
@@ -137,8 +139,8 @@ func (as *accounts) watched() []*auth.Account {
 }
 
 // registrations returns all providers.
-func (as *accounts) registrations() []*auth.Provider {
-	var all []*auth.Provider
+func (as *accounts) registrations() []*oauth.Provider {
+	var all []*oauth.Provider
 	for _, p := range as.providers {
 		all = append(all, p.Provider)
 	}
@@ -207,9 +209,9 @@ func (a *account) Upstream(protocol string) *proxy.Upstream { return a.provider.
 // Token returns an access token other than stale.
 func (a *account) Token(ctx context.Context, stale string) (string, error) {
 	token, err := a.Account.Token(ctx, stale)
-	if errors.Is(err, auth.ErrNeedsAuthorization) {
+	if errors.Is(err, oauth.ErrNeedsAuthorization) {
 		detail := a.remedy
-		if errors.Is(err, auth.ErrRevoked) {
+		if errors.Is(err, oauth.ErrRevoked) {
 			detail = err.Error() + "; " + a.remedy
 		}
 		return "", &proxy.Error{Result: proxy.NeedsAuthorization, Detail: detail, Err: fmt.Errorf("%w: %s", err, a.remedy)}
@@ -235,7 +237,7 @@ func (a *account) LoginEnded(protocol string, err error) {
 
 // refusal converts an error of auth into one of proxy.
 func refusal(err error) error {
-	var e *auth.Error
+	var e *oauth.Error
 	switch {
 	case err == nil:
 		return nil
@@ -243,9 +245,9 @@ func refusal(err error) error {
 		return proxy.Fail(proxy.BadCredentials, err)
 	case errors.Is(err, password.ErrThrottled):
 		return proxy.Fail(proxy.TooManyGuesses, err)
-	case errors.Is(err, auth.ErrRefused):
+	case errors.Is(err, oauth.ErrRefused):
 		return proxy.Fail(proxy.UpstreamRefused, err)
-	case errors.As(err, &e) && e.Kind == auth.Misconfigured:
+	case errors.As(err, &e) && e.Kind == oauth.Misconfigured:
 		return proxy.Fail(proxy.Misconfigured, err)
 	case errors.As(err, &e):
 		return proxy.Fail(proxy.ProviderDown, err)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/xoauthd/xoauthd/auth"
 	"github.com/xoauthd/xoauthd/auth/authorize"
+	"github.com/xoauthd/xoauthd/auth/oauth"
 	"github.com/xoauthd/xoauthd/internal/control"
 	"github.com/xoauthd/xoauthd/proxy"
 	"github.com/xoauthd/xoauthd/proxy/peercred"
@@ -134,7 +135,7 @@ func (k *controller) adopt(ctx context.Context, r control.Request, c *control.Co
 	}
 	finishing, cancel := p.finishing(ctx)
 	defer cancel()
-	g, err := p.provider.Refresh(finishing, auth.Grant{RefreshToken: token})
+	g, err := p.provider.Refresh(finishing, oauth.Grant{RefreshToken: token})
 	if err != nil {
 		return notTaken(p, err)
 	}
@@ -184,7 +185,7 @@ func rotated(p *page) string {
 // notTaken says what it means that the provider gave nothing for a refresh token.
 func notTaken(p *page, err error) error {
 	err = fmt.Errorf("%s gives no access token for this refresh token: %w", p.Provider(), err)
-	var e *auth.Error
+	var e *oauth.Error
 	if !errors.As(err, &e) {
 		return err
 	}
@@ -192,7 +193,7 @@ func notTaken(p *page, err error) error {
 	case e.Code == "invalid_grant", e.Code == "unauthorized_client", e.Code == "invalid_client":
 		return fmt.Errorf("%w\nOnly the client that it was given to can use it, and provider %s has client_id %q: is that the program's that it came from? "+
 			"If so, it has expired or was revoked. Nothing was changed", err, p.provider.Name, p.provider.OAuth.ClientID)
-	case e.Kind == auth.Passing:
+	case e.Kind == oauth.Passing:
 		return fmt.Errorf("%w\nNothing was changed: try again later", err)
 	}
 	if h := e.Hint(); h != "" {

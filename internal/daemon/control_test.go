@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/auth/oauth"
 	"github.com/xoauthd/xoauthd/internal/control"
 )
 
@@ -50,7 +51,7 @@ func command(t *testing.T, d *Daemon, name, account string) (events []string, er
 func TestCommands(t *testing.T) {
 	d := assemble(t, "")
 	bob := d.accounts.byName["bob@example.com"]
-	bob.Account = auth.NewAccount(bob.Name(), bob.provider.Provider, auth.AppPassword("secret"), d.store, nil)
+	bob.Account = auth.NewAccount(bob.Name(), bob.provider.Provider, oauth.AppPassword("secret"), d.store, nil)
 	for i, a := range d.accounts.all {
 		if a.Name() == bob.Name() {
 			d.accounts.all[i] = bob.Account
@@ -96,10 +97,10 @@ func TestNotTaken(t *testing.T) {
 		err  error
 		want string
 	}{
-		{&auth.Error{Kind: auth.Consent, Code: "invalid_grant"}, `provider one has client_id "x"`},
-		{&auth.Error{Kind: auth.Misconfigured, Code: "unauthorized_client"}, `provider one has client_id "x"`},
-		{&auth.Error{Kind: auth.Passing, Status: 503}, "Nothing was changed: try again later"},
-		{&auth.Error{Kind: auth.Misconfigured, Code: "invalid_scope"}, "invalid_scope\nThe provider does not allow"},
+		{&oauth.Error{Kind: oauth.Consent, Code: "invalid_grant"}, `provider one has client_id "x"`},
+		{&oauth.Error{Kind: oauth.Misconfigured, Code: "unauthorized_client"}, `provider one has client_id "x"`},
+		{&oauth.Error{Kind: oauth.Passing, Status: 503}, "Nothing was changed: try again later"},
+		{&oauth.Error{Kind: oauth.Misconfigured, Code: "invalid_scope"}, "invalid_scope\nThe provider does not allow"},
 		{errors.New("it is broken"), "it is broken"},
 	} {
 		if err := notTaken(p, test.err); !strings.Contains(err.Error(), test.want) || !errors.Is(err, test.err) {

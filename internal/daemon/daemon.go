@@ -17,7 +17,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/auth/oauth"
 	"github.com/xoauthd/xoauthd/auth/password"
+	"github.com/xoauthd/xoauthd/auth/store"
 	"github.com/xoauthd/xoauthd/config"
 	"github.com/xoauthd/xoauthd/proxy"
 	"github.com/xoauthd/xoauthd/systemd"
@@ -35,7 +37,7 @@ type Daemon struct {
 	config       *config.Config
 	log          *slog.Logger
 	budget       budget
-	store        *auth.Store
+	store        *store.Store
 	accounts     accounts
 	certificates certificates
 	proxy        *proxy.Server
@@ -99,7 +101,7 @@ func Assemble(c *config.Config, log *slog.Logger) (*Daemon, error) {
 
 // assemble creates the parts from the configuration.
 func (d *Daemon) assemble() error {
-	metrics, passwords := auth.NewMetrics(), password.NewMetrics()
+	metrics, passwords := oauth.NewMetrics(), password.NewMetrics()
 	d.conns = newConnMetrics()
 	d.registry.MustRegister(
 		metrics,
@@ -108,7 +110,7 @@ func (d *Daemon) assemble() error {
 		d.conns.refusals,
 		d.conns.evictions,
 		auth.NewAccountCollector(d.accounts.watched),
-		auth.NewProviderCollector(d.accounts.registrations),
+		oauth.NewProviderCollector(d.accounts.registrations),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "xoauthd_state_directory_full",
 			Help: "1 if the disk of the state directory is full, so that grants may be lost.",

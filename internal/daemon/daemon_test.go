@@ -17,8 +17,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
-	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/auth/oauth"
 	"github.com/xoauthd/xoauthd/auth/password"
+	"github.com/xoauthd/xoauthd/auth/store"
 	"github.com/xoauthd/xoauthd/config"
 	"github.com/xoauthd/xoauthd/proxy"
 )
@@ -260,8 +261,8 @@ func TestRefusal(t *testing.T) {
 	}{
 		{password.ErrRefused, proxy.BadCredentials},
 		{password.ErrThrottled, proxy.TooManyGuesses},
-		{&auth.Error{Kind: auth.Passing}, proxy.ProviderDown},
-		{&auth.Error{Kind: auth.Misconfigured, Code: "invalid_client"}, proxy.Misconfigured},
+		{&oauth.Error{Kind: oauth.Passing}, proxy.ProviderDown},
+		{&oauth.Error{Kind: oauth.Misconfigured, Code: "invalid_client"}, proxy.Misconfigured},
 		{context.Canceled, proxy.Stopping},
 		{context.DeadlineExceeded, proxy.ProviderDown},
 		{errors.New("what is this"), proxy.Internal},
@@ -280,7 +281,7 @@ func TestNeedsAuthorization(t *testing.T) {
 		{"without", "", "run xoauthd authorize"},
 	} {
 		c := load(t, listeners+test.web)
-		store, err := auth.OpenStore(c.StateDirectory, auth.Encryption{})
+		store, err := store.Open(c.StateDirectory, store.Encryption{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -296,7 +297,7 @@ func TestNeedsAuthorization(t *testing.T) {
 			t.Errorf("%s: %v", test.name, err)
 		}
 		alice := as.byName["alice@example.com"]
-		if err := errors.Join(alice.Keep(auth.Grant{RefreshToken: "x"}), alice.Forget("root (uid 0)")); err != nil {
+		if err := errors.Join(alice.Keep(oauth.Grant{RefreshToken: "x"}), alice.Forget("root (uid 0)")); err != nil {
 			t.Fatal(err)
 		}
 		_, err = alice.Token(t.Context(), "")

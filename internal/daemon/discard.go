@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/auth/oauth"
 )
 
 // discardTime limits the revocation of an unused grant. Only the shutdown waits for it.
@@ -13,7 +14,7 @@ const discardTime = 10 * time.Second
 
 // Keep replaces the grant that present is of by g, and revokes the replaced grant. After
 // an import it revokes nothing: the imported token may descend from the replaced grant.
-func (p *page) Keep(g auth.Grant, present auth.Access) error {
+func (p *page) Keep(g oauth.Grant, present auth.Access) error {
 	replaced, err := p.Account.Replace(g, present)
 	if err == nil && !p.importing { // after an error, the replaced grant is still on disk
 		p.discard(replaced, "replaced")
@@ -22,12 +23,12 @@ func (p *page) Keep(g auth.Grant, present auth.Access) error {
 }
 
 // Discard revokes g, which was obtained for the account and is not kept.
-func (p *page) Discard(g auth.Grant) { p.discard(g, "not kept") }
+func (p *page) Discard(g oauth.Grant) { p.discard(g, "not kept") }
 
 // discard revokes g at the provider, in the background, unless that can end a grant
 // that is in use. Many providers revoke all grants of a person and client with any one
 // token; a provider can also issue the same token again.
-func (p *page) discard(g auth.Grant, reason string) {
+func (p *page) discard(g oauth.Grant, reason string) {
 	single := p.provider.config.Revocation == "grant"
 	inUse := func(a *auth.Account) bool {
 		return a.Holds(g) || !single && a.SharesPerson(p.provider.Provider, g)
@@ -38,7 +39,7 @@ func (p *page) discard(g auth.Grant, reason string) {
 	p.daemon.discards.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), discardTime)
 		defer cancel()
-		told, err := p.provider.Discard(ctx, g)
+		told, err := p.provider.Revoke(ctx, g)
 		log := p.daemon.log.With("account", p.Name(), "reason", reason)
 		switch {
 		case err != nil:

@@ -8,63 +8,63 @@ import (
 	"testing"
 	"time"
 
-	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/auth/oauth"
 )
 
 // TestDiscard: a grant that is not used any more is revoked, if that can end none
 // that is.
 func TestDiscard(t *testing.T) {
-	grant := func(token, identity string) auth.Grant {
-		return auth.Grant{AccessToken: "at-" + token, RefreshToken: token, Identity: identity, Obtained: time.Now(), Expiry: time.Now().Add(time.Hour)}
+	grant := func(token, identity string) oauth.Grant {
+		return oauth.Grant{AccessToken: "at-" + token, RefreshToken: token, Identity: identity, Obtained: time.Now(), Expiry: time.Now().Add(time.Hour)}
 	}
 	const alice, bob, carol = "alice@example.com", "bob@example.com", "carol@example.com"
 	for _, test := range []struct {
 		name       string
 		revocation string
-		kept       map[string]auth.Grant // by account
+		kept       map[string]oauth.Grant // by account
 		do         func(t *testing.T, alice *page)
 		revoked    []string
 	}{
-		{"replaced by one of the same person", "all", map[string]auth.Grant{alice: grant("old", alice)},
+		{"replaced by one of the same person", "all", map[string]oauth.Grant{alice: grant("old", alice)},
 			func(t *testing.T, p *page) { keep(t, p, grant("new", alice)) }, nil},
-		{"replaced by one of the same person, where each is revoked alone", "grant", map[string]auth.Grant{alice: grant("old", alice)},
+		{"replaced by one of the same person, where each is revoked alone", "grant", map[string]oauth.Grant{alice: grant("old", alice)},
 			func(t *testing.T, p *page) { keep(t, p, grant("new", alice)) }, []string{"old"}},
-		{"replaced by one of another person", "all", map[string]auth.Grant{alice: grant("old", carol)},
+		{"replaced by one of another person", "all", map[string]oauth.Grant{alice: grant("old", carol)},
 			func(t *testing.T, p *page) { keep(t, p, grant("new", alice)) }, []string{"old"}},
-		{"replaced by one of nobody knows whom", "all", map[string]auth.Grant{alice: grant("old", carol)},
+		{"replaced by one of nobody knows whom", "all", map[string]oauth.Grant{alice: grant("old", carol)},
 			func(t *testing.T, p *page) { keep(t, p, grant("new", "")) }, nil},
 		{"the first", "grant", nil,
 			func(t *testing.T, p *page) { keep(t, p, grant("new", alice)) }, nil},
-		{"not kept, of a stranger", "all", map[string]auth.Grant{alice: grant("old", alice)},
+		{"not kept, of a stranger", "all", map[string]oauth.Grant{alice: grant("old", alice)},
 			func(t *testing.T, p *page) { p.Discard(grant("new", carol)) }, []string{"new"}},
-		{"not kept, of who has another account here", "all", map[string]auth.Grant{bob: grant("old", carol)},
+		{"not kept, of who has another account here", "all", map[string]oauth.Grant{bob: grant("old", carol)},
 			func(t *testing.T, p *page) { p.Discard(grant("new", "Carol@example.com")) }, nil},
-		{"not kept, of nobody knows whom", "all", map[string]auth.Grant{bob: grant("old", bob)},
+		{"not kept, of nobody knows whom", "all", map[string]oauth.Grant{bob: grant("old", bob)},
 			func(t *testing.T, p *page) { p.Discard(grant("new", "")) }, nil},
 		{"not kept, of nobody knows whom, where nobody else has one", "all", nil,
 			func(t *testing.T, p *page) { p.Discard(grant("new", "")) }, []string{"new"}},
-		{"not kept, where each is revoked alone", "grant", map[string]auth.Grant{alice: grant("old", alice)},
+		{"not kept, where each is revoked alone", "grant", map[string]oauth.Grant{alice: grant("old", alice)},
 			func(t *testing.T, p *page) { p.Discard(grant("new", alice)) }, []string{"new"}},
-		{"replaced by one with the same refresh token", "grant", map[string]auth.Grant{alice: grant("old", alice)},
+		{"replaced by one with the same refresh token", "grant", map[string]oauth.Grant{alice: grant("old", alice)},
 			func(t *testing.T, p *page) {
 				g := grant("old", alice)
 				g.AccessToken = "at-new"
 				keep(t, p, g)
 			}, nil},
-		{"replaced by one with the same access token", "grant", map[string]auth.Grant{alice: grant("old", alice)},
+		{"replaced by one with the same access token", "grant", map[string]oauth.Grant{alice: grant("old", alice)},
 			func(t *testing.T, p *page) {
 				g := grant("new", alice)
 				g.AccessToken = "at-old"
 				keep(t, p, g)
 			}, nil},
-		{"replaced, but in use by another account", "grant", map[string]auth.Grant{alice: grant("old", alice), bob: grant("old", alice)},
+		{"replaced, but in use by another account", "grant", map[string]oauth.Grant{alice: grant("old", alice), bob: grant("old", alice)},
 			func(t *testing.T, p *page) { keep(t, p, grant("new", alice)) }, nil},
-		{"not kept, but in use by another account", "grant", map[string]auth.Grant{bob: grant("old", bob)},
+		{"not kept, but in use by another account", "grant", map[string]oauth.Grant{bob: grant("old", bob)},
 			func(t *testing.T, p *page) { p.Discard(grant("old", alice)) }, nil},
-		{"replaced by one without an access token", "grant", map[string]auth.Grant{alice: {RefreshToken: "old"}},
-			func(t *testing.T, p *page) { keep(t, p, auth.Grant{RefreshToken: "new"}) }, []string{"old"}},
+		{"replaced by one without an access token", "grant", map[string]oauth.Grant{alice: {RefreshToken: "old"}},
+			func(t *testing.T, p *page) { keep(t, p, oauth.Grant{RefreshToken: "new"}) }, []string{"old"}},
 		{"a token alone", "grant", nil,
-			func(t *testing.T, p *page) { p.Discard(auth.Grant{AccessToken: "at"}) }, []string{"at"}},
+			func(t *testing.T, p *page) { p.Discard(oauth.Grant{AccessToken: "at"}) }, []string{"at"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var mu sync.Mutex
@@ -98,7 +98,7 @@ func TestDiscard(t *testing.T) {
 	}
 }
 
-func keep(t *testing.T, p *page, g auth.Grant) {
+func keep(t *testing.T, p *page, g oauth.Grant) {
 	t.Helper()
 	if err := p.Keep(g, p.Access()); err != nil {
 		t.Error(err)
@@ -113,13 +113,13 @@ func TestDiscardNotSaved(t *testing.T) {
 	d := assembleOpen(t, "")
 	p := (&controller{daemon: d, late: t.Context()}).pageOf(d.accounts.byName["alice@example.com"].Account)
 	p.provider.RevocationURL, p.provider.config.Revocation = provider.URL, "grant"
-	if err := p.Account.Keep(auth.Grant{AccessToken: "at", RefreshToken: "old"}); err != nil {
+	if err := p.Account.Keep(oauth.Grant{AccessToken: "at", RefreshToken: "old"}); err != nil {
 		t.Fatal(err)
 	}
 	if err := d.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Keep(auth.Grant{AccessToken: "at", RefreshToken: "new"}, p.Access()); err == nil {
+	if err := p.Keep(oauth.Grant{AccessToken: "at", RefreshToken: "new"}, p.Access()); err == nil {
 		t.Error("a closed store keeps grants")
 	}
 	d.discards.Wait()

@@ -7,13 +7,13 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/auth/oauth"
 )
 
 // warnOfExpiry logs client secrets and certificates that expire soon, once a day: all
 // accounts depend on them. At the start, the configuration has warned of secrets
 // already.
-func warnOfExpiry(ctx context.Context, providers []*auth.Provider, cs certificates, log *slog.Logger) {
+func warnOfExpiry(ctx context.Context, providers []*oauth.Provider, cs certificates, log *slog.Logger) {
 	cs.warn(log)
 	for {
 		select {

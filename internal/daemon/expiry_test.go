@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/auth/oauth"
 )
 
 // TestWarnsOfExpiry: each day of the last month, and of none before.
@@ -16,7 +16,7 @@ func TestWarnsOfExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		var log strings.Builder
-		providers := []*auth.Provider{
+		providers := []*oauth.Provider{
 			{Name: "ending", CredentialExpiry: time.Now().Add(32*24*time.Hour + time.Minute)},
 			{Name: "unknown"},
 		}

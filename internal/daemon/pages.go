@@ -11,8 +11,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/xoauthd/xoauthd/auth"
 	"github.com/xoauthd/xoauthd/auth/authorize"
+	"github.com/xoauthd/xoauthd/auth/oauth"
 	"github.com/xoauthd/xoauthd/proxy"
 )
 
@@ -133,21 +133,21 @@ func (p *page) SendsIss(ctx context.Context) bool {
 func (p *page) Redact(text string) string { return p.provider.Redact(text) }
 
 // Exchange redeems a code.
-func (p *page) Exchange(ctx context.Context, code, verifier string) (auth.Grant, error) {
+func (p *page) Exchange(ctx context.Context, code, verifier string) (oauth.Grant, error) {
 	ctx, cancel := p.hurried(ctx)
 	defer cancel()
 	return p.provider.Exchange(ctx, code, verifier)
 }
 
 // DeviceAuth asks for a code that a person can enter elsewhere.
-func (p *page) DeviceAuth(ctx context.Context) (*auth.Device, error) {
+func (p *page) DeviceAuth(ctx context.Context) (*oauth.Device, error) {
 	ctx, cancel := until(p.stopping, ctx)
 	defer cancel()
 	return p.provider.DeviceAuth(ctx)
 }
 
 // AwaitDevice waits for the person who enters it.
-func (p *page) AwaitDevice(ctx context.Context, device *auth.Device) (auth.Grant, error) {
+func (p *page) AwaitDevice(ctx context.Context, device *oauth.Device) (oauth.Grant, error) {
 	ctx, cancel := until(p.stopping, ctx)
 	defer cancel()
 	return p.provider.AwaitDevice(ctx, device)
@@ -155,7 +155,7 @@ func (p *page) AwaitDevice(ctx context.Context, device *auth.Device) (auth.Grant
 
 // Try logs in at every server that a listener leads the account to, at all of
 // them at once: a person waits.
-func (p *page) Try(ctx context.Context, g auth.Grant) []authorize.Trial {
+func (p *page) Try(ctx context.Context, g oauth.Grant) []authorize.Trial {
 	ctx, cancel := p.hurried(ctx)
 	defer cancel()
 	protocols := p.protocols()

@@ -20,6 +20,8 @@ import (
 
 	"github.com/xoauthd/xoauthd/auth"
 	"github.com/xoauthd/xoauthd/auth/authorize"
+	"github.com/xoauthd/xoauthd/auth/oauth"
+	"github.com/xoauthd/xoauthd/auth/store"
 	"github.com/xoauthd/xoauthd/config"
 	"github.com/xoauthd/xoauthd/proxy"
 )
@@ -48,15 +50,15 @@ func TestTry(t *testing.T) {
 		}
 		p := &page{
 			account: &account{
-				Account:  auth.NewAccount("joe@example.com", &auth.Provider{}, nil, emptyStore(t), nil),
-				provider: &provider{Provider: &auth.Provider{}, upstreams: upstreams},
+				Account:  auth.NewAccount("joe@example.com", &oauth.Provider{}, nil, emptyStore(t), nil),
+				provider: &provider{Provider: &oauth.Provider{}, upstreams: upstreams},
 				config:   &config.Account{Name: "joe@example.com"},
 			},
 			daemon: d,
 			late:   t.Context(),
 		}
 		start := time.Now()
-		trials := p.Try(t.Context(), auth.Grant{AccessToken: "token0"})
+		trials := p.Try(t.Context(), oauth.Grant{AccessToken: "token0"})
 		if d := time.Since(start); d != 8*time.Second {
 			t.Errorf("took %v, want that of the slowest", d)
 		}
@@ -89,7 +91,7 @@ func TestStopping(t *testing.T) {
 		})
 		web := newEndpoint([]net.Listener{newPipes()}, slog.New(slog.DiscardHandler))
 		p := &page{
-			account: &account{provider: &provider{Provider: &auth.Provider{
+			account: &account{provider: &provider{Provider: &oauth.Provider{
 				OAuth: oauth2.Config{Endpoint: oauth2.Endpoint{
 					TokenURL: "https://example.com/token", DeviceAuthURL: "https://example.com/device", AuthStyle: oauth2.AuthStyleInParams,
 				}},
@@ -100,7 +102,7 @@ func TestStopping(t *testing.T) {
 		}
 		time.AfterFunc(time.Second, web.stop)
 		// The answer that is on its way may be the one that has the tokens.
-		if g, err := p.AwaitDevice(t.Context(), &auth.Device{Expiry: time.Now().Add(time.Hour)}); err != nil || g.AccessToken != "token0" {
+		if g, err := p.AwaitDevice(t.Context(), &oauth.Device{Expiry: time.Now().Add(time.Hour)}); err != nil || g.AccessToken != "token0" {
 			t.Errorf("AwaitDevice: %+v, %v", g, err)
 		}
 		if _, err := p.DeviceAuth(t.Context()); !errors.Is(err, context.Canceled) {
@@ -121,8 +123,8 @@ func TestTryPanics(t *testing.T) {
 	var log bytes.Buffer
 	p := &page{
 		account: &account{
-			Account: auth.NewAccount("joe@example.com", &auth.Provider{}, nil, emptyStore(t), nil),
-			provider: &provider{Provider: &auth.Provider{}, upstreams: map[string]*proxy.Upstream{
+			Account: auth.NewAccount("joe@example.com", &oauth.Provider{}, nil, emptyStore(t), nil),
+			provider: &provider{Provider: &oauth.Provider{}, upstreams: map[string]*proxy.Upstream{
 				"imap": {Host: "imap.example.com", Port: 993}, "smtp": {Host: "smtp.example.com", Port: 587},
 			}},
 			config: &config.Account{Name: "joe@example.com"},
@@ -139,7 +141,7 @@ func TestTryPanics(t *testing.T) {
 		},
 		late: t.Context(),
 	}
-	trials := p.Try(t.Context(), auth.Grant{AccessToken: "token0"})
+	trials := p.Try(t.Context(), oauth.Grant{AccessToken: "token0"})
 	for i, want := range []string{"internal error; see the log of xoauthd", "no route to smtp.example.com:587"} {
 		if err := trials[i].Err; err == nil || !strings.Contains(err.Error(), want) || trials[i].Upstream == "" {
 			t.Errorf("%+v, want %s", trials[i], want)
@@ -150,9 +152,9 @@ func TestTryPanics(t *testing.T) {
 	}
 }
 
-func emptyStore(t *testing.T) *auth.Store {
+func emptyStore(t *testing.T) *store.Store {
 	t.Helper()
-	s, err := auth.OpenStore(t.TempDir()+"/state", auth.Encryption{Plain: true})
+	s, err := store.Open(t.TempDir()+"/state", store.Encryption{Plain: true})
 	if err != nil {
 		t.Fatal(err)
 	}

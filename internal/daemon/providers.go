@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/oauth2"
 
-	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/auth/oauth"
 	"github.com/xoauthd/xoauthd/config"
 	"github.com/xoauthd/xoauthd/internal/redact"
 	"github.com/xoauthd/xoauthd/proxy"
@@ -17,7 +17,7 @@ import (
 
 // A provider is one of the configuration, as the others need it.
 type provider struct {
-	*auth.Provider
+	*oauth.Provider
 	config    *config.Provider
 	title     string                     // as people know it
 	upstreams map[string]*proxy.Upstream // by protocol
@@ -30,7 +30,7 @@ type provider struct {
 const maxCommands = 4
 
 // newProvider returns a provider, whose secrets are added to those of the program.
-func newProvider(c *config.Provider, metrics *auth.Metrics, secrets *redact.Secrets) (*provider, error) {
+func newProvider(c *config.Provider, metrics *oauth.Metrics, secrets *redact.Secrets) (*provider, error) {
 	way, err := newRoute(c)
 	if err != nil {
 		return nil, fmt.Errorf("provider %s: proxy: %w", c.Name, err)
@@ -38,7 +38,7 @@ func newProvider(c *config.Provider, metrics *auth.Metrics, secrets *redact.Secr
 	secrets.Keep(way.passwords(c.TokenURL)...)
 	secrets.Keep(c.ClientSecret.Reveal())
 	p := &provider{
-		Provider: &auth.Provider{
+		Provider: &oauth.Provider{
 			Name:             c.Name,
 			Family:           c.Family(),
 			OAuth:            registration(c),
@@ -46,7 +46,7 @@ func newProvider(c *config.Provider, metrics *auth.Metrics, secrets *redact.Secr
 			Issuer:           c.Issuer,
 			RevocationURL:    c.RevocationURL,
 			CredentialExpiry: credentialExpiry(c),
-			Client:           auth.NewHTTPClient(c.RootCAs, way.calls),
+			Client:           oauth.NewHTTPClient(c.RootCAs, way.calls),
 			Metrics:          metrics,
 			Secrets:          secrets,
 		},
@@ -64,12 +64,12 @@ func newProvider(c *config.Provider, metrics *auth.Metrics, secrets *redact.Secr
 	}
 	switch {
 	case c.ClientCertificate != nil:
-		p.Assertion, err = auth.NewCertificateAssertion(c.ClientCertificate, c.ClientCertificateAlgorithm, "")
+		p.Assertion, err = oauth.NewCertificateAssertion(c.ClientCertificate, c.ClientCertificateAlgorithm, "")
 		if err != nil {
 			return nil, fmt.Errorf("provider %s: client_certificate: %w", c.Name, err)
 		}
 	case c.ClientAssertionFile != "":
-		p.Assertion = auth.FederatedToken(c.ClientAssertionFile)
+		p.Assertion = oauth.FederatedToken(c.ClientAssertionFile)
 	}
 	return p, nil
 }
@@ -129,24 +129,24 @@ func newUpstream(c *config.Provider, u *config.Upstream, way route) *proxy.Upstr
 }
 
 // flow is how a gets its tokens; nil if a person has to consent.
-func (p *provider) flow(a *config.Account) auth.Flow {
+func (p *provider) flow(a *config.Account) oauth.Flow {
 	c := p.config
 	switch c.Flow {
 	case "client_credentials":
-		return auth.ClientCredentials{}
+		return oauth.ClientCredentials{}
 	case "service_account":
 		key := c.ServiceAccount
-		return auth.ServiceAccount{Email: key.Email, KeyID: key.KeyID, Key: key.Key, Subject: a.Name}
+		return oauth.ServiceAccount{Email: key.Email, KeyID: key.KeyID, Key: key.Key, Subject: a.Name}
 	case "password":
-		return auth.ResourceOwner{User: a.Name, Password: a.UpstreamPassword.Reveal()}
+		return oauth.ResourceOwner{User: a.Name, Password: a.UpstreamPassword.Reveal()}
 	case "command":
 		args := make([]string, len(c.TokenCommand))
 		for i, arg := range c.TokenCommand {
 			args[i] = strings.ReplaceAll(arg, "{account}", a.Name)
 		}
-		return auth.Command{Args: args, Timeout: c.TokenCommandTimeout, Turns: p.turns}
+		return oauth.Command{Args: args, Timeout: c.TokenCommandTimeout, Turns: p.turns}
 	case "app_password":
-		return auth.AppPassword(a.UpstreamPassword.Reveal())
+		return oauth.AppPassword(a.UpstreamPassword.Reveal())
 	}
 	return nil
 }

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/auth/oauth"
 	"github.com/xoauthd/xoauthd/config"
 	"github.com/xoauthd/xoauthd/proxy"
 )
@@ -68,9 +68,9 @@ func TestRoute(t *testing.T) {
 // name.
 func TestFamilies(t *testing.T) {
 	for family, known := range map[string][]string{
-		config.FamilyGoogle:    {auth.Google, proxy.Google},
-		config.FamilyMicrosoft: {auth.Microsoft, proxy.Microsoft},
-		config.FamilyYahoo:     {auth.Yahoo, proxy.Yahoo},
+		config.FamilyGoogle:    {oauth.Google, proxy.Google},
+		config.FamilyMicrosoft: {oauth.Microsoft, proxy.Microsoft},
+		config.FamilyYahoo:     {oauth.Yahoo, proxy.Yahoo},
 		config.FamilyApple:     {proxy.Apple},
 	} {
 		for _, name := range known {

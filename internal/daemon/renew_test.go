@@ -8,7 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/auth/oauth"
+	"github.com/xoauthd/xoauthd/auth/store"
 )
 
 // TestRenews: a token that has less than half of its life left is replaced with
@@ -25,10 +26,10 @@ func TestRenews(t *testing.T) {
 	c := load(t, listeners)
 	c.Providers["one"].TokenURL = provider.URL
 	then := time.Now().Add(-50 * time.Minute)
-	grant := auth.Grant{AccessToken: "token0", RefreshToken: "refresh0", Obtained: then, Expiry: then.Add(time.Hour)}
-	withStore := func(do func(*auth.Store) error) {
+	grant := oauth.Grant{AccessToken: "token0", RefreshToken: "refresh0", Obtained: then, Expiry: then.Add(time.Hour)}
+	withStore := func(do func(*store.Store) error) {
 		t.Helper()
-		store, err := auth.OpenStore(c.StateDirectory, auth.Encryption{})
+		store, err := store.Open(c.StateDirectory, store.Encryption{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -36,7 +37,7 @@ func TestRenews(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	withStore(func(s *auth.Store) error { return s.Save("alice@example.com", grant) })
+	withStore(func(s *store.Store) error { return s.Save("alice@example.com", grant) })
 
 	_, stop := start(t, c)
 	select {
@@ -47,7 +48,7 @@ func TestRenews(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Error(err)
 	}
-	withStore(func(s *auth.Store) (err error) {
+	withStore(func(s *store.Store) (err error) {
 		grant, err = s.Load("alice@example.com")
 		return err
 	})

@@ -11,8 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/auth/oauth"
 	"github.com/xoauthd/xoauthd/auth/password"
+	"github.com/xoauthd/xoauthd/auth/store"
 	"github.com/xoauthd/xoauthd/config"
 )
 
@@ -39,14 +40,14 @@ token_url = "https://login.example.com/token"
 scopes = ["mail"]
 imap = { host = "imap.example.com" }
 `)
-	store, err := auth.OpenStore(filepath.Join(folder, "state"), auth.Encryption{})
+	store, err := store.Open(filepath.Join(folder, "state"), store.Encryption{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i := range n {
 		name := fmt.Sprintf("user%d@example.com", i)
 		fmt.Fprintf(&text, "[account.%q]\nprovider = \"one\"\npassword_hash = %q\n", name, hash)
-		g := auth.Grant{AccessToken: "access", RefreshToken: "refresh", Expiry: time.Now().Add(time.Hour)}
+		g := oauth.Grant{AccessToken: "access", RefreshToken: "refresh", Expiry: time.Now().Add(time.Hour)}
 		if err := store.Save(name, g); err != nil {
 			t.Fatal(err)
 		}

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/auth/store"
 	"github.com/xoauthd/xoauthd/config"
 )
 
@@ -31,15 +31,15 @@ func (d *Daemon) warnOfOthers() {
 }
 
 // openStore opens the state directory.
-func openStore(c *config.Config, log *slog.Logger) (*auth.Store, error) {
-	e := auth.Encryption{Plain: !c.Store.Encrypt, Migrate: c.Store.Migrate}
+func openStore(c *config.Config, log *slog.Logger) (*store.Store, error) {
+	e := store.Encryption{Plain: !c.Store.Encrypt, Migrate: c.Store.Migrate}
 	if c.Store.Keys != "" {
 		var err error
-		if e.Keys, err = auth.ParseKeys(c.Store.Keys.Reveal()); err != nil {
+		if e.Keys, err = store.ParseKeys(c.Store.Keys.Reveal()); err != nil {
 			return nil, err
 		}
 	}
-	store, err := auth.OpenStore(c.StateDirectory, e)
+	store, err := store.Open(c.StateDirectory, e)
 	if err != nil {
 		return nil, err
 	}

@@ -8,20 +8,21 @@ import (
 	"testing"
 	"time"
 
-	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/auth/oauth"
+	"github.com/xoauthd/xoauthd/auth/store"
 )
 
 // TestKeysOfTheConfiguration starts with one key after the other. The grant goes
 // with them, and no key is ever told.
 func TestKeysOfTheConfiguration(t *testing.T) {
-	one, two := auth.NewKey(), auth.NewKey()
+	one, two := store.NewKey(), store.NewKey()
 	c := load(t, "[store]\nencrypt = false\n"+listeners)
 	path := filepath.Join(c.StateDirectory, "alice@example.com.json")
-	plain, err := auth.OpenStore(c.StateDirectory, auth.Encryption{Plain: true})
+	plain, err := store.Open(c.StateDirectory, store.Encryption{Plain: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	grant := auth.Grant{AccessToken: "access", RefreshToken: "refresh", Obtained: time.Now()}
+	grant := oauth.Grant{AccessToken: "access", RefreshToken: "refresh", Obtained: time.Now()}
 	if err := plain.Save("alice@example.com", grant); err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +78,7 @@ func TestGrantsWithoutAccount(t *testing.T) {
 	}
 	defer d.Close()
 	for _, account := range []string{"alice@example.com", "gone@example.com"} {
-		if err := d.store.Save(account, auth.Grant{AccessToken: "token0", Obtained: time.Now()}); err != nil {
+		if err := d.store.Save(account, oauth.Grant{AccessToken: "token0", Obtained: time.Now()}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -108,7 +109,7 @@ func TestRecordOfAppPassword(t *testing.T) {
 	defer d.Close()
 	const alice = "alice@example.com"
 	d.accounts.byName[alice].provider.config.Flow = "app_password"
-	if err := d.store.Save(alice, auth.Grant{AccessToken: "token0", Obtained: time.Now()}); err != nil {
+	if err := d.store.Save(alice, oauth.Grant{AccessToken: "token0", Obtained: time.Now()}); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(d.config.StateDirectory, alice+".status"), nil, 0o600); err != nil {

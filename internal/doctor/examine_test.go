@@ -22,6 +22,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/xoauthd/xoauthd/auth/oauth"
+
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
 	"github.com/emersion/go-imap/v2/imapserver/imapmemserver"
@@ -65,7 +67,7 @@ func TestTold(t *testing.T) {
 		{"no-network", func(w *world) { w.addresses = nil }},
 		{"no-token", func(w *world) {
 			w.subject.Token = func(context.Context, string) (string, error) {
-				return "", &auth.Error{Kind: auth.Misconfigured, Family: auth.Microsoft, Code: "invalid_client", Description: "AADSTS7000222: the secret has expired"}
+				return "", &oauth.Error{Kind: oauth.Misconfigured, Family: oauth.Microsoft, Code: "invalid_client", Description: "AADSTS7000222: the secret has expired"}
 			}
 			w.subject.Hint = nil
 		}},
@@ -118,7 +120,7 @@ func TestWithoutDescriptors(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, opaque)
 				test.change(&w.subject)
-				w.subject.Token = func(context.Context, string) (string, error) { return "", &auth.Error{Err: dial} }
+				w.subject.Token = func(context.Context, string) (string, error) { return "", &oauth.Error{Err: dial} }
 				r, _, _ := w.examine()
 				failed := 0
 				for _, s := range r.Steps {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"github.com/xoauthd/xoauthd/auth/oauth"
+
 	"github.com/xoauthd/xoauthd/auth"
 	"github.com/xoauthd/xoauthd/internal/step"
 )
@@ -58,12 +60,12 @@ func (x *examination) replace(ctx context.Context, refused error) bool {
 		s.Detail = refused.Error()
 		err := x.ask(ctx, s, stale)
 		switch {
-		case errors.Is(err, auth.ErrNeedsAuthorization):
+		case errors.Is(err, oauth.ErrNeedsAuthorization):
 			x.secret = ""
 			s.Remedy = x.tokenRemedy(err)
 			return err
 		case err != nil:
-			if !errors.Is(err, auth.ErrRefused) {
+			if !errors.Is(err, oauth.ErrRefused) {
 				x.noOther = err
 			}
 			s.AddFinding(step.Warning, "there is no other: "+err.Error(), x.hint(err))
@@ -116,22 +118,22 @@ func (x *examination) describeToken(s *step.Step, before auth.Status) {
 
 // tokenRemedy returns the remedy if there is no token because of err.
 func (x *examination) tokenRemedy(err error) string {
-	var e *auth.Error
+	var e *oauth.Error
 	hint := x.hint(err)
 	switch {
-	case errors.Is(err, auth.ErrNeedsAuthorization):
+	case errors.Is(err, oauth.ErrNeedsAuthorization):
 		return step.Join(hint, " ", x.Remedy)
 	case !errors.As(err, &e):
 		return hint
-	case e.Code == "invalid_client" && (hint == "" || hint == (&auth.Error{Code: e.Code}).Hint()): // which mentions secrets only
+	case e.Code == "invalid_client" && (hint == "" || hint == (&oauth.Error{Code: e.Code}).Hint()): // which mentions secrets only
 		return x.Provider.clientRemedy()
 	case hint != "":
 		return hint
 	case x.Flow == "command":
 		return "Run the command by hand, as the user that the daemon runs as, until it prints a token."
-	case e.Kind == auth.Misconfigured && e.Code == "":
+	case e.Kind == oauth.Misconfigured && e.Code == "":
 		return "" // an error of this machine, which contains its remedy
-	case e.Kind == auth.Misconfigured:
+	case e.Kind == oauth.Misconfigured:
 		return "Check client_id and the scopes in the section of provider " + x.Provider.Name + "."
 	}
 	return "The daemon tries again by itself. If the failure stays, see the step of the token endpoint."

@@ -10,7 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/auth/oauth"
+
 	"github.com/xoauthd/xoauthd/internal/step"
 )
 
@@ -45,27 +46,27 @@ func TestTokenSource(t *testing.T) {
 }
 
 func TestTokenRemedy(t *testing.T) {
-	client := &auth.Error{Kind: auth.Misconfigured, Code: "invalid_client"}
-	file := &auth.Error{Kind: auth.Misconfigured, Err: errors.New("federated token: no such file: have it written there")}
+	client := &oauth.Error{Kind: oauth.Misconfigured, Code: "invalid_client"}
+	file := &oauth.Error{Kind: oauth.Misconfigured, Err: errors.New("federated token: no such file: have it written there")}
 	for _, test := range []struct {
 		name        string
 		err         error
 		flow, proof string
 		want        string // its beginning
 	}{
-		{"a person has to", fmt.Errorf("wrapped: %w", &auth.Error{Kind: auth.Consent, Code: "x"}), "", "", "Authorize it."},
-		{"a person has to, and it is known why", &auth.Error{Kind: auth.Consent, Code: "invalid_grant"}, "", "", "The provider has ended the grant"},
+		{"a person has to", fmt.Errorf("wrapped: %w", &oauth.Error{Kind: oauth.Consent, Code: "x"}), "", "", "Authorize it."},
+		{"a person has to, and it is known why", &oauth.Error{Kind: oauth.Consent, Code: "invalid_grant"}, "", "", "The provider has ended the grant"},
 		{"the secret", client, "", "client_secret", "Check client_id, client_secret and auth_style in the section of provider example."},
 		{"no secret", client, "", "", "Check client_id in the section of provider example, and whether this client needs a client_secret."},
 		{"the certificate", client, "", "client_certificate", "Check client_id and client_certificate in the section"},
 		{"the file", file, "", "client_assertion_file", ""},
-		{"the secret, and it is known why", &auth.Error{Kind: auth.Misconfigured, Family: auth.Microsoft, Code: "invalid_client", Description: "AADSTS7000222: x"}, "", "client_secret",
+		{"the secret, and it is known why", &oauth.Error{Kind: oauth.Misconfigured, Family: oauth.Microsoft, Code: "invalid_client", Description: "AADSTS7000222: x"}, "", "client_secret",
 			"The client secret has expired."},
-		{"something else of the registration", &auth.Error{Kind: auth.Misconfigured, Code: "x"}, "", "client_secret",
+		{"something else of the registration", &oauth.Error{Kind: oauth.Misconfigured, Code: "x"}, "", "client_secret",
 			"Check client_id and the scopes in the section of provider example."},
-		{"the command", &auth.Error{Kind: auth.Passing, Err: errors.New("command oama: exit status 1")}, "command", "", "Run the command by hand"},
+		{"the command", &oauth.Error{Kind: oauth.Passing, Err: errors.New("command oama: exit status 1")}, "command", "", "Run the command by hand"},
 		{"the command that is not there", file, "command", "", "Run the command by hand"},
-		{"nobody has to", &auth.Error{Kind: auth.Passing, Status: 503}, "", "",
+		{"nobody has to", &oauth.Error{Kind: oauth.Passing, Status: 503}, "", "",
 			"The provider has a fault of its own. xoauthd tries again by itself."},
 		{"nobody knows", errors.New("what is this"), "", "", ""},
 	} {
@@ -75,7 +76,7 @@ func TestTokenRemedy(t *testing.T) {
 				w.subject.Remedy = "Authorize it."
 				w.subject.Flow, w.subject.Provider.Proof = test.flow, test.proof
 				w.subject.Hint = func(err error) string {
-					var e *auth.Error
+					var e *oauth.Error
 					if errors.As(err, &e) {
 						return e.Hint()
 					}
@@ -114,9 +115,9 @@ func TestRefusedToken(t *testing.T) {
 		{"there is another", false, opaque, nil, 2, []step.Outcome{step.OK, step.OK, step.OK}, "", ""},
 		{"which is refused as well", false, "ya29.no-better-than-the-one-before-it", nil, 2,
 			[]step.Outcome{step.OK, step.Failed, step.Failed}, refused, "Hint: upstream_refused."},
-		{"a person has to", false, "", &auth.Error{Kind: auth.Consent, Code: "invalid_grant"}, 2,
+		{"a person has to", false, "", &oauth.Error{Kind: oauth.Consent, Code: "invalid_grant"}, 2,
 			[]step.Outcome{step.Failed, step.Skipped, step.Skipped}, "token endpoint: invalid_grant", "Hint: nothing is known. Authorize it."},
-		{"none for now", false, "", &auth.Error{Kind: auth.Passing, Status: 503}, 2,
+		{"none for now", false, "", &oauth.Error{Kind: oauth.Passing, Status: 503}, 2,
 			[]step.Outcome{step.Warning, step.Failed, step.Failed}, "there is no other: token endpoint: HTTP status 503" + refused,
 			"Hint: nothing is known.Hint: nothing is known."},
 		{"a password is what it is", true, "", nil, 1, []step.Outcome{"", step.Failed, step.Failed},

@@ -1,0 +1,30 @@
+package oauth
+
+import (
+	"net/url"
+	"strings"
+)
+
+// Source returns the Source of grants that p issues for f; a nil flow means that a person
+// consents. It does not include the path of the token endpoint: the tenant may have several
+// names.
+func (p *Provider) Source(f Flow) string {
+	source := p.tokenHost() + " " + p.OAuth.ClientID
+	if f != nil {
+		source += " " + f.kind()
+	}
+	return source
+}
+
+// SameClient reports whether p and q are the same registration at a provider.
+func (p *Provider) SameClient(q *Provider) bool {
+	return p.OAuth.ClientID == q.OAuth.ClientID && p.tokenHost() == q.tokenHost()
+}
+
+func (p *Provider) tokenHost() string {
+	u, err := url.Parse(p.OAuth.Endpoint.TokenURL)
+	if err != nil {
+		return ""
+	}
+	return strings.ToLower(u.Hostname())
+}

@@ -1,0 +1,170 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/xoauthd/xoauthd/auth/oauth"
+)
+
+const (
+	// A token is in use if a login requested one within this time: a daily job that is
+	// sometimes late must not wait either.
+	inUse = 26 * time.Hour
+
+	// A token in use is refreshed at half of its life, or up to a tenth of it later: some
+	// servers end a session with its token.
+	inUseSpread = 0.1
+
+	// Tokens with a shorter life are refreshed by logins only: they would need many
+	// requests.
+	shortLife = 4 * oauth.ExpiryMargin
+
+	// A grant that is not in use is refreshed at this age, or up to a fifth of it later:
+	// the end of a grant is then known within a day, and no grant expires for lack of use
+	// (90 days at Microsoft, 6 months at Google).
+	idleAge    = 20 * time.Hour
+	idleSpread = 0.2
+
+	// misconfiguredAge is the interval of requests for an account while the provider rejects
+	// the registration. Logins notice a correction sooner.
+	misconfiguredAge = time.Hour
+
+	// pace is the interval of two requests to a provider, however many accounts wait, as
+	// after an outage. It refreshes two thousand accounts in half an hour, which is half of
+	// the usual life of a token.
+	pace = 500 * time.Millisecond
+
+	// wakeUp is the longest sleep. Timers stop while a laptop sleeps, so a wake-up is
+	// noticed this late.
+	wakeUp = time.Minute
+)
+
+// Renew refreshes tokens in use before a login has to wait, and unused grants before they
+// expire, until ctx is done. A running refresh goes on then; Account.Wait waits for it.
+func Renew(ctx context.Context, accounts []*Account) {
+	byProvider := make(map[*oauth.Provider][]*Account)
+	for _, a := range accounts {
+		byProvider[a.provider] = append(byProvider[a.provider], a)
+	}
+	var all sync.WaitGroup
+	for _, accounts := range byProvider {
+		all.Go(func() { renewAll(ctx, accounts) })
+	}
+	all.Wait()
+}
+
+// renewAll refreshes the accounts of one provider, one after the other. Logins do not wait
+// for it; they refresh themselves. While a provider fails, the interval grows: other requests
+// would fail too.
+func renewAll(ctx context.Context, accounts []*Account) {
+	var trouble backoff
+	for {
+		a, pause := mostUrgent(accounts, time.Now())
+		if pause <= 0 {
+			r := a.renew(ctx)
+			if r == nil {
+				continue
+			}
+			select {
+			case <-r.done:
+			case <-ctx.Done():
+				return
+			}
+			pause = pauseAfter(r.err, &trouble)
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// mostUrgent returns the account that is due first, and the time until then; none if that is
+// after wakeUp.
+func mostUrgent(accounts []*Account, now time.Time) (first *Account, in time.Duration) {
+	in = wakeUp
+	for _, a := range accounts {
+		a.mu.Lock()
+		a.saveIfDue(now)
+		a.recordIfDue(now)
+		if d, ok := a.dueIn(now); ok && d < in {
+			first, in = a, d
+		}
+		a.mu.Unlock()
+	}
+	return first, in
+}
+
+// pauseAfter returns the pause before the next request to a provider after err.
+func pauseAfter(err error, trouble *backoff) time.Duration {
+	var e *oauth.Error
+	if !errors.As(err, &e) || e.OfAccount() {
+		*trouble = 0
+		return pace
+	}
+	return trouble.grow(e)
+}
+
+// renew starts a refresh, unless a login or a person has done so.
+func (a *Account) renew(ctx context.Context) *refresh {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now := time.Now()
+	if d, ok := a.dueIn(now); !ok || d > 0 {
+		return nil
+	}
+	return a.begin(ctx, now)
+}
+
+// dueIn returns when the next background refresh is due; ok is false for never. The age of a
+// grant goes by the wall clock, which runs while a laptop sleeps; everything else by the
+// monotonic clock, which nobody sets. The caller holds mu.
+func (a *Account) dueIn(now time.Time) (d time.Duration, ok bool) {
+	g, issued := a.grant, a.grant.Issued().Round(0)
+	if a.damage != nil || !a.renewable() || a.refreshing != nil {
+		return 0, false
+	}
+	if a.unused(now) { // its token may expire
+		return 0, false
+	}
+	switch life := g.Expiry.Sub(issued); {
+	case g.AccessToken == "", issued.After(now.Add(oauth.ClockTolerance)):
+		d = 0 // no token, or one from a clock that was ahead
+	case life >= shortLife && now.Sub(a.used) < inUse:
+		d = issued.Add(life/2 + a.spread(life, inUseSpread)).Sub(now)
+	default:
+		d = issued.Add(idleAge + a.spread(idleAge, idleSpread)).Sub(now)
+	}
+	switch {
+	case g.Withdrawn != "":
+		d = max(d, a.asked.Add(idleAge+a.spread(idleAge, idleSpread)).Sub(now))
+	case a.failure == nil && a.failed.Kind != "": // from before a restart
+		d = 0
+	case a.failure == nil:
+	case a.failure.Kind == oauth.Misconfigured: // and from here on also before a token is due: to see whether that is over
+		d = a.asked.Add(misconfiguredAge).Sub(now)
+	default:
+		d = a.retry.Sub(now)
+	}
+	return d, true
+}
+
+// unused reports whether the account needs no person and no login has used its token lately.
+// The caller holds mu.
+func (a *Account) unused(now time.Time) bool { return a.flow != nil && now.Sub(a.used) >= inUse }
+
+// idle is unused for callers that do not hold mu.
+func (a *Account) idle() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.unused(time.Now())
+}
+
+// spread returns a random part of d, so that accounts do not refresh at the same time.
+func (a *Account) spread(d time.Duration, part float64) time.Duration {
+	return time.Duration(a.jitter * part * float64(d))
+}
