@@ -47,6 +47,7 @@ var engine = []string{"config", "auth", "proxy", "systemd"}
 var allowed = map[string][]string{
 	"auth/password":  {},
 	"proxy/dial":     {"proxy/wire"},
+	"proxy/gateway":  {"proxy/sasl", "proxy/wire"},
 	"proxy/imap":     {"proxy/sasl", "proxy/wire"},
 	"proxy/smtp":     {"proxy/sasl", "proxy/wire"},
 	"proxy/pop3":     {"proxy/sasl", "proxy/wire"},
@@ -176,6 +177,8 @@ func TestObjection(t *testing.T) {
 		{"the relay imports a dialogue", "proxy/relay", "proxy/imap", false, true},
 		{"a test of the relay imports a dialogue", "proxy/relay", "proxy/imap", true, false},
 		{"a test of the relay imports the sessions", "proxy/relay", "proxy", true, true},
+		{"the gateway imports mechanisms", "proxy/gateway", "proxy/sasl", false, false},
+		{"the gateway imports the sessions", "proxy/gateway", "proxy", false, true},
 		{"a dialogue imports a leaf", "proxy/imap", "internal/text", false, false},
 		{"a leaf imports something", "internal/redact", "internal/text", false, true},
 		{"a test imports its own package", "proxy/wire", "proxy/wire", true, false},

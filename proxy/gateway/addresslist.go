@@ -1,0 +1,165 @@
+package gateway
+
+import "strings"
+
+// A mailbox is an element of an address list, with its place in the list.
+type mailbox struct {
+	addresses  []address // more than one if a separator is missing
+	start, end int       // of the whole element
+	angle      int       // where "<" is; -1 if there is none
+}
+
+// A listParser splits an address list (RFC 5322 section 3.4) into mailboxes. It never
+// fails: a field that is not well-formed still has to be compared with the envelope. It
+// also accepts semicolons between addresses, and addresses without a separator.
+type listParser struct {
+	s   string
+	all []mailbox
+
+	start int
+	angle int // place of "<", or -1
+	open  bool
+	inner strings.Builder // text between "<" and ">"
+	bare  strings.Builder // text outside, in which quotedSpace stands for a quoted space
+}
+
+// quotedSpace replaces white space within quotes, which does not separate words.
+const quotedSpace = "\x01"
+
+// parseList returns the mailboxes of an address list. Groups are resolved.
+func parseList(s string) []mailbox {
+	p := &listParser{s: s, angle: -1}
+	for i := 0; i < len(s); {
+		i = p.step(i)
+	}
+	p.finish(len(s), len(s))
+	return p.all
+}
+
+// step handles what begins at i, and returns where the next begins.
+func (p *listParser) step(i int) int {
+	switch c := p.s[i]; c {
+	case '(':
+		p.add(" ")
+		return skipComment(p.s, i)
+	case '"':
+		return p.quoted(i)
+	case '[':
+		if n := strings.IndexByte(p.s[i:], ']'); n > 0 {
+			p.add(p.s[i : i+n+1])
+			return i + n + 1
+		}
+		p.add("[")
+	case '<':
+		if !p.open && p.angle < 0 {
+			p.angle, p.open = i, true
+		}
+	case '>':
+		p.open = false
+	case ',':
+		if p.open && strings.HasPrefix(p.inner.String(), "@") { // a source route
+			p.add(",")
+		} else {
+			p.finish(i, i+1)
+		}
+	case ':':
+		if p.open || strings.Contains(p.bare.String(), "@") {
+			p.add(":")
+		} else if p.angle < 0 { // the name of a group is before it
+			p.reset(i + 1)
+		}
+	case ';':
+		p.finish(i, i+1)
+	default:
+		p.add(p.s[i : i+1])
+	}
+	return i + 1
+}
+
+// quoted handles a quoted string that begins at i. A quote without an end is ignored, so
+// that it does not hide the addresses behind it.
+func (p *listParser) quoted(i int) int {
+	for j := i + 1; j < len(p.s); j++ {
+		switch p.s[j] {
+		case '\\':
+			j++
+		case '"':
+			p.add(strings.NewReplacer(" ", quotedSpace, "\t", quotedSpace, "\r", "", "\n", "").Replace(p.s[i : j+1]))
+			return j + 1
+		}
+	}
+	return i + 1
+}
+
+func (p *listParser) add(s string) {
+	if p.open {
+		p.inner.WriteString(s)
+	} else if p.angle < 0 {
+		p.bare.WriteString(s)
+	}
+}
+
+func (p *listParser) reset(start int) {
+	p.start, p.angle, p.open = start, -1, false
+	p.inner.Reset()
+	p.bare.Reset()
+}
+
+// finish ends the element at end; the next begins at next.
+func (p *listParser) finish(end, next int) {
+	m := mailbox{start: p.start, end: end, angle: p.angle}
+	if p.angle >= 0 {
+		m.addAddress(withoutRoute(strings.TrimSpace(p.inner.String())))
+	} else {
+		m.addWords(p.bare.String())
+	}
+	if len(m.addresses) > 0 {
+		p.all = append(p.all, m)
+	}
+	p.reset(next)
+}
+
+func (m *mailbox) addAddress(s string) {
+	if a, ok := parseAddress(strings.ReplaceAll(s, quotedSpace, " ")); ok {
+		m.addresses = append(m.addresses, a)
+	}
+}
+
+// addWords adds the addresses among the words of text without angle brackets. An encoded
+// word is never an address (RFC 2047 section 5).
+func (m *mailbox) addWords(text string) {
+	text = strings.Join(strings.Fields(text), " ")
+	text = strings.NewReplacer(" @ ", "@", " @", "@", "@ ", "@", " . ", ".", " .", ".", ". ", ".").Replace(text)
+	for _, word := range strings.Fields(text) {
+		if !strings.HasPrefix(word, "=?") {
+			m.addAddress(withoutRoute(word))
+		}
+	}
+}
+
+// withoutRoute returns an address without its source route (RFC 5322 section 4.4).
+func withoutRoute(s string) string {
+	if strings.HasPrefix(s, "@") {
+		_, s, _ = strings.Cut(s, ":")
+	}
+	return s
+}
+
+// skipComment returns the place behind the comment that begins at i. A parenthesis without
+// an end is ignored.
+func skipComment(s string, i int) int {
+	depth := 0
+	for j := i; j < len(s); j++ {
+		switch s[j] {
+		case '\\':
+			j++
+		case '(':
+			depth++
+		case ')':
+			if depth--; depth == 0 {
+				return j + 1
+			}
+		}
+	}
+	return i + 1
+}

@@ -1,0 +1,106 @@
+package gateway
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/emersion/go-smtp"
+)
+
+// maxCommand limits a command line or a SASL response, in bytes. It holds a base64 token
+// of 16 KiB.
+const maxCommand = 32 << 10
+
+// errBDAT ends a connection that sends BDAT. CHUNKING is not offered, and go-smtp delivers
+// a message whose last chunk is cut short by the end of the connection.
+var errBDAT = errors.New("BDAT is not offered")
+
+// A commandConn is the connection as go-smtp reads it. It hands over one command line at a
+// time, so that what follows DATA is still here when the session reads the message itself.
+// go-smtp's own reader of messages limits lines, drops bytes in some odd line ends, and
+// goes on with commands after a time-out within a message.
+type commandConn struct {
+	net.Conn
+	in     *bufio.Reader
+	limits Limits
+	device *Device // nil if the client must authenticate
+
+	rest    []byte // of the line that Read hands over
+	command string // the last MAIL or RCPT command, without its line end
+	lf      bool   // the last command line ended in LF alone
+	err     error  // permanent
+}
+
+func newCommandConn(c net.Conn, limits Limits, d *Device) *commandConn {
+	return &commandConn{Conn: c, in: bufio.NewReaderSize(c, 16<<10), limits: limits, device: d}
+}
+
+// Read returns the next command line or a part of it.
+func (c *commandConn) Read(p []byte) (int, error) {
+	if len(c.rest) == 0 {
+		if c.err == nil {
+			c.err = c.readCommand()
+		}
+		if c.err != nil {
+			return 0, c.err
+		}
+	}
+	n := copy(p, c.rest)
+	c.rest = c.rest[n:]
+	return n, nil
+}
+
+// readCommand reads a line into c.rest.
+func (c *commandConn) readCommand() error {
+	c.waitUntil(time.Now().Add(c.limits.Idle))
+	var line []byte
+	for {
+		part, err := c.in.ReadSlice('\n')
+		line = append(line, part...)
+		if len(line) > maxCommand {
+			return smtp.ErrTooLongLine
+		}
+		if err == nil {
+			break
+		}
+		if err != bufio.ErrBufferFull {
+			return err // a line without an end is no command
+		}
+	}
+	c.lf = !bytes.HasSuffix(line, []byte("\r\n"))
+	line = bytes.TrimRight(line, " \t\r\n") // some clients send "QUIT "
+	for i, b := range line {                // go-smtp repeats parts of it in replies
+		if b < ' ' && b != '\t' || b == 0x7f {
+			line[i] = '?'
+		}
+	}
+	if c.device != nil {
+		line = []byte(c.device.normalize(string(line)))
+	}
+	switch verb, _, _ := strings.Cut(strings.ToUpper(string(line[:min(len(line), 5)])), " "); verb {
+	case "MAIL", "RCPT":
+		c.command = string(line)
+	case "BDAT":
+		return errBDAT
+	}
+	c.rest = append(line, "\r\n"...)
+	return nil
+}
+
+// waitUntil sets the time until which a read may wait.
+func (c *commandConn) waitUntil(t time.Time) { c.SetReadDeadline(t) }
+
+// chunking is an extension that go-smtp always offers; see errBDAT.
+var chunking = []byte("250-CHUNKING\r\n")
+
+// Write sends a reply line. go-smtp writes each line at once.
+func (c *commandConn) Write(p []byte) (int, error) {
+	if bytes.Equal(p, chunking) {
+		return len(p), nil
+	}
+	return c.Conn.Write(p)
+}

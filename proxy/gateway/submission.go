@@ -1,0 +1,189 @@
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"time"
+
+	gosasl "github.com/emersion/go-sasl"
+	"github.com/emersion/go-smtp"
+
+	"github.com/xoauthd/xoauthd/proxy/sasl"
+)
+
+// Submission delivers by SMTP to a submission server, one transaction on a connection for
+// each message. The client receives the server's replies word for word.
+type Submission struct {
+	Host string // of the server, for OAUTHBEARER
+	Port int
+
+	// Dial connects to the server, by TLS unless StartTLS is set.
+	Dial func(ctx context.Context) (net.Conn, error)
+
+	// StartTLS is the configuration for STARTTLS; nil if Dial returns a TLS connection.
+	StartTLS *tls.Config
+
+	// Mechanism is "XOAUTH2", "OAUTHBEARER", "PLAIN" or "LOGIN"; empty is XOAUTH2. For the
+	// last two the account's token is its password.
+	Mechanism string
+
+	Hello   string        // the name in EHLO; empty is localhost
+	MaxSize int64         // see Traits
+	Request time.Duration // limits the delivery of one message; 0 is DefaultRequest
+}
+
+// Traits implements Deliverer.
+func (s *Submission) Traits() Traits { return Traits{Name: "smtp", MaxSize: s.MaxSize} }
+
+// Deliver implements Deliverer.
+func (s *Submission) Deliver(ctx context.Context, m *Message) Result {
+	limit := s.Request
+	if limit == 0 {
+		limit = DefaultRequest
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	refused := ""
+	for {
+		token, err := m.Account.Token(ctx, refused)
+		if err != nil {
+			return Result{Kind: TokenUnavailable, Err: fmt.Errorf("access token: %w", err),
+				Reply: replyIn(err, status("451 4.7.0").reply("there is no access token for now; try again later"))}
+		}
+		result := s.transaction(ctx, m, token)
+		if result.Kind != TokenRefused || refused != "" || token == refused {
+			return result
+		}
+		refused = token
+	}
+}
+
+// transaction delivers m on a new connection.
+func (s *Submission) transaction(ctx context.Context, m *Message, token string) Result {
+	conn, err := s.Dial(ctx)
+	if err != nil {
+		return submissionFailed("connecting", err)
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	client, err := s.begin(conn)
+	if err != nil {
+		return submissionFailed("STARTTLS", err)
+	}
+	defer client.Close()
+	if s.Hello != "" {
+		if err := client.Hello(s.Hello); err != nil {
+			return submissionFailed("EHLO", err)
+		}
+	}
+	if err := s.authenticate(client, m.Account.Mailbox, token); err != nil {
+		if e, ok := errors.AsType[*smtp.SMTPError](err); ok && e.Code == 535 {
+			return Result{Kind: TokenRefused, Err: fmt.Errorf("AUTH: %w", err),
+				Reply: status("451 4.7.1").reply("the submission server refused the access token: %s", replyText(e))}
+		}
+		return submissionFailed("AUTH", err)
+	}
+	if err := client.Mail(m.From, &smtp.MailOptions{Size: m.Size}); err != nil {
+		return submissionFailed("MAIL", err)
+	}
+	for _, to := range m.To {
+		if err := client.Rcpt(to, nil); err != nil { // all or nobody
+			return submissionFailed("RCPT", err)
+		}
+	}
+	return s.data(client, m)
+}
+
+func (s *Submission) begin(conn net.Conn) (*smtp.Client, error) {
+	if s.StartTLS != nil {
+		return smtp.NewClientStartTLS(conn, s.StartTLS)
+	}
+	return smtp.NewClient(conn), nil
+}
+
+func (s *Submission) authenticate(client *smtp.Client, user, token string) error {
+	mechanism := s.Mechanism
+	if mechanism == "" {
+		mechanism = sasl.XOAUTH2
+	}
+	m, err := sasl.NewClient(strings.ToUpper(mechanism), user, token, s.Host, s.Port)
+	if err != nil {
+		return err
+	}
+	return client.Auth(&twoStep{Client: m})
+}
+
+// twoStep sends the initial response as the response to an empty challenge: a command with
+// it may be too long (RFC 4954 section 4).
+type twoStep struct {
+	gosasl.Client
+	first []byte
+}
+
+func (t *twoStep) Start() (mechanism string, ir []byte, err error) {
+	mechanism, t.first, err = t.Client.Start()
+	return mechanism, nil, err
+}
+
+func (t *twoStep) Next(challenge []byte) ([]byte, error) {
+	if ir := t.first; ir != nil {
+		t.first = nil
+		return ir, nil
+	}
+	return t.Client.Next(challenge)
+}
+
+// data sends the content. After its last byte a lost connection leaves open whether the
+// server accepted the message.
+func (s *Submission) data(client *smtp.Client, m *Message) Result {
+	w, err := client.Data()
+	if err != nil {
+		return submissionFailed("DATA", err)
+	}
+	if _, err := io.Copy(w, m.Open()); err != nil {
+		return submissionFailed("DATA", err)
+	}
+	response, err := w.CloseWithResponse()
+	if err == nil {
+		client.Quit()
+		reply := &smtp.SMTPError{Code: 250, EnhancedCode: smtp.NoEnhancedCode, Message: response.StatusText}
+		return Result{Kind: Accepted, Reply: reply}
+	}
+	if _, ok := errors.AsType[*smtp.SMTPError](err); ok {
+		return submissionFailed("DATA", err)
+	}
+	err = fmt.Errorf("the connection broke after the whole message was sent; it may have been delivered: %w", err)
+	return Result{Kind: MaybeSent, Err: err,
+		Reply: status("451 4.4.2").reply("the submission server gave no answer; the message may have been sent")}
+}
+
+// submissionFailed returns the Result for an error at a command before the message was sent
+// completely: the reply of the server, or 451.
+func submissionFailed(step string, err error) Result {
+	wrapped := fmt.Errorf("submission server: %s: %w", step, err)
+	if e, ok := errors.AsType[*smtp.SMTPError](err); ok {
+		kind := UpstreamReply
+		if e.Code == 421 {
+			kind = Unavailable
+		}
+		return Result{Kind: kind, Err: wrapped, Reply: verbatim(e)}
+	}
+	return Result{Kind: Unavailable, Err: wrapped,
+		Reply: status("451 4.4.1").reply("the submission server cannot be reached; try again later")}
+}
+
+// verbatim returns e so that go-smtp's server sends each line as it was received. The
+// server would write the enhanced code on the last line only.
+func verbatim(e *smtp.SMTPError) *smtp.SMTPError {
+	if e.EnhancedCode == smtp.EnhancedCodeNotSet || e.EnhancedCode == smtp.NoEnhancedCode {
+		return &smtp.SMTPError{Code: e.Code, EnhancedCode: smtp.NoEnhancedCode, Message: e.Message}
+	}
+	code := fmt.Sprintf("%d.%d.%d ", e.EnhancedCode[0], e.EnhancedCode[1], e.EnhancedCode[2])
+	return &smtp.SMTPError{Code: e.Code, EnhancedCode: smtp.NoEnhancedCode,
+		Message: code + strings.ReplaceAll(e.Message, "\n", "\n"+code)}
+}
