@@ -28,19 +28,17 @@ type Fault struct {
 	RetryAfter    string // header field, or empty
 	Body          string // instead of the JSON error, or empty
 
-	// Break closes the connection instead of answering: BreakBefore without reading the
-	// body, BreakAfter when it has been read. With Accept the message is accepted before.
-	Break  Break
-	Accept bool
+	Break  Break // closes the connection instead of answering
+	Accept bool  // accepts the message before that
 }
 
-// Break is a way to lose the connection.
+// Break is a time to close the connection.
 type Break int
 
 const (
-	NoBreak Break = iota
-	BreakBefore
-	BreakAfter
+	NoBreak     Break = iota // not at all
+	BreakBefore              // before the body has been read
+	BreakAfter               // when the body has been read
 )
 
 // A State is the memory of a fake. Its methods are safe for concurrent use.
