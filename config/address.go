@@ -54,8 +54,14 @@ func (t *table) addressBinding() binding {
 	return binding{line: t.line("address"), address: address, host: host, port: port}
 }
 
-// maxSocketPath is the maximum length of the path of a unix socket in bytes (unix(7)).
-const maxSocketPath = 107
+// CheckSocketPath returns an error if path is too long for a unix socket.
+func CheckSocketPath(path string) error {
+	const most = 107 // bytes (unix(7))
+	if len(path) > most {
+		return fmt.Errorf("%s is %d bytes long, but the path of a unix socket can have at most %d; choose a shorter path", path, len(path), most)
+	}
+	return nil
+}
 
 // unixSocket returns the binding of a unix socket. It rejects abstract sockets, which
 // have no owner and no mode.
@@ -69,8 +75,8 @@ func (t *table) unixSocket(path string) binding {
 		return binding{}
 	}
 	path = filepath.Clean(path)
-	if len(path) > maxSocketPath {
-		t.fault("address", "%s is %d bytes long, but the path of a unix socket can have at most %d; choose a shorter path", path, len(path), maxSocketPath)
+	if err := CheckSocketPath(path); err != nil {
+		t.fault("address", "%v", err)
 		return binding{}
 	}
 	return binding{line: t.line("address"), address: "unix:" + path, socket: path}

@@ -15,7 +15,7 @@ import (
 
 	"github.com/xoauthd/xoauthd/auth/authorize"
 	"github.com/xoauthd/xoauthd/config"
-	"github.com/xoauthd/xoauthd/internal/control"
+	"github.com/xoauthd/xoauthd/internal/api"
 	"github.com/xoauthd/xoauthd/internal/daemon"
 )
 
@@ -41,13 +41,14 @@ machine.`,
 			if err != nil {
 				return err
 			}
-			if !account.Enabled {
-				return daemon.Disabled(account)
+			provider := c.Providers[account.Provider]
+			if err := daemon.CanAuthorize(provider, account); err != nil {
+				return err
 			}
-			if inTerminal || c.Web == nil || c.Providers[account.Provider].Flow != "authorization_code" {
-				return authorizeHere(cmd, c, account, yes)
+			if inTerminal || c.Web == nil || provider.Flow != "authorization_code" {
+				return authorizeInTerminal(cmd, c, account, yes)
 			}
-			if err := knows(cmd, c, account.Name); err != nil {
+			if err := checkDaemonHas(cmd, c, account.Name); err != nil {
 				return err
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), daemon.Link(c.Web, account.Name))
@@ -62,11 +63,12 @@ machine.`,
 	return c
 }
 
-// authorizeHere authorizes an account in the terminal.
-func authorizeHere(cmd *cobra.Command, c *config.Config, account *config.Account, yes bool) error {
+// authorizeInTerminal authorizes an account in the terminal.
+func authorizeInTerminal(cmd *cobra.Command, c *config.Config, account *config.Account, yes bool) error {
 	t := &terminal{person: account.LoginHint, yes: yes, out: cmd.OutOrStdout(), prompter: newPrompter(cmd.InOrStdin(), cmd.ErrOrStderr())}
-	_, err := perform(cmd, c, control.Request{Command: daemon.CommandAuthorize, Account: account.Name}, t.hear)
-	return err
+	return withDaemon(cmd, c, func(ctx context.Context, d connection) error {
+		return d.Authorize(ctx, account.Name, t.handle)
+	})
 }
 
 // A terminal is where a person authorizes an account.
@@ -77,33 +79,27 @@ type terminal struct {
 	*prompter
 }
 
-func (t *terminal) hear(ctx context.Context, e control.Event) (string, error) {
-	switch e.Name {
-	case daemon.EventConsent:
-		var c daemon.Consent
-		if err := e.Decode(&c); err != nil {
-			return "", err
-		}
-		return t.consent(ctx, c)
-	case daemon.EventDevice:
-		var d daemon.DeviceCode
-		if err := e.Decode(&d); err != nil {
-			return "", err
-		}
-		return "", t.device(d)
-	case daemon.EventConfirm:
-		return confirmReplacing(ctx, t.out, t.prompter, t.yes, e)
-	case daemon.EventOutcome:
-		return "", writeOutcome(t.out, e)
+// handle is an api.Listener.
+func (t *terminal) handle(ctx context.Context, e api.Event) (api.Answer, error) {
+	switch {
+	case e.Consent != nil:
+		address, err := t.consent(ctx, e.Consent)
+		return api.Answer{Address: address}, err
+	case e.Device != nil:
+		return api.Answer{}, t.device(e.Device)
+	case e.Confirm != nil:
+		return confirmReplacing(ctx, t.out, t.prompter, t.yes, e.Confirm)
+	case e.Result != nil:
+		return api.Answer{}, printResult(t.out, e.Result)
 	}
-	return refuse(ctx, e)
+	return api.Answer{}, api.ErrUnexpected
 }
 
 // consent prints the link of the provider, and returns the address at which the
 // browser ended.
-func (t *terminal) consent(ctx context.Context, c daemon.Consent) (string, error) {
-	if c.Again != "" {
-		return t.ask(ctx, "Invalid address: "+c.Again+".\nPaste the whole address that the browser shows in the end: ")
+func (t *terminal) consent(ctx context.Context, c *api.Consent) (string, error) {
+	if c.Rejected != "" {
+		return t.ask(ctx, "Invalid address: "+c.Rejected+".\nPaste the whole address that the browser shows in the end: ")
 	}
 	fmt.Fprintf(t.out, `Open this in a browser, on any machine, and sign in as %s:
 
@@ -118,7 +114,7 @@ If %s says that the redirect URI is wrong, register this one: %s
 }
 
 // device prints the code and the page to enter it at.
-func (t *terminal) device(d daemon.DeviceCode) error {
+func (t *terminal) device(d *api.DeviceCode) error {
 	_, err := fmt.Fprintf(t.out, `Open this in a browser, on any device, and sign in as %s:
 
 %s
@@ -132,18 +128,21 @@ which is valid until %s (%s). This command waits for it; Ctrl-C ends it.
 	return err
 }
 
-// knows returns an error unless a daemon with this account runs: the link would lead
-// nowhere.
-func knows(cmd *cobra.Command, c *config.Config, account string) error {
-	conn, err := connect(cmd, c)
-	if errors.Is(err, control.ErrNoDaemon) {
+// checkDaemonHas returns an error unless a daemon with this account runs: without it, the
+// link would lead nowhere.
+func checkDaemonHas(cmd *cobra.Command, c *config.Config, account string) error {
+	d, err := connect(cmd, c)
+	if err == nil {
+		defer d.Close()
+		_, err = d.Account(cmd.Context(), account)
+	}
+	switch {
+	case err != nil && cmd.Context().Err() != nil:
+		return errInterrupted
+	case errors.Is(err, api.ErrNoDaemon):
 		return errors.New("no daemon runs: start the daemon first, or use --terminal to authorize without its pages")
 	}
-	if err != nil {
-		return err
-	}
-	r := control.Request{Command: daemon.CommandStatus, Account: account}
-	return control.Do(cmd.Context(), conn, r, func(context.Context, control.Event) (string, error) { return "", nil })
+	return err
 }
 
 // tunnel returns the ssh command that forwards the pages to another machine. It is

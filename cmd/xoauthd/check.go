@@ -50,7 +50,7 @@ systemd then tries serve again.`,
 				if err != nil {
 					return err
 				}
-				return examine(cmd.Context(), cmd.OutOrStdout(), account.Name, asJSON, atDaemon(cmd, c))
+				return examine(cmd.OutOrStdout(), account.Name, asJSON, atDaemon(cmd, c))
 			}
 			warn(cmd.ErrOrStderr(), c.Warnings)
 			warn(cmd.ErrOrStderr(), c.Unavailable)

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	daemonpkg "github.com/xoauthd/xoauthd/internal/daemon"
+	"github.com/xoauthd/xoauthd/internal/api"
 )
 
 // smtpOff is the reply of Microsoft 365 where SMTP AUTH is disabled.
@@ -93,7 +93,7 @@ func (d *daemon) ill(t *testing.T, why string) {
 		!strings.Contains(r.stderr, "1 of 1 account needs attention") {
 		t.Errorf("status: exit status %d\n%s%s", r.status, r.stdout, r.stderr)
 	}
-	var s struct{ Accounts []daemonpkg.AccountStatus }
+	var s struct{ Accounts []api.Account }
 	must(t, json.Unmarshal([]byte(d.status(t, "--json").stdout), &s))
 	told := false
 	for _, p := range s.Accounts[0].Problems {

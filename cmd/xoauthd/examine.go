@@ -9,51 +9,33 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/xoauthd/xoauthd/config"
-	"github.com/xoauthd/xoauthd/internal/control"
-	"github.com/xoauthd/xoauthd/internal/daemon"
 	"github.com/xoauthd/xoauthd/internal/doctor"
 	"github.com/xoauthd/xoauthd/internal/step"
 )
 
 // An examiner checks an account and reports each step as it ends. An error means that
 // the check is incomplete.
-type examiner func(ctx context.Context, account string, report func(step.Step)) error
+type examiner func(account string, report func(step.Step)) error
 
 // atDaemon returns an examiner that lets the daemon check an account.
 func atDaemon(cmd *cobra.Command, c *config.Config) examiner {
-	return func(_ context.Context, account string, report func(step.Step)) error {
-		_, err := perform(cmd, c, control.Request{Command: daemon.CommandCheck, Account: account}, func(ctx context.Context, e control.Event) (string, error) {
-			switch e.Name {
-			case daemon.EventRunning:
-				var r daemon.Running
-				if err := e.Decode(&r); err != nil {
-					return "", err
-				}
-				if r.Fingerprint != c.Fingerprint {
-					report(step.Step{Name: "configuration file", Outcome: step.Warning,
-						Cause: c.File + " has changed since the daemon read it", Remedy: "Restart the daemon: what follows is of the earlier configuration."})
-				}
-			case daemon.EventStep:
-				var s step.Step
-				if err := e.Decode(&s); err != nil {
-					return "", err
-				}
-				report(s)
-			default:
-				return refuse(ctx, e)
+	return func(account string, report func(step.Step)) error {
+		return withDaemon(cmd, c, func(ctx context.Context, d connection) error {
+			if d.status.Fingerprint != c.Fingerprint {
+				report(step.Step{Name: "configuration file", Outcome: step.Warning,
+					Cause: c.File + " has changed since the daemon read it", Remedy: "Restart the daemon. The next steps are those of the earlier configuration."})
 			}
-			return "", nil
+			return d.Check(ctx, account, report)
 		})
-		return err
 	}
 }
 
 // examine prints the check of an account: as text, each step when it ends, or as one
 // JSON object. It returns an error if a step failed or was skipped.
-func examine(ctx context.Context, w io.Writer, account string, asJSON bool, ask examiner) error {
+func examine(w io.Writer, account string, asJSON bool, ask examiner) error {
 	r := doctor.NewReport(account)
 	var unwritten error
-	err := ask(ctx, account, func(s step.Step) {
+	err := ask(account, func(s step.Step) {
 		r.Add(s)
 		if !asJSON && unwritten == nil {
 			unwritten = step.Print(w, s)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -33,7 +32,7 @@ func TestExamine(t *testing.T) {
 		{"the daemon ended", []step.Step{well}, gone, wellText, gone.Error()},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			ask := func(_ context.Context, account string, report func(step.Step)) error {
+			ask := func(account string, report func(step.Step)) error {
 				if account != "alice" {
 					t.Errorf("account %s", account)
 				}
@@ -44,7 +43,7 @@ func TestExamine(t *testing.T) {
 			}
 			var text, object strings.Builder
 			for asJSON, b := range map[bool]*strings.Builder{false: &text, true: &object} {
-				err := examine(t.Context(), b, "alice", asJSON, ask)
+				err := examine(b, "alice", asJSON, ask)
 				if (err == nil) != (test.err == "") || err != nil && err.Error() != test.err {
 					t.Errorf("error %v, want %q", err, test.err)
 				}
@@ -62,7 +61,7 @@ func TestExamine(t *testing.T) {
 			if err := json.Unmarshal([]byte(object.String()), &r); err != nil || r.Account != "alice" || r.OK != (test.err == "") || len(r.Steps) != len(test.steps) {
 				t.Errorf("%v, %s", err, object.String())
 			}
-			if err := examine(t.Context(), full{}, "alice", false, ask); !errors.Is(err, io.ErrShortWrite) {
+			if err := examine(full{}, "alice", false, ask); !errors.Is(err, io.ErrShortWrite) {
 				t.Errorf("on a full disk: %v", err)
 			}
 		})

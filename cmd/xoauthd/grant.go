@@ -12,7 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/xoauthd/xoauthd/internal/control"
+	"github.com/xoauthd/xoauthd/internal/api"
 	"github.com/xoauthd/xoauthd/internal/daemon"
 )
 
@@ -55,23 +55,31 @@ rotates refresh tokens takes an old one for stolen, and revokes the grant.`,
 			if err != nil {
 				return err
 			}
-			hear := func(ctx context.Context, e control.Event) (string, error) {
-				switch e.Name {
-				case daemon.EventToken: // not before the daemon needs one
-					return askToken(ctx, cmd.InOrStdin(), cmd.ErrOrStderr())
-				case daemon.EventConfirm:
-					p := newPrompter(cmd.InOrStdin(), cmd.ErrOrStderr())
-					if !isTerminal(cmd.InOrStdin()) {
-						p = nil
-					}
-					return confirmReplacing(ctx, cmd.OutOrStdout(), p, yes, e)
-				case daemon.EventOutcome:
-					return "", writeOutcome(cmd.OutOrStdout(), e)
-				}
-				return refuse(ctx, e)
+			if err := daemon.CanAuthorize(c.Providers[account.Provider], account); err != nil {
+				return err
 			}
-			_, err = perform(cmd, c, control.Request{Command: daemon.CommandImport, Account: account.Name}, hear)
-			return err
+			return withDaemon(cmd, c, func(ctx context.Context, d connection) error {
+				if _, err := d.Account(ctx, account.Name); err != nil { // before a person is asked
+					return err
+				}
+				token, err := askToken(ctx, cmd.InOrStdin(), cmd.ErrOrStderr())
+				if err != nil {
+					return err
+				}
+				return d.Import(ctx, account.Name, api.ImportRequest{RefreshToken: token}, func(ctx context.Context, e api.Event) (api.Answer, error) {
+					switch {
+					case e.Confirm != nil:
+						var p *prompter
+						if isTerminal(cmd.InOrStdin()) {
+							p = newPrompter(cmd.InOrStdin(), cmd.ErrOrStderr())
+						}
+						return confirmReplacing(ctx, cmd.OutOrStdout(), p, yes, e.Confirm)
+					case e.Result != nil:
+						return api.Answer{}, printResult(cmd.OutOrStdout(), e.Result)
+					}
+					return api.Answer{}, api.ErrUnexpected
+				})
+			})
 		}),
 	}
 	c.Flags().BoolVarP(&yes, "yes", "y", false, replaceUsage)

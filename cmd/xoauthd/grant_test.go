@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -15,8 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/xoauthd/xoauthd/internal/control"
-	"github.com/xoauthd/xoauthd/internal/daemon"
+	"github.com/xoauthd/xoauthd/internal/api"
 	"github.com/xoauthd/xoauthd/proxy/peercred"
 )
 
@@ -43,8 +41,8 @@ func TestGrant(t *testing.T) {
 		p.run(t, "\xff\xfea\x00", 1, "standard input is UTF-16 text; convert it to UTF-8", "grant", "import", alice)
 
 		// What is wrong with the next takes nothing from the one before.
-		p.run(t, "nonsense", 1, "mine gives no access token for this refresh token\ninvalid_grant\nclient_id \"xoauthd\"\nNothing was changed", "grant", "import", alice)
-		p.run(t, p.issue(t, bob), 1, "failed  IMAP login at localhost\nwas not authorized\nearlier authorization stays in use\ngave another refresh token", "grant", "import", alice)
+		p.run(t, "nonsense", 1, "mine issued no access token for this refresh token\ninvalid_grant\nclient_id \"xoauthd\"\nNothing was changed", "grant", "import", alice)
+		p.run(t, p.issue(t, bob), 1, "failed  IMAP login at localhost\nwas not authorized\nearlier authorization stays in use\nissued another refresh token", "grant", "import", alice)
 		p.run(t, "", p.well(), "", "status")
 		p.run(t, "", 1, "configuration\naccess token\nIMAP login at localhost\nas Alice@example.com\n2 mailboxes\nIMAP listener", "check", alice)
 		report := p.run(t, "", 1, "", "check", "--json", alice)
@@ -203,24 +201,24 @@ func TestGivenUp(t *testing.T) {
 	})
 }
 
-func TestForgotten(t *testing.T) {
+func TestDescribeRevocation(t *testing.T) {
 	for _, test := range []struct {
-		name      string
-		forgotten daemon.Forgotten
-		local     bool
-		want      string
+		name       string
+		revocation api.Revocation
+		local      bool
+		want       string
 	}{
-		{"never authorized", daemon.Forgotten{Attended: true, Endpoint: true}, false, "alice@example.com has no grant: there was nothing to revoke."},
-		{"never authorized, nor asked", daemon.Forgotten{Attended: true}, true, "alice@example.com has no grant: there was nothing to revoke."},
-		{"revoked", daemon.Forgotten{Attended: true, Had: true, Told: true, Endpoint: true}, false, "and Mail has revoked it"},
-		{"nothing to revoke", daemon.Forgotten{Attended: true, Had: true, Endpoint: true}, false, "Mail had nothing to revoke"},
-		{"no endpoint", daemon.Forgotten{Attended: true, Had: true}, false, "Mail has no endpoint"},
-		{"not asked", daemon.Forgotten{Attended: true, Had: true, Endpoint: true}, true, "Mail was not asked"},
-		{"of nobody", daemon.Forgotten{Flow: "command", Had: true}, false, "deleted the access token of alice@example.com; the next login obtains one by the flow command"},
-		{"of nobody, without a token", daemon.Forgotten{Flow: "command"}, true, "xoauthd has no access token of alice@example.com; the next login obtains one"},
+		{"never authorized", api.Revocation{Attended: true, Endpoint: true}, false, "alice@example.com has no grant: there was nothing to revoke."},
+		{"never authorized, nor asked", api.Revocation{Attended: true}, true, "alice@example.com has no grant: there was nothing to revoke."},
+		{"revoked", api.Revocation{Attended: true, Had: true, Told: true, Endpoint: true}, false, "and Mail has revoked it"},
+		{"nothing to revoke", api.Revocation{Attended: true, Had: true, Endpoint: true}, false, "Mail had nothing to revoke"},
+		{"no endpoint", api.Revocation{Attended: true, Had: true}, false, "Mail has no endpoint"},
+		{"not asked", api.Revocation{Attended: true, Had: true, Endpoint: true}, true, "Mail was not asked"},
+		{"of nobody", api.Revocation{Flow: "command", Had: true}, false, "deleted the access token of alice@example.com; the next login obtains one by the flow command"},
+		{"of nobody, without a token", api.Revocation{Flow: "command"}, true, "xoauthd has no access token of alice@example.com; the next login obtains one"},
 	} {
-		test.forgotten.Provider = "Mail"
-		if got := forgotten(alice, test.forgotten, test.local); !strings.Contains(got, test.want) {
+		test.revocation.Provider = "Mail"
+		if got := describeRevocation(alice, test.revocation, test.local); !strings.Contains(got, test.want) {
 			t.Errorf("%s: %s", test.name, got)
 		}
 	}
@@ -230,9 +228,8 @@ func TestForgotten(t *testing.T) {
 func TestDevice(t *testing.T) {
 	var out strings.Builder
 	screen := &terminal{person: alice, out: &out}
-	data, err := json.Marshal(daemon.DeviceCode{URL: "https://example.com/device", Complete: "https://example.com/device?code=ABCD", Code: "ABCD", Expiry: time.Now()})
-	must(t, err)
-	if _, err := screen.hear(t.Context(), control.Event{Name: daemon.EventDevice, Data: data}); err != nil {
+	code := api.DeviceCode{URL: "https://example.com/device", Complete: "https://example.com/device?code=ABCD", Code: "ABCD", Expiry: time.Now()}
+	if _, err := screen.handle(t.Context(), api.Event{Device: &code}); err != nil {
 		t.Error(err)
 	}
 	for _, want := range []string{alice, "\nhttps://example.com/device?code=ABCD\n", "\nABCD\n", time.Now().Format("15:")} {
@@ -240,8 +237,8 @@ func TestDevice(t *testing.T) {
 			t.Errorf("there is no %q in\n%s", want, &out)
 		}
 	}
-	if _, err := screen.hear(t.Context(), control.Event{Name: "novelty"}); err == nil || !strings.Contains(err.Error(), "restart the daemon") {
-		t.Errorf("what is not known: %v", err)
+	if _, err := screen.handle(t.Context(), api.Event{}); err == nil || !strings.Contains(err.Error(), "restart the daemon") {
+		t.Errorf("an unknown event: %v", err)
 	}
 }
 

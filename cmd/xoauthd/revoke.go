@@ -8,8 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/xoauthd/xoauthd/internal/control"
-	"github.com/xoauthd/xoauthd/internal/daemon"
+	"github.com/xoauthd/xoauthd/internal/api"
 )
 
 func revokeCommand(file *string) *cobra.Command {
@@ -40,30 +39,21 @@ is authorized again. If the provider cannot be reached, the grant is kept.`,
 					return err
 				}
 			}
-			r := control.Request{Command: daemon.CommandRevoke, Account: account.Name}
-			if local {
-				r.Command = daemon.CommandForget
-			}
-			_, err = perform(cmd, c, r, func(ctx context.Context, e control.Event) (string, error) {
-				if e.Name != daemon.EventForgotten {
-					return refuse(ctx, e)
+			return withDaemon(cmd, c, func(ctx context.Context, d connection) error {
+				r, err := d.Revoke(ctx, account.Name, api.RevokeRequest{Local: local})
+				if err == nil {
+					_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\n%s\n", describeRevocation(account.Name, r, local), sessionsEnded(r.Sessions))
 				}
-				var f daemon.Forgotten
-				if err := e.Decode(&f); err != nil {
-					return "", err
-				}
-				_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s\n%s\n", forgotten(account.Name, f, local), sessionsEnded(f.Sessions))
-				return "", err
+				return err
 			})
-			return err
 		}),
 	}
-	c.Flags().BoolVar(&local, "local", false, "only forget it here, without a word to the provider")
+	c.Flags().BoolVar(&local, "local", false, "delete the grant without asking the provider to revoke it")
 	c.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
 	return c
 }
 
-// confirm asks a person, and only a person.
+// confirm asks a question on the terminal. It returns an error unless the answer is yes.
 func confirm(cmd *cobra.Command, question string) error {
 	if !isTerminal(cmd.InOrStdin()) {
 		return errors.New("standard input is not a terminal: use --yes")
@@ -101,31 +91,31 @@ func sessionsEnded(n int) string {
 	return fmt.Sprintf("%d sessions of the account have ended.", n)
 }
 
-// forgotten returns the result for a person.
-func forgotten(account string, f daemon.Forgotten, local bool) string {
+// describeRevocation returns the result for a person.
+func describeRevocation(account string, r api.Revocation, local bool) string {
 	switch {
-	case !f.Attended:
+	case !r.Attended:
 		text := "xoauthd has no access token of " + account
-		if f.Had {
+		if r.Had {
 			text = "xoauthd has deleted the access token of " + account
 		}
-		return text + "; the next login obtains one by the flow " + f.Flow + ".\n" +
-			"To prevent that, set enabled = false in the configuration, or withdraw the permission at " + f.Provider + "."
-	case !f.Had:
+		return text + "; the next login obtains one by the flow " + r.Flow + ".\n" +
+			"To prevent that, set enabled = false in the configuration, or withdraw the permission at " + r.Provider + "."
+	case !r.Had:
 		return account + " has no grant: there was nothing to revoke."
 	}
 	deleted := "xoauthd has deleted the grant of " + account
 	const there = "Revoke the access of this app on its security page for the account."
 	var text string
 	switch {
-	case f.Told:
-		text = deleted + ", and " + f.Provider + " has revoked it."
+	case r.Told:
+		text = deleted + ", and " + r.Provider + " has revoked it."
 	case local:
-		text = deleted + ". " + f.Provider + " was not asked to revoke it. " + there
-	case f.Endpoint:
-		text = deleted + ". " + f.Provider + " had nothing to revoke, or does not revoke such grants."
+		text = deleted + ". " + r.Provider + " was not asked to revoke it. " + there
+	case r.Endpoint:
+		text = deleted + ". " + r.Provider + " had nothing to revoke, or does not revoke such grants."
 	default:
-		text = deleted + ". " + f.Provider + " has no endpoint to revoke it. " + there
+		text = deleted + ". " + r.Provider + " has no endpoint to revoke it. " + there
 	}
 	return text + "\nPrograms cannot log in to the account until it is authorized again."
 }

@@ -12,8 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/xoauthd/xoauthd/auth"
-	"github.com/xoauthd/xoauthd/internal/control"
-	"github.com/xoauthd/xoauthd/internal/daemon"
+	"github.com/xoauthd/xoauthd/internal/api"
 )
 
 func statusCommand(file *string) *cobra.Command {
@@ -36,24 +35,26 @@ was unavailable at two logins or more, over five minutes.`,
 			return nil
 		},
 		RunE: action(func(cmd *cobra.Command, args []string) error {
-			r := control.Request{Command: daemon.CommandStatus}
 			c, err := load(*file)
 			if err != nil {
 				return err
 			}
+			name := ""
 			if len(args) == 1 {
 				account, err := find(c, args[0])
 				if err != nil {
 					return err
 				}
-				r.Account = account.Name
+				name = account.Name
 			}
-			s := status{Accounts: []daemon.AccountStatus{}, fingerprint: c.Fingerprint}
-			alone, err := perform(cmd, c, r, s.hear)
+			var s status
+			err = withDaemon(cmd, c, func(ctx context.Context, d connection) error {
+				s = status{Running: !d.local, Stale: d.status.Fingerprint != c.Fingerprint, Warning: d.status.Warning}
+				return s.read(ctx, d, name)
+			})
 			if err != nil {
 				return err
 			}
-			s.Running = !alone
 			if s.Stale {
 				fmt.Fprintf(cmd.ErrOrStderr(), "%s has changed since the daemon read it: restart the daemon.\n", c.File)
 			}
@@ -69,49 +70,33 @@ was unavailable at two logins or more, over five minutes.`,
 	return c
 }
 
-// A status is how the accounts stand.
+// A status is the state of the daemon and of accounts.
 type status struct {
-	Running  bool                   `json:"running"`           // a daemon does
-	Stale    bool                   `json:"stale,omitempty"`   // and has read another configuration
-	Warning  string                 `json:"warning,omitempty"` // what is wrong with the daemon itself
-	Accounts []daemon.AccountStatus `json:"accounts"`
-
-	fingerprint string // of the configuration
+	Running  bool          `json:"running"`           // a daemon runs
+	Stale    bool          `json:"stale,omitempty"`   // it has read another configuration
+	Warning  string        `json:"warning,omitempty"` // what is wrong with the daemon itself
+	Accounts []api.Account `json:"accounts"`
 }
 
-// hear takes in an account.
-func (s *status) hear(ctx context.Context, e control.Event) (string, error) {
-	switch e.Name {
-	case daemon.EventRunning:
-		return "", s.compare(e)
-	case daemon.EventAccount:
-	default:
-		return refuse(ctx, e)
+// read reads the state of an account, or of all if name is empty.
+func (s *status) read(ctx context.Context, d connection, name string) (err error) {
+	if name == "" {
+		s.Accounts, err = d.Accounts(ctx)
+		return err
 	}
-	var a daemon.AccountStatus
-	if err := e.Decode(&a); err != nil {
-		return "", err
-	}
-	s.Accounts = append(s.Accounts, a)
-	return "", nil
-}
-
-// compare finds out whether the daemon has read the configuration as it is.
-func (s *status) compare(e control.Event) error {
-	var r daemon.Running
-	err := e.Decode(&r)
-	s.Stale, s.Warning = r.Fingerprint != s.fingerprint, r.Warning
+	a, err := d.Account(ctx, name)
+	s.Accounts = []api.Account{a}
 	return err
 }
 
-// bad reports whether somebody should look after a.
-func bad(a daemon.AccountStatus) bool {
+// bad reports whether a needs attention.
+func bad(a api.Account) bool {
 	return a.Enabled && (a.State != auth.Authorized || slices.ContainsFunc(a.Problems, unsaved))
 }
 
 func unsaved(p auth.Problem) bool { return p.Kind == auth.ProblemUnsaved }
 
-// fault is an error if somebody should look after an account, or the daemon.
+// fault returns an error if an account or the daemon needs attention.
 func (s *status) fault() error {
 	n := 0
 	for _, a := range s.Accounts {

@@ -7,24 +7,24 @@ import (
 	"time"
 
 	"github.com/xoauthd/xoauthd/auth"
-	"github.com/xoauthd/xoauthd/internal/daemon"
+	"github.com/xoauthd/xoauthd/internal/api"
 )
 
 func TestStatus(t *testing.T) {
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.Local)
-	s := status{Accounts: []daemon.AccountStatus{
-		{Account: alice, Provider: "google", Flow: "authorization_code", Enabled: true, State: auth.Authorized, Consented: now, Expiry: now.Add(time.Hour)},
-		{Account: bob, Provider: "microsoft", Flow: "device_code", Enabled: true, State: auth.NeedsAuthorization, How: "run this", Consented: now, Expiry: now.Add(time.Hour),
+	s := status{Accounts: []api.Account{
+		{Name: alice, Provider: "google", Flow: "authorization_code", Enabled: true, State: auth.Authorized, Consented: now, Expiry: now.Add(time.Hour)},
+		{Name: bob, Provider: "microsoft", Flow: "device_code", Enabled: true, State: auth.NeedsAuthorization, How: "run this", Consented: now, Expiry: now.Add(time.Hour),
 			Problems: []auth.Problem{{Text: "token endpoint: invalid_grant", Hint: "It was revoked.", Failing: true}}},
-		{Account: "off@example.com", Provider: "google", Flow: "authorization_code", State: auth.NeedsAuthorization, Problems: []auth.Problem{{Text: "never authorized"}}},
-		{Account: "app@example.com", Provider: "microsoft", Flow: "client_credentials", Enabled: true, State: auth.Failing, Problems: []auth.Problem{
+		{Name: "off@example.com", Provider: "google", Flow: "authorization_code", State: auth.NeedsAuthorization, Problems: []auth.Problem{{Text: "never authorized"}}},
+		{Name: "app@example.com", Provider: "microsoft", Flow: "client_credentials", Enabled: true, State: auth.Failing, Problems: []auth.Problem{
 			{Part: auth.PartProvider, Text: "no network", Failing: true, Since: now.Add(-time.Minute), Last: now, Count: 1},
 			{Part: "imap", Text: "no network", Failing: true}}},
-		{Account: "job@example.com", Provider: "microsoft", Flow: "client_credentials", Enabled: true, State: auth.Authorized},
-		{Account: "smtp@example.com", Provider: "microsoft", Flow: "authorization_code", Enabled: true, State: auth.Failing, Consented: now, Expiry: now.Add(time.Hour), Problems: []auth.Problem{
+		{Name: "job@example.com", Provider: "microsoft", Flow: "client_credentials", Enabled: true, State: auth.Authorized},
+		{Name: "smtp@example.com", Provider: "microsoft", Flow: "authorization_code", Enabled: true, State: auth.Failing, Consented: now, Expiry: now.Add(time.Hour), Problems: []auth.Problem{
 			{Part: "smtp", Text: "upstream refused (SMTP): 535 5.7.139 no", Hint: "Have it enabled.", Failing: true, Since: now.Add(-24 * time.Hour), Last: now.Add(-time.Hour), Count: 25},
 			{Part: "imap", Text: "upstream unavailable (IMAP): no route", Since: now, Last: now, Count: 1}}},
-		{Account: "new@example.com", Provider: "google", Flow: "authorization_code", Enabled: true, State: auth.Authorized, Consented: now, Expiry: now.Add(time.Hour),
+		{Name: "new@example.com", Provider: "google", Flow: "authorization_code", Enabled: true, State: auth.Authorized, Consented: now, Expiry: now.Add(time.Hour),
 			Problems: []auth.Problem{{Part: auth.PartStore, Kind: auth.ProblemUnsaved, Text: "not saved: no space"}}},
 	}}
 	var out strings.Builder
@@ -68,7 +68,7 @@ func TestStatusOfPattern(t *testing.T) {
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.Local)
 	var s status
 	for i, name := range strings.Fields("ann bea cat dan eve") {
-		a := daemon.AccountStatus{Account: name + "@example.com", Pattern: "*@example.com", Provider: "google", Flow: "command", Enabled: true, State: auth.Authorized}
+		a := api.Account{Name: name + "@example.com", Pattern: "*@example.com", Provider: "google", Flow: "command", Enabled: true, State: auth.Authorized}
 		switch {
 		case name == "bea":
 			a.State, a.Problems = auth.Failing, []auth.Problem{{Part: auth.PartProvider, Text: "no such mailbox", Failing: true}}
@@ -101,12 +101,12 @@ bea@example.com: no such mailbox
 // TestStatusFault: an account that cannot be used is worth more words than a
 // daemon that does not run, which has been told.
 func TestStatusFault(t *testing.T) {
-	well := daemon.AccountStatus{Enabled: true, State: auth.Authorized}
-	ill := daemon.AccountStatus{Enabled: true, State: auth.Failing}
+	well := api.Account{Enabled: true, State: auth.Authorized}
+	ill := api.Account{Enabled: true, State: auth.Failing}
 	for _, test := range []struct {
 		name    string
 		running bool
-		account daemon.AccountStatus
+		account api.Account
 		want    string
 	}{
 		{"all is well", true, well, ""},
@@ -115,7 +115,7 @@ func TestStatusFault(t *testing.T) {
 		{"both", false, ill, "1 of 1 account needs attention"},
 		{"a full disk", true, well, "the disk is full"},
 	} {
-		s := status{Running: test.running, Accounts: []daemon.AccountStatus{test.account}}
+		s := status{Running: test.running, Accounts: []api.Account{test.account}}
 		if test.name == "a full disk" {
 			s.Warning = "the disk is full"
 		}

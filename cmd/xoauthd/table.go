@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/xoauthd/xoauthd/auth"
-	"github.com/xoauthd/xoauthd/internal/daemon"
+	"github.com/xoauthd/xoauthd/internal/api"
 )
 
 // write prints the table of accounts, and the problems below it.
@@ -33,10 +33,10 @@ func (s *status) write(w io.Writer, now time.Time) error {
 }
 
 // writeProblems prints the problems of an account and their remedies.
-func writeProblems(w io.Writer, a daemon.AccountStatus, now time.Time) {
+func writeProblems(w io.Writer, a api.Account, now time.Time) {
 	fmt.Fprintln(w)
 	for _, p := range a.Problems {
-		fmt.Fprintf(w, "%s: %s\n", a.Account, p.Text)
+		fmt.Fprintf(w, "%s: %s\n", a.Name, p.Text)
 		for _, line := range []string{occurred(p, now), p.Hint} {
 			if line != "" {
 				fmt.Fprintf(w, "  %s\n", line)
@@ -61,14 +61,14 @@ func occurred(p auth.Problem, now time.Time) string {
 
 // A row is an account, or several mailboxes of a pattern without problems.
 type row struct {
-	daemon.AccountStatus
+	api.Account
 	state, token string
 	mailboxes    int
 }
 
 func (r *row) name() string {
 	if r.mailboxes == 1 {
-		return r.Account
+		return r.Name
 	}
 	return fmt.Sprintf("%s (%d mailboxes)", r.Pattern, r.mailboxes)
 }
@@ -103,11 +103,11 @@ func (r *row) join(other *row) {
 }
 
 // troubled reports whether an enabled account has a problem.
-func troubled(a daemon.AccountStatus) bool { return a.Enabled && len(a.Problems) > 0 }
+func troubled(a api.Account) bool { return a.Enabled && len(a.Problems) > 0 }
 
 // shownState returns the state of an account in a word or two. An account without a
 // token that needs no person is "ready".
-func shownState(a daemon.AccountStatus) string {
+func shownState(a api.Account) string {
 	switch {
 	case !a.Enabled:
 		return "disabled"
@@ -137,7 +137,7 @@ func failingBy(problems []auth.Problem) string {
 }
 
 // shownToken says until when the access token is valid.
-func shownToken(a daemon.AccountStatus, now time.Time) string {
+func shownToken(a api.Account, now time.Time) string {
 	if a.State == auth.NeedsAuthorization {
 		return "none"
 	}

@@ -55,12 +55,15 @@ func (d *Daemon) wrapListeners() error {
 			return err
 		}
 	}
-	for name, e := range map[string]*endpoint{"web": d.web, "metrics": d.metrics} {
+	for name, e := range map[string]*endpoint{"web": d.web, "metrics": d.metrics, "control": d.api} {
 		if e == nil {
 			continue
 		}
-		rate := newRateLimit(name, d.log, d.conns.refusals.WithLabelValues(name))
-		limit := newConnLimit(d.budget.http, d.conns.evictions.WithLabelValues(name))
+		rate, most := newRateLimit(name, d.log, d.conns.refusals.WithLabelValues(name)), d.budget.http
+		if e == d.api {
+			rate, most = nil, apiConns // only root and the daemon's user can connect
+		}
+		limit := newConnLimit(most, d.conns.evictions.WithLabelValues(name))
 		for i := range e.listeners {
 			if err := d.wrap(&e.listeners[i], name, rate); err != nil {
 				return err
@@ -68,7 +71,7 @@ func (d *Daemon) wrapListeners() error {
 			e.listeners[i] = limitedListener{e.listeners[i], limit}
 		}
 	}
-	return d.wrap(&d.control, "control", nil)
+	return nil
 }
 
 // wrap replaces ln by an acceptor, which survives errors and is part of the health check.

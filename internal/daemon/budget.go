@@ -10,11 +10,11 @@ import (
 
 // The maximum of file descriptors that the parts of the daemon need.
 const (
-	perSession  = 3   // the client's, and two while a dial tries two addresses
-	perListener = 6   // two addresses, each with a socket, a copy and a lookup of sources
-	perHTTP     = 4   // the client's, and those to the provider and the mail servers
-	controls    = 128 // 8 commands of each of 6 kinds, and 16 that have just connected
-	otherFiles  = 80  // the log, the store with its reserve, the Go runtime, renewals
+	perSession  = 3  // the client's, and two while a dial tries two addresses
+	perListener = 6  // two addresses, each with a socket, a copy and a lookup of sources
+	perHTTP     = 4  // the client's, and those to the provider and the mail servers
+	apiConns    = 64 // 8 requests of each of 6 kinds to the admin API, and 16 idle connections
+	otherFiles  = 80 // the log, the store with its reserve, the Go runtime, renewals
 
 	fewestSessions = 10
 )
@@ -40,7 +40,7 @@ func newBudget(c *config.Config, allowed uint64) (budget, error) {
 	if c.Metrics != nil {
 		endpoints++
 	}
-	fixed := otherFiles + controls + perListener*(len(c.Listeners)+endpoints) + endpoints*b.http*perHTTP
+	fixed := otherFiles + 2*apiConns + perListener*(len(c.Listeners)+endpoints) + endpoints*b.http*perHTTP
 	need := func(sessions int) int {
 		return fixed + perSession*proxy.Limits{Sessions: sessions}.Connections()
 	}

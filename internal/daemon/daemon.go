@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -51,7 +50,7 @@ type Daemon struct {
 	listeners []listener
 	web       *endpoint // nil without [web]
 	metrics   *endpoint // nil without [metrics]
-	control   net.Listener
+	api       *endpoint // nil after Assemble
 }
 
 // New opens the store and all listeners, so that errors appear before anything is served.
@@ -83,7 +82,7 @@ func loadRoots(log *slog.Logger) {
 }
 
 // Assemble opens the store and creates the parts without listeners. That is all that
-// Converse needs. The caller must call Close.
+// ServeLocally needs. The caller must call Close.
 func Assemble(c *config.Config, log *slog.Logger) (*Daemon, error) {
 	if len(c.Unavailable) > 0 {
 		return nil, c.Unavailable
@@ -176,12 +175,11 @@ func (d *Daemon) Run(ctx context.Context) error {
 	for _, l := range d.listeners {
 		run(func(ctx context.Context) error { return d.proxy.Serve(ctx, l.Listener, l.to) })
 	}
-	for _, e := range []*endpoint{d.web, d.metrics} {
+	for _, e := range []*endpoint{d.web, d.metrics, d.api} {
 		if e != nil {
 			run(e.serve)
 		}
 	}
-	run(d.serveControl)
 	run(func(ctx context.Context) error {
 		auth.Renew(ctx, d.accounts.list())
 		return nil
@@ -263,13 +261,10 @@ func (d *Daemon) Close() error {
 	for _, l := range d.listeners {
 		l.Close() // has no effect after Run
 	}
-	for _, e := range []*endpoint{d.web, d.metrics} {
+	for _, e := range []*endpoint{d.web, d.metrics, d.api} {
 		if e != nil {
 			e.close()
 		}
-	}
-	if d.control != nil {
-		d.control.Close()
 	}
 	d.savePasswords()
 	return errors.Join(append(faults, d.notifier.Close(), d.store.Close())...)

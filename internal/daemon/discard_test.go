@@ -85,7 +85,7 @@ func TestDiscard(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			test.do(t, (&controller{daemon: d, late: t.Context()}).pageOf(d.accounts.byName[alice].Account))
+			test.do(t, (&backend{d, t.Context()}).pageOf(d.accounts.byName[alice].Account))
 			if err := d.Close(); err != nil {
 				t.Error(err)
 			}
@@ -111,7 +111,7 @@ func TestDiscardNotSaved(t *testing.T) {
 	provider := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked++ }))
 	defer provider.Close()
 	d := assembleOpen(t, "")
-	p := (&controller{daemon: d, late: t.Context()}).pageOf(d.accounts.byName["alice@example.com"].Account)
+	p := (&backend{d, t.Context()}).pageOf(d.accounts.byName["alice@example.com"].Account)
 	p.provider.RevocationURL, p.provider.config.Revocation = provider.URL, "grant"
 	if err := p.Account.Keep(oauth.Grant{AccessToken: "at", RefreshToken: "old"}); err != nil {
 		t.Fatal(err)

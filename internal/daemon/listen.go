@@ -6,7 +6,6 @@ import (
 	"net"
 
 	"github.com/xoauthd/xoauthd/config"
-	"github.com/xoauthd/xoauthd/internal/control"
 	"github.com/xoauthd/xoauthd/proxy"
 	"github.com/xoauthd/xoauthd/systemd"
 )
@@ -43,8 +42,8 @@ func (d *Daemon) listen(handed []systemd.Socket) error {
 		}
 	}
 	faults = append(faults, o.unclaimed()...)
-	if d.control, err = control.Listen(d.config.StateDirectory); err != nil {
-		faults = append(faults, fmt.Errorf("socket for commands: %w", err))
+	if d.api, err = d.openAPI(); err != nil {
+		faults = append(faults, err)
 	}
 	if len(faults) == 0 {
 		faults = append(faults, d.wrapListeners())

@@ -57,8 +57,11 @@ func listenPrivately(path string) (*net.UnixListener, error) {
 }
 
 // makeWay removes a socket without a listener, which a killed daemon leaves. It returns an
-// error for anything else at the path.
+// error for anything else at the path, and for a path that is too long.
 func makeWay(path string) error {
+	if err := config.CheckSocketPath(path); err != nil {
+		return err
+	}
 	switch info, err := os.Lstat(path); {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil

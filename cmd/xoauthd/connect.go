@@ -6,12 +6,10 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"net"
 	"os"
 	"os/user"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -19,7 +17,7 @@ import (
 
 	"github.com/xoauthd/xoauthd/auth/store"
 	"github.com/xoauthd/xoauthd/config"
-	"github.com/xoauthd/xoauthd/internal/control"
+	"github.com/xoauthd/xoauthd/internal/api"
 	"github.com/xoauthd/xoauthd/internal/daemon"
 	"github.com/xoauthd/xoauthd/internal/text"
 )
@@ -27,69 +25,74 @@ import (
 // errInterrupted is the error of a command that Ctrl-C has ended.
 var errInterrupted = errors.New(`interrupted; "xoauthd status" shows the state of the account`)
 
-// perform lets the daemon carry out r. If none runs, perform carries it out in this
-// process, and alone is true.
-func perform(cmd *cobra.Command, c *config.Config, r control.Request, hear control.Hear) (alone bool, err error) {
+// A connection is a connection of a command to the admin API.
+type connection struct {
+	*api.Client
+	status api.Status
+	local  bool // no daemon runs: this process does the work
+}
+
+// withDaemon runs f with a connection to the daemon. If none runs, it starts one without
+// listeners in this process: administrators test and authorize accounts before the first
+// start, and read their state when the daemon does not start.
+func withDaemon(cmd *cobra.Command, c *config.Config, f func(context.Context, connection) error) error {
 	ctx := cmd.Context()
-	conn, err := connect(cmd, c)
+	d, err := connect(cmd, c)
 	switch {
 	case err == nil:
-		err = control.Do(ctx, conn, r, hear)
-	case errors.Is(err, control.ErrNoDaemon):
-		alone = true
-		err = standIn(cmd, c, r, hear)
+		defer d.Close()
+		err = f(ctx, d)
+	case errors.Is(err, api.ErrNoDaemon):
+		err = locally(cmd, c, f)
 	}
 	if err != nil && ctx.Err() != nil {
 		err = errInterrupted
 	}
-	return alone, err
+	return err
 }
 
-// connect connects to the daemon. The error is control.ErrNoDaemon if none runs.
-func connect(cmd *cobra.Command, c *config.Config) (net.Conn, error) {
-	conn, err := control.Dial(cmd.Context(), c.StateDirectory)
+// connect connects to the daemon. The error is api.ErrNoDaemon if none runs.
+func connect(cmd *cobra.Command, c *config.Config) (connection, error) {
+	client := api.Open(c.StateDirectory, daemon.Version())
+	status, err := client.Status(cmd.Context())
 	if errors.Is(err, fs.ErrPermission) {
 		err = fmt.Errorf("the daemon is another user's: run this as root, or as that user: %s", asOwner(cmd, c.StateDirectory))
 	}
-	return conn, err
+	return connection{client, status, false}, err
 }
 
-// standIn carries out r in this process, with a daemon that has no listeners.
-func standIn(cmd *cobra.Command, c *config.Config, r control.Request, hear control.Hear) error {
+// locally runs f with a daemon without listeners in this process.
+func locally(cmd *cobra.Command, c *config.Config, f func(context.Context, connection) error) error {
 	if len(c.Unavailable) > 0 { // no configuration error: the file is valid
 		return fmt.Errorf("no daemon runs, and this command cannot read what it needs: start the daemon first\n%v", c.Unavailable)
 	}
-	if err := mayStandIn(cmd, c.StateDirectory); err != nil {
+	if err := mayRunLocally(cmd, c.StateDirectory); err != nil {
 		return err
 	}
-	d, err := daemon.Assemble(c, standInLog(cmd, c, r))
+	d, err := daemon.Assemble(c, localLog(cmd, c))
 	if errors.Is(err, store.ErrInUse) {
-		return fmt.Errorf("another xoauthd has %s and takes no commands: it is starting or stopping, or it is of an older version: try again, or restart it", c.StateDirectory)
+		return fmt.Errorf("another xoauthd uses %s and does not answer commands: it is starting or stopping, or it is of an older version: try again, or restart it", c.StateDirectory)
 	}
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(cmd.ErrOrStderr(), standsIn(r))
-	here, there := net.Pipe()
-	var conversation sync.WaitGroup
-	conversation.Go(func() { d.Converse(cmd.Context(), there) })
-	err = control.Do(cmd.Context(), here, r, hear)
-	conversation.Wait() // it may have a grant to save
-	return errors.Join(err, d.Close())
-}
-
-// standsIn says that no daemon runs, and that none can start meanwhile.
-func standsIn(r control.Request) string {
-	if r.Command == daemon.CommandStatus { // which takes no time
-		return "No daemon runs."
+	notice := "No daemon runs."
+	if cmd.Name() != "status" { // which takes no time
+		notice += " This command does the work itself; no daemon can start until it ends."
 	}
-	return "No daemon runs. This command does the work itself; no daemon can start until it ends."
+	fmt.Fprintln(cmd.ErrOrStderr(), notice)
+	client, stop := d.ServeLocally()
+	status, err := client.Status(cmd.Context())
+	if err == nil {
+		err = f(cmd.Context(), connection{client, status, true})
+	}
+	return errors.Join(err, stop()) // which waits for a grant that must be saved
 }
 
-// standInLog returns the log of standIn: errors only, and nothing for check, whose
-// steps contain them.
-func standInLog(cmd *cobra.Command, c *config.Config, r control.Request) *slog.Logger {
-	if r.Command == daemon.CommandCheck {
+// localLog returns the log of locally: errors only, and nothing for check, whose steps
+// contain them.
+func localLog(cmd *cobra.Command, c *config.Config) *slog.Logger {
+	if cmd.Name() == "check" {
 		return slog.New(slog.DiscardHandler)
 	}
 	quiet := c.Log
@@ -97,9 +100,9 @@ func standInLog(cmd *cobra.Command, c *config.Config, r control.Request) *slog.L
 	return daemon.NewLog(quiet, cmd.ErrOrStderr())
 }
 
-// mayStandIn returns an error if this process would create files that the daemon's
+// mayRunLocally returns an error if this process would create files that the daemon's
 // user could not read.
-func mayStandIn(cmd *cobra.Command, dir string) error {
+func mayRunLocally(cmd *cobra.Command, dir string) error {
 	info, err := os.Stat(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && os.Geteuid() == 0:
@@ -152,9 +155,4 @@ func oneAccount(cmd *cobra.Command, args []string) error {
 		return fmt.Errorf("name one account: %s alice@example.com", cmd.CommandPath())
 	}
 	return nil
-}
-
-// refuse is a Hear that returns an error for an event that the command does not know.
-func refuse(_ context.Context, e control.Event) (string, error) {
-	return "", fmt.Errorf("the daemon says %q, which this command does not know: restart the daemon", e.Name)
 }

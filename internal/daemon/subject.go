@@ -1,55 +1,14 @@
 package daemon
 
 import (
-	"context"
 	"strings"
 
 	"github.com/xoauthd/xoauthd/config"
-	"github.com/xoauthd/xoauthd/internal/control"
 	"github.com/xoauthd/xoauthd/internal/doctor"
-	"github.com/xoauthd/xoauthd/internal/step"
 	"github.com/xoauthd/xoauthd/proxy"
 )
 
-// A Running tells which daemon it is that carries out a command.
-type Running struct {
-	Version     string `json:"version"`
-	Fingerprint string `json:"fingerprint"` // of the configuration that it has read
-
-	// Warning is what is wrong with the daemon itself; empty if nothing is.
-	Warning string `json:"warning,omitempty"`
-}
-
-func (d *Daemon) running() Running {
-	r := Running{Version: Version(), Fingerprint: d.config.Fingerprint}
-	if d.store.Full() {
-		r.Warning = "the disk of " + d.config.StateDirectory + " is full: grants may be lost when xoauthd ends. Free space there"
-	}
-	return r
-}
-
-// check examines an account. It is done here, where the token is, and where the
-// network and the sandbox are those of its sessions.
-func (k *controller) check(ctx context.Context, r control.Request, c *control.Conversation) error {
-	p, err := k.page(r.Account)
-	if err != nil {
-		return err
-	}
-	if err := c.Tell(EventRunning, k.daemon.running()); err != nil {
-		return err
-	}
-	ctx, cancel := p.hurried(ctx)
-	defer cancel()
-	var told error
-	doctor.Examine(ctx, p.subject(), func(s step.Step) {
-		if told == nil {
-			told = c.Tell(EventStep, s)
-		}
-	})
-	return told
-}
-
-// subject is the account as the doctor looks at it.
+// subject returns the account for package doctor.
 func (p *page) subject() doctor.Subject {
 	s := doctor.Subject{
 		Account:  p.Name(),
@@ -92,8 +51,8 @@ func (p *page) subject() doctor.Subject {
 	return s
 }
 
-// addressOf is where programs connect to a listener. It is empty for a socket that
-// systemd has not handed over to this process.
+// addressOf returns the address at which clients connect to a listener. It is empty for a
+// socket of systemd that this process does not have.
 func (d *Daemon) addressOf(l config.Listener) string {
 	for _, open := range d.listeners {
 		if l.Systemd != "" && open.systemd == l.Systemd {
@@ -106,7 +65,8 @@ func (d *Daemon) addressOf(l config.Listener) string {
 	return l.Address
 }
 
-// proof is the key that has how the client shows who it is, if it does.
+// proof returns the key of the configuration with the credentials of the OAuth client, or
+// "" if it has none.
 func proof(c *config.Provider) string {
 	switch {
 	case c.ClientCertificate != nil:

@@ -169,14 +169,13 @@ func everywhere(t *testing.T, f func(t *testing.T, p *place)) {
 	t.Run("without", func(t *testing.T) { f(t, newPlace(t)) })
 }
 
-// TestLocked: a daemon that has the store and takes no commands is not worked
-// around.
+// TestLocked: a command does not do the work itself while another process has the store.
 func TestLocked(t *testing.T) {
 	p := newPlace(t)
 	store, err := store.Open(p.state, store.Encryption{})
 	must(t, err)
 	defer store.Close()
-	p.run(t, "", 1, "another xoauthd has "+p.state+" and takes no commands: it is starting or stopping", "status")
+	p.run(t, "", 1, "another xoauthd uses "+p.state+" and does not answer commands: it is starting or stopping", "status")
 }
 
 // TestAsOwner: what is told can be pasted.

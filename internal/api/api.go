@@ -1,0 +1,144 @@
+// Package api is the admin API: HTTP and JSON on a unix socket in the state directory. The
+// commands use it to let the daemon, which alone may use the grants, do the work.
+// docs/api.md describes it for other programs.
+package api
+
+import (
+	"errors"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/auth/authorize"
+	"github.com/xoauthd/xoauthd/internal/step"
+)
+
+// SocketPath returns the path of the API's socket in a state directory.
+func SocketPath(stateDirectory string) string { return filepath.Join(stateDirectory, "control") }
+
+// versionHeader is the header with the version of xoauthd in requests and responses.
+const versionHeader = "Xoauthd-Version"
+
+// Status is the state of the daemon itself.
+type Status struct {
+	Version     string `json:"version"`
+	Fingerprint string `json:"fingerprint"`       // of the configuration that it has read
+	Warning     string `json:"warning,omitempty"` // what is wrong with the daemon itself
+}
+
+// Accounts is the response with all accounts.
+type Accounts struct {
+	Accounts []Account `json:"accounts"` // in the order of their names
+}
+
+// An Account is the state of an account.
+type Account struct {
+	Name      string     `json:"account"`
+	Pattern   string     `json:"pattern,omitempty"` // the pattern of the configuration that it is a mailbox of
+	Provider  string     `json:"provider"`          // name in the configuration
+	Flow      string     `json:"flow"`
+	Enabled   bool       `json:"enabled"`
+	State     auth.State `json:"state"`
+	Why       string     `json:"why,omitempty"`      // the first problem
+	Hint      string     `json:"hint,omitempty"`     // the remedy for it
+	How       string     `json:"how,omitempty"`      // how to authorize the account, if that is needed
+	Identity  string     `json:"identity,omitempty"` // who consented
+	Consented time.Time  `json:"consented,omitzero"` // last
+	Refreshed time.Time  `json:"refreshed,omitzero"` // last
+	Expiry    time.Time  `json:"expiry,omitzero"`    // of the access token
+	Ends      time.Time  `json:"ends,omitzero"`      // when the provider will end the grant, if known
+
+	Problems   []auth.Problem       `json:"problems,omitempty"`    // the most important first
+	LastLogins map[string]time.Time `json:"last_logins,omitempty"` // that mail servers accepted, by protocol
+}
+
+// An ImportRequest imports a refresh token of another program.
+type ImportRequest struct {
+	RefreshToken string `json:"refresh_token"`
+}
+
+// A RevokeRequest revokes a grant.
+type RevokeRequest struct {
+	Local bool `json:"local,omitempty"` // delete it without asking the provider to revoke it
+}
+
+// A Revocation is the result of a RevokeRequest.
+type Revocation struct {
+	Provider string `json:"provider"` // name for people
+	Flow     string `json:"flow"`
+	Attended bool   `json:"attended"` // a person must authorize the account before it is used again
+	Had      bool   `json:"had"`      // there was a grant or, without a person, an access token
+	Told     bool   `json:"told"`     // the provider has revoked the grant
+	Endpoint bool   `json:"endpoint"` // the provider has an endpoint for that
+	Sessions int    `json:"sessions"` // sessions of the account that the revocation ended
+}
+
+// An Event is one line of a stream. It has one of the first members. If it has Answer, the
+// daemon waits until an Answer is posted to that path.
+type Event struct {
+	Step    *step.Step        `json:"step,omitempty"`    // of a check
+	Consent *Consent          `json:"consent,omitempty"` // needs an answer
+	Device  *DeviceCode       `json:"device,omitempty"`
+	Confirm *authorize.Result `json:"confirm,omitempty"` // needs an answer
+	Result  *authorize.Result `json:"result,omitempty"`
+	Error   *Error            `json:"error,omitempty"`
+	Answer  string            `json:"answer,omitempty"`
+}
+
+// A Consent is what a person must do in a browser. The answer is the address at which the
+// browser ended.
+type Consent struct {
+	Provider string `json:"provider"`           // name for people
+	URL      string `json:"url"`                // to open
+	Redirect string `json:"redirect"`           // start of the address at which the browser ends
+	URI      string `json:"uri"`                // redirect URI to register at the provider
+	Note     string `json:"note,omitempty"`     // why URI differs from Redirect
+	Rejected string `json:"rejected,omitempty"` // why the last answer is not that address
+}
+
+// A DeviceCode is what a person must enter in a browser on any device.
+type DeviceCode struct {
+	Provider string    `json:"provider"`           // name for people
+	URL      string    `json:"url"`                // to open
+	Complete string    `json:"complete,omitempty"` // URL that contains the code
+	Code     string    `json:"code"`
+	Expiry   time.Time `json:"expiry"` // of the code
+}
+
+// An Answer answers an Event.
+type Answer struct {
+	Address string `json:"address,omitempty"` // to Consent: the address at which the browser ended
+	Replace bool   `json:"replace,omitempty"` // to Confirm: whether to replace the present grant
+}
+
+// An Error is the reason why a request failed.
+type Error struct {
+	Status int    `json:"-"`                // HTTP status; 0 is 500
+	What   string `json:"error"`            // what failed, for which object
+	Why    string `json:"reason,omitempty"` // empty if What says it
+	Hint   string `json:"hint,omitempty"`   // what to do
+}
+
+// Error returns the members of e as text.
+func (e *Error) Error() string {
+	text := e.What
+	if e.Why != "" {
+		text += ": " + e.Why
+	}
+	if e.Hint != "" {
+		text += "\n" + e.Hint
+	}
+	return text
+}
+
+// asError returns err as an Error. Of another error, the first line is What, and the others
+// are the Hint.
+func asError(err error) *Error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	what, hint, _ := strings.Cut(err.Error(), "\n")
+	return &Error{What: what, Hint: hint}
+}

@@ -1,0 +1,97 @@
+package api
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+const (
+	// askTime limits the wait for an answer. A person may have to sign in at a provider
+	// and look for a second factor.
+	askTime = 10 * time.Minute
+
+	// writeTime limits the write of one event: the client is a program that reads.
+	writeTime = 10 * time.Second
+)
+
+var errNoAnswer = &Error{Status: http.StatusGatewayTimeout, What: fmt.Sprintf("no answer within %d minutes", int(askTime.Minutes())), Hint: "Nothing was changed."}
+
+// A Stream is the response to a request: a JSON object, or events as lines of JSON. It is
+// not safe for concurrent use.
+type Stream struct {
+	w      http.ResponseWriter
+	server *Server
+	begun  bool // the status has been sent
+}
+
+// Send sends an event. The error means that the client has left or does not read.
+func (s *Stream) Send(e Event) error {
+	if !s.begun {
+		s.begin(http.StatusOK, "application/x-ndjson")
+	}
+	return s.write(e)
+}
+
+// Ask sends an event and returns the answer to it.
+func (s *Stream) Ask(ctx context.Context, e Event) (Answer, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, askTime, errNoAnswer)
+	defer cancel()
+	id, answers := rand.Text(), make(chan Answer, 1)
+	s.server.questions.Store(id, answers)
+	defer s.server.questions.Delete(id)
+	e.Answer = "/v1/answers/" + id
+	if err := s.Send(e); err != nil {
+		return Answer{}, err
+	}
+	select {
+	case a := <-answers:
+		return a, nil
+	case <-ctx.Done():
+		return Answer{}, context.Cause(ctx)
+	}
+}
+
+// reply sends the whole response. A nil body is none.
+func (s *Stream) reply(status int, body any) error {
+	s.begin(status, "application/json")
+	if body == nil {
+		return nil
+	}
+	return s.write(body)
+}
+
+// fail sends an error: as the last event, or as the whole response.
+func (s *Stream) fail(err error) {
+	e := asError(err)
+	if s.begun {
+		s.write(Event{Error: e}) // a client that has left need not read it
+		return
+	}
+	s.reply(cmp.Or(e.Status, http.StatusInternalServerError), e)
+}
+
+func (s *Stream) begin(status int, contentType string) {
+	s.begun = true
+	s.w.Header().Set("Content-Type", contentType)
+	http.NewResponseController(s.w).SetWriteDeadline(time.Now().Add(writeTime))
+	s.w.WriteHeader(status)
+}
+
+// write sends v as a line of JSON.
+func (s *Stream) write(v any) error {
+	w := http.NewResponseController(s.w)
+	if err := w.SetWriteDeadline(time.Now().Add(writeTime)); err != nil {
+		return err
+	}
+	e := json.NewEncoder(s.w)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return err
+	}
+	return w.Flush()
+}

@@ -1,0 +1,231 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/auth/authorize"
+	"github.com/xoauthd/xoauthd/auth/oauth"
+	"github.com/xoauthd/xoauthd/internal/api"
+	"github.com/xoauthd/xoauthd/proxy"
+	"github.com/xoauthd/xoauthd/proxy/peercred"
+)
+
+// Authorize implements api.Backend.
+func (b *backend) Authorize(ctx context.Context, account string, s *api.Stream) error {
+	p, err := b.attended(account)
+	if err != nil {
+		return err
+	}
+	if p.Flow() == "device_code" {
+		return b.authorizeDevice(ctx, p, s)
+	}
+	reg := p.Registration()
+	if reg.RedirectURL == "" {
+		return &api.Error{
+			Status: http.StatusConflict,
+			What:   fmt.Sprintf("provider %s has no redirect_url", p.provider.Name),
+			Hint:   fmt.Sprintf("Set one, for example http://localhost, and register it at %s.", p.Provider()),
+		}
+	}
+	attempt := authorize.NewCodeFlow(p)
+	consent := api.Consent{Provider: p.Provider(), URL: attempt.URL(), Redirect: reg.RedirectURL, URI: reg.RedirectURI, Note: reg.RedirectNote}
+	for {
+		answer, err := s.Ask(ctx, api.Event{Consent: &consent})
+		if err != nil {
+			return err
+		}
+		result, err := attempt.Finish(ctx, answer.Address)
+		if err == nil {
+			return b.finish(ctx, s, result)
+		}
+		consent.Rejected = err.Error()
+	}
+}
+
+// authorizeDevice waits for a person at another device until the code expires.
+func (b *backend) authorizeDevice(ctx context.Context, p *page, s *api.Stream) error {
+	device, err := p.DeviceAuth(ctx)
+	if err != nil {
+		return &api.Error{Status: http.StatusBadGateway, What: p.Provider() + " issued no device code", Why: err.Error()}
+	}
+	code := api.DeviceCode{Provider: p.Provider(), URL: device.URI, Complete: device.Complete, Code: device.UserCode, Expiry: device.Expiry}
+	if err := s.Send(api.Event{Device: &code}); err != nil {
+		return err
+	}
+	return b.finish(ctx, s, authorize.AwaitDevice(ctx, p, device))
+}
+
+// finish logs and sends a result, after a person has confirmed it if that is necessary.
+func (b *backend) finish(ctx context.Context, s *api.Stream, r authorize.Result) error {
+	r, err := b.confirm(ctx, s, r)
+	if err != nil {
+		return err
+	}
+	b.logResult(ctx, r)
+	return s.Send(api.Event{Result: &r})
+}
+
+func (b *backend) logResult(ctx context.Context, r authorize.Result) {
+	r.Log(ctx, b.daemon.log, slog.String("client", "the command line"))
+}
+
+// confirm asks whether a grant with less access replaces the present one, if r is about
+// that. It returns the final result.
+func (b *backend) confirm(ctx context.Context, s *api.Stream, r authorize.Result) (authorize.Result, error) {
+	if r.Candidate == nil {
+		return r, nil
+	}
+	b.logResult(ctx, r)
+	answer, err := s.Ask(ctx, api.Event{Confirm: &r})
+	if err == nil && answer.Replace {
+		return r.Candidate.Confirm(), nil
+	}
+	rejected := r.Candidate.Reject()
+	if err != nil {
+		b.logResult(ctx, rejected)
+	}
+	return rejected, err
+}
+
+// Import implements api.Backend.
+func (b *backend) Import(ctx context.Context, account, refreshToken string, s *api.Stream) error {
+	p, err := b.attended(account)
+	if err != nil {
+		return err
+	}
+	if err := p.reach(ctx); err != nil {
+		return fmt.Errorf("%w\nNothing was done with the refresh token, and nothing was changed.", err)
+	}
+	finishing, cancel := p.finishing(ctx)
+	defer cancel()
+	g, err := p.provider.Refresh(finishing, oauth.Grant{RefreshToken: refreshToken})
+	if err != nil {
+		return notTaken(p, err)
+	}
+	p.importing = true
+	result, err := b.confirm(ctx, s, authorize.Adopt(ctx, p, g))
+	if err != nil {
+		return err
+	}
+	if !result.OK && g.RefreshToken != refreshToken {
+		result.Lead += " " + rotated(p)
+	}
+	return b.finish(ctx, s, result)
+}
+
+// reach reports an error if no mail server of the account can be reached: to find
+// that out with a grant could cost it, where the provider gives another each time.
+func (p *page) reach(ctx context.Context) error {
+	ctx, cancel := p.hurried(ctx)
+	defer cancel()
+	protocols := p.protocols()
+	if len(protocols) == 0 {
+		return p.noListener()
+	}
+	faults := make([]error, len(protocols))
+	var all sync.WaitGroup
+	for i, protocol := range protocols {
+		all.Go(func() { faults[i] = p.daemon.proxy.Reach(ctx, protocol, p.Upstream(protocol)) })
+	}
+	all.Wait()
+	if slices.Contains(faults, nil) {
+		return nil
+	}
+	for i, err := range faults {
+		faults[i] = fmt.Errorf("%s at %s: %w", strings.ToUpper(protocols[i]), p.Upstream(protocols[i]).Address(), err)
+		if h := proxy.Hint(err); h != "" {
+			faults[i] = fmt.Errorf("%w\n%s", faults[i], h)
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// rotated says what may be lost with a grant that was not kept.
+func rotated(p *page) string {
+	return "But " + p.Provider() + " issued another refresh token in place of the imported one, and xoauthd has dropped that, too. If the provider has ended the old one, neither works any more: authorize the account, or import a new one."
+}
+
+// notTaken returns the error for a refresh token for which the provider issued no access
+// token.
+func notTaken(p *page, err error) error {
+	out := &api.Error{
+		Status: http.StatusBadGateway,
+		What:   p.Provider() + " issued no access token for this refresh token",
+		Why:    err.Error(),
+		Hint:   "Nothing was changed.",
+	}
+	var e *oauth.Error
+	if !errors.As(err, &e) {
+		return out
+	}
+	switch h := e.Hint(); {
+	case e.Code == "invalid_grant", e.Code == "unauthorized_client", e.Code == "invalid_client":
+		out.Hint = fmt.Sprintf("Only the client that the token was issued to can use it, and provider %s has client_id %q. Is that the client_id of the program that the token comes from? "+
+			"If so, the token has expired or was revoked. Nothing was changed.", p.provider.Name, p.provider.OAuth.ClientID)
+	case e.Kind == oauth.Passing:
+		out.Hint = "Try again later. Nothing was changed."
+	case h != "":
+		out.Hint = h + "\nNothing was changed."
+	}
+	return out
+}
+
+// Revoke implements api.Backend. It also ends the account's sessions.
+func (b *backend) Revoke(ctx context.Context, account string, by api.User, local bool) (api.Revocation, error) {
+	p, err := b.page(account)
+	if err != nil {
+		return api.Revocation{}, err
+	}
+	finishing, cancel := p.finishing(ctx)
+	defer cancel()
+	had, told := p.Granted(), false
+	if local {
+		err = p.Forget(userName(by))
+	} else {
+		told, err = p.Revoke(finishing, userName(by))
+	}
+	ended := 0
+	if err == nil || local || told || errors.Is(err, auth.ErrNotRemoved) {
+		ended = b.daemon.proxy.EndSessions(finishing, p.Name())
+	}
+	switch {
+	case err == nil:
+		return api.Revocation{
+			Provider: p.Provider(),
+			Flow:     p.Flow(),
+			Attended: p.Attended(),
+			Had:      had,
+			Told:     told,
+			Endpoint: p.provider.RevocationURL != "",
+			Sessions: ended,
+		}, nil
+	case told:
+		err = fmt.Errorf("%s has revoked the grant, but: %w", p.Provider(), err)
+	case !local && !errors.Is(err, auth.ErrNotRemoved):
+		err = &api.Error{
+			Status: http.StatusBadGateway,
+			What:   fmt.Sprintf("the grant of %s was not revoked, and is kept", p.Name()),
+			Why:    err.Error(),
+			Hint:   "To delete it without the provider: xoauthd revoke --local " + p.Name(),
+		}
+	}
+	return api.Revocation{}, err
+}
+
+// userName returns the name and the number of a user of this machine.
+func userName(u api.User) string {
+	name, id := peercred.UserName(uint32(u)), strconv.Itoa(int(u))
+	if name == id {
+		return "uid " + id
+	}
+	return name + " (uid " + id + ")"
+}
