@@ -31,7 +31,7 @@ type earlyConn struct {
 	release  func() // frees its place
 
 	done chan struct{} // closed when both below are set
-	link *link         // nil if that failed
+	conn *upstreamConn // nil if that failed
 	err  error         // an *Error
 }
 
@@ -61,45 +61,45 @@ func (s *session) extensions(ctx context.Context, hello string, wanted bool) []s
 	if !wanted {
 		return nil
 	}
-	if s.dialsEarly() && s.earlyLimit.acquire() {
+	if s.dialsEarly() && s.server.earlyLimit.acquire() {
 		s.dialled = true
-		s.early = s.dialEarly(ctx, s.l.Upstreams[0], hello)
+		s.early = s.dialEarly(ctx, s.listener.Upstreams[0], hello)
 	}
 	if s.early != nil {
-		ctx, cancel := s.within(ctx, earlyWait)
+		ctx, cancel := s.withTimeout(ctx, earlyWait)
 		defer cancel()
 		select {
 		case <-s.early.done:
-			if s.early.link != nil {
-				return s.early.link.Extensions()
+			if s.early.conn != nil {
+				return s.early.conn.Extensions()
 			}
 		case <-ctx.Done():
 		}
 	}
-	return s.memory.common(s.l.Upstreams, s.protocol.unseen)
+	return s.server.extensions.common(s.listener.Upstreams, s.protocol.assumed)
 }
 
 // dialsEarly reports whether to open an early connection: not for clients of other machines
 // if the extensions are known, and not if the upstream could not be reached lately.
 func (s *session) dialsEarly() bool {
-	return s.protocol.early && len(s.l.Upstreams) == 1 && !s.dialled && !s.client.NeedsTLS() &&
-		!s.memory.failedLately(s.l.Upstreams[0]) && (s.isHere() || !s.memory.knows(s.l.Upstreams[0]))
+	return s.protocol.early && len(s.listener.Upstreams) == 1 && !s.dialled && !s.client.NeedsTLS() &&
+		!s.server.extensions.failedRecently(s.listener.Upstreams[0]) && (s.isLocal() || !s.server.extensions.has(s.listener.Upstreams[0]))
 }
 
 // dialEarly opens an early connection. The caller has acquired its place.
 func (s *session) dialEarly(ctx context.Context, u *Upstream, hello string) *earlyConn {
-	ctx, cancel := s.within(ctx, loginTime)
-	e := &earlyConn{upstream: u, cancel: cancel, release: s.earlyLimit.release, done: make(chan struct{})}
+	ctx, cancel := s.withTimeout(ctx, loginTime)
+	e := &earlyConn{upstream: u, cancel: cancel, release: s.server.earlyLimit.release, done: make(chan struct{})}
 	go func() {
 		defer close(e.done)
 		e.err = panics.Catch(func() (err error) {
-			e.link, err = s.dial(ctx, s.protocol, u, hello, s.tracer("upstream"))
+			e.conn, err = s.server.dial(ctx, s.protocol, u, hello, s.tracer("upstream"))
 			return err
 		})
 		if e.err == nil {
-			s.memory.keep(u, e.link.Extensions())
+			s.server.extensions.store(u, e.conn.Extensions())
 		} else if ctx.Err() != context.Canceled {
-			s.memory.fail(u)
+			s.server.extensions.recordFailure(u)
 		}
 	}()
 	return e
@@ -107,7 +107,7 @@ func (s *session) dialEarly(ctx context.Context, u *Upstream, hello string) *ear
 
 // takeEarly returns the early connection to u for a login, or nil if there is none. If it
 // is not ready yet, takeEarly waits, and returns its error if it fails.
-func (s *session) takeEarly(ctx context.Context, u *Upstream) (*link, error) {
+func (s *session) takeEarly(ctx context.Context, u *Upstream) (*upstreamConn, error) {
 	e := s.early
 	if e == nil || e.upstream != u {
 		return nil, nil
@@ -117,7 +117,7 @@ func (s *session) takeEarly(ctx context.Context, u *Upstream) (*link, error) {
 	defer e.release()
 	select {
 	case <-e.done:
-		return e.link, nil // after a failure, the login tries again
+		return e.conn, nil // after a failure, the login tries again
 	default:
 	}
 	select {
@@ -126,7 +126,7 @@ func (s *session) takeEarly(ctx context.Context, u *Upstream) (*link, error) {
 		e.cancel()
 		<-e.done
 	}
-	return e.link, e.err
+	return e.conn, e.err
 }
 
 // dropEarly closes the early connection, which no login has used.
@@ -138,9 +138,9 @@ func (s *session) dropEarly() {
 	s.early = nil
 	e.cancel()
 	<-e.done
-	if e.link != nil {
-		e.link.Quit()
-		e.link.close()
+	if e.conn != nil {
+		e.conn.Quit()
+		e.conn.close()
 	}
 	time.AfterFunc(earlyPause, e.release)
 }

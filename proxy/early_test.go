@@ -21,11 +21,11 @@ func TestDialsEarly(t *testing.T) {
 		for from, want := range map[string]bool{"127.0.0.1": true, "": true, "192.0.2.1": false} {
 			s := preAuthSession(from)
 			u := &Upstream{}
-			s.Server, s.l, s.protocol = new(Server), &Listener{Upstreams: []*Upstream{u}}, protocols["smtp"]
+			s.server, s.listener, s.protocol = new(Server), &Listener{Upstreams: []*Upstream{u}}, protocols["smtp"]
 			if !s.dialsEarly() {
 				t.Errorf("%q: an upstream that was never seen is not dialled", from)
 			}
-			s.memory.fail(u)
+			s.server.extensions.recordFailure(u)
 			if s.dialsEarly() {
 				t.Errorf("%q: an upstream that is not there is dialled", from)
 			}
@@ -33,8 +33,8 @@ func TestDialsEarly(t *testing.T) {
 			if !s.dialsEarly() {
 				t.Errorf("%q: an upstream that was not there once is not dialled", from)
 			}
-			s.memory.fail(u)
-			s.memory.keep(u, nil)
+			s.server.extensions.recordFailure(u)
+			s.server.extensions.store(u, nil)
 			if got := s.dialsEarly(); got != want {
 				t.Errorf("%q: dialled: %v", from, got)
 			}
@@ -53,7 +53,7 @@ func newSMTPClient(t *testing.T, s *Server, sessions *sync.WaitGroup) *smtpClien
 	t.Helper()
 	a, b := net.Pipe()
 	l := &Listener{Protocol: "smtp", Upstreams: []*Upstream{s.Accounts.(*scriptedAccount).upstream}}
-	sessions.Go(func() { s.serve(context.Background(), context.Background(), b, l) })
+	sessions.Go(func() { s.accept(context.Background(), context.Background(), b, l, s.Limits.Sessions)() })
 	c := &smtpClient{a, bufio.NewReader(a)}
 	c.reply(t, "220")
 	return c
@@ -121,7 +121,7 @@ func TestEarlyLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		upstream := &Upstream{Host: "mail.example.com", TLS: &tls.Config{ServerName: "mail.example.com"}}
 		s, _ := newTestServer(&scriptedAccount{upstream: upstream})
-		s.memory.keep(upstream, []string{"SIZE 1000"})
+		s.extensions.store(upstream, []string{"SIZE 1000"})
 		var dialled, open, most atomic.Int32
 		s.Dial = func(context.Context, string, string) (net.Conn, error) {
 			a, b := net.Pipe()

@@ -74,7 +74,7 @@ func serveOne(s *Server, l *Listener, from string, say func(net.Conn)) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		s.serve(context.Background(), context.Background(), addressed{b, tcpAddr(from)}, l)
+		s.accept(context.Background(), context.Background(), addressed{b, tcpAddr(from)}, l, s.Limits.Sessions)()
 	}()
 	say(a)
 	a.Close()
@@ -102,7 +102,7 @@ func TestClientClosesAtPassword(t *testing.T) {
 				done := make(chan struct{})
 				go func() {
 					defer close(done)
-					s.serve(t.Context(), t.Context(), ours, &Listener{Protocol: "imap"})
+					s.accept(t.Context(), t.Context(), ours, &Listener{Protocol: "imap"}, s.Limits.Sessions)()
 				}()
 				hear(t, a, "* OK")
 				io.WriteString(a, "a LOGIN joe@example.com wrong\r\n")

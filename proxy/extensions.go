@@ -8,64 +8,64 @@ import (
 	"time"
 )
 
-// memory caches the extensions of upstreams: clients need them before the login, when the
-// upstream may not be known or not be connected.
-type memory struct {
+// An extensionCache has the extensions of upstreams: clients need
+// them before the login, when the upstream may not be known or not be connected.
+type extensionCache struct {
 	mu         sync.Mutex
 	extensions map[*Upstream][]string
 	failed     map[*Upstream]time.Time // last failed connection
 }
 
-// failurePause is how long EHLO does not try again to connect after a failure.
+// failurePause is how long EHLO does not try to connect again after a failure.
 const failurePause = 30 * time.Second
 
-// fail records that u could not be reached.
-func (m *memory) fail(u *Upstream) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.failed == nil {
-		m.failed = make(map[*Upstream]time.Time)
+// recordFailure records that u could not be reached.
+func (c *extensionCache) recordFailure(u *Upstream) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.failed == nil {
+		c.failed = make(map[*Upstream]time.Time)
 	}
-	m.failed[u] = time.Now()
+	c.failed[u] = time.Now()
 }
 
-// failedLately reports whether the last connection to u failed within failurePause.
-func (m *memory) failedLately(u *Upstream) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	at, ok := m.failed[u]
+// failedRecently reports whether the last connection to u failed within failurePause.
+func (c *extensionCache) failedRecently(u *Upstream) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	at, ok := c.failed[u]
 	return ok && time.Since(at) < failurePause
 }
 
-// keep stores the extensions of u.
-func (m *memory) keep(u *Upstream, extensions []string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.extensions == nil {
-		m.extensions = make(map[*Upstream][]string)
+// store stores the extensions of u.
+func (c *extensionCache) store(u *Upstream, extensions []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.extensions == nil {
+		c.extensions = make(map[*Upstream][]string)
 	}
-	m.extensions[u] = slices.Clone(extensions)
-	delete(m.failed, u)
+	c.extensions[u] = slices.Clone(extensions)
+	delete(c.failed, u)
 }
 
-// knows reports whether the extensions of u are known.
-func (m *memory) knows(u *Upstream) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	_, ok := m.extensions[u]
+// has reports whether the extensions of u are known.
+func (c *extensionCache) has(u *Upstream) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, ok := c.extensions[u]
 	return ok
 }
 
 // common returns the extensions that all upstreams have, in the order of the first one.
-// unseen are assumed for an upstream whose extensions are not known.
-func (m *memory) common(upstreams []*Upstream, unseen []string) []string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
+// assumed are assumed for an upstream whose extensions are not known.
+func (c *extensionCache) common(upstreams []*Upstream, assumed []string) []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	var common []string
 	for i, u := range upstreams {
-		theirs, ok := m.extensions[u]
+		theirs, ok := c.extensions[u]
 		if !ok {
-			theirs = unseen
+			theirs = assumed
 		}
 		if i == 0 {
 			common = slices.Clone(theirs)

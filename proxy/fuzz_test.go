@@ -11,20 +11,14 @@ import (
 	smtpdialogue "github.com/xoauthd/xoauthd/proxy/smtp"
 )
 
-// FuzzWords: whatever an upstream says when it refuses, the client is told of it
-// in one line of ASCII that fits a reply, the log in one line, and the hint is one
-// of ours.
-func FuzzWords(f *testing.F) {
-	ours := make(map[string]bool)
-	for _, hint := range []string{"", otherMailbox, noRight, appPassword, appleMailbox} {
-		ours[hint] = true
-	}
-	for _, families := range []sayings{always, ofTokens, ofPasswords} {
-		for _, all := range families {
-			for _, s := range all {
-				ours[s.hint] = true
-				f.Add(s.code+" "+s.words, "ALERT", true)
-			}
+// FuzzReply checks that the reply of any upstream reaches the client in one line of ASCII that
+// fits a reply, and the log in one line, and that the hint is one of the table.
+func FuzzReply(f *testing.F) {
+	hints := map[string]bool{"": true}
+	for _, known := range knownResponses() {
+		hints[known.Hint] = true
+		for _, match := range known.Match {
+			f.Add(match, "ALERT", true)
 		}
 	}
 	f.Add("5.7.8 no\r\n235 yes\x00", "[x]", false)
@@ -36,16 +30,16 @@ func FuzzWords(f *testing.F) {
 				&smtpdialogue.Refusal{SMTPError: smtp.SMTPError{Code: 535, EnhancedCode: smtp.NoEnhancedCode, Message: words}},
 				&pop3dialogue.Refusal{Code: code, Text: words},
 			} {
-				e := u.Refused(err, certain)
-				// Each reply has less than a hundred octets beside it.
+				e := u.AsRefusal(err, certain)
+				// Each reply has less than a hundred bytes beside it.
 				if text := e.text(); len(text) > 512-100 || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' }) {
-					t.Errorf("told as %q", text)
+					t.Errorf("the client receives %q", text)
 				}
-				if line := reason(e); len(line) > 1000+len("…") || strings.ContainsFunc(line, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-					t.Errorf("logged as %q", line)
+				if line := logText(e); len(line) > 1000+len("…") || strings.ContainsFunc(line, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+					t.Errorf("the log has %q", line)
 				}
-				hint, _, _ := strings.Cut(Hint(e), " It is done at this address: ")
-				if !ours[hint] {
+				hint, _, _ := strings.Cut(Hint(e), " Open this address: ")
+				if !hints[hint] {
 					t.Errorf("hint %q", hint)
 				}
 			}

@@ -49,7 +49,7 @@ func TestLocalUsers(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			s.serve(t.Context(), t.Context(), ours, l)
+			s.accept(t.Context(), t.Context(), ours, l, s.Limits.Sessions)()
 		}()
 		line, err := bufio.NewReader(client).ReadString('\n')
 		if !strings.HasPrefix(line, test.hears) || (err == nil) != (test.hears != "") || err != nil && err != io.EOF {

@@ -24,7 +24,7 @@ import (
 // preAuthSession returns a session of a client that has only connected from an address;
 // empty is a unix socket.
 func preAuthSession(from string) *session {
-	s := &session{conn: unconnected{}, record: new(record), client: wire.New(unconnected{}, time.Minute)}
+	s := &session{conn: unconnected{}, record: new(sessionRecord), client: wire.New(unconnected{}, time.Minute)}
 	s.from, _ = netip.ParseAddr(from)
 	s.source = peercred.SourceOfAddr(s.from)
 	s.counted = limit.Conn{Source: s.source, Evict: func() {}, Close: func() {}}
@@ -39,22 +39,22 @@ func (unconnected) Read([]byte) (int, error)        { return 0, os.ErrDeadlineEx
 func (unconnected) SetReadDeadline(time.Time) error { return nil }
 func (unconnected) Close() error                    { return nil }
 
-// A client's own token is passed on as it is, once, whatever the accounts are,
-// and the client is no stranger any more when the upstream has taken it. The token
-// is hidden in what the upstream says of it, and on later connections if it was one:
-// anybody can send words of the log as a token.
+// TestOwnTokens checks that xoauthd logs in once with the token of a client, for any
+// account, and that the session is authenticated when the upstream has accepted the token.
+// The token is hidden in the reply of the upstream, and on later connections only if the
+// upstream has accepted it: anybody can send words of the log as a token.
 func TestOwnTokens(t *testing.T) {
 	const hello = "U> * OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2] hello"
 	const auth = "U< A1 AUTHENTICATE XOAUTH2 b64(user=ann@example.com^Aauth=Bearer 0wn-t0ken^A^A)"
 	for _, test := range []struct {
 		name, user, token string
-		displaced         bool // before the upstream has answered
+		evicted           bool // before the upstream has answered
 		script            []string
 		want              Result
 	}{
-		{"taken", "ann@example.com", "0wn-t0ken", false, []string{"U+", hello, auth, "U> A1 OK [CAPABILITY IMAP4rev1] in"}, OK},
+		{"accepted", "ann@example.com", "0wn-t0ken", false, []string{"U+", hello, auth, "U> A1 OK [CAPABILITY IMAP4rev1] in"}, OK},
 		{"refused", "ann@example.com", "0wn-t0ken", false, []string{"U+", hello, auth, "U> A1 NO no 0wn-t0ken", "U$"}, UpstreamRefused},
-		{"taken too late", "ann@example.com", "0wn-t0ken", true, []string{"U+", hello, auth, "U> A1 OK [CAPABILITY IMAP4rev1] in", "U$"}, TooManySessions},
+		{"accepted after the eviction", "ann@example.com", "0wn-t0ken", true, []string{"U+", hello, auth, "U> A1 OK [CAPABILITY IMAP4rev1] in", "U$"}, TooManySessions},
 		{"not a token", "ann@example.com", "0wn-t0ken\x01", false, nil, BadCredentials},
 		{"not a name", "ann@example.com\x01auth=Bearer x", "0wn-t0ken", false, nil, BadCredentials},
 	} {
@@ -65,54 +65,52 @@ func TestOwnTokens(t *testing.T) {
 				close(p.done)
 				defer p.end()
 				s := preAuthSession("192.0.2.1")
-				s.Server, s.l, s.protocol, s.stopping = p.server, p.listener, protocols["imap"], p.stopped
+				s.server, s.listener, s.protocol, s.stopping = p.server, p.listener, protocols["imap"], p.stopped
 				s.record.protocol = "imap"
 				p.server.conns.Admit(&s.counted, 1)
 				defer p.server.conns.Leave(&s.counted)
 				p.server.Limits.PerAddress = 1
 
-				type end struct {
-					k       *link
-					release func()
-					err     error
+				type result struct {
+					upstream *upstreamSession
+					err      error
 				}
-				ended := make(chan end, 1)
+				results := make(chan result, 1)
 				go func() {
-					k, _, release, err := s.logIn(t.Context(), sasl.Credentials{User: test.user, Token: test.token})
-					ended <- end{k, release, err}
+					u, err := s.logIn(t.Context(), sasl.Credentials{User: test.user, Token: test.token})
+					results <- result{u, err}
 				}()
 				for i, line := range test.script {
-					if test.displaced && i == 3 {
+					if test.evicted && i == 3 {
 						p.server.conns.Admit(&preAuthSession("192.0.2.1").counted, 1)
 					}
 					if err := p.play(line); err != nil {
 						t.Fatal(line, err)
 					}
 				}
-				e := <-ended
+				r := <-results
 				if paused := p.server.semaphore.Len() > 0; test.want != OK && paused != (test.want == UpstreamRefused) {
-					t.Errorf("the place is kept: %v", paused)
+					t.Errorf("the slot is kept: %v", paused)
 				}
 				time.Sleep(tokenPause)
 				synctest.Wait()
-				if got := s.record.result(e.err); got != test.want {
-					t.Errorf("%s: %v", got, e.err)
+				if got := s.record.result(r.err); got != test.want {
+					t.Errorf("%s: %v", got, r.err)
 				}
-				if (e.k != nil) != (test.want == OK) || p.server.semaphore.Len() > 0 != (test.want == OK) {
-					t.Errorf("link %v, slots of %d limits", e.k, p.server.semaphore.Len())
+				if (r.upstream != nil) != (test.want == OK) || p.server.semaphore.Len() > 0 != (test.want == OK) {
+					t.Errorf("session %v, slots of %d limits", r.upstream, p.server.semaphore.Len())
 				}
 				if authenticated := !p.server.conns.Admit(&preAuthSession("192.0.2.1").counted, 1); authenticated != (test.want == OK) {
 					t.Errorf("the session is authenticated: %v", authenticated)
 				}
-				if e.err != nil && strings.Contains(e.err.Error(), "0wn-t0ken") {
-					t.Errorf("the token is told: %v", e.err)
+				if r.err != nil && strings.Contains(r.err.Error(), "0wn-t0ken") {
+					t.Errorf("the error contains the token: %v", r.err)
 				}
-				if hidden := !s.l.Upstreams[0].secrets().Clean("0wn-t0ken"); hidden != (test.want == OK || test.displaced) {
-					t.Errorf("the token is hidden from now on: %v", hidden)
+				if hidden := !s.listener.Upstreams[0].secrets().Clean("0wn-t0ken"); hidden != (test.want == OK || test.evicted) {
+					t.Errorf("the token is a secret: %v", hidden)
 				}
-				if e.k != nil {
-					e.k.close()
-					e.release()
+				if r.upstream != nil {
+					r.upstream.end()
 				}
 				if r := s.record; r.account != "" || !r.ownToken || r.user != test.user {
 					t.Errorf("%+v", r.lastAttempt)
@@ -122,8 +120,8 @@ func TestOwnTokens(t *testing.T) {
 	}
 }
 
-// Whatever names they claim, strangers of one address have few tokens tried, keep
-// no user of another address out, and are forgotten after a while.
+// TestOwnTokensAreSpaced checks that few tokens of one address are tried, for any user names,
+// that clients of another address are not affected, and that the limit ends.
 func TestOwnTokensAreSpaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, _ := newTestServer(nil)
@@ -135,9 +133,9 @@ func TestOwnTokensAreSpaced(t *testing.T) {
 		}
 		try := func(from string) Result {
 			x := preAuthSession(from)
-			x.Server, x.l, x.protocol, x.stopping = s, &Listener{Protocol: "imap", Upstreams: []*Upstream{{Host: "mail.example.com"}}}, protocols["imap"], t.Context()
-			_, _, _, err := x.logIn(t.Context(), sasl.Credentials{User: "joe@example.com", Token: "x"})
-			return failure(err).Result
+			x.server, x.listener, x.protocol, x.stopping = s, &Listener{Protocol: "imap", Upstreams: []*Upstream{{Host: "mail.example.com"}}}, protocols["imap"], t.Context()
+			_, err := x.logIn(t.Context(), sasl.Credentials{User: "joe@example.com", Token: "x"})
+			return asError(err).Result
 		}
 		for range tokensAtOnce {
 			if got := try("192.0.2.1"); got != UpstreamDown {
@@ -162,7 +160,7 @@ func TestOwnTokensAreSpaced(t *testing.T) {
 	})
 }
 
-// A labelled account tells whose login it would have been, even if it is none.
+// A labelled account returns the login that an attempt names, also after a wrong password.
 type labelled struct{ scriptedAccount }
 
 func (a *labelled) LogIn(ctx context.Context, attempt Attempt) (Login, error) {
@@ -176,7 +174,7 @@ func (a *labelled) LogIn(ctx context.Context, attempt Attempt) (Login, error) {
 	return login, err
 }
 
-// Each attempt is counted for the login that it names, if that exists.
+// TestLoginsAreCounted checks that an attempt is counted for the login that it names.
 func TestLoginsAreCounted(t *testing.T) {
 	for _, test := range []struct {
 		name, said string
@@ -211,9 +209,9 @@ func TestLoginsAreCounted(t *testing.T) {
 func TestLimits(t *testing.T) {
 	u := &Upstream{Provider: "microsoft", Host: "smtp.example.com", Port: 587, Sessions: 3}
 	s := preAuthSession("2001:db8::1")
-	s.Server, s.l = &Server{Limits: Limits{PerAddress: 2}}, &Listener{Protocol: "smtp"}
+	s.server, s.listener = &Server{Limits: Limits{PerAddress: 2}}, &Listener{Protocol: "smtp"}
 	for want, b := range map[string]limit.Limit{
-		"session limit reached: 3 for account joe@example.com at smtp.example.com:587 (provider.microsoft.smtp.sessions)": s.upstreamLimit("account joe@example.com", u),
+		"session limit reached: 3 for account joe@example.com at smtp.example.com:587 (provider.microsoft.smtp.sessions)": s.limits(Login{Account: &scriptedAccount{}}, u)[2],
 		"session limit reached: 2 for address 2001:db8::/64 (limits.sessions_per_address)":                                s.addressLimit(),
 	} {
 		if b.Error() != want {
@@ -228,7 +226,8 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// A login is logged and counted when it happens, and not when its session ends.
+// TestLoginIsRecorded checks that a login is logged and counted when it happens, and not at
+// the end of its session.
 func TestLoginIsRecorded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlayer(t, "imap", slog.LevelInfo)

@@ -114,7 +114,7 @@ func TestSessionThroughProxy(t *testing.T) {
 		t.Fatal(err)
 	}
 	s, _ := newTestServer(nil)
-	if err := s.Try(t.Context(), "imap", m.upstream, "joe@example.com", "t0ken"); err != nil || tunnels.Load() != 1 {
+	if err := s.CheckLogin(t.Context(), "imap", m.upstream, "joe@example.com", "t0ken"); err != nil || tunnels.Load() != 1 {
 		t.Errorf("%d connections through the proxy, %v", tunnels.Load(), err)
 	}
 }

@@ -68,9 +68,9 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 }
 
 // begin counts a new session, and returns its record.
-func (m *Metrics) begin(protocol string, id int64, client net.Addr) *record {
+func (m *Metrics) begin(protocol string, id int64, client net.Addr) *sessionRecord {
 	m.active.WithLabelValues(protocol).Inc()
-	return &record{
+	return &sessionRecord{
 		protocol:   protocol,
 		id:         id,
 		client:     client,
@@ -81,12 +81,12 @@ func (m *Metrics) begin(protocol string, id int64, client net.Addr) *record {
 }
 
 // login counts a login attempt.
-func (m *Metrics) login(r *record, err error) {
+func (m *Metrics) login(r *sessionRecord, err error) {
 	m.logins.WithLabelValues(r.account, r.login, r.protocol, string(r.result(err))).Inc()
 }
 
 // end counts the result of a session.
-func (m *Metrics) end(r *record, err error) {
+func (m *Metrics) end(r *sessionRecord, err error) {
 	m.active.WithLabelValues(r.protocol).Dec()
 	m.sessions.WithLabelValues(r.protocol, string(r.result(err))).Inc()
 }

@@ -25,7 +25,7 @@ func TestMetrics(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	m := NewMetrics(registry)
 	m.upstreamLogin("imap", "example", time.Second)
-	m.login(&record{protocol: "imap", lastAttempt: lastAttempt{account: "joe@example.com", login: "scanner"}}, nil)
+	m.login(&sessionRecord{protocol: "imap", lastAttempt: lastAttempt{account: "joe@example.com", login: "scanner"}}, nil)
 	problems, err := testutil.GatherAndLint(registry)
 	if err != nil {
 		t.Fatal(err)

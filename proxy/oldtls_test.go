@@ -37,7 +37,7 @@ func TestOldTLS(t *testing.T) {
 		u := &Upstream{Host: "localhost", Port: ln.Addr().(*net.TCPAddr).Port,
 			TLS: &tls.Config{ServerName: "localhost", RootCAs: roots, MinVersion: tls.VersionTLS12}}
 		s := &Server{Limits: Limits{Step: 10 * time.Second}, Log: slog.New(slog.DiscardHandler), Metrics: NewMetrics(prometheus.NewRegistry())}
-		return s.Reach(t.Context(), "imap", u)
+		return s.CheckReachable(t.Context(), "imap", u)
 	}
 	rsaOnly := func() *tls.Config {
 		return &tls.Config{MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_RSA_WITH_AES_128_GCM_SHA256}}
@@ -47,7 +47,7 @@ func TestOldTLS(t *testing.T) {
 		"TLS 1.0":          {MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS10},
 	} {
 		err := try(config)
-		if got := Hint(err); failure(err).Result != UpstreamDown || !strings.Contains(got, "TLS 1.2 with ECDHE") {
+		if got := Hint(err); asError(err).Result != UpstreamDown || !strings.Contains(got, "TLS 1.2 with ECDHE") {
 			t.Errorf("%s: %v (%s)", name, err, got)
 		}
 	}

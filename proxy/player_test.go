@@ -103,7 +103,7 @@ func (p *player) begin() {
 	p.done = make(chan struct{})
 	go func() {
 		defer close(p.done)
-		p.server.serve(p.stopped, context.Background(), p.socket, p.listener)
+		p.server.accept(p.stopped, context.Background(), p.socket, p.listener, p.server.Limits.Sessions)()
 	}()
 }
 
@@ -180,9 +180,9 @@ func (p *player) set(words []string) error {
 		p.server.Limits.Queue, err = time.ParseDuration(words[1])
 		return err
 	case "remembered": // from an earlier session: extensions, separated by commas
-		p.server.memory.keep(upstream, strings.Split(strings.Join(words[1:], " "), ","))
+		p.server.extensions.store(upstream, strings.Split(strings.Join(words[1:], " "), ","))
 	case "other-remembered": // so for the second upstream
-		p.server.memory.keep(p.listener.Upstreams[1], strings.Split(strings.Join(words[1:], " "), ","))
+		p.server.extensions.store(p.listener.Upstreams[1], strings.Split(strings.Join(words[1:], " "), ","))
 	default:
 		return errors.New("no such setting")
 	}
@@ -365,7 +365,7 @@ func (a *scriptedAccount) Token(ctx context.Context, stale string) (string, erro
 func (a *scriptedAccount) LoginEnded(_ string, err error) {
 	result := OK
 	if err != nil {
-		result = failure(err).Result
+		result = asError(err).Result
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()

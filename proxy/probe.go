@@ -16,7 +16,7 @@ func (s *Server) Probe(ctx context.Context, protocol string) error {
 	}
 	client, server := net.Pipe()
 	defer client.Close()
-	go func() { s.begin(ctx, ctx, server, &Listener{Protocol: protocol}, noLimit)() }()
+	go func() { s.accept(ctx, ctx, server, &Listener{Protocol: protocol}, noLimit)() }()
 	defer context.AfterFunc(ctx, func() { client.SetDeadline(time.Unix(1, 0)) })()
 	if _, err := client.Read(make([]byte, 1)); err != nil {
 		return fmt.Errorf("no greeting from %s: %w", protocol, err)

@@ -13,8 +13,8 @@ import (
 	"github.com/xoauthd/xoauthd/proxy/wire"
 )
 
-// A server is the server's side of a dialogue with a client, until its login.
-type server interface {
+// A serverDialogue is the server's side of a dialogue with a client, until its login.
+type serverDialogue interface {
 	Greet()
 	ReadLogin() (sasl.Credentials, error)
 	Accept(welcome []string)
@@ -25,23 +25,31 @@ type server interface {
 	Malformed() string
 }
 
-// A client is the client's side of a dialogue with an upstream, until the login there.
-type client interface {
+// A clientDialogue is the client's side of a dialogue with an upstream, until the login
+// there.
+type clientDialogue interface {
 	Mechanisms() []string
 	Extensions() []string
 	Authenticate(gosasl.Client) (welcome []string, err error)
+	// Open checks that the mailbox can be opened, if the protocol has one.
+	Open() error
 	Quit()
 }
 
+// An extensionsFunc returns the extensions of the upstream, if wanted. hello is the name of
+// the client in EHLO.
+type extensionsFunc func(hello string, wanted bool) []string
+
+// withoutHello is for the protocols without EHLO.
+func (f extensionsFunc) withoutHello() []string { return f("", true) }
+
 // A protocol is everything in which protocols differ for a session.
 type protocol struct {
-	// server starts the dialogue with a client, which may log in by mechanisms.
-	// extensions returns those of the upstream, if wanted; hello is the name of the client
-	// in EHLO.
-	server func(c *wire.Conn, mechanisms []string, extensions func(hello string, wanted bool) []string) server
+	// server returns the dialogue with a client, which may log in by mechanisms.
+	server func(c *wire.Conn, mechanisms []string, extensions extensionsFunc) serverDialogue
 
 	// client starts the dialogue with an upstream, with STARTTLS if config is not nil.
-	client func(c *wire.Conn, config *tls.Config, hello string) (client, error)
+	client func(c *wire.Conn, config *tls.Config, hello string) (clientDialogue, error)
 
 	// status returns the code of a in this protocol.
 	status func(a answer) string
@@ -53,12 +61,9 @@ type protocol struct {
 	// tracker returns the tracker of a session after its login.
 	tracker func() relay.Tracker
 
-	// open checks that the mailbox can be opened.
-	open func(client) error
-
-	// unseen are the assumed extensions of an upstream before its first connection: those
+	// assumed are the assumed extensions of an upstream before its first connection: those
 	// that all providers have.
-	unseen []string
+	assumed []string
 
 	// early is true if xoauthd connects to the upstream before the client logs in, so that
 	// the client sees its extensions.
@@ -68,41 +73,38 @@ type protocol struct {
 // protocols are the protocols of a Listener, by name.
 var protocols = map[string]*protocol{
 	"imap": {
-		server: func(c *wire.Conn, mechanisms []string, extensions func(string, bool) []string) server {
-			return imapdialogue.NewServer(c, mechanisms, extensions("", true))
+		server: func(c *wire.Conn, mechanisms []string, extensions extensionsFunc) serverDialogue {
+			return imapdialogue.NewServer(c, mechanisms, extensions.withoutHello)
 		},
-		client: func(c *wire.Conn, config *tls.Config, _ string) (client, error) {
+		client: func(c *wire.Conn, config *tls.Config, _ string) (clientDialogue, error) {
 			return imapdialogue.NewClient(c, config)
 		},
 		status:   func(a answer) string { return string(a.imap) },
 		farewell: true,
 		tracker:  func() relay.Tracker { return new(imapdialogue.Tracker) },
-		open:     func(c client) error { return c.(*imapdialogue.Client).Examine() },
 	},
 	"smtp": {
-		server: func(c *wire.Conn, mechanisms []string, extensions func(string, bool) []string) server {
+		server: func(c *wire.Conn, mechanisms []string, extensions extensionsFunc) serverDialogue {
 			return smtpdialogue.NewServer(c, mechanisms, extensions)
 		},
-		client: func(c *wire.Conn, config *tls.Config, hello string) (client, error) {
+		client: func(c *wire.Conn, config *tls.Config, hello string) (clientDialogue, error) {
 			return smtpdialogue.NewClient(c, config, hello)
 		},
 		status:   func(a answer) string { return a.smtp },
 		farewell: true,
 		tracker:  func() relay.Tracker { return new(smtpdialogue.Tracker) },
-		open:     func(client) error { return nil }, // SMTP has no mailbox
-		unseen:   []string{"PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES"},
+		assumed:  []string{"PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES"},
 		early:    true,
 	},
 	"pop3": {
-		server: func(c *wire.Conn, mechanisms []string, extensions func(string, bool) []string) server {
-			return pop3dialogue.NewServer(c, mechanisms, extensions("", true))
+		server: func(c *wire.Conn, mechanisms []string, extensions extensionsFunc) serverDialogue {
+			return pop3dialogue.NewServer(c, mechanisms, extensions.withoutHello)
 		},
-		client: func(c *wire.Conn, config *tls.Config, _ string) (client, error) {
+		client: func(c *wire.Conn, config *tls.Config, _ string) (clientDialogue, error) {
 			return pop3dialogue.NewClient(c, config)
 		},
 		status:  func(a answer) string { return a.pop3 },
 		tracker: func() relay.Tracker { return new(pop3dialogue.Tracker) },
-		open:    func(c client) error { return c.(*pop3dialogue.Client).Stat() },
-		unseen:  []string{"TOP", "UIDL"},
+		assumed: []string{"TOP", "UIDL"},
 	},
 }

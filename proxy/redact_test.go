@@ -52,12 +52,12 @@ func TestConnectingRedacts(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s, _ := newTestServer(nil)
 			s.Limits.Step = 10 * time.Second
-			err := s.Reach(t.Context(), "imap", &Upstream{
+			err := s.CheckReachable(t.Context(), "imap", &Upstream{
 				Host: "mail.example.com", Port: 993, Dial: dial,
 				TLS:     &tls.Config{ServerName: "mail.example.com", RootCAs: authority.Pool()},
 				Secrets: redact.New(token),
 			})
-			if err == nil || !strings.Contains(err.Error(), redact.Hidden) || strings.Contains(err.Error(), token) || strings.Contains(Words(err), token) {
+			if err == nil || !strings.Contains(err.Error(), redact.Hidden) || strings.Contains(err.Error(), token) || strings.Contains(Reply(err), token) {
 				t.Errorf("%v", err)
 			}
 		})

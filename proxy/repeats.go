@@ -73,7 +73,7 @@ func (r *repeats) admit(k failureKind, err error, log *slog.Logger) bool {
 	}
 	if full {
 		kind.summed++
-		kind.why = reason(err)
+		kind.why = logText(err)
 		return false
 	}
 	kind.lines++

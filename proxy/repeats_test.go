@@ -22,7 +22,7 @@ func junk(s *Server, n int, text func(i int) string) {
 	for i := range n {
 		a, b := net.Pipe()
 		sessions.Go(func() {
-			s.serve(context.Background(), context.Background(), b, &Listener{Protocol: "imap"})
+			s.accept(context.Background(), context.Background(), b, &Listener{Protocol: "imap"}, s.Limits.Sessions)()
 			a.Close()
 		})
 		go io.Copy(io.Discard, a)
@@ -121,7 +121,7 @@ func TestRepeatsOfManyHosts(t *testing.T) {
 // failures of another.
 func TestFailuresOfLocalUsers(t *testing.T) {
 	kind := func(uid uint32) failureKind {
-		s := &session{l: &Listener{Protocol: "imap"}, record: new(record), userSource: peercred.SourceOfUser(uid)}
+		s := &session{listener: &Listener{Protocol: "imap"}, record: new(sessionRecord), userSource: peercred.SourceOfUser(uid)}
 		return s.failureKind(BadCredentials)
 	}
 	first, again := kind(1), kind(1)

@@ -55,9 +55,9 @@ func (a *accountSessions) of(account string) map[*session]chan struct{} {
 // have ended: when all have, or when ctx is done, after which the others end as well.
 func (s *Server) EndSessions(ctx context.Context, account string) (ended int) {
 	all := s.accountSessions.of(account)
-	hurry := time.AfterFunc(s.Limits.Drain, func() {
+	timer := time.AfterFunc(s.Limits.Drain, func() {
 		for x := range all {
-			x.end()
+			x.cancel()
 		}
 	})
 	for x := range all {
@@ -71,12 +71,12 @@ func (s *Server) EndSessions(ctx context.Context, account string) (ended int) {
 			return ended
 		}
 	}
-	hurry.Stop()
+	timer.Stop()
 	return ended
 }
 
-// interrupted returns err as the failure of a session that xoauthd ends.
-func (s *session) interrupted(err error) error {
+// stopError returns the error of a session that xoauthd ends because of err.
+func (s *session) stopError(err error) error {
 	if context.Cause(s.stopping) == relay.ErrRevoked {
 		return Fail(Revoked, relay.ErrRevoked)
 	}

@@ -143,16 +143,14 @@ type Server struct {
 	// Peers finds the users of connections within this machine. It may be shared.
 	Peers peercred.Finder
 
-	memory    memory
-	refusals  refusals
-	conns     limit.Conns
-	semaphore limit.Semaphore
-	repeats   repeats
-
+	extensions      extensionCache
+	passwordBackoff passwordBackoff
+	conns           limit.Conns
+	semaphore       limit.Semaphore
+	repeats         repeats
 	accountSessions accountSessions
-
-	earlyLimit earlyLimit
-	ids        atomic.Int64
+	earlyLimit      earlyLimit
+	lastID          atomic.Int64 // of a session
 }
 
 // dialer returns the dial function for u.
@@ -186,7 +184,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, l *Listener) error 
 		if c, err = ln.Accept(); err != nil {
 			break
 		}
-		sessions.Go(s.begin(ctx, life, c, l, s.Limits.Sessions))
+		sessions.Go(s.accept(ctx, life, c, l, s.Limits.Sessions))
 	}
 	if ctx.Err() != nil {
 		err = nil
@@ -199,42 +197,37 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, l *Listener) error 
 	return err
 }
 
-// serve runs one session. When stopping is done, the session drains; when life is done,
-// it ends at once.
-func (s *Server) serve(stopping, life context.Context, c net.Conn, l *Listener) {
-	s.begin(stopping, life, c, l, s.Limits.Sessions)()
-}
-
-// begin registers a session, and evicts another at the limit. The caller must call run.
-// begin does not wait for clients: the accept loop calls it, so that open connections are
-// limited however late run is scheduled.
-func (s *Server) begin(stopping, life context.Context, c net.Conn, l *Listener, most int) (run func()) {
+// accept registers a session, and evicts another if there are more than max. The caller must
+// call run, which runs the session. When stopping is done, the session drains; when life is
+// done, it ends at once. accept does not wait for clients: the accept loop calls it, so that
+// open connections are limited however late run is scheduled.
+func (s *Server) accept(stopping, life context.Context, c net.Conn, l *Listener, max int) (run func()) {
 	x := s.newSession(c, l)
-	ctx, end := context.WithCancel(life)
+	ctx, cancel := context.WithCancel(life)
 	x.stopping, x.stop = context.WithCancelCause(stopping)
-	x.end = end
+	x.cancel = cancel
 	x.counted = limit.Conn{
 		Source: x.source,
-		Evict:  func() { end(); x.client.Interrupt() },
+		Evict:  func() { cancel(); x.client.Interrupt() },
 		Close:  func() { x.client.Close() },
 	}
-	admitted := s.conns.Admit(&x.counted, most)
+	admitted := s.conns.Admit(&x.counted, max)
 	return func() {
 		stop := closeWith(life, c)
 		err := panics.Catch(func() error { return x.run(ctx, admitted) })
 		stop()
-		end()
+		cancel()
 		x.stop(nil)
 		c.Close()
 		s.conns.Leave(&x.counted)
-		x.finish(err) // last, as a slow log must not hold descriptors
+		x.logEnd(err) // last, as a slow log must not hold descriptors
 	}
 }
 
 func (s *Server) newSession(c net.Conn, l *Listener) *session {
-	x := &session{Server: s, l: l, protocol: protocols[l.Protocol], conn: c}
+	x := &session{server: s, listener: l, protocol: protocols[l.Protocol], conn: c}
 	x.from, x.source = addrOf(c.RemoteAddr()), s.Peers.Source(c)
-	x.record = s.Metrics.begin(l.Protocol, s.ids.Add(1), c.RemoteAddr())
+	x.record = s.Metrics.begin(l.Protocol, s.lastID.Add(1), c.RemoteAddr())
 	x.client = wire.New(c, s.Limits.LogIn)
 	x.client.Trace = x.tracer("client")
 	x.client.SetDeadline(x.record.start.Add(s.Limits.LogIn))

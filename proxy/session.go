@@ -23,129 +23,126 @@ const maxAttempts = 3
 
 // A session is one connection of a client, from its beginning to its end.
 type session struct {
-	*Server
-	l        *Listener
+	server   *Server
+	listener *Listener
 	protocol *protocol
 	conn     net.Conn   // below client
 	from     netip.Addr // address of the client; invalid for a unix socket
 	client   *wire.Conn
-	stopping context.Context // done when the session must drain
-	stop     context.CancelCauseFunc
-	record   *record
+	dialogue serverDialogue // with the client, over the connection client
+	record   *sessionRecord
+
+	stopping context.Context         // done when the session must drain
+	stop     context.CancelCauseFunc // cancels stopping
+	cancel   context.CancelFunc      // cancels everything that runs for the client
+	counted  limit.Conn              // in server.conns
+	gone     atomic.Bool             // the client has reset the connection while it waited
+
+	source     peercred.Source // of the client
+	userSource peercred.Source // user of this machine that tried to log in; zero if not known
 
 	greeted bool
 	hello   string     // name of the client in EHLO; empty without one
 	early   *earlyConn // nil if there is none
 	dialled bool       // xoauthd has tried to open an early connection
 	secure  bool       // the client was inside TLS at its last EHLO
-
-	source     peercred.Source    // of the client
-	userSource peercred.Source    // user of this machine that tried to log in; zero if not known
-	counted    limit.Conn         // in Server.conns
-	end        context.CancelFunc // cancels everything that runs for the client
-	gone       atomic.Bool        // the client has reset the connection while it waited
 }
 
 // errGone is the error of a session whose client has left.
 var errGone = Fail(NoLogin, errors.New("client left while it waited"))
 
-// run runs the session. The error is an *Error; nil if the client logged in.
+// run runs the session. admitted is false if there are too many. The error is an *Error; nil
+// if the client logged in.
 func (s *session) run(ctx context.Context, admitted bool) error {
 	// Before its login, a client is told that the session ends.
 	defer context.AfterFunc(s.stopping, s.client.Interrupt)()
 
+	s.dialogue = s.protocol.server(s.client, s.listener.mechanisms(), func(hello string, wanted bool) []string {
+		return s.extensions(ctx, hello, wanted)
+	})
 	if !admitted {
-		return s.bye(s.front(ctx), s.tooMany())
+		return s.sendBye(s.tooMany())
 	}
-	if err := s.meet(); err != nil {
-		return s.left(s.front(ctx), err, nil)
+	if err := s.preamble(); err != nil {
+		return s.endWithoutLogin(err, nil)
 	}
 	defer s.dropEarly()
 
-	front := s.front(ctx)
-	front.Greet()
+	s.dialogue.Greet()
 	s.greeted = true
 	var refused error // error of the last attempt
 	for range maxAttempts {
-		credentials, err := front.ReadLogin()
+		credentials, err := s.dialogue.ReadLogin()
 		if err != nil {
-			return s.left(front, err, refused)
+			return s.endWithoutLogin(err, refused)
 		}
-		began := time.Now()
-		k, welcome, release, err := s.logIn(ctx, credentials)
-		s.recordLogin(began, err)
+		start := time.Now()
+		upstream, err := s.logIn(ctx, credentials)
+		s.recordLogin(start, err)
 		if err == nil {
-			defer release()
-			defer k.close()
-			front.Accept(welcome)
-			return s.relay(ctx, front, k)
+			defer upstream.end()
+			s.dialogue.Accept(upstream.welcome)
+			return s.relay(ctx, upstream)
 		}
 		if err != errGone {
 			refused = err
 			s.record.refused++
 		}
 		if s.counted.Evicted() || s.gone.Load() { // an early answer would reveal whether the password is right
-			return s.left(front, errGone, refused)
+			return s.endWithoutLogin(errGone, refused)
 		}
-		e := failure(err)
-		front.Refuse(s.protocol.status(answers[e.Result]), e.text())
+		e := asError(err)
+		s.dialogue.Refuse(s.protocol.status(answers[e.Result]), e.text())
 	}
 	if !s.protocol.farewell {
 		s.client.Linger()
 		return refused
 	}
-	return s.part(front, refused)
+	return s.sendLastBye(refused)
 }
 
 // relay copies bytes between the client and the upstream until one side closes.
-func (s *session) relay(ctx context.Context, front server, k *link) error {
+func (s *session) relay(ctx context.Context, u *upstreamSession) error {
 	client, err := s.client.Stream()
 	if err != nil {
 		return Fail(NoLogin, fmt.Errorf("sending the result of the login: %w", err))
 	}
-	upstream, err := k.conn.Stream()
+	upstream, err := u.conn.Stream()
 	if err != nil {
-		return k.upstream.Down(err)
+		return u.upstream.AsUnavailable(err)
 	}
 	r := relay.Relay{
 		Client:      client,
 		Upstream:    upstream,
 		Tracker:     s.protocol.tracker(),
-		IdleTimeout: s.Limits.Idle,
+		IdleTimeout: s.server.Limits.Idle,
 		Stopping:    s.stopping,
 		Sent:        s.record.sent,
 		Received:    s.record.received,
 	}
 	if s.protocol.farewell {
-		e := failure(Fail(Revoked, relay.ErrRevoked))
-		r.Farewell = func() { front.Bye(s.protocol.status(answers[e.Result]), e.text()) }
+		e := asError(Fail(Revoked, relay.ErrRevoked))
+		r.Farewell = func() { s.dialogue.Bye(s.protocol.status(answers[e.Result]), e.text()) }
 	}
 	s.record.ended, err = r.Run(ctx)
 	return err
 }
 
-// front starts the dialogue with the client.
-func (s *session) front(ctx context.Context) server {
-	return s.protocol.server(s.client, s.l.mechanisms(), func(hello string, wanted bool) []string {
-		return s.extensions(ctx, hello, wanted)
-	})
-}
-
-// left ends a session without a login, and returns its error. The error of an earlier
-// attempt takes precedence: it says more than how the connection ended.
-func (s *session) left(front server, err, refused error) error {
-	e := failure(err)
+// endWithoutLogin ends a session without a login, and returns its error. The error of an
+// earlier attempt takes precedence: it says more than how the connection ended.
+func (s *session) endWithoutLogin(err, refused error) error {
+	e := asError(err)
 	switch {
 	case s.counted.Evicted(): // does not wait for the client
-		return s.bye(front, s.tooMany())
+		return s.sendBye(s.tooMany())
 	case e.Result == Stopping:
-		return s.part(front, s.interrupted(err))
+		return s.sendLastBye(s.stopError(err))
 	case e.Result == TimedOut:
-		err = s.part(front, Fail(TimedOut, fmt.Errorf("no login within %v", s.Limits.LogIn)))
+		err = s.sendLastBye(Fail(TimedOut, fmt.Errorf("no login within %v", s.server.Limits.LogIn)))
 	case e.Result != NoLogin:
-		err = s.part(front, err)
-	case errors.Is(err, io.EOF) && front.Malformed() != "":
-		err = Fail(IncompleteLogin, errors.New("the last attempt was refused: "+front.Malformed()))
+		err = s.sendLastBye(err)
+	case errors.Is(err, io.EOF) && s.dialogue.Malformed() != "":
+		err = Fail(IncompleteLogin, errors.New("the last attempt was refused: "+s.dialogue.Malformed()))
 	case errors.Is(err, io.EOF):
 		err = Fail(NoLogin, errors.New("client left"))
 	default:
@@ -158,72 +155,68 @@ func (s *session) left(front server, err, refused error) error {
 }
 
 func (s *session) tooMany() error {
-	return Fail(TooManySessions, fmt.Errorf("session limit reached: %d (limits.sessions)", s.Limits.Sessions))
+	return Fail(TooManySessions, fmt.Errorf("session limit reached: %d (limits.sessions)", s.server.Limits.Sessions))
 }
 
-// bye tells the client why the session ends, if it can receive a reply.
-func (s *session) bye(front server, err error) error {
-	e := failure(err)
-	if s.hears(e) {
-		front.Bye(s.protocol.status(answers[e.Result]), e.text())
+// sendBye tells the client why the session ends, if it can receive a reply.
+func (s *session) sendBye(err error) error {
+	e := asError(err)
+	if s.canReceive(e) {
+		s.dialogue.Bye(s.protocol.status(answers[e.Result]), e.text())
 	}
 	return e
 }
 
-// part is bye for a client that may still be sending.
-func (s *session) part(front server, err error) error {
-	if s.hears(failure(err)) {
+// sendLastBye is sendBye for a client that may still be sending: it lingers.
+func (s *session) sendLastBye(err error) error {
+	if s.canReceive(asError(err)) {
 		defer s.client.Linger()
 	}
-	return s.bye(front, err)
+	return s.sendBye(err)
 }
 
-// hears reports whether the client can receive a reply: not while it may expect a TLS
+// canReceive reports whether the client can receive a reply: not while it may expect a TLS
 // handshake, nor after a failed one.
-func (s *session) hears(e *Error) bool {
-	return (s.greeted || s.l.Begin == StartTLS) && e.Result != TLSFailed
+func (s *session) canReceive(e *Error) bool {
+	return (s.greeted || s.listener.Begin == StartTLS) && e.Result != TLSFailed
 }
 
-// within returns ctx with the timeout d. It is also done when the session must drain.
-func (s *session) within(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+// withTimeout returns ctx with the timeout d. It is also done when the session must drain.
+func (s *session) withTimeout(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithTimeout(ctx, d)
 	stop := context.AfterFunc(s.stopping, cancel)
 	return ctx, func() { stop(); cancel() }
 }
 
-// attend is within. The context is also done when the client resets the connection or, if
-// open is true, half-closes it.
-func (s *session) attend(ctx context.Context, d time.Duration, open bool) (_ context.Context, stop func()) {
-	ctx, cancel := s.within(ctx, d)
+// watchClient is withTimeout. The context is also done when the client resets the connection
+// or, if halfClose is true, half-closes it.
+func (s *session) watchClient(ctx context.Context, d time.Duration, halfClose bool) (_ context.Context, stop func()) {
+	ctx, cancel := s.withTimeout(ctx, d)
 	closed := func() {}
-	if open {
+	if halfClose {
 		closed = cancel
 	}
 	unwatch := s.client.WatchDisconnect(func() { s.gone.Store(true); cancel() }, closed)
 	return ctx, func() { unwatch(); cancel() }
 }
 
-// finish counts and logs the session, after its connections are closed.
-func (s *session) finish(err error) {
+// logEnd counts and logs the session, after its connections are closed. It does not log a
+// session of which there are many of the same kind.
+func (s *session) logEnd(err error) {
 	s.record.tls = s.client.TLS()
-	s.Metrics.end(s.record, err)
-	s.log(err)
-}
-
-// log logs the end of the session, unless there are many of its kind.
-func (s *session) log(err error) {
-	result := s.record.result(err)
-	if !s.Log.Enabled(context.Background(), result.level()) {
+	s.server.Metrics.end(s.record, err)
+	result, log := s.record.result(err), s.server.Log
+	if !log.Enabled(context.Background(), result.level()) {
 		return
 	}
-	if err != nil && result.level() > slog.LevelDebug && !s.repeats.admit(s.failureKind(result), err, s.Log) {
+	if err != nil && result.level() > slog.LevelDebug && !s.server.repeats.admit(s.failureKind(result), err, log) {
 		return
 	}
-	s.Log.LogAttrs(context.Background(), result.level(), "session ended", s.record.attrs(err)...)
+	log.LogAttrs(context.Background(), result.level(), "session ended", s.record.attrs(err)...)
 }
 
 func (s *session) failureKind(result Result) failureKind {
-	k := failureKind{protocol: s.l.Protocol, result: result, user: s.record.userText()}
+	k := failureKind{protocol: s.listener.Protocol, result: result, user: s.record.userText()}
 	if k.account = s.record.authenticated; k.account {
 		k.user, k.login = s.record.account, s.record.login
 	} else {
@@ -238,10 +231,10 @@ func (s *session) failureKind(result Result) failureKind {
 // tracer returns the trace function of the dialogue with peer, or nil if the log level is
 // not debug.
 func (s *session) tracer(peer string) func(sent bool, line string) {
-	if !s.Log.Enabled(context.Background(), slog.LevelDebug) {
+	if !s.server.Log.Enabled(context.Background(), slog.LevelDebug) {
 		return nil
 	}
-	log := s.Log.With("id", s.record.id, "peer", peer)
+	log := s.server.Log.With("id", s.record.id, "peer", peer)
 	return func(sent bool, line string) {
 		what := "received"
 		if sent {

@@ -162,7 +162,7 @@ func TestOneLoginKeepsNobodyOut(t *testing.T) {
 				var greeted []net.Conn
 				for range 5 {
 					a, b := net.Pipe()
-					sessions.Go(func() { s.serve(t.Context(), t.Context(), b, &Listener{Protocol: "imap"}) })
+					sessions.Go(func() { s.accept(t.Context(), t.Context(), b, &Listener{Protocol: "imap"}, s.Limits.Sessions)() })
 					hear(t, a, "* OK")
 					go io.Copy(io.Discard, a)
 					io.WriteString(a, "a LOGIN joe@example.com s3cret\r\n")
@@ -239,7 +239,7 @@ func TestClosesBeforeLogging(t *testing.T) {
 		s.Log = slog.New(blockedHandler{slog.NewTextHandler(log, nil), until})
 		a, b := net.Pipe()
 		var session sync.WaitGroup
-		session.Go(func() { s.serve(t.Context(), t.Context(), b, &Listener{Protocol: "imap"}) })
+		session.Go(func() { s.accept(t.Context(), t.Context(), b, &Listener{Protocol: "imap"}, s.Limits.Sessions)() })
 		go io.WriteString(a, "GET / HTTP/1.1\r\n")
 		a.SetDeadline(time.Now().Add(time.Minute))
 		if _, err := io.ReadAll(a); err != nil {

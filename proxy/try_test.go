@@ -41,12 +41,12 @@ func TestTry(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			attempt(t, test.protocol, test.script, test.want, test.words, func(ctx context.Context, p *player) error {
-				return p.server.Try(ctx, test.protocol, p.account.upstream, "joe@example.com", "t0ken")
+				return p.server.CheckLogin(ctx, test.protocol, p.account.upstream, "joe@example.com", "t0ken")
 			})
 		})
 	}
 	s, _ := newTestServer(nil)
-	if e := failure(s.Try(t.Context(), "gopher", nil, "", "")); e.Result != Misconfigured {
+	if e := asError(s.CheckLogin(t.Context(), "gopher", nil, "", "")); e.Result != Misconfigured {
 		t.Error(e)
 	}
 }
@@ -66,12 +66,12 @@ func TestReach(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			attempt(t, test.protocol, test.script, test.want, test.words, func(ctx context.Context, p *player) error {
-				return p.server.Reach(ctx, test.protocol, p.account.upstream)
+				return p.server.CheckReachable(ctx, test.protocol, p.account.upstream)
 			})
 		})
 	}
 	s, _ := newTestServer(nil)
-	if e := failure(s.Reach(t.Context(), "gopher", nil)); e.Result != Misconfigured {
+	if e := asError(s.CheckReachable(t.Context(), "gopher", nil)); e.Result != Misconfigured {
 		t.Error(e)
 	}
 }
@@ -97,8 +97,8 @@ func attempt(t *testing.T, protocol string, script []string, want Result, words 
 			}
 			return
 		}
-		if e := failure(err); e.Result != want || e.Words() != words {
-			t.Errorf("%s: %s, %v", e.Result, e.Words(), err)
+		if e := asError(err); e.Result != want || e.Reply() != words {
+			t.Errorf("%s: %s, %v", e.Result, e.Reply(), err)
 		}
 	})
 }

@@ -66,29 +66,47 @@ func (u *Upstream) takesPassword() bool { return u != nil && sasl.TakesPassword(
 // Address returns host:port.
 func (u *Upstream) Address() string { return net.JoinHostPort(u.Host, strconv.Itoa(u.Port)) }
 
-// A link is a connection to an upstream.
-type link struct {
-	client
+// An upstreamConn is a connection to an upstream, before and after the login.
+type upstreamConn struct {
+	clientDialogue
 	conn     *wire.Conn
 	protocol *protocol
 	upstream *Upstream
-	took     time.Duration // time to dial and start the dialogue
+	openTime time.Duration // to dial and start the dialogue
 }
 
-func (k *link) close() { k.conn.Close() }
+func (u *upstreamConn) close() { u.conn.Close() }
 
-// within limits the use of the link to ctx. The dialogue ends a second earlier, because its
-// error names the step.
-func (k *link) within(ctx context.Context) (stop func() bool) {
-	if end, ok := ctx.Deadline(); ok {
-		k.conn.SetDeadline(end.Add(-time.Second))
+// An upstreamSession is a connection to an upstream after the login.
+type upstreamSession struct {
+	*upstreamConn
+	welcome  []string // capabilities after the login
+	releases []func()
+}
+
+// onEnd adds a function that end calls.
+func (u *upstreamSession) onEnd(release func()) { u.releases = append(u.releases, release) }
+
+// end closes the connection, and frees the slots of the session.
+func (u *upstreamSession) end() {
+	u.close()
+	for _, release := range u.releases {
+		release()
 	}
-	return closeWith(ctx, k.conn)
+}
+
+// closeAtEnd closes the connection when ctx is done. The dialogue ends a second earlier,
+// because its error names the step.
+func (u *upstreamConn) closeAtEnd(ctx context.Context) (stop func() bool) {
+	if end, ok := ctx.Deadline(); ok {
+		u.conn.SetDeadline(end.Add(-time.Second))
+	}
+	return closeWith(ctx, u.conn)
 }
 
 // dial connects to u and starts the dialogue, until the login can begin. The error is an
 // *Error.
-func (s *Server) dial(ctx context.Context, p *protocol, u *Upstream, hello string, trace func(bool, string)) (*link, error) {
+func (s *Server) dial(ctx context.Context, p *protocol, u *Upstream, hello string, trace func(bool, string)) (*upstreamConn, error) {
 	start := time.Now()
 	dialling, cancel := context.WithTimeout(ctx, dialTime)
 	defer cancel()
@@ -96,145 +114,98 @@ func (s *Server) dial(ctx context.Context, p *protocol, u *Upstream, hello strin
 	if err != nil {
 		return nil, Fail(UpstreamDown, fmt.Errorf("connecting: %w", u.secrets().Error(err)))
 	}
-	k := &link{conn: wire.New(nc, s.Limits.Step), protocol: p, upstream: u}
-	k.conn.Trace = trace
-	k.conn.SetSecrets(u.secrets())
-	defer k.within(ctx)()
-	if err := k.begin(hello); err != nil {
-		k.close()
-		return nil, u.Down(err)
+	c := &upstreamConn{conn: wire.New(nc, s.Limits.Step), protocol: p, upstream: u}
+	c.conn.Trace = trace
+	c.conn.SetSecrets(u.secrets())
+	defer c.closeAtEnd(ctx)()
+	if err := c.startDialogue(hello); err != nil {
+		c.close()
+		return nil, u.AsUnavailable(err)
 	}
-	k.took = time.Since(start)
-	return k, nil
+	c.openTime = time.Since(start)
+	return c, nil
 }
 
-func (k *link) begin(hello string) (err error) {
-	starttls := k.upstream.TLS
-	if !k.upstream.STARTTLS {
-		if err := k.conn.StartTLS(k.upstream.TLS); err != nil {
+func (u *upstreamConn) startDialogue(hello string) (err error) {
+	starttls := u.upstream.TLS
+	if !u.upstream.STARTTLS {
+		if err := u.conn.StartTLS(u.upstream.TLS); err != nil {
 			return fmt.Errorf("TLS: %w", err)
 		}
 		starttls = nil
 	}
-	k.client, err = k.protocol.client(k.conn, starttls, hello)
+	u.clientDialogue, err = u.protocol.client(u.conn, starttls, hello)
 	return err
 }
 
 // logIn logs in as user with secret, an access token or a password. The error is an *Error:
 // UpstreamRefused if the upstream refuses the secret.
-func (k *link) logIn(ctx context.Context, user, secret string) (welcome []string, err error) {
-	stop := k.within(ctx)
+func (u *upstreamConn) logIn(ctx context.Context, user, secret string) (*upstreamSession, error) {
+	stop := u.closeAtEnd(ctx)
 	defer stop()
-	mechanism, err := sasl.Choose(k.upstream.Mechanism, k.Mechanisms())
+	mechanism, err := sasl.Choose(u.upstream.Mechanism, u.Mechanisms())
 	if err != nil {
 		return nil, Fail(Misconfigured, fmt.Errorf("mechanism: %w", err))
 	}
-	m, err := sasl.NewClient(mechanism, user, secret, k.upstream.Host, k.upstream.Port)
+	m, err := sasl.NewClient(mechanism, user, secret, u.upstream.Host, u.upstream.Port)
 	if err != nil {
 		return nil, Fail(Misconfigured, fmt.Errorf("%s: %w", mechanism, err))
 	}
-	k.conn.AddSecret(secret)
-	welcome, err = k.Authenticate(m)
+	u.conn.AddSecret(secret)
+	welcome, err := u.Authenticate(m)
 	switch {
 	case err == nil && stop():
-		return welcome, nil
+		return &upstreamSession{upstreamConn: u, welcome: welcome}, nil
 	case err == nil: // but ctx has just closed the connection
-		return nil, k.upstream.Down(context.Cause(ctx))
+		return nil, u.upstream.AsUnavailable(context.Cause(ctx))
 	}
 	c := m.Challenge()
 	if c != "" {
-		err = fmt.Errorf("%w (%s)", err, k.conn.Redact(c))
+		err = fmt.Errorf("%w (%s)", err, u.conn.Redact(c))
 	}
-	return nil, k.upstream.Refused(err, c != "")
+	return nil, u.upstream.AsRefusal(err, c != "")
 }
 
-// Reach connects to u until the login could begin, and disconnects. The error is that of a
-// session.
-func (s *Server) Reach(ctx context.Context, protocol string, u *Upstream) error {
-	p := protocols[protocol]
-	if p == nil {
-		return Fail(Misconfigured, fmt.Errorf("there is no protocol %q", protocol))
-	}
-	ctx, cancel := context.WithTimeout(ctx, loginTime)
-	defer cancel()
-	k, err := s.dial(ctx, p, u, "localhost", nil)
-	if err != nil {
-		return err
-	}
-	defer k.close()
-	defer k.within(ctx)()
-	k.Quit()
-	return nil
-}
-
-// Try logs in to u as user with an access token or a password, opens the mailbox if the
-// protocol has one, and logs out. The error is that of a session.
-func (s *Server) Try(ctx context.Context, protocol string, u *Upstream, user, secret string) error {
-	p := protocols[protocol]
-	if p == nil {
-		return Fail(Misconfigured, fmt.Errorf("there is no protocol %q", protocol))
-	}
-	ctx, cancel := context.WithTimeout(ctx, answerTime)
-	defer cancel()
-	k, err := s.dial(ctx, p, u, "localhost", nil)
-	if err != nil {
-		return err
-	}
-	defer k.close()
-	u.secrets().Add(secret)
-	switch _, err := k.logIn(ctx, user, secret); {
-	case err != nil && opensLater(err):
-		return nil
-	case err != nil:
-		return err
-	}
-	defer k.within(ctx)()
-	if err := p.open(k.client); err != nil && !opensLater(err) {
-		return u.Refused(err, true)
-	}
-	k.Quit()
-	return nil
-}
-
-// connect returns a link that is logged in as user with secret. It uses the early
+// connect returns a session at u that is logged in as user with secret. It uses the early
 // connection if that still works.
-func (s *session) connect(ctx context.Context, u *Upstream, user, secret string) (*link, []string, error) {
+func (s *session) connect(ctx context.Context, u *Upstream, user, secret string) (*upstreamSession, error) {
 	start := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, loginTime)
 	defer cancel()
-	k, err := s.takeEarly(ctx, u)
+	c, err := s.takeEarly(ctx, u)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if k != nil {
-		welcome, err := k.logIn(ctx, user, secret)
+	if c != nil {
+		session, err := c.logIn(ctx, user, secret)
 		if err == nil || !isLost(err) || ctx.Err() != nil {
-			return s.observe(k, start.Add(-k.took), welcome, err)
+			return s.loggedIn(c, start.Add(-c.openTime), session, err)
 		}
-		k.close()
+		c.close()
 	}
-	k, err = s.dial(ctx, s.protocol, u, s.hello, s.tracer("upstream"))
+	c, err = s.server.dial(ctx, s.protocol, u, s.hello, s.tracer("upstream"))
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	welcome, err := k.logIn(ctx, user, secret)
-	return s.observe(k, start, welcome, err)
+	session, err := c.logIn(ctx, user, secret)
+	return s.loggedIn(c, start, session, err)
 }
 
-// observe records the extensions and the duration of a login.
-func (s *session) observe(k *link, start time.Time, welcome []string, err error) (*link, []string, error) {
+// loggedIn records the extensions of the upstream and the duration of a login. If the login
+// has failed, it closes c.
+func (s *session) loggedIn(c *upstreamConn, start time.Time, session *upstreamSession, err error) (*upstreamSession, error) {
 	if err != nil {
-		k.close()
-		return nil, nil, err
+		c.close()
+		return nil, err
 	}
-	s.Metrics.upstreamLogin(s.l.Protocol, k.upstream.Provider, time.Since(start))
-	s.memory.keep(k.upstream, k.Extensions())
-	return k, welcome, nil
+	s.server.Metrics.upstreamLogin(s.listener.Protocol, c.upstream.Provider, time.Since(start))
+	s.server.extensions.store(c.upstream, c.Extensions())
+	return session, nil
 }
 
 // isLost reports whether err means that the connection ended: an early connection may end
 // before the client logs in. Some servers send 421 first (RFC 5321 section 3.8).
 func isLost(err error) bool {
-	e := failure(err)
-	return e.Result == UpstreamDown && (failure(e.Err).Result == NoLogin || strings.HasPrefix(e.words, "421 "))
+	e := asError(err)
+	return e.Result == UpstreamDown && (asError(e.Err).Result == NoLogin || strings.HasPrefix(e.reply, "421 "))
 }

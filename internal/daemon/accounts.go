@@ -226,12 +226,12 @@ func (a *account) LoginEnded(protocol string, err error) {
 	case err == nil:
 		a.LoggedIn(protocol)
 	case errors.As(err, &e) && e.Result == proxy.UpstreamDown:
-		a.LoginFailed(protocol, auth.ProblemUnavailable, proxy.Words(err), proxy.Hint(err))
+		a.LoginFailed(protocol, auth.ProblemUnavailable, proxy.Reply(err), proxy.Hint(err))
 	case errors.As(err, &e) && e.Result == proxy.Misconfigured:
-		a.LoginFailed(protocol, auth.ProblemMisconfigured, proxy.Words(err), proxy.Hint(err))
+		a.LoginFailed(protocol, auth.ProblemMisconfigured, proxy.Reply(err), proxy.Hint(err))
 	case errors.As(err, &e) && (e.Result == proxy.UpstreamRefused || e.Result == proxy.ProviderDown):
 		// ProviderDown: the server refuses the token, and there is no other.
-		a.LoginFailed(protocol, auth.ProblemRefused, proxy.Words(err), proxy.Hint(err))
+		a.LoginFailed(protocol, auth.ProblemRefused, proxy.Reply(err), proxy.Hint(err))
 	}
 }
 

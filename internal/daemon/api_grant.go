@@ -134,7 +134,7 @@ func (p *page) reach(ctx context.Context) error {
 	faults := make([]error, len(protocols))
 	var all sync.WaitGroup
 	for i, protocol := range protocols {
-		all.Go(func() { faults[i] = p.daemon.proxy.Reach(ctx, protocol, p.Upstream(protocol)) })
+		all.Go(func() { faults[i] = p.daemon.proxy.CheckReachable(ctx, protocol, p.Upstream(protocol)) })
 	}
 	all.Wait()
 	if slices.Contains(faults, nil) {

@@ -207,5 +207,5 @@ func (p *page) logIn(ctx context.Context, protocol string, u *proxy.Upstream, to
 			err = errors.New("internal error; see the log of xoauthd")
 		}
 	}()
-	return p.daemon.proxy.Try(ctx, protocol, u, p.config.User(protocol), token)
+	return p.daemon.proxy.CheckLogin(ctx, protocol, u, p.config.User(protocol), token)
 }

@@ -537,6 +537,40 @@ func TestThrough(t *testing.T) {
 	})
 }
 
+// TestSecondAttemptThroughProxy checks that the second attempt, after a refused token, also
+// uses the outbound proxy of the provider.
+func TestSecondAttemptThroughProxy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, opaque)
+		w.subject.Token = func(_ context.Context, stale string) (string, error) {
+			if stale == "" {
+				return "ya29.revoked-before-its-time-0123456789", nil
+			}
+			return opaque, nil
+		}
+		tunnels := make(map[string]int)
+		for _, u := range w.subject.Upstreams {
+			u.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+				tunnels[address]++
+				return w.dial(ctx, network, strings.NewReplacer("imap.example.com", "192.0.2.1", "smtp.example.com", "192.0.2.2").Replace(address))
+			}
+		}
+		w.subject.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+			if strings.HasPrefix(address, "imap.") || strings.HasPrefix(address, "smtp.") {
+				t.Errorf("%s is dialled directly", address)
+			}
+			return w.dial(ctx, network, address)
+		}
+		r, text, _ := w.examine()
+		if s := findStep(t, r, "IMAP login at imap.example.com:993"); s.Outcome != step.OK {
+			t.Errorf("%s:\n%s", s.Outcome, text)
+		}
+		if tunnels["imap.example.com:993"] != 2 {
+			t.Errorf("connections through the proxy: %v", tunnels)
+		}
+	})
+}
+
 // A listener is heard as a mail program would hear it.
 func TestListeners(t *testing.T) {
 	for _, test := range []struct {

@@ -49,7 +49,7 @@ func (k *link) open(ctx context.Context, dial func(ctx context.Context, network,
 	}
 	conn, err := dial(ctx, "tcp", k.Address())
 	if err != nil {
-		return fmt.Errorf("connecting: %w", k.Down(err))
+		return fmt.Errorf("connecting: %w", k.AsUnavailable(err))
 	}
 	k.conn = bounded(conn)
 	defer closeWith(ctx, conn)()
@@ -80,12 +80,12 @@ func (k *link) begin(ctx context.Context, begin func(net.Conn, *tls.Config) (cli
 	if !k.STARTTLS {
 		secure := tls.Client(k.conn, config)
 		if err := secure.HandshakeContext(ctx); err != nil {
-			return stepError(ctx, "TLS", k.Down(err))
+			return stepError(ctx, "TLS", k.AsUnavailable(err))
 		}
 		k.conn, starttls, greeting = secure, nil, "greeting"
 	}
 	if k.client, err = begin(k.conn, starttls); err != nil {
-		return stepError(ctx, greeting, k.Down(err))
+		return stepError(ctx, greeting, k.AsUnavailable(err))
 	}
 	return nil
 }
@@ -95,8 +95,8 @@ func (k *link) begin(ctx context.Context, begin func(net.Conn, *tls.Config) (cli
 // returns that instead of how the connection ended.
 func stepError(ctx context.Context, part string, e *proxy.Error) error {
 	switch {
-	case e.Words() != "":
-		e.Err = errors.New(e.Words())
+	case e.Reply() != "":
+		e.Err = errors.New(e.Reply())
 	case ctx.Err() != nil:
 		e.Err = context.Cause(ctx)
 	}

@@ -26,18 +26,18 @@ func (x *examination) login(ctx context.Context, k *link) {
 		return
 	}
 	defer k.close()
-	s, err := x.attempt(ctx, name, k)
-	if isRefusal(err) {
-		switch {
-		case x.replace(ctx, err):
-			s, err = x.attempt(ctx, name, k)
-		case x.secret == "": // a person must authorize the account
-			x.done(skipped(name, nothing))
-			return
-		}
-	}
-	if isRefusal(err) && x.noOther != nil {
-		err = proxy.NoOther(err, x.noOther)
+	var s step.Step
+	err := proxy.WithToken(x.secret, func(string) (err error) {
+		s, err = x.attempt(ctx, name, k)
+		return err
+	}, func(refused error) (string, error) {
+		return x.otherToken(ctx, refused)
+	})
+	switch {
+	case x.secret == "": // a person must authorize the account
+		x.done(skipped(name, nothing))
+		return
+	case isRefusal(err) && x.noOther != nil:
 		s.Remedy = x.tokenRemedy(x.noOther)
 	}
 	if s.Outcome != step.Skipped {
@@ -52,7 +52,7 @@ func (x *examination) login(ctx context.Context, k *link) {
 		if err == nil {
 			return nil
 		}
-		err = stepError(ctx, command, k.Refused(err, true))
+		err = stepError(ctx, command, k.AsRefusal(err, true))
 		x.ended(ctx, k.Protocol, err)
 		return err
 	})
@@ -85,7 +85,7 @@ func (x *examination) attempt(ctx context.Context, name string, k *link) (s step
 			return err
 		}
 		if !stop() { // the connection is closed
-			err = k.Down(context.Cause(ctx))
+			err = k.AsUnavailable(context.Cause(ctx))
 		}
 		return err
 	})
@@ -101,7 +101,7 @@ func (k *link) logIn(ctx context.Context, s *step.Step, secret string) error {
 	s.AddFact("user", l.user)
 	if err := k.client.authenticate(l); err != nil {
 		challenge := l.Challenge()
-		err = stepError(ctx, l.mechanism, k.Refused(err, challenge != ""))
+		err = stepError(ctx, l.mechanism, k.AsRefusal(err, challenge != ""))
 		if challenge != "" {
 			err = fmt.Errorf("%w (%s)", err, challenge)
 		}
@@ -121,7 +121,7 @@ type login struct {
 func (k *link) mechanism(ctx context.Context, secret string) (login, error) {
 	offered, err := k.client.mechanisms()
 	if err != nil {
-		return login{}, stepError(ctx, "capabilities", k.Down(err))
+		return login{}, stepError(ctx, "capabilities", k.AsUnavailable(err))
 	}
 	name, err := sasl.Choose(k.Mechanism, offered)
 	if err != nil {

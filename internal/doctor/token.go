@@ -5,10 +5,10 @@ import (
 	"errors"
 	"time"
 
-	"github.com/xoauthd/xoauthd/auth/oauth"
-
 	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/auth/oauth"
 	"github.com/xoauthd/xoauthd/internal/step"
+	"github.com/xoauthd/xoauthd/proxy"
 )
 
 // token obtains the access token or the app password, if the account is authorized.
@@ -47,32 +47,41 @@ func (x *examination) password(ctx context.Context) {
 	})
 }
 
-// replace obtains another token after a refusal, once: the token may have been revoked
-// early. It returns true if there is another one. If a person must authorize the account,
-// there is no token any more.
-func (x *examination) replace(ctx context.Context, refused error) bool {
-	if x.Password || x.replaced {
-		return false
+// otherToken obtains another token after a refusal, as a session does: the token may have
+// been revoked early. It does so once for all mail servers. If a person must authorize the
+// account, there is no token any more.
+func (x *examination) otherToken(ctx context.Context, refused error) (string, error) {
+	switch {
+	case x.noOther != nil:
+		return "", x.noOther
+	case x.Password || x.replaced:
+		return "", refused
 	}
 	x.replaced = true
 	stale := x.secret
+	var missing error
 	x.step(ctx, "access token, after it was refused", tokenTime, func(ctx context.Context, s *step.Step) error {
 		s.Detail = refused.Error()
-		err := x.ask(ctx, s, stale)
+		missing = x.ask(ctx, s, stale)
 		switch {
-		case errors.Is(err, oauth.ErrNeedsAuthorization):
+		case errors.Is(missing, oauth.ErrNeedsAuthorization):
 			x.secret = ""
-			s.Remedy = x.tokenRemedy(err)
-			return err
-		case err != nil:
-			if !errors.Is(err, oauth.ErrRefused) {
-				x.noOther = err
-			}
-			s.AddFinding(step.Warning, "there is no other: "+err.Error(), x.hint(err))
+			s.Remedy = x.tokenRemedy(missing)
+			return missing
+		case missing != nil:
+			s.AddFinding(step.Warning, "there is no other: "+missing.Error(), x.hint(missing))
 		}
 		return nil
 	})
-	return x.secret != stale && x.secret != ""
+	switch {
+	case errors.Is(missing, oauth.ErrNeedsAuthorization):
+		return "", proxy.Fail(proxy.NeedsAuthorization, missing)
+	case errors.Is(missing, oauth.ErrRefused):
+		return "", refused
+	case missing != nil:
+		x.noOther = missing
+	}
+	return x.secret, missing
 }
 
 // ask obtains a token other than stale.

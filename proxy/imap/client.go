@@ -99,9 +99,9 @@ func (k *Client) capSet() imap.CapSet {
 	return set
 }
 
-// Examine opens INBOX read-only. Some servers accept a login and refuse access to
-// the mailbox only here.
-func (k *Client) Examine() error {
+// Open opens INBOX read-only, by EXAMINE. Some servers accept a login and refuse access
+// to the mailbox only here.
+func (k *Client) Open() error {
 	_, err := k.run("EXAMINE INBOX")
 	return err
 }

@@ -18,7 +18,7 @@ func serve(text string, starttls, required bool) (sent string, tried []sasl.Cred
 	if starttls {
 		conn.OfferTLS(new(tls.Config), required)
 	}
-	s := NewServer(conn, sasl.OwnTokens, nil)
+	s := NewServer(conn, sasl.OwnTokens, func() []string { return nil })
 	s.Greet()
 	for {
 		credentials, err := s.ReadLogin()
@@ -121,7 +121,7 @@ func logIn(t *testing.T, text, mechanism string) {
 		t.Errorf("welcome %q, extensions %q", welcome, k.Extensions())
 	}
 	c, conn := fakeconn.New("")
-	s := NewServer(conn, sasl.Passwords, k.Extensions())
+	s := NewServer(conn, sasl.Passwords, k.Extensions)
 	s.tag = "a1"
 	s.Accept(welcome)
 	conn.Flush()
@@ -129,6 +129,6 @@ func logIn(t *testing.T, text, mechanism string) {
 	if len(lines) != len(welcome)+1 || slices.ContainsFunc(lines, func(l string) bool { return strings.Count(l, "\r")+strings.Count(l, "\n") > 2 }) {
 		t.Errorf("%q was sent as %q", welcome, lines)
 	}
-	k.Examine()
+	k.Open()
 	k.Quit()
 }

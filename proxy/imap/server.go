@@ -18,16 +18,16 @@ import (
 type Server struct {
 	c          *wire.Conn
 	mechanisms []string
-	extensions []string // of the upstream, offered to the client
-	tag        string   // of the current command
-	malformed  string   // the reply to the last malformed login; see Malformed
+	extensions func() []string // of the upstream
+	tag        string          // of the current command
+	malformed  string          // the reply to the last malformed login; see Malformed
 }
 
 // NewServer returns a Server that lets the client log in with mechanisms. It offers
-// its own capabilities and extensions, which are those of the upstream: some clients
+// its own capabilities and those of the upstream, which extensions returns: some clients
 // ask for capabilities only before login.
-func NewServer(c *wire.Conn, mechanisms, extensions []string) *Server {
-	return &Server{c: c, mechanisms: mechanisms, extensions: extensionsToOffer(extensions)}
+func NewServer(c *wire.Conn, mechanisms []string, extensions func() []string) *Server {
+	return &Server{c: c, mechanisms: mechanisms, extensions: extensions}
 }
 
 // capabilities returns the current capabilities.
@@ -43,7 +43,7 @@ func (s *Server) capabilities() string {
 			caps = append(caps, "AUTH="+m)
 		}
 	}
-	return strings.Join(append(caps, s.extensions...), " ")
+	return strings.Join(append(caps, extensionsToOffer(s.extensions())...), " ")
 }
 
 // extensionsToOffer returns the capabilities of an upstream that do not concern the

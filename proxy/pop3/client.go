@@ -182,9 +182,9 @@ func (k *Client) logInUserPass(mechanism gosasl.Client) (welcome []string, err e
 	return welcome, nil
 }
 
-// Stat sends STAT, which opens the mailbox. Some servers accept a login and refuse
-// access to the mailbox only here.
-func (k *Client) Stat() error {
+// Open opens the mailbox, by STAT. Some servers accept a login and refuse access to the
+// mailbox only here.
+func (k *Client) Open() error {
 	k.c.Printf("STAT")
 	_, err := k.expect("STAT")
 	return err

@@ -24,7 +24,7 @@ func FuzzServer(f *testing.F) {
 			conn.OfferTLS(new(tls.Config), required)
 		}
 		needed := conn.NeedsTLS()
-		s := NewServer(conn, sasl.OwnTokens, []string{"TOP", "UIDL", "STLS"})
+		s := NewServer(conn, sasl.OwnTokens, func() []string { return []string{"TOP", "UIDL", "STLS"} })
 		s.Greet()
 		for {
 			credentials, err := s.ReadLogin()
@@ -86,12 +86,12 @@ func logIn(t *testing.T, text, mechanism string) {
 		return
 	}
 	c, conn := fakeconn.New("")
-	NewServer(conn, sasl.Passwords, k.Extensions()).Accept(welcome)
+	NewServer(conn, sasl.Passwords, k.Extensions).Accept(welcome)
 	conn.Flush()
 	sent, ended := strings.CutSuffix(c.Output(), "\r\n")
 	if r, ok := parseReply(sent); !ok || r.status != statusOK || !ended || strings.ContainsAny(sent, "\r\n") {
 		t.Errorf("%q was sent as %q", welcome, sent)
 	}
-	k.Stat()
+	k.Open()
 	k.Quit()
 }

@@ -18,16 +18,16 @@ import (
 type Server struct {
 	c          *wire.Conn
 	mechanisms []string
-	extensions []string // of the upstream, offered to the client
-	user       string   // the argument of USER, until PASS
-	malformed  string   // the reply to the last malformed login; see Malformed
+	extensions func() []string // of the upstream
+	user       string          // the argument of USER, until PASS
+	malformed  string          // the reply to the last malformed login; see Malformed
 }
 
 // NewServer returns a Server that lets the client log in with mechanisms. It offers
-// its own capabilities and extensions, which are those of the upstream: some clients
+// its own capabilities and those of the upstream, which extensions returns: some clients
 // ask for capabilities only before login.
-func NewServer(c *wire.Conn, mechanisms, extensions []string) *Server {
-	return &Server{c: c, mechanisms: mechanisms, extensions: extensionsToOffer(extensions)}
+func NewServer(c *wire.Conn, mechanisms []string, extensions func() []string) *Server {
+	return &Server{c: c, mechanisms: mechanisms, extensions: extensions}
 }
 
 // capabilities returns the current capabilities, one for each line.
@@ -39,7 +39,7 @@ func (s *Server) capabilities() []string {
 	if !s.c.NeedsTLS() {
 		caps = append([]string{"USER", "SASL " + strings.Join(s.mechanisms, " ")}, caps...)
 	}
-	return append(caps, s.extensions...)
+	return append(caps, extensionsToOffer(s.extensions())...)
 }
 
 // extensionsToOffer returns the capabilities of an upstream that do not concern the

@@ -64,6 +64,9 @@ func (k *Client) sendEHLO() error {
 // Extensions returns the known extensions of the upstream, in its order.
 func (k *Client) Extensions() []string { return k.extensions }
 
+// Open returns nil: submission has no mailbox.
+func (k *Client) Open() error { return nil }
+
 // Mechanisms returns the SASL mechanisms that the upstream offers.
 func (k *Client) Mechanisms() []string {
 	var mechanisms []string

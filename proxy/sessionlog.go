@@ -19,8 +19,8 @@ import (
 	"github.com/xoauthd/xoauthd/internal/text"
 )
 
-// A record has the attributes of a session for log and metrics.
-type record struct {
+// A sessionRecord has the attributes of a session for log and metrics.
+type sessionRecord struct {
 	protocol string
 	id       int64 // of the session, for the trace
 	client   net.Addr
@@ -35,7 +35,7 @@ type record struct {
 
 	lastAttempt
 
-	up, down             atomic.Int64 // octets relayed to the upstream, and to the client
+	up, down             atomic.Int64 // bytes relayed to the upstream, and to the client
 	toUpstream, toClient prometheus.Counter
 }
 
@@ -51,27 +51,27 @@ type lastAttempt struct {
 }
 
 // sent counts n bytes relayed to the upstream.
-func (r *record) sent(n int) {
+func (r *sessionRecord) sent(n int) {
 	r.up.Add(int64(n))
 	r.toUpstream.Add(float64(n))
 }
 
 // received counts n bytes relayed to the client.
-func (r *record) received(n int) {
+func (r *sessionRecord) received(n int) {
 	r.down.Add(int64(n))
 	r.toClient.Add(float64(n))
 }
 
 // result returns the result of a session that ended with err.
-func (r *record) result(err error) Result {
+func (r *sessionRecord) result(err error) Result {
 	if err == nil {
 		return OK
 	}
-	return failure(err).Result
+	return asError(err).Result
 }
 
 // attrs returns the attributes of the line "session ended".
-func (r *record) attrs(err error) []slog.Attr {
+func (r *sessionRecord) attrs(err error) []slog.Attr {
 	attrs := append(r.clientAttrs(), slog.String("result", string(r.result(err))))
 	attrs = append(attrs, r.loginAttrs()...)
 	text := func(key, value string) {
@@ -84,7 +84,7 @@ func (r *record) attrs(err error) []slog.Attr {
 	}
 	text("ended", r.ended)
 	if err != nil {
-		text("why", reason(err))
+		text("why", logText(err))
 		text("hint", Hint(err))
 	}
 	if p := (*panics.Error)(nil); errors.As(err, &p) {
@@ -97,7 +97,7 @@ func (r *record) attrs(err error) []slog.Attr {
 }
 
 // clientAttrs returns the attributes of the client.
-func (r *record) clientAttrs() []slog.Attr {
+func (r *sessionRecord) clientAttrs() []slog.Attr {
 	attrs := []slog.Attr{
 		slog.String("protocol", r.protocol),
 		slog.Int64("id", r.id),
@@ -119,7 +119,7 @@ func (r *record) clientAttrs() []slog.Attr {
 }
 
 // loginAttrs returns the attributes of the last login attempt.
-func (r *record) loginAttrs() (attrs []slog.Attr) {
+func (r *sessionRecord) loginAttrs() (attrs []slog.Attr) {
 	text := func(key, value string) {
 		if value != "" {
 			attrs = append(attrs, slog.String(key, value))
@@ -145,7 +145,7 @@ func (r *record) loginAttrs() (attrs []slog.Attr) {
 // userText returns the user name of the client for the log. A name without an account that
 // is no address may be a password in the wrong field: only its first letter and its length
 // are logged.
-func (r *record) userText() string {
+func (r *sessionRecord) userText() string {
 	if r.user == "" || isAddress(r.user) {
 		return text.Line(r.user, 100)
 	}

@@ -13,31 +13,32 @@ import (
 	smtpdialogue "github.com/xoauthd/xoauthd/proxy/smtp"
 )
 
-// Down returns an error of a dialogue with u as a failure that does not concern the
-// account. Secrets in the words of u are hidden.
-func (u *Upstream) Down(err error) *Error {
-	r, _ := refused(err, false)
-	return u.failure(UpstreamDown, r, err)
+// AsUnavailable returns an error of a dialogue with u as a failure that does not concern the
+// account. Secrets in the reply of u are hidden.
+func (u *Upstream) AsUnavailable(err error) *Error {
+	r, _ := parseReply(err, false)
+	return u.newError(UpstreamDown, r, err)
 }
 
-// Refused returns an error of a login at u: UpstreamRefused if u has refused it
-// permanently, otherwise as Down does. certain says that the reply can only concern the
-// credentials. Secrets in the words of u are hidden.
-func (u *Upstream) Refused(err error, certain bool) *Error {
-	r, ok := refused(err, certain)
-	if !ok || r.passing {
-		return u.Down(err)
+// AsRefusal returns an error of a login at u: UpstreamRefused if u has refused it
+// permanently, otherwise as AsUnavailable does. certain says that the reply can only concern
+// the credentials. Secrets in the reply of u are hidden.
+func (u *Upstream) AsRefusal(err error, certain bool) *Error {
+	r, ok := parseReply(err, certain)
+	if !ok || r.temporary {
+		return u.AsUnavailable(err)
 	}
-	return u.failure(UpstreamRefused, r, err)
+	return u.newError(UpstreamRefused, r, err)
 }
 
-func (u *Upstream) failure(result Result, r refusedReply, err error) *Error {
+func (u *Upstream) newError(result Result, r upstreamReply, err error) *Error {
+	reply := u.secrets().Redact(r.reply)
 	return &Error{
-		Result:   result,
-		Detail:   u.secrets().Redact(r.text),
-		Err:      u.secrets().Error(err),
-		upstream: u,
-		words:    u.secrets().Redact(r.words),
+		Result: result,
+		Detail: u.secrets().Redact(r.text),
+		Err:    u.secrets().Error(err),
+		reply:  reply,
+		hint:   u.errorHint(result, reply),
 	}
 }
 
@@ -48,65 +49,65 @@ func opensLater(err error) bool {
 	return errors.As(err, &r) && (strings.EqualFold(r.Code, "IN-USE") || strings.EqualFold(r.Code, "LOGIN-DELAY"))
 }
 
-// aboutPassword matches the response codes for a wrong password.
-var aboutPassword = regexp.MustCompile(`(?i)\[(AUTHENTICATIONFAILED|AUTH|EXPIRED)\] ?`)
+// passwordCode matches the response codes for a wrong password.
+var passwordCode = regexp.MustCompile(`(?i)\[(AUTHENTICATIONFAILED|AUTH|EXPIRED)\] ?`)
 
-// A refusedReply is the reply with which an upstream refused a login.
-type refusedReply struct {
-	words   string // the whole reply
-	text    string // without codes, which the client would apply to its own login
-	passing bool   // temporary
+// An upstreamReply is a reply with which an upstream refuses something.
+type upstreamReply struct {
+	reply     string // the whole reply
+	text      string // without codes, which the client would apply to its own login
+	temporary bool
 }
 
-// refused returns the reply of an upstream in an error of our dialogues, of go-imap or of
+// parseReply returns the reply of an upstream in an error of our dialogues, of go-imap or of
 // go-smtp. If certain is true, ambiguous replies count as permanent. ok is false for other
 // errors.
-func refused(err error, certain bool) (r refusedReply, ok bool) {
+func parseReply(err error, certain bool) (r upstreamReply, ok bool) {
 	var i *imap.Error
 	var refusal *smtpdialogue.Refusal
 	var s *smtp.SMTPError
 	var pop3 *pop3dialogue.Refusal
 	switch {
 	case errors.As(err, &i):
-		r = refusedIMAP(i, certain)
+		r = parseIMAPReply(i, certain)
 	case errors.As(err, &pop3):
-		r = refusedReply{pop3.Error(), pop3.Text, pop3.Temporary()}
+		r = upstreamReply{pop3.Error(), pop3.Text, pop3.Temporary()}
 	case errors.As(err, &refusal):
-		r = refusedReply{refusal.Error(), refusal.Message, refusal.Temporary()}
+		r = upstreamReply{refusal.Error(), refusal.Message, refusal.Temporary()}
 	case errors.As(err, &s):
 		refusal = &smtpdialogue.Refusal{SMTPError: *s}
 		if s.EnhancedCode == smtp.EnhancedCodeNotSet {
 			refusal.EnhancedCode = smtp.NoEnhancedCode
 		}
-		r = refusedReply{refusal.Error(), refusal.Message, refusal.Temporary()}
+		r = upstreamReply{refusal.Error(), refusal.Message, refusal.Temporary()}
 	default:
 		return r, false
 	}
-	r.text = strings.TrimSpace(aboutPassword.ReplaceAllString(r.text, ""))
-	r.passing = r.passing || saysUnavailable(r.text)
+	r.text = strings.TrimSpace(passwordCode.ReplaceAllString(r.text, ""))
+	r.temporary = r.temporary || isUnavailable(r.text)
 	return r, true
 }
 
-func refusedIMAP(e *imap.Error, certain bool) refusedReply {
-	r := refusedReply{words: string(e.Type) + " ", text: e.Text}
+func parseIMAPReply(e *imap.Error, certain bool) upstreamReply {
+	r := upstreamReply{reply: string(e.Type) + " ", text: e.Text}
 	if e.Code != "" {
-		r.words += "[" + string(e.Code) + "] "
+		r.reply += "[" + string(e.Code) + "] "
 	}
-	r.words += e.Text
+	r.reply += e.Text
 	switch imap.ResponseCode(strings.ToUpper(string(e.Code))) {
 	case imap.ResponseCodeUnavailable, imap.ResponseCodeInUse, imap.ResponseCodeLimit, imap.ResponseCodeServerBug:
-		r.passing = true
+		r.temporary = true
 	case imap.ResponseCodeAlert:
 		// Gmail's "too many simultaneous connections", among others.
-		r.passing = !certain
+		r.temporary = !certain
 	}
 	switch e.Type {
 	case imap.StatusResponseTypeBye:
-		r.passing = true
+		r.temporary = true
 	case imap.StatusResponseTypeBad:
 		// Microsoft's "request is throttled", or the command is unknown, and another
 		// token would not help.
-		r.passing = !certain
+		r.temporary = !certain
 	}
 	return r
 }
@@ -123,7 +124,7 @@ var unavailable = []string{
 	"connection lost to authentication server",
 }
 
-func saysUnavailable(text string) bool {
+func isUnavailable(text string) bool {
 	text = strings.ToLower(text)
 	return slices.ContainsFunc(unavailable, func(words string) bool { return strings.Contains(text, words) })
 }

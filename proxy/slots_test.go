@@ -30,7 +30,7 @@ func TestTenThousandWait(t *testing.T) {
 		for i := range n {
 			client, ours := net.Pipe()
 			defer client.Close()
-			x := &session{Server: s, l: &Listener{Protocol: "smtp"}, client: wire.New(ours, time.Hour), record: new(record), stopping: t.Context()}
+			x := &session{server: s, listener: &Listener{Protocol: "smtp"}, client: wire.New(ours, time.Hour), record: new(sessionRecord), stopping: t.Context()}
 			ctx, leave := context.WithCancel(t.Context())
 			if i%10 == 9 {
 				time.AfterFunc(time.Millisecond, leave)
@@ -38,9 +38,9 @@ func TestTenThousandWait(t *testing.T) {
 			all.Go(func() {
 				defer leave()
 				panics.Catch(func() error {
-					_, _, release, err := x.enter(ctx, []limit.Limit{{Of: "account", Max: most}}, func() (*link, []string, error) {
+					u, err := x.withSlots(ctx, []limit.Limit{{Of: "account", Max: most}}, func() (*upstreamSession, error) {
 						mu.Lock()
-						if i < last-2*most { // a hundred come in together, and some between them have gone
+						if i < last-2*most { // a hundred receive slots together, and some between them have left
 							t.Errorf("%d is served after %d", i, last)
 						}
 						last, served = max(last, i), served+1
@@ -48,14 +48,14 @@ func TestTenThousandWait(t *testing.T) {
 						time.Sleep(time.Second)
 						switch i % 4 {
 						case 1:
-							return nil, nil, errors.New("refused")
+							return nil, errors.New("refused")
 						case 2:
 							panic("a mistake")
 						}
-						return new(link), nil, nil
+						return &upstreamSession{upstreamConn: &upstreamConn{conn: wire.New(unconnected{}, time.Hour)}}, nil
 					})
 					if err == nil {
-						release()
+						u.end()
 					}
 					return err
 				})

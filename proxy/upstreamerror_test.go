@@ -11,8 +11,9 @@ import (
 	pop3dialogue "github.com/xoauthd/xoauthd/proxy/pop3"
 )
 
-// What an upstream says means the same, whoever talks to it.
-func TestRefused(t *testing.T) {
+// TestAsRefusal checks that the errors of the dialogues and of the libraries have the same
+// results.
+func TestAsRefusal(t *testing.T) {
 	no := func(code imap.ResponseCode) error { return &imap.Error{Type: "NO", Code: code, Text: "x"} }
 	for _, test := range []struct {
 		name    string
@@ -33,18 +34,17 @@ func TestRefused(t *testing.T) {
 		{"no answer", io.EOF, true, UpstreamDown, ""},
 	} {
 		u := &Upstream{}
-		e := u.Refused(fmt.Errorf("step: %w", test.err), test.certain)
-		if e.Result != test.want || e.Words() != test.words || e.Detail != "x" && test.words != "" || e.upstream != u {
+		e := u.AsRefusal(fmt.Errorf("step: %w", test.err), test.certain)
+		if e.Result != test.want || e.Reply() != test.words || e.Detail != "x" && test.words != "" {
 			t.Errorf("%s: %+v", test.name, e)
 		}
-		if d := u.Down(test.err); d.Result != UpstreamDown || d.Words() != test.words || d.upstream != u {
+		if d := u.AsUnavailable(test.err); d.Result != UpstreamDown || d.Reply() != test.words {
 			t.Errorf("%s, down: %+v", test.name, d)
 		}
 	}
 }
 
-// TestUnavailable: many servers that are out of order say so without a code. That is
-// no refusal, with a token and with a password.
+// TestUnavailable checks that replies of an outage without a code are not refusals.
 func TestUnavailable(t *testing.T) {
 	for text, want := range map[string]Result{
 		"Server Unavailable. 15":                                                 UpstreamDown,
@@ -64,15 +64,15 @@ func TestUnavailable(t *testing.T) {
 			&pop3dialogue.Refusal{Text: text},
 			&smtp.SMTPError{Code: 535, EnhancedCode: smtp.EnhancedCode{5, 7, 8}, Message: text},
 		} {
-			if e := new(Upstream).Refused(err, false); e.Result != want {
+			if e := new(Upstream).AsRefusal(err, false); e.Result != want {
 				t.Errorf("%v is %s, want %s", err, e.Result, want)
 			}
 		}
 	}
 }
 
-// TestClientText: the codes of the upstream's reply do not reach the client, which
-// would take them for those of its own password.
+// TestClientText checks that the codes in the upstream's reply do not reach the client, which
+// would apply them to its own password.
 func TestClientText(t *testing.T) {
 	for _, err := range []error{
 		&imap.Error{Type: "NO", Code: "AUTHENTICATIONFAILED", Text: "Invalid credentials (Failure)"},
@@ -80,8 +80,8 @@ func TestClientText(t *testing.T) {
 		&pop3dialogue.Refusal{Code: "AUTH", Text: "Invalid credentials (Failure)"},
 		&smtp.SMTPError{Code: 535, EnhancedCode: smtp.EnhancedCode{5, 7, 8}, Message: "Invalid credentials (Failure)"},
 	} {
-		if got := new(Upstream).Refused(err, false).text(); got != "the mail server does not let the account in: Invalid credentials (Failure)" {
-			t.Errorf("%v: the client is told %q", err, got)
+		if got := new(Upstream).AsRefusal(err, false).text(); got != "the mail server does not let the account in: Invalid credentials (Failure)" {
+			t.Errorf("%v: the client receives %q", err, got)
 		}
 	}
 }

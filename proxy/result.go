@@ -76,15 +76,15 @@ var answers = map[Result]answer{
 // of the result and Detail.
 type Error struct {
 	Result Result
-	Detail string // for the client: a link, or the upstream's own words without codes
+	Detail string // for the client: a link, or the reply of the upstream without codes
 	Err    error
 
-	upstream *Upstream // may be nil
-	words    string    // of the upstream, with its codes
+	reply string // of the upstream, with its codes
+	hint  string // see errorHint
 }
 
-// Words returns the reply of the upstream with its codes; empty if there is none.
-func (e *Error) Words() string { return e.words }
+// Reply returns the reply of the upstream with its codes; empty if there is none.
+func (e *Error) Reply() string { return e.reply }
 
 func (e *Error) Error() string {
 	if e.Err == nil {
@@ -98,18 +98,18 @@ func (e *Error) Unwrap() error { return e.Err }
 // Fail returns err as an *Error with result r and without a Detail for the client.
 func Fail(r Result, err error) error { return &Error{Result: r, Err: err} }
 
-// Words returns the reply of the upstream in err, or otherwise the text of err, in one
+// Reply returns the reply of the upstream in err, or otherwise the text of err, in one
 // line.
-func Words(err error) string {
-	if e := failure(err); e.words != "" {
-		return text.Line(e.words, maxReason)
+func Reply(err error) string {
+	if e := asError(err); e.reply != "" {
+		return text.Line(e.reply, maxReason)
 	}
-	return reason(err)
+	return logText(err)
 }
 
-// failure returns err as an *Error: the one in its chain, or one for an error of a dialogue
+// asError returns err as an *Error: the one in its chain, or one for an error of a dialogue
 // with a client.
-func failure(err error) *Error {
+func asError(err error) *Error {
 	var e *Error
 	var violation wire.Violation
 	var noTLS *wire.TLSError
@@ -165,7 +165,7 @@ func results() []Result {
 	return all
 }
 
-// reason returns the text of err for the log.
-func reason(err error) string {
+// logText returns the text of err for the log.
+func logText(err error) string {
 	return text.Line(fmt.Sprint(err), maxReason)
 }

@@ -20,7 +20,7 @@ import (
 
 // constants returns the values of the constants of type Result.
 func constants(t *testing.T) (all []Result) {
-	file, err := parser.ParseFile(token.NewFileSet(), "failure.go", nil, 0)
+	file, err := parser.ParseFile(token.NewFileSet(), "result.go", nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +101,7 @@ func TestFailure(t *testing.T) {
 		{"closed", &net.OpError{Op: "read", Err: net.ErrClosed}, NoLogin},
 		{"something else", errors.New("x"), Internal},
 	} {
-		if got := failure(test.err); got.Result != test.want {
+		if got := asError(test.err); got.Result != test.want {
 			t.Errorf("%s: %s", test.name, got.Result)
 		}
 	}

@@ -18,7 +18,7 @@ func TestUserText(t *testing.T) {
 		"joe@example.com x":                       "j… (17 characters, no address)",
 		"\x01joe":                                 "… (4 characters, no address)",
 	} {
-		r := &record{lastAttempt: lastAttempt{user: user}}
+		r := &sessionRecord{lastAttempt: lastAttempt{user: user}}
 		if got := r.userText(); got != want {
 			t.Errorf("%q: %q, want %q", user, got, want)
 		}

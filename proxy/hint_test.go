@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/BurntSushi/toml"
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-smtp"
 
@@ -30,7 +31,7 @@ func TestHint(t *testing.T) {
 	untrusted := func(err error) error { return down(&tls.CertificateVerificationError{Err: err}) }
 	dial := func(err error) error { return down(&net.OpError{Op: "dial", Err: err}) }
 	files := os.NewSyscallError("socket", syscall.EMFILE)
-	slow := func(u *Upstream) error { return &Error{Result: UpstreamDown, Err: os.ErrDeadlineExceeded, upstream: u} }
+	slow := func(u *Upstream) error { return u.AsUnavailable(os.ErrDeadlineExceeded) }
 	mechanism := func(wanted string, offered ...string) error {
 		_, err := sasl.Choose(wanted, offered)
 		return Fail(Misconfigured, fmt.Errorf("mechanism: %w", err))
@@ -58,9 +59,9 @@ func TestHint(t *testing.T) {
 		{"a proxy that is not there", down(throughProxy{&net.OpError{Op: "dial", Err: errors.New("refused")}}), "check proxy"},
 		{"no descriptor for the provider", Fail(ProviderDown, &net.OpError{Op: "dial", Err: files}), "LimitNOFILE="},
 		{"no port", dial(os.NewSyscallError("connect", syscall.EADDRNOTAVAIL)), "ip_local_port_range"},
-		{"a server without descriptors", &Error{Result: UpstreamDown, Err: errors.New("421 too many open files"), words: "421 too many open files"}, ""},
+		{"a server without descriptors", replied(&Upstream{}, UpstreamDown, "421 too many open files"), ""},
 		{"connection lost", down(&net.OpError{Op: "read", Err: errors.New("reset")}), ""},
-		{"the client's connection", failure(&net.OpError{Op: "dial", Err: errors.New("reset")}), ""},
+		{"the client's connection", asError(&net.OpError{Op: "dial", Err: errors.New("reset")}), ""},
 		{"the provider's name", Fail(ProviderDown, &net.OpError{Op: "dial", Err: &net.DNSError{Name: "x"}}), ""},
 		{"a person's matter", &Error{Result: NeedsAuthorization, Detail: "5.7.3", Err: io.EOF}, ""},
 		{"token for a server of passwords", mechanism("auto", "PLAIN", "LOGIN"), `flow = "app_password"`},
@@ -78,13 +79,18 @@ func TestHint(t *testing.T) {
 	}
 }
 
-// What providers reply, to the letter, is understood by what was refused, and means
-// nothing where another server says it.
-func TestSayings(t *testing.T) {
+// replied returns the error of a reply of u.
+func replied(u *Upstream, result Result, reply string) error {
+	return u.newError(result, upstreamReply{reply: reply}, errors.New(reply))
+}
+
+// TestKnownResponses checks the hints of replies of providers, by what was refused, and that
+// the same replies of other servers have no hint about a provider.
+func TestKnownResponses(t *testing.T) {
 	const other, password = "another mailbox was chosen", "must be an app password"
 	for _, test := range []struct {
 		family          string
-		words           string
+		reply           string
 		token, password string // a part of each hint
 	}{
 		{Microsoft, "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Tenant. Visit https://aka.ms/smtp_auth_disabled for more information. [AM6P193CA0063.EURP193.PROD.OUTLOOK.COM]", "Set-TransportConfig", "Set-TransportConfig"},
@@ -137,74 +143,84 @@ func TestSayings(t *testing.T) {
 	} {
 		for mechanism, want := range map[string]string{"auto": test.token, "password": test.password} {
 			refused := func(family string) string {
-				return Hint(&Error{Result: UpstreamRefused, words: test.words, Err: errors.New(test.words), upstream: &Upstream{Family: family, Mechanism: mechanism}})
+				return Hint(replied(&Upstream{Family: family, Mechanism: mechanism}, UpstreamRefused, test.reply))
 			}
 			if got := refused(test.family); !strings.Contains(got, want) {
-				t.Errorf("%s, %s: %q, want %q", test.words, mechanism, got, want)
+				t.Errorf("%s, %s: %q, want %q", test.reply, mechanism, got, want)
 			}
 			for _, word := range []string{"Microsoft", "Google", "Gmail", "Yahoo", "Exchange", "365", "Set-", "Add-", "Apple", "iCloud"} {
 				if got := refused(""); strings.Contains(got, word) {
-					t.Errorf("%s, %s, of any server: %q", test.words, mechanism, got)
+					t.Errorf("%s, %s, of any server: %q", test.reply, mechanism, got)
 				}
 			}
 		}
 	}
-	icloud := &Error{Result: UpstreamRefused, words: "NO [AUTHENTICATIONFAILED] Authentication failed", Err: io.EOF, upstream: &Upstream{Mechanism: "password", Family: Apple}}
-	if got := Hint(icloud); !strings.Contains(got, "account.apple.com") {
-		t.Error(got)
-	}
-	own := &Error{Result: UpstreamRefused, words: "NO LOGIN failed.", Err: io.EOF, upstream: &Upstream{Unattended: true}}
-	if got := Hint(own); !strings.Contains(got, "application has no right") {
-		t.Error(got)
-	}
-	// What passes is no refusal of a token or a password.
-	passing := &Error{Result: UpstreamDown, words: "454 4.7.0 Temporary authentication failure", upstream: &Upstream{Family: Microsoft}}
-	if got := Hint(passing); got != "" {
-		t.Error(got)
-	}
-	passing.words, passing.upstream = "NO [ALERT] Too many simultaneous connections. (Failure)", &Upstream{Family: Google}
-	if got := Hint(passing); !strings.Contains(got, "15 IMAP") {
-		t.Error(got)
+	for _, test := range []struct {
+		upstream *Upstream
+		result   Result
+		reply    string
+		want     string // a part; none if empty
+	}{
+		{&Upstream{Mechanism: "password", Family: Apple}, UpstreamRefused, "NO [AUTHENTICATIONFAILED] Authentication failed", "account.apple.com"},
+		{&Upstream{Unattended: true}, UpstreamRefused, "NO LOGIN failed.", "application has no right"},
+		// A temporary failure does not refuse a token or a password.
+		{&Upstream{Family: Microsoft}, UpstreamDown, "454 4.7.0 Temporary authentication failure", ""},
+		{&Upstream{Family: Google}, UpstreamDown, "NO [ALERT] Too many simultaneous connections. (Failure)", "15 IMAP"},
+	} {
+		if got := Hint(replied(test.upstream, test.result, test.reply)); !strings.Contains(got, test.want) || (got == "") != (test.want == "") {
+			t.Errorf("%s: %q, want %q", test.reply, got, test.want)
+		}
 	}
 }
 
-// TestUnlockLink: the link at which Google unlocks a login is in the hint. Links of
-// other servers are not: nobody is sent to them.
+// TestUnlockLink checks that the hint has the link with which Google unlocks a login, and no
+// link of another server.
 func TestUnlockLink(t *testing.T) {
 	const link = "https://accounts.google.com/signin/continue?sarp=1&scc=1&plt=AKgnsbtQ_9-x"
-	for _, words := range []string{
+	for _, reply := range []string{
 		"NO [WEBALERT " + link + "] Web login required.",
 		"NO [ALERT] Please log in via your web browser: https://support.google.com/mail/accounts/answer/78754 (Failure); Web login required. WEBALERT " + link,
 		"534 5.7.14 <" + link[:60] + " " + link[60:] + "> Please log in via your web browser and then try again.",
 	} {
 		refused := func(family string) string {
-			return Hint(&Error{Result: UpstreamRefused, words: words, Err: io.EOF, upstream: &Upstream{Family: family}})
+			return Hint(replied(&Upstream{Family: family}, UpstreamRefused, reply))
 		}
-		if got := refused(Google); !strings.HasSuffix(got, "confirm there that it was you. It is done at this address: "+link) {
-			t.Errorf("%s: %q", words, got)
+		if got := refused(Google); !strings.HasSuffix(got, "confirm there that it was you. Open this address: "+link) {
+			t.Errorf("%s: %q", reply, got)
 		}
 		if got := refused(""); strings.Contains(got, "https://") {
-			t.Errorf("%s, of any server: %q", words, got)
+			t.Errorf("%s, of any server: %q", reply, got)
 		}
 	}
 }
 
-// A saying that is not in lower case, or that stands behind one that has all of
-// its replies, is never found.
-func TestSayingsFound(t *testing.T) {
-	for _, families := range []sayings{always, ofTokens, ofPasswords} {
-		for family, all := range families {
-			for i, s := range slices.Concat(all, families[""]) {
-				if s.code+s.words != strings.ToLower(s.code+s.words) {
-					t.Errorf("%+v is not in lower case", s)
-				}
-				if i < len(all) && slices.ContainsFunc(all[:i], func(before saying) bool {
-					return (before.code == "" || before.code == s.code) && strings.Contains(s.words, before.words)
-				}) {
-					t.Errorf("%s: %+v is never found", family, s)
-				}
-				if !strings.HasSuffix(s.hint, ".") || len(s.hint) > 350 {
-					t.Errorf("%+v is no sentence, or too many", s)
+// TestKnownResponsesTable checks that the table can be read, and that each match can be
+// found: it is in lower case, and no earlier entry has all of its replies.
+func TestKnownResponsesTable(t *testing.T) {
+	var table struct{ Response []knownResponse }
+	meta, err := toml.Decode(knownResponsesTOML, &table)
+	if err != nil || len(meta.Undecoded()) > 0 || len(table.Response) < 30 {
+		t.Fatalf("%d entries, unknown keys %v, %v", len(table.Response), meta.Undecoded(), err)
+	}
+	servers := []string{"", Google, Microsoft, Yahoo, Apple}
+	for i, known := range table.Response {
+		if !strings.HasSuffix(known.Hint, ".") || len(known.Hint) > 350 || len(known.Match) == 0 || !slices.Contains(servers, known.Server) {
+			t.Errorf("incomplete, or the hint is too long: %+v", known)
+		}
+		for _, c := range known.Credentials {
+			if c != "token" && c != "application" && c != "password" {
+				t.Errorf("credentials %q", c)
+			}
+		}
+		for _, match := range known.Match {
+			if match != strings.ToLower(match) {
+				t.Errorf("not in lower case: %q", match)
+			}
+			code, text := splitCode(match)
+			reply := "x " + code + " " + text
+			for _, credential := range append(slices.Clone(known.Credentials), "any")[:max(1, len(known.Credentials))] {
+				if first := slices.IndexFunc(table.Response, func(k knownResponse) bool { return k.matches(known.Server, credential, reply) }); first != i {
+					t.Errorf("%q of entry %d is never found: entry %d comes first", match, i, first)
 				}
 			}
 		}
