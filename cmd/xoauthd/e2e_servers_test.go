@@ -94,12 +94,28 @@ type dovecot struct {
 	cmd  *exec.Cmd
 }
 
+// dovecotVersions are the versions that have a configuration in testdata/e2e: those of
+// Debian 12 and 13.
+var dovecotVersions = []string{"2.3", "2.4"}
+
+// dovecotVersion returns the major and minor version of Dovecot.
+func dovecotVersion(t *testing.T) string {
+	t.Helper()
+	out, err := exec.Command("dovecot", "--version").Output()
+	must(t, err)
+	parts := strings.SplitN(string(out), ".", 3)
+	if len(parts) < 3 {
+		t.Fatalf("dovecot --version: %q", out)
+	}
+	return parts[0] + "." + parts[1]
+}
+
 func newDovecot(t *testing.T, e *env, s mailServer) *dovecot {
 	s.Dir, s.Log, s.Port, s.POP3 = e.path("dovecot"), e.path("dovecot.log"), e.freePort(t), e.freePort(t)
 	must(t, os.Mkdir(s.Dir, 0o755))
 	d := &dovecot{mailServer: s, file: filepath.Join(s.Dir, "dovecot.conf")}
-	e.write(t, "dovecot.conf", d.file, 0o644, s)
-	e.write(t, "oauth2.conf", filepath.Join(s.Dir, "oauth2.conf"), 0o600, s)
+	e.write(t, "dovecot-"+dovecotVersion(t)+".conf", d.file, 0o644, s)
+	e.write(t, "dovecot-2.3-oauth2.conf", filepath.Join(s.Dir, "oauth2.conf"), 0o600, s) // 2.4 does not read it
 	t.Cleanup(func() { d.stop(t) })
 	return d
 }

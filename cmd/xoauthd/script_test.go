@@ -15,6 +15,7 @@ import (
 func TestMain(m *testing.M) {
 	runRole()
 	os.Setenv(raceVariable, raceOptions)
+	os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin") // of mail servers
 	children.Supervise()
 	// Tests that call t.Parallel wait for programs and sockets most of the time. The
 	// arguments of "go test" override this.
