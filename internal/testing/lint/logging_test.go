@@ -6,7 +6,6 @@ import (
 	"go/parser"
 	"go/token"
 	"maps"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -18,11 +17,7 @@ import (
 // TestLogAttributes checks that the table of docs/logging.md has every attribute that
 // the program logs, and no other.
 func TestLogAttributes(t *testing.T) {
-	document, err := os.ReadFile(filepath.Join(root, "docs", "logging.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, section, found := strings.Cut(string(document), "\n## Attributes\n")
+	_, section, found := strings.Cut(readDocument(t, "docs/logging.md"), "\n## Attributes\n")
 	if !found {
 		t.Fatal("docs/logging.md has no section Attributes")
 	}
@@ -328,10 +323,7 @@ func TestReadLogging(t *testing.T) {
 // TestResultsDocumented checks that docs/replies.md has every result of a session: the
 // constants of the type Result in package proxy, which log and metrics use.
 func TestResultsDocumented(t *testing.T) {
-	document, err := os.ReadFile(filepath.Join(root, "docs", "replies.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	document := readDocument(t, "docs/replies.md")
 	results := 0
 	walkSource(t, func(path string) {
 		if filepath.ToSlash(filepath.Dir(path)) != root+"/proxy" || strings.HasSuffix(path, "_test.go") {
@@ -354,7 +346,7 @@ func TestResultsDocumented(t *testing.T) {
 				t.Fatal(err)
 			}
 			results++
-			if !strings.Contains(string(document), "\n- `"+value+"`: ") && !strings.Contains(string(document), " | `"+value+"` | ") {
+			if !strings.Contains(document, "\n- `"+value+"`: ") && !strings.Contains(document, " | `"+value+"` | ") {
 				t.Errorf("docs/replies.md does not have the result %s", value)
 			}
 			return true
