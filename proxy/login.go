@@ -61,6 +61,7 @@ func (s *session) recordLogin(start time.Time, err error) {
 		s.server.Metrics.login(r, err)
 	}
 	if err == nil {
+		s.server.accountFailures.succeeded(r, s.server.Log)
 		attrs := append(r.clientAttrs(), r.loginAttrs()...)
 		s.server.Log.LogAttrs(context.Background(), slog.LevelInfo, "login", append(attrs, slog.Float64("seconds", seconds(time.Since(start))))...)
 	}

@@ -10,23 +10,22 @@ import (
 	"time"
 )
 
-// Limits of the log lines of failed sessions in a window. The other sessions of the window
+// Limits of the log lines of failed sessions in a window, of clients that have not shown a
+// right password: accountFailures has the others. The other sessions of the window
 // are counted, and summed up in one line for each kind of failure at its end.
 const (
 	repeatWindow = time.Minute
 	maxRepeats   = 10  // for one kind of failure
-	maxHostLines = 50  // for one host, of clients that have shown no right password
-	maxAllLines  = 500 // for all hosts, of such clients
+	maxHostLines = 50  // for one host
+	maxAllLines  = 500 // for all hosts
 )
 
 // A failureKind is what summed up sessions have in common.
 type failureKind struct {
 	protocol string
 	result   Result
-	client   string // host or local user; empty if account is true
-	user     string // user name, or account if account is true
-	login    string // label of the login
-	account  bool   // the password was right
+	client   string // host or local user
+	user     string // user name
 }
 
 // repeats limits the log lines of failed sessions: a client that connects thousands of
@@ -60,7 +59,6 @@ func (r *repeats) admit(k failureKind, err error, log *slog.Logger) bool {
 	}
 	full := r.kinds[k] != nil && r.kinds[k].lines >= maxRepeats
 	switch {
-	case k.account: // the configuration limits their number
 	case r.all >= maxAllLines && !full:
 		k.client, k.user, full = "several hosts", "", true
 	case r.hosts[k.client] >= maxHostLines && !full:
@@ -77,10 +75,8 @@ func (r *repeats) admit(k failureKind, err error, log *slog.Logger) bool {
 		return false
 	}
 	kind.lines++
-	if !k.account {
-		r.hosts[k.client]++
-		r.all++
-	}
+	r.hosts[k.client]++
+	r.all++
 	return true
 }
 
@@ -88,7 +84,7 @@ func (r *repeats) admit(k failureKind, err error, log *slog.Logger) bool {
 func (r *repeats) flush(log *slog.Logger) {
 	kinds, window := r.end()
 	order := func(a, b failureKind) int {
-		return cmp.Or(cmp.Compare(a.client, b.client), cmp.Compare(a.user, b.user), cmp.Compare(a.login, b.login),
+		return cmp.Or(cmp.Compare(a.client, b.client), cmp.Compare(a.user, b.user),
 			cmp.Compare(a.protocol, b.protocol), cmp.Compare(a.result, b.result))
 	}
 	for _, k := range slices.SortedFunc(maps.Keys(kinds), order) {
@@ -122,12 +118,7 @@ func (t *tally) attrs(k failureKind, window time.Duration) []slog.Attr {
 		}
 	}
 	text("client", k.client)
-	if k.account {
-		text("account", k.user)
-		text("login", k.login)
-	} else {
-		text("user", k.user)
-	}
+	text("user", k.user)
 	text("why", t.why)
 	return append(attrs, slog.Int("sessions", t.summed), slog.Float64("seconds", seconds(window)))
 }

@@ -107,7 +107,8 @@ func TestRepeatsOfManyHosts(t *testing.T) {
 		if admitted != maxAllLines || len(s.repeats.kinds) != maxAllLines+1 {
 			t.Errorf("%d lines, %d kinds", admitted, len(s.repeats.kinds))
 		}
-		if !s.repeats.admit(failureKind{result: UpstreamDown, user: "joe", account: true}, err, s.Log) {
+		account := &session{server: s, record: &sessionRecord{lastAttempt: lastAttempt{account: "joe", authenticated: true}}}
+		if !account.hasOwnLine(UpstreamDown, Fail(UpstreamDown, errors.New("scripted"))) {
 			t.Error("the line of an account is lost")
 		}
 		s.repeats.flush(s.Log)

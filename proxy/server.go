@@ -148,6 +148,7 @@ type Server struct {
 	conns           limit.Conns
 	semaphore       limit.Semaphore
 	repeats         repeats
+	accountFailures accountFailures
 	accountSessions accountSessions
 	earlyLimit      earlyLimit
 	lastID          atomic.Int64 // of a session
@@ -194,6 +195,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, l *Listener) error 
 	defer time.AfterFunc(s.Limits.Drain, end).Stop()
 	sessions.Wait()
 	s.repeats.flush(s.Log)
+	s.accountFailures.flush(s.Log)
 	return err
 }
 

@@ -209,23 +209,27 @@ func (s *session) logEnd(err error) {
 	if !log.Enabled(context.Background(), result.level()) {
 		return
 	}
-	if err != nil && result.level() > slog.LevelDebug && !s.server.repeats.admit(s.failureKind(result), err, log) {
+	if err != nil && result.level() > slog.LevelDebug && !s.hasOwnLine(result, err) {
 		return
 	}
 	log.LogAttrs(context.Background(), result.level(), "session ended", s.record.attrs(err)...)
 }
 
-func (s *session) failureKind(result Result) failureKind {
-	k := failureKind{protocol: s.listener.Protocol, result: result, user: s.record.userText()}
-	if k.account = s.record.authenticated; k.account {
-		k.user, k.login = s.record.account, s.record.login
-	} else {
-		k.client = s.host()
-		if s.userSource != (peercred.Source{}) { // another user must not use up the lines of this one
-			k.client = s.userSource.String()
-		}
+// hasOwnLine reports whether a failed session has a log line of its own. Otherwise it is
+// summed up with others.
+func (s *session) hasOwnLine(result Result, err error) bool {
+	if s.record.authenticated {
+		return s.server.accountFailures.count(newFailureReason(s.record, err), err, s.server.Log)
 	}
-	return k
+	return s.server.repeats.admit(s.failureKind(result), err, s.server.Log)
+}
+
+func (s *session) failureKind(result Result) failureKind {
+	client := s.host()
+	if s.userSource != (peercred.Source{}) { // another user must not use up the lines of this one
+		client = s.userSource.String()
+	}
+	return failureKind{protocol: s.listener.Protocol, result: result, client: client, user: s.record.userText()}
 }
 
 // tracer returns the trace function of the dialogue with peer, or nil if the log level is
