@@ -53,8 +53,12 @@ func (a *api) deliver(ctx context.Context, m *Message) Result {
 	leave, err := a.mailbox(waiting, m.Account.Mailbox)
 	cancel()
 	if err != nil {
+		kind := Throttled
+		if ctx.Err() != nil {
+			kind = Aborted
+		}
 		err = fmt.Errorf("waiting for other messages of the mailbox: %w", err)
-		return Result{Kind: Throttled, Err: err, Reply: status("451 4.3.2").reply("too many messages of this mailbox are being sent; try again later")}
+		return Result{Kind: kind, Err: err, Reply: status("451 4.3.2").reply("too many messages of this mailbox are being sent; try again later")}
 	}
 	defer leave()
 	refused := ""

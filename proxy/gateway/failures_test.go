@@ -18,7 +18,7 @@ func newGmail(t testing.TB) (*fixture, *gmail.Server) {
 	fake.Allow(firstToken, mailboxName)
 	server := httptest.NewServer(fake)
 	t.Cleanup(server.Close)
-	return newFixture(t, &Gmail{BaseURL: server.URL, Hold: time.Millisecond}), fake
+	return newFixture(t, &Gmail{BaseURL: server.URL, Hold: 900 * time.Millisecond}), fake
 }
 
 func TestGmailDelivery(t *testing.T) {

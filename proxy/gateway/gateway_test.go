@@ -136,7 +136,7 @@ func newGraph(t testing.TB) (*fixture, *graph.Server) {
 	fake.Allow(firstToken, mailboxName)
 	server := httptest.NewServer(fake)
 	t.Cleanup(server.Close)
-	return newFixture(t, &Graph{BaseURL: server.URL + "/v1.0", Hold: time.Millisecond}), fake
+	return newFixture(t, &Graph{BaseURL: server.URL + "/v1.0", Hold: 900 * time.Millisecond}), fake
 }
 
 // A client is the client side of a session.

@@ -111,8 +111,8 @@ func graphWords(body []byte) apiWords {
 // A base64Reader encodes what it reads (RFC 4648 section 4), without line breaks.
 type base64Reader struct {
 	in   io.Reader
-	raw  [24 << 10]byte // a multiple of 3
-	out  [32 << 10]byte
+	raw  [12 << 10]byte // a multiple of 3
+	out  [16 << 10]byte
 	rest []byte // of out
 	err  error
 }

@@ -1,0 +1,192 @@
+package gateway
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// newDevice returns a gateway and a session of a device whose account is that of the
+// gateway.
+func newDevice(t *testing.T, d *Device) (*fixture, *capturer, *client) {
+	t.Helper()
+	deliverer := &capturer{traits: Traits{Name: "capture", FromHeader: true}}
+	f := newFixture(t, deliverer)
+	if d.BySender == nil {
+		d.Account = f.account
+	}
+	return f, deliverer, f.connect(t, d)
+}
+
+var added = regexp.MustCompile(`(?m)^(Date: \w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d [+-]\d{4}|Message-ID: <[A-Z2-7]{26}@example\.com>)\r\n`)
+
+// TestDevices plays the dialogues of devices. What is behind "=" is what is delivered.
+func TestDevices(t *testing.T) {
+	scripts, _ := filepath.Glob("testdata/devices/*.smtp")
+	if len(scripts) < 10 {
+		t.Fatalf("scripts: %d", len(scripts))
+	}
+	for _, path := range scripts {
+		t.Run(strings.TrimSuffix(filepath.Base(path), ".smtp"), func(t *testing.T) {
+			script, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, d, c := newDevice(t, &Device{})
+			end, want := "\r\n", ""
+			unescape := strings.NewReplacer(`\r`, "\r")
+			for line := range strings.Lines(string(script)) {
+				line = strings.TrimSuffix(line, "\n")
+				rest := unescape.Replace(strings.TrimPrefix(line[min(1, len(line)):], " "))
+				switch {
+				case line == "eol lf":
+					end = "\n"
+				case strings.HasPrefix(line, "="):
+					if strings.HasPrefix(line, "=  ") {
+						rest = unescape.Replace(line[2:])
+					}
+					want += rest + "\r\n"
+				case strings.HasPrefix(line, ">"):
+					if strings.HasPrefix(line, ">  ") {
+						rest = line[2:]
+					}
+					c.send(rest + end)
+				case strings.HasPrefix(line, "<"):
+					c.expect(rest)
+				}
+			}
+			var got []string
+			for _, m := range d.messages() {
+				content := string(m.content)
+				if n := len(added.FindAllString(content, -1)); n != 2 && !(n == 0 && strings.Contains(want, "Date: ")) {
+					t.Errorf("Date and Message-ID: %q", content)
+				}
+				got = append(got, added.ReplaceAllString(content, ""))
+			}
+			if joined := strings.Join(got, "\r\n"); joined != want {
+				t.Errorf("delivered: %q, want %q", joined, want)
+			}
+		})
+	}
+}
+
+func TestDeviceOffersNoAUTH(t *testing.T) {
+	_, _, c := newDevice(t, &Device{})
+	if got := c.say("EHLO device", "250"); strings.Contains(got, "AUTH") {
+		t.Errorf("EHLO: %q", got)
+	}
+	c.say("AUTH XOAUTH2", "334 ")
+	c.say("bm9uc2Vuc2U=", "235 ")
+	_, _, c = newDevice(t, &Device{})
+	c.say("EHLO device", "250")
+	c.say("AUTH PLAIN no/base64!", "235 ")
+	c.say("MAIL FROM:<a@example.com>", "250 ")
+}
+
+func TestDeviceSenders(t *testing.T) {
+	f, _, c := newDevice(t, &Device{Senders: []string{"*@example.com", "scan-*@Example.ORG"}, Client: "192.0.2.7"})
+	c.say("HELO device", "250")
+	for sender, want := range map[string]string{
+		"a@example.com": "250 ", "A@EXAMPLE.COM": "250 ", "scan-1@example.org": "250 ", "scan-@example.org": "250 ",
+		"a@example.org": "550 5.7.1 ", "a@sub.example.com": "550 5.7.1 ", "a@example.com.evil.example": "550 5.7.1 ",
+		`"x@example.com"@evil.example`: "550 5.7.1 ", "": "550 5.7.1 ",
+	} {
+		c.say("MAIL FROM:<"+sender+">", want)
+		c.say("RSET", "250 ")
+	}
+	got := c.say("MAIL FROM:<a@example.net>", "550 5.7.1 ")
+	if !strings.Contains(got, "<a@example.net>") || !strings.Contains(got, "*@example.com, scan-*@Example.ORG") {
+		t.Errorf("reply: %q", got)
+	}
+	if r := f.last(t); r.Result.Kind != SenderRefused || r.Client != "192.0.2.7" || r.Sender != "a@example.net" || r.ReplyText() != got {
+		t.Errorf("report: %+v", r)
+	}
+}
+
+func TestDeviceBySender(t *testing.T) {
+	var f *fixture
+	device := &Device{BySender: func(sender string) (*Account, error) {
+		switch sender {
+		case mailboxName:
+			return f.account, nil
+		case "off@example.com":
+			return nil, status("550 5.7.1").reply("the account is disabled")
+		}
+		return nil, errors.New("unknown")
+	}}
+	f, d, c := newDevice(t, device)
+	c.say("HELO device", "250")
+	c.say("MAIL FROM:<other@example.com>", "550 5.7.1 no account sends as <other@example.com>")
+	c.say("RCPT TO:<ann@example.net>", "502 ")
+	c.say("MAIL FROM:<off@example.com>", "550 5.7.1 the account is disabled")
+	c.say("MAIL FROM:<>", "550 5.7.1 ")
+	c.say("MAIL FROM:<joe@example.com>", "250 ")
+	c.say("RCPT TO:<ann@example.net>", "250 ")
+	c.say("DATA", "354 ")
+	c.send(stuffed(message))
+	c.expect("250 ")
+	c.say("MAIL FROM:<other@example.com>", "550 5.7.1 ") // the account of the last message is forgotten
+	c.say("RCPT TO:<ann@example.net>", "502 ")
+	if got := d.messages(); len(got) != 1 || got[0].Account != f.account {
+		t.Errorf("messages: %+v", got)
+	}
+}
+
+func TestDeviceRewriteSender(t *testing.T) {
+	_, d, c := newDevice(t, &Device{RewriteSender: true})
+	c.say("HELO device", "250")
+	c.say("MAIL FROM:<printer>", "250 ") // rewritten anyway
+	c.say("RCPT TO:<ann@example.net>", "250 ")
+	c.say("DATA", "354 ")
+	c.send("From: Printer <printer@device.invalid>\r\nTo: ann@example.net\r\n\r\nx\r\n.\r\n")
+	c.expect("250 ")
+	got := d.messages()
+	want := "Reply-To: Printer <printer@device.invalid>\r\nFrom: Printer <joe@example.com>\r\nTo: ann@example.net\r\n\r\nx\r\n"
+	if len(got) != 1 || got[0].From != mailboxName || !strings.HasPrefix(added.ReplaceAllString(string(got[0].content), ""), want) {
+		t.Errorf("messages: %+v", got)
+	}
+}
+
+// A client that ends its commands with CRLF cannot end a message with LF, and one that ends
+// them with LF can.
+func TestDeviceEndOfMessage(t *testing.T) {
+	for _, test := range []struct {
+		eol, end string
+		ends     bool
+	}{
+		{"\n", "\n.\n", true}, {"\n", "\r\n.\r\n", true}, {"\n", "\n.\r\n", true}, {"\r\n", "\r\n.\r\n", true},
+		{"\r\n", "\n.\n", false}, {"\r\n", "\r\n.\n", false}, {"\r\n", "\n.\r\n", false}, {"\n", "\r.\r", false},
+	} {
+		_, d, c := newDevice(t, &Device{})
+		for _, command := range []string{"HELO device", "MAIL FROM:<a@example.com>", "RCPT TO:<ann@example.net>", "DATA"} {
+			c.send(command + test.eol)
+			c.reply()
+		}
+		c.send("To: ann@example.net" + test.eol + test.eol + "x" + test.end + "NOOP" + test.eol)
+		if !test.ends {
+			c.send("." + test.eol + "\r\n.\r\n")
+		}
+		c.expect("250 ")
+		got := d.messages()
+		if len(got) != 1 || strings.Contains(string(got[0].content), "NOOP") == test.ends {
+			t.Errorf("%q, %q: messages %+v", test.eol, test.end, got)
+		}
+	}
+}
+
+func TestMatches(t *testing.T) {
+	for _, test := range []struct {
+		pattern, s string
+		want       bool
+	}{
+		{"*", "", true}, {"*", "x@y", true}, {"a*c", "abc", true}, {"a*c", "ab", false}, {"*b*", "abc", true},
+		{"a", "a", true}, {"a", "ab", false}, {"", "", true}, {"", "a", false}, {"*@x", "a@xx", false},
+	} {
+		if got := matches(test.pattern, test.s); got != test.want {
+			t.Errorf("matches(%q, %q) = %v", test.pattern, test.s, got)
+		}
+	}
+}
