@@ -29,6 +29,7 @@ type fakeAccount struct {
 	name, issuer, redirect, authURL string
 	requireIss, sendsIss            bool
 	pattern                         string
+	title                           string // of the provider; empty means Example Mail
 	flow                            string // empty means authorization_code
 	automatic, disabled             bool
 	hint                            string // LoginHint
@@ -62,7 +63,7 @@ type fakeAccount struct {
 var ends = time.Date(2030, 5, 6, 7, 8, 0, 0, time.Local)
 
 func (a *fakeAccount) Name() string     { return a.name }
-func (a *fakeAccount) Provider() string { return "Example Mail" }
+func (a *fakeAccount) Provider() string { return cmp.Or(a.title, "Example Mail") }
 
 func (a *fakeAccount) Status() auth.Status {
 	a.mu.Lock()
