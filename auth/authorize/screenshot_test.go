@@ -45,7 +45,7 @@ func TestScreenshot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(string(readme), "](docs/images/accounts.png)") {
+	if !strings.Contains(string(readme), `"docs/images/accounts.png"`) {
 		t.Error("README.md does not show docs/images/accounts.png")
 	}
 }
