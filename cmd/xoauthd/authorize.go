@@ -139,7 +139,7 @@ func checkDaemonHas(cmd *cobra.Command, c *config.Config, account string) error 
 	switch {
 	case err != nil && cmd.Context().Err() != nil:
 		return errInterrupted
-	case errors.Is(err, api.ErrNoDaemon):
+	case errors.Is(err, api.ErrNoDaemon), err == nil && !d.status.Running:
 		return errors.New("no daemon runs: start the daemon first, or use --terminal to authorize without its pages")
 	}
 	return err

@@ -13,7 +13,6 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/xoauthd/xoauthd/auth/store"
 	"github.com/xoauthd/xoauthd/config"
@@ -29,7 +28,6 @@ var errInterrupted = errors.New(`interrupted; "xoauthd status" shows the state o
 type connection struct {
 	*api.Client
 	status api.Status
-	local  bool // no daemon runs: this process does the work
 }
 
 // withDaemon runs f with a connection to the daemon. If none runs, it starts one without
@@ -58,7 +56,7 @@ func connect(cmd *cobra.Command, c *config.Config) (connection, error) {
 	if errors.Is(err, fs.ErrPermission) {
 		err = fmt.Errorf("the daemon is another user's: run this as root, or as that user: %s", asOwner(cmd, c.StateDirectory))
 	}
-	return connection{client, status, false}, err
+	return connection{client, status}, err
 }
 
 // locally runs f with a daemon without listeners in this process.
@@ -81,11 +79,15 @@ func locally(cmd *cobra.Command, c *config.Config, f func(context.Context, conne
 		notice += " This command does the work itself; no daemon can start until it ends."
 	}
 	fmt.Fprintln(cmd.ErrOrStderr(), notice)
-	client, stop := d.ServeLocally()
-	status, err := client.Status(cmd.Context())
-	if err == nil {
-		err = f(cmd.Context(), connection{client, status, true})
+	stop, err := d.ServeAPI()
+	if err != nil {
+		return err
 	}
+	local, err := connect(cmd, c)
+	if err == nil {
+		err = f(cmd.Context(), local)
+	}
+	local.Close()
 	return errors.Join(err, stop()) // which waits for a grant that must be saved
 }
 
@@ -118,8 +120,8 @@ func mayRunLocally(cmd *cobra.Command, dir string) error {
 	return nil
 }
 
-// asOwner returns the command line that runs cmd as the owner of dir, or as the user
-// xoauthd if the owner is not known.
+// asOwner returns the command line with sudo for the owner of dir, or for the user xoauthd if
+// the owner is not known.
 func asOwner(cmd *cobra.Command, dir string) string {
 	name := "xoauthd"
 	if info, err := os.Stat(dir); err == nil {
@@ -127,15 +129,8 @@ func asOwner(cmd *cobra.Command, dir string) string {
 			name = userName(strconv.Itoa(int(owner.Uid)))
 		}
 	}
-	words := append([]string{"sudo", "-u", name}, strings.Fields(cmd.CommandPath())...)
-	cmd.Flags().Visit(func(f *pflag.Flag) {
-		option := "--" + f.Name
-		if f.Value.Type() != "bool" || f.Value.String() != "true" {
-			option += "=" + f.Value.String()
-		}
-		words = append(words, option)
-	})
-	words = append(words, cmd.Flags().Args()...)
+	args, _ := cmd.Context().Value(argsKey{}).([]string)
+	words := append([]string{"sudo", "-u", name, "xoauthd"}, args...)
 	for i, w := range words {
 		words[i] = text.ShellWord(w)
 	}

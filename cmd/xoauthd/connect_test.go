@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/spf13/cobra"
+
 	"github.com/xoauthd/xoauthd/auth/store"
 	"github.com/xoauthd/xoauthd/config"
 	"github.com/xoauthd/xoauthd/internal/daemon"
@@ -180,11 +182,9 @@ func TestLocked(t *testing.T) {
 
 // TestAsOwner: what is told can be pasted.
 func TestAsOwner(t *testing.T) {
-	root := command()
-	cmd, rest, err := root.Find([]string{"revoke", "--yes", "--local=false", "-c", "it's here.toml", "alice smith@example.com"})
-	must(t, err)
-	must(t, cmd.ParseFlags(rest))
-	const want = `sudo -u xoauthd xoauthd revoke '--config=it'\''s here.toml' --local=false --yes 'alice smith@example.com'`
+	cmd := new(cobra.Command)
+	cmd.SetContext(context.WithValue(t.Context(), argsKey{}, []string{"revoke", "--yes", "-c", "it's here.toml", "alice smith@example.com"}))
+	const want = `sudo -u xoauthd xoauthd revoke --yes -c 'it'\''s here.toml' 'alice smith@example.com'`
 	if got := asOwner(cmd, filepath.Join(t.TempDir(), "none")); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

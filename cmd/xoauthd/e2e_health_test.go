@@ -99,7 +99,7 @@ func (d *daemon) ill(t *testing.T, why string) {
 	for _, p := range s.Accounts[0].Problems {
 		told = told || p.Part == "smtp" && strings.HasPrefix(p.Text, why) && p.Failing && !p.Last.IsZero() && p.Hint != ""
 	}
-	if !told || s.Accounts[0].LastLogins["imap"].IsZero() {
+	if !told || s.Accounts[0].Logins["imap"].IsZero() {
 		t.Errorf("status --json: %+v", s)
 	}
 	for _, path := range []string{"/", "/authorize/" + d.user} {

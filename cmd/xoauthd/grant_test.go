@@ -100,6 +100,22 @@ func TestTerminal(t *testing.T) {
 	})
 }
 
+// TestCommandServesAPI: while one command does the work itself, others use its API, and do
+// not take it for a daemon.
+func TestCommandServesAPI(t *testing.T) {
+	p := newPlace(t)
+	p.change(t, "[provider.mine]\n", "[web]\naddress = \"127.0.0.1:19281\"\n\n[provider.mine]\n")
+	x := p.begin(t, "authorize", "--terminal", alice)
+	link := strings.TrimSpace(x.shows(t, `http://\S+/authorize\?\S+\n`))
+	x.shows(t, "Address: ")
+	p.run(t, "", 1, `"running": false`, "status", "--json")
+	p.run(t, "", 1, "no daemon runs: start the daemon first", "authorize", alice)
+	x.types(t, p.consent(t, link, alice, "allow"))
+	if status, said := x.ends(); status != 0 {
+		t.Errorf("status %d: %s", status, said)
+	}
+}
+
 // A dialogue is a command that a person has in a terminal, as far as pipes are
 // one.
 type dialogue struct {

@@ -44,6 +44,9 @@ type failed struct{ error }
 
 func (f failed) Unwrap() error { return f.error }
 
+// argsKey is the context key of the command line (a []string).
+type argsKey struct{}
+
 // run is main without what a test cannot have.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root := command()
@@ -51,7 +54,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
+	err := root.ExecuteContext(context.WithValue(ctx, argsKey{}, args))
 	if err == nil {
 		return 0
 	}

@@ -49,7 +49,7 @@ was unavailable at two logins or more, over five minutes.`,
 			}
 			var s status
 			err = withDaemon(cmd, c, func(ctx context.Context, d connection) error {
-				s = status{Running: !d.local, Stale: d.status.Fingerprint != c.Fingerprint, Warning: d.status.Warning}
+				s = status{Running: d.status.Running, Stale: d.status.Fingerprint != c.Fingerprint, Warning: d.status.Warning}
 				return s.read(ctx, d, name)
 			})
 			if err != nil {

@@ -13,19 +13,19 @@ import (
 func TestStatus(t *testing.T) {
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.Local)
 	s := status{Accounts: []api.Account{
-		{Name: alice, Provider: "google", Flow: "authorization_code", Enabled: true, State: auth.Authorized, Consented: now, Expiry: now.Add(time.Hour)},
-		{Name: bob, Provider: "microsoft", Flow: "device_code", Enabled: true, State: auth.NeedsAuthorization, How: "run this", Consented: now, Expiry: now.Add(time.Hour),
-			Problems: []auth.Problem{{Text: "token endpoint: invalid_grant", Hint: "It was revoked.", Failing: true}}},
-		{Name: "off@example.com", Provider: "google", Flow: "authorization_code", State: auth.NeedsAuthorization, Problems: []auth.Problem{{Text: "never authorized"}}},
-		{Name: "app@example.com", Provider: "microsoft", Flow: "client_credentials", Enabled: true, State: auth.Failing, Problems: []auth.Problem{
+		{Name: alice, Provider: "google", Flow: "authorization_code", Enabled: true, Status: auth.Status{State: auth.Authorized, Obtained: now, Expiry: now.Add(time.Hour)}},
+		{Name: bob, Provider: "microsoft", Flow: "device_code", Enabled: true, How: "run this", Status: auth.Status{State: auth.NeedsAuthorization, Obtained: now, Expiry: now.Add(time.Hour),
+			Problems: []auth.Problem{{Text: "token endpoint: invalid_grant", Hint: "It was revoked.", Failing: true}}}},
+		{Name: "off@example.com", Provider: "google", Flow: "authorization_code", Status: auth.Status{State: auth.NeedsAuthorization, Problems: []auth.Problem{{Text: "never authorized"}}}},
+		{Name: "app@example.com", Provider: "microsoft", Flow: "client_credentials", Enabled: true, Status: auth.Status{State: auth.Failing, Problems: []auth.Problem{
 			{Part: auth.PartProvider, Text: "no network", Failing: true, Since: now.Add(-time.Minute), Last: now, Count: 1},
-			{Part: "imap", Text: "no network", Failing: true}}},
-		{Name: "job@example.com", Provider: "microsoft", Flow: "client_credentials", Enabled: true, State: auth.Authorized},
-		{Name: "smtp@example.com", Provider: "microsoft", Flow: "authorization_code", Enabled: true, State: auth.Failing, Consented: now, Expiry: now.Add(time.Hour), Problems: []auth.Problem{
+			{Part: "imap", Text: "no network", Failing: true}}}},
+		{Name: "job@example.com", Provider: "microsoft", Flow: "client_credentials", Enabled: true, Status: auth.Status{State: auth.Authorized}},
+		{Name: "smtp@example.com", Provider: "microsoft", Flow: "authorization_code", Enabled: true, Status: auth.Status{State: auth.Failing, Obtained: now, Expiry: now.Add(time.Hour), Problems: []auth.Problem{
 			{Part: "smtp", Text: "upstream refused (SMTP): 535 5.7.139 no", Hint: "Have it enabled.", Failing: true, Since: now.Add(-24 * time.Hour), Last: now.Add(-time.Hour), Count: 25},
-			{Part: "imap", Text: "upstream unavailable (IMAP): no route", Since: now, Last: now, Count: 1}}},
-		{Name: "new@example.com", Provider: "google", Flow: "authorization_code", Enabled: true, State: auth.Authorized, Consented: now, Expiry: now.Add(time.Hour),
-			Problems: []auth.Problem{{Part: auth.PartStore, Kind: auth.ProblemUnsaved, Text: "not saved: no space"}}},
+			{Part: "imap", Text: "upstream unavailable (IMAP): no route", Since: now, Last: now, Count: 1}}}},
+		{Name: "new@example.com", Provider: "google", Flow: "authorization_code", Enabled: true, Status: auth.Status{State: auth.Authorized, Obtained: now, Expiry: now.Add(time.Hour),
+			Problems: []auth.Problem{{Part: auth.PartStore, Kind: auth.ProblemUnsaved, Text: "not saved: no space"}}}},
 	}}
 	var out strings.Builder
 	must(t, s.write(&out, now))
@@ -68,7 +68,7 @@ func TestStatusOfPattern(t *testing.T) {
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.Local)
 	var s status
 	for i, name := range strings.Fields("ann bea cat dan eve") {
-		a := api.Account{Name: name + "@example.com", Pattern: "*@example.com", Provider: "google", Flow: "command", Enabled: true, State: auth.Authorized}
+		a := api.Account{Name: name + "@example.com", Pattern: "*@example.com", Provider: "google", Flow: "command", Enabled: true, Status: auth.Status{State: auth.Authorized}}
 		switch {
 		case name == "bea":
 			a.State, a.Problems = auth.Failing, []auth.Problem{{Part: auth.PartProvider, Text: "no such mailbox", Failing: true}}
@@ -101,8 +101,8 @@ bea@example.com: no such mailbox
 // TestStatusFault: an account that cannot be used is worth more words than a
 // daemon that does not run, which has been told.
 func TestStatusFault(t *testing.T) {
-	well := api.Account{Enabled: true, State: auth.Authorized}
-	ill := api.Account{Enabled: true, State: auth.Failing}
+	well := api.Account{Enabled: true, Status: auth.Status{State: auth.Authorized}}
+	ill := api.Account{Enabled: true, Status: auth.Status{State: auth.Failing}}
 	for _, test := range []struct {
 		name    string
 		running bool

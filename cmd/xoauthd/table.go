@@ -111,7 +111,7 @@ func shownState(a api.Account) string {
 	switch {
 	case !a.Enabled:
 		return "disabled"
-	case a.State == auth.Authorized && a.Consented.IsZero() && a.Refreshed.IsZero():
+	case a.State == auth.Authorized && a.Obtained.IsZero() && a.Refreshed.IsZero():
 		return "ready"
 	case a.State == auth.Failing:
 		return "failing" + failingBy(a.Problems)

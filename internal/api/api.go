@@ -23,6 +23,7 @@ const versionHeader = "Xoauthd-Version"
 // Status is the state of the daemon itself.
 type Status struct {
 	Version     string `json:"version"`
+	Running     bool   `json:"running"`           // false if a command serves the API because no daemon runs
 	Fingerprint string `json:"fingerprint"`       // of the configuration that it has read
 	Warning     string `json:"warning,omitempty"` // what is wrong with the daemon itself
 }
@@ -34,23 +35,13 @@ type Accounts struct {
 
 // An Account is the state of an account.
 type Account struct {
-	Name      string     `json:"account"`
-	Pattern   string     `json:"pattern,omitempty"` // the pattern of the configuration that it is a mailbox of
-	Provider  string     `json:"provider"`          // name in the configuration
-	Flow      string     `json:"flow"`
-	Enabled   bool       `json:"enabled"`
-	State     auth.State `json:"state"`
-	Why       string     `json:"why,omitempty"`      // the first problem
-	Hint      string     `json:"hint,omitempty"`     // the remedy for it
-	How       string     `json:"how,omitempty"`      // how to authorize the account, if that is needed
-	Identity  string     `json:"identity,omitempty"` // who consented
-	Consented time.Time  `json:"consented,omitzero"` // last
-	Refreshed time.Time  `json:"refreshed,omitzero"` // last
-	Expiry    time.Time  `json:"expiry,omitzero"`    // of the access token
-	Ends      time.Time  `json:"ends,omitzero"`      // when the provider will end the grant, if known
-
-	Problems   []auth.Problem       `json:"problems,omitempty"`    // the most important first
-	LastLogins map[string]time.Time `json:"last_logins,omitempty"` // that mail servers accepted, by protocol
+	Name     string `json:"account"`
+	Pattern  string `json:"pattern,omitempty"` // the pattern of the configuration that it is a mailbox of
+	Provider string `json:"provider"`          // name in the configuration
+	Flow     string `json:"flow"`
+	Enabled  bool   `json:"enabled"`
+	How      string `json:"how,omitempty"` // how to authorize the account, if that is needed
+	auth.Status
 }
 
 // An ImportRequest imports a refresh token of another program.

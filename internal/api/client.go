@@ -191,7 +191,7 @@ func (c *Client) send(ctx context.Context, method, path string, in any) (*http.R
 	request.Header.Set(versionHeader, c.version)
 	r, err := c.http.Do(request)
 	if err != nil {
-		return nil, c.broken(ctx, nil, err)
+		return nil, c.broken(ctx, nil, errors.Unwrap(err)) // without the URL
 	}
 	if r.StatusCode < http.StatusBadRequest {
 		return r, nil
@@ -201,33 +201,30 @@ func (c *Client) send(ctx context.Context, method, path string, in any) (*http.R
 	if err := decodeStrictly(r.Body, &e); err != nil {
 		return nil, c.broken(ctx, r.Header, err)
 	}
-	e.Status = r.StatusCode
-	if c.differs(r.Header) {
-		e.Hint = step.Join(e.Hint, "\n", c.mismatch(r.Header))
-	}
+	e.Status, e.Hint = r.StatusCode, step.Join(e.Hint, "\n", c.versionHint(r.Header))
 	return nil, &e
 }
 
 // broken returns the error for a response that could not be read.
 func (c *Client) broken(ctx context.Context, h http.Header, err error) error {
+	var op *net.OpError
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case errors.Is(err, ErrNoDaemon), errors.Is(err, fs.ErrPermission):
+	case errors.As(err, &op) && op.Op == "dial":
 		return err
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, io.ErrClosedPipe):
 		return errDaemonEnded
-	case h == nil || c.differs(h): // another version may not speak HTTP
-		return fmt.Errorf("talking to the daemon: %w\n%s", err, c.mismatch(h))
 	}
-	return fmt.Errorf("talking to the daemon: %w", err)
+	return &Error{What: "talking to the daemon failed", Why: err.Error(), Hint: c.versionHint(h)}
 }
 
-// differs reports whether the daemon that sent h is of another version.
-func (c *Client) differs(h http.Header) bool { return h.Get(versionHeader) != c.version }
-
-// mismatch says that the daemon and this program have different versions.
-func (c *Client) mismatch(h http.Header) string {
-	return fmt.Sprintf("The daemon has version %s, and this command version %s: restart the daemon.",
-		cmp.Or(h.Get(versionHeader), "unknown"), c.version)
+// versionHint says that the daemon that sent h has another version than this program, if it
+// does: then they may not understand each other. An older daemon may not even speak HTTP.
+func (c *Client) versionHint(h http.Header) string {
+	v := cmp.Or(h.Get(versionHeader), "unknown")
+	if v == c.version {
+		return ""
+	}
+	return fmt.Sprintf("The daemon has version %s, and this command version %s: restart the daemon.", v, c.version)
 }

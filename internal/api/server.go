@@ -51,57 +51,45 @@ type Server struct {
 type endpoint struct {
 	pattern string
 	kind    string // of the slots; endpoints that take no time share one kind
-	serve   func(ctx context.Context, r *http.Request, s *Stream) error
+	serve   serveFunc
 }
+
+// A serveFunc serves a request. It returns the response, or nil if it has sent events or there
+// is none.
+type serveFunc func(ctx context.Context, r *http.Request, s *Stream) (any, error)
 
 // endpoints lists the API.
 func (s *Server) endpoints() []endpoint {
 	b := s.Backend
 	return []endpoint{
-		{"GET /v1/status", "status", func(_ context.Context, _ *http.Request, out *Stream) error {
-			return out.reply(http.StatusOK, b.Status())
+		{"GET /v1/status", "status", func(context.Context, *http.Request, *Stream) (any, error) { return b.Status(), nil }},
+		{"GET /v1/accounts", "status", func(context.Context, *http.Request, *Stream) (any, error) { return Accounts{b.Accounts()}, nil }},
+		{"GET /v1/accounts/{account}", "status", func(_ context.Context, r *http.Request, _ *Stream) (any, error) {
+			return b.Account(r.PathValue("account"))
 		}},
-		{"GET /v1/accounts", "status", func(_ context.Context, _ *http.Request, out *Stream) error {
-			return out.reply(http.StatusOK, Accounts{b.Accounts()})
-		}},
-		{"GET /v1/accounts/{account}", "status", func(_ context.Context, r *http.Request, out *Stream) error {
-			a, err := b.Account(r.PathValue("account"))
-			if err != nil {
-				return err
-			}
-			return out.reply(http.StatusOK, a)
-		}},
-		post("POST /v1/accounts/{account}/check", "check", func(ctx context.Context, r *http.Request, _ struct{}, out *Stream) error {
-			return b.Check(ctx, r.PathValue("account"), out)
-		}),
-		post("POST /v1/accounts/{account}/authorize", "authorize", func(ctx context.Context, r *http.Request, _ struct{}, out *Stream) error {
-			return b.Authorize(ctx, r.PathValue("account"), out)
-		}),
-		post("POST /v1/accounts/{account}/import", "import", func(ctx context.Context, r *http.Request, in ImportRequest, out *Stream) error {
+		{"POST /v1/accounts/{account}/check", "check", decoded(func(ctx context.Context, r *http.Request, _ struct{}, out *Stream) (any, error) {
+			return nil, b.Check(ctx, r.PathValue("account"), out)
+		})},
+		{"POST /v1/accounts/{account}/authorize", "authorize", decoded(func(ctx context.Context, r *http.Request, _ struct{}, out *Stream) (any, error) {
+			return nil, b.Authorize(ctx, r.PathValue("account"), out)
+		})},
+		{"POST /v1/accounts/{account}/import", "import", decoded(func(ctx context.Context, r *http.Request, in ImportRequest, out *Stream) (any, error) {
 			if in.RefreshToken == "" {
-				return &Error{Status: http.StatusBadRequest, What: "the request has no refresh_token"}
+				return nil, &Error{Status: http.StatusBadRequest, What: "the request has no refresh_token"}
 			}
-			return b.Import(ctx, r.PathValue("account"), in.RefreshToken, out)
-		}),
-		post("POST /v1/accounts/{account}/revoke", "revoke", func(ctx context.Context, r *http.Request, in RevokeRequest, out *Stream) error {
-			by, err := s.User(r)
-			if err != nil {
-				return err
-			}
-			revocation, err := b.Revoke(ctx, r.PathValue("account"), by, in.Local)
-			if err != nil {
-				return err
-			}
-			return out.reply(http.StatusOK, revocation)
-		}),
-		post("POST /v1/answers/{id}", "answer", func(_ context.Context, r *http.Request, in Answer, out *Stream) error {
+			return nil, b.Import(ctx, r.PathValue("account"), in.RefreshToken, out)
+		})},
+		{"POST /v1/accounts/{account}/revoke", "revoke", decoded(func(ctx context.Context, r *http.Request, in RevokeRequest, out *Stream) (any, error) {
+			return b.Revoke(ctx, r.PathValue("account"), out.user, in.Local)
+		})},
+		{"POST /v1/answers/{id}", "answer", decoded(func(_ context.Context, r *http.Request, in Answer, _ *Stream) (any, error) {
 			answers, ok := s.questions.LoadAndDelete(r.PathValue("id"))
 			if !ok {
-				return &Error{Status: http.StatusNotFound, What: "xoauthd does not wait for this answer", Hint: "Post each answer once, to the path in the last event."}
+				return nil, &Error{Status: http.StatusNotFound, What: "xoauthd does not wait for this answer", Hint: "Post each answer once, to the path in the last event."}
 			}
 			answers.(chan Answer) <- in
-			return out.reply(http.StatusNoContent, nil)
-		}),
+			return nil, nil
+		})},
 	}
 }
 
@@ -114,16 +102,15 @@ func Endpoints() []string {
 	return all
 }
 
-// post returns an endpoint whose requests may have a body: a JSON object with the fields of
-// In.
-func post[In any](pattern, kind string, serve func(context.Context, *http.Request, In, *Stream) error) endpoint {
-	return endpoint{pattern, kind, func(ctx context.Context, r *http.Request, out *Stream) error {
+// decoded returns a serveFunc for requests with the body In.
+func decoded[In any](serve func(context.Context, *http.Request, In, *Stream) (any, error)) serveFunc {
+	return func(ctx context.Context, r *http.Request, out *Stream) (any, error) {
 		var in In
 		if err := decodeBody(r, &in); err != nil {
-			return err
+			return nil, err
 		}
 		return serve(ctx, r, in, out)
-	}}
+	}
 }
 
 // decodeBody decodes the body of r, unless it is empty. It reads the body to its end, so that
@@ -161,8 +148,8 @@ func (s *Server) Handler() http.Handler {
 	for _, e := range s.endpoints() {
 		mux.HandleFunc(e.pattern, func(w http.ResponseWriter, r *http.Request) { s.serve(e, w, r) })
 	}
-	unknown := endpoint{kind: "status", serve: func(_ context.Context, r *http.Request, _ *Stream) error {
-		return &Error{Status: http.StatusNotFound, What: fmt.Sprintf("there is no %s %s", r.Method, r.URL.Path), Hint: "docs/api.md lists what there is."}
+	unknown := endpoint{kind: "status", serve: func(_ context.Context, r *http.Request, _ *Stream) (any, error) {
+		return nil, &Error{Status: http.StatusNotFound, What: fmt.Sprintf("there is no %s %s", r.Method, r.URL.Path), Hint: "docs/api.md lists what there is."}
 	}}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { s.serve(unknown, w, r) })
 	return mux
@@ -175,42 +162,45 @@ func (s *Server) serve(e endpoint, w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
 	defer context.AfterFunc(s.Stopping, func() { cancel(errStopping) })()
-	err := s.run(ctx, e, r, out)
+	response, err := s.run(ctx, e, r, out)
 	if errors.Is(err, context.Canceled) && s.Stopping.Err() != nil {
 		err = errStopping
 	}
 	attrs := []any{"request", r.Method + " " + r.URL.Path}
 	if err != nil {
-		out.fail(err)
 		attrs = append(attrs, "error", err.Error())
 	}
 	s.Log.Debug("request served", attrs...)
+	out.end(response, err)
 }
 
 var errStopping = &Error{Status: http.StatusServiceUnavailable, What: "xoauthd is stopping"}
 
 // run checks the user of a request, takes a slot and runs the endpoint. A panic ends one
 // request and not all sessions.
-func (s *Server) run(ctx context.Context, e endpoint, r *http.Request, out *Stream) error {
-	user, err := s.User(r)
+func (s *Server) run(ctx context.Context, e endpoint, r *http.Request, out *Stream) (response any, err error) {
+	out.user, err = s.User(r)
 	if err == nil {
-		err = permit(user)
+		err = permit(out.user)
 	}
 	if err != nil {
 		s.Log.Warn("request refused", "request", e.pattern, "error", err.Error())
-		return err
+		return nil, err
 	}
 	release, err := s.slots.acquire(e.kind, r.PathValue("account"))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer release()
-	err = panics.Catch(func() error { return e.serve(ctx, r, out) })
+	err = panics.Catch(func() error {
+		response, err = e.serve(ctx, r, out)
+		return err
+	})
 	if p := (*panics.Error)(nil); errors.As(err, &p) {
 		s.Log.Error("panic", "request", e.pattern, "why", p.Error(), "stack", p.Stack)
-		return &Error{What: "internal error", Hint: "See the log of xoauthd."}
+		err = &Error{What: "internal error", Hint: "See the log of xoauthd."}
 	}
-	return err
+	return response, err
 }
 
 // permit returns an error for all users but root and the daemon's own. The modes of the

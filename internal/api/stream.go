@@ -21,21 +21,16 @@ const (
 
 var errNoAnswer = &Error{Status: http.StatusGatewayTimeout, What: fmt.Sprintf("no answer within %d minutes", int(askTime.Minutes())), Hint: "Nothing was changed."}
 
-// A Stream is the response to a request: a JSON object, or events as lines of JSON. It is
-// not safe for concurrent use.
+// A Stream sends events as lines of JSON. It is not safe for concurrent use.
 type Stream struct {
 	w      http.ResponseWriter
 	server *Server
+	user   User
 	begun  bool // the status has been sent
 }
 
 // Send sends an event. The error means that the client has left or does not read.
-func (s *Stream) Send(e Event) error {
-	if !s.begun {
-		s.begin(http.StatusOK, "application/x-ndjson")
-	}
-	return s.write(e)
-}
+func (s *Stream) Send(e Event) error { return s.write(http.StatusOK, "application/x-ndjson", e) }
 
 // Ask sends an event and returns the answer to it.
 func (s *Stream) Ask(ctx context.Context, e Event) (Answer, error) {
@@ -56,37 +51,36 @@ func (s *Stream) Ask(ctx context.Context, e Event) (Answer, error) {
 	}
 }
 
-// reply sends the whole response. A nil body is none.
-func (s *Stream) reply(status int, body any) error {
-	s.begin(status, "application/json")
-	if body == nil {
-		return nil
+// end sends the rest of the response. An error is the last event, or the whole response.
+func (s *Stream) end(response any, err error) {
+	status := http.StatusOK
+	if err != nil {
+		e := asError(err)
+		if s.begun {
+			s.Send(Event{Error: e}) // a client that has left need not read it
+			return
+		}
+		status, response = cmp.Or(e.Status, http.StatusInternalServerError), e
 	}
-	return s.write(body)
-}
-
-// fail sends an error: as the last event, or as the whole response.
-func (s *Stream) fail(err error) {
-	e := asError(err)
-	if s.begun {
-		s.write(Event{Error: e}) // a client that has left need not read it
-		return
+	switch {
+	case response != nil:
+		s.write(status, "application/json", response)
+	case !s.begun:
+		s.w.WriteHeader(http.StatusNoContent)
 	}
-	s.reply(cmp.Or(e.Status, http.StatusInternalServerError), e)
+	http.NewResponseController(s.w).SetWriteDeadline(time.Now().Add(writeTime)) // for the last chunk
 }
 
-func (s *Stream) begin(status int, contentType string) {
-	s.begun = true
-	s.w.Header().Set("Content-Type", contentType)
-	http.NewResponseController(s.w).SetWriteDeadline(time.Now().Add(writeTime))
-	s.w.WriteHeader(status)
-}
-
-// write sends v as a line of JSON.
-func (s *Stream) write(v any) error {
+// write sends v as a line of JSON, after the status if that has not been sent.
+func (s *Stream) write(status int, contentType string, v any) error {
 	w := http.NewResponseController(s.w)
 	if err := w.SetWriteDeadline(time.Now().Add(writeTime)); err != nil {
 		return err
+	}
+	if !s.begun {
+		s.begun = true
+		s.w.Header().Set("Content-Type", contentType)
+		s.w.WriteHeader(status)
 	}
 	e := json.NewEncoder(s.w)
 	e.SetEscapeHTML(false)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 
 	"github.com/xoauthd/xoauthd/auth"
@@ -15,18 +16,13 @@ import (
 	"github.com/xoauthd/xoauthd/internal/step"
 )
 
-// openAPI opens the socket of the admin API.
+// openAPI returns an endpoint with the admin API. At the shutdown, requests have lastRequest
+// for what must be finished.
 func (d *Daemon) openAPI() (*endpoint, error) {
 	ln, err := openSocket(api.SocketPath(d.config.StateDirectory), config.Socket{UID: -1, GID: -1, Mode: 0o600})
 	if err != nil {
 		return nil, fmt.Errorf("socket for commands in state_directory: %w", err)
 	}
-	return d.newAPI(ln), nil
-}
-
-// newAPI returns an endpoint with the admin API. At the shutdown, requests have lastRequest
-// for what must be finished.
-func (d *Daemon) newAPI(ln net.Listener) *endpoint {
 	e := newEndpoint([]net.Listener{ln}, d.log)
 	server := &api.Server{
 		Backend:  &backend{d, e.late},
@@ -36,38 +32,34 @@ func (d *Daemon) newAPI(ln net.Listener) *endpoint {
 		User:     d.user,
 	}
 	e.handle(server.Handler())
-	return e
+	return e, nil
 }
 
-// user returns the user who sent a request to the API. Within this process, and where the
-// system does not know the user, that is the daemon's own. (With PrivateUsers=yes, systemd
-// keeps the numbers of that user and root.)
+// user returns the user who sent a request to the API. Where the system does not know users,
+// that is the daemon's own. (With PrivateUsers=yes, systemd keeps the numbers of that user
+// and root.)
 func (d *Daemon) user(r *http.Request) (api.User, error) {
-	conn := r.Context().Value(connKey{}).(net.Conn)
-	if conn.RemoteAddr().Network() == "pipe" {
-		return ownUser(), nil
-	}
-	uid, err := d.proxy.Peers.UID(conn)
+	uid, err := d.proxy.Peers.UID(r.Context().Value(connKey{}).(net.Conn))
 	if errors.Is(err, errors.ErrUnsupported) {
-		return ownUser(), nil
+		return api.User(os.Geteuid()), nil
 	}
 	return api.User(uid), err
 }
 
-// ServeLocally serves the API within this process. The caller must call stop, which waits
-// for requests in progress and closes d.
-func (d *Daemon) ServeLocally() (client *api.Client, stop func() error) {
-	ln := newPipeListener()
-	e := d.newAPI(ln)
+// ServeAPI serves only the API, for a command that does the work itself. The caller must call
+// stop, which waits for requests in progress and closes d.
+func (d *Daemon) ServeAPI() (stop func() error, err error) {
+	e, err := d.openAPI()
+	if err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- e.serve(ctx) }()
-	client = api.NewClient(Version(), ln.dial)
-	return client, func() error {
-		client.Close()
+	return func() error {
 		cancel()
 		return errors.Join(<-ended, d.Close())
-	}
+	}, nil
 }
 
 // A backend implements api.Backend.
@@ -83,11 +75,7 @@ func (b *backend) page(name string) (*page, error) {
 			return b.pageOf(a), nil
 		}
 	}
-	return nil, &api.Error{
-		Status: http.StatusNotFound,
-		What:   fmt.Sprintf("the daemon has no account %q", name),
-		Hint:   "If the account is new in the configuration, restart the daemon.",
-	}
+	return nil, &api.Error{Status: http.StatusNotFound, What: fmt.Sprintf("the daemon has no account %q", name), Hint: "If the account is new in the configuration, restart the daemon."}
 }
 
 func (b *backend) pageOf(a *auth.Account) *page {
@@ -107,18 +95,10 @@ func (b *backend) attended(name string) (*page, error) {
 func CanAuthorize(p *config.Provider, a *config.Account) error {
 	switch {
 	case p.Flow != "authorization_code" && p.Flow != "device_code":
-		return &api.Error{
-			Status: http.StatusConflict,
-			What:   fmt.Sprintf("account %q needs no authorization", a.Name),
-			Why:    fmt.Sprintf("the flow %s of provider %s needs no person", p.Flow, a.Provider),
-			Hint:   fmt.Sprintf(`To test the account: xoauthd check %s`, a.Name),
-		}
+		return &api.Error{Status: http.StatusConflict, What: fmt.Sprintf("account %q needs no authorization", a.Name),
+			Why: fmt.Sprintf("the flow %s of provider %s needs no person", p.Flow, a.Provider), Hint: fmt.Sprintf(`To test the account: xoauthd check %s`, a.Name)}
 	case !a.Enabled:
-		return &api.Error{
-			Status: http.StatusConflict,
-			What:   fmt.Sprintf("account %q is disabled and cannot be authorized", a.Name),
-			Hint:   "Remove enabled = false from the configuration and restart xoauthd.",
-		}
+		return &api.Error{Status: http.StatusConflict, What: fmt.Sprintf("account %q is disabled and cannot be authorized", a.Name), Hint: "Remove enabled = false from the configuration and restart xoauthd."}
 	}
 	return nil
 }
@@ -131,7 +111,7 @@ func (p *page) finishing(ctx context.Context) (context.Context, context.CancelFu
 
 // Status implements api.Backend.
 func (b *backend) Status() api.Status {
-	s := api.Status{Version: Version(), Fingerprint: b.daemon.config.Fingerprint}
+	s := api.Status{Version: Version(), Running: b.daemon.api != nil, Fingerprint: b.daemon.config.Fingerprint}
 	if b.daemon.store.Full() {
 		s.Warning = "the disk of " + b.daemon.config.StateDirectory + " is full: grants may be lost when xoauthd ends. Free space there"
 	}
@@ -158,25 +138,15 @@ func (b *backend) Account(name string) (api.Account, error) {
 
 // state returns the state of the account.
 func (p *page) state() api.Account {
-	s := p.Status()
 	a := api.Account{
-		Name:       p.Name(),
-		Pattern:    p.config.Pattern,
-		Provider:   p.provider.Name,
-		Flow:       p.Flow(),
-		Enabled:    p.config.Enabled,
-		State:      s.State,
-		Why:        s.Why,
-		Hint:       s.Hint,
-		Identity:   s.Identity,
-		Consented:  s.Obtained,
-		Refreshed:  s.Refreshed,
-		Expiry:     s.Expiry,
-		Ends:       s.Ends,
-		Problems:   s.Problems,
-		LastLogins: s.Logins,
+		Name:     p.Name(),
+		Pattern:  p.config.Pattern,
+		Provider: p.provider.Name,
+		Flow:     p.Flow(),
+		Enabled:  p.config.Enabled,
+		Status:   p.Status(),
 	}
-	if s.State == auth.NeedsAuthorization {
+	if a.State == auth.NeedsAuthorization {
 		a.How = p.remedy
 	}
 	return a

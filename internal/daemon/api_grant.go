@@ -30,11 +30,7 @@ func (b *backend) Authorize(ctx context.Context, account string, s *api.Stream) 
 	}
 	reg := p.Registration()
 	if reg.RedirectURL == "" {
-		return &api.Error{
-			Status: http.StatusConflict,
-			What:   fmt.Sprintf("provider %s has no redirect_url", p.provider.Name),
-			Hint:   fmt.Sprintf("Set one, for example http://localhost, and register it at %s.", p.Provider()),
-		}
+		return &api.Error{Status: http.StatusConflict, What: fmt.Sprintf("provider %s has no redirect_url", p.provider.Name), Hint: fmt.Sprintf("Set one, for example http://localhost, and register it at %s.", p.Provider())}
 	}
 	attempt := authorize.NewCodeFlow(p)
 	consent := api.Consent{Provider: p.Provider(), URL: attempt.URL(), Redirect: reg.RedirectURL, URI: reg.RedirectURI, Note: reg.RedirectNote}
@@ -157,12 +153,7 @@ func rotated(p *page) string {
 // notTaken returns the error for a refresh token for which the provider issued no access
 // token.
 func notTaken(p *page, err error) error {
-	out := &api.Error{
-		Status: http.StatusBadGateway,
-		What:   p.Provider() + " issued no access token for this refresh token",
-		Why:    err.Error(),
-		Hint:   "Nothing was changed.",
-	}
+	out := &api.Error{Status: http.StatusBadGateway, What: p.Provider() + " issued no access token for this refresh token", Why: err.Error(), Hint: "Nothing was changed."}
 	var e *oauth.Error
 	if !errors.As(err, &e) {
 		return out
@@ -211,12 +202,7 @@ func (b *backend) Revoke(ctx context.Context, account string, by api.User, local
 	case told:
 		err = fmt.Errorf("%s has revoked the grant, but: %w", p.Provider(), err)
 	case !local && !errors.Is(err, auth.ErrNotRemoved):
-		err = &api.Error{
-			Status: http.StatusBadGateway,
-			What:   fmt.Sprintf("the grant of %s was not revoked, and is kept", p.Name()),
-			Why:    err.Error(),
-			Hint:   "To delete it without the provider: xoauthd revoke --local " + p.Name(),
-		}
+		err = &api.Error{Status: http.StatusBadGateway, What: fmt.Sprintf("the grant of %s was not revoked, and is kept", p.Name()), Why: err.Error(), Hint: "To delete it without the provider: xoauthd revoke --local " + p.Name()}
 	}
 	return api.Revocation{}, err
 }

@@ -39,8 +39,13 @@ func assemble(t *testing.T, more string) *Daemon {
 // local returns a client of d, whose API it serves until the test ends.
 func local(t *testing.T, d *Daemon) *api.Client {
 	t.Helper()
-	client, stop := d.ServeLocally()
+	stop, err := d.ServeAPI()
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := api.Open(d.config.StateDirectory, Version())
 	t.Cleanup(func() {
+		client.Close()
 		if err := stop(); err != nil {
 			t.Error(err)
 		}

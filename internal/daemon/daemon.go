@@ -82,7 +82,7 @@ func loadRoots(log *slog.Logger) {
 }
 
 // Assemble opens the store and creates the parts without listeners. That is all that
-// ServeLocally needs. The caller must call Close.
+// ServeAPI needs. The caller must call Close.
 func Assemble(c *config.Config, log *slog.Logger) (*Daemon, error) {
 	if len(c.Unavailable) > 0 {
 		return nil, c.Unavailable
