@@ -15,32 +15,31 @@ import (
 )
 
 const (
-	// quiet is how long nothing must have moved before a relay counts as silent:
-	// where it is not known whether the upstream owes an answer, and when xoauthd
+	// silentAfter is how long no bytes must have moved before a relay counts as silent.
+	// This matters if it is not known whether the upstream owes a reply, and when xoauthd
 	// stops.
-	quiet = time.Second
+	silentAfter = time.Second
 
-	// linger is how long one side may take after the other has closed: the client
-	// to close as well, the upstream from one sign of life to the next.
-	linger = 10 * time.Second
+	// closeTimeout is how long the client may take to close after the upstream has closed,
+	// and how long an upstream that owes no reply may be silent after the client has closed.
+	closeTimeout = 10 * time.Second
 
-	// answerTimeout is how long an upstream may take to answer a client that has
-	// half-closed. The client must hear that a message was accepted, or it sends the
-	// message again (RFC 5321 section 4.5.3.2.6).
-	answerTimeout = 10 * time.Minute
+	// replyTimeout is how long an upstream may take to reply to a client that has
+	// half-closed. The client must receive the reply that a message was accepted, or it
+	// sends the message again (RFC 5321 section 4.5.3.2.6).
+	replyTimeout = 10 * time.Minute
 
-	// answerGuess is how long a half-close is held back if it is not certain that the
-	// upstream owes an answer. It may be waiting for the rest of a command.
-	answerGuess = 20 * time.Second
+	// halfCloseDelay limits how long a half-close is held back if it is not certain that
+	// the upstream owes a reply. It may be waiting for the rest of a command.
+	halfCloseDelay = 20 * time.Second
 
-	// writeTimeout is how long an upstream may accept nothing of what it is sent.
-	// A client may do so until the idle timeout: some do not read while a person
-	// reads.
+	// writeTimeout is how long an upstream may accept no bytes. A client may do so until
+	// the idle timeout: some clients do not read while a person reads.
 	writeTimeout = 5 * time.Minute
 
-	// answeredWithin is how long after the last bytes of the client the upstream counts
-	// as owing an answer, where it is not known what it owes: in a compressed dialogue.
-	answeredWithin = time.Minute
+	// assumeOwed is how long after the last bytes of the client the upstream counts as
+	// owing a reply if that is not known, as in a compressed dialogue.
+	assumeOwed = time.Minute
 )
 
 // maxReason limits the reason for the end of a relay, in bytes.
@@ -56,79 +55,79 @@ const (
 // xoauthd stops. One clock serves both directions: a client that is silent during
 // a download of an hour is not idle.
 type idleTimer struct {
-	begun      time.Time
-	last       atomic.Int64 // when bytes last moved, in nanoseconds since begun
+	start      time.Time
+	last       atomic.Int64 // when bytes last moved, in nanoseconds since start
 	fromClient atomic.Bool  // the last bytes came from the client
-	asked      atomic.Int64 // when bytes last came from the client, as last
+	lastSent   atomic.Int64 // when bytes last came from the client, as last
 	pending    atomic.Int32 // pumps that hold bytes which they could not forward yet
-	blocked    atomic.Bool  // one of them is that to the upstream
+	blocked    atomic.Bool  // the pump to the upstream is one of them
 	ending     atomic.Bool  // the client has closed, or the relay drains
 	tracker    Tracker
 
-	// answered is closed by release: the half-close of the client may be passed on,
-	// or the relay ends.
-	answered chan struct{}
+	// released is closed by release: the half-close of the client may be passed on, or the
+	// relay ends.
+	released chan struct{}
 	release  func()
 
-	mu       sync.Mutex // for all below
-	timeout  time.Duration
-	closed   time.Time // when the client closed; zero if it has not
-	draining time.Time // since when the relay ends at the next good moment; zero if it does not
-	why      string    // it drains
-	drained  func()    // ends the relay when it has drained
-	reason   string    // the first one to end
-	stopped  bool      // the relay has ended
-	timer    *time.Timer
-	expire   func()
+	mu          sync.Mutex // for all below
+	timeout     time.Duration
+	closed      time.Time // when the client closed; zero if it has not
+	draining    bool      // the relay ends when the upstream owes no reply
+	drainReason string    // why it drains
+	drained     func()    // ends the relay when it has drained
+	reason      string    // the first one to end
+	stopped     bool      // the relay has ended
+	timer       *time.Timer
+	expire      func()
 }
 
-// newIdleTimer returns a timer that calls expire when nothing has moved for
-// timeout; 0 is for ever.
+// newIdleTimer returns a timer that calls expire after timeout without bytes; 0 is no
+// timeout.
 func newIdleTimer(timeout time.Duration, tracker Tracker, expire func()) *idleTimer {
 	if timeout <= 0 {
 		timeout = math.MaxInt64
 	}
-	answered := make(chan struct{})
+	released := make(chan struct{})
 	t := &idleTimer{
-		begun:    time.Now(),
+		start:    time.Now(),
 		tracker:  tracker,
-		answered: answered,
-		release:  sync.OnceFunc(func() { close(answered) }),
+		released: released,
+		release:  sync.OnceFunc(func() { close(released) }),
 		timeout:  timeout,
 		expire:   expire,
 	}
-	t.asked.Store(-int64(answeredWithin))
+	t.lastSent.Store(-int64(assumeOwed))
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.timer = time.AfterFunc(min(timeout, writeTimeout), t.check)
 	return t
 }
 
-// received notes bytes from the client or from the upstream. The caller calls it
-// before it forwards them, as they may be answered at once.
+// received records that bytes came from the client or from the upstream. The caller calls
+// it before it forwards them, as the reply may come at once.
 func (t *idleTimer) received(fromClient bool) {
 	t.pending.Add(1)
-	t.moved() // before it can be called blocked
+	t.moved() // before blocked is set
 	t.fromClient.Store(fromClient)
 	if fromClient {
-		t.asked.Store(t.last.Load())
+		t.lastSent.Store(t.last.Load())
 		t.blocked.Store(true)
 	}
 }
 
-// forwarded notes that the bytes received last have been written.
+// forwarded records that the bytes received last have been written.
 func (t *idleTimer) forwarded(fromClient bool) {
 	t.moved() // before pending, as check reads them in the reverse order
 	t.pending.Add(-1)
 	if fromClient {
 		t.blocked.Store(false)
 	}
-	if t.ending.Load() { // it may be what the end waits for
+	if t.ending.Load() { // the end may wait for this
 		t.wake()
 	}
 }
 
-func (t *idleTimer) moved() { t.last.Store(int64(time.Since(t.begun))) }
+func (t *idleTimer) moved() { t.last.Store(int64(time.Since(t.start))) }
 
 func (t *idleTimer) wake() {
 	t.mu.Lock()
@@ -136,8 +135,7 @@ func (t *idleTimer) wake() {
 	t.timer.Reset(0)
 }
 
-// clientClosed notes that the client sends nothing more. That is no departure: it
-// may be waiting for answers.
+// clientClosed records that the client has half-closed. It may still wait for replies.
 func (t *idleTimer) clientClosed() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -146,25 +144,25 @@ func (t *idleTimer) clientClosed() {
 	t.timer.Reset(0)
 }
 
-// drain calls drained at the next moment when the upstream owes no answer:
-// otherwise a client would send a message again that the upstream has accepted.
-func (t *idleTimer) drain(why string, drained func()) {
+// drain calls drained as soon as the upstream owes no reply: otherwise a client would send a
+// message again that the upstream has accepted.
+func (t *idleTimer) drain(reason string, drained func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.draining, t.why, t.drained = time.Now(), why, drained
+	t.draining, t.drainReason, t.drained = true, reason, drained
 	t.ending.Store(true)
 	t.timer.Reset(0)
 }
 
-// owed reports whether the upstream owes an answer, and whether that is certain.
-// Otherwise it is a guess: whether the last bytes came from the client, or some came
-// lately. An upstream that answers may owe another answer.
+// owed reports whether the upstream owes a reply, and whether that is certain. Otherwise it
+// is a guess: the last bytes came from the client, or some came within assumeOwed. An
+// upstream that sends a reply may owe another one.
 func (t *idleTimer) owed() (owed, certain bool) {
 	if owed, known := t.tracker.Owed(); known {
 		return owed, true
 	}
-	lately := time.Since(t.begun)-time.Duration(t.asked.Load()) < answeredWithin
-	return t.fromClient.Load() || lately, false
+	recent := time.Since(t.start)-time.Duration(t.lastSent.Load()) < assumeOwed
+	return t.fromClient.Load() || recent, false
 }
 
 // check ends the relay if a limit is reached, and re-arms the timer for the next
@@ -172,7 +170,7 @@ func (t *idleTimer) owed() (owed, certain bool) {
 func (t *idleTimer) check() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.stopped { // it had fired before stop, and would arm the timer again
+	if t.stopped { // the timer had fired before stop
 		return
 	}
 	// Pumps go on meanwhile. What they change last is read first, so that the end of a
@@ -180,19 +178,19 @@ func (t *idleTimer) check() {
 	unfinished := t.tracker.Unfinished()
 	owed, certain := t.owed()
 	pending, blocked := t.pending.Load() > 0, t.blocked.Load()
-	silent := time.Since(t.begun) - time.Duration(t.last.Load())
+	silent := time.Since(t.start) - time.Duration(t.last.Load())
 	waited, limit, next := silent, t.timeout, writeTimeout
 	if !t.closed.IsZero() {
-		waited, limit, next = min(silent, time.Since(t.closed)), answerTimeout, quiet
+		waited, limit, next = min(silent, time.Since(t.closed)), replyTimeout, silentAfter
 		if certain && !owed {
-			limit = linger
+			limit = closeTimeout
 		}
-		if certain && !owed || !certain && (silent >= quiet && !owed || waited >= answerGuess) {
+		if certain && !owed || !certain && (silent >= silentAfter && !owed || waited >= halfCloseDelay) {
 			t.release()
 		}
 	}
-	if !t.draining.IsZero() {
-		next = quiet
+	if t.draining {
+		next = silentAfter
 	}
 	switch {
 	case waited >= limit:
@@ -200,44 +198,43 @@ func (t *idleTimer) check() {
 	case blocked && silent >= writeTimeout:
 		t.end(fmt.Sprintf("upstream write timeout (%v)", writeTimeout))
 	case t.hasDrained(silent, owed || pending || unfinished):
-		t.keep(t.why)
+		t.setReason(t.drainReason)
 		t.drained()
 	default:
 		t.timer.Reset(min(limit-waited, next))
 	}
 }
 
-// hasDrained reports whether the relay drains and can end now. busy says that it is in the
-// middle of something.
+// hasDrained reports whether the relay drains and can end now. busy is true while a reply, a
+// write or a message is not complete.
 func (t *idleTimer) hasDrained(silent time.Duration, busy bool) bool {
-	return !t.draining.IsZero() && !busy && t.closed.IsZero() && silent >= quiet
+	return t.draining && !busy && t.closed.IsZero() && silent >= silentAfter
 }
 
 func (t *idleTimer) end(reason string) {
-	t.keep(reason)
+	t.setReason(reason)
 	t.expire()
 }
 
-// keep keeps the reason for the end, unless there is one already.
-func (t *idleTimer) keep(reason string) {
+// setReason sets the reason for the end, unless there is one already.
+func (t *idleTimer) setReason(reason string) {
 	if t.reason == "" {
 		t.reason = reason
 	}
 }
 
-// because keeps the reason for the end, unless there is one already: what
-// happened, and the error by which that was noticed, if any.
-func (t *idleTimer) because(what string, err error) {
+// ended records what has ended the relay, unless there is a reason already. err is the
+// error of the read or write, or nil.
+func (t *idleTimer) ended(what string, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch {
-	case t.reason != "":
 	case err == nil:
-		t.reason = what
-	case errors.Is(err, net.ErrClosed), errors.Is(err, os.ErrDeadlineExceeded): // which only the end of the session causes
-		t.reason = cmp.Or(t.why, closedAtShutdown)
+		t.setReason(what)
+	case errors.Is(err, net.ErrClosed), errors.Is(err, os.ErrDeadlineExceeded): // caused by the end of the session
+		t.setReason(cmp.Or(t.drainReason, closedAtShutdown))
 	default:
-		t.reason = what + ": " + text.Line(err.Error(), maxReason)
+		t.setReason(what + ": " + text.Line(err.Error(), maxReason))
 	}
 }
 

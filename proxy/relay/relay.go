@@ -14,7 +14,9 @@ import (
 	"github.com/xoauthd/xoauthd/proxy/wire"
 )
 
-// A Tracker follows the commands and replies after a login as far as the relay needs.
+// A Tracker follows the commands and replies after a login as far as the relay needs. It
+// removes the password from a second login: forwarded, the local password would reach the
+// mail server.
 type Tracker interface {
 	// FromClient returns the bytes to forward for p, which differ only for a second login.
 	// An error ends the relay.
@@ -47,7 +49,7 @@ type Relay struct {
 	Farewell func()
 
 	idle    *idleTimer
-	parting atomic.Bool // the relay ends because the grant was revoked
+	revoked atomic.Bool // the relay ends because the grant was revoked
 }
 
 // Run copies until the relay ends, and returns why it ended, for the log. When the client
@@ -75,7 +77,7 @@ func (r *Relay) Run(ctx context.Context) (ended string, err error) {
 	}()
 	if r.receive() {
 		r.idle.release()
-		defer time.AfterFunc(linger, r.abort).Stop()
+		defer time.AfterFunc(closeTimeout, r.abort).Stop()
 	} else {
 		r.abort()
 	}
@@ -87,16 +89,16 @@ func (r *Relay) Run(ctx context.Context) (ended string, err error) {
 // drain ends the relay as soon as the upstream owes no reply.
 func (r *Relay) drain() {
 	if context.Cause(r.Stopping) == ErrRevoked {
-		r.idle.drain(closedAtRevocation, r.part)
+		r.idle.drain(closedAtRevocation, r.endRevoked)
 		return
 	}
 	r.idle.drain(closedAtShutdown, r.abort)
 }
 
-// part ends the relay as if the upstream had closed, so that the client can receive a
+// endRevoked ends the relay as if the upstream had closed, so that the client can receive a
 // reply.
-func (r *Relay) part() {
-	r.parting.Store(true)
+func (r *Relay) endRevoked() {
+	r.revoked.Store(true)
 	r.Upstream.Abort()
 }
 
@@ -119,14 +121,14 @@ func (r *Relay) send() error {
 		p, err := r.Tracker.FromClient(b.Octets())
 		if err != nil {
 			b.Return()
-			r.idle.because(err.Error(), nil)
+			r.idle.ended(err.Error(), nil)
 			r.abort()
 			return nil
 		}
 		err = r.toUpstream(p)
 		b.Return()
 		if err != nil {
-			r.idle.because("upstream lost", err)
+			r.idle.ended("upstream lost", err)
 			// The rest that the client sends must be read. Unread data makes the system
 			// reset the connection, and the client loses the end of what it was sent.
 			discard(r.Client)
@@ -139,16 +141,16 @@ func (r *Relay) send() error {
 // servers reset the connection at a half-close, and the client loses the reply.
 func (r *Relay) clientEnded(err error) {
 	if err != io.EOF {
-		r.idle.because("client lost", err)
+		r.idle.ended("client lost", err)
 		r.abort()
 		return
 	}
-	r.idle.because("client closed", nil)
+	r.idle.ended("client closed", nil)
 	if err := r.toUpstream(r.Tracker.Held()); err != nil {
 		return
 	}
 	r.idle.clientClosed()
-	<-r.idle.answered
+	<-r.idle.released
 	r.Upstream.CloseWrite()
 }
 
@@ -171,12 +173,12 @@ func (r *Relay) receive() bool {
 		b, err := r.Upstream.Receive()
 		if err != nil {
 			if err == io.EOF {
-				r.idle.because("upstream closed", nil)
+				r.idle.ended("upstream closed", nil)
 			} else {
-				r.idle.because("upstream lost", err)
+				r.idle.ended("upstream lost", err)
 			}
-			if r.parting.Load() && whole {
-				r.sayFarewell()
+			if r.revoked.Load() && whole {
+				r.sendFarewell()
 			}
 			r.Client.CloseWrite()
 			return true
@@ -189,15 +191,15 @@ func (r *Relay) receive() bool {
 		r.idle.forwarded(false)
 		r.Received(n)
 		if err != nil {
-			r.idle.because("client lost", err)
+			r.idle.ended("client lost", err)
 			return false
 		}
 	}
 }
 
-// sayFarewell tells the client that the grant was revoked, unless the upstream owes a reply:
+// sendFarewell tells the client that the grant was revoked, unless the upstream owes a reply:
 // the client would mistake one for the other.
-func (r *Relay) sayFarewell() {
+func (r *Relay) sendFarewell() {
 	if owed, _ := r.Tracker.Owed(); !owed && r.Farewell != nil {
 		r.Farewell()
 	}

@@ -158,43 +158,43 @@ func TestRelayHalfClosed(t *testing.T) {
 		passed  time.Duration                     // when the half-close is passed on, after it came
 		took    time.Duration                     // until the relay ends; 0 is at once
 	}{
-		{"nothing was said", untracked{}, "", nil, 0, answerTimeout},
+		{"nothing was said", untracked{}, "", nil, 0, replyTimeout},
 		{"the upstream answers", untracked{}, "a NOOP\r\nb APPEND\r\n", func(t *testing.T, p *pipedRelay) {
 			time.Sleep(15 * time.Second)
 			pass(t, p.upstream, p.client, "a OK\r\n")
-		}, 15*time.Second + quiet, 15*time.Second + answerTimeout},
+		}, 15*time.Second + silentAfter, 15*time.Second + replyTimeout},
 		{"the upstream goes on answering", untracked{}, "a FETCH\r\n", func(t *testing.T, p *pipedRelay) {
 			for range 4 {
-				time.Sleep(quiet - 1)
+				time.Sleep(silentAfter - 1)
 				pass(t, p.upstream, p.client, "* 1 FETCH\r\n")
 			}
-		}, 5*quiet - 4, 4*quiet - 4 + answerTimeout},
-		{"the upstream waits for the rest of a command", untracked{}, "a APPEND {8}", nil, answerGuess, answerTimeout},
+		}, 5*silentAfter - 4, 4*silentAfter - 4 + replyTimeout},
+		{"the upstream waits for the rest of a command", untracked{}, "a APPEND {8}", nil, halfCloseDelay, replyTimeout},
 		{"IMAP: the last of several replies comes late", new(imapdialogue.Tracker), "a NOOP\r\nb APPEND x {1+}\r\ny\r\n", func(t *testing.T, p *pipedRelay) {
 			pass(t, p.upstream, p.client, "a OK\r\n")
 			time.Sleep(9 * time.Minute)
 			pass(t, p.upstream, p.client, "b OK\r\n")
-		}, 9 * time.Minute, 9*time.Minute + linger},
+		}, 9 * time.Minute, 9*time.Minute + closeTimeout},
 		{"POP3: the last of several replies comes late", new(pop3dialogue.Tracker), "DELE 1\r\nQUIT\r\n", func(t *testing.T, p *pipedRelay) {
 			pass(t, p.upstream, p.client, "+OK\r\n")
 			time.Sleep(9 * time.Minute)
 			pass(t, p.upstream, p.client, "+OK\r\n")
-		}, 9 * time.Minute, 9*time.Minute + linger},
-		{"SMTP: nothing was said", new(smtpdialogue.Tracker), "", nil, 0, linger},
+		}, 9 * time.Minute, 9*time.Minute + closeTimeout},
+		{"SMTP: nothing was said", new(smtpdialogue.Tracker), "", nil, 0, closeTimeout},
 		{"SMTP: the last of several replies comes late", new(smtpdialogue.Tracker), pipelined, func(t *testing.T, p *pipedRelay) {
 			pass(t, p.upstream, p.client, "250 ok\r\n250 ok\r\n")
 			time.Sleep(9 * time.Minute)
 			pass(t, p.upstream, p.client, "250 taken\r\n")
 			time.Sleep(time.Minute)
 			pass(t, p.upstream, p.client, "221 bye\r\n")
-		}, 10 * time.Minute, 10*time.Minute + linger},
+		}, 10 * time.Minute, 10*time.Minute + closeTimeout},
 		{"SMTP: the last reply does not come", new(smtpdialogue.Tracker), pipelined, func(t *testing.T, p *pipedRelay) {
 			pass(t, p.upstream, p.client, "250 ok\r\n250 ok\r\n")
-		}, answerTimeout, answerTimeout},
+		}, replyTimeout, replyTimeout},
 		{"SMTP: the client closes within a message", new(smtpdialogue.Tracker), "BDAT 20 LAST\r\nabc", func(t *testing.T, p *pipedRelay) {
 			time.Sleep(time.Second)
 			pass(t, p.upstream, p.client, "503 no\r\n")
-		}, time.Second, time.Second + linger},
+		}, time.Second, time.Second + closeTimeout},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -252,7 +252,7 @@ func TestRelayUpstreamLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := startPiped(t, 31*time.Minute)
 		p.upstream.Close()
-		p.wants(t, "upstream closed", linger)
+		p.wants(t, "upstream closed", closeTimeout)
 	})
 }
 
