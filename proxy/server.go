@@ -7,7 +7,6 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -170,7 +169,7 @@ func (s *Server) dialer(u *Upstream) func(ctx context.Context, network, address 
 // nil when the last session has ended. It returns the first error of ln.Accept: the
 // listener must handle temporary errors itself.
 func (s *Server) Serve(ctx context.Context, ln net.Listener, l *Listener) error {
-	defer closeWith(ctx, ln)()
+	defer wire.CloseWhenDone(ctx, ln)()
 	defer ln.Close()
 	if protocols[l.Protocol] == nil {
 		return fmt.Errorf("there is no protocol %q", l.Protocol)
@@ -215,7 +214,7 @@ func (s *Server) accept(stopping, life context.Context, c net.Conn, l *Listener,
 	}
 	admitted := s.conns.Admit(&x.counted, max)
 	return func() {
-		stop := closeWith(life, c)
+		stop := wire.CloseWhenDone(life, c)
 		err := panics.Catch(func() error { return x.run(ctx, admitted) })
 		stop()
 		cancel()
@@ -234,10 +233,4 @@ func (s *Server) newSession(c net.Conn, l *Listener) *session {
 	x.client.Trace = x.tracer("client")
 	x.client.SetDeadline(x.record.start.Add(s.Limits.LogIn))
 	return x
-}
-
-// closeWith closes c when ctx is done. Reads and writes then return an error, so a
-// dialogue does not need the context. stop works as that of context.AfterFunc.
-func closeWith(ctx context.Context, c io.Closer) (stop func() bool) {
-	return context.AfterFunc(ctx, func() { c.Close() })
 }

@@ -101,7 +101,7 @@ func (u *upstreamConn) closeAtEnd(ctx context.Context) (stop func() bool) {
 	if end, ok := ctx.Deadline(); ok {
 		u.conn.SetDeadline(end.Add(-time.Second))
 	}
-	return closeWith(ctx, u.conn)
+	return wire.CloseWhenDone(ctx, u.conn)
 }
 
 // dial connects to u and starts the dialogue, until the login can begin. The error is an

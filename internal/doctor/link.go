@@ -9,6 +9,7 @@ import (
 
 	"github.com/xoauthd/xoauthd/internal/step"
 	"github.com/xoauthd/xoauthd/proxy"
+	"github.com/xoauthd/xoauthd/proxy/wire"
 )
 
 // A client is an independent implementation of a protocol, mostly a library. It is not
@@ -52,7 +53,7 @@ func (k *link) open(ctx context.Context, dial func(ctx context.Context, network,
 		return fmt.Errorf("connecting: %w", k.AsUnavailable(err))
 	}
 	k.conn = bounded(conn)
-	defer closeWith(ctx, conn)()
+	defer wire.CloseWhenDone(ctx, conn)()
 	address := conn.RemoteAddr().String()
 	s.Detail = step.Join(address, " ", s.Detail)
 	s.AddFact("address", address)
@@ -129,9 +130,4 @@ func (b *boundedConn) Read(p []byte) (int, error) {
 	n, err := b.Conn.Read(p[:min(len(p), b.left)])
 	b.left -= n
 	return n, err
-}
-
-// closeWith closes c when ctx is done: the libraries have no context.
-func closeWith(ctx context.Context, c net.Conn) (stop func() bool) {
-	return context.AfterFunc(ctx, func() { c.Close() })
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/xoauthd/xoauthd/internal/step"
 	"github.com/xoauthd/xoauthd/proxy"
 	"github.com/xoauthd/xoauthd/proxy/sasl"
+	"github.com/xoauthd/xoauthd/proxy/wire"
 )
 
 // login logs in, inspects the mailbox, and logs out. If the mail server refuses the
@@ -47,7 +48,7 @@ func (x *examination) login(ctx context.Context, k *link) {
 		return
 	}
 	x.step(ctx, protocol+" "+k.client.place()+" at "+k.Address(), loginTime, func(ctx context.Context, s *step.Step) error {
-		defer closeWith(ctx, k.conn)()
+		defer wire.CloseWhenDone(ctx, k.conn)()
 		command, err := k.client.inspect(s)
 		if err == nil {
 			return nil
@@ -79,7 +80,7 @@ func (x *examination) attempt(ctx context.Context, name string, k *link) (s step
 				return err
 			}
 		}
-		stop := closeWith(ctx, k.conn)
+		stop := wire.CloseWhenDone(ctx, k.conn)
 		if err = k.logIn(ctx, s, x.secret); err != nil {
 			k.close()
 			return err

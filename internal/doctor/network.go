@@ -18,6 +18,7 @@ import (
 
 	"github.com/xoauthd/xoauthd/internal/step"
 	"github.com/xoauthd/xoauthd/proxy"
+	"github.com/xoauthd/xoauthd/proxy/wire"
 )
 
 // soon is how long before its expiry a certificate causes a warning: a server that renews
@@ -241,7 +242,7 @@ func (x *examination) listener(ctx context.Context, l Listener, s *step.Step) er
 	if err != nil {
 		return err
 	}
-	defer closeWith(ctx, conn)()
+	defer wire.CloseWhenDone(ctx, conn)()
 	defer conn.Close()
 	if l.Selective {
 		s.Detail = "accepts connections, from some clients only"

@@ -56,7 +56,7 @@ func (o *outbound) dial(ctx context.Context, network, address string) (net.Conn,
 	if err != nil {
 		return nil, &proxyError{o.name, err, hintNoProxy}
 	}
-	stop := context.AfterFunc(ctx, func() { c.Close() })
+	stop := wire.CloseWhenDone(ctx, c)
 	tunneled, err := o.tunnel(c, address)
 	if !stop() { // err is only about the closed connection
 		err = context.Cause(ctx)

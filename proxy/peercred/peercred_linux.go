@@ -56,11 +56,14 @@ func unixPeer(c *net.UnixConn) (uid uint32, err error) {
 	if err != nil {
 		return 0, err
 	}
-	var credentials *unix.Ucred
-	controlErr := raw.Control(func(fd uintptr) {
-		credentials, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
-	})
-	if err := errors.Join(controlErr, err); err != nil {
+	controlErr := raw.Control(func(fd uintptr) { uid, err = unixSocketPeer(int(fd)) })
+	return uid, errors.Join(controlErr, err)
+}
+
+// unixSocketPeer is unixPeer for a file descriptor.
+func unixSocketPeer(socket int) (uid uint32, err error) {
+	credentials, err := unix.GetsockoptUcred(socket, unix.SOL_SOCKET, unix.SO_PEERCRED)
+	if err != nil {
 		return 0, err
 	}
 	return credentials.Uid, nil

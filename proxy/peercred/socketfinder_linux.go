@@ -20,11 +20,8 @@ type SocketFinder struct {
 func (s *SocketFinder) Source(socket int, peer unix.Sockaddr) Source {
 	client, ok := addrPort(peer)
 	if !ok {
-		credentials, err := unix.GetsockoptUcred(socket, unix.SOL_SOCKET, unix.SO_PEERCRED)
-		if err != nil {
-			return Source{}
-		}
-		return Source{uid: credentials.Uid, known: true}
+		uid, err := unixSocketPeer(socket)
+		return Source{uid: uid, known: err == nil}
 	}
 	sockname, err := unix.Getsockname(socket)
 	if err != nil {

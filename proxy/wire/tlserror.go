@@ -35,7 +35,9 @@ func (c *Conn) tlsError(err error, received bool) error {
 	return &TLSError{tlsErrorReason(err), err}
 }
 
-// The texts of crypto/tls errors that have no type. A test compares them with crypto/tls.
+// The texts of crypto/tls errors that have no type. Old mail programs and devices fail with
+// these, and only the reason in the log tells the administrator what to change. A test
+// compares the texts with crypto/tls.
 const (
 	unsupportedVersionsText = "client offered only unsupported versions: "
 	noCipherText            = "no cipher suite supported by both client and server"
