@@ -60,12 +60,12 @@ func (t *table) account(providers map[string]*Provider) *Account {
 // checkAccountKeys reports the keys that the provider's flow does not use, and the
 // missing keys that it requires.
 func (t *table) checkAccountKeys(p *Provider) {
-	f := flowNamed(p.Flow)
+	f := keysOf(p.Flow)
 	suffix := fmt.Sprintf(" of the provider %q", p.Name)
 	t.rejectUnusedKeys(f, suffix)
 	if isPattern(t.name()) && !f.allowsPatterns {
 		t.file.fault(t.pos.line(), "%s: a pattern needs tokens for all its mailboxes, but the flow %q%s gives tokens for one mailbox only; the flows for patterns are %s",
-			t.header(), f.name, suffix, enumerate(flowNames(func(o *flow) bool { return o.allowsPatterns })))
+			t.header(), f.flow, suffix, enumerate(flowNames(func(o *flowKeys) bool { return o.allowsPatterns })))
 		return
 	}
 	if isPattern(t.name()) && len(p.TokenCommand) > 0 && !namesMailbox(p.TokenCommand) {

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+
+	"github.com/xoauthd/xoauthd/internal/flow"
 )
 
 // client reads the client identifier and the client authentication of p (RFC 6749
@@ -24,11 +26,11 @@ func (t *table) client(p *Provider) {
 	p.ClientSecretExpires = t.date("client_secret_expires")
 	t.warnExpiry("client_secret_expires", "secret", p.ClientSecretExpires)
 	p.ClientCertificate = t.certificate()
-	p.ClientCertificateAlgorithm = t.oneOf("client_certificate_algorithm", "PS256", "PS256", "RS256")
+	p.ClientCertificateAlgorithm = oneOf(t, "client_certificate_algorithm", "PS256", "PS256", "RS256")
 	p.ClientAssertionFile = t.assertionFile()
-	p.AuthStyle = t.oneOf("auth_style", "params", "params", "header")
+	p.AuthStyle = oneOf(t, "auth_style", "params", "params", "header")
 
-	if p.Preset == "google" && p.Flow == "authorization_code" && len(t.present(clientAuthKeys...)) == 0 {
+	if p.Preset == "google" && p.Flow == flow.AuthorizationCode && len(t.present(clientAuthKeys...)) == 0 {
 		t.file.warn(t.pos.line(), "%s has no client_secret: Google issues one to web and desktop applications, and requires it", t.header())
 	}
 	t.requires("client_secret", secretKeys("client_secret"), "client_secret_expires")

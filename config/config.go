@@ -12,6 +12,8 @@ import (
 	"net/netip"
 	"strconv"
 	"time"
+
+	"github.com/xoauthd/xoauthd/internal/flow"
 )
 
 // A Config holds the settings of a configuration file, with defaults filled in. The file
@@ -95,14 +97,9 @@ func Protocols() []string { return []string{"imap", "smtp", "pop3"} }
 // tokens for them. Fields that its flow does not use are empty.
 type Provider struct {
 	Name   string
-	Preset string // empty: none
-	Title  string // display name; empty without a preset
-
-	// Flow is how accounts obtain their upstream credentials: "authorization_code" (RFC 6749
-	// section 4.1), "device_code" (RFC 8628), "client_credentials" and "password" (RFC 6749
-	// sections 4.4 and 4.3), "service_account" (RFC 7523 section 2.1), "command", or
-	// "app_password", which uses no token.
-	Flow string
+	Preset string    // empty: none
+	Title  string    // display name; empty without a preset
+	Flow   flow.Flow // how accounts obtain their upstream credentials
 
 	// The client. It authenticates with a secret, a certificate or an assertion (RFC 7523
 	// section 2.2), or is public (RFC 6749 section 2.1).
@@ -114,7 +111,7 @@ type Provider struct {
 	ClientAssertionFile        string           // read for each token request, and possibly missing; empty: none
 	AuthStyle                  string           // how the token endpoint receives the secret: "params" or "header"
 
-	ServiceAccount      *ServiceAccount // nil unless the flow is "service_account"
+	ServiceAccount      *ServiceAccount // nil unless Flow is flow.ServiceAccount
 	TokenCommand        []string        // program and arguments; {account} stands for the mailbox
 	TokenCommandTimeout time.Duration
 
@@ -156,11 +153,23 @@ func (p *Provider) Upstream(protocol string) *Upstream {
 	return nil
 }
 
+// A TLSMode says when a connection starts TLS (RFC 8314 section 3). The zero value stands
+// for a missing or invalid mode, which is a fault.
+type TLSMode string
+
+// The TLS modes.
+const (
+	TLSNone     TLSMode = "none"
+	TLSStartTLS TLSMode = "starttls"
+	TLSImplicit TLSMode = "implicit" // TLS from the first byte
+	TLSAuto     TLSMode = "auto"     // TLSStartTLS and TLSImplicit on one port
+)
+
 // An Upstream is a mail server of a provider. xoauthd always uses TLS to reach it.
 type Upstream struct {
 	Host string
 	Port int
-	TLS  string // "implicit" or "starttls" (RFC 8314 section 3)
+	TLS  TLSMode // TLSImplicit or TLSStartTLS
 
 	Sessions int // maximum number of sessions of one account; 0: no limit
 }
@@ -180,7 +189,7 @@ type Account struct {
 	Enabled      bool // if false, xoauthd keeps the grant and rejects logins
 	Line         int  // in the file
 
-	UpstreamPassword Secret   // for the flows "password" and "app_password"
+	UpstreamPassword Secret   // for the flows flow.Password and flow.AppPassword
 	IMAPUser         string   // user name at the IMAP upstream; empty: Name
 	SMTPUser         string   // user name at the SMTP upstream; empty: Name
 	POP3User         string   // user name at the POP3 upstream; empty: Name

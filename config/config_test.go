@@ -188,7 +188,7 @@ func TestPresets(t *testing.T) {
 		t.Errorf("presets %q", names)
 	}
 	for _, name := range Presets() {
-		if preset(name, "organizations", flowNamed("command")) == nil {
+		if preset(name, "organizations", keysOf("command")) == nil {
 			t.Errorf("no preset %s", name)
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/BurntSushi/toml"
+
+	"github.com/xoauthd/xoauthd/internal/flow"
 )
 
 // crossCheck reports faults and warnings that concern several tables.
@@ -46,7 +48,7 @@ func (f *file) checkTables(c *Config) {
 	// provider still needs a URL to redirect the browser to.
 	cannotAuthorize := func(a *Account) bool {
 		p := c.Providers[a.Provider]
-		return p != nil && p.Flow == "authorization_code" && p.RedirectURL == ""
+		return p != nil && p.Flow == flow.AuthorizationCode && p.RedirectURL == ""
 	}
 	if c.Web == nil && slices.ContainsFunc(byLine(c.Accounts), cannotAuthorize) {
 		f.warn(0, `neither [web] nor redirect_url is set: accounts cannot be authorized; add [web] with address = "localhost:1180"`)
@@ -102,7 +104,7 @@ func (f *file) checkAccountNames() {
 }
 
 func (f *file) checkCertificates(c *Config) {
-	withTLS := func(l Listener) bool { return l.TLS != "none" }
+	withTLS := func(l Listener) bool { return l.TLS != TLSNone }
 	if len(c.Certificates) > 0 && len(c.Listeners) > 0 && !slices.ContainsFunc(c.Listeners, withTLS) {
 		f.warn(c.Certificates[0].Line, `[[certificate]] is not used: no listener uses TLS`)
 	}

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/xoauthd/xoauthd/internal/flow"
 )
 
 // loadExample loads text on a system that has the files and programs named by
@@ -207,7 +209,7 @@ func TestExampleProviderWithoutPreset(t *testing.T) {
 // TestExampleRecipes uncomments each block that shows an alternative provider or account.
 func TestExampleRecipes(t *testing.T) {
 	text := readExample(t)
-	shown := map[string]bool{}
+	shown := map[flow.Flow]bool{}
 	for _, block := range regexp.MustCompile(`(?m)^# \[(provider|account)\..*\n(#( .*)?\n)+`).FindAllString(text, -1) {
 		uncommented := regexp.MustCompile(`(?m)^# ?`).ReplaceAllString(block, "")
 		c := loadExample(t, text+"\n"+uncommented)
@@ -220,8 +222,8 @@ func TestExampleRecipes(t *testing.T) {
 		}
 	}
 	for _, f := range flows {
-		if !shown[f.name] || !strings.Contains(text, "#   "+f.name+" ") {
-			t.Errorf("the flow %s is not shown", f.name)
+		if !shown[f.flow] || !strings.Contains(text, "#   "+string(f.flow)+" ") {
+			t.Errorf("the flow %s is not shown", f.flow)
 		}
 	}
 }

@@ -1,6 +1,10 @@
 package config
 
-import "time"
+import (
+	"time"
+
+	"github.com/xoauthd/xoauthd/internal/expiry"
+)
 
 // date reads a date with an optional time. A date without a time zone is local time.
 func (t *table) date(key string) time.Time {
@@ -18,17 +22,11 @@ func (t *table) date(key string) time.Time {
 	return d
 }
 
-// expiryNotice is how long before expiry a warning appears. It is a month, because
-// another person may have to issue the replacement.
-const expiryNotice = 30 * 24 * time.Hour
-
-// warnExpiry warns if what has expired, or expires within expiryNotice. A zero end means
-// no expiry.
+// warnExpiry warns if what has expired or expires soon. A zero end means no expiry.
 func (t *table) warnExpiry(key, what string, end time.Time) {
-	left := end.Sub(t.file.now)
 	switch day := end.Format(time.DateOnly); {
-	case end.IsZero() || left > expiryNotice:
-	case left <= 0:
+	case !expiry.Soon(end, t.file.now):
+	case !t.file.now.Before(end):
 		t.file.warn(t.line(key), "%s: the %s expired on %s, so the provider rejects it; register a new one", key, what, day)
 	default:
 		t.file.warn(t.line(key), "%s: the %s expires on %s; register a new one with the provider before", key, what, day)

@@ -5,19 +5,18 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/xoauthd/xoauthd/internal/flow"
 	"github.com/xoauthd/xoauthd/internal/text"
 )
 
-// A flow is a way to obtain upstream credentials. It lists the keys that it uses. Every
-// flow uses the keys that no flow lists.
-type flow struct {
-	name            string
+// flowKeys lists the keys that a flow uses. Every flow uses the keys that no flow lists.
+type flowKeys struct {
+	flow            flow.Flow
 	required        [][]string        // required keys of the provider; one of each group
 	accountRequired [][]string        // required keys of its accounts; one of each group
 	optional        []string          // optional keys of the provider and its accounts
 	hints           map[string]string // how to obtain a required key, if not as in keyHints
 
-	needsConsent   bool // a person must consent for each account
 	allowsPatterns bool // it can obtain credentials for any mailbox, so patterns may use it
 }
 
@@ -30,40 +29,38 @@ var clientKeys = append([]string{
 	"client_key_file", "client_key_credential", "client_certificate_algorithm",
 }, clientAuthKeys...)
 
-var flows = []flow{
+var flows = []flowKeys{
 	{
-		name:         "authorization_code",
-		required:     [][]string{{"client_id"}, {"authorization_url"}, {"token_url"}, {"scopes"}},
-		optional:     append([]string{"authorization_params", "redirect_url", "issuer", "require_iss", "revocation_url", "revocation", "login_hint"}, clientKeys...),
-		needsConsent: true,
+		flow:     flow.AuthorizationCode,
+		required: [][]string{{"client_id"}, {"authorization_url"}, {"token_url"}, {"scopes"}},
+		optional: append([]string{"authorization_params", "redirect_url", "issuer", "require_iss", "revocation_url", "revocation", "login_hint"}, clientKeys...),
 	}, {
-		name:         "device_code",
-		required:     [][]string{{"client_id"}, {"device_authorization_url"}, {"token_url"}, {"scopes"}},
-		optional:     append([]string{"revocation_url", "revocation", "login_hint"}, clientKeys...),
-		needsConsent: true,
+		flow:     flow.DeviceCode,
+		required: [][]string{{"client_id"}, {"device_authorization_url"}, {"token_url"}, {"scopes"}},
+		optional: append([]string{"revocation_url", "revocation", "login_hint"}, clientKeys...),
 	}, {
-		name:           "client_credentials",
+		flow:           flow.ClientCredentials,
 		required:       [][]string{{"client_id"}, {"token_url"}, {"scopes"}, clientAuthKeys},
 		optional:       clientKeys,
 		allowsPatterns: true,
 	}, {
-		name:           "service_account",
+		flow:           flow.ServiceAccount,
 		required:       [][]string{{"service_account_file", "service_account_credential"}, {"scopes"}},
 		optional:       []string{"token_url"},
 		allowsPatterns: true,
 	}, {
-		name:            "password",
+		flow:            flow.Password,
 		required:        [][]string{{"client_id"}, {"token_url"}},
 		accountRequired: [][]string{secretKeys("upstream_password")},
 		optional:        append([]string{"scopes"}, clientKeys...),
 		hints:           map[string]string{"upstream_password": "it is the user's password at the provider; prefer upstream_password_file"},
 	}, {
-		name:           "command",
+		flow:           flow.Command,
 		required:       [][]string{{"token_command"}},
 		optional:       []string{"token_command_timeout"},
 		allowsPatterns: true,
 	}, {
-		name:            "app_password",
+		flow:            flow.AppPassword,
 		accountRequired: [][]string{secretKeys("upstream_password")},
 	},
 }
@@ -80,68 +77,69 @@ var keyHints = map[string]string{
 	"upstream_password":    "create an app password at the provider; prefer upstream_password_file",
 }
 
-// flowNamed returns the flow with the given name, or nil.
-func flowNamed(name string) *flow {
-	i := slices.IndexFunc(flows, func(f flow) bool { return f.name == name })
-	if i < 0 {
-		return nil
+// keysOf returns the keys of f, or nil if there is no such flow.
+func keysOf(f flow.Flow) *flowKeys {
+	for i := range flows {
+		if flows[i].flow == f {
+			return &flows[i]
+		}
 	}
-	return &flows[i]
+	return nil
 }
 
 // opensAllMailboxes reports whether the provider's tokens open other mailboxes than that of their
 // account, regardless of the rights of a person. A command with {account} in its
 // arguments prints a token for that mailbox only.
 func (p *Provider) opensAllMailboxes() bool {
-	f := flowNamed(p.Flow)
+	f := keysOf(p.Flow)
 	return f != nil && f.allowsPatterns && !namesMailbox(p.TokenCommand)
 }
 
 // flowNames returns the names of the flows for which is returns true.
-func flowNames(is func(*flow) bool) []string {
+func flowNames(is func(*flowKeys) bool) []string {
 	var names []string
 	for i := range flows {
 		if is(&flows[i]) {
-			names = append(names, flows[i].name)
+			names = append(names, string(flows[i].flow))
 		}
 	}
 	return names
 }
 
 // uses reports whether f lists key.
-func (f *flow) uses(key string) bool {
+func (f *flowKeys) uses(key string) bool {
 	of := func(keys []string) bool { return slices.Contains(keys, key) }
 	return of(f.optional) || slices.ContainsFunc(f.required, of) || slices.ContainsFunc(f.accountRequired, of)
 }
 
 // flow reads the provider's flow. It returns nil if the flow is unknown; faults about
 // other keys would then only distract.
-func (t *table) flow(preset string) *flow {
-	usual := "authorization_code"
+func (t *table) flow(preset string) *flowKeys {
+	usual := flow.AuthorizationCode
 	if preset == "icloud" {
-		usual = "app_password"
+		usual = flow.AppPassword
 	}
 	name, ok := value[string](t, "flow")
 	if !ok && t.has("flow") {
 		return nil
 	}
-	f := flowNamed(cmp.Or(name, usual))
+	f := keysOf(cmp.Or(flow.Flow(name), usual))
 	if f == nil || ok && name == "" {
 		t.unknownFlow(name)
 		return nil
 	}
-	if why := incompatible(preset, f.name); why != "" {
-		t.fault("flow", "%q is not available with the preset %q: %s", f.name, preset, why)
+	if why := incompatible(preset, f.flow); why != "" {
+		t.fault("flow", "%q is not available with the preset %q: %s", f.flow, preset, why)
 		return nil
 	}
-	if f.name == "password" {
+	if f.flow == flow.Password {
 		t.file.warn(t.line("flow"), `flow: "password" is a legacy flow, which RFC 9700 section 2.4 forbids; use another flow if the provider supports one`)
 	}
 	return f
 }
 
 func (t *table) unknownFlow(name string) {
-	names := flowNames(func(*flow) bool { return true })
+	names := flowNames(func(*flowKeys) bool { return true })
 	if near := text.Nearest(name, names); near != "" {
 		t.fault("flow", "unknown flow %q; did you mean %q?", name, near)
 		return
@@ -152,13 +150,13 @@ func (t *table) unknownFlow(name string) {
 // rejectUnusedKeys reports and removes the keys that f does not use, and reports whether
 // there are any. Removing them prevents further faults. suffix is appended to the name of
 // the flow.
-func (t *table) rejectUnusedKeys(f *flow, suffix string) (found bool) {
+func (t *table) rejectUnusedKeys(f *flowKeys, suffix string) (found bool) {
 	for _, key := range slices.Sorted(maps.Keys(t.values)) {
 		if f.uses(key) {
 			continue
 		}
-		if others := flowNames(func(o *flow) bool { return o.uses(key) }); len(others) > 0 {
-			t.fault(key, "is not used by the flow %q%s; it is for %s", f.name, suffix, enumerate(others))
+		if others := flowNames(func(o *flowKeys) bool { return o.uses(key) }); len(others) > 0 {
+			t.fault(key, "is not used by the flow %q%s; it is for %s", f.flow, suffix, enumerate(others))
 			t.seen = append(t.seen, key)
 			delete(t.values, key)
 			found = true
@@ -169,13 +167,13 @@ func (t *table) rejectUnusedKeys(f *flow, suffix string) (found bool) {
 
 // requireKeys reports each group of required of which no key is present. suffix is
 // appended to the name of the flow.
-func (t *table) requireKeys(f *flow, required [][]string, suffix string) {
+func (t *table) requireKeys(f *flowKeys, required [][]string, suffix string) {
 	for _, keys := range required {
 		preset := t.has("preset") && slices.Contains(presetKeys, keys[0])
 		if preset || len(t.present(keys...)) > 0 {
 			continue
 		}
 		hint := cmp.Or(f.hints[keys[0]], keyHints[keys[0]], "set it, or use a preset")
-		t.file.fault(t.pos.line(), "%s has no %s, which the flow %q%s requires: %s", t.header(), keys[0], f.name, suffix, hint)
+		t.file.fault(t.pos.line(), "%s has no %s, which the flow %q%s requires: %s", t.header(), keys[0], f.flow, suffix, hint)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/xoauthd/xoauthd/internal/flow"
 )
 
 // loadGood loads a file of testdata/good at the time now.
@@ -24,10 +26,12 @@ func TestFlows(t *testing.T) {
 	c := loadGood(t, "flows.toml", today)
 	outlook := []string{"https://outlook.office365.com/.default"}
 	for _, row := range []struct {
-		provider, flow, tokenURL string
-		scopes                   []string
-		consent                  bool
-		mechanism                string
+		provider  string
+		flow      flow.Flow
+		tokenURL  string
+		scopes    []string
+		consent   bool
+		mechanism string
 	}{
 		{"device", "device_code", "https://login.example.com/token", []string{"mail"}, true, "auto"},
 		{"app-only", "client_credentials", "https://login.microsoftonline.com/example.com/oauth2/v2.0/token", outlook, false, "auto"},
@@ -39,13 +43,13 @@ func TestFlows(t *testing.T) {
 	} {
 		p := c.Providers[row.provider]
 		if p.Flow != row.flow || p.TokenURL != row.tokenURL || !slices.Equal(p.Scopes, row.scopes) ||
-			flowNamed(p.Flow).needsConsent != row.consent || p.Mechanism != row.mechanism {
+			p.Flow.NeedsConsent() != row.consent || p.Mechanism != row.mechanism {
 			t.Errorf("%+v\nwant %+v", p, row)
 		}
 		if p.AuthorizationURL+p.RevocationURL+p.RedirectURL+p.Issuer != "" {
 			t.Errorf("%s has URLs that its flow does not use: %+v", row.provider, p)
 		}
-		if has := p.DeviceAuthorizationURL != ""; has != (row.flow == "device_code") {
+		if has := p.DeviceAuthorizationURL != ""; has != (row.flow == flow.DeviceCode) {
 			t.Errorf("%s: device_authorization_url %q", row.provider, p.DeviceAuthorizationURL)
 		}
 	}
@@ -89,7 +93,7 @@ func checkPasswordsOf(t *testing.T, c *Config) {
 
 func TestPresetDeviceCode(t *testing.T) {
 	for name, tenant := range map[string]string{"microsoft": "example.com", "outlook": "consumers"} {
-		p := preset(name, "example.com", flowNamed("device_code"))
+		p := preset(name, "example.com", keysOf("device_code"))
 		if want := "https://login.microsoftonline.com/" + tenant + "/oauth2/v2.0/devicecode"; p.DeviceAuthorizationURL != want || p.AuthorizationURL != "" {
 			t.Errorf("%s: %+v", name, p)
 		}
@@ -110,12 +114,12 @@ func TestFlowKeysExist(t *testing.T) {
 	for _, f := range flows {
 		for _, key := range slices.Concat(append(slices.Concat(f.required, f.accountRequired), f.optional)...) {
 			if !slices.Contains(known, key) {
-				t.Errorf("%s: key %q does not exist", f.name, key)
+				t.Errorf("%s: key %q does not exist", f.flow, key)
 			}
 		}
 	}
 	for key := range keyHints {
-		if !slices.ContainsFunc(flows, func(f flow) bool { return f.uses(key) }) {
+		if !slices.ContainsFunc(flows, func(f flowKeys) bool { return f.uses(key) }) {
 			t.Errorf("no flow needs %s", key)
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"crypto/x509"
 	"net/netip"
 	"slices"
+
+	"github.com/xoauthd/xoauthd/internal/flow"
 )
 
 // A Listener is an endpoint for mail clients. Without RequireTLS, only this machine can
@@ -15,9 +17,7 @@ type Listener struct {
 	Provider string // serve only accounts of this provider; empty: of all providers
 	Line     int    // in the file
 
-	// TLS is the TLS mode: "none", "starttls", "implicit" (TLS from the first byte), or
-	// "auto" for starttls and implicit on the same port.
-	TLS        string
+	TLS        TLSMode
 	RequireTLS bool           // reject logins without TLS
 	MinTLS     uint16         // such as tls.VersionTLS12
 	ClientCAs  *x509.CertPool // issuers of client certificates, which are then required; nil: not required
@@ -29,6 +29,9 @@ type Listener struct {
 	// ClientTokens lets clients log in with their own access tokens.
 	ClientTokens bool
 }
+
+// OffersTLS reports whether clients can start TLS.
+func (l *Listener) OffersTLS() bool { return l.TLS != "" && l.TLS != TLSNone }
 
 // listeners reads the listeners. Modes with TLS require a certificate.
 func (t *table) listeners(providers map[string]*Provider) (all []Listener) {
@@ -45,12 +48,12 @@ func (t *table) listener(providers map[string]*Provider, certified bool) Listene
 	t.addBinding(b)
 	l := Listener{
 		Endpoint: e,
-		Protocol: t.oneOf("protocol", "", Protocols()...),
+		Protocol: oneOf(t, "protocol", "", Protocols()...),
 		Provider: t.providerName(providers),
 		Line:     t.pos.line(),
 	}
 	t.listenerTLS(&l, b)
-	if begins := l.TLS != "none" && l.TLS != ""; begins && !certified {
+	if l.OffersTLS() && !certified {
 		t.fault("tls", `TLS requires a certificate; add a table [[certificate]] with its file; "xoauthd make-cert" creates one for this machine`)
 	}
 	t.checkPort(&l, b)
@@ -66,23 +69,23 @@ func (t *table) listenerTLS(l *Listener, b binding) {
 	l.ClientCAs = t.clientCAs()
 	byDefault := b.systemd != "" || !b.isLocal() || t.has("client_ca_file")
 	l.RequireTLS = t.boolean("require_tls", byDefault)
-	l.TLS = t.oneOf("tls", "", "none", "starttls", "implicit", "auto")
+	l.TLS = oneOf(t, "tls", "", TLSNone, TLSStartTLS, TLSImplicit, TLSAuto)
 	if !t.has("tls") {
-		l.TLS = "none"
+		l.TLS = TLSNone
 	}
 	switch l.TLS {
-	case "none":
+	case TLSNone:
 		l.RequireTLS = false
 		for _, key := range t.present("require_tls", "min_tls", "client_ca_file") {
 			t.fault(key, `is not used without TLS; set tls to "implicit", "starttls" or "auto"`)
 		}
 		t.requireLocal(&l.Endpoint, b, "address", unencrypted, `use 127.0.0.1, [::1] or localhost, or tls = "implicit", "starttls" or "auto"`)
-	case "implicit":
+	case TLSImplicit:
 		l.RequireTLS = true
 		if t.has("require_tls") {
 			t.fault("require_tls", `is not used with tls = "implicit", which always requires TLS`)
 		}
-	case "starttls", "auto":
+	case TLSStartTLS, TLSAuto:
 		switch {
 		case l.RequireTLS:
 		case t.has("client_ca_file"):
@@ -99,7 +102,7 @@ const unencrypted = "passwords would cross the network unencrypted"
 // minTLS reads the minimum TLS version.
 func (t *table) minTLS() uint16 {
 	versions := map[string]uint16{"1.0": tls.VersionTLS10, "1.1": tls.VersionTLS11, "1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13}
-	s := t.oneOf("min_tls", "1.2", "1.0", "1.1", "1.2", "1.3")
+	s := oneOf(t, "min_tls", "1.2", "1.0", "1.1", "1.2", "1.3")
 	if versions[s] < tls.VersionTLS12 {
 		t.file.warn(t.line("min_tls"), "min_tls: RFC 8996 forbids TLS %s, because its hashes and ciphers are broken; use this listener only for devices without a newer version, in a trusted network", s)
 	}
@@ -111,8 +114,8 @@ func (t *table) minTLS() uint16 {
 func (t *table) checkPort(l *Listener, b binding) {
 	for mode, port := range ports[l.Protocol] {
 		switch {
-		case int(b.port) != port, l.TLS == mode, l.TLS == "auto", l.TLS == "":
-		case mode == "starttls" && l.TLS == "none":
+		case int(b.port) != port, l.TLS == mode, l.TLS == TLSAuto, l.TLS == "":
+		case mode == TLSStartTLS && l.TLS == TLSNone:
 		default:
 			t.file.warn(t.line("address"), "address: %d is the usual port of %q, but tls is %q; clients that choose the TLS mode by the port cannot connect", port, mode, l.TLS)
 		}
@@ -152,7 +155,7 @@ func (t *table) clientTokens(p *Provider) bool {
 	case !enabled:
 	case !t.has("provider"):
 		t.fault("client_tokens", "requires a provider in this table, because only its servers may receive the tokens")
-	case p != nil && p.Flow == "app_password":
+	case p != nil && p.Flow == flow.AppPassword:
 		t.fault("client_tokens", "the servers of the provider %q accept no tokens: its flow is %q", p.Name, p.Flow)
 	}
 	return enabled

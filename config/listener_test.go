@@ -15,10 +15,11 @@ func TestListenerDefaults(t *testing.T) {
 		got[l.Address] = l
 	}
 	for _, row := range []struct {
-		address, tls string
-		required     bool
-		minTLS       uint16
-		clientCAs    bool
+		address   string
+		tls       TLSMode
+		required  bool
+		minTLS    uint16
+		clientCAs bool
 	}{
 		{"localhost:1143", "none", false, tls.VersionTLS12, false},
 		{"[::]:993", "implicit", true, tls.VersionTLS10, true},

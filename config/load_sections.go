@@ -5,6 +5,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/xoauthd/xoauthd/internal/storekey"
 )
 
 // config reads all tables, and checks them together.
@@ -42,7 +44,7 @@ func (t *table) store() Store {
 	return Store{
 		Encrypt: encrypt,
 		Migrate: migrate,
-		Keys: s.secret("key", checkKeys,
+		Keys: s.secret("key", func(text string) error { _, err := storekey.Parse(text); return err },
 			source{"key_file", s.secretFile},
 			source{"key_env", envSecret},
 			source{"key_credential", credentialSecret},
@@ -69,8 +71,8 @@ func (t *table) log() Log {
 	l, _ := t.table("log")
 	defer l.reportUnknown()
 	return Log{
-		Level:  l.oneOf("level", "info", "debug", "info", "warn", "error"),
-		Format: l.oneOf("format", "text", "text", "json"),
+		Level:  oneOf(l, "level", "info", "debug", "info", "warn", "error"),
+		Format: oneOf(l, "format", "text", "text", "json"),
 	}
 }
 

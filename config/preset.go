@@ -1,6 +1,10 @@
 package config
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/xoauthd/xoauthd/internal/flow"
+)
 
 // Presets returns the names of the presets, sorted.
 func Presets() []string { return []string{"google", "icloud", "microsoft", "outlook"} }
@@ -8,7 +12,7 @@ func Presets() []string { return []string{"google", "icloud", "microsoft", "outl
 // preset returns a provider with the settings of a preset, or nil if the preset is
 // unknown. The empty preset sets nothing. The ports of servers depend on their TLS mode
 // and are not set. Sessions is the limit per mailbox that the provider documents.
-func preset(name, tenant string, f *flow) *Provider {
+func preset(name, tenant string, f *flowKeys) *Provider {
 	p := &Provider{Preset: name}
 	switch name {
 	case "":
@@ -16,16 +20,16 @@ func preset(name, tenant string, f *flow) *Provider {
 		p.google(f)
 	case "icloud":
 		p.Title = "iCloud"
-		p.IMAP = &Upstream{Host: "imap.mail.me.com", TLS: "implicit"}
-		p.SMTP = &Upstream{Host: "smtp.mail.me.com", TLS: "starttls"}
+		p.IMAP = &Upstream{Host: "imap.mail.me.com", TLS: TLSImplicit}
+		p.SMTP = &Upstream{Host: "smtp.mail.me.com", TLS: TLSStartTLS}
 	case "microsoft":
 		p.Title = "Microsoft 365"
 		p.microsoft(tenant, f)
-		p.SMTP = &Upstream{Host: "smtp.office365.com", TLS: "starttls", Sessions: 3}
+		p.SMTP = &Upstream{Host: "smtp.office365.com", TLS: TLSStartTLS, Sessions: 3}
 	case "outlook":
 		p.Title = "Outlook.com"
 		p.microsoft("consumers", f)
-		p.SMTP = &Upstream{Host: "smtp-mail.outlook.com", TLS: "starttls"}
+		p.SMTP = &Upstream{Host: "smtp-mail.outlook.com", TLS: TLSStartTLS}
 	default:
 		return nil
 	}
@@ -33,27 +37,27 @@ func preset(name, tenant string, f *flow) *Provider {
 	return p
 }
 
-func (p *Provider) google(f *flow) {
+func (p *Provider) google(f *flowKeys) {
 	p.Title = "Google"
 	p.AuthorizationURL = "https://accounts.google.com/o/oauth2/v2/auth"
 	p.TokenURL = "https://oauth2.googleapis.com/token"
 	p.RevocationURL = "https://oauth2.googleapis.com/revoke"
 	p.Issuer = "https://accounts.google.com"
 	p.Scopes = []string{"https://mail.google.com/"}
-	if f.needsConsent {
+	if f.flow.NeedsConsent() {
 		p.Scopes = append(p.Scopes, "openid", "email") // identify the user who consented
 	}
 	// Google returns a refresh token only with access_type=offline, and after the first
 	// authorization only with prompt=consent.
 	p.AuthorizationParams = map[string]string{"access_type": "offline", "prompt": "consent"}
-	p.IMAP = &Upstream{Host: "imap.gmail.com", TLS: "implicit", Sessions: 15}
-	p.SMTP = &Upstream{Host: "smtp.gmail.com", TLS: "implicit"}
-	p.POP3 = &Upstream{Host: "pop.gmail.com", TLS: "implicit"}
+	p.IMAP = &Upstream{Host: "imap.gmail.com", TLS: TLSImplicit, Sessions: 15}
+	p.SMTP = &Upstream{Host: "smtp.gmail.com", TLS: TLSImplicit}
+	p.POP3 = &Upstream{Host: "pop.gmail.com", TLS: TLSImplicit}
 }
 
 // microsoft sets what organizations and personal accounts share. Microsoft has no
 // revocation endpoint.
-func (p *Provider) microsoft(tenant string, f *flow) {
+func (p *Provider) microsoft(tenant string, f *flowKeys) {
 	base := "https://login.microsoftonline.com/" + tenant + "/oauth2/v2.0/"
 	p.AuthorizationURL = base + "authorize"
 	p.DeviceAuthorizationURL = base + "devicecode"
@@ -65,13 +69,13 @@ func (p *Provider) microsoft(tenant string, f *flow) {
 		"offline_access",
 	}
 	switch {
-	case f.needsConsent:
+	case f.flow.NeedsConsent():
 		p.Scopes = append(p.Scopes, "openid", "profile", "email") // identify the user who consented
-	case f.name == "client_credentials":
+	case f.flow == flow.ClientCredentials:
 		p.Scopes = []string{"https://outlook.office365.com/.default"}
 	}
-	p.IMAP = &Upstream{Host: "outlook.office365.com", TLS: "implicit"}
-	p.POP3 = &Upstream{Host: "outlook.office365.com", TLS: "implicit"}
+	p.IMAP = &Upstream{Host: "outlook.office365.com", TLS: TLSImplicit}
+	p.POP3 = &Upstream{Host: "outlook.office365.com", TLS: TLSImplicit}
 }
 
 // Microsoft's scopes for reading mail.
@@ -99,7 +103,7 @@ func (f *file) addScopes(c *Config) {
 func (p *Provider) requiresFullAddress() bool { return p.Preset != "" && p.Preset != "icloud" }
 
 // clearUnused clears the settings of a preset that the flow does not use.
-func (p *Provider) clearUnused(f *flow) {
+func (p *Provider) clearUnused(f *flowKeys) {
 	for key, url := range map[string]*string{
 		"authorization_url":        &p.AuthorizationURL,
 		"device_authorization_url": &p.DeviceAuthorizationURL,
@@ -120,26 +124,30 @@ func (p *Provider) clearUnused(f *flow) {
 }
 
 // incompatible returns why a preset does not support a flow, or "".
-func incompatible(preset, flow string) string {
-	switch preset + " " + flow {
-	case "google device_code":
+func incompatible(preset string, f flow.Flow) string {
+	type pair struct {
+		preset string
+		flow   flow.Flow
+	}
+	switch (pair{preset, f}) {
+	case pair{"google", flow.DeviceCode}:
 		return `Google does not allow the mail scope for devices; use "authorization_code"`
-	case "google client_credentials":
+	case pair{"google", flow.ClientCredentials}:
 		return `Google does not support this flow for mail; use "service_account"`
-	case "google password":
+	case pair{"google", flow.Password}:
 		return `Google does not support this flow; use "authorization_code"`
-	case "microsoft service_account":
+	case pair{"microsoft", flow.ServiceAccount}:
 		return `only Google has service accounts; use "client_credentials"`
-	case "outlook service_account":
+	case pair{"outlook", flow.ServiceAccount}:
 		return `only Google has service accounts; use "authorization_code"`
-	case "outlook client_credentials":
+	case pair{"outlook", flow.ClientCredentials}:
 		return `Microsoft does not support this flow for personal mailboxes; use "authorization_code"`
-	case "outlook password":
+	case pair{"outlook", flow.Password}:
 		return `Microsoft does not support this flow for personal accounts; use "authorization_code"`
-	case "microsoft app_password", "outlook app_password":
+	case pair{"microsoft", flow.AppPassword}, pair{"outlook", flow.AppPassword}:
 		return `Microsoft does not accept passwords for IMAP; use "authorization_code"`
 	}
-	if preset == "icloud" && flow != "app_password" {
+	if preset == "icloud" && f != flow.AppPassword {
 		return `iCloud does not support OAuth 2.0; use "app_password"`
 	}
 	return ""

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+
+	"github.com/xoauthd/xoauthd/internal/flow"
 )
 
 func (t *table) providers(web *Web) map[string]*Provider {
@@ -30,7 +32,7 @@ func (t *table) provider(web *Web) *Provider {
 	p.DeviceAuthorizationURL = t.url("device_authorization_url", p.DeviceAuthorizationURL)
 	p.TokenURL = t.tokenURL(p.TokenURL, p.ServiceAccount)
 	p.RevocationURL = t.url("revocation_url", p.RevocationURL)
-	p.Revocation = t.oneOf("revocation", "all", "all", "grant")
+	p.Revocation = oneOf(t, "revocation", "all", "all", "grant")
 	p.RedirectURL = t.redirectURL(web)
 	t.issuer(p)
 	p.Scopes = t.texts("scopes", p.Scopes)
@@ -65,13 +67,13 @@ func (t *table) preset() *Provider {
 	}
 	t.checkTenant(tenant, name, f)
 	p := preset(name, cmp.Or(tenant, "organizations"), f)
-	p.Flow = f.name
+	p.Flow = f.flow
 	return p
 }
 
 // checkKeys reports the provider's keys that the flow does not use, and the missing keys
 // that it requires.
-func (t *table) checkKeys(f *flow) {
+func (t *table) checkKeys(f *flowKeys) {
 	suffix := ""
 	if !t.has("flow") {
 		suffix = ", which is the default"
@@ -85,17 +87,17 @@ func (t *table) checkKeys(f *flow) {
 	}
 }
 
-func (t *table) checkTenant(tenant, preset string, f *flow) {
-	appOnly := preset == "microsoft" && f.name == "client_credentials"
+func (t *table) checkTenant(tenant, preset string, f *flowKeys) {
+	appOnly := preset == "microsoft" && f.flow == flow.ClientCredentials
 	switch {
 	case tenant != "" && preset != "microsoft":
 		t.fault("tenant", `only the preset "microsoft" has tenants`)
 	case !tenantName.MatchString(tenant):
 		t.fault("tenant", `%q is neither a tenant's id nor a domain, nor "organizations" or "common"`, tenant)
 	case appOnly && !t.has("tenant") && !t.has("token_url"):
-		t.file.fault(t.pos.line(), "%s has no tenant, which the flow %q requires: write the id or a domain of the tenant", t.header(), f.name)
+		t.file.fault(t.pos.line(), "%s has no tenant, which the flow %q requires: write the id or a domain of the tenant", t.header(), f.flow)
 	case appOnly && slices.Contains([]string{"organizations", "common", "consumers"}, tenant):
-		t.fault("tenant", "%q is not one tenant, which the flow %q requires: write the id or a domain of the tenant", tenant, f.name)
+		t.fault("tenant", "%q is not one tenant, which the flow %q requires: write the id or a domain of the tenant", tenant, f.flow)
 	}
 }
 
@@ -118,14 +120,14 @@ func (t *table) tokenURL(preset string, account *ServiceAccount) string {
 }
 
 // mechanism reads the SASL mechanism for the upstream.
-func (t *table) mechanism(flow string) string {
+func (t *table) mechanism(f flow.Flow) string {
 	s, ok := value[string](t, "mechanism")
 	words, what := []string{"auto", "xoauth2", "oauthbearer"}, "an access token"
-	if flow == "app_password" {
+	if f == flow.AppPassword {
 		words, what = []string{"auto", "plain", "login"}, "a password"
 	}
-	if ok && flow != "" && !slices.Contains(words, s) {
-		t.fault("mechanism", "%q is not one of %s; the flow %q logs in with %s", s, enumerate(words), flow, what)
+	if ok && f != "" && !slices.Contains(words, s) {
+		t.fault("mechanism", "%q is not one of %s; the flow %q logs in with %s", s, enumerate(words), f, what)
 	}
 	return cmp.Or(s, "auto")
 }
@@ -180,10 +182,10 @@ func (t *table) rootCAs() (string, *x509.CertPool) {
 }
 
 // ports are the ports of RFC 8314 section 3 and of STARTTLS, by protocol and TLS mode.
-var ports = map[string]map[string]int{
-	"imap": {"implicit": 993, "starttls": 143},
-	"smtp": {"implicit": 465, "starttls": 587},
-	"pop3": {"implicit": 995, "starttls": 110},
+var ports = map[string]map[TLSMode]int{
+	"imap": {TLSImplicit: 993, TLSStartTLS: 143},
+	"smtp": {TLSImplicit: 465, TLSStartTLS: 587},
+	"pop3": {TLSImplicit: 995, TLSStartTLS: 110},
 }
 
 // upstream reads the upstream server for protocol. preset is nil if the preset has none.
@@ -196,12 +198,12 @@ func (t *table) upstream(protocol string, preset *Upstream) *Upstream {
 		if found {
 			sub.require("host", `write for example host = "`+protocol+`.example.com"`)
 		}
-		preset = &Upstream{TLS: "implicit"}
+		preset = &Upstream{TLS: TLSImplicit}
 	}
 	defer sub.reportUnknown()
 	u := &Upstream{
 		Host: sub.host("host", preset.Host),
-		TLS:  sub.oneOf("tls", preset.TLS, "implicit", "starttls"),
+		TLS:  oneOf(sub, "tls", preset.TLS, TLSImplicit, TLSStartTLS),
 
 		Sessions: sub.integer("sessions", preset.Sessions, 0, 100_000),
 	}

@@ -9,6 +9,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"github.com/xoauthd/xoauthd/internal/flow"
 )
 
 // environmentFile is the file name in faults of environment variables.
@@ -18,7 +20,7 @@ const environmentFile = "environment"
 // them. Package net/http ignores invalid values and connects directly.
 func (f *file) checkEnvironment(c *Config) {
 	uses := func(p *Provider) bool {
-		return p != nil && p.Proxy == "" && p.Flow != "command" && p.Flow != "app_password"
+		return p != nil && p.Proxy == "" && p.Flow != flow.Command && p.Flow != flow.AppPassword
 	}
 	if !slices.ContainsFunc(slices.Collect(maps.Values(c.Providers)), uses) {
 		return

@@ -5,11 +5,10 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-)
 
-// pagePaths are the paths of the pages, relative to public_url, that a redirect URL must
-// not have. A test in internal/daemon compares them with authorize.PagePaths.
-var pagePaths = []string{"/authorize/", "/result/", "/style.css", "/icon.svg"}
+	"github.com/xoauthd/xoauthd/internal/flow"
+	"github.com/xoauthd/xoauthd/internal/pagepath"
+)
 
 // redirects sets the redirect URLs of the providers in tables that need one. A single
 // provider has public_url and /callback. Several have /callback/NAME each, so that
@@ -18,12 +17,12 @@ var pagePaths = []string{"/authorize/", "/result/", "/style.css", "/icon.svg"}
 func (f *file) redirects(tables []*table, providers map[string]*Provider, web *Web) {
 	var browser []*table
 	for _, t := range tables {
-		if providers[t.name()].Flow == "authorization_code" {
+		if providers[t.name()].Flow == flow.AuthorizationCode {
 			browser = append(browser, t)
 		}
 	}
 	for _, t := range browser {
-		p, path := providers[t.name()], "/callback"
+		p, path := providers[t.name()], pagepath.Callback
 		if len(browser) > 1 {
 			path += "/" + url.PathEscape(p.Name)
 		}
@@ -50,8 +49,8 @@ func (f *file) checkRedirects(browser []*table, providers map[string]*Provider) 
 				continue
 			}
 			f.fault(cmp.Or(t.line("redirect_url"), t.pos.line()), "%s and %s have the same path in their redirect URLs (%s), so each could receive the authorization codes of the other: "+
-				"set another redirect_url for one of them, such as one that ends in /callback/%s, and register it; or set issuer and require_iss = true in both",
-				other.header(), t.header(), p.RedirectURL, url.PathEscape(p.Name))
+				"set another redirect_url for one of them, such as one that ends in %s/%s, and register it; or set issuer and require_iss = true in both",
+				other.header(), t.header(), p.RedirectURL, pagepath.Callback, url.PathEscape(p.Name))
 			break
 		}
 	}
@@ -83,9 +82,9 @@ func (t *table) redirectURL(web *Web) string {
 			base = public.EscapedPath()
 		}
 	}
-	for _, page := range pagePaths {
+	for _, page := range pagepath.Reserved() {
 		if strings.HasPrefix(u.EscapedPath(), base+page) {
-			t.fault("redirect_url", "the path %s belongs to another page; use for example %s/callback", u.Path, base)
+			t.fault("redirect_url", "the path %s belongs to another page; use for example %s", u.Path, base+pagepath.Callback)
 		}
 	}
 	return s

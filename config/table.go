@@ -158,21 +158,21 @@ func (t *table) noteDefault(key string, isDefault bool) {
 }
 
 // oneOf reads a string that must be one of words.
-func (t *table) oneOf(key, def string, words ...string) string {
+func oneOf[T ~string](t *table, key string, def T, words ...T) T {
 	s, ok := value[string](t, key)
 	if !ok {
 		return def
 	}
-	if !slices.Contains(words, s) {
+	if !slices.Contains(words, T(s)) {
 		t.fault(key, "%q is not one of %s%s", s, enumerate(words), suggestWord(key, s, words))
 		return def
 	}
-	t.noteDefault(key, s == def)
-	return s
+	t.noteDefault(key, T(s) == def)
+	return T(s)
 }
 
 // suggestWord returns a hint for a value s that is not one of words, or "".
-func suggestWord(key, s string, words []string) string {
+func suggestWord[T ~string](key, s string, words []T) string {
 	if key == "tls" && (s == "ssl" || s == "tls") {
 		return `; for TLS from the first byte write "implicit"`
 	}
@@ -297,10 +297,10 @@ func oneLine(s string) error {
 }
 
 // enumerate returns the quoted words, separated by commas.
-func enumerate(words []string) string {
+func enumerate[T ~string](words []T) string {
 	quoted := make([]string, len(words))
 	for i, w := range words {
-		quoted[i] = strconv.Quote(w)
+		quoted[i] = strconv.Quote(string(w))
 	}
 	return strings.Join(quoted, ", ")
 }

@@ -6,6 +6,9 @@ import (
 	"net/http"
 	"path"
 	"strings"
+
+	"github.com/xoauthd/xoauthd/internal/flow"
+	"github.com/xoauthd/xoauthd/internal/pagepath"
 )
 
 // An account is an Account with the values that the endpoint derives from its URLs.
@@ -31,7 +34,7 @@ func (e *endpoint) add(a Account) error {
 	case e.account(name) != nil:
 		return errors.New("this name is used twice")
 	}
-	n := &account{Account: a, path: e.base + AccountPath(a.Name()), formAction: "'self'"}
+	n := &account{Account: a, path: e.base + pagepath.Account(a.Name()), formAction: "'self'"}
 	if a.Attended() && !n.usesDeviceCode() {
 		if err := e.addCallback(n); err != nil {
 			return err
@@ -60,7 +63,7 @@ func (e *endpoint) addCallback(a *account) error {
 	if strings.TrimSuffix(path.Clean(a.callback), "/") != strings.TrimSuffix(a.callback, "/") {
 		return fmt.Errorf("redirect URL: the path %s has . or .. or // in it", a.callback)
 	}
-	for _, taken := range PagePaths() {
+	for _, taken := range pagepath.Reserved() {
 		if strings.HasPrefix(a.callback, e.base+taken) {
 			return fmt.Errorf("redirect URL: the path %s is already used by another page", a.callback)
 		}
@@ -74,7 +77,7 @@ func (e *endpoint) addCallback(a *account) error {
 }
 
 // usesDeviceCode reports whether a uses the device flow, which has no redirect URL.
-func (a *account) usesDeviceCode() bool { return a.Flow() == "device_code" }
+func (a *account) usesDeviceCode() bool { return a.Flow() == flow.DeviceCode }
 
 // redirectedQuery is the query of an account's page after redirectToOrigin.
 const redirectedQuery = "moved"

@@ -20,6 +20,8 @@ import (
 
 	"github.com/xoauthd/xoauthd/auth"
 	"github.com/xoauthd/xoauthd/auth/oauth"
+	"github.com/xoauthd/xoauthd/internal/flow"
+	"github.com/xoauthd/xoauthd/internal/pagepath"
 )
 
 // An Account is an account that the pages show and authorize. Several goroutines call
@@ -36,12 +38,12 @@ type Account interface {
 	// (RFC 6749 section 4.1.2.1), or "".
 	Hint(code, description string) string
 	// Flow is the value of the configuration key flow.
-	Flow() string
+	Flow() flow.Flow
 	// Enabled reports whether clients may log in. A disabled account is shown, but
 	// cannot be authorized.
 	Enabled() bool
 	// Attended reports whether a person authorizes the account: by the device flow if
-	// Flow is "device_code", otherwise by the authorization code grant. The methods
+	// Flow is flow.DeviceCode, otherwise by the authorization code grant. The methods
 	// from LoginHint to AwaitDevice are called only if it does.
 	Attended() bool
 	// LoginHint is the address with which the person signs in at the provider, if that
@@ -208,19 +210,33 @@ func (e *endpoint) recoverPanic(a *account, f func() Result) (result Result) {
 // account returns the account with this name, without regard to case, or nil.
 func (e *endpoint) account(name string) *account { return e.byName[strings.ToLower(name)] }
 
-// routes returns the handlers of all pages by method and path.
+// A page is a handler at a path of pagepath.Reserved, or below it.
+type page struct {
+	method, path, below string
+	handler             http.HandlerFunc
+}
+
+func (e *endpoint) pages() []page {
+	return []page{
+		{"GET", pagepath.Authorize, "{account}", e.show},
+		{"POST", pagepath.Authorize, "{account}", e.start},
+		{"POST", pagepath.Authorize, "{account}/address", e.paste},
+		{"GET", pagepath.Result, "{id}", e.result},
+		{"POST", pagepath.Result, "{id}", e.decide},
+		{"GET", pagepath.Style, "", asset("style.css", "text/css; charset=utf-8")},
+		{"GET", pagepath.Icon, "", asset("icon.svg", "image/svg+xml")},
+	}
+}
+
+// routes returns the handlers of the list of accounts, of all pages, and of the callbacks,
+// by method and path.
 func (e *endpoint) routes() *http.ServeMux {
 	mux := http.NewServeMux()
 	index := e.base + "/"
 	mux.HandleFunc("GET "+index+"{$}", e.index)
-	mux.HandleFunc("GET "+e.base+accountPath+"{account}", e.show)
-	mux.HandleFunc("POST "+e.base+accountPath+"{account}", e.start)
-	mux.HandleFunc("POST "+e.base+accountPath+"{account}/address", e.paste)
-	mux.HandleFunc("GET "+e.base+resultPath+"{id}", e.result)
-	mux.HandleFunc("POST "+e.base+resultPath+"{id}", e.decide)
-	mux.HandleFunc("GET "+e.base+stylePath, asset("style.css", "text/css; charset=utf-8"))
-	mux.HandleFunc("GET "+e.base+iconPath, asset("icon.svg", "image/svg+xml"))
-
+	for _, p := range e.pages() {
+		mux.HandleFunc(p.method+" "+e.base+p.path+p.below, p.handler)
+	}
 	known := map[string]bool{index: true} // the handler of index also handles callbacks
 	for _, a := range e.accounts {
 		if a.callback == "" || known[a.callback] {

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"net/http"
 	"time"
+
+	"github.com/xoauthd/xoauthd/internal/pagepath"
 )
 
 // callback handles the redirect URL, to which the provider redirects the browser.
@@ -99,7 +101,9 @@ func (e *endpoint) decide(w http.ResponseWriter, r *http.Request) {
 }
 
 // resultPagePath returns the path of the result page of p.
-func (e *endpoint) resultPagePath(p *pendingAuthorization) string { return e.base + resultPath + p.id }
+func (e *endpoint) resultPagePath(p *pendingAuthorization) string {
+	return e.base + pagepath.Result + p.id
+}
 
 // clientAttrs returns the log attributes of the client that sent r. They contain nothing
 // of the URL, because it holds the code.

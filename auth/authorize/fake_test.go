@@ -19,6 +19,7 @@ import (
 
 	"github.com/xoauthd/xoauthd/auth"
 	"github.com/xoauthd/xoauthd/auth/oauth"
+	"github.com/xoauthd/xoauthd/internal/flow"
 	"github.com/xoauthd/xoauthd/internal/redact"
 )
 
@@ -29,8 +30,8 @@ type fakeAccount struct {
 	name, issuer, redirect, authURL string
 	requireIss, sendsIss            bool
 	pattern                         string
-	title                           string // of the provider; empty means Example Mail
-	flow                            string // empty means authorization_code
+	title                           string    // of the provider; empty means Example Mail
+	flow                            flow.Flow // empty means flow.AuthorizationCode
 	automatic, disabled             bool
 	hint                            string // LoginHint
 	status                          auth.Status
@@ -75,7 +76,7 @@ func (a *fakeAccount) Status() auth.Status {
 	return s
 }
 
-func (a *fakeAccount) Flow() string      { return cmp.Or(a.flow, "authorization_code") }
+func (a *fakeAccount) Flow() flow.Flow   { return cmp.Or(a.flow, flow.AuthorizationCode) }
 func (a *fakeAccount) Pattern() string   { return a.pattern }
 func (a *fakeAccount) Enabled() bool     { return !a.disabled }
 func (a *fakeAccount) Attended() bool    { return !a.automatic }

@@ -10,19 +10,20 @@ import (
 	"time"
 
 	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/internal/flow"
 )
 
 // newAutomatic returns an account that needs no consent of a person.
-func newAutomatic(name, flow string) *fakeAccount {
+func newAutomatic(name string, f flow.Flow) *fakeAccount {
 	a := newAccount(name)
-	a.flow, a.automatic, a.redirect, a.authURL = flow, true, "", ""
+	a.flow, a.automatic, a.redirect, a.authURL = f, true, "", ""
 	a.status = auth.Status{State: auth.Authorized, Obtained: time.Now().Add(-time.Hour), Expiry: time.Now().Add(time.Hour)}
 	return a
 }
 
 // TestAutomatic checks the pages of accounts that need no consent.
 func TestAutomatic(t *testing.T) {
-	for flow, words := range map[string]string{
+	for f, words := range map[flow.Flow]string{
 		"client_credentials": "credentials of its registration at Example Mail",
 		"service_account":    "key of a service account",
 		"password":           "the user name and the password of the mailbox",
@@ -30,8 +31,8 @@ func TestAutomatic(t *testing.T) {
 		"app_password":       "does not use OAuth",
 		"unknown":            "with the flow unknown",
 	} {
-		t.Run(flow, func(t *testing.T) {
-			a := newAutomatic("joe@example.com", flow)
+		t.Run(string(f), func(t *testing.T) {
+			a := newAutomatic("joe@example.com", f)
 			s := newSite(t, "", a)
 			w := s.do("GET", home+"/authorize/joe@example.com")
 			page := w.Body.String()

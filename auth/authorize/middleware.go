@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/xoauthd/xoauthd/internal/pagepath"
 )
 
 // maxBody limits the body of a request, in bytes. A body holds an address with the
@@ -30,7 +32,7 @@ func (e *endpoint) protect(mux *http.ServeMux) http.Handler {
 
 		_, pattern := mux.Handler(r)
 		switch {
-		case !e.hosts[canonicalHost(r.Host)] && pattern != "GET "+e.base+stylePath: // the error page uses the style sheet
+		case !e.hosts[canonicalHost(r.Host)] && pattern != "GET "+e.base+pagepath.Style: // the error page uses the style sheet
 			e.message(w, http.StatusMisdirectedRequest, unknownHost(r.Host))
 		case e.cross.Check(r) != nil:
 			e.message(w, http.StatusForbidden, crossOrigin)

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/xoauthd/xoauthd/auth/oauth"
+	"github.com/xoauthd/xoauthd/internal/pagepath"
 	"github.com/xoauthd/xoauthd/internal/testing/idp"
 )
 
@@ -172,7 +173,7 @@ func newBrowser(t *testing.T) *http.Client {
 // begin starts an authorization at the hostile provider. See browse.
 func (m *mixUp) begin(t *testing.T, browser *http.Client, stay bool) (ended, page string) {
 	t.Helper()
-	return m.browse(t, browser, m.url+AccountPath(m.hostile.name), stay)
+	return m.browse(t, browser, m.url+pagepath.Account(m.hostile.name), stay)
 }
 
 // assertSafe fails the test if the code of the honest provider was used or stolen.
@@ -231,7 +232,7 @@ func TestMixUp(t *testing.T) {
 			browser = newBrowser(t)
 			ended, _ = m.begin(t, browser, true)
 			for i, pasted := range []string{ended[strings.Index(ended, "?"):], ended, ended} {
-				answer, err := browser.PostForm(m.url+AccountPath(m.hostile.name)+"/address", url.Values{"address": {pasted}})
+				answer, err := browser.PostForm(m.url+pagepath.Account(m.hostile.name)+"/address", url.Values{"address": {pasted}})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -256,7 +257,7 @@ func TestMixUp(t *testing.T) {
 			m.assertSafe(t)
 
 			browser = newBrowser(t)
-			_, page = m.browse(t, browser, m.url+AccountPath(m.honest.name), false)
+			_, page = m.browse(t, browser, m.url+pagepath.Account(m.honest.name), false)
 			assertContains(t, page, m.honest.name+" is authorized")
 		})
 	}

@@ -5,12 +5,14 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
 	"golang.org/x/oauth2"
 
 	"github.com/xoauthd/xoauthd/auth/oauth"
+	"github.com/xoauthd/xoauthd/internal/pagepath"
 	"github.com/xoauthd/xoauthd/internal/testing/idp"
 )
 
@@ -103,5 +105,21 @@ func TestOAuthServer(t *testing.T) {
 	}
 	if !strings.Contains(ended, "iss=") {
 		t.Errorf("no iss in %s", ended)
+	}
+}
+
+// TestReservedPaths checks that a redirect URL can have the path of no page.
+func TestReservedPaths(t *testing.T) {
+	used := map[string]bool{}
+	for _, p := range new(endpoint).pages() {
+		used[p.path] = true
+		if !slices.Contains(pagepath.Reserved(), p.path) {
+			t.Errorf("%s is not reserved", p.path)
+		}
+	}
+	for _, path := range pagepath.Reserved() {
+		if !used[path] {
+			t.Errorf("%s is reserved, but there is no page", path)
+		}
 	}
 }

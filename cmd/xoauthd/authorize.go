@@ -17,6 +17,7 @@ import (
 	"github.com/xoauthd/xoauthd/config"
 	"github.com/xoauthd/xoauthd/internal/api"
 	"github.com/xoauthd/xoauthd/internal/daemon"
+	"github.com/xoauthd/xoauthd/internal/flow"
 )
 
 func authorizeCommand(file *string) *cobra.Command {
@@ -45,7 +46,7 @@ machine.`,
 			if err := daemon.CanAuthorize(provider, account); err != nil {
 				return err
 			}
-			if inTerminal || c.Web == nil || provider.Flow != "authorization_code" {
+			if inTerminal || c.Web == nil || provider.Flow != flow.AuthorizationCode {
 				return authorizeInTerminal(cmd, c, account, yes)
 			}
 			if err := checkDaemonHas(cmd, c, account.Name); err != nil {

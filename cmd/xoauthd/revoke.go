@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/xoauthd/xoauthd/internal/api"
+	"github.com/xoauthd/xoauthd/internal/flow"
 )
 
 func revokeCommand(file *string) *cobra.Command {
@@ -30,7 +31,7 @@ is authorized again. If the provider cannot be reached, the grant is kept.`,
 			if err != nil {
 				return err
 			}
-			if c.Providers[account.Provider].Flow == "app_password" {
+			if c.Providers[account.Provider].Flow == flow.AppPassword {
 				return fmt.Errorf("nothing to revoke: %s logs in with the password in the configuration, and has no token; "+
 					"take the app password back at the provider, or set enabled = false", account.Name)
 			}
@@ -99,7 +100,7 @@ func describeRevocation(account string, r api.Revocation, local bool) string {
 		if r.Had {
 			text = "xoauthd has deleted the access token of " + account
 		}
-		return text + "; the next login obtains one by the flow " + r.Flow + ".\n" +
+		return text + "; the next login obtains one by the flow " + string(r.Flow) + ".\n" +
 			"To prevent that, set enabled = false in the configuration, or withdraw the permission at " + r.Provider + "."
 	case !r.Had:
 		return account + " has no grant: there was nothing to revoke."

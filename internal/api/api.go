@@ -11,6 +11,7 @@ import (
 
 	"github.com/xoauthd/xoauthd/auth"
 	"github.com/xoauthd/xoauthd/auth/authorize"
+	"github.com/xoauthd/xoauthd/internal/flow"
 	"github.com/xoauthd/xoauthd/internal/step"
 )
 
@@ -35,12 +36,12 @@ type Accounts struct {
 
 // An Account is the state of an account.
 type Account struct {
-	Name     string `json:"account"`
-	Pattern  string `json:"pattern,omitempty"` // the pattern of the configuration that it is a mailbox of
-	Provider string `json:"provider"`          // name in the configuration
-	Flow     string `json:"flow"`
-	Enabled  bool   `json:"enabled"`
-	How      string `json:"how,omitempty"` // how to authorize the account, if that is needed
+	Name     string    `json:"account"`
+	Pattern  string    `json:"pattern,omitempty"` // the pattern of the configuration that it is a mailbox of
+	Provider string    `json:"provider"`          // name in the configuration
+	Flow     flow.Flow `json:"flow"`
+	Enabled  bool      `json:"enabled"`
+	How      string    `json:"how,omitempty"` // how to authorize the account, if that is needed
 	auth.Status
 }
 
@@ -56,13 +57,13 @@ type RevokeRequest struct {
 
 // A Revocation is the result of a RevokeRequest.
 type Revocation struct {
-	Provider string `json:"provider"` // name for people
-	Flow     string `json:"flow"`
-	Attended bool   `json:"attended"` // a person must authorize the account before it is used again
-	Had      bool   `json:"had"`      // there was a grant or, without a person, an access token
-	Told     bool   `json:"told"`     // the provider has revoked the grant
-	Endpoint bool   `json:"endpoint"` // the provider has an endpoint for that
-	Sessions int    `json:"sessions"` // sessions of the account that the revocation ended
+	Provider string    `json:"provider"` // name for people
+	Flow     flow.Flow `json:"flow"`
+	Attended bool      `json:"attended"` // a person must authorize the account before it is used again
+	Had      bool      `json:"had"`      // there was a grant or, without a person, an access token
+	Told     bool      `json:"told"`     // the provider has revoked the grant
+	Endpoint bool      `json:"endpoint"` // the provider has an endpoint for that
+	Sessions int       `json:"sessions"` // sessions of the account that the revocation ended
 }
 
 // An Event is one line of a stream. It has one of the first members. If it has Answer, the

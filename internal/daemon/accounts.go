@@ -12,11 +12,11 @@ import (
 	"sync/atomic"
 
 	"github.com/xoauthd/xoauthd/auth"
-	"github.com/xoauthd/xoauthd/auth/authorize"
 	"github.com/xoauthd/xoauthd/auth/oauth"
 	"github.com/xoauthd/xoauthd/auth/password"
 	"github.com/xoauthd/xoauthd/auth/store"
 	"github.com/xoauthd/xoauthd/config"
+	"github.com/xoauthd/xoauthd/internal/pagepath"
 	"github.com/xoauthd/xoauthd/internal/redact"
 	"github.com/xoauthd/xoauthd/proxy"
 )
@@ -169,7 +169,7 @@ func (as *accounts) remedy(name string) string {
 
 // Link returns the URL of the page that authorizes the account.
 func Link(web *config.Web, account string) string {
-	return web.PublicURL + authorize.AccountPath(account)
+	return web.PublicURL + pagepath.Account(account)
 }
 
 // LogIn checks a local password, and then the shared mailbox in the user name, if any.

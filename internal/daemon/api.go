@@ -94,7 +94,7 @@ func (b *backend) attended(name string) (*page, error) {
 // CanAuthorize returns an error if no person can authorize the account of a provider.
 func CanAuthorize(p *config.Provider, a *config.Account) error {
 	switch {
-	case p.Flow != "authorization_code" && p.Flow != "device_code":
+	case !p.Flow.NeedsConsent():
 		return &api.Error{Status: http.StatusConflict, What: fmt.Sprintf("account %q needs no authorization", a.Name),
 			Why: fmt.Sprintf("the flow %s of provider %s needs no person", p.Flow, a.Provider), Hint: fmt.Sprintf(`To test the account: xoauthd check %s`, a.Name)}
 	case !a.Enabled:

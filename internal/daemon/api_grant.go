@@ -15,6 +15,7 @@ import (
 	"github.com/xoauthd/xoauthd/auth/authorize"
 	"github.com/xoauthd/xoauthd/auth/oauth"
 	"github.com/xoauthd/xoauthd/internal/api"
+	"github.com/xoauthd/xoauthd/internal/flow"
 	"github.com/xoauthd/xoauthd/proxy"
 	"github.com/xoauthd/xoauthd/proxy/peercred"
 )
@@ -25,7 +26,7 @@ func (b *backend) Authorize(ctx context.Context, account string, s *api.Stream) 
 	if err != nil {
 		return err
 	}
-	if p.Flow() == "device_code" {
+	if p.Flow() == flow.DeviceCode {
 		return b.authorizeDevice(ctx, p, s)
 	}
 	reg := p.Registration()

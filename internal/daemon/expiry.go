@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/xoauthd/xoauthd/auth/oauth"
+	"github.com/xoauthd/xoauthd/internal/expiry"
 )
 
 // warnOfExpiry logs client secrets and certificates that expire soon, once a day: all
@@ -30,15 +31,9 @@ func warnOfExpiry(ctx context.Context, providers []*oauth.Provider, cs certifica
 	}
 }
 
-// expirySoon is how long before its expiry a certificate causes a warning. A certificate
-// with a short life is renewed automatically: for it, the last fifth of its life counts.
-const expirySoon = 30 * 24 * time.Hour
-
 func (cs certificates) warn(log *slog.Logger) {
 	for _, c := range cs {
-		leaf := c.current().Leaf
-		soon := min(expirySoon, leaf.NotAfter.Sub(leaf.NotBefore)/5)
-		if left := time.Until(leaf.NotAfter); left <= soon {
+		if leaf := c.current().Leaf; expiry.CertificateSoon(leaf, time.Now()) {
 			log.Warn("certificate expires soon", "file", c.File, "ends", leaf.NotAfter.UTC().Format(time.RFC3339))
 		}
 	}

@@ -14,7 +14,7 @@ import (
 type listener struct {
 	net.Listener
 	to      *proxy.Listener
-	tls     string // as in the configuration
+	tls     config.TLSMode
 	systemd string // as in the configuration; empty if it is found by its address
 }
 
@@ -67,17 +67,14 @@ func (d *Daemon) behind(l config.Listener) *proxy.Listener {
 		Protocol:   l.Protocol,
 		Provider:   l.Provider,
 		Upstreams:  d.accounts.upstreams(l.Protocol, l.Provider),
-		Begin:      map[string]proxy.Begin{"implicit": proxy.ImplicitTLS, "auto": proxy.AnyTLS}[l.TLS],
+		Begin:      map[config.TLSMode]proxy.Begin{config.TLSImplicit: proxy.ImplicitTLS, config.TLSAuto: proxy.AnyTLS}[l.TLS],
 		RequireTLS: l.RequireTLS,
 		Proxies:    l.Proxies,
 		LocalUsers: l.LocalUsers,
 		OwnTokens:  l.ClientTokens,
 	}
-	if offersTLS(l) {
+	if l.OffersTLS() {
 		to.TLS = d.certificates.serverConfig(l)
 	}
 	return to
 }
-
-// offersTLS reports whether clients can start TLS.
-func offersTLS(l config.Listener) bool { return l.TLS != "" && l.TLS != "none" }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/xoauthd/xoauthd/auth/authorize"
 	"github.com/xoauthd/xoauthd/auth/oauth"
+	"github.com/xoauthd/xoauthd/internal/flow"
 	"github.com/xoauthd/xoauthd/proxy"
 )
 
@@ -93,7 +94,7 @@ func (p *page) Hint(code, description string) string {
 }
 
 // Flow is how the account gets its tokens.
-func (p *page) Flow() string { return p.provider.config.Flow }
+func (p *page) Flow() flow.Flow { return p.provider.config.Flow }
 
 // Enabled reports whether programs may log in.
 func (p *page) Enabled() bool { return p.config.Enabled }

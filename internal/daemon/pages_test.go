@@ -19,10 +19,10 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/xoauthd/xoauthd/auth"
-	"github.com/xoauthd/xoauthd/auth/authorize"
 	"github.com/xoauthd/xoauthd/auth/oauth"
 	"github.com/xoauthd/xoauthd/auth/store"
 	"github.com/xoauthd/xoauthd/config"
+	"github.com/xoauthd/xoauthd/internal/pagepath"
 	"github.com/xoauthd/xoauthd/proxy"
 )
 
@@ -162,8 +162,8 @@ func emptyStore(t *testing.T) *store.Store {
 	return s
 }
 
-// TestPagePaths: the configuration refuses a redirect URL at each path of the
-// pages, and takes others.
+// TestPagePaths checks that the configuration rejects a redirect URL at each path of the
+// pages, and accepts others.
 func TestPagePaths(t *testing.T) {
 	load := func(path string) error {
 		file := filepath.Join(t.TempDir(), "xoauthd.toml")
@@ -187,7 +187,7 @@ password_hash = "$argon2id$v=19$m=19456,t=2,p=1$pBRIGepKUqjL4LDI51z58w$s+AX+0Uax
 		_, err := config.Load(file)
 		return err
 	}
-	paths := append(authorize.PagePaths(), authorize.AccountPath("alice@example.com"))
+	paths := append(pagepath.Reserved(), pagepath.Account("alice@example.com"))
 	for _, path := range paths {
 		if err := load(path); err == nil || !strings.Contains(err.Error(), "belongs to another page") {
 			t.Errorf("%s: %v", path, err)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/xoauthd/xoauthd/auth/oauth"
 	"github.com/xoauthd/xoauthd/config"
+	"github.com/xoauthd/xoauthd/internal/flow"
 	"github.com/xoauthd/xoauthd/internal/redact"
 	"github.com/xoauthd/xoauthd/proxy"
 )
@@ -105,7 +106,7 @@ func credentialExpiry(c *config.Provider) time.Time {
 
 func newUpstream(c *config.Provider, u *config.Upstream, way route) *proxy.Upstream {
 	mechanism := c.Mechanism
-	if c.Flow == "app_password" && mechanism == "auto" {
+	if c.Flow == flow.AppPassword && mechanism == "auto" {
 		mechanism = "password"
 	}
 	return &proxy.Upstream{
@@ -113,11 +114,11 @@ func newUpstream(c *config.Provider, u *config.Upstream, way route) *proxy.Upstr
 		Family:     c.FamilyOf(u),
 		Host:       u.Host,
 		Port:       u.Port,
-		STARTTLS:   u.TLS == "starttls",
+		STARTTLS:   u.TLS == config.TLSStartTLS,
 		Mechanism:  mechanism,
 		Sessions:   u.Sessions,
 		Dial:       way.mail,
-		Unattended: c.Flow != "authorization_code" && c.Flow != "device_code",
+		Unattended: !c.Flow.NeedsConsent(),
 		TLS: &tls.Config{
 			ServerName: u.Host,
 			RootCAs:    c.RootCAs,
@@ -132,20 +133,20 @@ func newUpstream(c *config.Provider, u *config.Upstream, way route) *proxy.Upstr
 func (p *provider) flow(a *config.Account) oauth.Flow {
 	c := p.config
 	switch c.Flow {
-	case "client_credentials":
+	case flow.ClientCredentials:
 		return oauth.ClientCredentials{}
-	case "service_account":
+	case flow.ServiceAccount:
 		key := c.ServiceAccount
 		return oauth.ServiceAccount{Email: key.Email, KeyID: key.KeyID, Key: key.Key, Subject: a.Name}
-	case "password":
+	case flow.Password:
 		return oauth.ResourceOwner{User: a.Name, Password: a.UpstreamPassword.Reveal()}
-	case "command":
+	case flow.Command:
 		args := make([]string, len(c.TokenCommand))
 		for i, arg := range c.TokenCommand {
 			args[i] = strings.ReplaceAll(arg, "{account}", a.Name)
 		}
 		return oauth.Command{Args: args, Timeout: c.TokenCommandTimeout, Turns: p.turns}
-	case "app_password":
+	case flow.AppPassword:
 		return oauth.AppPassword(a.UpstreamPassword.Reveal())
 	}
 	return nil

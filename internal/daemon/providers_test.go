@@ -8,14 +8,16 @@ import (
 
 	"github.com/xoauthd/xoauthd/auth/oauth"
 	"github.com/xoauthd/xoauthd/config"
+	"github.com/xoauthd/xoauthd/internal/flow"
 	"github.com/xoauthd/xoauthd/proxy"
 )
 
 // A hint depends on who logs in, and with what.
 func TestUpstream(t *testing.T) {
 	for _, test := range []struct {
-		flow, mechanism string
-		unattended      bool
+		flow       flow.Flow
+		mechanism  string
+		unattended bool
 	}{
 		{"authorization_code", "auto", false},
 		{"device_code", "auto", false},

@@ -8,6 +8,7 @@ import (
 
 	"github.com/xoauthd/xoauthd/auth/store"
 	"github.com/xoauthd/xoauthd/config"
+	"github.com/xoauthd/xoauthd/internal/flow"
 )
 
 // maxOthers is the largest number of files that warnOfOthers names.
@@ -17,7 +18,7 @@ const maxOthers = 10
 func (d *Daemon) warnOfOthers() {
 	all := slices.Collect(maps.Keys(d.accounts.byName))
 	granted := slices.DeleteFunc(slices.Clone(all), func(name string) bool {
-		return d.accounts.byName[name].provider.config.Flow == "app_password" // which has no grant
+		return d.accounts.byName[name].provider.config.Flow == flow.AppPassword // which has no grant
 	})
 	others, err := d.store.Others(granted, all)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/xoauthd/xoauthd/config"
 	"github.com/xoauthd/xoauthd/internal/doctor"
+	"github.com/xoauthd/xoauthd/internal/flow"
 	"github.com/xoauthd/xoauthd/proxy"
 )
 
@@ -15,7 +16,7 @@ func (p *page) subject() doctor.Subject {
 		Pattern:  p.config.Pattern,
 		Enabled:  p.config.Enabled,
 		Flow:     p.Flow(),
-		Password: p.Flow() == "app_password",
+		Password: p.Flow() == flow.AppPassword,
 		Remedy:   strings.ToUpper(p.remedy[:1]) + p.remedy[1:], // it may follow a hint
 		Provider: doctor.Provider{
 			Name:     p.provider.Name,
@@ -40,8 +41,8 @@ func (p *page) subject() doctor.Subject {
 				Protocol:  l.Protocol,
 				Address:   p.daemon.addressOf(l),
 				Systemd:   l.Systemd,
-				TLS:       l.TLS == "implicit",
-				Selective: l.ClientCAs != nil && l.TLS == "implicit" || len(l.Proxies) > 0 || len(l.LocalUsers) > 0,
+				TLS:       l.TLS == config.TLSImplicit,
+				Selective: l.ClientCAs != nil && l.TLS == config.TLSImplicit || len(l.Proxies) > 0 || len(l.LocalUsers) > 0,
 			})
 		}
 	}

@@ -200,10 +200,10 @@ func (x *examination) describe(s *step.Step) {
 	for _, l := range x.Listeners {
 		listeners = append(listeners, strings.ToUpper(l.Protocol)+" at "+l.place())
 	}
-	s.Detail = step.Join(s.Detail, ", flow ", x.Flow)
+	s.Detail = step.Join(s.Detail, ", flow ", string(x.Flow))
 	s.Detail = step.Join(s.Detail, "; ", strings.Join(listeners, ", "))
 	s.AddFact("provider", x.Provider.Name)
-	s.AddFact("flow", x.Flow)
+	s.AddFact("flow", string(x.Flow))
 	s.AddFact("listeners", listeners)
 	if !x.Password {
 		s.AddFact("scopes", x.Provider.Scopes)

@@ -16,14 +16,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/xoauthd/xoauthd/internal/expiry"
 	"github.com/xoauthd/xoauthd/internal/step"
 	"github.com/xoauthd/xoauthd/proxy"
 	"github.com/xoauthd/xoauthd/proxy/wire"
 )
-
-// soon is how long before its expiry a certificate causes a warning: a server that renews
-// by itself should have done so by then.
-const soon = 14 * 24 * time.Hour
 
 // shownAddresses limits the addresses of a host in the text.
 const shownAddresses = 3
@@ -183,7 +180,7 @@ func describeTLS(s *step.Step, state *tls.ConnectionState) {
 	s.Detail += "; certificate of " + nameOr(c.Subject.CommonName, c.DNSNames) + " by " + nameOr(c.Issuer.CommonName, c.Issuer.Organization)
 	life := time.Until(c.NotAfter)
 	s.Detail += ", valid for " + humanDuration(life)
-	if life < soon {
+	if expiry.CertificateSoon(c, time.Now()) {
 		s.AddFinding(step.Warning, fmt.Sprintf("the server's certificate expires in %s, on %s", humanDuration(life), c.NotAfter.UTC().Format(time.DateOnly)),
 			"The operator of the server must renew it before.")
 	}

@@ -11,6 +11,7 @@ import (
 	"net/url"
 
 	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/internal/flow"
 	"github.com/xoauthd/xoauthd/internal/redact"
 	"github.com/xoauthd/xoauthd/proxy"
 )
@@ -20,9 +21,9 @@ type Subject struct {
 	Account  string // the mailbox
 	Pattern  string // pattern that the account is a mailbox of; empty if none
 	Enabled  bool
-	Flow     string // flow of the provider
-	Password bool   // the account has an app password, which Token returns
-	Remedy   string // how to authorize the account
+	Flow     flow.Flow // flow of the provider
+	Password bool      // the account has an app password, which Token returns
+	Remedy   string    // how to authorize the account
 
 	Provider  Provider
 	Listeners []Listener // listeners that serve the account

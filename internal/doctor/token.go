@@ -7,6 +7,7 @@ import (
 
 	"github.com/xoauthd/xoauthd/auth"
 	"github.com/xoauthd/xoauthd/auth/oauth"
+	"github.com/xoauthd/xoauthd/internal/flow"
 	"github.com/xoauthd/xoauthd/internal/step"
 	"github.com/xoauthd/xoauthd/proxy"
 )
@@ -138,7 +139,7 @@ func (x *examination) tokenRemedy(err error) string {
 		return x.Provider.clientRemedy()
 	case hint != "":
 		return hint
-	case x.Flow == "command":
+	case x.Flow == flow.Command:
 		return "Run the command by hand, as the user that the daemon runs as, until it prints a token."
 	case e.Kind == oauth.Misconfigured && e.Code == "":
 		return "" // an error of this machine, which contains its remedy

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/xoauthd/xoauthd/auth/oauth"
-
+	"github.com/xoauthd/xoauthd/internal/flow"
 	"github.com/xoauthd/xoauthd/internal/step"
 )
 
@@ -49,10 +49,11 @@ func TestTokenRemedy(t *testing.T) {
 	client := &oauth.Error{Kind: oauth.Misconfigured, Code: "invalid_client"}
 	file := &oauth.Error{Kind: oauth.Misconfigured, Err: errors.New("federated token: no such file: have it written there")}
 	for _, test := range []struct {
-		name        string
-		err         error
-		flow, proof string
-		want        string // its beginning
+		name  string
+		err   error
+		flow  flow.Flow
+		proof string
+		want  string // its beginning
 	}{
 		{"a person has to", fmt.Errorf("wrapped: %w", &oauth.Error{Kind: oauth.Consent, Code: "x"}), "", "", "Authorize it."},
 		{"a person has to, and it is known why", &oauth.Error{Kind: oauth.Consent, Code: "invalid_grant"}, "", "", "The provider has ended the grant"},

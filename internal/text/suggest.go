@@ -8,10 +8,10 @@ import "slices"
 // Nearest returns the word most similar to s, to suggest a correction of a typing
 // error. It returns "" if no word is close: at most a third of the letters of s, and
 // at least one, may differ.
-func Nearest(s string, words []string) string {
-	best, least := "", max(1, len(s)/3)+1
+func Nearest[T ~string](s string, words []T) (best T) {
+	least := max(1, len(s)/3) + 1
 	for _, w := range words {
-		if d := distance(s, w); d < least {
+		if d := distance(s, string(w)); d < least {
 			best, least = w, d
 		}
 	}
