@@ -14,6 +14,7 @@ import (
 
 	"github.com/xoauthd/xoauthd/auth/oauth"
 	"github.com/xoauthd/xoauthd/auth/store"
+	"github.com/xoauthd/xoauthd/internal/storekey"
 	"github.com/xoauthd/xoauthd/internal/testing/faultfs"
 	"github.com/xoauthd/xoauthd/internal/testing/tokenserver"
 )
@@ -182,7 +183,7 @@ func TestRecordFaults(t *testing.T) {
 			writeFile(t, path, readFile(t, filepath.Join(a.store.Dir(), "ann.status")), 0o600)
 		}, "damaged"},
 		{"with another key", func(t *testing.T, a *Account, path string) {
-			keys, err := store.ParseKeys(store.NewKey())
+			keys, err := store.ParseKeys(storekey.New())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -256,7 +257,7 @@ func TestRecordFaults(t *testing.T) {
 // TestRecordKey: after a change of the key the record can be read without the
 // first one, once the daemon has run.
 func TestRecordKey(t *testing.T) {
-	keys, err := store.ParseKeys(store.NewKey() + "\n" + store.NewKey())
+	keys, err := store.ParseKeys(storekey.New() + "\n" + storekey.New())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/xoauthd/xoauthd/auth/oauth"
 	"github.com/xoauthd/xoauthd/auth/store"
+	"github.com/xoauthd/xoauthd/internal/storekey"
 	"github.com/xoauthd/xoauthd/internal/testing/tokenserver"
 )
 
@@ -16,7 +17,7 @@ import (
 // not asked, the file is kept, even from a new authorization.
 func TestWrongKey(t *testing.T) {
 	dir := stateDir(t)
-	keys, err := store.ParseKeys(store.NewKey() + "\n" + store.NewKey())
+	keys, err := store.ParseKeys(storekey.New() + "\n" + storekey.New())
 	if err != nil {
 		t.Fatal(err)
 	}

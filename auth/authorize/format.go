@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/xoauthd/xoauthd/auth/oauth"
 	"github.com/xoauthd/xoauthd/internal/exhausted"
@@ -109,18 +108,7 @@ func describeScope(scope string) string {
 
 // command returns the shell command that runs a subcommand of xoauthd for a.
 func (a *account) command(verb string) string {
-	return "sudo -u xoauthd xoauthd " + verb + " " + shellWord(a.Name())
-}
-
-// shellWord returns s as one word of a POSIX shell, in quotes if necessary.
-func shellWord(s string) string {
-	plain := func(r rune) bool {
-		return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("@._-+=:,%/", r)
-	}
-	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+	return "sudo -u xoauthd xoauthd " + verb + " " + text.ShellWord(a.Name())
 }
 
 // summary returns one line about all accounts. The counts are those of the sections of
@@ -134,74 +122,26 @@ func summary(counts [numSections]int) string {
 	case 0:
 		return "No account is configured."
 	case counts[healthy]:
-		return plural(all, "account") + ", all working."
+		return text.Count(all, "account") + ", all working."
 	}
 	parts := []string{fmt.Sprintf("%d working", counts[healthy])}
-	for section, text := range [numSections]string{needsAuthorization: "awaiting authorization", failing: "failing", withWarning: "with a warning", disabled: "disabled"} {
+	for section, what := range [numSections]string{needsAuthorization: "awaiting authorization", failing: "failing", withWarning: "with a warning", disabled: "disabled"} {
 		if n := counts[section]; n > 0 && section != healthy {
-			parts = append(parts, fmt.Sprintf("%d %s", n, text))
+			parts = append(parts, fmt.Sprintf("%d %s", n, what))
 		}
 	}
-	return plural(all, "account") + ": " + strings.Join(parts, ", ") + "."
+	return text.Count(all, "account") + ": " + strings.Join(parts, ", ") + "."
 }
 
 // mailboxSummary returns the number of mailboxes of a pattern: n in this section of the
 // list, of all that match the pattern.
 func mailboxSummary(n, all, section int) string {
-	text := "1 mailbox"
-	if all > 1 {
-		text = fmt.Sprintf("%d mailboxes", all)
-	}
+	mailboxes := text.Count(all, "mailbox")
 	switch {
 	case n < all:
-		return fmt.Sprintf("%d of %s", n, text)
+		return fmt.Sprintf("%d of %s", n, mailboxes)
 	case section == healthy:
-		return text + ", all working"
+		return mailboxes + ", all working"
 	}
-	return text
-}
-
-// ago returns the distance of t from now, in one unit.
-func ago(t, now time.Time) string {
-	d := t.Sub(now.Round(0)) // the wall clock: the monotonic clock stops during suspend
-	switch {
-	case d >= time.Minute:
-		return "in " + formatDuration(d)
-	case d > 0:
-		return "in less than a minute"
-	case d > -time.Minute:
-		return "just now"
-	}
-	return formatDuration(-d) + " ago"
-}
-
-// TimeLeft returns the time from now until t, rounded down: "14 minutes left".
-func TimeLeft(t, now time.Time) string {
-	d := t.Sub(now.Round(0))
-	switch {
-	case d <= 0:
-		return "expired"
-	case d < time.Minute:
-		return "less than a minute left"
-	}
-	return formatDuration(d) + " left"
-}
-
-// formatDuration returns d, which is at least a minute, in one unit, rounded down.
-func formatDuration(d time.Duration) string {
-	const day = 24 * time.Hour
-	switch {
-	case d < 2*time.Hour:
-		return plural(int(d/time.Minute), "minute")
-	case d < 2*day:
-		return plural(int(d/time.Hour), "hour")
-	}
-	return plural(int(d/day), "day")
-}
-
-func plural(n int, unit string) string {
-	if n == 1 {
-		return "1 " + unit
-	}
-	return fmt.Sprintf("%d %ss", n, unit)
+	return mailboxes
 }

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/xoauthd/xoauthd/auth/oauth"
 )
@@ -85,61 +84,6 @@ func TestSummary(t *testing.T) {
 	} {
 		if got := summary(test.counts); got != test.want {
 			t.Errorf("%v: %q, want %q", test.counts, got, test.want)
-		}
-	}
-}
-
-func TestShellWord(t *testing.T) {
-	for word, want := range map[string]string{
-		"joe+scan@example.com":   "joe+scan@example.com",
-		"*@example.org":          "'*@example.org'",
-		"o'neil@example.com":     `'o'\''neil@example.com'`,
-		"$(reboot)@example.com":  "'$(reboot)@example.com'",
-		"joe smith@example.com":  "'joe smith@example.com'",
-		"":                       "''",
-		"üser@пример.example":    "'üser@пример.example'",
-		"a\nb":                   "'a\nb'",
-		`"joe"@example.com`:      `'"joe"@example.com'`,
-		"shared=mail@example.io": "shared=mail@example.io",
-	} {
-		if got := shellWord(word); got != want {
-			t.Errorf("%s: %s, want %s", word, got, want)
-		}
-	}
-}
-
-func TestAgo(t *testing.T) {
-	now := time.Now()
-	for d, want := range map[time.Duration]string{
-		0:                 "just now",
-		-59 * time.Second: "just now",
-		-time.Minute:      "1 minute ago",
-		90 * time.Minute:  "in 90 minutes",
-		-2 * time.Hour:    "2 hours ago",
-		47 * time.Hour:    "in 47 hours",
-		time.Minute:       "in 1 minute",
-		59 * time.Second:  "in less than a minute",
-		-48 * time.Hour:   "2 days ago",
-	} {
-		if got := ago(now.Add(d), now); got != want {
-			t.Errorf("%v: %q, want %q", d, got, want)
-		}
-	}
-}
-
-func TestTimeLeft(t *testing.T) {
-	now := time.Now()
-	for d, want := range map[time.Duration]string{
-		-time.Second:      "expired",
-		0:                 "expired",
-		time.Second:       "less than a minute left",
-		time.Minute:       "1 minute left",
-		119 * time.Second: "1 minute left",
-		15 * time.Minute:  "15 minutes left",
-		3 * time.Hour:     "3 hours left",
-	} {
-		if got := TimeLeft(now.Add(d), now); got != want {
-			t.Errorf("%v: %q, want %q", d, got, want)
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/xoauthd/xoauthd/auth"
 	"github.com/xoauthd/xoauthd/auth/oauth"
+	"github.com/xoauthd/xoauthd/internal/text"
 )
 
 //go:embed pages
@@ -80,7 +81,7 @@ func momentOf(t, now time.Time) moment {
 	if t.IsZero() {
 		return moment{}
 	}
-	return moment{t.Format(time.RFC3339), t.Local().Format(dateFormat), ago(t, now)}
+	return moment{t.Format(time.RFC3339), t.Local().Format(dateFormat), text.Since(t, now)}
 }
 
 const dateFormat = "2 Jan 2006, 15:04 MST"
@@ -131,7 +132,7 @@ type deviceView struct {
 func deviceViewOf(d *oauth.Device) deviceView {
 	now := time.Now()
 	until := momentOf(d.Expiry, now)
-	until.Ago = TimeLeft(d.Expiry, now)
+	until.Ago = text.Left(d.Expiry, now)
 	return deviceView{d.UserCode, d.URI, cmp.Or(d.Complete, d.URI), until}
 }
 

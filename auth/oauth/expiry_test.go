@@ -21,9 +21,9 @@ func TestExpiring(t *testing.T) {
 		{"long before", 200 * day, "expires on 1 March 2027, in 200 days", false},
 		{"just not soon", 30*day + time.Second, "expires on 1 March 2027, in 30 days", false},
 		{"soon", 30 * day, "expires on 1 March 2027, in 30 days", true},
-		{"within two days", 2*day - time.Second, "expires on 1 March 2027, in 1 day", true},
-		{"on the last day", day - time.Second, "expires on 1 March 2027, in less than a day", true},
-		{"at that moment", 0, "expired less than a day ago", true},
+		{"within two days", 2*day - time.Second, "expires on 1 March 2027, in 47 hours", true},
+		{"on the last day", day - time.Second, "expires on 1 March 2027, in 23 hours", true},
+		{"at that moment", 0, "expired just now", true},
 		{"afterwards", -3 * day, "expired 3 days ago", true},
 	} {
 		p := &Provider{CredentialExpiry: at}

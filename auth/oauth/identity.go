@@ -12,6 +12,15 @@ import (
 // maxAddress is the longest mail address, in bytes (RFC 5321 section 4.5.3.1.3).
 const maxAddress = 254
 
+// SignatureAlgorithms returns the signature algorithms of RFC 7518 section 3.1 and RFC 8037,
+// for reading tokens whose signature is not checked.
+func SignatureAlgorithms() []jose.SignatureAlgorithm {
+	return []jose.SignatureAlgorithm{
+		jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512,
+		jose.ES256, jose.ES384, jose.ES512, jose.EdDSA, jose.HS256, jose.HS384, jose.HS512,
+	}
+}
+
 // identity returns the address of the person who consented, from the id_token of token. It
 // is empty without an id_token, and if it is of another client, has no address, contains a
 // secret or cannot be parsed. It is for people; a grant is kept without it.
@@ -20,10 +29,7 @@ const maxAddress = 254
 // sufficient (OpenID Connect Core section 3.1.3.7).
 func (p *Provider) identity(token *oauth2.Token) string {
 	raw, _ := token.Extra("id_token").(string)
-	idToken, err := jwt.ParseSigned(raw, []jose.SignatureAlgorithm{
-		jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512,
-		jose.ES256, jose.ES384, jose.ES512, jose.EdDSA, jose.HS256, jose.HS384, jose.HS512,
-	})
+	idToken, err := jwt.ParseSigned(raw, SignatureAlgorithms())
 	if err != nil {
 		return ""
 	}

@@ -85,7 +85,7 @@ func (p *Provider) grantOf(token *oauth2.Token) Grant {
 	return Grant{
 		AccessToken:  token.AccessToken,
 		RefreshToken: token.RefreshToken,
-		Expiry:       expiry(now, token),
+		Expiry:       tokenExpiry(now, token),
 		Obtained:     now,
 		Ends:         p.end(now, token),
 		Scope:        scopeOf(token, p.OAuth.Scopes),
@@ -136,7 +136,7 @@ func (p *Provider) refresh(ctx context.Context, g Grant) (Grant, error) {
 // renewed is g with another access token.
 func renewed(g Grant, token *oauth2.Token) Grant {
 	now := time.Now().Round(0).UTC()
-	g.AccessToken, g.Expiry, g.Refreshed, g.Withdrawn = token.AccessToken, expiry(now, token), now, ""
+	g.AccessToken, g.Expiry, g.Refreshed, g.Withdrawn = token.AccessToken, tokenExpiry(now, token), now, ""
 	if g.Obtained.After(now) { // by a clock that was ahead; what was got now must count as later
 		g.Obtained = now
 	}
@@ -247,8 +247,8 @@ const (
 	maxLife     = 24 * time.Hour
 )
 
-// expiry is when token ends, within reason.
-func expiry(now time.Time, token *oauth2.Token) time.Time {
+// tokenExpiry returns when token expires, between minLife and maxLife from now.
+func tokenExpiry(now time.Time, token *oauth2.Token) time.Time {
 	if token.Expiry.IsZero() {
 		return now.Add(defaultLife)
 	}

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
+
+	"github.com/xoauthd/xoauthd/internal/storekey"
 )
 
 // Encryption says how a Store encrypts grants, and which others it reads. The zero value is
@@ -37,7 +39,7 @@ func (s *Store) prepare(e Encryption) error {
 		s.keys, s.foreign = e.Keys, own
 		return nil
 	}
-	if errors.Is(err, errNoKeys) {
+	if errors.Is(err, storekey.ErrNone) {
 		err = cmp.Or(s.mayMakeKey("is empty"), errEmptyKey)
 	}
 	if err != nil {
@@ -61,7 +63,7 @@ var errEmptyKey = errors.New("no key in it, and no grant is encrypted: remove th
 
 // makeKey creates the file "key". The key is on disk before it encrypts.
 func (s *Store) makeKey() ([]Key, error) {
-	text := NewKey() + "\n"
+	text := storekey.New() + "\n"
 	if err := s.stage(keyName, []byte(text)); err != nil {
 		return nil, err
 	}

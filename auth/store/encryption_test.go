@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/xoauthd/xoauthd/auth/oauth"
+	"github.com/xoauthd/xoauthd/internal/storekey"
 	"github.com/xoauthd/xoauthd/internal/testing/faultfs"
 )
 
@@ -259,7 +260,7 @@ func TestKeyOfTheFolderIsRefused(t *testing.T) {
 		want          string
 	}{
 		{"empty", "", 0o600, "no key in it"},
-		{"damaged", textOf('a')[:30], 0o600, "line 1: not a key"},
+		{"damaged", textOf('a')[:30], 0o600, "line 1 is not a key"},
 		{"readable by the group", textOf('a'), 0o640, "chmod go="},
 		{"a link", "", 0, "not a regular file"},
 	} {
@@ -409,7 +410,7 @@ func (c *countedReads) Read(name string) ([]byte, fs.FileInfo, error) {
 // or not that was loaded.
 func TestRekeyReadsOnce(t *testing.T) {
 	dir := stateDir(t)
-	old, key := NewKey(), NewKey()
+	old, key := storekey.New(), storekey.New()
 	for _, text := range []string{old, key + "\n" + old} {
 		keys, err := ParseKeys(text)
 		if err != nil {

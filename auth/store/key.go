@@ -4,14 +4,14 @@ import (
 	"crypto/cipher"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"golang.org/x/crypto/chacha20poly1305"
+
+	"github.com/xoauthd/xoauthd/internal/storekey"
 )
 
 // A Key encrypts grants with XChaCha20-Poly1305, whose nonces are long enough to be random.
@@ -21,59 +21,21 @@ type Key struct {
 	aead cipher.AEAD
 }
 
-const (
-	// keyPrefix identifies a key, for people and for scanners for leaked secrets.
-	keyPrefix = "xoauthd-key-"
+// keyIDLabel separates the hash of the ID from other uses of the key.
+const keyIDLabel = "xoauthd key id\x00"
 
-	// keyIDLabel separates the hash of the ID from other uses of the key.
-	keyIDLabel = "xoauthd key id\x00"
-)
-
-// NewKey returns the text of a new random key, on one line.
-func NewKey() string {
-	key := make([]byte, chacha20poly1305.KeySize)
-	rand.Read(key) // never fails
-	return keyPrefix + base64.RawURLEncoding.EncodeToString(key)
-}
-
-// ParseKeys parses keys of NewKey: one a line, or several on a line with spaces between
-// them. Lines that begin with # are comments. The error names the line without quoting it.
+// ParseKeys parses the keys in text, which has the format of package storekey.
 func ParseKeys(text string) ([]Key, error) {
-	var keys []Key
-	number := 0
-	for line := range strings.Lines(text) {
-		number++
-		if strings.HasPrefix(line, "#") {
-			continue
+	parsed, err := storekey.Parse(text)
+	keys := make([]Key, len(parsed))
+	for i, key := range parsed {
+		if keys[i].aead, err = chacha20poly1305.NewX(key); err != nil {
+			return nil, err
 		}
-		for _, word := range strings.Fields(line) {
-			k, err := parseKey(word)
-			if err != nil {
-				return nil, fmt.Errorf("line %d: %w", number, err)
-			}
-			keys = append(keys, k)
-		}
+		sum := sha256.Sum256(append([]byte(keyIDLabel), key...))
+		keys[i].id = hex.EncodeToString(sum[:4])
 	}
-	if len(keys) == 0 {
-		return nil, errNoKeys
-	}
-	return keys, nil
-}
-
-var errNoKeys = errors.New(`no key in it; make one with "xoauthd make-key"`)
-
-func parseKey(text string) (Key, error) {
-	encoded, found := strings.CutPrefix(text, keyPrefix)
-	key, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
-	if !found || err != nil || len(key) != chacha20poly1305.KeySize {
-		return Key{}, errors.New(`not a key that "xoauthd make-key" has made`)
-	}
-	aead, err := chacha20poly1305.NewX(key)
-	if err != nil {
-		return Key{}, err
-	}
-	sum := sha256.Sum256(append([]byte(keyIDLabel), key...))
-	return Key{hex.EncodeToString(sum[:4]), aead}, nil
+	return keys, err
 }
 
 // ID identifies the key in files, logs and messages, and reveals nothing of it.

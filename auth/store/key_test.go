@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+
+	"github.com/xoauthd/xoauthd/internal/storekey"
 )
 
 // someKeys are keys that are the same in each run: each is a byte, repeated.
@@ -26,49 +28,17 @@ func someKeys(t *testing.T, bytesOf ...byte) []Key {
 }
 
 func textOf(b byte) string {
-	return keyPrefix + base64.RawURLEncoding.EncodeToString(bytes.Repeat([]byte{b}, 32))
+	return "xoauthd-key-" + base64.RawURLEncoding.EncodeToString(bytes.Repeat([]byte{b}, 32))
 }
 
 func TestNewKey(t *testing.T) {
-	one, two := NewKey(), NewKey()
+	one, two := storekey.New(), storekey.New()
 	keys, err := ParseKeys(one + "\n" + two + "\n")
 	if err != nil || len(keys) != 2 || one == two {
 		t.Fatalf("%d keys, %v", len(keys), err)
 	}
 	if a, b := keys[0].ID(), keys[1].ID(); a == b || len(a) != 8 {
 		t.Errorf("IDs %q and %q", a, b)
-	}
-}
-
-func TestParseKeys(t *testing.T) {
-	a, b := textOf('a'), textOf('b')
-	for _, row := range []struct {
-		name, text string
-		want       int
-		fault      string
-	}{
-		{"one", a, 1, ""},
-		{"one a line", a + "\r\n" + b + "\n", 2, ""},
-		{"on one line, as in the environment", a + " " + b, 2, ""},
-		{"with comments and blank lines", "# of 2026\n\n" + a + "\n# of 2025\n" + b + "\n\n", 2, ""},
-		{"nothing", "", 0, `no key in it; make one with "xoauthd make-key"`},
-		{"comments alone", "# key\n\n", 0, "no key in it"},
-		{"without the prefix", a + "\n" + strings.TrimPrefix(b, keyPrefix), 0, "line 2: not a key"},
-		{"too short", a[:len(a)-4], 0, "line 1: not a key"},
-		{"too long", a + "AAAA", 0, "line 1: not a key"},
-		{"of another alphabet", a[:len(a)-2] + "+/", 0, "line 1: not a key"},
-		{"with bits that say nothing", a[:len(a)-1] + "F", 0, "line 1: not a key"},
-	} {
-		keys, err := ParseKeys(row.text)
-		if row.fault == "" && err != nil || len(keys) != row.want {
-			t.Errorf("%s: %d keys, %v", row.name, len(keys), err)
-		}
-		if row.fault != "" && (err == nil || !strings.Contains(err.Error(), row.fault)) {
-			t.Errorf("%s: err = %v, want: %s", row.name, err, row.fault)
-		}
-		if err != nil && strings.Contains(err.Error(), "YWFh") {
-			t.Errorf("%s: a key is in %v", row.name, err)
-		}
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/xoauthd/xoauthd/auth/oauth"
+	"github.com/xoauthd/xoauthd/internal/storekey"
 	"github.com/xoauthd/xoauthd/internal/testing/faultfs"
 )
 
@@ -64,7 +65,7 @@ func TestRecover(t *testing.T) {
 			return strings.Replace(string(data), `"ann"`, `"joe"`, 1)
 		}, false, true},
 		{"with a key that is not there", granted(0), func(t *testing.T, s *Store) string {
-			keys, err := ParseKeys(NewKey())
+			keys, err := ParseKeys(storekey.New())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -81,7 +82,7 @@ func TestRecover(t *testing.T) {
 			}
 			temp := filepath.Join(dir, "joe.json"+tempSuffix)
 			writeFile(t, temp, tt.left(t, s), 0o600)
-			writeFile(t, filepath.Join(dir, "key"+tempSuffix), NewKey(), 0o600)
+			writeFile(t, filepath.Join(dir, "key"+tempSuffix), storekey.New(), 0o600)
 			if err := s.Close(); err != nil {
 				t.Fatal(err)
 			}

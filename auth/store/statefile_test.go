@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/xoauthd/xoauthd/internal/storekey"
 )
 
 func TestState(t *testing.T) {
@@ -46,7 +48,7 @@ func TestState(t *testing.T) {
 			t.Errorf("loaded %q, %v, want %s", got, err, want)
 		}
 	}
-	first, second := NewKey(), NewKey()
+	first, second := storekey.New(), storekey.New()
 	s := open(keys(first))
 	if _, err := s.LoadState("logins"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("err = %v", err)

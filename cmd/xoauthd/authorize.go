@@ -13,11 +13,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/xoauthd/xoauthd/auth/authorize"
 	"github.com/xoauthd/xoauthd/config"
 	"github.com/xoauthd/xoauthd/internal/api"
 	"github.com/xoauthd/xoauthd/internal/daemon"
 	"github.com/xoauthd/xoauthd/internal/flow"
+	"github.com/xoauthd/xoauthd/internal/text"
 )
 
 func authorizeCommand(file *string) *cobra.Command {
@@ -125,7 +125,7 @@ Enter there the code
 %s
 
 which is valid until %s (%s). This command waits for it; Ctrl-C ends it.
-`, t.person, cmp.Or(d.Complete, d.URL), d.Code, d.Expiry.Local().Format("15:04 MST"), authorize.TimeLeft(d.Expiry, time.Now()))
+`, t.person, cmp.Or(d.Complete, d.URL), d.Code, d.Expiry.Local().Format("15:04 MST"), text.Left(d.Expiry, time.Now()))
 	return err
 }
 

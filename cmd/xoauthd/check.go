@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/xoauthd/xoauthd/config"
+	"github.com/xoauthd/xoauthd/internal/text"
 )
 
 func checkCommand(file *string) *cobra.Command {
@@ -65,7 +66,7 @@ systemd then tries serve again.`,
 // summarize prints a summary of the configuration, and the redirect URIs to register.
 func summarize(w io.Writer, c *config.Config) {
 	fmt.Fprintf(w, "%s: OK (%s, %s, %s)\n", c.File,
-		count(len(c.Listeners), "listener"), count(len(c.Providers), "provider"), count(len(c.Accounts), "account"))
+		text.Count(len(c.Listeners), "listener"), text.Count(len(c.Providers), "provider"), text.Count(len(c.Accounts), "account"))
 	for _, name := range slices.Sorted(maps.Keys(c.Providers)) {
 		p := c.Providers[name]
 		uri, note := p.Registration()
@@ -77,11 +78,4 @@ func summarize(w io.Writer, c *config.Config) {
 			fmt.Fprintf(w, "  (%s)\n", note)
 		}
 	}
-}
-
-func count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }

@@ -99,7 +99,7 @@ func checkLength(password string, shortest int) error {
 	case n == 0:
 		return errors.New("the password is empty; nothing was written")
 	case n < shortest:
-		return fmt.Errorf("the password has %s; the minimum is %d: use a longer one, or \"xoauthd hash-password --generate\"; if a device accepts no longer one, use --allow-short", count(n, "character"), shortest)
+		return fmt.Errorf("the password has %s; the minimum is %d: use a longer one, or \"xoauthd hash-password --generate\"; if a device accepts no longer one, use --allow-short", text.Count(n, "character"), shortest)
 	}
 	return nil
 }

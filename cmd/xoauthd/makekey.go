@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/xoauthd/xoauthd/auth/store"
+	"github.com/xoauthd/xoauthd/internal/storekey"
 )
 
 func makeKeyCommand() *cobra.Command {
@@ -17,7 +18,7 @@ it on one line. Its id, by which logs and messages name it, goes to standard
 error.`,
 		Args: noArguments,
 		RunE: action(func(cmd *cobra.Command, _ []string) error {
-			text := store.NewKey()
+			text := storekey.New()
 			keys, err := store.ParseKeys(text)
 			if err != nil {
 				return err

@@ -13,6 +13,7 @@ import (
 
 	"github.com/xoauthd/xoauthd/auth"
 	"github.com/xoauthd/xoauthd/internal/api"
+	"github.com/xoauthd/xoauthd/internal/text"
 )
 
 func statusCommand(file *string) *cobra.Command {
@@ -106,9 +107,9 @@ func (s *status) fault() error {
 	}
 	switch {
 	case n == 1:
-		return fmt.Errorf("1 of %s needs attention", count(len(s.Accounts), "account"))
+		return fmt.Errorf("1 of %s needs attention", text.Count(len(s.Accounts), "account"))
 	case n > 1:
-		return fmt.Errorf("%d of %s need attention", n, count(len(s.Accounts), "account"))
+		return fmt.Errorf("%d of %s need attention", n, text.Count(len(s.Accounts), "account"))
 	case s.Warning != "":
 		return errors.New(s.Warning)
 	case !s.Running:

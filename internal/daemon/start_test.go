@@ -15,7 +15,6 @@ import (
 	"github.com/xoauthd/xoauthd/auth/password"
 	"github.com/xoauthd/xoauthd/auth/store"
 	"github.com/xoauthd/xoauthd/config"
-	"github.com/xoauthd/xoauthd/internal/text"
 )
 
 // manyAccounts writes a configuration of so many accounts, each with a grant.

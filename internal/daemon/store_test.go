@@ -10,12 +10,13 @@ import (
 
 	"github.com/xoauthd/xoauthd/auth/oauth"
 	"github.com/xoauthd/xoauthd/auth/store"
+	"github.com/xoauthd/xoauthd/internal/storekey"
 )
 
 // TestKeysOfTheConfiguration starts with one key after the other. The grant goes
 // with them, and no key is ever told.
 func TestKeysOfTheConfiguration(t *testing.T) {
-	one, two := store.NewKey(), store.NewKey()
+	one, two := storekey.New(), storekey.New()
 	c := load(t, "[store]\nencrypt = false\n"+listeners)
 	path := filepath.Join(c.StateDirectory, "alice@example.com.json")
 	plain, err := store.Open(c.StateDirectory, store.Encryption{Plain: true})

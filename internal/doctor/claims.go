@@ -9,10 +9,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 
+	"github.com/xoauthd/xoauthd/auth/oauth"
 	"github.com/xoauthd/xoauthd/internal/step"
+	"github.com/xoauthd/xoauthd/internal/text"
 )
 
 // claims are the claims of a token, with the names of RFC 9068 and of Entra.
@@ -27,13 +28,6 @@ type claims struct {
 	PreferredUsername string   `json:"preferred_username"`
 }
 
-// signatures are the accepted signature algorithms. No signature is verified: only the
-// mail server knows the key.
-var signatures = []jose.SignatureAlgorithm{
-	jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512,
-	jose.ES256, jose.ES384, jose.ES512, jose.EdDSA, jose.HS256, jose.HS384, jose.HS512,
-}
-
 // skew is the tolerated difference of clocks.
 const skew = 5 * time.Minute
 
@@ -41,7 +35,8 @@ const skew = 5 * time.Minute
 // but a token goes to the mail server only.
 func (x *examination) claims(ctx context.Context, token string) {
 	x.step(ctx, "claims of the token", lookupTime, func(_ context.Context, s *step.Step) error {
-		parsed, err := jwt.ParseSigned(token, signatures)
+		// No signature is verified: only the mail server knows the key.
+		parsed, err := jwt.ParseSigned(token, oauth.SignatureAlgorithms())
 		if err != nil {
 			s.Detail = "opaque: only the provider can read it"
 			return nil
@@ -100,10 +95,10 @@ func (c *claims) checkTime(s *step.Step) {
 	const clock = "Check the clock of this machine."
 	now := time.Now().Round(0)
 	if c.Expiry != nil && now.After(c.Expiry.Time()) {
-		s.AddFinding(step.Failed, "the token expired "+humanDuration(now.Sub(c.Expiry.Time()))+" ago", clock)
+		s.AddFinding(step.Failed, "the token expired "+text.Span(now.Sub(c.Expiry.Time()))+" ago", clock)
 	}
 	if c.IssuedAt != nil && c.IssuedAt.Time().After(now.Add(skew)) {
-		s.AddFinding(step.Warning, "the token was issued "+humanDuration(c.IssuedAt.Time().Sub(now))+" from now", clock)
+		s.AddFinding(step.Warning, "the token was issued "+text.Span(c.IssuedAt.Time().Sub(now))+" from now", clock)
 	}
 }
 

@@ -23,9 +23,9 @@ package doctor
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/xoauthd/xoauthd/internal/step"
+	"github.com/xoauthd/xoauthd/internal/text"
 )
 
 // A Report is the result of a check.
@@ -63,29 +63,7 @@ func (r *Report) Verdict() string {
 	case n[step.Skipped] > 0:
 		return fmt.Sprintf("%s: check incomplete.", r.Account)
 	case n[step.Warning] > 0:
-		return fmt.Sprintf("%s: all works, with %s.", r.Account, count(int64(n[step.Warning]), "warning"))
+		return fmt.Sprintf("%s: all works, with %s.", r.Account, text.Count(n[step.Warning], "warning"))
 	}
 	return fmt.Sprintf("%s: all checks passed.", r.Account)
-}
-
-func count(n int64, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}
-
-// humanDuration formats a duration in one unit. A negative one counts as zero: clocks may
-// be set back.
-func humanDuration(d time.Duration) string {
-	const day = 24 * time.Hour
-	switch d = max(d, 0); {
-	case d < 2*time.Minute:
-		return count(int64(d/time.Second), "second")
-	case d < 2*time.Hour:
-		return count(int64(d/time.Minute), "minute")
-	case d < 2*day:
-		return count(int64(d/time.Hour), "hour")
-	}
-	return count(int64(d/day), "day")
 }

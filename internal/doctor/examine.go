@@ -13,6 +13,7 @@ import (
 	"github.com/xoauthd/xoauthd/internal/exhausted"
 	"github.com/xoauthd/xoauthd/internal/redact"
 	"github.com/xoauthd/xoauthd/internal/step"
+	"github.com/xoauthd/xoauthd/internal/text"
 )
 
 // Time limits of a check. A person waits, or a monitoring system; most of these allow a
@@ -176,13 +177,13 @@ func describeStatus(s *step.Step, status auth.Status, account string) {
 	case status.Obtained.IsZero() && status.State != auth.NeedsAuthorization:
 		s.Detail = "needs no person"
 	case !status.Obtained.IsZero():
-		s.Detail = humanDuration(now.Sub(status.Obtained)) + " ago"
+		s.Detail = text.Span(now.Sub(status.Obtained)) + " ago"
 		if status.Identity != "" && !strings.EqualFold(status.Identity, account) {
 			s.Detail += " by " + status.Identity
 		}
 	}
 	if !status.Refreshed.IsZero() {
-		s.Detail = step.Join(s.Detail, ", ", "refreshed "+humanDuration(now.Sub(status.Refreshed))+" ago")
+		s.Detail = step.Join(s.Detail, ", ", "refreshed "+text.Span(now.Sub(status.Refreshed))+" ago")
 	}
 }
 

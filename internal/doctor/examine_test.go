@@ -296,7 +296,9 @@ func TestConnections(t *testing.T) {
 		}, "TLS: tls: failed to verify certificate: x509: certificate is valid for other.example.com, not imap.example.com",
 			"Hint: certificate.", "CN=other.example.com", "failed"},
 		{"the certificate is about to end", func(w *world) {
-			c := w.certificate("imap.example.com", func(c *x509.Certificate) { c.NotBefore, c.NotAfter = time.Now().AddDate(0, 0, -80), time.Now().Add(9*24*time.Hour+time.Minute) })
+			c := w.certificate("imap.example.com", func(c *x509.Certificate) {
+				c.NotBefore, c.NotAfter = time.Now().AddDate(0, 0, -80), time.Now().Add(9*24*time.Hour+time.Minute)
+			})
 			w.servers["192.0.2.1:993"] = secure(c, script(imapGreeting))
 		}, "the server's certificate expires in 9 days, on 2000-01-10", "The operator of the server must renew it before.",
 			"CN=imap.example.com", "warning"},
@@ -584,7 +586,9 @@ func TestListeners(t *testing.T) {
 		{"a certificate that is about to end", "the server's certificate expires in 9 days", "it greets, TLS 1.3",
 			Listener{Protocol: "imap", Address: "127.0.0.1:993", TLS: true},
 			func(w *world) func(net.Conn) {
-				c := w.certificate("localhost", func(c *x509.Certificate) { c.NotBefore, c.NotAfter = time.Now().AddDate(0, 0, -80), time.Now().Add(9*24*time.Hour+time.Minute) })
+				c := w.certificate("localhost", func(c *x509.Certificate) {
+					c.NotBefore, c.NotAfter = time.Now().AddDate(0, 0, -80), time.Now().Add(9*24*time.Hour+time.Minute)
+				})
 				return secure(c, says("* OK\r\n"))
 			}},
 		{"no TLS where it should be", "TLS: ", "",

@@ -13,6 +13,7 @@ import (
 	"github.com/emersion/go-imap/v2/imapclient"
 
 	"github.com/xoauthd/xoauthd/internal/step"
+	"github.com/xoauthd/xoauthd/internal/text"
 	upstreamimap "github.com/xoauthd/xoauthd/proxy/imap"
 	"github.com/xoauthd/xoauthd/proxy/sasl"
 )
@@ -111,10 +112,10 @@ func (i *imapClient) inspect(s *step.Step) (command string, err error) {
 		return "STATUS INBOX", err
 	}
 	s.AddFact("mailboxes", mailboxes)
-	s.Detail = plural(mailboxes, "mailbox", "mailboxes")
+	s.Detail = text.Count(mailboxes, "mailbox")
 	if status.NumMessages != nil {
 		s.AddFact("messages", int64(*status.NumMessages))
-		s.Detail += ", INBOX " + count(int64(*status.NumMessages), "message")
+		s.Detail += ", INBOX " + text.Count(int64(*status.NumMessages), "message")
 	}
 	if status.NumUnseen != nil {
 		s.AddFact("unseen", int64(*status.NumUnseen))
@@ -147,11 +148,4 @@ func (i *imapClient) namespace(s *step.Step) {
 		personal = append(personal, fmt.Sprintf("%q %q", n.Prefix, string(n.Delim)))
 	}
 	s.AddFact("namespace", personal)
-}
-
-func plural(n int64, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/xoauthd/xoauthd/internal/expiry"
 	"github.com/xoauthd/xoauthd/internal/step"
+	"github.com/xoauthd/xoauthd/internal/text"
 	"github.com/xoauthd/xoauthd/proxy"
 	"github.com/xoauthd/xoauthd/proxy/wire"
 )
@@ -179,9 +180,9 @@ func describeTLS(s *step.Step, state *tls.ConnectionState) {
 	describeCertificate(s, c)
 	s.Detail += "; certificate of " + nameOr(c.Subject.CommonName, c.DNSNames) + " by " + nameOr(c.Issuer.CommonName, c.Issuer.Organization)
 	life := time.Until(c.NotAfter)
-	s.Detail += ", valid for " + humanDuration(life)
+	s.Detail += ", valid for " + text.Span(life)
 	if expiry.CertificateSoon(c, time.Now()) {
-		s.AddFinding(step.Warning, fmt.Sprintf("the server's certificate expires in %s, on %s", humanDuration(life), c.NotAfter.UTC().Format(time.DateOnly)),
+		s.AddFinding(step.Warning, fmt.Sprintf("the server's certificate expires in %s, on %s", text.Span(life), c.NotAfter.UTC().Format(time.DateOnly)),
 			"The operator of the server must renew it before.")
 	}
 }

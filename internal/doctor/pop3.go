@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/xoauthd/xoauthd/internal/step"
+	"github.com/xoauthd/xoauthd/internal/text"
 	pop3dialogue "github.com/xoauthd/xoauthd/proxy/pop3"
 	"github.com/xoauthd/xoauthd/proxy/sasl"
 )
@@ -146,7 +147,7 @@ func (p *pop3Client) inspect(s *step.Step) (command string, err error) {
 	}
 	s.AddFact("messages", messages)
 	s.AddFact("octets", octets)
-	s.Detail = count(messages, "message") + ", " + count(octets, "octet")
+	s.Detail = text.Count(messages, "message") + ", " + text.Count(octets, "octet")
 	if slices.Contains(caps, "UIDL") {
 		if err := p.identifiers(s, messages); err != nil {
 			return "UIDL", err

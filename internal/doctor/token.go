@@ -9,6 +9,7 @@ import (
 	"github.com/xoauthd/xoauthd/auth/oauth"
 	"github.com/xoauthd/xoauthd/internal/flow"
 	"github.com/xoauthd/xoauthd/internal/step"
+	"github.com/xoauthd/xoauthd/internal/text"
 	"github.com/xoauthd/xoauthd/proxy"
 )
 
@@ -122,7 +123,7 @@ func (x *examination) describeToken(s *step.Step, before auth.Status) {
 		life := time.Until(after.Expiry.Round(0))
 		s.AddFact("expiry", after.Expiry)
 		s.AddFact("life_seconds", int64(life/time.Second))
-		s.Detail += ", " + humanDuration(life) + " left"
+		s.Detail += ", " + text.Span(life) + " left"
 	}
 }
 

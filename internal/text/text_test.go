@@ -78,3 +78,23 @@ func TestFromFile(t *testing.T) {
 		}
 	}
 }
+
+// TestShellWordQuotes checks that only the words that need quotes have them.
+func TestShellWordQuotes(t *testing.T) {
+	for word, want := range map[string]string{
+		"joe+scan@example.com":   "joe+scan@example.com",
+		"*@example.org":          "'*@example.org'",
+		"o'neil@example.com":     `'o'\''neil@example.com'`,
+		"$(reboot)@example.com":  "'$(reboot)@example.com'",
+		"joe smith@example.com":  "'joe smith@example.com'",
+		"":                       "''",
+		"üser@пример.example":    "'üser@пример.example'",
+		"a\nb":                   "'a\nb'",
+		`"joe"@example.com`:      `'"joe"@example.com'`,
+		"shared=mail@example.io": "shared=mail@example.io",
+	} {
+		if got := ShellWord(word); got != want {
+			t.Errorf("%s: %s, want %s", word, got, want)
+		}
+	}
+}
