@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// BenchmarkLogin is a whole session over loopback, from connecting to LOGOUT.
+// BenchmarkLogin measures a session over loopback, from the connection to LOGOUT.
 func BenchmarkLogin(b *testing.B) {
 	mail := newMailServer(b)
 	defer mail.close()

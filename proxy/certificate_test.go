@@ -8,19 +8,19 @@ import (
 	"testing/synctest"
 )
 
-// untrusted are the ways in which the upstream's certificate can be wrong: a
-// setting of a dialogue, and the reason in the log.
+// untrusted has the invalid certificates of an upstream: the setting of a dialogue, and the
+// reason in the log.
 var untrusted = []struct{ name, setting, reason string }{
 	{"expired", "% certificate expired", "certificate has expired or is not yet valid: current time 2000-01-01T00:00:00Z is after"},
 	{"not valid yet", "% certificate early", "certificate has expired or is not yet valid: current time 2000-01-01T00:00:00Z is before"},
 	{"of another host", "% certificate other.example.com", "certificate is valid for other.example.com, not mail.example.com"},
 	{"for another purpose", "% certificate purpose", "certificate specifies an incompatible key usage"},
-	{"of an unknown authority", "% stranger", "certificate signed by unknown authority"},
+	{"of an unknown authority", "% other-authority", "certificate signed by unknown authority"},
 	{"self-signed", "% self-signed", "certificate signed by unknown authority"},
 }
 
-// until is each protocol's dialogue up to where TLS begins, with the connection
-// and by STARTTLS, and how the client is answered when it does not.
+// until has the dialogue of each protocol up to the TLS handshake, with implicit TLS and
+// with STARTTLS, and the reply to the client after a failed handshake.
 var until = map[string]struct{ implicit, starttls, step, refused string }{
 	"imap": {
 		"C< * OK ...\nC> a1 LOGIN joe@example.com s3cret",
@@ -39,9 +39,8 @@ var until = map[string]struct{ implicit, starttls, step, refused string }{
 	},
 }
 
-// A certificate that is wrong in any way ends the connection before the token is
-// sent, the log says how it is wrong, and the client does not hear that its
-// password is.
+// An invalid certificate ends the connection before the token is sent. The log has the
+// reason, and the reply to the client is not about its password.
 func TestUntrustedUpstreams(t *testing.T) {
 	for _, fault := range untrusted {
 		for protocol, d := range until {

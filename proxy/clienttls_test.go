@@ -9,11 +9,11 @@ import (
 	"github.com/xoauthd/xoauthd/internal/testing/ca"
 )
 
-// clientTLS is how the client of a dialogue begins TLS.
+// clientTLS has the TLS settings of the client of a dialogue.
 type clientTLS struct {
-	authority   *ca.CA // which signed the certificate of the listener
+	authority   *ca.CA // of the listener's certificate
 	trusted     *x509.CertPool
-	newest      uint16 // of the versions that it knows
+	newest      uint16 // newest version of the client
 	name        string // of the server, by SNI
 	certificate []tls.Certificate
 }
@@ -29,8 +29,8 @@ func (c *clientTLS) config() *tls.Config {
 	}
 }
 
-// listen returns what a listener begins TLS with. Without tickets nobody writes
-// what the other does not expect.
+// listen returns the TLS configuration of a listener. It sends no session tickets, which a
+// pipe without a buffer cannot carry while the client does not read.
 func (c *clientTLS) listen() (*tls.Config, error) {
 	certificate, err := c.authority.Issue("localhost")
 	return &tls.Config{Certificates: []tls.Certificate{certificate}, SessionTicketsDisabled: true}, err
@@ -42,8 +42,7 @@ var tlsVersions = map[string]uint16{
 	"1.0": tls.VersionTLS10, "1.1": tls.VersionTLS11, "1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13,
 }
 
-// tlsSettings are the settings of a dialogue that concern the listener, and the
-// client's way in.
+// tlsSettings are the settings of a dialogue for the TLS of listener and client.
 var tlsSettings = map[string]func(p *player, words []string) error{
 	// When the client may begin TLS: starttls, implicit, auto.
 	"tls": func(p *player, words []string) (err error) {
@@ -58,24 +57,24 @@ var tlsSettings = map[string]func(p *player, words []string) error{
 		p.listener.RequireTLS = true
 		return nil
 	},
-	// The oldest version that the listener takes, after tls.
+	// The oldest version that the listener accepts, after tls.
 	"min-tls": func(p *player, words []string) error {
 		p.listener.TLS.MinVersion = tlsVersions[words[0]]
 		return nil
 	},
-	// The listener wants a certificate of the client, after tls.
+	// The listener requires a client certificate, after tls.
 	"client-ca": func(p *player, _ []string) error {
 		p.listener.TLS.ClientAuth, p.listener.TLS.ClientCAs = tls.RequireAndVerifyClientCert, p.tls.authority.Pool()
 		return nil
 	},
-	// The client has one: good, expired, or of a stranger.
+	// The client certificate: good, expired, or other-authority.
 	"client-certificate": func(p *player, words []string) error {
 		authority, change := p.tls.authority, func(*x509.Certificate) {}
 		switch words[0] {
 		case "good":
 		case "expired":
 			change = ca.Expired
-		case "stranger":
+		case "other-authority":
 			var err error
 			if authority, err = ca.New(); err != nil {
 				return err
@@ -90,7 +89,7 @@ var tlsSettings = map[string]func(p *player, words []string) error{
 		p.tls.certificate = []tls.Certificate{certificate}
 		return err
 	},
-	// The newest version that the client knows.
+	// The newest version of the client.
 	"client-tls": func(p *player, words []string) error {
 		p.tls.newest = tlsVersions[words[0]]
 		return nil

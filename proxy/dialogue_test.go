@@ -13,33 +13,32 @@ import (
 	"testing/synctest"
 )
 
-// TestDialogues plays the conversations of testdata/*.dialog: C is the client,
-// U the upstream, and what stands between them is a session. The first word of
-// a file's name is its protocol.
+// TestDialogues plays the dialogues of testdata/*.dialog between the client (C), a session
+// and the upstream (U). The first word of a file's name is its protocol.
 //
-//	# …            a comment; the first one says what is true
+//	# …            a comment; the first one says what the dialogue proves
 //	% word …       a setting: see player.set, and tlsSettings
 //	C> text        the client sends a line
-//	C>> "text"     the client sends octets, quoted as in Go, in one segment
-//	C>1 "text"     the client sends octets, each in a segment of its own
+//	C>> "text"     the client sends bytes, quoted as in Go, in one segment
+//	C>1 "text"     the client sends bytes, each in its own segment
 //	C< pattern     the client receives a line, within 30 seconds; ... is any text
-//	C-             the client hangs up
-//	C|             the client sends nothing more, but still reads
-//	C$             the client sees the end
+//	C-             the client closes
+//	C|             the client half-closes
+//	C$             the connection of the client is closed
 //	C!             the client begins TLS
-//	U+             the upstream is connected to; TLS begins unless it is to come
-//	U!             the upstream lets TLS begin
-//	A result …     the account has been told so of logins at the upstream
+//	U+             the session connects to the upstream, with implicit TLS unless set otherwise
+//	U!             the upstream accepts TLS
+//	A result …     the results of logins that the session has reported to the account
 //	~ 60s          time passes
-//	~ stop         xoauthd is told to stop
+//	~ stop         xoauthd stops
 //	~ revoke       the grant of the account is revoked
-//	~ place        the session that takes the account's only place ends
-//	= result text  how the session went, and what its line in the log has of it
+//	~ slot         the session that has the account's only slot ends
+//	= result text  the result of the session, and a part of its log line
 //
-// The upstream, U, does what the client can. Within a line, rep(n,…) is repeated
-// n times, and b64(…) is encoded; there ^A is the octet 1 and ^@ the octet 0.
+// U> and so on are the same for the upstream. Within a line, rep(n,…) is repeated n times,
+// and b64(…) is encoded; there ^A is byte 1 and ^@ byte 0.
 //
-// Each is played twice, the second time traced.
+// Each dialogue is played twice, the second time with the trace of the level debug.
 func TestDialogues(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.dialog")
 	if err != nil || len(files) == 0 {
@@ -64,15 +63,15 @@ func playFile(t *testing.T, file, script string, level slog.Level) {
 	p := newPlayer(t, protocol, level)
 	defer p.end()
 	if !strings.HasPrefix(script, "# ") {
-		t.Fatal("does not say what is true")
+		t.Fatal("the first line is not a comment")
 	}
 	for i, line := range strings.Split(strings.TrimSuffix(script, "\n"), "\n") {
 		if err := p.play(line); err != nil {
 			t.Fatalf("%s:%d: %s\n%v\n%s", file, i+1, line, err, p.log)
 		}
 	}
-	if !p.judged {
-		t.Fatal("does not say how the session went: = result")
+	if !p.ended {
+		t.Fatal("no result: = result")
 	}
 }
 
@@ -88,13 +87,13 @@ func (p *player) play(line string) error {
 	p.begin()
 	switch what {
 	case "~":
-		return p.pass(text)
+		return p.advance(text)
 	case "=":
-		return p.judge(text)
+		return p.expectResult(text)
 	case "U+":
 		return p.connected()
 	case "A":
-		return p.told(text)
+		return p.expectReported(text)
 	}
 	peer := map[string]*peer{"C": p.c, "U": p.u}[what[:1]]
 	if peer == nil {
@@ -141,7 +140,7 @@ var (
 	octets   = strings.NewReplacer("^A", "\x01", "^@", "\x00")
 )
 
-// encode writes out rep(…) and b64(…).
+// encode expands rep(…) and b64(…).
 func encode(text string) string {
 	text = repeated.ReplaceAllStringFunc(text, func(s string) string {
 		parts := repeated.FindStringSubmatch(s)

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// An upstream is dialled before there is a login only for clients on this machine,
-// or while it is not known what it can do, and not if that failed a moment ago.
+// TestDialsEarly checks that a session connects to the upstream before the login only for
+// clients of this machine, or if the extensions are not known, and not after a recent failure.
 func TestDialsEarly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for from, want := range map[string]bool{"127.0.0.1": true, "": true, "192.0.2.1": false} {
@@ -23,20 +23,20 @@ func TestDialsEarly(t *testing.T) {
 			u := &Upstream{}
 			s.server, s.listener, s.protocol = new(Server), &Listener{Upstreams: []*Upstream{u}}, protocols["smtp"]
 			if !s.dialsEarly() {
-				t.Errorf("%q: an upstream that was never seen is not dialled", from)
+				t.Errorf("%q: no connection to an unknown upstream", from)
 			}
 			s.server.extensions.recordFailure(u)
 			if s.dialsEarly() {
-				t.Errorf("%q: an upstream that is not there is dialled", from)
+				t.Errorf("%q: a connection right after a failure", from)
 			}
 			time.Sleep(failurePause)
 			if !s.dialsEarly() {
-				t.Errorf("%q: an upstream that was not there once is not dialled", from)
+				t.Errorf("%q: no connection after the pause", from)
 			}
 			s.server.extensions.recordFailure(u)
 			s.server.extensions.store(u, nil)
 			if got := s.dialsEarly(); got != want {
-				t.Errorf("%q: dialled: %v", from, got)
+				t.Errorf("%q: connects: %v", from, got)
 			}
 		}
 	})
@@ -59,7 +59,7 @@ func newSMTPClient(t *testing.T, s *Server, sessions *sync.WaitGroup) *smtpClien
 	return c
 }
 
-// say sends a line and returns how long the reply takes, which must have a code.
+// say sends a line, expects a reply with code, and returns the time until the reply.
 func (c *smtpClient) say(t *testing.T, line, code string) time.Duration {
 	t.Helper()
 	begun := time.Now()
@@ -81,8 +81,8 @@ func (c *smtpClient) reply(t *testing.T, code string) {
 	}
 }
 
-// A black hole costs 3 seconds at EHLO and 10 in all, and the next client nothing at
-// EHLO.
+// An upstream that does not answer costs 3 seconds at EHLO and 10 in all, and nothing at the
+// EHLO of the next client.
 func TestBlackHole(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, _ := newTestServer(&scriptedAccount{user: "joe@example.com", password: "s3cret", upstream: &Upstream{Host: "mail.example.com"}, tokens: []string{"t0ken"}})
@@ -110,13 +110,13 @@ func TestBlackHole(t *testing.T) {
 		second.conn.Close()
 		sessions.Wait()
 		if n := s.earlyLimit.n.Load(); n != 0 {
-			t.Errorf("%d places are taken", n)
+			t.Errorf("%d early connections are counted", n)
 		}
 	})
 }
 
-// Clients that say EHLO and leave cost ten connections to the provider in ten
-// seconds, however many they are. All are answered, and none by HELO.
+// Any number of clients that send EHLO and leave causes at most ten connections to the
+// provider in ten seconds. All receive a reply. HELO causes no connection.
 func TestEarlyLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		upstream := &Upstream{Host: "mail.example.com", TLS: &tls.Config{ServerName: "mail.example.com"}}
@@ -129,7 +129,7 @@ func TestEarlyLimit(t *testing.T) {
 			if n := open.Add(1); n > most.Load() {
 				most.Store(n)
 			}
-			go func() { // it does not speak TLS, but is there
+			go func() { // accepts, without TLS
 				io.Copy(io.Discard, b)
 				b.Close()
 				open.Add(-1)
@@ -138,7 +138,7 @@ func TestEarlyLimit(t *testing.T) {
 		}
 		var sessions sync.WaitGroup
 		var waiting []*smtpClient
-		for range 50 { // at once
+		for range 50 { // concurrently
 			waiting = append(waiting, newSMTPClient(t, s, &sessions))
 		}
 		for _, c := range waiting {
@@ -168,7 +168,7 @@ func TestEarlyLimit(t *testing.T) {
 	})
 }
 
-// A mistake while the upstream is dialled ends nothing but the early connection.
+// A panic of the dial function ends only the early connection.
 func TestEarlyPanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, _ := newTestServer(&scriptedAccount{upstream: &Upstream{Host: "mail.example.com"}})
@@ -182,7 +182,7 @@ func TestEarlyPanics(t *testing.T) {
 		time.Sleep(earlyPause)
 		synctest.Wait()
 		if n := s.earlyLimit.n.Load(); n != 0 {
-			t.Errorf("%d places are taken", n)
+			t.Errorf("%d early connections are counted", n)
 		}
 	})
 }

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// A slowAccount has its passwords looked at for as long as a client may wait.
+// A slowAccount checks a password until the time limit, and refuses it.
 type slowAccount struct{ scriptedAccount }
 
 func (*slowAccount) LogIn(ctx context.Context, _ Attempt) (Login, error) {
@@ -20,16 +20,16 @@ func (*slowAccount) LogIn(ctx context.Context, _ Attempt) (Login, error) {
 	return Login{}, Fail(BadCredentials, errors.New("wrong password"))
 }
 
-// Who has to go for another goes at once, whatever is done for it, and does not
-// hear an answer that was withheld.
-func TestDisplacedEnds(t *testing.T) {
+// TestEvictedEnds checks that an evicted session ends at once, whatever it waits for, and
+// that its client does not learn whether the password is right.
+func TestEvictedEnds(t *testing.T) {
 	waits := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
 	for _, test := range []struct{ name, protocol, says, hears string }{
-		{"while its password is looked at", "imap", "a LOGIN joe@example.com wrong\r\n", "* BYE [LIMIT]"},
-		{"while its upstream is dialled", "smtp", "EHLO x\r\n", "421 4.3.2"},
+		{"during the password check", "imap", "a LOGIN joe@example.com wrong\r\n", "* BYE [LIMIT]"},
+		{"while it connects to the upstream", "smtp", "EHLO x\r\n", "421 4.3.2"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -67,8 +67,7 @@ func TestDisplacedEnds(t *testing.T) {
 	}
 }
 
-// serveOne runs a session of a client that connects from an address, and hangs up
-// when it has said what it has to.
+// serveOne runs a session of a client from an address. The client closes after say.
 func serveOne(s *Server, l *Listener, from string, say func(net.Conn)) {
 	a, b := net.Pipe()
 	done := make(chan struct{})
@@ -81,12 +80,12 @@ func serveOne(s *Server, l *Listener, from string, say func(net.Conn)) {
 	<-done
 }
 
-// A client that half-closes while its password is checked gets its answer, and not
-// earlier than others. One that resets the connection ends its session.
+// TestClientClosesAtPassword checks that a client that half-closes during the password check
+// receives the reply, at the usual time, and that a reset ends the session.
 func TestClientClosesAtPassword(t *testing.T) {
 	for _, test := range []struct {
 		name string
-		err  error // what the session's reads see
+		err  error // of the session's reads
 		took time.Duration
 	}{
 		{"half-closes", io.EOF, 28 * time.Second},

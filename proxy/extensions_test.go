@@ -9,15 +9,15 @@ import (
 func TestIntersect(t *testing.T) {
 	for _, test := range []struct{ name, a, b, want string }{
 		{"nothing in common", "X", "Y", ""},
-		{"in the first one's order and words", "8BITMIME,DSN,PIPELINING", "pipelining,8bitmime", "8BITMIME,PIPELINING"},
+		{"in the order and spelling of the first", "8BITMIME,DSN,PIPELINING", "pipelining,8bitmime", "8BITMIME,PIPELINING"},
 		{"the smaller size", "SIZE 2000", "SIZE 1000", "SIZE 1000"},
 		{"the smaller size, first", "SIZE 1000", "SIZE 2000", "SIZE 1000"},
-		{"no promise of a size", "SIZE 0", "SIZE 2000", "SIZE 2000"},
-		{"no word of a size", "SIZE", "SIZE 2000", "SIZE 2000"},
-		{"no promise of a size, second", "SIZE 2000", "SIZE 0", "SIZE 2000"},
-		{"a size that is none", "SIZE x", "SIZE 2000", "SIZE 2000"},
-		{"a size beyond measure", "SIZE 99999999999999999999", "SIZE 2000", "SIZE 2000"},
-		{"a size in other letters", "size 2000", "SIZE 1000", "SIZE 1000"},
+		{"no limit of a size", "SIZE 0", "SIZE 2000", "SIZE 2000"},
+		{"SIZE without a number", "SIZE", "SIZE 2000", "SIZE 2000"},
+		{"no limit of a size, second", "SIZE 2000", "SIZE 0", "SIZE 2000"},
+		{"an invalid size", "SIZE x", "SIZE 2000", "SIZE 2000"},
+		{"a size of more than 64 bits", "SIZE 99999999999999999999", "SIZE 2000", "SIZE 2000"},
+		{"a size in lower case", "size 2000", "SIZE 1000", "SIZE 1000"},
 		{"no size at the other", "SIZE 2000", "DSN", ""},
 		{"other parameters", "X a", "X b", ""},
 		{"nothing", "", "DSN", ""},
@@ -29,8 +29,8 @@ func TestIntersect(t *testing.T) {
 	}
 }
 
-// FuzzIntersect: what two upstreams have in common, each of them has, but for a
-// size that the other one limits.
+// FuzzIntersect checks that each of two upstreams has the common extensions, except for a
+// SIZE that the other one limits.
 func FuzzIntersect(f *testing.F) {
 	f.Add("SIZE 1\nDSN", "size 2\ndsn\nX")
 	f.Add("SIZE", "SIZE 0")

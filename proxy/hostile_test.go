@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// where are the places in which a client can stop, each as what it has sent
-// until then.
+// where has the points of a dialogue at which a client can stop, each with the text that it
+// has sent before.
 var where = []struct{ name, protocol, sent string }{
 	{"at the greeting", "imap", ""},
 	{"in a line", "imap", "a LOG"},
@@ -23,8 +23,7 @@ var where = []struct{ name, protocol, sent string }{
 	{"in AUTH", "pop3", "AUTH LOGIN\r\nam9l\r\n"},
 }
 
-// A client that sends an octet every five seconds has a minute like any other,
-// wherever it does so.
+// A client that sends a byte every five seconds has a minute until its login, as any other.
 func TestDrippingClient(t *testing.T) {
 	for _, place := range where {
 		t.Run(place.protocol+" "+place.name, func(t *testing.T) {
@@ -40,8 +39,7 @@ func TestDrippingClient(t *testing.T) {
 	}
 }
 
-// A client that does not read has a minute and a last word, even if it keeps on
-// asking.
+// A client that does not read, but sends commands, has a minute until its login.
 func TestClientNeverReads(t *testing.T) {
 	for protocol := range protocols {
 		t.Run(protocol, func(t *testing.T) {
@@ -54,8 +52,8 @@ func TestClientNeverReads(t *testing.T) {
 	}
 }
 
-// testHostile checks that a session is over within most, and a last word of
-// five seconds and another for lingering, whatever its client does.
+// testHostile checks that a session ends within most, with five more seconds for its last
+// reply and five for lingering.
 func testHostile(t *testing.T, protocol string, most time.Duration, do func(*player)) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlayer(t, protocol, slog.LevelInfo)
@@ -68,14 +66,14 @@ func testHostile(t *testing.T, protocol string, most time.Duration, do func(*pla
 		if d := time.Since(start); d > most+6*time.Second || d < most/2 {
 			t.Errorf("took %v", d)
 		}
-		if err := p.judge(string(TimedOut)); err != nil {
+		if err := p.expectResult(string(TimedOut)); err != nil {
 			t.Errorf("%v\n%s", err, p.log)
 		}
 	})
 }
 
-// An upstream that does not begin TLS where that comes first costs the client 30
-// seconds at most, and the log names the step.
+// An upstream that does not answer the TLS handshake costs the client at most 30 seconds, and
+// the log names the step.
 func TestStallHandshake(t *testing.T) {
 	for protocol, d := range until {
 		t.Run(protocol, func(t *testing.T) {
@@ -90,8 +88,8 @@ func TestStallHandshake(t *testing.T) {
 	}
 }
 
-// An upstream that goes on in the clear where TLS begins is not listened to,
-// even if it waits with that until its go-ahead was read.
+// Plain text of an upstream after STARTTLS is not read, even if it comes after the reply was
+// read.
 func TestPlaintextForTLS(t *testing.T) {
 	for protocol, d := range until {
 		t.Run(protocol, func(t *testing.T) {
@@ -100,7 +98,7 @@ func TestPlaintextForTLS(t *testing.T) {
 				defer p.end()
 				p.playLines("% starttls\n" + d.implicit + "\nU+\n" + d.starttls)
 				synctest.Wait()
-				go io.Copy(io.Discard, p.u.conn) // the hello of TLS
+				go io.Copy(io.Discard, p.u.conn) // the ClientHello
 				p.u.send("* CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2\r\n250 AUTH XOAUTH2\r\n+OK\r\nSASL XOAUTH2\r\n.\r\n")
 				p.playLines(d.refused + "\nC-\n= upstream_down " + d.step + ": tls: first record does not look like a TLS handshake")
 			})

@@ -12,8 +12,7 @@ import (
 	"github.com/xoauthd/xoauthd/proxy/peercred"
 )
 
-// Only programs of listed users get a word of the protocol, or any at all where
-// they may wait for TLS.
+// Programs of other users do not receive a greeting, and no reply if they may wait for TLS.
 func TestLocalUsers(t *testing.T) {
 	me := uint32(os.Getuid())
 	for _, test := range []struct {

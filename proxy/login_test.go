@@ -61,7 +61,7 @@ func TestOwnTokens(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := newPlayer(t, "imap", slog.LevelInfo)
-				p.c, p.done = newPeer(nobody{}), make(chan struct{})
+				p.c, p.done = newPeer(noClient{}), make(chan struct{})
 				close(p.done)
 				defer p.end()
 				s := preAuthSession("192.0.2.1")

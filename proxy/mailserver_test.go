@@ -18,8 +18,7 @@ import (
 	"github.com/xoauthd/xoauthd/proxy/dial"
 )
 
-// A mailServer is an upstream on loopback that takes every token and answers
-// every command but LOGOUT with OK.
+// A mailServer is an upstream on loopback that accepts every token and command.
 type mailServer struct {
 	upstream *Upstream
 	ln       net.Listener

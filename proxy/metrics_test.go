@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
-// What dashboards stand on: every metric, with its labels.
+// TestMetrics checks the names and labels of all metrics, which dashboards use.
 var promised = []string{
 	"xoauthd_active_sessions{protocol}",
 	"xoauthd_logins_total{account,login,protocol,result}",
@@ -48,7 +48,7 @@ func TestMetrics(t *testing.T) {
 	if !slices.Equal(got, promised) {
 		t.Errorf("%q", got)
 	}
-	// A rate needs a zero to begin with.
+	// rate() needs an initial zero.
 	if n, want := testutil.CollectAndCount(m.sessions), len(protocols)*len(results()); n != want {
 		t.Errorf("%d counts of sessions, want %d", n, want)
 	}

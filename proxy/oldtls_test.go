@@ -15,8 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// TestOldTLS: a mail server with RSA key exchange only, or with TLS 1.0 only (F71), is
-// told apart from one that is down, and the hint has the remedy.
+// TestOldTLS checks the hint for a mail server with only RSA key exchange, or only TLS 1.0.
 func TestOldTLS(t *testing.T) {
 	certificate, roots := rsaCertificate(t)
 	try := func(config *tls.Config) error {
@@ -51,14 +50,13 @@ func TestOldTLS(t *testing.T) {
 			t.Errorf("%s: %v (%s)", name, err, got)
 		}
 	}
-	t.Setenv("GODEBUG", "tlsrsakex=1") // which the hint names
+	t.Setenv("GODEBUG", "tlsrsakex=1") // as in the hint
 	if err := try(rsaOnly()); err == nil || !strings.Contains(err.Error(), "greeting") {
-		t.Errorf("with tlsrsakex=1 the handshake should succeed, and a greeting be waited for: %v", err)
+		t.Errorf("with tlsrsakex=1 the handshake should succeed, and the greeting be missing: %v", err)
 	}
 }
 
-// rsaCertificate returns a certificate for localhost with an RSA key, and a pool in
-// which it is trusted.
+// rsaCertificate returns a certificate for localhost with an RSA key, and a pool with it.
 func rsaCertificate(t *testing.T) (tls.Certificate, *x509.CertPool) {
 	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)

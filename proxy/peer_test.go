@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// A peer is one of the two that the session talks to.
+// A peer is the client or the upstream of a session.
 type peer struct {
 	conn net.Conn // the outbox, or TLS on it
 	in   *bufio.Reader
@@ -29,22 +29,21 @@ func newPeer(c net.Conn) *peer {
 
 func (p *peer) send(text string) { io.WriteString(p.conn, text) }
 
-// close hangs up when all is sent.
+// close closes the connection when everything is sent.
 func (p *peer) close() { p.conn.Close() }
 
-// An outbox is a connection whose writes do not wait until they are read, as on
-// a network.
+// An outbox is a connection whose writes do not wait for the reader, as on a network.
 type outbox struct {
 	net.Conn
 	texts chan string
-	sent  chan struct{} // closed when all is
+	sent  chan struct{} // closed when everything is sent
 	once  sync.Once
 }
 
 func (o *outbox) run() {
 	defer close(o.sent)
 	for text := range o.texts {
-		io.WriteString(o.Conn, text) // a peer that no longer listens is seen elsewhere
+		io.WriteString(o.Conn, text) // expect reports a closed connection
 	}
 }
 
@@ -53,7 +52,7 @@ func (o *outbox) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (o *outbox) SetWriteDeadline(time.Time) error { return nil } // TLS ends with one
+func (o *outbox) SetWriteDeadline(time.Time) error { return nil } // tls.Conn sets one when it closes
 
 func (o *outbox) Close() error {
 	o.once.Do(func() {
@@ -65,11 +64,11 @@ func (o *outbox) Close() error {
 	return nil
 }
 
-// patience is how long a client waits for an answer, whatever has happened.
-const patience = 30 * time.Second
+// expectTimeout is how long a client waits for a reply.
+const expectTimeout = 30 * time.Second
 
 func (p *peer) expect(pattern string) error {
-	p.conn.SetReadDeadline(time.Now().Add(patience))
+	p.conn.SetReadDeadline(time.Now().Add(expectTimeout))
 	line, err := p.in.ReadString('\n')
 	if err != nil {
 		return fmt.Errorf("got %q, %v", line, err)
@@ -83,7 +82,7 @@ func (p *peer) expect(pattern string) error {
 }
 
 func (p *peer) expectEnd() error {
-	p.conn.SetReadDeadline(time.Now().Add(patience))
+	p.conn.SetReadDeadline(time.Now().Add(expectTimeout))
 	line, err := p.in.ReadString('\n')
 	if line != "" || errors.Is(err, os.ErrDeadlineExceeded) {
 		return fmt.Errorf("got %q, %v", line, err)
@@ -97,7 +96,7 @@ func (p *peer) startTLS(config *tls.Config) error  { return p.enter(tls.Client, 
 
 func (p *peer) enter(end func(net.Conn, *tls.Config) *tls.Conn, config *tls.Config) error {
 	synctest.Wait() // until what was sent before is read
-	p.conn.SetReadDeadline(time.Now().Add(patience))
+	p.conn.SetReadDeadline(time.Now().Add(expectTimeout))
 	t := end(p.conn, config)
 	if t.Handshake() != nil { // they do not like each other: that is the script's matter
 		io.Copy(io.Discard, p.conn)

@@ -34,35 +34,35 @@ type player struct {
 	log      *bytes.Buffer // of the server, JSON
 	account  *scriptedAccount
 
-	authority *ca.CA
-	tls       *clientTLS
-	names     []string // in the upstream's certificate
-	spoil     func(*x509.Certificate)
-	alone     bool // the upstream's certificate is signed by itself
-	dials     chan net.Conn
-	refuse    bool // dials fail
+	authority  *ca.CA
+	tls        *clientTLS
+	names      []string // in the upstream's certificate
+	damage     func(*x509.Certificate)
+	selfSigned bool // the upstream's certificate
+	dials      chan net.Conn
+	refuse     bool // dials fail
 
 	c, u    *peer
 	socket  *fakeconn.Socket // the session's end of c
 	stop    context.CancelFunc
 	stopped context.Context
 	done    chan struct{} // the session has ended
-	counted int           // sessions that are there without this one
+	counted int           // connections and slots of other sessions
 	full    *limit.Waiter // has the account's only slot
-	judged  bool
+	ended   bool          // the result of the session has been checked
 }
 
 func newPlayer(t *testing.T, protocol string, level slog.Level) *player {
-	authority, err := ca.New() // in virtual time, as all that is of this dialogue
+	authority, err := ca.New() // created in the virtual time of the dialogue
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := &player{
 		t: t, authority: authority, tls: newClientTLS(authority),
-		names: []string{"mail.example.com"},
-		spoil: func(*x509.Certificate) {},
-		log:   new(bytes.Buffer),
-		dials: make(chan net.Conn, 10),
+		names:  []string{"mail.example.com"},
+		damage: func(*x509.Certificate) {},
+		log:    new(bytes.Buffer),
+		dials:  make(chan net.Conn, 10),
 	}
 	upstream := &Upstream{
 		Provider: "example", Host: "mail.example.com", Port: 993,
@@ -121,7 +121,7 @@ func (p *player) end() {
 	p.stop()
 }
 
-// set changes what is there before the session begins.
+// set applies a setting, before the session begins.
 func (p *player) set(words []string) error {
 	if set, ok := tlsSettings[words[0]]; ok {
 		return set(p, words[1:])
@@ -133,35 +133,35 @@ func (p *player) set(words []string) error {
 		upstream.Mechanism = words[1]
 	case "family": // of the upstream
 		upstream.Family = words[1]
-	case "certificate": // of the upstream: expired, early, purpose, or for other names
-		if p.spoil = spoilers[words[1]]; p.spoil == nil {
-			p.spoil, p.names = func(*x509.Certificate) {}, words[1:]
+	case "certificate": // of the upstream: expired, early, purpose, or its names
+		if p.damage = damages[words[1]]; p.damage == nil {
+			p.damage, p.names = func(*x509.Certificate) {}, words[1:]
 		}
-	case "self-signed": // is the upstream's certificate
-		p.alone = true
-	case "stranger": // signs the upstream's certificate
+	case "self-signed": // the upstream's certificate
+		p.selfSigned = true
+	case "other-authority": // signs the upstream's certificate
 		var err error
 		p.authority, err = ca.New()
 		return err
 	case "unreachable":
 		p.refuse = true
-	case "user": // the account's name at the upstream
+	case "user": // user name at the upstream
 		p.account.user = octets.Replace(words[1])
 	case "password": // quoted as in Go
 		var err error
 		p.account.password, err = strconv.Unquote(strings.Join(words[1:], " "))
 		return err
-	case "tokens": // as the account gives them, when the one before was refused
+	case "tokens": // of the account: the next one after a refusal
 		p.account.tokens = words[1:]
-	case "secret": // the one that the account gives, quoted as in Go
+	case "secret": // the only token, quoted as in Go
 		secret, err := strconv.Unquote(strings.Join(words[1:], " "))
 		p.account.tokens = []string{secret}
 		return err
-	case "fails": // a token cannot be had: result, and what the client is told
+	case "fails": // Token fails: result, and the text for the client
 		p.account.fails = &Error{Result: Result(words[1]), Detail: strings.Join(words[2:], " "), Err: errors.New("scripted")}
-	case "slow": // so is the provider: no token comes in time
+	case "slow": // Token does not return in time
 		p.account.slow = true
-	case "upstreams": // two: it is not known before login which it will be
+	case "upstreams": // two: before the login, the upstream is not known
 		p.listener.Upstreams = append(p.listener.Upstreams, &Upstream{Provider: "other"})
 	case "none": // the account's provider has no server for the protocol
 		p.account.upstream = nil
@@ -175,13 +175,13 @@ func (p *player) set(words []string) error {
 		p.server.Limits.PerAccount = 1
 		p.full = p.server.semaphore.Acquire(limit.Limit{Of: "account joe@example.com", Max: 1})
 		p.counted = 1
-	case "queue": // for how long a client waits for its turn
+	case "queue": // the time to wait for a slot
 		var err error
 		p.server.Limits.Queue, err = time.ParseDuration(words[1])
 		return err
 	case "remembered": // from an earlier session: extensions, separated by commas
 		p.server.extensions.store(upstream, strings.Split(strings.Join(words[1:], " "), ","))
-	case "other-remembered": // so for the second upstream
+	case "other-remembered": // the same for the second upstream
 		p.server.extensions.store(p.listener.Upstreams[1], strings.Split(strings.Join(words[1:], " "), ","))
 	default:
 		return errors.New("no such setting")
@@ -189,13 +189,13 @@ func (p *player) set(words []string) error {
 	return nil
 }
 
-var spoilers = map[string]func(*x509.Certificate){
+var damages = map[string]func(*x509.Certificate){
 	"expired": ca.Expired,
 	"early":   ca.NotYetValid,
 	"purpose": ca.WrongPurpose,
 }
 
-func (p *player) pass(text string) error {
+func (p *player) advance(text string) error {
 	if text == "stop" {
 		p.stop()
 		synctest.Wait()
@@ -206,7 +206,7 @@ func (p *player) pass(text string) error {
 		synctest.Wait()
 		return nil
 	}
-	if text == "place" {
+	if text == "slot" {
 		p.full.Release()
 		p.counted = 0
 		synctest.Wait()
@@ -228,7 +228,7 @@ func (p *player) connected() error {
 		}
 		p.u = newPeer(c)
 	default:
-		return errors.New("nobody connects")
+		return errors.New("the session does not connect")
 	}
 	if p.account.upstream.STARTTLS {
 		return nil
@@ -237,38 +237,36 @@ func (p *player) connected() error {
 }
 
 func (p *player) certificate() *tls.Config {
-	certificate, err := p.authority.IssueWith(p.spoil, p.names...)
-	if p.alone {
+	certificate, err := p.authority.IssueWith(p.damage, p.names...)
+	if p.selfSigned {
 		certificate, err = ca.SelfSigned(p.names...)
 	}
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	// Without tickets nobody writes what the other does not expect: a pipe has
-	// no buffer.
+	// No session tickets: a pipe has no buffer for them.
 	return &tls.Config{Certificates: []tls.Certificate{certificate}, SessionTicketsDisabled: true}
 }
 
-// told compares what the account was told of logins at the upstream so far.
-func (p *player) told(results string) error {
+// expectReported checks the results of logins that the session has reported to the account.
+func (p *player) expectReported(results string) error {
 	synctest.Wait()
 	if got := strings.Join(p.account.ended, " "); got != results {
-		return fmt.Errorf("the account was told %q", got)
+		return fmt.Errorf("reported are %q", got)
 	}
 	return nil
 }
 
-// judge waits for the end of the session and looks at what was logged and
-// counted of it.
-func (p *player) judge(text string) error {
-	p.judged = true
+// expectResult waits for the end of the session, and checks its log line and metrics.
+func (p *player) expectResult(text string) error {
+	p.ended = true
 	select {
 	case <-p.done:
 	case <-time.After(time.Hour):
 		return errors.New("the session does not end")
 	}
 	if len(p.dials) > 0 {
-		return errors.New("the upstream is connected to once more")
+		return errors.New("the session has connected once more")
 	}
 	result, more, _ := strings.Cut(text, " ")
 	if n := testutil.ToFloat64(p.server.Metrics.sessions.WithLabelValues(p.listener.Protocol, result)); n != 1 {
@@ -285,34 +283,33 @@ func (p *player) judge(text string) error {
 			return fmt.Errorf("a secret is in the log: %s", secret)
 		}
 	}
-	return p.judgeLog(result, more)
+	return p.expectLogLine(result, more)
 }
 
-func (p *player) judgeLog(result, more string) error {
+func (p *player) expectLogLine(result, more string) error {
 	lines := strings.Split(strings.TrimSpace(p.log.String()), "\n")
 	last := lines[len(lines)-1]
 	if result == string(NoLogin) && last == "" {
-		return nil // it is logged for debugging only
+		return nil // logged at the level debug
 	}
 	var session struct{ Msg, Result string }
 	if err := json.Unmarshal([]byte(last), &session); err != nil {
 		return err
 	}
 	if session.Msg != "session ended" || session.Result != result || !strings.Contains(last, more) {
-		return errors.New("it went otherwise")
+		return errors.New("another log line is expected")
 	}
 	return nil
 }
 
-// secrets are the password and the tokens, and what can be seen of them in
-// base64, wherever in it they begin.
+// secrets returns the password and the tokens, and their base64 at each offset.
 func (p *player) secrets() (all []string) {
 	for _, secret := range append(p.account.tokens, p.account.password) {
 		if len(secret) < 4 {
-			continue // it would be everywhere
+			continue // it occurs in ordinary words
 		}
 		all = append(all, secret)
-		for before, shared := range []int{0, 2, 3} { // octets before it, and digits that depend on them
+		for before, shared := range []int{0, 2, 3} { // bytes before it, and digits that depend on them
 			text := base64.StdEncoding.EncodeToString([]byte("xx"[:before] + secret))
 			all = append(all, text[shared:(before+len(secret))*8/6])
 		}
@@ -320,7 +317,7 @@ func (p *player) secrets() (all []string) {
 	return all
 }
 
-// A scriptedAccount is joe@example.com.
+// A scriptedAccount is the account joe@example.com of a test.
 type scriptedAccount struct {
 	upstream *Upstream
 	user     string

@@ -18,7 +18,7 @@ import (
 	"github.com/xoauthd/xoauthd/internal/testing/ca"
 )
 
-// An addressed connection is one from an address.
+// An addressed is a connection from an address.
 type addressed struct {
 	net.Conn
 	from net.Addr
@@ -32,8 +32,7 @@ func debugLog(log *bytes.Buffer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
-// visit has a client connect from an address to l and say what it has to, and
-// returns the line of the session in the log, at whatever level.
+// visit runs a session of a client from an address, and returns its log line, at any level.
 func visit(t *testing.T, l *Listener, from string, say func(net.Conn)) string {
 	t.Helper()
 	s, log := newTestServer(&scriptedAccount{})
@@ -47,8 +46,7 @@ func visit(t *testing.T, l *Listener, from string, say func(net.Conn)) string {
 	return "nothing is logged: " + log.String()
 }
 
-// serveFrom runs a session of a client that connects from an address, and hangs
-// up when it has said what it has to.
+// serveFrom is serveOne, and checks that no connection or slot is left.
 func serveFrom(t *testing.T, s *Server, l *Listener, from string, say func(net.Conn)) {
 	t.Helper()
 	serveOne(s, l, from, say)
@@ -57,7 +55,7 @@ func serveFrom(t *testing.T, s *Server, l *Listener, from string, say func(net.C
 	}
 }
 
-// serverTLS is what clients may begin TLS with, and what they need for it.
+// serverTLS returns the TLS configurations of listener and client.
 func serverTLS(t *testing.T) (server, client *tls.Config) {
 	t.Helper()
 	authority, err := ca.New()
@@ -72,7 +70,7 @@ func serverTLS(t *testing.T) (server, client *tls.Config) {
 	return server, &tls.Config{ServerName: "localhost", RootCAs: authority.Pool()}
 }
 
-// hear reads a line, which must begin so.
+// hear reads a line, which must begin with want.
 func hear(t *testing.T, c net.Conn, want string) {
 	t.Helper()
 	c.SetReadDeadline(time.Now().Add(2 * time.Minute))
@@ -81,7 +79,7 @@ func hear(t *testing.T, c net.Conn, want string) {
 	}
 }
 
-// hearNothing reads to the end, which must come at once.
+// hearNothing expects the end of the connection, at once.
 func hearNothing(t *testing.T, c net.Conn) {
 	t.Helper()
 	c.SetReadDeadline(time.Now().Add(2 * time.Minute))
@@ -92,7 +90,7 @@ func hearNothing(t *testing.T, c net.Conn) {
 
 func within(c net.Conn, config *tls.Config) net.Conn { return tls.Client(c, config) }
 
-func TestMeetTLS(t *testing.T) {
+func TestTLSAtConnect(t *testing.T) {
 	const here, elsewhere = "127.0.0.1:1", "192.0.2.1:1"
 	for _, test := range []struct {
 		name  string
@@ -105,13 +103,13 @@ func TestMeetTLS(t *testing.T) {
 		{"implicit TLS", ImplicitTLS, here, func(t *testing.T, c net.Conn, config *tls.Config) {
 			hear(t, within(c, config), "* OK ")
 		}, 0, `tls="TLS 1.3"`},
-		{"implicit TLS that does not come", ImplicitTLS, here, func(t *testing.T, c net.Conn, _ *tls.Config) {
+		{"implicit TLS, and the client sends nothing", ImplicitTLS, here, func(t *testing.T, c net.Conn, _ *tls.Config) {
 			hearNothing(t, c)
 		}, time.Minute, "result=timed_out"},
-		{"a look whether the port is open", ImplicitTLS, here, func(*testing.T, net.Conn, *tls.Config) {}, 0, "level=DEBUG"},
-		{"plain text where there is TLS only", ImplicitTLS, here, func(t *testing.T, c net.Conn, _ *tls.Config) {
+		{"a port check", ImplicitTLS, here, func(*testing.T, net.Conn, *tls.Config) {}, 0, "level=DEBUG"},
+		{"plain text with implicit TLS", ImplicitTLS, here, func(t *testing.T, c net.Conn, _ *tls.Config) {
 			fmt.Fprint(c, "a LOGIN x y\r\n")
-			// An alert, as a TLS client would need, and no word of IMAP.
+			// An alert for a TLS client, and nothing of IMAP.
 			c.SetReadDeadline(time.Now().Add(2 * time.Minute))
 			if said, _ := io.ReadAll(c); bytes.Contains(said, []byte("BYE")) {
 				t.Errorf("%q", said)
@@ -130,10 +128,10 @@ func TestMeetTLS(t *testing.T) {
 			hear(t, c, "* OK ")
 			hear(t, c, "* BYE [CLIENTBUG]")
 		}, 0, "result=violation why=\"unexpected PROXY protocol header"},
-		{"a client that knows no TLS of today", ImplicitTLS, here, func(t *testing.T, c net.Conn, config *tls.Config) {
+		{"a client with old TLS only", ImplicitTLS, here, func(t *testing.T, c net.Conn, config *tls.Config) {
 			config.MinVersion, config.MaxVersion = tls.VersionTLS10, tls.VersionTLS10
 			if err := tls.Client(c, config).Handshake(); err == nil {
-				t.Error("it does")
+				t.Error("the handshake succeeds")
 			}
 		}, 0, "result=tls_failed"},
 		{"either: TLS", AnyTLS, here, func(t *testing.T, c net.Conn, config *tls.Config) {
@@ -142,7 +140,7 @@ func TestMeetTLS(t *testing.T) {
 		{"either: plain text", AnyTLS, here, func(t *testing.T, c net.Conn, _ *tls.Config) {
 			hear(t, c, "* OK ")
 		}, 500 * time.Millisecond, "result=no_login"},
-		{"either: plain text from elsewhere", AnyTLS, elsewhere, func(t *testing.T, c net.Conn, _ *tls.Config) {
+		{"either: plain text from another machine", AnyTLS, elsewhere, func(t *testing.T, c net.Conn, _ *tls.Config) {
 			hear(t, c, "* OK ")
 		}, 2 * time.Second, "result=no_login"},
 		{"either: a client that does not wait", AnyTLS, elsewhere, func(t *testing.T, c net.Conn, _ *tls.Config) {
@@ -171,23 +169,23 @@ func TestMeetTLS(t *testing.T) {
 	}
 }
 
-// Who must not connect is told so where that is no answer to TLS.
-func TestMeetProxy(t *testing.T) {
+// TestProxyHeader checks the clients that a load balancer reports, and invalid headers.
+func TestProxyHeader(t *testing.T) {
 	for _, test := range []struct {
 		name, from, header string
-		want               string // what is heard first
+		want               string // the first line
 		log                string
 	}{
-		{"whose connection it is", "192.0.2.7:1", "PROXY TCP4 198.51.100.1 192.0.2.7 40000 143\r\n",
+		{"IPv4", "192.0.2.7:1", "PROXY TCP4 198.51.100.1 192.0.2.7 40000 143\r\n",
 			"* OK ", "client=198.51.100.1:40000 via=192.0.2.7:1 result=no_login "},
-		{"of IPv6", "192.0.2.7:1", "PROXY TCP6 2001:db8::1 2001:db8::7 40000 143\r\n",
+		{"IPv6", "192.0.2.7:1", "PROXY TCP6 2001:db8::1 2001:db8::7 40000 143\r\n",
 			"* OK ", "client=[2001:db8::1]:40000 via=192.0.2.7:1 result=no_login "},
-		{"its own", "192.0.2.7:1", "PROXY UNKNOWN\r\n", "* OK ", "level=DEBUG msg=\"session ended\" protocol=imap id=1 client=192.0.2.7:1 result=no_login why="},
-		{"not one of IP", "192.0.2.7:1", "\r\n\r\n\x00\r\nQUIT\n\x21\x31\x00\xd8" + strings.Repeat("x", 216),
+		{"a health check", "192.0.2.7:1", "PROXY UNKNOWN\r\n", "* OK ", "level=DEBUG msg=\"session ended\" protocol=imap id=1 client=192.0.2.7:1 result=no_login why="},
+		{"a unix socket", "192.0.2.7:1", "\r\n\r\n\x00\r\nQUIT\n\x21\x31\x00\xd8" + strings.Repeat("x", 216),
 			"* OK ", "client=192.0.2.7:1 result=no_login why="},
 		{"damaged", "192.0.2.7:1", "PROXY TCP4 nowhere\r\n", "", "result=violation"},
-		{"none", "192.0.2.7:1", "a LOGOUT\r\n", "", "result=violation"},
-		{"a stranger's", "198.51.100.1:1", "PROXY TCP4 127.0.0.1 127.0.0.1 40000 143\r\n", "* BYE [NOPERM] access denied",
+		{"no header", "192.0.2.7:1", "a LOGOUT\r\n", "", "result=violation"},
+		{"from another address", "198.51.100.1:1", "PROXY TCP4 127.0.0.1 127.0.0.1 40000 143\r\n", "* BYE [NOPERM] access denied",
 			`client=198.51.100.1:1 result=forbidden why="198.51.100.1 is not one of proxy_protocol"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -209,7 +207,7 @@ func TestMeetProxy(t *testing.T) {
 	}
 }
 
-// What a client is told of itself in its certificate is in the log.
+// TestClientCertificate checks that the log has the common name of the client certificate.
 func TestClientCertificate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, client := serverTLS(t)

@@ -13,8 +13,8 @@ import (
 	"github.com/xoauthd/xoauthd/internal/testing/ca"
 )
 
-// TestConnectingRedacts has secrets in what a server or a proxy sends before the
-// protocol begins: the fault of a proxy, and the names in a certificate.
+// TestConnectingRedacts checks that secrets are hidden in errors from before the dialogue:
+// those of an outbound proxy, and the names in a certificate.
 func TestConnectingRedacts(t *testing.T) {
 	const token = "ya29a0zxq7wlkt3mvb9rpsd1"
 	authority, err := ca.New()
@@ -25,7 +25,7 @@ func TestConnectingRedacts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A pipe has no buffer: both sides would wait for each other until the time-out.
+	// A pipe has no buffer: both sides would wait for each other until the timeout.
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

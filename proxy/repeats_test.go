@@ -16,8 +16,8 @@ import (
 	"github.com/xoauthd/xoauthd/proxy/peercred"
 )
 
-// junk runs n sessions at once whose clients send text and leave.
-func junk(s *Server, n int, text func(i int) string) {
+// runClients runs n concurrent sessions whose clients send text and leave.
+func runClients(s *Server, n int, text func(i int) string) {
 	var sessions sync.WaitGroup
 	for i := range n {
 		a, b := net.Pipe()
@@ -31,7 +31,7 @@ func junk(s *Server, n int, text func(i int) string) {
 	sessions.Wait()
 }
 
-// reset empties the log. The lock orders that before what the timer logs later.
+// reset empties the log. The lock orders that before later lines of the timer.
 func reset(s *Server, log *bytes.Buffer) {
 	s.repeats.mu.Lock()
 	defer s.repeats.mu.Unlock()
@@ -40,19 +40,19 @@ func reset(s *Server, log *bytes.Buffer) {
 
 func lines(log *bytes.Buffer) int { return strings.Count(log.String(), "\n") }
 
-// A client that connects thousands of times has a few lines in the log, and one
-// for the rest. Lines of other results, hosts and accounts are not lost for it.
+// TestRepeatsAreSummedUp checks that a client that connects thousands of times has a few log
+// lines, and one for the rest, and that lines of other results and accounts are not lost.
 func TestRepeatsAreSummedUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		account := &scriptedAccount{password: "s3cret", upstream: &Upstream{}, fails: Fail(NeedsAuthorization, errors.New("scripted"))}
 		s, log := newTestServer(account)
-		junk(s, 4004, func(int) string { return "GET / HTTP/1.1\r\n" })
+		runClients(s, 4004, func(int) string { return "GET / HTTP/1.1\r\n" })
 		if n := lines(log); n != maxRepeats {
 			t.Errorf("%d lines for 4004 requests", n)
 		}
 		reset(s, log)
-		junk(s, 1, func(int) string { return "a LOGIN joe@example.com wrong\r\nb LOGOUT\r\n" })
-		junk(s, 1, func(int) string { return "a LOGIN joe@example.com s3cret\r\nb LOGOUT\r\n" })
+		runClients(s, 1, func(int) string { return "a LOGIN joe@example.com wrong\r\nb LOGOUT\r\n" })
+		runClients(s, 1, func(int) string { return "a LOGIN joe@example.com s3cret\r\nb LOGOUT\r\n" })
 		for _, want := range []string{"result=bad_credentials", "result=needs_authorization"} {
 			if !strings.Contains(log.String(), want) {
 				t.Errorf("no %s in\n%s", want, log)
@@ -66,9 +66,9 @@ func TestRepeatsAreSummedUp(t *testing.T) {
 			t.Errorf("got %s\nwant %s", line, want)
 		}
 
-		// The next window begins anew.
+		// The next window counts from zero.
 		reset(s, log)
-		junk(s, 1, func(int) string { return "GET / HTTP/1.1\r\n" })
+		runClients(s, 1, func(int) string { return "GET / HTTP/1.1\r\n" })
 		time.Sleep(repeatWindow)
 		synctest.Wait()
 		if n := lines(log); n != 1 || !strings.Contains(log.String(), `msg="session ended" `) {
@@ -77,11 +77,11 @@ func TestRepeatsAreSummedUp(t *testing.T) {
 	})
 }
 
-// Names that a client makes up do not make lines.
+// TestRepeatsOfManyNames checks that invented user names do not cause more lines.
 func TestRepeatsOfManyNames(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, log := newTestServer(&scriptedAccount{})
-		junk(s, 1000, func(i int) string { return fmt.Sprintf("a LOGIN user%d@example.com x\r\nb LOGOUT\r\n", i) })
+		runClients(s, 1000, func(i int) string { return fmt.Sprintf("a LOGIN user%d@example.com x\r\nb LOGOUT\r\n", i) })
 		time.Sleep(repeatWindow)
 		synctest.Wait()
 		if n := lines(log); n != maxHostLines+1 || !strings.Contains(log.String(), "sessions=950") {
@@ -90,7 +90,7 @@ func TestRepeatsOfManyNames(t *testing.T) {
 	})
 }
 
-// Neither do hosts: what is kept and what is logged is bounded.
+// TestRepeatsOfManyHosts checks that lines and memory are limited for any number of hosts.
 func TestRepeatsOfManyHosts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, log := newTestServer(nil)
@@ -118,8 +118,8 @@ func TestRepeatsOfManyHosts(t *testing.T) {
 	})
 }
 
-// TestFailuresOfLocalUsers: a user of this machine does not use up the log lines of the
-// failures of another.
+// TestFailuresOfLocalUsers checks that a user of this machine does not use up the log lines of
+// another.
 func TestFailuresOfLocalUsers(t *testing.T) {
 	kind := func(uid uint32) failureKind {
 		s := &session{listener: &Listener{Protocol: "imap"}, record: new(sessionRecord), userSource: peercred.SourceOfUser(uid)}

@@ -41,8 +41,8 @@ func constants(t *testing.T) (all []Result) {
 	return all
 }
 
-// Every result has its answer, and the kinds that a client must tell apart have
-// codes of their own.
+// TestAnswers checks that each result has an answer, and that the results that a client must
+// distinguish have different codes.
 func TestAnswers(t *testing.T) {
 	all := constants(t)
 	if len(all) != len(answers)+1 {
@@ -58,16 +58,16 @@ func TestAnswers(t *testing.T) {
 		}
 		code, enhanced, _ := strings.Cut(a.smtp, " ")
 		if len(code) != 3 || !strings.HasPrefix(enhanced, code[:1]+".") {
-			t.Errorf("%s: %q is not a code and an enhanced one of the same class", r, a.smtp)
+			t.Errorf("%s: %q is not a reply code and an enhanced code of the same class", r, a.smtp)
 		}
 		if permanent := code[0] == '5'; permanent != (r == BadCredentials || r == Violation) {
-			t.Errorf("%s: an MTA would do the wrong thing at %s", r, a.smtp)
+			t.Errorf("%s: wrong class for an MTA: %s", r, a.smtp)
 		}
 		if wrong := a.imap == "AUTHENTICATIONFAILED"; wrong != (r == BadCredentials) {
-			t.Errorf("%s: a mail program would forget the password at %s, or not", r, a.imap)
+			t.Errorf("%s: wrong code for a mail program: %s", r, a.imap)
 		}
 		if wrong := a.pop3 == "AUTH"; a.pop3 == "" || wrong != (r == BadCredentials) {
-			t.Errorf("%s: a mail program would forget the password at %q, or not", r, a.pop3)
+			t.Errorf("%s: wrong code for a mail program: %q", r, a.pop3)
 		}
 	}
 	imap, smtp := map[string]Result{}, map[string]Result{}
@@ -88,17 +88,17 @@ func TestFailure(t *testing.T) {
 		err  error
 		want Result
 	}{
-		{"as it is", Fail(UpstreamDown, io.EOF), UpstreamDown},
-		{"as it is wrapped", fmt.Errorf("x: %w", Fail(ProviderDown, io.EOF)), ProviderDown},
+		{"an Error", Fail(UpstreamDown, io.EOF), UpstreamDown},
+		{"a wrapped Error", fmt.Errorf("x: %w", Fail(ProviderDown, io.EOF)), ProviderDown},
 		{"the outer of two", Fail(Stopping, Fail(UpstreamDown, io.EOF)), Stopping},
-		{"not the protocol", fmt.Errorf("x: %w", wire.ErrLineTooLong), Violation},
-		{"no TLS", fmt.Errorf("x: %w", &wire.TLSError{Reason: "x", Err: io.EOF}), TLSFailed},
+		{"a protocol violation", fmt.Errorf("x: %w", wire.ErrLineTooLong), Violation},
+		{"a failed handshake", fmt.Errorf("x: %w", &wire.TLSError{Reason: "x", Err: io.EOF}), TLSFailed},
 		{"interrupted", wire.ErrInterrupted, Stopping},
-		{"too slow", &net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}, TimedOut},
-		{"left", io.EOF, NoLogin},
-		{"left within a line", io.ErrUnexpectedEOF, NoLogin},
-		{"vanished", &net.OpError{Op: "read", Err: os.NewSyscallError("read", syscall.ECONNRESET)}, NoLogin},
-		{"closed", &net.OpError{Op: "read", Err: net.ErrClosed}, NoLogin},
+		{"a timeout", &net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}, TimedOut},
+		{"closed by the client", io.EOF, NoLogin},
+		{"closed within a line", io.ErrUnexpectedEOF, NoLogin},
+		{"reset", &net.OpError{Op: "read", Err: os.NewSyscallError("read", syscall.ECONNRESET)}, NoLogin},
+		{"closed by the server", &net.OpError{Op: "read", Err: net.ErrClosed}, NoLogin},
 		{"something else", errors.New("x"), Internal},
 	} {
 		if got := asError(test.err); got.Result != test.want {
@@ -120,7 +120,7 @@ func TestErrorWords(t *testing.T) {
 	}
 }
 
-// TestAnswersDocumented: docs/replies.md and the manual have the codes of the table.
+// TestAnswersDocumented checks that docs/replies.md and the manual have the codes of the table.
 func TestAnswersDocumented(t *testing.T) {
 	replies, err := os.ReadFile("../docs/replies.md")
 	if err != nil {
@@ -136,14 +136,14 @@ func TestAnswersDocumented(t *testing.T) {
 		if _, text, ok := strings.Cut(string(manual), entry); !ok {
 			t.Errorf("the manual does not have %s", r)
 		} else if text, _, _ = strings.Cut(text, "\n.It"); told && !strings.Contains(text, ".Bq "+string(a.imap)+" ,\n") {
-			t.Errorf("the manual says of %s: %s", r, text)
+			t.Errorf("the manual has, for %s: %s", r, text)
 		} else if _, enhanced, _ := strings.Cut(a.smtp, "."); told && !strings.Contains(text, enhanced+",\n.Bq "+a.pop3+" .") {
-			t.Errorf("the manual says of %s: %s", r, text)
+			t.Errorf("the manual has, for %s: %s", r, text)
 		}
 		for line := range strings.Lines(string(replies)) {
 			if strings.HasPrefix(line, "| ") && strings.Contains(line, "| `"+string(r)+"` |") &&
 				!strings.HasSuffix(line, fmt.Sprintf("| `[%s]` | %s | `[%s]` |\n", a.imap, a.smtp, a.pop3)) {
-				t.Errorf("docs/replies.md says of %s: %s", r, line)
+				t.Errorf("docs/replies.md has, for %s: %s", r, line)
 			}
 		}
 	}

@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// A scriptedListener gives what is put into it: connections, or errors.
+// A scriptedListener accepts the connections and errors that a test puts in.
 type scriptedListener struct {
 	next   chan any
 	closed chan struct{}
@@ -55,7 +55,7 @@ func (l *scriptedListener) Addr() net.Addr {
 	return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 143}
 }
 
-// newTestServer returns a server with an account that is scripted, and its log.
+// newTestServer returns a server with a scripted account, and its log.
 func newTestServer(account *scriptedAccount) (*Server, *bytes.Buffer) {
 	log := new(bytes.Buffer)
 	return &Server{
@@ -80,8 +80,8 @@ func TestServeFails(t *testing.T) {
 	<-ln.closed
 }
 
-// A house is a server with a client that is logged in.
-type house struct {
+// A relayedSession is a server with one session that is logged in.
+type relayedSession struct {
 	*Server
 	log              *bytes.Buffer
 	client, upstream net.Conn
@@ -90,13 +90,13 @@ type house struct {
 	start            time.Time // when it was stopped
 }
 
-// settle returns a house whose client's session is relayed.
-func settle(t *testing.T, drain time.Duration) *house {
+// startRelayed starts a server, and a session that logs in.
+func startRelayed(t *testing.T, drain time.Duration) *relayedSession {
 	p := newPlayer(t, "imap", slog.LevelInfo)
 	p.server.Limits.Drain = drain
 	ctx, stop := context.WithCancel(t.Context())
 	ln := newScriptedListener()
-	h := &house{Server: p.server, log: p.log, served: make(chan error, 1)}
+	h := &relayedSession{Server: p.server, log: p.log, served: make(chan error, 1)}
 	h.stop = func() { h.start = time.Now(); stop() }
 	go func() { h.served <- p.server.Serve(ctx, ln, p.listener) }()
 	a, b := net.Pipe()
@@ -137,17 +137,17 @@ func TestServeStops(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		drain time.Duration
-		owes  bool // the upstream owes an answer
+		owes  bool // the upstream owes a reply
 		took  time.Duration
 		ended string
 	}{
 		{"quiet", 10 * time.Second, false, 0, "closed at shutdown"},
-		{"an answer is owed", 10 * time.Second, true, 10 * time.Second, "closed at shutdown"},
-		{"nothing is waited for", 0, true, 0, "closed at shutdown"},
+		{"a reply is owed", 10 * time.Second, true, 10 * time.Second, "closed at shutdown"},
+		{"no drain time", 0, true, 0, "closed at shutdown"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h := settle(t, test.drain)
+				h := startRelayed(t, test.drain)
 				if test.owes {
 					forward(t, h.client, h.upstream, "a2 APPEND\r\n")
 				}
@@ -164,7 +164,7 @@ func TestServeStops(t *testing.T) {
 				}
 				for _, c := range []net.Conn{h.client, h.upstream} {
 					if _, err := c.Read(make([]byte, 1)); err != io.EOF {
-						t.Errorf("is left open: %v", err)
+						t.Errorf("the connection is open: %v", err)
 					}
 				}
 			})
@@ -172,7 +172,7 @@ func TestServeStops(t *testing.T) {
 	}
 }
 
-// A panickingAccount is a mistake in xoauthd.
+// A panickingAccount panics in Token.
 type panickingAccount struct{ scriptedAccount }
 
 func (a *panickingAccount) LogIn(ctx context.Context, attempt Attempt) (Login, error) {
@@ -186,7 +186,7 @@ func (a *panickingAccount) Token(context.Context, string) (string, error) {
 	return none[len(a.tokens)], nil
 }
 
-// A panic ends its session alone, and tells where it was.
+// TestPanic checks that a panic ends only its session, and that the log has its origin.
 func TestPanic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		account := &panickingAccount{scriptedAccount{user: "joe@example.com", password: "s3cret", upstream: &Upstream{}}}
@@ -217,7 +217,7 @@ func TestPanic(t *testing.T) {
 		}
 		synctest.Wait()
 		if n, slots := s.conns.Len(), s.semaphore.Len(); n != 1 || slots != 0 {
-			t.Errorf("counted are %d connections, slots of %d limits", n, slots)
+			t.Errorf("there are %d connections, slots of %d limits", n, slots)
 		}
 		for _, want := range []string{"result=internal", `why="panic: runtime error: index out of range [0] with length 0"`,
 			"(*panickingAccount).Token(", "(*session).logIn("} {
@@ -235,23 +235,23 @@ func TestPanic(t *testing.T) {
 	})
 }
 
-// EndSessions ends the sessions of the account alone, and says how many: when the
-// upstream owes no reply, or after the drain time-out.
+// TestEndSessions checks that EndSessions ends and counts only the sessions of the account,
+// when the upstream owes no reply or the drain time has passed.
 func TestEndSessions(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		owes  bool // the upstream owes a reply
-		leave bool // the command leaves at once
+		leave bool // the context of EndSessions is canceled at once
 		ended int
 		took  time.Duration // until the session has ended
 	}{
 		{"quiet", false, false, 1, 0},
 		{"a reply is owed", true, false, 1, 10 * time.Second},
-		{"the command leaves", true, true, 0, 10 * time.Second},
+		{"canceled", true, true, 0, 10 * time.Second},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h := settle(t, 10*time.Second)
+				h := startRelayed(t, 10*time.Second)
 				if test.owes {
 					forward(t, h.client, h.upstream, "a2 APPEND\r\n")
 				}

@@ -22,7 +22,7 @@ import (
 	"github.com/xoauthd/xoauthd/proxy/limit"
 )
 
-// descriptors counts the files that are open.
+// descriptors returns the number of open file descriptors.
 func descriptors(t *testing.T) int {
 	files, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
@@ -31,8 +31,8 @@ func descriptors(t *testing.T) int {
 	return len(files)
 }
 
-// serveLoopback serves protocol until stop, which waits for the last session. A
-// client dials.
+// serveLoopback serves protocol on a loopback port until stop, which waits for the last
+// session.
 func serveLoopback(t *testing.T, s *Server, protocol string) (dial func() net.Conn, stop func()) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -59,9 +59,9 @@ func serveLoopback(t *testing.T, s *Server, protocol string) (dial func() net.Co
 	}
 }
 
-// After sessions of all kinds, over TCP, no descriptor and no goroutine is left.
+// TestNothingIsLeft checks that no descriptor and no goroutine is left after sessions over TCP.
 func TestNothingIsLeft(t *testing.T) {
-	runSessions(t, "") // what the system needs stays open
+	runSessions(t, "") // so that lazily opened descriptors are counted before
 	before := descriptors(t)
 	log := runSessions(t, "", "a LOGOUT\r\n", "a LOGIN joe@example.com wrong\r\n", "GET / HTTP/1.1\r\n\r\n",
 		"a LOGIN {9999+}\r\nx", "a LOGIN joe@example.com s3cret\r\nb NOOP\r\n", "a LOGIN joe@example.com s3cret\r\nb LOGOUT\r\n")
@@ -74,8 +74,7 @@ func TestNothingIsLeft(t *testing.T) {
 	}
 }
 
-// runSessions runs a server on loopback until five clients have said each of
-// said, and returns its log.
+// runSessions runs five clients for each text, and returns the log of the server.
 func runSessions(t *testing.T, said ...string) string {
 	mail := newMailServer(t)
 	defer mail.close()
@@ -100,9 +99,9 @@ func runSessions(t *testing.T, said ...string) string {
 	return log.String()
 }
 
-// Who only connects does not keep out who knows a password: the oldest of them
-// has to go, and is told why. Sessions that are logged in stay.
-func TestStrangersGiveWay(t *testing.T) {
+// TestPreAuthSessionsAreEvicted checks that at the session limit the oldest pre-auth session
+// is evicted, with a reply, and that logged-in sessions stay.
+func TestPreAuthSessionsAreEvicted(t *testing.T) {
 	mail := newMailServer(t)
 	defer mail.close()
 	s, _ := newTestServer(mail.account())
@@ -122,7 +121,7 @@ func TestStrangersGiveWay(t *testing.T) {
 	}
 	var in []*bufio.Reader
 	var conns []net.Conn
-	for range 2 { // as many as there is place for, while three are silent
+	for range 2 { // each after three silent clients
 		var silent []*bufio.Reader
 		for range 3 {
 			_, r := client()
@@ -149,9 +148,9 @@ func TestStrangersGiveWay(t *testing.T) {
 	}
 }
 
-// Who knows one password fills no places but those of its login: the rest of its
-// sessions gives way, be it that they wait for one, or that their logins fail.
-func TestOneLoginKeepsNobodyOut(t *testing.T) {
+// TestOneLoginDoesNotFillTheServer checks that sessions of one login that wait for a slot, or
+// whose login at the upstream fails, can be evicted.
+func TestOneLoginDoesNotFillTheServer(t *testing.T) {
 	for name, most := range map[string]int{"waits": 1, "fails": 0} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -178,7 +177,7 @@ func TestOneLoginKeepsNobodyOut(t *testing.T) {
 	}
 }
 
-// What a client costs that sends as much of a line as it may, and no end of it.
+// TestHostileClientsCostLittle measures the memory of clients that send an incomplete line.
 func TestHostileClientsCostLittle(t *testing.T) {
 	s, _ := newTestServer(&scriptedAccount{})
 	dial, stop := serveLoopback(t, s, "smtp")
@@ -205,7 +204,7 @@ func TestHostileClientsCostLittle(t *testing.T) {
 	stop()
 }
 
-// A client that is still sending when its session ends in a word reads the word.
+// TestLastWords checks that a client that is still sending receives the last reply.
 func TestLastWords(t *testing.T) {
 	s, _ := newTestServer(&scriptedAccount{})
 	dial, stop := serveLoopback(t, s, "imap")
@@ -222,7 +221,7 @@ func TestLastWords(t *testing.T) {
 	stop()
 }
 
-// A blockedHandler is a log whose reader has stopped reading.
+// A blockedHandler is a log that blocks.
 type blockedHandler struct {
 	slog.Handler
 	until chan struct{}
@@ -230,8 +229,8 @@ type blockedHandler struct {
 
 func (h blockedHandler) Handle(context.Context, slog.Record) error { <-h.until; return nil }
 
-// TestClosesBeforeLogging checks that a session whose line cannot be logged holds
-// no descriptor and no place.
+// TestClosesBeforeLogging checks that a session that waits for the log holds no descriptor
+// and is not counted.
 func TestClosesBeforeLogging(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, log := newTestServer(&scriptedAccount{})

@@ -9,21 +9,21 @@ import (
 	"time"
 )
 
-// BenchmarkRelay is how fast octets move from inside TLS to a plain client and
-// back, in records of a size, beside what io.Copy makes of the same connections.
+// BenchmarkRelay measures the throughput between an upstream with TLS and a plain client, by
+// record size, and that of io.Copy for comparison.
 func BenchmarkRelay(b *testing.B) {
 	for _, size := range []struct {
-		name   string
-		octets int
+		name  string
+		bytes int
 	}{{"16KiB", 16 << 10}, {"1400B", 1400}} {
 		for name, start := range map[string]func(testing.TB) *tcpRelay{"relay": startRelay, "copy": startCopy} {
 			b.Run("down/"+size.name+"/"+name, func(b *testing.B) {
 				r := start(b)
-				transfer(b, r.upstream, r.client, size.octets)
+				transfer(b, r.upstream, r.client, size.bytes)
 			})
 			b.Run("up/"+size.name+"/"+name, func(b *testing.B) {
 				r := start(b)
-				transfer(b, r.client, r.upstream, size.octets)
+				transfer(b, r.client, r.upstream, size.bytes)
 			})
 		}
 	}
@@ -31,7 +31,7 @@ func BenchmarkRelay(b *testing.B) {
 
 func startRelay(t testing.TB) *tcpRelay { return startTCP(t, tls.VersionTLS13, asIs) }
 
-// startCopy is what one would write without thinking.
+// startCopy starts a relay by io.Copy.
 func startCopy(t testing.TB) *tcpRelay {
 	c1, c2 := connect(t)
 	u1, u2 := connect(t)
@@ -66,7 +66,7 @@ func transfer(b *testing.B, from io.Writer, to io.Reader, size int) {
 	}
 }
 
-// BenchmarkPingPong is one command and its answer, through a relay.
+// BenchmarkPingPong measures one command and its reply through a relay.
 func BenchmarkPingPong(b *testing.B) {
 	r := startRelay(b)
 	go io.Copy(r.upstream, r.upstream)
@@ -80,8 +80,8 @@ func BenchmarkPingPong(b *testing.B) {
 	r.client.Close()
 }
 
-// BenchmarkIdle is what a session costs in which nothing moves, and nothing but
-// short lines has moved. The test's ends of the connections are counted with it.
+// BenchmarkIdle measures the memory of an idle relay after one short line. It includes the
+// test's ends of the connections.
 func BenchmarkIdle(b *testing.B) {
 	const n = 200
 	for b.Loop() {

@@ -18,23 +18,23 @@ func TestRelayStop(t *testing.T) {
 		why    string
 		took   time.Duration
 	}{
-		{"nothing has ever moved", func(t *testing.T, p *pipedRelay) {}, closedAtShutdown, silentAfter},
+		{"no bytes yet", func(t *testing.T, p *pipedRelay) {}, closedAtShutdown, silentAfter},
 		{"long quiet", func(t *testing.T, p *pipedRelay) {
 			time.Sleep(time.Minute)
 		}, closedAtShutdown, time.Minute},
-		{"answered a moment ago", func(t *testing.T, p *pipedRelay) {
+		{"a recent reply", func(t *testing.T, p *pipedRelay) {
 			pass(t, p.client, p.upstream, "a NOOP\r\n")
 			time.Sleep(time.Minute)
 			pass(t, p.upstream, p.client, "a OK\r\n")
 			synctest.Wait()
 		}, closedAtShutdown, time.Minute + silentAfter},
-		{"an answer is owed, and does not come", func(t *testing.T, p *pipedRelay) {
+		{"a reply is owed, and does not come", func(t *testing.T, p *pipedRelay) {
 			pass(t, p.upstream, p.client, "354 go ahead\r\n")
 			time.Sleep(time.Minute)
 			pass(t, p.client, p.upstream, "message\r\n.\r\n")
 			time.AfterFunc(10*time.Second, p.kill)
 		}, closedAtShutdown, 70 * time.Second},
-		{"an answer comes, and perhaps not the last", func(t *testing.T, p *pipedRelay) {
+		{"a reply comes, and may not be the last", func(t *testing.T, p *pipedRelay) {
 			pass(t, p.client, p.upstream, "message\r\n.\r\n")
 			time.AfterFunc(5*time.Second, func() { pass(t, p.upstream, p.client, "250 taken\r\n") })
 		}, closedAtShutdown, assumeOwed},
@@ -48,7 +48,7 @@ func TestRelayStop(t *testing.T) {
 			}()
 			time.AfterFunc(10*time.Second, p.kill)
 		}, closedAtShutdown, 10 * time.Second},
-		{"the client has not yet taken all", func(t *testing.T, p *pipedRelay) {
+		{"the client has not yet read everything", func(t *testing.T, p *pipedRelay) {
 			go io.WriteString(p.upstream, "* 1 FETCH")
 			time.AfterFunc(5*time.Second, func() { io.ReadFull(p.client, make([]byte, 9)) })
 		}, closedAtShutdown, 6 * time.Second},
@@ -59,13 +59,13 @@ func TestRelayStop(t *testing.T) {
 				test.before(t, p)
 				p.stop()
 				p.wants(t, test.why, test.took)
-				time.Sleep(silentAfter) // until nobody writes any more
+				time.Sleep(silentAfter) // until the writer has ended
 			})
 		})
 	}
 }
 
-// An SMTP session ends when xoauthd stops as soon as each of its commands has its
+// TestRelayStopSMTP checks that at a stop an SMTP session ends when each command has its
 // reply, and not before: a message whose reply is lost is sent twice.
 func TestRelayStopSMTP(t *testing.T) {
 	const pipelined = "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nBDAT 3 LAST\r\nabc"
@@ -128,8 +128,8 @@ func TestRelayStopSMTP(t *testing.T) {
 	}
 }
 
-// An IMAP or POP3 session ends when xoauthd stops as soon as each of its commands has
-// its reply, and not before. A client that idles is owed none.
+// TestRelayStopReplies checks that at a stop an IMAP or POP3 session ends when each command
+// has its reply, and not before. An IDLE has no reply to wait for.
 func TestRelayStopReplies(t *testing.T) {
 	imap := func() Tracker { return new(imapdialogue.Tracker) }
 	for _, test := range []struct {
@@ -152,7 +152,7 @@ func TestRelayStopReplies(t *testing.T) {
 			time.Sleep(30 * time.Second)
 			pass(t, p.upstream, p.client, "b OK\r\n")
 		}, 90*time.Second + silentAfter},
-		{"a literal that is on its way", imap, func(t *testing.T, p *pipedRelay) {
+		{"an incomplete literal", imap, func(t *testing.T, p *pipedRelay) {
 			pass(t, p.client, p.upstream, "b APPEND INBOX {3}\r\n")
 			pass(t, p.upstream, p.client, "+ go\r\n")
 			pass(t, p.client, p.upstream, "ab")

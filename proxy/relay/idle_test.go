@@ -7,7 +7,7 @@ import (
 	smtpdialogue "github.com/xoauthd/xoauthd/proxy/smtp"
 )
 
-// TestCheckAfterStop: a check that has fired already must not arm the timer of a relay
+// TestCheckAfterStop checks that a late call of check does not re-arm the timer of a relay
 // that has ended.
 func TestCheckAfterStop(t *testing.T) {
 	timer := newIdleTimer(time.Hour, new(smtpdialogue.Tracker), func() {})

@@ -20,7 +20,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// A pipedRelay is one between two pipes, whose other ends a test has.
+// A pipedRelay is a relay between two pipes. The test has their other ends.
 type pipedRelay struct {
 	client, upstream net.Conn
 	hangUp           func()         // half-closes the client's end
@@ -36,7 +36,7 @@ func startPiped(t *testing.T, idle time.Duration) *pipedRelay {
 	return startTracked(t, idle, untracked{})
 }
 
-// untracked is a tracker that knows nothing.
+// An untracked is a Tracker that does not know whether the upstream owes a reply.
 type untracked struct{}
 
 func (untracked) FromClient(p []byte) ([]byte, error) { return p, nil }
@@ -86,7 +86,7 @@ func stream(t testing.TB, c net.Conn) *wire.Stream {
 	return s
 }
 
-// pass sends text at one end, and waits for it at the other.
+// pass writes text at one end, and waits for it at the other.
 func pass(t *testing.T, from, to net.Conn, text string) {
 	t.Helper()
 	go io.WriteString(from, text)
@@ -109,7 +109,7 @@ func TestRelayIdle(t *testing.T) {
 	})
 }
 
-func TestRelayIdleForEver(t *testing.T) {
+func TestRelayWithoutIdleTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := startPiped(t, 0)
 		time.Sleep(1000 * time.Hour)
@@ -119,7 +119,7 @@ func TestRelayIdleForEver(t *testing.T) {
 	})
 }
 
-// Movement in either direction renews the time of both.
+// TestRelayIdleRenewed checks that bytes in either direction restart the idle timeout.
 func TestRelayIdleRenewed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := startPiped(t, 31*time.Minute)
@@ -135,35 +135,35 @@ func TestRelayIdleRenewed(t *testing.T) {
 	})
 }
 
-// What one side does not take is no movement.
+// TestRelayIdleBlocked checks that bytes that are not read do not restart the idle timeout.
 func TestRelayIdleBlocked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := startPiped(t, 31*time.Minute)
 		time.Sleep(time.Minute)
-		go io.WriteString(p.upstream, "nobody reads this")
+		go io.WriteString(p.upstream, "unread")
 		p.wants(t, "idle timeout (31m0s)", 32*time.Minute)
 	})
 }
 
-// A half-close of the client reaches the upstream when that owes no answer. Where
-// it is not known what it owes, it is silent for a second then, or for longer if it
-// was not the last to send something.
+// TestRelayHalfClosed checks that a half-close of the client is passed on when the upstream
+// owes no reply. If that is not known, it is when the upstream has been silent for a second,
+// or for longer if the client was the last to send something.
 func TestRelayHalfClosed(t *testing.T) {
 	const pipelined = "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nBDAT 3 LAST\r\nabcQUIT\r\n"
 	for _, test := range []struct {
 		name    string
 		tracker Tracker
-		before  string                            // from the client, before it closes
-		after   func(t *testing.T, p *pipedRelay) // it has closed
+		before  string                            // sent by the client before it closes
+		after   func(t *testing.T, p *pipedRelay) // after it has closed
 		passed  time.Duration                     // when the half-close is passed on, after it came
 		took    time.Duration                     // until the relay ends; 0 is at once
 	}{
-		{"nothing was said", untracked{}, "", nil, 0, replyTimeout},
-		{"the upstream answers", untracked{}, "a NOOP\r\nb APPEND\r\n", func(t *testing.T, p *pipedRelay) {
+		{"no command", untracked{}, "", nil, 0, replyTimeout},
+		{"the upstream replies", untracked{}, "a NOOP\r\nb APPEND\r\n", func(t *testing.T, p *pipedRelay) {
 			time.Sleep(15 * time.Second)
 			pass(t, p.upstream, p.client, "a OK\r\n")
 		}, 15*time.Second + silentAfter, 15*time.Second + replyTimeout},
-		{"the upstream goes on answering", untracked{}, "a FETCH\r\n", func(t *testing.T, p *pipedRelay) {
+		{"the upstream sends more replies", untracked{}, "a FETCH\r\n", func(t *testing.T, p *pipedRelay) {
 			for range 4 {
 				time.Sleep(silentAfter - 1)
 				pass(t, p.upstream, p.client, "* 1 FETCH\r\n")
@@ -180,7 +180,7 @@ func TestRelayHalfClosed(t *testing.T) {
 			time.Sleep(9 * time.Minute)
 			pass(t, p.upstream, p.client, "+OK\r\n")
 		}, 9 * time.Minute, 9*time.Minute + closeTimeout},
-		{"SMTP: nothing was said", new(smtpdialogue.Tracker), "", nil, 0, closeTimeout},
+		{"SMTP: no command", new(smtpdialogue.Tracker), "", nil, 0, closeTimeout},
 		{"SMTP: the last of several replies comes late", new(smtpdialogue.Tracker), pipelined, func(t *testing.T, p *pipedRelay) {
 			pass(t, p.upstream, p.client, "250 ok\r\n250 ok\r\n")
 			time.Sleep(9 * time.Minute)
@@ -218,8 +218,8 @@ func TestRelayHalfClosed(t *testing.T) {
 	}
 }
 
-// An upstream that closes ends the relay with a client that has half-closed at once,
-// whatever it owes.
+// TestRelayHalfClosedUpstreamCloses checks that an upstream that closes ends the relay of a
+// half-closed client at once.
 func TestRelayHalfClosedUpstreamCloses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := startTracked(t, 31*time.Minute, new(smtpdialogue.Tracker))
@@ -231,23 +231,23 @@ func TestRelayHalfClosedUpstreamCloses(t *testing.T) {
 	})
 }
 
-// An upstream that takes nothing more ends the relay, and the end of the session
-// does so at once: neither the client nor a drain waits for a write for ever.
+// TestRelayStuck checks that a blocked write to the upstream ends by its timeout, and at once
+// by the end of the session.
 func TestRelayStuck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := startPiped(t, 31*time.Minute)
-		go io.WriteString(p.client, "nobody takes this")
+		go io.WriteString(p.client, "unread")
 		p.wants(t, "upstream write timeout (5m0s)", writeTimeout)
 	})
 	synctest.Test(t, func(t *testing.T) {
 		p := startPiped(t, 31*time.Minute)
-		go io.WriteString(p.client, "nobody takes this")
+		go io.WriteString(p.client, "unread")
 		time.AfterFunc(10*time.Second, p.kill)
 		p.wants(t, closedAtShutdown, 10*time.Second)
 	})
 }
 
-// The upstream hangs up, and the client does not: it gets some time to.
+// TestRelayUpstreamLeaves checks that the client has some time to close after the upstream.
 func TestRelayUpstreamLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := startPiped(t, 31*time.Minute)
@@ -256,7 +256,7 @@ func TestRelayUpstreamLeaves(t *testing.T) {
 	})
 }
 
-// A mistake in one pump ends the relay, and nothing else.
+// TestRelayPanics checks that a panic in either pump ends the relay with an error.
 func TestRelayPanics(t *testing.T) {
 	for _, up := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {

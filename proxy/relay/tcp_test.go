@@ -16,7 +16,7 @@ import (
 
 var versions = map[string]uint16{"TLS 1.2": tls.VersionTLS12, "TLS 1.3": tls.VersionTLS13}
 
-// noise returns n octets that are no repetition of each other.
+// noise returns n pseudo-random bytes.
 func noise(n int) []byte {
 	b := make([]byte, n)
 	rand.NewChaCha8([32]byte{1}).Read(b)
@@ -35,7 +35,7 @@ func writeChunks(w io.Writer, b []byte, most int) error {
 	return nil
 }
 
-// A tearing connection sends every record in pieces.
+// A tearing is a connection that sends every record in pieces.
 type tearing struct{ net.Conn }
 
 func (c tearing) Write(p []byte) (int, error) {
@@ -51,7 +51,7 @@ func TestRelayIsExact(t *testing.T) {
 		for _, test := range []struct {
 			name     string
 			size     int
-			most     int // octets at a time
+			most     int // bytes at a time
 			upstream func(net.Conn) net.Conn
 		}{
 			{"large writes", 8 << 20, 300 << 10, asIs},
@@ -70,7 +70,7 @@ func TestRelayIsExact(t *testing.T) {
 				receive := func(r io.Reader, want []byte) {
 					got := make([]byte, len(want))
 					if _, err := io.ReadFull(r, got); err != nil || !bytes.Equal(got, want) {
-						t.Errorf("not what was sent: %v", err)
+						t.Errorf("the received bytes differ: %v", err)
 					}
 				}
 				all.Go(func() { send(r.client, up) })
@@ -80,7 +80,7 @@ func TestRelayIsExact(t *testing.T) {
 				all.Wait()
 				r.client.CloseWrite()
 				if n, err := r.upstream.Read(make([]byte, 1)); n != 0 || err != io.EOF {
-					t.Errorf("the client has left: %d, %v", n, err)
+					t.Errorf("the half-close is not passed on: %d, %v", n, err)
 				}
 				r.upstream.Close()
 				if why := <-r.ended; why != "client closed" {
@@ -91,7 +91,7 @@ func TestRelayIsExact(t *testing.T) {
 	}
 }
 
-// A holding connection keeps what is written until it is told to send it.
+// A holding is a connection that collects writes in held, if that is set.
 type holding struct {
 	net.Conn
 	held *bytes.Buffer
@@ -104,7 +104,7 @@ func (c holding) Write(p []byte) (int, error) {
 	return c.held.Write(p)
 }
 
-// Small records that are there together become one write.
+// TestRelayCoalesces checks that small records that have arrived become one write.
 func TestRelayCoalesces(t *testing.T) {
 	for name, version := range versions {
 		t.Run(name, func(t *testing.T) {
@@ -128,8 +128,7 @@ func TestRelayCoalesces(t *testing.T) {
 	}
 }
 
-// The answer to a QUIT behind which the client hung up arrives, late as it may
-// be.
+// TestRelayHalfClose checks that a half-closed client receives the late reply to QUIT.
 func TestRelayHalfClose(t *testing.T) {
 	for name, version := range versions {
 		t.Run(name, func(t *testing.T) {
@@ -145,7 +144,7 @@ func TestRelayHalfClose(t *testing.T) {
 				r.upstream.Close()
 			}()
 			if got, err := io.ReadAll(r.client); !bytes.Equal(got, answer) || err != nil {
-				t.Errorf("%d octets of %d, %v", len(got), len(answer), err)
+				t.Errorf("%d bytes of %d, %v", len(got), len(answer), err)
 			}
 			if why := <-r.ended; why != "client closed" {
 				t.Error(why)
@@ -154,8 +153,8 @@ func TestRelayHalfClose(t *testing.T) {
 	}
 }
 
-// The end of what the upstream sends arrives, though the client is still sending
-// what nobody wants any more.
+// TestRelayTail checks that a client that is still sending receives everything that the
+// upstream has sent before it closed.
 func TestRelayTail(t *testing.T) {
 	for name, version := range versions {
 		t.Run(name, func(t *testing.T) {
@@ -186,7 +185,7 @@ func TestRelayTail(t *testing.T) {
 			close(stop)
 			sending.Wait()
 			if !bytes.Equal(got, tail) {
-				t.Errorf("%d octets of %d, %v", len(got), len(tail), err)
+				t.Errorf("%d bytes of %d, %v", len(got), len(tail), err)
 			}
 			r.client.Close()
 			<-r.ended
@@ -194,7 +193,7 @@ func TestRelayTail(t *testing.T) {
 	}
 }
 
-// A client that vanishes ends the upstream, in a download and in silence.
+// TestRelayClientVanishes checks that a reset by the client closes the upstream connection.
 func TestRelayClientVanishes(t *testing.T) {
 	for _, busy := range []bool{true, false} {
 		t.Run(fmt.Sprint("busy=", busy), func(t *testing.T) {
@@ -211,18 +210,18 @@ func TestRelayClientVanishes(t *testing.T) {
 				}()
 				io.ReadFull(r.client, make([]byte, 1<<20))
 			}
-			r.client.SetLinger(0) // a reset, not an end
+			r.client.SetLinger(0) // a reset
 			r.client.Close()
 			r.socket.SetDeadline(time.Now().Add(5 * time.Second))
 			if busy {
 				if err := <-written; os.IsTimeout(err) {
-					t.Error("the upstream is not told")
+					t.Error("the connection of the upstream is open")
 				}
 			} else if _, err := r.upstream.Read(make([]byte, 1)); err == nil || os.IsTimeout(err) {
-				t.Errorf("the upstream is not told: %v", err)
+				t.Errorf("the connection of the upstream is open: %v", err)
 			}
 			// The system reports a reset once. If the write has received it, the read ends
-			// as after a close, and may be first to say why.
+			// as after a close, and may be the first to set the reason.
 			why := <-r.ended
 			if !bytes.HasPrefix([]byte(why), []byte("client lost: ")) && !(busy && why == "client closed") {
 				t.Error(why)
@@ -231,7 +230,8 @@ func TestRelayClientVanishes(t *testing.T) {
 	}
 }
 
-// An upstream that vanishes ends the client, which is told all that came.
+// TestRelayUpstreamVanishes checks that after a reset by the upstream the client receives the
+// bytes before it, and the connection is closed.
 func TestRelayUpstreamVanishes(t *testing.T) {
 	r := startTCP(t, tls.VersionTLS13, asIs)
 	io.WriteString(r.upstream, "* 1 EXISTS\r\n")
@@ -251,8 +251,8 @@ func TestRelayUpstreamVanishes(t *testing.T) {
 	}
 }
 
-// A relay in which nothing moves holds no buffer. Records are small here, as
-// crypto/tls keeps as much as the largest that a connection has seen.
+// TestRelayIdleHoldsNoBuffer checks the memory of idle relays. Records are small here,
+// because crypto/tls keeps a buffer for the largest record of a connection.
 func TestRelayIdleHoldsNoBuffer(t *testing.T) {
 	const n = 50
 	relays := make([]*tcpRelay, n)
@@ -261,7 +261,7 @@ func TestRelayIdleHoldsNoBuffer(t *testing.T) {
 	}
 	heap := func() uint64 {
 		runtime.GC()
-		runtime.GC() // what sync.Pool keeps lives through one
+		runtime.GC() // sync.Pool keeps buffers through one
 		runtime.GC()
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
@@ -283,6 +283,6 @@ func TestRelayIdleHoldsNoBuffer(t *testing.T) {
 	if grown := (int64(heap()) - int64(before)) / n; grown > 24<<10 {
 		t.Errorf("an idle relay holds %d KiB more than before", grown>>10)
 	} else {
-		t.Logf("%d octets for an idle relay", grown)
+		t.Logf("%d bytes for an idle relay", grown)
 	}
 }

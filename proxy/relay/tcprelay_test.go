@@ -12,8 +12,8 @@ import (
 	"github.com/xoauthd/xoauthd/proxy/wire"
 )
 
-// A tcpRelay is one between two TCP connections, whose other ends a test has:
-// the client's is plain, the upstream's inside TLS.
+// A tcpRelay is a relay between two TCP connections, that of the client plain, that of the
+// upstream with TLS. The test has their other ends.
 type tcpRelay struct {
 	client   *net.TCPConn
 	upstream *tls.Conn
@@ -24,8 +24,7 @@ type tcpRelay struct {
 	ended  chan string  // why
 }
 
-// startTCP starts a relay with TLS of a version. What the upstream sends goes
-// through wrap.
+// startTCP starts a relay with TLS of a version. wrap wraps the upstream's connection.
 func startTCP(t testing.TB, version uint16, wrap func(net.Conn) net.Conn) *tcpRelay {
 	t.Helper()
 	r := newTCP(t, version, wrap)
@@ -70,7 +69,7 @@ func newTCP(t testing.TB, version uint16, wrap func(net.Conn) net.Conn) *tcpRela
 	return r
 }
 
-// answered is a tracker that knows that nothing is owed.
+// An answered is a Tracker whose upstream owes no reply.
 type answered struct{ untracked }
 
 func (answered) Owed() (owed, known bool) { return false, true }
@@ -96,8 +95,7 @@ func connect(t testing.TB) (a, b *net.TCPConn) {
 	return c.(*net.TCPConn), d.(*net.TCPConn)
 }
 
-// secure begins TLS at both ends of a connection: ours does what the client of
-// it should.
+// secure starts TLS at both ends of a connection. ours is the handshake of the client side.
 func secure(t testing.TB, server net.Conn, version uint16, ours func(*tls.Config) error) *tls.Conn {
 	t.Helper()
 	authority, err := ca.New()

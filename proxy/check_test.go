@@ -9,8 +9,8 @@ import (
 	"testing/synctest"
 )
 
-// Try is a login without a client, for a token that is not yet trusted.
-func TestTry(t *testing.T) {
+// TestCheckLogin checks the login with a new token, without a client.
+func TestCheckLogin(t *testing.T) {
 	const hello = "U> * OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2] hello"
 	const auth = "U< A1 AUTHENTICATE XOAUTH2 b64(user=joe@example.com^Aauth=Bearer t0ken^A^A)"
 	const accepted = "U> A1 OK [CAPABILITY IMAP4rev1] logged in"
@@ -29,8 +29,8 @@ func TestTry(t *testing.T) {
 			"U> A2 BAD User is authenticated but not connected.", "U$"}, UpstreamRefused, "BAD User is authenticated but not connected."},
 		{"the mailbox does not open now", "imap", []string{hello, auth, accepted, "U< A2 EXAMINE INBOX",
 			"U> A2 NO [INUSE] somebody else", "U$"}, UpstreamDown, "NO [INUSE] somebody else"},
-		{"hangs up", "imap", []string{hello, auth, accepted, "U< A2 EXAMINE INBOX", "U-"}, UpstreamDown, ""},
-		{"stalls", "imap", []string{hello, auth, accepted, "U< A2 EXAMINE INBOX", "~ 28s", "U$"}, UpstreamDown, ""},
+		{"the upstream closes", "imap", []string{hello, auth, accepted, "U< A2 EXAMINE INBOX", "U-"}, UpstreamDown, ""},
+		{"no reply", "imap", []string{hello, auth, accepted, "U< A2 EXAMINE INBOX", "~ 28s", "U$"}, UpstreamDown, ""},
 		{"submission has no mailbox", "smtp", []string{"U> 220 hello", "U< EHLO localhost", "U> 250-x",
 			"U> 250 AUTH XOAUTH2", "U< AUTH XOAUTH2 ...", "U> 235 2.7.0 yes", "U< QUIT", "U$"}, "", ""},
 		{"POP3 opens the mailbox, and deletes nothing", "pop3", slices.Concat(pop3, []string{"U> +OK 2 320", "U< QUIT", "U$"}), "", ""},
@@ -51,8 +51,8 @@ func TestTry(t *testing.T) {
 	}
 }
 
-// Reach says who is there, and no secret.
-func TestReach(t *testing.T) {
+// TestCheckReachable checks the connection to an upstream without a login.
+func TestCheckReachable(t *testing.T) {
 	for _, test := range []struct {
 		name, protocol string
 		script         []string
@@ -61,8 +61,8 @@ func TestReach(t *testing.T) {
 	}{
 		{"IMAP", "imap", []string{"U> * OK [CAPABILITY IMAP4rev1 AUTH=XOAUTH2] hello", "U< A1 LOGOUT", "U$"}, "", ""},
 		{"SMTP", "smtp", []string{"U> 220 hello", "U< EHLO localhost", "U> 250 AUTH XOAUTH2", "U< QUIT", "U$"}, "", ""},
-		{"says no", "imap", []string{"U> * BYE later", "U$"}, UpstreamDown, "BYE later"},
-		{"says nothing", "imap", []string{"~ 20s", "U$"}, UpstreamDown, ""},
+		{"the upstream is not ready", "imap", []string{"U> * BYE later", "U$"}, UpstreamDown, "BYE later"},
+		{"no greeting", "imap", []string{"~ 20s", "U$"}, UpstreamDown, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			attempt(t, test.protocol, test.script, test.want, test.words, func(ctx context.Context, p *player) error {
@@ -76,11 +76,11 @@ func TestReach(t *testing.T) {
 	}
 }
 
-// attempt plays the upstream to try, which has no client, and checks how it ends.
+// attempt plays the upstream for try, which has no client, and checks its result.
 func attempt(t *testing.T, protocol string, script []string, want Result, words string, try func(context.Context, *player) error) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlayer(t, protocol, slog.LevelInfo)
-		p.c, p.done = newPeer(nobody{}), make(chan struct{})
+		p.c, p.done = newPeer(noClient{}), make(chan struct{})
 		close(p.done)
 		defer p.end()
 		tried := make(chan error, 1)
@@ -103,7 +103,7 @@ func attempt(t *testing.T, protocol string, script []string, want Result, words 
 	})
 }
 
-// nobody is a client that is not there.
-type nobody struct{ net.Conn }
+// noClient is the connection of a client that does not exist.
+type noClient struct{ net.Conn }
 
-func (nobody) Close() error { return nil }
+func (noClient) Close() error { return nil }
