@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"runtime/debug"
 	"time"
 
 	"github.com/xoauthd/xoauthd/auth/oauth"
+	"github.com/xoauthd/xoauthd/internal/panics"
 )
 
 const (
@@ -100,16 +100,16 @@ func (a *Account) begin(ctx context.Context, now time.Time) *refresh {
 	return r
 }
 
-// renewed is g with another access token. A panic, at what some endpoint or
-// command has said, is a fault of this account alone.
+// renewed returns g with another access token. A panic ends only this refresh.
 func (a *Account) renewed(ctx context.Context, g oauth.Grant) (next oauth.Grant, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			a.log.Error("panic", "why", oauth.OneLine(fmt.Sprint(v)), "stack", string(debug.Stack()))
-			next, err = g, &oauth.Error{Kind: oauth.Passing, Err: errors.New("internal error; see the log of xoauthd")}
-		}
-	}()
-	return a.provider.Obtain(ctx, a.flow, g)
+	err = panics.Catch(func() error {
+		next, err = a.provider.Obtain(ctx, a.flow, g)
+		return err
+	})
+	if panics.Log(a.log, err) {
+		return g, &oauth.Error{Kind: oauth.Passing, Err: errors.New("internal error; see the log of xoauthd")}
+	}
+	return next, err
 }
 
 // finish makes what r brought the account's own, unless a person's new grant

@@ -14,7 +14,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -22,6 +21,7 @@ import (
 	"github.com/xoauthd/xoauthd/auth/oauth"
 	"github.com/xoauthd/xoauthd/internal/flow"
 	"github.com/xoauthd/xoauthd/internal/pagepath"
+	"github.com/xoauthd/xoauthd/internal/panics"
 )
 
 // An Account is an account that the pages show and authorize. Several goroutines call
@@ -198,13 +198,14 @@ func New(c Config) (http.Handler, error) {
 // recoverPanic returns the result of f. If f panics, it logs the panic and returns the
 // result internalError, so that a panic ends only one authorization.
 func (e *endpoint) recoverPanic(a *account, f func() Result) (result Result) {
-	defer func() {
-		if v := recover(); v != nil {
-			e.log.Error("panic", "account", a.Name(), "why", fmt.Sprint(v), "stack", string(debug.Stack()))
-			result = (&resultBuilder{account: a}).internalError()
-		}
-	}()
-	return f()
+	err := panics.Catch(func() error {
+		result = f()
+		return nil
+	})
+	if panics.Log(e.log, err, "account", a.Name()) {
+		result = (&resultBuilder{account: a}).internalError()
+	}
+	return result
 }
 
 // account returns the account with this name, without regard to case, or nil.

@@ -196,8 +196,7 @@ func (s *Server) run(ctx context.Context, e endpoint, r *http.Request, out *Stre
 		response, err = e.serve(ctx, r, out)
 		return err
 	})
-	if p := (*panics.Error)(nil); errors.As(err, &p) {
-		s.Log.Error("panic", "request", e.pattern, "why", p.Error(), "stack", p.Stack)
+	if panics.Log(s.Log, err, "request", e.pattern) {
 		err = &Error{What: "internal error", Hint: "See the log of xoauthd."}
 	}
 	return response, err

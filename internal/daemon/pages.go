@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -14,6 +13,7 @@ import (
 	"github.com/xoauthd/xoauthd/auth/authorize"
 	"github.com/xoauthd/xoauthd/auth/oauth"
 	"github.com/xoauthd/xoauthd/internal/flow"
+	"github.com/xoauthd/xoauthd/internal/panics"
 	"github.com/xoauthd/xoauthd/proxy"
 )
 
@@ -200,13 +200,11 @@ func (p *page) try(ctx context.Context, protocol, token string) authorize.Trial 
 	}
 }
 
-// logIn makes an error of a panic: that ends one trial, and not all sessions.
-func (p *page) logIn(ctx context.Context, protocol string, u *proxy.Upstream, token string) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			p.daemon.log.Error("panic", "account", p.Name(), "protocol", protocol, "why", fmt.Sprint(v), "stack", string(debug.Stack()))
-			err = errors.New("internal error; see the log of xoauthd")
-		}
-	}()
-	return p.daemon.proxy.CheckLogin(ctx, protocol, u, p.config.User(protocol), token)
+// logIn tries a login. A panic ends one trial, and not all sessions.
+func (p *page) logIn(ctx context.Context, protocol string, u *proxy.Upstream, token string) error {
+	err := panics.Catch(func() error { return p.daemon.proxy.CheckLogin(ctx, protocol, u, p.config.User(protocol), token) })
+	if panics.Log(p.daemon.log, err, "account", p.Name(), "protocol", protocol) {
+		return errors.New("internal error; see the log of xoauthd")
+	}
+	return err
 }

@@ -3,7 +3,9 @@
 package panics
 
 import (
+	"errors"
 	"fmt"
+	"log/slog"
 	"runtime/debug"
 	"strings"
 )
@@ -25,6 +27,16 @@ type Error struct {
 }
 
 func (e *Error) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
+
+// Log logs err if it is an *Error, and reports whether it is.
+func Log(log *slog.Logger, err error, attrs ...any) bool {
+	var e *Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	log.Error("panic", append(attrs, "why", fmt.Sprintf("%.1000s", fmt.Sprint(e.Value)), "stack", e.Origin())...)
+	return true
+}
 
 // maxOrigin limits Origin, in bytes.
 const maxOrigin = 4000

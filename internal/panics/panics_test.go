@@ -2,7 +2,9 @@ package panics
 
 import (
 	"errors"
+	"fmt"
 	"io"
+	"log/slog"
 	"strings"
 	"testing"
 )
@@ -21,6 +23,18 @@ func TestCatch(t *testing.T) {
 	}
 	if origin := e.Origin(); !strings.HasPrefix(origin, "github.com/xoauthd/xoauthd/internal/panics.indexOutOfRange(") {
 		t.Errorf("origin = %s", origin)
+	}
+}
+
+func TestLog(t *testing.T) {
+	var b strings.Builder
+	log := slog.New(slog.NewTextHandler(&b, nil))
+	if Log(log, io.EOF, "account", "alice") || b.Len() > 0 {
+		t.Errorf("not a panic: %s", &b)
+	}
+	err := fmt.Errorf("login: %w", Catch(func() error { return indexOutOfRange(nil) }))
+	if !Log(log, err, "account", "alice") || !strings.Contains(b.String(), `msg=panic account=alice why="runtime error: index out of range [0] with length 0" stack="github.com/`) {
+		t.Errorf("a panic: %s", &b)
 	}
 }
 
