@@ -18,7 +18,7 @@ const (
 	entra  = "https://sts.windows.net/" + tenant + "/"
 )
 
-// signed is a JWT with what a person's token of Entra has, but for more.
+// signed returns a JWT with the claims of an Entra token for a person, and with more.
 func signed(t *testing.T, more map[string]any) string {
 	t.Helper()
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.HS256, Key: []byte(strings.Repeat("key", 20))}, nil)
@@ -78,9 +78,9 @@ func TestClaims(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				token := signed(t, test.claims())
-				w := newWorld(t, token)
-				w.subject.Provider.TokenURL = "https://login.example.com/" + tenant + "/oauth2/v2.0/token"
-				r, _, _ := w.examine()
+				e := newEnv(t, token)
+				e.subject.Provider.TokenURL = "https://login.example.com/" + tenant + "/oauth2/v2.0/token"
+				r, _, _ := e.examine()
 				s := findStep(t, r, "claims of the token")
 				if s.Outcome != test.outcome || s.Cause != test.cause || !strings.Contains(s.Remedy, test.remedy) {
 					t.Errorf("%s: cause %q, remedy %q", s.Outcome, s.Cause, s.Remedy)
@@ -96,8 +96,8 @@ func TestClaims(t *testing.T) {
 
 func TestClaimsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, signed(t, nil))
-		r, _, _ := w.examine()
+		e := newEnv(t, signed(t, nil))
+		r, _, _ := e.examine()
 		s := findStep(t, r, "claims of the token")
 		want := "for https://outlook.office.com, by " + entra + ", of " + alice + ", scopes IMAP.AccessAsUser.All SMTP.Send"
 		if s.Detail != want {

@@ -36,7 +36,7 @@ import (
 
 var update = flag.Bool("update", false, "write testdata/*.want anew")
 
-// compare compares what is told with a file.
+// compare compares a report with a file.
 func compare(t *testing.T, name, got string) {
 	t.Helper()
 	file := filepath.Join("testdata", name+".want")
@@ -54,35 +54,35 @@ func compare(t *testing.T, name, got string) {
 	}
 }
 
-// The whole of it, as a person and as a program read it.
-func TestTold(t *testing.T) {
+// TestReports compares complete reports, as text and as JSON, with the files in testdata.
+func TestReports(t *testing.T) {
 	for _, test := range []struct {
 		name   string
-		change func(w *world)
+		change func(e *env)
 	}{
-		{"well", func(*world) {}},
-		{"never-authorized", func(w *world) {
-			w.status = auth.Status{State: auth.NeedsAuthorization, Why: "never authorized"}
+		{"well", func(*env) {}},
+		{"never-authorized", func(e *env) {
+			e.status = auth.Status{State: auth.NeedsAuthorization, Why: "never authorized"}
 		}},
-		{"no-network", func(w *world) { w.addresses = nil }},
-		{"no-token", func(w *world) {
-			w.subject.Token = func(context.Context, string) (string, error) {
+		{"no-network", func(e *env) { e.addresses = nil }},
+		{"no-token", func(e *env) {
+			e.subject.Token = func(context.Context, string) (string, error) {
 				return "", &oauth.Error{Kind: oauth.Misconfigured, Family: oauth.Microsoft, Code: "invalid_client", Description: "AADSTS7000222: the secret has expired"}
 			}
-			w.subject.Hint = nil
+			e.subject.Hint = nil
 		}},
-		{"faults", func(w *world) {
-			delete(w.servers, "192.0.2.3:443")
-			w.servers["192.0.2.1:993"] = secure(w.certificate("imap.example.com", ca.Expired), says("* OK\r\n"))
-			w.servers["192.0.2.2:587"] = says("") // and never more
-			w.servers["127.0.0.1:1143"] = says("* BYE too many sessions\r\n")
+		{"faults", func(e *env) {
+			delete(e.servers, "192.0.2.3:443")
+			e.servers["192.0.2.1:993"] = secure(e.certificate("imap.example.com", ca.Expired), says("* OK\r\n"))
+			e.servers["192.0.2.2:587"] = says("") // and never more
+			e.servers["127.0.0.1:1143"] = says("* BYE too many sessions\r\n")
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, opaque)
-				test.change(w)
-				r, text, object := w.examine()
+				e := newEnv(t, opaque)
+				test.change(e)
+				r, text, object := e.examine()
 				for _, s := range r.Steps {
 					if cipher, ok := s.Facts["cipher"].(string); ok { // is the machine's choice
 						object = strings.ReplaceAll(object, cipher, "TLS_CIPHER")
@@ -118,10 +118,10 @@ func TestWithoutDescriptors(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, opaque)
-				test.change(&w.subject)
-				w.subject.Token = func(context.Context, string) (string, error) { return "", &oauth.Error{Err: dial} }
-				r, _, _ := w.examine()
+				e := newEnv(t, opaque)
+				test.change(&e.subject)
+				e.subject.Token = func(context.Context, string) (string, error) { return "", &oauth.Error{Err: dial} }
+				r, _, _ := e.examine()
 				failed := 0
 				for _, s := range r.Steps {
 					if s.Outcome != step.Failed {
@@ -145,7 +145,7 @@ const (
 	disabled     = "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Tenant. Visit https://aka.ms/smtp_auth_disabled for more information."
 )
 
-// What a server says goes to who can do something about it.
+// TestRefusals checks that known refusals of servers have a remedy.
 func TestRefusals(t *testing.T) {
 	const imapLogin, smtpLogin = "IMAP login at imap.example.com:993", "SMTP login at smtp.example.com:465"
 	const imapMailbox = "IMAP mailbox at imap.example.com:993"
@@ -188,19 +188,19 @@ func TestRefusals(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, opaque)
+				e := newEnv(t, opaque)
 				address, name, u := "192.0.2.1:993", "imap.example.com", 0
 				if test.step == smtpLogin {
 					address, name, u = "192.0.2.2:465", "smtp.example.com", 1
-					w.subject.Upstreams[u].Upstream = w.upstream(name, 465, false)
+					e.subject.Upstreams[u].Upstream = e.upstream(name, 465, false)
 				}
 				if strings.Contains(test.cause, "status") {
-					w.subject.Upstreams[u].Mechanism = "xoauth2"
+					e.subject.Upstreams[u].Mechanism = "xoauth2"
 				}
-				w.servers[address] = secure(w.certificate(name, right), test.server)
+				e.servers[address] = secure(e.certificate(name, right), test.server)
 				ended := make(map[string]error)
-				w.subject.LoginEnded = func(protocol string, err error) { ended[protocol] = err }
-				r, _, _ := w.examine()
+				e.subject.LoginEnded = func(protocol string, err error) { ended[protocol] = err }
+				r, _, _ := e.examine()
 				protocol := strings.ToLower(test.step[:4])
 				if len(ended) != 2 || ended[protocol] == nil || ended["imap"] != nil && ended["smtp"] != nil {
 					t.Errorf("the account is told %v", ended)
@@ -219,7 +219,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// What helps is what the log of a session says, too.
+// The remedy is the same as the hint in the log of a session.
 func TestHints(t *testing.T) {
 	const login, connection = "IMAP login at imap.example.com:993", "connection to imap.example.com:993"
 	refuses := script("* OK [CAPABILITY IMAP4rev1 AUTH=XOAUTH2 AUTH=PLAIN SASL-IR] hi",
@@ -227,29 +227,29 @@ func TestHints(t *testing.T) {
 		"AUTHENTICATE", "TAG NO [AUTHENTICATIONFAILED] no")
 	for _, test := range []struct {
 		name, step string
-		change     func(w *world, u *proxy.Upstream)
+		change     func(e *env, u *proxy.Upstream)
 		remedy     string
 	}{
-		{"a token", login, func(*world, *proxy.Upstream) {}, "another mailbox was chosen"},
-		{"a token that nobody consented to", login, func(_ *world, u *proxy.Upstream) { u.Unattended = true }, "application has no right"},
-		{"a password", login, func(w *world, u *proxy.Upstream) {
-			u.Mechanism, w.subject.Password = "password", true
+		{"a token", login, func(*env, *proxy.Upstream) {}, "another mailbox was chosen"},
+		{"an app-only token", login, func(_ *env, u *proxy.Upstream) { u.Unattended = true }, "application has no right"},
+		{"a password", login, func(e *env, u *proxy.Upstream) {
+			u.Mechanism, e.subject.Password = "password", true
 		}, "an app password"},
-		{"TLS at once", connection, func(w *world, u *proxy.Upstream) {
+		{"TLS at once", connection, func(e *env, u *proxy.Upstream) {
 			u.STARTTLS = true
-			w.servers["192.0.2.1:993"] = says("")
+			e.servers["192.0.2.1:993"] = says("")
 		}, `tls = "implicit"`},
-		{"no room", connection, func(w *world, _ *proxy.Upstream) {
-			w.servers["192.0.2.1:993"] = secure(w.certificate("imap.example.com", right), script("* BYE [LIMIT] too many"))
+		{"a full server", connection, func(e *env, _ *proxy.Upstream) {
+			e.servers["192.0.2.1:993"] = secure(e.certificate("imap.example.com", right), script("* BYE [LIMIT] too many"))
 		}, "fewer programs"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, opaque)
-				w.subject.Hint = proxy.Hint
-				w.servers["192.0.2.1:993"] = secure(w.certificate("imap.example.com", right), refuses)
-				test.change(w, w.subject.Upstreams[0].Upstream)
-				r, _, _ := w.examine()
+				e := newEnv(t, opaque)
+				e.subject.Hint = proxy.Hint
+				e.servers["192.0.2.1:993"] = secure(e.certificate("imap.example.com", right), refuses)
+				test.change(e, e.subject.Upstreams[0].Upstream)
+				r, _, _ := e.examine()
 				if s := findStep(t, r, test.step); !strings.Contains(s.Remedy, test.remedy) {
 					t.Errorf("%s: %q, want %q", s.Cause, s.Remedy, test.remedy)
 				}
@@ -258,17 +258,18 @@ func TestHints(t *testing.T) {
 	}
 }
 
-// A server that is strict about what answers its challenge says what it means.
+// TestRefusedAfterChallenge uses a server that requires a response to its challenge before it sends
+// the cause.
 func TestRefusedAfterChallenge(t *testing.T) {
 	for mechanism, status := range map[string]string{"xoauth2": "401", "oauthbearer": "invalid_token"} {
 		t.Run(mechanism, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, opaque)
-				w.secret += "other" // than what is sent
-				for _, u := range w.subject.Upstreams {
+				e := newEnv(t, opaque)
+				e.secret += "other" // than what is sent
+				for _, u := range e.subject.Upstreams {
 					u.Mechanism = mechanism
 				}
-				r, _, _ := w.examine()
+				r, _, _ := e.examine()
 				said := ` ({"status":"` + status + `","schemes":"bearer","scope":"mail"})`
 				for name, want := range map[string]string{
 					"IMAP login at imap.example.com:993": "NO [AUTHENTICATIONFAILED] Invalid credentials",
@@ -287,42 +288,42 @@ func TestConnections(t *testing.T) {
 	const at, login = "connection to imap.example.com:993", "IMAP login at imap.example.com:993"
 	for _, test := range []struct {
 		name           string
-		change         func(w *world)
+		change         func(e *env)
 		cause, remedy  string
 		subject, state string
 	}{
-		{"the certificate is another's", func(w *world) {
-			w.servers["192.0.2.1:993"] = secure(w.certificate("other.example.com", right), says(""))
+		{"the certificate is another's", func(e *env) {
+			e.servers["192.0.2.1:993"] = secure(e.certificate("other.example.com", right), says(""))
 		}, "TLS: tls: failed to verify certificate: x509: certificate is valid for other.example.com, not imap.example.com",
 			"Hint: certificate.", "CN=other.example.com", "failed"},
-		{"the certificate is about to end", func(w *world) {
-			c := w.certificate("imap.example.com", func(c *x509.Certificate) {
+		{"the certificate is about to end", func(e *env) {
+			c := e.certificate("imap.example.com", func(c *x509.Certificate) {
 				c.NotBefore, c.NotAfter = time.Now().AddDate(0, 0, -80), time.Now().Add(9*24*time.Hour+time.Minute)
 			})
-			w.servers["192.0.2.1:993"] = secure(c, script(imapGreeting))
+			e.servers["192.0.2.1:993"] = secure(c, script(imapGreeting))
 		}, "the server's certificate expires in 9 days, on 2000-01-10", "The operator of the server must renew it before.",
 			"CN=imap.example.com", "warning"},
-		{"nobody listens", func(w *world) { delete(w.servers, "192.0.2.1:993") },
+		{"the port is closed", func(e *env) { delete(e.servers, "192.0.2.1:993") },
 			"connecting: dial tcp 192.0.2.1:993: connect: connection refused", "Hint: network.", "", "failed"},
-		{"nobody speaks", func(w *world) {
-			w.servers["192.0.2.1:993"] = secure(w.certificate("imap.example.com", right), says(""))
+		{"the server sends nothing", func(e *env) {
+			e.servers["192.0.2.1:993"] = secure(e.certificate("imap.example.com", right), says(""))
 		},
 			"greeting: no answer within 10s", "Hint: upstream_down.", "", "failed"},
-		{"nobody begins TLS", func(w *world) { w.servers["192.0.2.1:993"] = says("") },
+		{"the server does not begin TLS", func(e *env) { e.servers["192.0.2.1:993"] = says("") },
 			"TLS: no answer within 10s", "Hint: upstream_down.", "", "failed"},
-		{"it refuses all", func(w *world) {
-			w.servers["192.0.2.1:993"] = secure(w.certificate("imap.example.com", right), script("* BYE not today"))
+		{"it refuses all", func(e *env) {
+			e.servers["192.0.2.1:993"] = secure(e.certificate("imap.example.com", right), script("* BYE not today"))
 		}, "greeting: BYE not today", "Hint: upstream_down.", "", "failed"},
-		{"STARTTLS is not there", func(w *world) {
-			w.subject.Upstreams[0].Upstream = w.upstream("imap.example.com", 993, true)
-			w.servers["192.0.2.1:993"] = script("* OK hi", "STARTTLS", "TAG BAD what")
+		{"STARTTLS is not there", func(e *env) {
+			e.subject.Upstreams[0].Upstream = e.upstream("imap.example.com", 993, true)
+			e.servers["192.0.2.1:993"] = script("* OK hi", "STARTTLS", "TAG BAD what")
 		}, "STARTTLS: BAD what", "Hint: upstream_down.", "", "failed"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, opaque)
-				test.change(w)
-				r, _, _ := w.examine()
+				e := newEnv(t, opaque)
+				test.change(e)
+				r, _, _ := e.examine()
 				s := findStep(t, r, at)
 				subject, _ := s.Facts["subject"].(string)
 				if string(s.Outcome) != test.state || s.Cause != test.cause || s.Remedy != test.remedy || subject != test.subject {
@@ -336,11 +337,11 @@ func TestConnections(t *testing.T) {
 	}
 }
 
-// Not even one that sends without end keeps an examination, or its memory.
+// A server that sends without end neither blocks the check nor fills its memory.
 func TestEndless(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, opaque)
-		w.servers["192.0.2.1:993"] = secure(w.certificate("imap.example.com", right), func(c net.Conn) {
+		e := newEnv(t, opaque)
+		e.servers["192.0.2.1:993"] = secure(e.certificate("imap.example.com", right), func(c net.Conn) {
 			_, _ = io.WriteString(c, "* OK ")
 			for line := make([]byte, 64<<10); ; {
 				if _, err := c.Write(line); err != nil {
@@ -348,7 +349,7 @@ func TestEndless(t *testing.T) {
 				}
 			}
 		})
-		r, _, _ := w.examine()
+		r, _, _ := e.examine()
 		s := findStep(t, r, "connection to imap.example.com:993")
 		if s.Outcome != step.Failed || !strings.Contains(s.Cause, "sends without end") {
 			t.Errorf("%+v", s)
@@ -356,7 +357,7 @@ func TestEndless(t *testing.T) {
 	})
 }
 
-// What is not given is that of the machine.
+// Defaults are those of the machine.
 func TestDefaults(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -386,7 +387,7 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-// An app password needs no token endpoint, and is told as little as a token.
+// An app password needs no token endpoint, and is hidden like a token.
 func TestPassword(t *testing.T) {
 	for _, test := range []struct{ offers, command, mechanism string }{
 		{"PLAIN LOGIN", "AUTH PLAIN", "PLAIN"},
@@ -394,15 +395,15 @@ func TestPassword(t *testing.T) {
 	} {
 		t.Run(test.mechanism, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, "abcd-efgh-ijkl-mnop")
-				w.subject.Password = true
-				w.subject.Upstreams = w.subject.Upstreams[1:]
-				w.subject.Upstreams[0].Upstream = w.upstream("smtp.example.com", 465, false)
-				w.subject.Upstreams[0].Mechanism = "password"
-				w.servers["192.0.2.2:465"] = secure(w.certificate("smtp.example.com", right), script("220 hi",
+				e := newEnv(t, "abcd-efgh-ijkl-mnop")
+				e.subject.Password = true
+				e.subject.Upstreams = e.subject.Upstreams[1:]
+				e.subject.Upstreams[0].Upstream = e.upstream("smtp.example.com", 465, false)
+				e.subject.Upstreams[0].Mechanism = "password"
+				e.servers["192.0.2.2:465"] = secure(e.certificate("smtp.example.com", right), script("220 hi",
 					"EHLO", "250-x\r\n250-SIZE 1000\r\n250 AUTH "+test.offers, "AUTH PLAIN", "235 2.7.0 LINE",
 					"AUTH LOGIN", "334 VXNlcm5hbWU6", "YWxpY2VAZXhhbXBsZS5jb20=", "334 UGFzc3dvcmQ6", "YWJjZC1lZmdo", "235 2.7.0 LINE", "RSET", "250 LINE", "NOOP", "250 x", "QUIT", "221 x"))
-				r, text, _ := w.examine()
+				r, text, _ := e.examine()
 				if s := findStep(t, r, "SMTP login at smtp.example.com:465"); !r.OK || s.Detail != test.mechanism+" as "+alice {
 					t.Errorf("%s", text)
 				}
@@ -417,12 +418,12 @@ func TestPassword(t *testing.T) {
 	}
 }
 
-// Few servers want STARTTLS for IMAP, and go-imap goes another way there.
+// Few servers require STARTTLS for IMAP, and go-imap uses different code there.
 func TestIMAPSTARTTLS(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "abcd-efgh-ijkl-mnop")
+		e := newEnv(t, "abcd-efgh-ijkl-mnop")
 		users := imapmemserver.New()
-		user := imapmemserver.NewUser(alice, w.secret)
+		user := imapmemserver.NewUser(alice, e.secret)
 		if err := user.Create("INBOX", &imap.CreateOptions{}); err != nil {
 			t.Fatal(err)
 		}
@@ -432,17 +433,17 @@ func TestIMAPSTARTTLS(t *testing.T) {
 				return users.NewSession(), nil, nil
 			},
 			Caps:      imap.CapSet{imap.CapIMAP4rev1: {}},
-			TLSConfig: &tls.Config{Certificates: []tls.Certificate{w.certificate("imap.example.com", right)}},
+			TLSConfig: &tls.Config{Certificates: []tls.Certificate{e.certificate("imap.example.com", right)}},
 			Logger:    log.New(io.Discard, "", 0),
 		})
 		ln := newListener()
-		w.serving.Go(func() { _ = server.Serve(ln) })
+		e.serving.Go(func() { _ = server.Serve(ln) })
 		t.Cleanup(func() { server.Close() })
-		w.servers["192.0.2.1:143"] = func(c net.Conn) { ln.conns <- c }
-		w.subject.Password = true
-		w.subject.Upstreams = []Upstream{{w.upstream("imap.example.com", 143, true), "imap", alice}}
-		w.subject.Upstreams[0].Mechanism = "password"
-		r, text, _ := w.examine()
+		e.servers["192.0.2.1:143"] = func(c net.Conn) { ln.conns <- c }
+		e.subject.Password = true
+		e.subject.Upstreams = []Upstream{{e.upstream("imap.example.com", 143, true), "imap", alice}}
+		e.subject.Upstreams[0].Mechanism = "password"
+		r, text, _ := e.examine()
 		if s := findStep(t, r, "IMAP login at imap.example.com:143"); !r.OK || s.Detail != "PLAIN as "+alice {
 			t.Error(text)
 		}
@@ -450,24 +451,24 @@ func TestIMAPSTARTTLS(t *testing.T) {
 			t.Error(text)
 		}
 
-		w.secret = "qrst-uvwx-yzab-cdef"
-		w.subject.Token = func(context.Context, string) (string, error) { return w.secret, nil }
-		r, _, _ = w.examine()
+		e.secret = "qrst-uvwx-yzab-cdef"
+		e.subject.Token = func(context.Context, string) (string, error) { return e.secret, nil }
+		r, _, _ = e.examine()
 		if s := findStep(t, r, "IMAP login at imap.example.com:143"); s.Cause != "PLAIN: NO [AUTHENTICATIONFAILED] Authentication failed" {
 			t.Errorf("cause: %s", s.Cause)
 		}
 	})
 }
 
-// A token that does not fit in a command line is sent when it is asked for.
+// A token that does not fit in a command line is sent after the server's challenge.
 func TestLongToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, strings.Repeat("0123456789abcdef", 256))
-		w.subject.Upstreams[1].Upstream = w.upstream("smtp.example.com", 465, false)
-		w.servers["192.0.2.2:465"] = secure(w.certificate("smtp.example.com", right), script("220 hi",
+		e := newEnv(t, strings.Repeat("0123456789abcdef", 256))
+		e.subject.Upstreams[1].Upstream = e.upstream("smtp.example.com", 465, false)
+		e.servers["192.0.2.2:465"] = secure(e.certificate("smtp.example.com", right), script("220 hi",
 			"EHLO", "250-x\r\n250 AUTH XOAUTH2", "AUTH XOAUTH2 ", "500 5.5.2 Line too long", "AUTH XOAUTH2", "334 ",
 			"dXNlcj", "235 2.7.0 yes", "RSET", "250 x", "NOOP", "250 x", "QUIT", "221 x"))
-		if r, text, _ := w.examine(); !r.OK {
+		if r, text, _ := e.examine(); !r.OK {
 			t.Error(text)
 		}
 	})
@@ -490,12 +491,12 @@ func TestHTTPProxy(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, opaque)
-				w.subject.Provider.Proxy = test.proxy
-				w.addresses["proxy.example.com"] = "192.0.2.8"
-				delete(w.addresses, "login.example.com") // which only the proxy knows
-				w.servers["192.0.2.8:3128"] = proxied(w.endpoint)
-				r, text, _ := w.examine()
+				e := newEnv(t, opaque)
+				e.subject.Provider.Proxy = test.proxy
+				e.addresses["proxy.example.com"] = "192.0.2.8"
+				delete(e.addresses, "login.example.com") // which only the proxy knows
+				e.servers["192.0.2.8:3128"] = proxied(e.endpoint)
+				r, text, _ := e.examine()
 				s := findStep(t, r, "token endpoint at login.example.com:443")
 				switch {
 				case test.cause == "" && (!r.OK || !strings.Contains(s.Detail, "through http://proxy.example.com:3128, TLS 1.3")):
@@ -508,25 +509,24 @@ func TestHTTPProxy(t *testing.T) {
 	}
 }
 
-// A provider's own proxy is all that has to be found, by mail as by calls: it
-// knows the servers.
+// With an outbound proxy, only the proxy's name is resolved here, for mail and for tokens.
 func TestThrough(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, opaque)
+		e := newEnv(t, opaque)
 		through, err := url.Parse("http://user:" + opaque + "@proxy.example.com")
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.subject.Provider.Through, w.subject.Provider.Proxy = through, http.ProxyURL(through)
+		e.subject.Provider.Through, e.subject.Provider.Proxy = through, http.ProxyURL(through)
 		dial := func(ctx context.Context, network, address string) (net.Conn, error) {
-			return w.dial(ctx, network, strings.NewReplacer("imap.example.com", "192.0.2.1", "smtp.example.com", "192.0.2.2").Replace(address))
+			return e.dial(ctx, network, strings.NewReplacer("imap.example.com", "192.0.2.1", "smtp.example.com", "192.0.2.2").Replace(address))
 		}
-		for _, u := range w.subject.Upstreams {
+		for _, u := range e.subject.Upstreams {
 			u.Dial = dial
 		}
-		w.addresses = map[string]string{"proxy.example.com": "192.0.2.8"}
-		w.servers["192.0.2.8:80"] = proxied(w.endpoint)
-		r, text, _ := w.examine()
+		e.addresses = map[string]string{"proxy.example.com": "192.0.2.8"}
+		e.servers["192.0.2.8:80"] = proxied(e.endpoint)
+		r, text, _ := e.examine()
 		const way = "http://proxy.example.com:80"
 		for _, name := range []string{"connection to imap.example.com:993", "token endpoint at login.example.com:443"} {
 			if s := findStep(t, r, name); !r.OK || s.Facts["proxy"] != way || !strings.Contains(s.Detail, " through "+way+", ") {
@@ -543,27 +543,27 @@ func TestThrough(t *testing.T) {
 // uses the outbound proxy of the provider.
 func TestSecondAttemptThroughProxy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, opaque)
-		w.subject.Token = func(_ context.Context, stale string) (string, error) {
+		e := newEnv(t, opaque)
+		e.subject.Token = func(_ context.Context, stale string) (string, error) {
 			if stale == "" {
 				return "ya29.revoked-before-its-time-0123456789", nil
 			}
 			return opaque, nil
 		}
 		tunnels := make(map[string]int)
-		for _, u := range w.subject.Upstreams {
+		for _, u := range e.subject.Upstreams {
 			u.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 				tunnels[address]++
-				return w.dial(ctx, network, strings.NewReplacer("imap.example.com", "192.0.2.1", "smtp.example.com", "192.0.2.2").Replace(address))
+				return e.dial(ctx, network, strings.NewReplacer("imap.example.com", "192.0.2.1", "smtp.example.com", "192.0.2.2").Replace(address))
 			}
 		}
-		w.subject.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		e.subject.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 			if strings.HasPrefix(address, "imap.") || strings.HasPrefix(address, "smtp.") {
 				t.Errorf("%s is dialled directly", address)
 			}
-			return w.dial(ctx, network, address)
+			return e.dial(ctx, network, address)
 		}
-		r, text, _ := w.examine()
+		r, text, _ := e.examine()
 		if s := findStep(t, r, "IMAP login at imap.example.com:993"); s.Outcome != step.OK {
 			t.Errorf("%s:\n%s", s.Outcome, text)
 		}
@@ -573,38 +573,38 @@ func TestSecondAttemptThroughProxy(t *testing.T) {
 	})
 }
 
-// A listener is heard as a mail program would hear it.
+// The check of a listener reads the greeting as a mail client does.
 func TestListeners(t *testing.T) {
 	for _, test := range []struct {
 		name, cause, detail string
 		listener            Listener
-		serve               func(*world) func(net.Conn)
+		serve               func(*env) func(net.Conn)
 	}{
 		{"TLS from the first octet on", "", "it greets, TLS 1.3; certificate of localhost by xoauthd test CA, valid for ",
 			Listener{Protocol: "imap", Address: "127.0.0.1:993", TLS: true},
-			func(w *world) func(net.Conn) { return secure(w.certificate("localhost", right), says("* OK\r\n")) }},
+			func(e *env) func(net.Conn) { return secure(e.certificate("localhost", right), says("* OK\r\n")) }},
 		{"a certificate that is about to end", "the server's certificate expires in 9 days", "it greets, TLS 1.3",
 			Listener{Protocol: "imap", Address: "127.0.0.1:993", TLS: true},
-			func(w *world) func(net.Conn) {
-				c := w.certificate("localhost", func(c *x509.Certificate) {
+			func(e *env) func(net.Conn) {
+				c := e.certificate("localhost", func(c *x509.Certificate) {
 					c.NotBefore, c.NotAfter = time.Now().AddDate(0, 0, -80), time.Now().Add(9*24*time.Hour+time.Minute)
 				})
 				return secure(c, says("* OK\r\n"))
 			}},
 		{"no TLS where it should be", "TLS: ", "",
 			Listener{Protocol: "imap", Address: "127.0.0.1:993", TLS: true},
-			func(*world) func(net.Conn) { return says("* OK\r\n") }},
+			func(*env) func(net.Conn) { return says("* OK\r\n") }},
 		{"a unix socket", "", "it greets", Listener{Protocol: "pop3", Address: "unix:/run/xoauthd/pop3.sock"},
-			func(*world) func(net.Conn) { return says("+OK\r\n") }},
+			func(*env) func(net.Conn) { return says("+OK\r\n") }},
 		{"not for us", "", "accepts connections, from some clients only", Listener{Protocol: "imap", Address: "127.0.0.1:1143", Selective: true},
-			func(*world) func(net.Conn) { return says("") }},
+			func(*env) func(net.Conn) { return says("") }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, opaque)
-				w.subject.Listeners = []Listener{test.listener}
-				w.servers[strings.TrimPrefix(test.listener.Address, "unix:")] = test.serve(w)
-				r, _, _ := w.examine()
+				e := newEnv(t, opaque)
+				e.subject.Listeners = []Listener{test.listener}
+				e.servers[strings.TrimPrefix(test.listener.Address, "unix:")] = test.serve(e)
+				r, _, _ := e.examine()
 				s := findStep(t, r, strings.ToUpper(test.listener.Protocol)+" listener at "+test.listener.Address)
 				if !strings.HasPrefix(s.Detail, test.detail) || !strings.HasPrefix(s.Cause, test.cause) || (s.Cause == "") != (test.cause == "") {
 					t.Errorf("%+v", s)
@@ -614,13 +614,13 @@ func TestListeners(t *testing.T) {
 	}
 }
 
-// TestListenerOfSystemd: without the daemon, nobody knows the address of a socket that
-// systemd holds. The others are examined all the same.
+// TestListenerOfSystemd checks that listeners with addresses are examined although,
+// without the daemon, the address of a socket that systemd holds is not known.
 func TestListenerOfSystemd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, opaque)
-		w.subject.Listeners = append(w.subject.Listeners, Listener{Protocol: "imap", Systemd: "office"})
-		r, text, _ := w.examine()
+		e := newEnv(t, opaque)
+		e.subject.Listeners = append(e.subject.Listeners, Listener{Protocol: "imap", Systemd: "office"})
+		r, text, _ := e.examine()
 		s := findStep(t, r, `IMAP listener at the socket "office" of systemd`)
 		if s.Outcome != step.Skipped || s.Detail != "no daemon runs that knows its address" {
 			t.Errorf("%+v\n%s", s, text)
@@ -628,7 +628,7 @@ func TestListenerOfSystemd(t *testing.T) {
 	})
 }
 
-// proxied is a proxy that leads to one server, whatever it is asked for.
+// proxied is a proxy that connects every request to one server.
 func proxied(serve func(net.Conn)) func(net.Conn) {
 	return func(c net.Conn) {
 		for line := range lines(c) {
@@ -642,20 +642,21 @@ func proxied(serve func(net.Conn)) func(net.Conn) {
 	}
 }
 
-// However slow all of them are, a minute is enough, and who leaves is not kept.
+// TestTime checks that a check ends within a minute however slow the servers are, and at
+// once when its context ends.
 func TestTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, opaque)
-		for address := range w.servers {
-			w.servers[address] = says("")
+		e := newEnv(t, opaque)
+		for address := range e.servers {
+			e.servers[address] = says("")
 		}
-		w.subject.Listeners = slices.Repeat(w.subject.Listeners, 3)
-		w.subject.Token = func(ctx context.Context, _ string) (string, error) {
+		e.subject.Listeners = slices.Repeat(e.subject.Listeners, 3)
+		e.subject.Token = func(ctx context.Context, _ string) (string, error) {
 			<-ctx.Done()
 			return "", ctx.Err()
 		}
 		start := time.Now()
-		r, text, _ := w.examine()
+		r, text, _ := e.examine()
 		if took := time.Since(start); took > time.Minute {
 			t.Errorf("it took %v:\n%s", took, text)
 		}
@@ -668,7 +669,7 @@ func TestTime(t *testing.T) {
 
 		ctx, cancel := context.WithCancel(t.Context())
 		var reported []step.Step
-		ok := Examine(ctx, w.subject, func(s step.Step) {
+		ok := Examine(ctx, e.subject, func(s step.Step) {
 			reported = append(reported, s)
 			cancel()
 		})
@@ -681,30 +682,30 @@ func TestTime(t *testing.T) {
 func TestConfiguration(t *testing.T) {
 	for _, test := range []struct {
 		name          string
-		change        func(w *world)
+		change        func(e *env)
 		step          string
 		outcome       step.Outcome
 		detail        string // its beginning
 		cause, remedy string
 		logins        step.Outcome // and of the token
 	}{
-		{"not enabled", func(w *world) { w.subject.Enabled = false }, "configuration",
+		{"not enabled", func(e *env) { e.subject.Enabled = false }, "configuration",
 			step.Failed, "provider", "the account is not enabled", `Remove "enabled = false" from it in the configuration.`, step.OK},
-		{"no listener", func(w *world) { w.subject.Listeners = nil }, "configuration",
+		{"no listener", func(e *env) { e.subject.Listeners = nil }, "configuration",
 			step.Failed, "provider", "no listener leads to the account", "Add a [[listener]] for a protocol of provider example to the configuration.", step.OK},
-		{"an account of a pattern", func(w *world) { w.subject.Pattern = "*@example.com" }, "configuration",
+		{"an account of a pattern", func(e *env) { e.subject.Pattern = "*@example.com" }, "configuration",
 			step.OK, "account *@example.com, provider", "", "", step.OK},
-		{"authorized by another", func(w *world) { w.status.Identity = "boss@example.com" }, "authorization",
+		{"authorized by another", func(e *env) { e.status.Identity = "boss@example.com" }, "authorization",
 			step.OK, "3 days ago by boss@example.com, refreshed 10 minutes ago", "", "", step.OK},
-		{"nobody has to", func(w *world) { w.status = auth.Status{State: auth.Authorized} }, "authorization",
+		{"nobody has to", func(e *env) { e.status = auth.Status{State: auth.Authorized} }, "authorization",
 			step.OK, "needs no person", "", "", step.OK},
-		{"withdrawn", func(w *world) {
-			w.status.State, w.status.Why, w.status.Hint = auth.NeedsAuthorization, "token endpoint: invalid_grant", "Seven days are over."
+		{"withdrawn", func(e *env) {
+			e.status.State, e.status.Why, e.status.Hint = auth.NeedsAuthorization, "token endpoint: invalid_grant", "Seven days are over."
 		}, "authorization", step.Failed, "3 days ago", "token endpoint: invalid_grant",
 			"Seven days are over. Open http://localhost:1180/authorize/alice@example.com", step.Skipped},
-		{"failing for now", func(w *world) {
-			w.status.State = auth.Failing
-			w.status.Problems = []auth.Problem{
+		{"failing for now", func(e *env) {
+			e.status.State = auth.Failing
+			e.status.Problems = []auth.Problem{
 				{Part: auth.PartProvider, Text: "token endpoint: HTTP status 503", Hint: "It passes."},
 				{Part: "smtp", Text: "which the login is for", Hint: "See there."},
 			}
@@ -712,9 +713,9 @@ func TestConfiguration(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, opaque)
-				test.change(w)
-				r, _, _ := w.examine()
+				e := newEnv(t, opaque)
+				test.change(e)
+				r, _, _ := e.examine()
 				s := findStep(t, r, test.step)
 				if s.Outcome != test.outcome || !strings.HasPrefix(s.Detail, test.detail) || s.Cause != test.cause || s.Remedy != test.remedy {
 					t.Errorf("%+v", s)
@@ -733,16 +734,16 @@ func TestConfiguration(t *testing.T) {
 	}
 }
 
-// TestCapabilities: go-imap makes capabilities upper case. A token in base64 is then
-// not recognized any more, and most of it could be guessed.
+// TestCapabilities checks that a token among capabilities is hidden although go-imap makes
+// them upper case.
 func TestCapabilities(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, opaque)
+		e := newEnv(t, opaque)
 		capability := "* CAPABILITY IMAP4rev1 AUTH=XOAUTH2 SASL-IR APPENDLIMIT=" + base64.StdEncoding.EncodeToString([]byte(opaque)) + "\r\nTAG OK done"
-		w.servers["192.0.2.1:993"] = secure(w.certificate("imap.example.com", right), script("* OK hi",
+		e.servers["192.0.2.1:993"] = secure(e.certificate("imap.example.com", right), script("* OK hi",
 			"CAPABILITY", capability, "AUTHENTICATE", "TAG OK done", "CAPABILITY", capability,
 			"LIST", "TAG OK done", "STATUS", "* STATUS INBOX (MESSAGES 1 UNSEEN 0)\r\nTAG OK done", "LOGOUT", "* BYE\r\nTAG OK done"))
-		r, _, _ := w.examine()
+		r, _, _ := e.examine()
 		got, _ := findStep(t, r, "IMAP mailbox at imap.example.com:993").Facts["capabilities"].([]string)
 		if want := []string{"AUTH=XOAUTH2", "IMAP4rev1", "SASL-IR"}; !slices.Equal(got, want) {
 			t.Errorf("got %q, want %q", got, want)

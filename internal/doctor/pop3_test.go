@@ -17,16 +17,16 @@ const (
 	pop3Caps    = "+OK\r\nTOP\r\nUIDL\r\nSASL PLAIN XOAUTH2\r\nUSER\r\n."
 )
 
-// newPOP3World is one whose account is read by POP3, at a server over TLS.
-func newPOP3World(t *testing.T, secret string, server func(net.Conn)) *world {
+// newPOP3Env returns an env whose account uses a POP3 server over TLS.
+func newPOP3Env(t *testing.T, secret string, server func(net.Conn)) *env {
 	t.Helper()
-	w := newWorld(t, secret)
-	w.addresses["pop.example.com"] = "192.0.2.4"
-	w.subject.Upstreams = []Upstream{{w.upstream("pop.example.com", 995, false), "pop3", alice}}
-	w.subject.Listeners = []Listener{{Protocol: "pop3", Address: "127.0.0.1:1110"}}
-	w.servers["127.0.0.1:1110"] = says("+OK xoauthd ready\r\n")
-	w.servers["192.0.2.4:995"] = secure(w.certificate("pop.example.com", right), server)
-	return w
+	e := newEnv(t, secret)
+	e.addresses["pop.example.com"] = "192.0.2.4"
+	e.subject.Upstreams = []Upstream{{e.upstream("pop.example.com", 995, false), "pop3", alice}}
+	e.subject.Listeners = []Listener{{Protocol: "pop3", Address: "127.0.0.1:1110"}}
+	e.servers["127.0.0.1:1110"] = says("+OK xoauthd ready\r\n")
+	e.servers["192.0.2.4:995"] = secure(e.certificate("pop.example.com", right), server)
+	return e
 }
 
 func TestPOP3(t *testing.T) {
@@ -80,8 +80,8 @@ func TestPOP3(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := newPOP3World(t, opaque, test.server)
-				r, _, _ := w.examine()
+				e := newPOP3Env(t, opaque, test.server)
+				r, _, _ := e.examine()
 				s := findStep(t, r, test.step)
 				told := s.Cause
 				if told == "" {
@@ -98,14 +98,14 @@ func TestPOP3(t *testing.T) {
 	}
 }
 
-// An app password goes by USER and PASS where there is no mechanism for it.
+// An app password is sent by USER and PASS if the server has no mechanism for it.
 func TestPOP3Password(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newPOP3World(t, "abcd-efgh-ijkl-mnop", script("+OK hi", "CAPA", "+OK\r\nUSER\r\n.",
+		e := newPOP3Env(t, "abcd-efgh-ijkl-mnop", script("+OK hi", "CAPA", "+OK\r\nUSER\r\n.",
 			"USER alice@example.com", "+OK", "PASS abcd-efgh-ijkl-mnop", "+OK LINE", "STAT", "+OK 0 0", "QUIT", "+OK bye"))
-		w.subject.Password = true
-		w.subject.Upstreams[0].Mechanism = "password"
-		r, text, _ := w.examine()
+		e.subject.Password = true
+		e.subject.Upstreams[0].Mechanism = "password"
+		r, text, _ := e.examine()
 		if s := findStep(t, r, pop3Login); !r.OK || s.Detail != "LOGIN as "+alice {
 			t.Error(text)
 		}
@@ -123,10 +123,10 @@ func TestPOP3STLS(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := newPOP3World(t, opaque, nil)
-				w.subject.Upstreams[0].Upstream = w.upstream("pop.example.com", 110, true)
-				certificate := w.certificate("pop.example.com", right)
-				w.servers["192.0.2.4:110"] = func(c net.Conn) {
+				e := newPOP3Env(t, opaque, nil)
+				e.subject.Upstreams[0].Upstream = e.upstream("pop.example.com", 110, true)
+				certificate := e.certificate("pop.example.com", right)
+				e.servers["192.0.2.4:110"] = func(c net.Conn) {
 					fmt.Fprint(c, "+OK hi\r\n")
 					if line, _ := bufio.NewReader(c).ReadString('\n'); line != "STLS\r\n" {
 						t.Errorf("said %q", line)
@@ -134,7 +134,7 @@ func TestPOP3STLS(t *testing.T) {
 					fmt.Fprint(c, test.answer)
 					secure(certificate, says(""))(c)
 				}
-				r, _, _ := w.examine()
+				r, _, _ := e.examine()
 				if s := findStep(t, r, "connection to pop.example.com:110"); s.Cause != test.cause {
 					t.Errorf("%+v", s)
 				}
@@ -146,16 +146,16 @@ func TestPOP3STLS(t *testing.T) {
 	}
 }
 
-// A grant from before there was a listener for POP3 lacks what that needs.
+// A grant that is older than the POP3 listener lacks the scope for POP3.
 func TestPOP3Scope(t *testing.T) {
 	for scope, want := range map[string]string{
 		"https://outlook.office.com/IMAP.AccessAsUser.All": "Add https://outlook.office.com/POP.AccessAsUser.All to the scopes",
 		"https://outlook.office.com/POP.AccessAsUser.All":  "Authorize again",
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			w := newPOP3World(t, signed(t, nil), script("+OK hi", "CAPA", pop3Caps, "AUTH XOAUTH2", "+ ", "dXNlcj", "-ERR no"))
-			w.subject.Provider.Scopes = []string{scope}
-			r, _, _ := w.examine()
+			e := newPOP3Env(t, signed(t, nil), script("+OK hi", "CAPA", pop3Caps, "AUTH XOAUTH2", "+ ", "dXNlcj", "-ERR no"))
+			e.subject.Provider.Scopes = []string{scope}
+			r, _, _ := e.examine()
 			if s := findStep(t, r, "claims of the token"); s.Cause != "scp has no POP.AccessAsUser.All, which POP3 needs" || !strings.HasPrefix(s.Remedy, want) {
 				t.Errorf("%s: %+v", scope, s)
 			}

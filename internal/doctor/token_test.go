@@ -27,16 +27,16 @@ func TestTokenSource(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, opaque)
-				w.status.Expiry = time.Now().Add(test.before)
+				e := newEnv(t, opaque)
+				e.status.Expiry = time.Now().Add(test.before)
 				if test.before == 0 {
-					w.status.Expiry = time.Time{}
+					e.status.Expiry = time.Time{}
 				}
-				w.subject.Token = func(context.Context, string) (string, error) {
-					w.status.Expiry = time.Now().Add(time.Hour)
+				e.subject.Token = func(context.Context, string) (string, error) {
+					e.status.Expiry = time.Now().Add(time.Hour)
 					return opaque, nil
 				}
-				r, _, _ := w.examine()
+				r, _, _ := e.examine()
 				if s := findStep(t, r, "access token"); s.Detail != test.want {
 					t.Errorf("%q, want %q", s.Detail, test.want)
 				}
@@ -73,18 +73,18 @@ func TestTokenRemedy(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, opaque)
-				w.subject.Remedy = "Authorize it."
-				w.subject.Flow, w.subject.Provider.Proof = test.flow, test.proof
-				w.subject.Hint = func(err error) string {
+				e := newEnv(t, opaque)
+				e.subject.Remedy = "Authorize it."
+				e.subject.Flow, e.subject.Provider.Proof = test.flow, test.proof
+				e.subject.Hint = func(err error) string {
 					var e *oauth.Error
 					if errors.As(err, &e) {
 						return e.Hint()
 					}
 					return ""
 				}
-				w.subject.Token = func(context.Context, string) (string, error) { return "", test.err }
-				r, _, _ := w.examine()
+				e.subject.Token = func(context.Context, string) (string, error) { return "", test.err }
+				r, _, _ := e.examine()
 				s := findStep(t, r, "access token")
 				if s.Outcome != step.Failed || !strings.HasPrefix(s.Remedy, test.want) || (s.Remedy == "") != (test.want == "") {
 					t.Errorf("%s: %q, want %q", s.Outcome, s.Remedy, test.want)
@@ -126,17 +126,17 @@ func TestRefusedToken(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, opaque)
-				w.subject.Remedy = "Authorize it."
-				w.subject.Password = test.password
-				for _, u := range w.subject.Upstreams {
+				e := newEnv(t, opaque)
+				e.subject.Remedy = "Authorize it."
+				e.subject.Password = test.password
+				for _, u := range e.subject.Upstreams {
 					u.Mechanism = "oauthbearer"
 					if test.password {
 						u.Mechanism = "password"
 					}
 				}
 				asked := 0
-				w.subject.Token = func(_ context.Context, stale string) (string, error) {
+				e.subject.Token = func(_ context.Context, stale string) (string, error) {
 					if asked++; asked == 1 && stale == "" {
 						return revoked, nil
 					}
@@ -145,7 +145,7 @@ func TestRefusedToken(t *testing.T) {
 					}
 					return test.other, test.err
 				}
-				r, text, _ := w.examine()
+				r, text, _ := e.examine()
 				var told, remedy string
 				for i, name := range []string{"access token, after it was refused", imap, smtp} {
 					if test.outcomes[i] == "" {

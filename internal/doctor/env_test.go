@@ -32,9 +32,9 @@ const (
 	opaque = "ya29.A0AfB_byC-not-a-JWT-but-long-enough-to-be-one.of-the-others~0123456789"
 )
 
-// A world is all that an account's sessions meet, in memory: the time is that of
-// a test's bubble, so that it can be compared with what is expected.
-type world struct {
+// An env has, in memory, the servers that the sessions of an account connect to. Its time
+// is that of the synctest bubble, so that tests can compare times exactly.
+type env struct {
 	t         *testing.T
 	ca        *ca.CA
 	servers   map[string]func(net.Conn) // by address
@@ -45,15 +45,15 @@ type world struct {
 	serving   sync.WaitGroup
 }
 
-// newWorld returns one in which all is well.
-func newWorld(t *testing.T, secret string) *world {
+// newEnv returns an env without faults.
+func newEnv(t *testing.T, secret string) *env {
 	t.Helper()
 	authority, err := ca.New()
 	if err != nil {
 		t.Fatal(err)
 	}
 	now := time.Now()
-	w := &world{
+	e := &env{
 		t: t, ca: authority, secret: secret,
 		servers:   make(map[string]func(net.Conn)),
 		addresses: map[string]string{"imap.example.com": "192.0.2.1", "smtp.example.com": "192.0.2.2", "login.example.com": "192.0.2.3"},
@@ -62,32 +62,32 @@ func newWorld(t *testing.T, secret string) *world {
 			Obtained: now.Add(-72 * time.Hour), Refreshed: now.Add(-10 * time.Minute), Expiry: now.Add(50 * time.Minute),
 		},
 	}
-	w.subject = Subject{
+	e.subject = Subject{
 		Account: alice, Enabled: true, Flow: "authorization_code", Remedy: "Open http://localhost:1180/authorize/alice@example.com",
 		Provider: Provider{
 			Name: "example", Title: "Example Mail", Proof: "client_secret", TokenURL: "https://login.example.com/token", Scopes: []string{"mail"},
-			RootCAs: w.ca.Pool(), Proxy: func(*http.Request) (*url.URL, error) { return nil, nil },
+			RootCAs: e.ca.Pool(), Proxy: func(*http.Request) (*url.URL, error) { return nil, nil },
 		},
 		Listeners: []Listener{{Protocol: "imap", Address: "127.0.0.1:1143"}, {Protocol: "smtp", Address: "127.0.0.1:1587"}},
 		Upstreams: []Upstream{
-			{w.upstream("imap.example.com", 993, false), "imap", alice},
-			{w.upstream("smtp.example.com", 587, true), "smtp", alice},
+			{e.upstream("imap.example.com", 993, false), "imap", alice},
+			{e.upstream("smtp.example.com", 587, true), "smtp", alice},
 		},
-		Status: func() auth.Status { return w.status },
+		Status: func() auth.Status { return e.status },
 		Token:  func(context.Context, string) (string, error) { return secret, nil },
 		Hint:   func(err error) string { return "Hint: " + kindOf(err) + "." },
-		Dial:   w.dial,
-		Lookup: w.lookup,
+		Dial:   e.dial,
+		Lookup: e.lookup,
 	}
-	t.Cleanup(w.serving.Wait) // when those of all servers are done
-	w.host()
-	w.servers["192.0.2.3:443"] = w.endpoint
-	w.servers["127.0.0.1:1143"] = says("* OK xoauthd\r\n")
-	w.servers["127.0.0.1:1587"] = says("220 xoauthd\r\n")
-	return w
+	t.Cleanup(e.serving.Wait) // when those of all servers are done
+	e.host()
+	e.servers["192.0.2.3:443"] = e.endpoint
+	e.servers["127.0.0.1:1143"] = says("* OK xoauthd\r\n")
+	e.servers["127.0.0.1:1587"] = says("220 xoauthd\r\n")
+	return e
 }
 
-// kindOf is what a hint can go by.
+// kindOf returns what a hint depends on.
 func kindOf(err error) string {
 	var certificate *tls.CertificateVerificationError
 	var dns *net.DNSError
@@ -106,61 +106,61 @@ func kindOf(err error) string {
 	return "nothing is known"
 }
 
-func (w *world) upstream(host string, port int, starttls bool) *proxy.Upstream {
+func (e *env) upstream(host string, port int, starttls bool) *proxy.Upstream {
 	return &proxy.Upstream{Provider: "example", Host: host, Port: port, STARTTLS: starttls,
-		TLS: &tls.Config{ServerName: host, RootCAs: w.ca.Pool(), MinVersion: tls.VersionTLS12}}
+		TLS: &tls.Config{ServerName: host, RootCAs: e.ca.Pool(), MinVersion: tls.VersionTLS12}}
 }
 
-// certificate issues one for name, which change makes wrong in some way.
-func (w *world) certificate(name string, change func(*x509.Certificate)) tls.Certificate {
-	w.t.Helper()
-	c, err := w.ca.IssueWith(change, name)
+// certificate issues a certificate for name after change has modified it.
+func (e *env) certificate(name string, change func(*x509.Certificate)) tls.Certificate {
+	e.t.Helper()
+	c, err := e.ca.IssueWith(change, name)
 	if err != nil {
-		w.t.Fatal(err)
+		e.t.Fatal(err)
 	}
 	return c
 }
 
 func right(*x509.Certificate) {}
 
-// host is the mail servers.
-func (w *world) host() {
+// host starts the mail servers.
+func (e *env) host() {
 	for name, serve := range map[string]func(*mailhost.Host, net.Listener) error{
 		"imap.example.com:993": (*mailhost.Host).ServeIMAP,
 		"smtp.example.com:587": (*mailhost.Host).ServeSMTP,
 	} {
 		host, _, _ := strings.Cut(name, ":")
 		h := mailhost.New(mailhost.Config{
-			Certificate: w.certificate(host, right),
-			Check:       func(token string) (string, bool) { return alice, token == w.secret },
+			Certificate: e.certificate(host, right),
+			Check:       func(token string) (string, bool) { return alice, token == e.secret },
 			Mailboxes:   []string{alice},
 		})
 		ln := newListener()
-		w.serving.Go(func() {
+		e.serving.Go(func() {
 			if err := serve(h, ln); err != nil {
-				w.t.Error(err)
+				e.t.Error(err)
 			}
 		})
-		w.t.Cleanup(func() { h.Close() })
-		address := strings.Replace(name, host, w.addresses[host], 1)
-		w.servers[address] = func(c net.Conn) { ln.conns <- c }
+		e.t.Cleanup(func() { h.Close() })
+		address := strings.Replace(name, host, e.addresses[host], 1)
+		e.servers[address] = func(c net.Conn) { ln.conns <- c }
 	}
 }
 
-// endpoint is the token endpoint, which takes no HEAD.
-func (w *world) endpoint(c net.Conn) {
+// endpoint is the token endpoint, which refuses HEAD.
+func (e *env) endpoint(c net.Conn) {
 	ln := newListener()
 	ln.conns <- c
 	s := &http.Server{
 		Handler:  http.NotFoundHandler(),
 		ErrorLog: log.New(io.Discard, "", 0),
 	}
-	config := &tls.Config{Certificates: []tls.Certificate{w.certificate("login.example.com", right)}, NextProtos: []string{"http/1.1"}}
-	w.t.Cleanup(func() { s.Close() })
+	config := &tls.Config{Certificates: []tls.Certificate{e.certificate("login.example.com", right)}, NextProtos: []string{"http/1.1"}}
+	e.t.Cleanup(func() { s.Close() })
 	_ = s.Serve(tls.NewListener(ln, config))
 }
 
-// says is a server that says something and waits for the end.
+// says returns a server that sends text and waits for the client to close.
 func says(text string) func(net.Conn) {
 	return func(c net.Conn) {
 		_, _ = io.WriteString(c, text)
@@ -169,7 +169,7 @@ func says(text string) func(net.Conn) {
 	}
 }
 
-// secure is a server over TLS with certificate.
+// secure returns serve over TLS with certificate.
 func secure(certificate tls.Certificate, serve func(net.Conn)) func(net.Conn) {
 	return func(c net.Conn) {
 		s := tls.Server(c, &tls.Config{Certificates: []tls.Certificate{certificate}})
@@ -199,7 +199,7 @@ func script(greeting string, pairs ...string) func(net.Conn) {
 	}
 }
 
-// greeted says the greeting and reads the lines that come.
+// greeted sends the greeting and reads lines.
 func greeted(c net.Conn, greeting string) func(yield func(string) bool) {
 	_, _ = io.WriteString(c, greeting+"\r\n")
 	return lines(c)
@@ -224,33 +224,33 @@ func lines(c net.Conn) func(yield func(string) bool) {
 	}
 }
 
-func (w *world) lookup(_ context.Context, host string) ([]netip.Addr, error) {
-	a, known := w.addresses[host]
+func (e *env) lookup(_ context.Context, host string) ([]netip.Addr, error) {
+	a, known := e.addresses[host]
 	if !known {
 		return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
 	}
 	return []netip.Addr{netip.MustParseAddr(a), netip.MustParseAddr("2001:db8::1")}, nil
 }
 
-func (w *world) dial(_ context.Context, network, address string) (net.Conn, error) {
+func (e *env) dial(_ context.Context, network, address string) (net.Conn, error) {
 	if network != "unix" {
 		host, port, err := net.SplitHostPort(address)
 		if err != nil {
 			return nil, err
 		}
-		if a, known := w.addresses[host]; known {
+		if a, known := e.addresses[host]; known {
 			address = net.JoinHostPort(a, port)
 		}
 	}
-	serve := w.servers[address]
+	serve := e.servers[address]
 	if serve == nil {
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Addr: place(address), Err: errors.New("connect: connection refused")}
 	}
 	here, there := net.Pipe()
 	c := &pipe{Conn: here, to: place(address), sent: make(chan []byte, 64), closed: make(chan struct{})}
-	w.t.Cleanup(func() { c.Close(); there.Close() })
-	w.serving.Go(func() { serve(there) })
-	w.serving.Go(c.pump)
+	e.t.Cleanup(func() { c.Close(); there.Close() })
+	e.serving.Go(func() { serve(there) })
+	e.serving.Go(c.pump)
 	return c, nil
 }
 
@@ -260,8 +260,8 @@ type place string
 func (place) Network() string  { return "tcp" }
 func (n place) String() string { return string(n) }
 
-// A pipe is a connection whose writes do not wait for the other end: as both
-// take leave at once in TLS, each would wait for the other.
+// A pipe is a connection whose writes do not wait for the reader: when both ends of TLS
+// close at once, each would wait for the other.
 type pipe struct {
 	net.Conn
 	to     place
@@ -290,7 +290,7 @@ func (p *pipe) pump() {
 	for {
 		select {
 		case b := <-p.sent:
-			_, _ = p.Conn.Write(b) // who does not read it misses nothing
+			_, _ = p.Conn.Write(b) // an error means that the peer does not read
 		case <-p.closed:
 			return
 		}
@@ -302,7 +302,7 @@ func (p *pipe) Close() error {
 	return p.Conn.Close()
 }
 
-// A listener accepts what it is given.
+// A listener accepts the connections that it is given.
 type listener struct {
 	conns  chan net.Conn
 	closed chan struct{}
@@ -329,40 +329,40 @@ func (l *listener) Close() error {
 	return nil
 }
 
-// examine examines the subject, and returns what is told of it as text and as
-// JSON. No test may see the secret in either.
-func (w *world) examine() (r *Report, text, object string) {
-	w.t.Helper()
-	r = NewReport(w.subject.Account)
+// examine examines the subject, and returns the report as text and as JSON. It fails the
+// test if either contains the secret.
+func (e *env) examine() (r *Report, text, object string) {
+	e.t.Helper()
+	r = NewReport(e.subject.Account)
 	var b strings.Builder
-	ok := Examine(w.t.Context(), w.subject, func(s step.Step) {
+	ok := Examine(e.t.Context(), e.subject, func(s step.Step) {
 		r.Add(s)
 		if err := step.Print(&b, s); err != nil {
-			w.t.Error(err)
+			e.t.Error(err)
 		}
 	})
 	if ok != r.OK {
-		w.t.Errorf("Examine says %v, and its report %v", ok, r.OK)
+		e.t.Errorf("Examine says %v, and its report %v", ok, r.OK)
 	}
 	b.WriteString(r.Verdict() + "\n")
 	encoded, err := json.MarshalIndent(r, "", "\t")
 	if err != nil {
-		w.t.Fatal(err)
+		e.t.Fatal(err)
 	}
 	for _, told := range []string{b.String(), string(encoded)} {
-		for _, form := range formsOf(w.secret) {
+		for _, form := range formsOf(e.secret) {
 			if strings.Contains(told, form) {
-				w.t.Errorf("the secret is told, as %s:\n%s", form, told)
+				e.t.Errorf("the secret is told, as %s:\n%s", form, told)
 			}
 		}
 		if strings.ContainsFunc(told, func(r rune) bool { return r < ' ' && r != '\n' && r != '\t' || r >= 0x7f && r < 0xa0 || r == 0x202e }) {
-			w.t.Errorf("control characters are told: %q", told)
+			e.t.Errorf("control characters are told: %q", told)
 		}
 	}
 	return r, b.String(), string(encoded)
 }
 
-// formsOf is how a secret may look, whole or in part.
+// formsOf returns the encodings of a secret and of its parts.
 func formsOf(secret string) []string {
 	forms := []string{secret, secret[:len(secret)/2], secret[len(secret)/2:], hex.EncodeToString([]byte(secret)), url.QueryEscape(secret)}
 	for before := range 3 {
@@ -372,7 +372,7 @@ func formsOf(secret string) []string {
 	return forms
 }
 
-// findStep returns the step of that name.
+// findStep returns the step with a name.
 func findStep(t *testing.T, r *Report, name string) step.Step {
 	t.Helper()
 	for _, s := range r.Steps {
