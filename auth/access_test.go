@@ -43,7 +43,7 @@ func TestAccess(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				a := newAccount(t, &tokenserver.Server{Answer: tokenserver.Numbered}, test.grant)
+				a := testAccount(t, &tokenserver.Server{Answer: tokenserver.Numbered}, test.grant)
 				if test.before != nil {
 					test.before(a)
 				}
@@ -60,7 +60,7 @@ func TestAccess(t *testing.T) {
 // TestReplace: what was looked at is what is replaced, or nothing is.
 func TestReplace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := newAccount(t, &tokenserver.Server{Answer: tokenserver.Numbered}, granted(0))
+		a := testAccount(t, &tokenserver.Server{Answer: tokenserver.Numbered}, granted(0))
 		next := func(token string) oauth.Grant {
 			g := granted(0)
 			g.AccessToken, g.RefreshToken = token, token

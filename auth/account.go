@@ -18,6 +18,7 @@ import (
 
 	"github.com/xoauthd/xoauthd/auth/oauth"
 	"github.com/xoauthd/xoauthd/auth/store"
+	"github.com/xoauthd/xoauthd/internal/flow"
 	"github.com/xoauthd/xoauthd/internal/redact"
 )
 
@@ -37,7 +38,9 @@ var ErrEarlierKept = errors.New("the new grant has no refresh token, so the earl
 type Account struct {
 	name     string
 	provider *oauth.Provider
-	flow     oauth.Flow // nil: a person consents
+	flow     oauth.Flow // nil with a password
+	password string     // for the mail servers, at a provider without OAuth
+	source   string     // of grants and of the record
 	store    *store.Store
 	log      *slog.Logger
 
@@ -73,51 +76,65 @@ type Account struct {
 	jitter float64   // from 0 to 1, another after each refresh
 }
 
-// NewAccount returns an account with its stored grant. A nil flow means that a person
-// consents. An unreadable file is logged and kept; the account then needs authorization. The
-// log may be nil.
+// NewAccount returns an account with its stored grant. An unreadable file is logged and kept;
+// an interactive account then needs authorization. The log may be nil.
 func NewAccount(name string, p *oauth.Provider, f oauth.Flow, s *store.Store, log *slog.Logger) *Account {
+	a := newAccount(name, p, p.Source(f), s, log)
+	a.flow = f
+	if o, ok := f.(oauth.ResourceOwner); ok {
+		p.KeepSecrets(o.Password)
+	}
+	p.Metrics.Declare(p.Name)
+	a.load()
+	a.restore()
+	return a
+}
+
+// NewPasswordAccount returns an account of a provider without OAuth, with the password of its
+// mailbox. It has no grant, and there is nothing to refresh. The log may be nil.
+func NewPasswordAccount(name string, p *oauth.Provider, password string, s *store.Store, log *slog.Logger) *Account {
+	a := newAccount(name, p, p.Source(oauth.Consent{})+" "+string(flow.AppPassword), s, log)
+	a.password = password
+	p.KeepSecrets(password)
+	a.restore()
+	return a
+}
+
+func newAccount(name string, p *oauth.Provider, source string, s *store.Store, log *slog.Logger) *Account {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	now := time.Now()
-	a := &Account{
-		name: name, provider: p, flow: f, store: s, log: log.With("account", name, "provider", p.Name),
-		asked:  now.Add(-rand.N(idleAge)), // so that restarts do not use a withdrawn grant each time
+	return &Account{
+		name: name, provider: p, source: source, store: s, log: log.With("account", name, "provider", p.Name),
+		asked:  time.Now().Add(-rand.N(idleAge)), // so that restarts do not use a withdrawn grant each time
 		jitter: rand.Float64(),
 	}
-	switch f := f.(type) {
-	case oauth.AppPassword:
-		p.KeepSecrets(string(f))
-		a.restore()
-		return a
-	case oauth.ResourceOwner:
-		p.KeepSecrets(f.Password)
-	}
-	defer a.restore() // after the grant is known
-	p.Metrics.Declare(p.Name)
-	grant, err := s.Load(name)
-	if err == nil && grant.Source != "" && grant.Source != p.Source(f) {
+}
+
+// load reads the grant from the store.
+func (a *Account) load() {
+	g, err := a.store.Load(a.name)
+	if err == nil && g.Source != "" && g.Source != a.source {
 		err = errOtherSource
 	}
+	missing := errors.Is(err, fs.ErrNotExist)
 	switch {
 	case err == nil:
-		a.grant = grant
-		p.AddSecrets(grant.RefreshToken, grant.AccessToken)
+		a.provider.AddSecrets(g.RefreshToken, g.AccessToken)
 		// Earlier versions redacted less.
-		a.grant.Withdrawn = redact.New(grant.RefreshToken, grant.AccessToken, p.OAuth.ClientSecret).Redact(grant.Withdrawn)
-	case !errors.Is(err, fs.ErrNotExist):
+		g.Withdrawn = redact.New(g.RefreshToken, g.AccessToken, a.provider.OAuth.ClientSecret).Redact(g.Withdrawn)
+		a.grant = g
+	case !missing:
 		a.log.Error("grant not usable", "error", oauth.OneLine(err.Error()))
 	}
-	if f != nil {
-		a.grant.Withdrawn = "" // this flow needs no consent
-		return a               // the first login requests a token
+	if !a.Interactive() {
+		a.grant.Withdrawn = "" // no consent is needed; the first login requests a token
+		return
 	}
-	a.used = now // not known
-	if !errors.Is(err, fs.ErrNotExist) {
+	a.used = time.Now() // not known
+	if !missing {
 		a.damage = err
 	}
-	return a
 }
 
 // errOtherSource is the error of a grant from before a change of the configuration. It must
@@ -130,8 +147,8 @@ func (a *Account) Name() string { return a.name }
 // Provider returns the provider of the account.
 func (a *Account) Provider() *oauth.Provider { return a.provider }
 
-// Attended reports whether a person authorizes the account.
-func (a *Account) Attended() bool { return a.flow == nil }
+// Interactive reports whether a person authorizes the account.
+func (a *Account) Interactive() bool { return a.flow != nil && a.flow.Interactive() }
 
 // Used reports whether the account has a token, or has tried to obtain one or to log in since
 // the start.
@@ -142,14 +159,15 @@ func (a *Account) Used() bool {
 }
 
 // Token returns a valid access token other than stale, a refused token or empty. It waits for
-// a refresh if necessary; when ctx is done, the refresh goes on without it. With an
-// AppPassword, Token returns that. Errors are of type *Error, or that of ctx.
+// a refresh if necessary; when ctx is done, the refresh goes on without it. Of an account with
+// a password, Token returns the password. Errors are of type *Error, or that of ctx.
 func (a *Account) Token(ctx context.Context, stale string) (string, error) {
-	if password, ok := a.flow.(oauth.AppPassword); ok {
-		if stale == string(password) {
-			return "", oauth.RefusedPassword()
-		}
-		return string(password), nil
+	switch a.password {
+	case "":
+	case stale:
+		return "", &oauth.Error{Kind: oauth.Misconfigured, Refused: true, Err: errors.New("a mail server refuses the app password: make a new one at the provider")}
+	default:
+		return a.password, nil
 	}
 	token, r, err := a.tokenOrRefresh(ctx, stale)
 	if r == nil {

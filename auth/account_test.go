@@ -50,28 +50,28 @@ func TestToken(t *testing.T) {
 		{"about to end", aged(56 * time.Minute), "", tokenserver.Numbered, "token1", 0},
 		{"about to end, provider down", aged(56 * time.Minute), "", down, "token0", 0},
 		{"about to end, registration refused", aged(56 * time.Minute), "", misconfigured, "token0", 0},
-		{"about to end, consent withdrawn", aged(56 * time.Minute), "", no, "", oauth.Consent},
-		{"about to end, provider down, refused by the server", aged(56 * time.Minute), "token0", down, "", oauth.Passing},
+		{"about to end, consent withdrawn", aged(56 * time.Minute), "", no, "", oauth.NeedsConsent},
+		{"about to end, provider down, refused by the server", aged(56 * time.Minute), "token0", down, "", oauth.Temporary},
 		{"short-lived, before half of its life", short(time.Minute), "", no, "token0", 0},
 		{"short-lived, after half of its life", short(3 * time.Minute), "", tokenserver.Numbered, "token1", 0},
 		{"ended", aged(time.Hour), "", tokenserver.Numbered, "token1", 0},
-		{"ended, provider down", aged(time.Hour), "", down, "", oauth.Passing},
+		{"ended, provider down", aged(time.Hour), "", down, "", oauth.Temporary},
 		{"ended, registration refused", aged(time.Hour), "", misconfigured, "", oauth.Misconfigured},
-		{"ended, consent withdrawn", aged(time.Hour), "", no, "", oauth.Consent},
+		{"ended, consent withdrawn", aged(time.Hour), "", no, "", oauth.NeedsConsent},
 		{"ended while the machine slept", aged(9 * time.Hour), "", tokenserver.Numbered, "token1", 0},
 		{"from a clock that was ahead", aged(-400 * 24 * time.Hour), "", tokenserver.Numbered, "token1", 0},
-		{"from a clock that was ahead, provider down", aged(-400 * 24 * time.Hour), "", down, "", oauth.Passing},
+		{"from a clock that was ahead, provider down", aged(-400 * 24 * time.Hour), "", down, "", oauth.Temporary},
 		{"from a clock that was a little ahead", aged(-30 * time.Second), "", no, "token0", 0},
 		{"refused by the server", aged(0), "token0", tokenserver.Numbered, "token1", 0},
 		{"refused, but replaced since", aged(0), "token-1", no, "token0", 0},
-		{"refused, and sent again", aged(0), "token0", tokenserver.Always(200, `{"access_token":"token0"}`), "", oauth.Passing},
-		{"never authorized", func() oauth.Grant { return oauth.Grant{} }, "", tokenserver.Numbered, "", oauth.Consent},
-		{"withdrawn before the start", marked, "", no, "", oauth.Consent},
+		{"refused, and sent again", aged(0), "token0", tokenserver.Always(200, `{"access_token":"token0"}`), "", oauth.Temporary},
+		{"never authorized", func() oauth.Grant { return oauth.Grant{} }, "", tokenserver.Numbered, "", oauth.NeedsConsent},
+		{"withdrawn before the start", marked, "", no, "", oauth.NeedsConsent},
 		{"withdrawn before the start, and granted again", marked, "", tokenserver.Numbered, "token1", 0},
-		{"withdrawn before the start, provider down", marked, "", down, "", oauth.Consent},
+		{"withdrawn before the start, provider down", marked, "", down, "", oauth.NeedsConsent},
 		{"without refresh token", unrefreshable(58 * time.Minute), "", no, "token0", 0},
-		{"without refresh token, refused by the server", unrefreshable(0), "token0", no, "", oauth.Consent},
-		{"without refresh token, ended", unrefreshable(2 * time.Hour), "", no, "", oauth.Consent},
+		{"without refresh token, refused by the server", unrefreshable(0), "token0", no, "", oauth.NeedsConsent},
+		{"without refresh token, ended", unrefreshable(2 * time.Hour), "", no, "", oauth.NeedsConsent},
 		{"only a refresh token", func() oauth.Grant { return oauth.Grant{RefreshToken: "refresh0"} }, "", tokenserver.Numbered, "token1", 0},
 	}
 	for _, tt := range tests {
@@ -79,7 +79,7 @@ func TestToken(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				g := tt.grant()
 				s := &tokenserver.Server{Answer: tt.answer}
-				a := newAccount(t, s, g)
+				a := testAccount(t, s, g)
 				got, err := a.Token(t.Context(), tt.stale)
 				if got != tt.want {
 					t.Errorf("token = %q, %v; want %q", got, err, tt.want)
@@ -99,7 +99,7 @@ func TestToken(t *testing.T) {
 // A person consented while the clock was ahead: one refresh makes up for it.
 func TestClockWasAhead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := newAccount(t, &tokenserver.Server{Answer: tokenserver.Numbered}, granted(-400*24*time.Hour))
+		a := testAccount(t, &tokenserver.Server{Answer: tokenserver.Numbered}, granted(-400*24*time.Hour))
 		for range 3 {
 			if token, err := a.Token(t.Context(), ""); token != "token1" || err != nil {
 				t.Errorf("token = %q, %v", token, err)
@@ -110,7 +110,7 @@ func TestClockWasAhead(t *testing.T) {
 
 // expired is an account that cannot log in without a refresh.
 func expired(t *testing.T, s *tokenserver.Server) *Account {
-	return newAccount(t, s, granted(time.Hour))
+	return testAccount(t, s, granted(time.Hour))
 }
 
 func TestManyCallersOneRefresh(t *testing.T) {
@@ -120,8 +120,8 @@ func TestManyCallersOneRefresh(t *testing.T) {
 		kind   oauth.Kind
 	}{
 		"success is shared": {tokenserver.Numbered, "token1", 0},
-		"failure is shared": {tokenserver.Always(503, ""), "", oauth.Passing},
-		"refusal is shared": {tokenserver.Always(400, tokenserver.Withdrawn), "", oauth.Consent},
+		"failure is shared": {tokenserver.Always(503, ""), "", oauth.Temporary},
+		"refusal is shared": {tokenserver.Always(400, tokenserver.Withdrawn), "", oauth.NeedsConsent},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -149,7 +149,7 @@ func TestManyCallersOneRefresh(t *testing.T) {
 
 func TestOthersNeedNotWaitWhileTheTokenLives(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := newAccount(t, &tokenserver.Server{Answer: tokenserver.Numbered, Latency: time.Second}, granted(58*time.Minute))
+		a := testAccount(t, &tokenserver.Server{Answer: tokenserver.Numbered, Latency: time.Second}, granted(58*time.Minute))
 		go a.Token(t.Context(), "")
 		synctest.Wait()
 		start := time.Now()
@@ -285,7 +285,7 @@ func TestKeepWithoutRefreshToken(t *testing.T) {
 		{"as the first", oauth.Grant{}, "short", nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			a := newAccount(t, &tokenserver.Server{Answer: tokenserver.Numbered}, tt.earlier)
+			a := testAccount(t, &tokenserver.Server{Answer: tokenserver.Numbered}, tt.earlier)
 			if err := a.Keep(short); !errors.Is(err, tt.err) {
 				t.Errorf("err = %v, want %v", err, tt.err)
 			}
@@ -322,7 +322,7 @@ func TestStatus(t *testing.T) {
 		{"ended, and cannot be refreshed", unrefreshable, down, NeedsAuthorization, oauth.NoRefreshToken().Error()},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			a := newAccount(t, &tokenserver.Server{Answer: tt.answer}, tt.grant)
+			a := testAccount(t, &tokenserver.Server{Answer: tt.answer}, tt.grant)
 			a.Token(t.Context(), "")
 			s := a.Status()
 			if s.State != tt.state || s.Why != tt.why {
@@ -339,7 +339,7 @@ func TestStatus(t *testing.T) {
 func TestRefusedWithoutRefreshToken(t *testing.T) {
 	g := granted(0)
 	g.RefreshToken = ""
-	a := newAccount(t, &tokenserver.Server{Answer: tokenserver.Numbered}, g)
+	a := testAccount(t, &tokenserver.Server{Answer: tokenserver.Numbered}, g)
 	if _, err := a.Token(t.Context(), "token0"); !errors.Is(err, oauth.ErrNeedsAuthorization) {
 		t.Errorf("err = %v", err)
 	}
@@ -350,10 +350,10 @@ func TestRefusedWithoutRefreshToken(t *testing.T) {
 
 func TestDamagedFile(t *testing.T) {
 	s := &tokenserver.Server{Answer: tokenserver.Numbered}
-	a := newAccount(t, s, granted(time.Hour))
+	a := testAccount(t, s, granted(time.Hour))
 	path := filepath.Join(a.store.Dir(), "joe.json")
 	writeFile(t, path, "{", 0o600)
-	a = NewAccount("joe", a.provider, nil, a.store, nil)
+	a = NewAccount("joe", a.provider, oauth.Consent{}, a.store, nil)
 	t.Cleanup(func() { a.Wait(context.WithoutCancel(t.Context())) })
 
 	if _, err := a.Token(t.Context(), ""); err == nil || !errors.Is(err, oauth.ErrNeedsAuthorization) || !strings.Contains(err.Error(), path) {

@@ -78,7 +78,7 @@ func TestCrashBetweenAnyTwoSteps(t *testing.T) {
 		for i, c := range crashes {
 			beforeAnswer := i < 8 // 7 steps note that the refresh begins
 			written = written || !beforeAnswer && c.step == "fsync"
-			after := NewAccount("joe", newProvider(&tokenserver.Server{Answer: c.provider.answer}), nil, openStore(t, c.dir), nil)
+			after := NewAccount("joe", newProvider(&tokenserver.Server{Answer: c.provider.answer}), oauth.Consent{}, openStore(t, c.dir), nil)
 			if written != (after.grant.RefreshToken == "refresh1") {
 				t.Errorf("crash at %s (%d): the grant is %+v", c.step, i, after.grant)
 			}

@@ -9,7 +9,7 @@ import (
 // SharesPerson reports whether the grant of a may be of the same person and client as g,
 // which p issued. Many providers revoke all such grants together.
 func (a *Account) SharesPerson(p *oauth.Provider, g oauth.Grant) bool {
-	if a.flow != nil || !a.provider.SameClient(p) {
+	if !a.Interactive() || !a.provider.SameClient(p) {
 		return false
 	}
 	a.mu.Lock()

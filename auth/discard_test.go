@@ -34,7 +34,7 @@ func TestSharesPerson(t *testing.T) {
 		{"no person consents", of(""), of(""), func(a *Account, _ *oauth.Provider) { a.flow = oauth.ClientCredentials{} }, false},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			a, p := newAccount(t, &tokenserver.Server{Answer: tokenserver.Numbered}, test.kept), newProvider(&tokenserver.Server{Answer: tokenserver.Numbered})
+			a, p := testAccount(t, &tokenserver.Server{Answer: tokenserver.Numbered}, test.kept), newProvider(&tokenserver.Server{Answer: tokenserver.Numbered})
 			if test.change != nil {
 				test.change(a, p)
 			}

@@ -14,10 +14,10 @@ import (
 	"github.com/xoauthd/xoauthd/internal/testing/tokenserver"
 )
 
-// unattendedAccount is one with a flow, and with the grant g on disk.
-func unattendedAccount(t *testing.T, s *tokenserver.Server, f oauth.Flow, g oauth.Grant) *Account {
+// flowAccount returns an account with a flow, and with the grant g on disk.
+func flowAccount(t *testing.T, s *tokenserver.Server, f oauth.Flow, g oauth.Grant) *Account {
 	t.Helper()
-	a := newAccount(t, s, g)
+	a := testAccount(t, s, g)
 	return NewAccount("joe", a.provider, f, a.store, a.log)
 }
 
@@ -27,7 +27,7 @@ func flowToken(age time.Duration) oauth.Grant {
 	return oauth.Grant{AccessToken: g.AccessToken, Expiry: g.Expiry, Refreshed: g.Obtained}
 }
 
-func TestUnattendedToken(t *testing.T) {
+func TestAutomaticToken(t *testing.T) {
 	down, no := tokenserver.Always(0, ""), tokenserver.Always(400, tokenserver.Withdrawn)
 	marked := granted(0)
 	marked.Withdrawn = "no more"
@@ -46,7 +46,7 @@ func TestUnattendedToken(t *testing.T) {
 		{"about to end, provider down", flowToken(56 * time.Minute), "", down, "token0", 0, Authorized},
 		{"about to end, refused by the provider", flowToken(56 * time.Minute), "", no, "token0", 0, Failing},
 		{"ended", flowToken(time.Hour), "", tokenserver.Numbered, "token1", 0, Authorized},
-		{"ended, provider down", flowToken(time.Hour), "", down, "", oauth.Passing, Failing},
+		{"ended, provider down", flowToken(time.Hour), "", down, "", oauth.Temporary, Failing},
 		{"ended, refused by the provider", flowToken(time.Hour), "", no, "", oauth.Misconfigured, Failing},
 		{"first, refused by the provider", oauth.Grant{}, "", no, "", oauth.Misconfigured, Failing},
 		{"refused by the mail server", flowToken(0), "token0", tokenserver.Numbered, "token1", 0, Authorized},
@@ -55,7 +55,7 @@ func TestUnattendedToken(t *testing.T) {
 		{"withdrawn before there was a flow", marked, "", down, "token0", 0, Authorized},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			a := unattendedAccount(t, &tokenserver.Server{Answer: tt.answer}, oauth.ClientCredentials{}, tt.grant)
+			a := flowAccount(t, &tokenserver.Server{Answer: tt.answer}, oauth.ClientCredentials{}, tt.grant)
 			got, err := a.Token(t.Context(), tt.stale)
 			if got != tt.want {
 				t.Errorf("token = %q, %v; want %q", got, err, tt.want)
@@ -79,20 +79,20 @@ func TestUnattendedToken(t *testing.T) {
 
 // Before its first use, an account without a person can log in for all that is
 // known.
-func TestUnattendedStatus(t *testing.T) {
-	a := unattendedAccount(t, &tokenserver.Server{Answer: tokenserver.Numbered}, oauth.ClientCredentials{}, oauth.Grant{})
-	if st := a.Status(); !reflect.DeepEqual(st, Status{State: Authorized}) || a.Attended() {
+func TestAutomaticStatus(t *testing.T) {
+	a := flowAccount(t, &tokenserver.Server{Answer: tokenserver.Numbered}, oauth.ClientCredentials{}, oauth.Grant{})
+	if st := a.Status(); !reflect.DeepEqual(st, Status{State: Authorized}) || a.Interactive() {
 		t.Errorf("status = %+v", st)
 	}
-	if a := newAccount(t, nil, oauth.Grant{}); !a.Attended() {
+	if a := testAccount(t, nil, oauth.Grant{}); !a.Interactive() {
 		t.Error("without a flow it needs no person")
 	}
 }
 
 // What cannot be read is of no worth where another token can be had.
-func TestUnattendedDamagedFile(t *testing.T) {
+func TestAutomaticDamagedFile(t *testing.T) {
 	s := &tokenserver.Server{Answer: tokenserver.Numbered}
-	a := unattendedAccount(t, s, oauth.ClientCredentials{}, flowToken(0))
+	a := flowAccount(t, s, oauth.ClientCredentials{}, flowToken(0))
 	path := filepath.Join(a.store.Dir(), "joe.json")
 	writeFile(t, path, "{", 0o600)
 	a = NewAccount("joe", a.provider, a.flow, a.store, nil)
@@ -105,7 +105,7 @@ func TestUnattendedDamagedFile(t *testing.T) {
 }
 
 // A provider is asked only for mailboxes that somebody uses.
-func TestUnattendedRenewals(t *testing.T) {
+func TestAutomaticRefreshes(t *testing.T) {
 	const day = 24 * time.Hour
 	for _, tt := range []struct {
 		name        string
@@ -122,13 +122,12 @@ func TestUnattendedRenewals(t *testing.T) {
 		{"used once, provider refuses", oauth.ClientCredentials{}, func() oauth.Grant { return oauth.Grant{} }, 1, tokenserver.Always(401, tokenserver.BadClient), 26, 28},
 		{"used once, wrong password", oauth.ResourceOwner{User: "joe", Password: "wrong"}, func() oauth.Grant { return oauth.Grant{} }, 1, tokenserver.Always(400, tokenserver.Withdrawn), 26, 28},
 		{"used once, tokens of a short life", oauth.ClientCredentials{}, func() oauth.Grant { return oauth.Grant{} }, 1, tokenserver.Always(200, `{"access_token":"at","expires_in":300}`), 1, 2},
-		{"password", oauth.AppPassword("secret"), func() oauth.Grant { return oauth.Grant{} }, 10, tokenserver.Numbered, 0, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := &tokenserver.Server{Answer: tt.answer}
-				a := unattendedAccount(t, s, tt.flow, tt.grant())
-				defer renewing(t, a)()
+				a := flowAccount(t, s, tt.flow, tt.grant())
+				defer refreshing(t, a)()
 				for i := range 10 {
 					if i < tt.logins {
 						a.Token(t.Context(), "")
@@ -155,7 +154,7 @@ func TestWrongPasswordIsSentSeldom(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := &tokenserver.Server{Answer: tokenserver.Always(400, tt.body)}
-				a := unattendedAccount(t, s, oauth.ResourceOwner{User: "joe", Password: "wrong"}, oauth.Grant{})
+				a := flowAccount(t, s, oauth.ResourceOwner{User: "joe", Password: "wrong"}, oauth.Grant{})
 				at := attempts(t, a, s, noneStale, time.Second, time.Hour)
 				if want := int(time.Hour / tt.pause); len(at) != want || at[1]-at[0] != tt.pause {
 					t.Errorf("sent at %v, want every %v", at, tt.pause)
@@ -174,11 +173,11 @@ func TestPauseAfter(t *testing.T) {
 		trouble bool
 	}{
 		{"success", nil, false},
-		{"consent withdrawn", &oauth.Error{Kind: oauth.Consent}, false},
+		{"consent withdrawn", &oauth.Error{Kind: oauth.NeedsConsent}, false},
 		{"unknown mailbox", &oauth.Error{Kind: oauth.Misconfigured, Code: "invalid_grant"}, false},
 		{"registration refused", &oauth.Error{Kind: oauth.Misconfigured, Code: "invalid_client"}, true},
-		{"throttled", &oauth.Error{Kind: oauth.Passing, Code: "invalid_grant"}, true},
-		{"provider down", &oauth.Error{Kind: oauth.Passing}, true},
+		{"throttled", &oauth.Error{Kind: oauth.Temporary, Code: "invalid_grant"}, true},
+		{"provider down", &oauth.Error{Kind: oauth.Temporary}, true},
 	} {
 		var trouble backoff
 		if d := pauseAfter(tt.err, &trouble); (d > pace) != tt.trouble || (trouble > 0) != tt.trouble {
@@ -187,8 +186,25 @@ func TestPauseAfter(t *testing.T) {
 	}
 }
 
+// TestPasswordIsNotRefreshed checks that the provider receives no request for an account with
+// a password.
+func TestPasswordIsNotRefreshed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &tokenserver.Server{Answer: tokenserver.Numbered}
+		a := NewPasswordAccount("joe", newProvider(s), "secret", openStore(t, stateDir(t)), nil)
+		defer refreshing(t, a)()
+		for range 10 {
+			a.Token(t.Context(), "")
+			time.Sleep(24 * time.Hour)
+		}
+		if st := a.Status(); s.Count() != 0 || a.Interactive() || st.State != Authorized {
+			t.Errorf("%d requests, status %+v", s.Count(), st)
+		}
+	})
+}
+
 func TestAppPassword(t *testing.T) {
-	a := unattendedAccount(t, nil, oauth.AppPassword("abcd efgh"), oauth.Grant{})
+	a := NewPasswordAccount("joe", newProvider(nil), "abcd efgh", openStore(t, stateDir(t)), nil)
 	if password, err := a.Token(t.Context(), ""); password != "abcd efgh" || err != nil {
 		t.Errorf("password = %q, %v", password, err)
 	}

@@ -61,7 +61,7 @@ func TestNoHerd(t *testing.T) {
 		m := newMint()
 		load := &scale{RoundTripper: &tokenserver.Server{Latency: 300 * time.Millisecond, Answer: m.answer}}
 		provider, store := newProvider(nil), openStore(t, stateDir(t))
-		provider.Client.Transport = oauth.BoundedTransport{RoundTripper: load}
+		provider.Client.Transport = load
 		inMemory(store)
 		var accounts []*Account
 		for i := range 200 {
@@ -71,9 +71,9 @@ func TestNoHerd(t *testing.T) {
 			if err := store.Save(name, g); err != nil {
 				t.Fatal(err)
 			}
-			accounts = append(accounts, NewAccount(name, provider, nil, store, nil))
+			accounts = append(accounts, NewAccount(name, provider, oauth.Consent{}, store, nil))
 		}
-		end := renewing(t, accounts...)
+		end := refreshing(t, accounts...)
 
 		phase := func(name string, length time.Duration, perMinute int) {
 			t.Helper()
@@ -118,9 +118,9 @@ func TestLoginsFirst(t *testing.T) {
 			if err := store.Save(name, granted(8*time.Hour)); err != nil {
 				t.Fatal(err)
 			}
-			accounts = append(accounts, NewAccount(name, provider, nil, store, nil))
+			accounts = append(accounts, NewAccount(name, provider, oauth.Consent{}, store, nil))
 		}
-		defer renewing(t, accounts...)()
+		defer refreshing(t, accounts...)()
 		synctest.Wait()
 		start := time.Now()
 		var all sync.WaitGroup

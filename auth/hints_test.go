@@ -18,7 +18,7 @@ func TestHintIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &tokenserver.Server{Answer: tokenserver.Always(400, tokenserver.Withdrawn)}
 		var log bytes.Buffer
-		a := newAccount(t, s, granted(time.Hour))
+		a := testAccount(t, s, granted(time.Hour))
 		a.provider.Family = oauth.Google
 		a.log = slog.New(slog.NewTextHandler(&log, nil))
 		a.Token(t.Context(), "")
@@ -30,7 +30,7 @@ func TestHintIsTold(t *testing.T) {
 		if !strings.Contains(log.String(), `hint="`+want) {
 			t.Errorf("logged: %s", log.String())
 		}
-		if got := NewAccount("joe", a.provider, nil, a.store, nil).Status().Hint; got != want {
+		if got := NewAccount("joe", a.provider, oauth.Consent{}, a.store, nil).Status().Hint; got != want {
 			t.Errorf("after a restart, hint = %q", got)
 		}
 
@@ -73,7 +73,7 @@ func TestGrantWithEnd(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := &tokenserver.Server{Answer: tokenserver.Always(200, `{"access_token":"at","refresh_token":"rt","refresh_token_expires_in":`+tt.seconds+`}`)}
-				a := newAccount(t, s, oauth.Grant{})
+				a := testAccount(t, s, oauth.Grant{})
 				a.provider.Family = tt.family
 				g, err := a.provider.Exchange(t.Context(), "code1", "verifier1")
 				if err != nil {
@@ -120,7 +120,7 @@ func TestGrantEndsInTesting(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				g := granted(tt.age)
 				g.Withdrawn = tt.before
-				a := newAccount(t, &tokenserver.Server{Answer: tokenserver.Always(400, tt.answer)}, g)
+				a := testAccount(t, &tokenserver.Server{Answer: tokenserver.Always(400, tt.answer)}, g)
 				a.provider.Family = tt.family
 				a.Token(t.Context(), "")
 				if got := a.Status().Hint; (got == oauth.HintTesting) != tt.testing || got == "" {
@@ -141,7 +141,7 @@ func TestIdentityStays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := granted(time.Hour)
 		g.Identity = "joe@example.com"
-		a := newAccount(t, &tokenserver.Server{Answer: tokenserver.Numbered}, g)
+		a := testAccount(t, &tokenserver.Server{Answer: tokenserver.Numbered}, g)
 		if token, err := a.Token(t.Context(), ""); token != "token1" || err != nil {
 			t.Fatal(token, err)
 		}

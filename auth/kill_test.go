@@ -54,7 +54,7 @@ func refreshForever(dir, endpoint string) error {
 	p := remote(endpoint)
 	stale := ""
 	for {
-		token, err := NewAccount("joe", p, nil, s, nil).Token(context.Background(), stale)
+		token, err := NewAccount("joe", p, oauth.Consent{}, s, nil).Token(context.Background(), stale)
 		if err != nil {
 			return err
 		}
@@ -206,7 +206,7 @@ func (k *killing) goOn(t *testing.T, s *store.Store, g oauth.Grant, newest bool)
 	t.Helper()
 	p := newProvider(&tokenserver.Server{Answer: k.answer})
 	p.OAuth.Endpoint.TokenURL = "http://127.0.0.1/token" // as it was for who was killed
-	a := NewAccount("joe", p, nil, s, nil)
+	a := NewAccount("joe", p, oauth.Consent{}, s, nil)
 	_, err := a.Token(t.Context(), g.AccessToken)
 	if err == nil {
 		return

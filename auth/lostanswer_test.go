@@ -43,7 +43,7 @@ func TestLostAnswer(t *testing.T) {
 				w.Write([]byte(`{"error":"invalid_grant"}`))
 			}))
 			defer provider.Close()
-			a := newAccount(t, nil, granted(time.Hour))
+			a := testAccount(t, nil, granted(time.Hour))
 			a.provider = remote(provider.URL)
 			if _, err := a.Token(t.Context(), ""); err == nil || errors.Is(err, oauth.ErrNeedsAuthorization) {
 				t.Fatalf("first: %v", err)
@@ -58,7 +58,7 @@ func TestLostAnswer(t *testing.T) {
 		})
 	}
 	t.Run("nothing was sent", func(t *testing.T) {
-		a := newAccount(t, &tokenserver.Server{Answer: tokenserver.In(2, tokenserver.Always(0, ""), tokenserver.Always(400, `{"error":"invalid_grant"}`))}, granted(time.Hour))
+		a := testAccount(t, &tokenserver.Server{Answer: tokenserver.In(2, tokenserver.Always(0, ""), tokenserver.Always(400, `{"error":"invalid_grant"}`))}, granted(time.Hour))
 		a.Token(t.Context(), "")
 		a.retry = time.Time{}
 		a.Token(t.Context(), "")

@@ -33,7 +33,7 @@ func TestMetrics(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			a := NewAccount(name, p, nil, store, nil)
+			a := NewAccount(name, p, oauth.Consent{}, store, nil)
 			if name == "smtp" {
 				a.LoggedIn("imap")
 				a.LoginFailed("smtp", ProblemRefused, "535 5.7.139 no", "")

@@ -163,11 +163,11 @@ func (a *Account) unauthorized(now time.Time) (p Problem, ok bool) {
 	switch {
 	case a.damage != nil:
 		p.Text = oauth.OneLine(a.damage.Error())
-	case g.Empty() && a.flow == nil:
+	case g.Empty() && a.Interactive():
 		p.Text = a.ungranted().Error()
 	case g.Withdrawn != "":
 		p.Text, p.Hint = g.Withdrawn, g.Hint
-	case g.RefreshToken == "" && a.flow == nil && !g.Alive(now):
+	case g.RefreshToken == "" && a.Interactive() && !g.Alive(now):
 		p.Text = oauth.NoRefreshToken().Error()
 	default:
 		return Problem{}, false
@@ -181,7 +181,7 @@ func failedRefresh(e *oauth.Error, now time.Time) Problem {
 	switch e.Kind {
 	case oauth.Misconfigured:
 		p.Kind = ProblemMisconfigured
-	case oauth.Consent:
+	case oauth.NeedsConsent:
 		p.Kind = ProblemAuthorization
 	}
 	return p

@@ -37,7 +37,7 @@ func TestLoginProblems(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				a := newAccount(t, &tokenserver.Server{Answer: tokenserver.Numbered}, granted(0))
+				a := testAccount(t, &tokenserver.Server{Answer: tokenserver.Numbered}, granted(0))
 				for _, step := range tt.steps {
 					step(a)
 				}
@@ -72,7 +72,7 @@ func TestProblemOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := granted(58 * time.Minute)
 		g.Ends = time.Now().Add(time.Hour)
-		a := newAccount(t, &tokenserver.Server{Answer: tokenserver.In(2, tokenserver.Always(503, ""), tokenserver.Always(401, tokenserver.BadClient))}, g)
+		a := testAccount(t, &tokenserver.Server{Answer: tokenserver.In(2, tokenserver.Always(503, ""), tokenserver.Always(401, tokenserver.BadClient))}, g)
 		a.LoginFailed("smtp", ProblemRefused, "535 no", "")
 		a.LoginFailed("imap", ProblemRefused, "NO no", "")
 		a.LoginFailed("pop3", ProblemUnavailable, "no route", "")
@@ -98,7 +98,7 @@ func TestProblemOrder(t *testing.T) {
 // TestRefusedRegistration: an account whose provider does not take the client any
 // more is failing before its last token has ended.
 func TestRefusedRegistration(t *testing.T) {
-	a := newAccount(t, &tokenserver.Server{Answer: tokenserver.Always(401, tokenserver.BadClient)}, granted(58*time.Minute))
+	a := testAccount(t, &tokenserver.Server{Answer: tokenserver.Always(401, tokenserver.BadClient)}, granted(58*time.Minute))
 	if token, err := a.Token(t.Context(), ""); token != "token0" || err != nil {
 		t.Errorf("token = %q, %v", token, err)
 	}

@@ -55,7 +55,7 @@ func (a *Account) restore() {
 	case err != nil:
 		a.log.Warn("account record ignored", "error", oauth.OneLine(err.Error()))
 		return
-	case r.Source != a.provider.Source(a.flow):
+	case r.Source != a.source:
 		return
 	}
 	a.logins, a.refusals, a.failed, a.revoked = r.Logins, r.Refusals, r.Provider, r.Revoked
@@ -111,7 +111,7 @@ func (a *Account) saveRecord() {
 		return
 	}
 	r := record{
-		Source:   a.provider.Source(a.flow),
+		Source:   a.source,
 		Revoked:  a.revoked,
 		Begun:    a.begun,
 		Provider: a.failed,
@@ -133,8 +133,8 @@ func (a *Account) saveRecord() {
 // noteBegin has it on disk that a refresh is about to be sent: if xoauthd ends
 // before the answer is saved, the refresh token there may not be good any more.
 func (a *Account) noteBegin(r *refresh, now time.Time) {
-	if a.flow != nil {
-		return // which has no refresh token
+	if !a.Interactive() {
+		return // there is no refresh token
 	}
 	a.mu.Lock()
 	r.doubt, a.begun = a.begun, now.Round(0)

@@ -89,7 +89,7 @@ func (w *writes) Rename(from, to string) error {
 // ended is on disk soon, whether the daemon ends in order or not.
 func TestRecordRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := newAccount(t, &tokenserver.Server{Answer: tokenserver.Numbered}, granted(0))
+		a := testAccount(t, &tokenserver.Server{Answer: tokenserver.Numbered}, granted(0))
 		w := &writes{Files: a.store.Files}
 		a.store.Files = w
 		onDisk := func() string {
@@ -209,14 +209,14 @@ func TestRecordFaults(t *testing.T) {
 		}, "not a regular file"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			a := newAccount(t, &tokenserver.Server{Answer: tokenserver.Numbered}, granted(time.Hour))
+			a := testAccount(t, &tokenserver.Server{Answer: tokenserver.Numbered}, granted(time.Hour))
 			a.LoginFailed("smtp", ProblemRefused, "535 no", "")
 			if err := a.Wait(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			tt.spoil(t, a, filepath.Join(a.store.Dir(), "joe.status"))
 			var log bytes.Buffer
-			a = NewAccount("joe", a.provider, nil, a.store, slog.New(slog.NewTextHandler(&log, nil)))
+			a = NewAccount("joe", a.provider, oauth.Consent{}, a.store, slog.New(slog.NewTextHandler(&log, nil)))
 			t.Cleanup(func() { a.Wait(t.Context()) })
 			if !strings.Contains(log.String(), `level=WARN msg="account record ignored"`) || !strings.Contains(log.String(), tt.says) {
 				t.Errorf("the log does not say %q:\n%s", tt.says, &log)
@@ -269,7 +269,7 @@ func TestRecordKey(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer s.Close()
-		a := NewAccount("joe", newProvider(&tokenserver.Server{Answer: tokenserver.Numbered}), nil, s, nil)
+		a := NewAccount("joe", newProvider(&tokenserver.Server{Answer: tokenserver.Numbered}), oauth.Consent{}, s, nil)
 		do(a)
 		if err := a.Wait(t.Context()); err != nil {
 			t.Fatal(err)
@@ -291,7 +291,7 @@ func TestRecordKey(t *testing.T) {
 
 // TestRecordOfOtherSource: what was wrong at one provider says nothing of another.
 func TestRecordOfOtherSource(t *testing.T) {
-	a := newAccount(t, &tokenserver.Server{Answer: tokenserver.Numbered}, granted(0))
+	a := testAccount(t, &tokenserver.Server{Answer: tokenserver.Numbered}, granted(0))
 	a.LoginFailed("smtp", ProblemRefused, "535 no", "")
 	if err := a.Wait(t.Context()); err != nil {
 		t.Fatal(err)
@@ -307,7 +307,7 @@ func TestRecordOfOtherSource(t *testing.T) {
 
 // TestForgetLogins: a protocol that the configuration has no more has no problem.
 func TestForgetLogins(t *testing.T) {
-	a := newAccount(t, &tokenserver.Server{Answer: tokenserver.Numbered}, granted(0))
+	a := testAccount(t, &tokenserver.Server{Answer: tokenserver.Numbered}, granted(0))
 	for _, protocol := range []string{"imap", "smtp"} {
 		a.LoginFailed(protocol, ProblemRefused, "no", "")
 	}
@@ -321,7 +321,7 @@ func TestForgetLogins(t *testing.T) {
 // TestRevokedRecord: the status says by whom and when the grant was revoked, until the
 // account is authorized again.
 func TestRevokedRecord(t *testing.T) {
-	a := newAccount(t, &tokenserver.Server{Answer: tokenserver.Numbered}, granted(0))
+	a := testAccount(t, &tokenserver.Server{Answer: tokenserver.Numbered}, granted(0))
 	if err := errors.Join(a.Forget("root (uid 0)"), a.Forget("eve")); err != nil {
 		t.Fatal(err)
 	}
@@ -345,12 +345,12 @@ func TestRevokedRecord(t *testing.T) {
 // TestRevokedAndKept: a record that a daemon wrote just before it was killed does
 // not end the grant that it had not yet removed.
 func TestRevokedAndKept(t *testing.T) {
-	a := newAccount(t, &tokenserver.Server{Answer: tokenserver.Numbered}, granted(0))
+	a := testAccount(t, &tokenserver.Server{Answer: tokenserver.Numbered}, granted(0))
 	a.store.Files = faultfs.Failing(a.store.Files, "remove", syscall.EROFS)
 	if err := a.Forget("ann"); !errors.Is(err, ErrNotRemoved) {
 		t.Fatal(err)
 	}
-	next := NewAccount("joe", a.provider, nil, a.store, nil)
+	next := NewAccount("joe", a.provider, oauth.Consent{}, a.store, nil)
 	if token, err := next.Token(t.Context(), ""); token != "token0" || err != nil {
 		t.Errorf("token = %q, %v", token, err)
 	}

@@ -60,10 +60,10 @@ type refresh struct {
 func (a *Account) mayRefresh(now time.Time, stale string) error {
 	switch {
 	case a.damage != nil:
-		return &oauth.Error{Kind: oauth.Consent, Err: a.damage} // or who restores the file
-	case a.grant.Empty() && a.flow == nil:
+		return &oauth.Error{Kind: oauth.NeedsConsent, Err: a.damage} // or who restores the file
+	case a.grant.Empty() && a.Interactive():
 		return a.ungranted()
-	case !a.renewable():
+	case !a.refreshable():
 		return oauth.NoRefreshToken()
 	case a.failure != nil && now.Before(a.retry):
 		return a.failure
@@ -75,13 +75,13 @@ func (a *Account) mayRefresh(now time.Time, stale string) error {
 	return nil
 }
 
-// renewable reports whether another access token can be had without a person.
+// refreshable reports whether the account can obtain another access token without a person.
 // The caller holds mu.
-func (a *Account) renewable() bool { return a.flow != nil || a.grant.RefreshToken != "" }
+func (a *Account) refreshable() bool { return !a.Interactive() || a.grant.RefreshToken != "" }
 
 // fresh reports whether the access token need not be replaced yet. The caller
 // holds mu.
-func (a *Account) fresh(now time.Time) bool { return a.grant.Fresh(now, a.renewable()) }
+func (a *Account) fresh(now time.Time) bool { return a.grant.Fresh(now, a.refreshable()) }
 
 // begin starts a refresh. It goes on when ctx is done: the provider may have
 // put another refresh token in the place of the old one, and it must then not
@@ -94,20 +94,20 @@ func (a *Account) begin(ctx context.Context, now time.Time) *refresh {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), oauth.RefreshTimeout)
 		defer cancel()
 		a.noteBegin(r, now)
-		next, err := a.renewed(ctx, g)
+		next, err := a.obtain(ctx, g)
 		a.finish(r, g, next, err)
 	}()
 	return r
 }
 
-// renewed returns g with another access token. A panic ends only this refresh.
-func (a *Account) renewed(ctx context.Context, g oauth.Grant) (next oauth.Grant, err error) {
+// obtain returns g with another access token. A panic ends only this refresh.
+func (a *Account) obtain(ctx context.Context, g oauth.Grant) (next oauth.Grant, err error) {
 	err = panics.Catch(func() error {
-		next, err = a.provider.Obtain(ctx, a.flow, g)
+		next, err = a.provider.Refresh(ctx, a.flow, g)
 		return err
 	})
 	if panics.Log(a.log, err) {
-		return g, &oauth.Error{Kind: oauth.Passing, Err: errors.New("internal error; see the log of xoauthd")}
+		return g, &oauth.Error{Kind: oauth.Temporary, Err: errors.New("internal error; see the log of xoauthd")}
 	}
 	return next, err
 }
@@ -144,7 +144,7 @@ func (a *Account) logFailure(e *oauth.Error, wait time.Duration) {
 		attrs = append(attrs, "hint", h)
 	}
 	level := slog.LevelError
-	if e.Kind == oauth.Passing {
+	if e.Kind == oauth.Temporary {
 		level = slog.LevelWarn
 	}
 	a.log.Log(context.Background(), level, "token refresh failed", attrs...)
@@ -160,10 +160,10 @@ func (a *Account) judge(g oauth.Grant, err error, doubt time.Time) (oauth.Grant,
 	}
 	var e *oauth.Error
 	if !errors.As(err, &e) {
-		e = &oauth.Error{Kind: oauth.Passing, Err: err}
+		e = &oauth.Error{Kind: oauth.Temporary, Err: err}
 	}
 	switch {
-	case e.Kind == oauth.Consent:
+	case e.Kind == oauth.NeedsConsent:
 		if a.provider.EndedInTesting(g, e) {
 			e.Remedy = oauth.HintTesting
 		}
@@ -172,7 +172,7 @@ func (a *Account) judge(g oauth.Grant, err error, doubt time.Time) (oauth.Grant,
 		}
 		g.Withdrawn, g.Hint = e.Error(), e.Hint()
 	case g.Withdrawn != "": // and stays so, whatever else goes wrong
-		e = &oauth.Error{Kind: oauth.Consent, Err: errors.New(g.Withdrawn), Remedy: g.Hint}
+		e = &oauth.Error{Kind: oauth.NeedsConsent, Err: errors.New(g.Withdrawn), Remedy: g.Hint}
 	}
 	return g, e
 }
@@ -230,9 +230,9 @@ func (a *Account) save(g oauth.Grant) error {
 	var err error
 	fault := ErrNotSaved
 	if g.Empty() {
-		err, fault = a.store.Remove(a.name, a.provider.Source(a.flow)), ErrNotRemoved
+		err, fault = a.store.Remove(a.name, a.source), ErrNotRemoved
 	} else {
-		g.Source = a.provider.Source(a.flow)
+		g.Source = a.source
 		err = a.store.Save(a.name, g)
 	}
 	if err != nil {
@@ -271,18 +271,18 @@ func (a *Account) saveAgain() error {
 // not be replaced yet. The caller holds mu.
 func (a *Account) refused(now time.Time) error {
 	wait := max(a.forced.Add(forcedDelay).Sub(now), time.Second)
-	return &oauth.Error{Kind: oauth.Passing, Refused: true, Err: fmt.Errorf(
+	return &oauth.Error{Kind: oauth.Temporary, Refused: true, Err: fmt.Errorf(
 		"the mail server refuses the access token; next refresh in %d s", int(wait.Seconds()))}
 }
 
 // ungranted is the error for an account without a grant. The caller holds mu.
 func (a *Account) ungranted() *oauth.Error {
 	if a.revoked != nil {
-		return &oauth.Error{Kind: oauth.Consent, Revoked: true, Err: errors.New(a.revoked.String())}
+		return &oauth.Error{Kind: oauth.NeedsConsent, Revoked: true, Err: errors.New(a.revoked.String())}
 	}
 	return neverAuthorized()
 }
 
 func neverAuthorized() *oauth.Error {
-	return &oauth.Error{Kind: oauth.Consent, Err: errors.New("the account has never been authorized")}
+	return &oauth.Error{Kind: oauth.NeedsConsent, Err: errors.New("the account has never been authorized")}
 }

@@ -154,7 +154,7 @@ func TestMisconfigured(t *testing.T) {
 func TestForcedRefreshes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &tokenserver.Server{Answer: tokenserver.Numbered}
-		a := newAccount(t, s, granted(0))
+		a := testAccount(t, s, granted(0))
 		at := attempts(t, a, s, func() string {
 			token, err := a.Token(t.Context(), "")
 			if err != nil {
@@ -171,7 +171,7 @@ func TestForcedRefreshes(t *testing.T) {
 		have, _ = a.Token(t.Context(), "")
 		time.Sleep(18 * time.Second)
 		_, err := a.Token(t.Context(), have)
-		if want := "the mail server refuses the access token; next refresh in 42 s"; err == nil || err.Error() != want || err.(*oauth.Error).Kind != oauth.Passing {
+		if want := "the mail server refuses the access token; next refresh in 42 s"; err == nil || err.Error() != want || err.(*oauth.Error).Kind != oauth.Temporary {
 			t.Errorf("err = %v, want %s", err, want)
 		}
 		if token, err := a.Token(t.Context(), "an older one"); token != have || err != nil {
@@ -183,7 +183,7 @@ func TestForcedRefreshes(t *testing.T) {
 func TestTwoSessionsRefusedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &tokenserver.Server{Answer: tokenserver.Numbered, Latency: time.Second}
-		a := newAccount(t, s, granted(0))
+		a := testAccount(t, s, granted(0))
 		for range 2 {
 			go func() {
 				if token, err := a.Token(t.Context(), "token0"); token != "token1" || err != nil {

@@ -18,7 +18,7 @@ var errKeptMeanwhile = errors.New("a person has authorized the account meanwhile
 // fails, the error is an *Error, or that of ctx, and nothing is forgotten. Otherwise the
 // error is that of Forget.
 func (a *Account) Revoke(ctx context.Context, by string) (told bool, err error) {
-	if a.flow != nil || a.provider.RevocationURL == "" {
+	if !a.Interactive() || a.provider.RevocationURL == "" {
 		return false, a.Forget(by)
 	}
 	r, g, err := a.holdRefreshes(ctx)
@@ -31,7 +31,7 @@ func (a *Account) Revoke(ctx context.Context, by string) (told bool, err error) 
 	a.mu.Lock()
 	current := a.refreshing == r
 	if current && err != nil { // err does not concern the tokens
-		a.end("", &oauth.Error{Kind: oauth.Passing, Err: errors.New("the grant was about to be revoked; try again")})
+		a.end("", &oauth.Error{Kind: oauth.Temporary, Err: errors.New("the grant was about to be revoked; try again")})
 	}
 	a.mu.Unlock()
 	switch {
@@ -50,7 +50,7 @@ func (a *Account) holdRefreshes(ctx context.Context) (r *refresh, g oauth.Grant,
 		a.mu.Lock()
 		earlier := a.refreshing
 		if a.damage != nil {
-			err = &oauth.Error{Kind: oauth.Consent, Err: a.damage}
+			err = &oauth.Error{Kind: oauth.NeedsConsent, Err: a.damage}
 		} else if earlier == nil {
 			r, g = &refresh{done: make(chan struct{})}, a.grant
 			a.refreshing = r
@@ -87,7 +87,7 @@ func (a *Account) Granted() bool {
 // always known who revoked the grant.
 func (a *Account) forget(told bool, by string) error {
 	had := a.Granted()
-	if had && a.flow == nil {
+	if had && a.Interactive() {
 		a.mu.Lock()
 		a.revoked = &Revocation{By: by, At: time.Now().Round(0)}
 		a.begun, a.unrecorded = time.Time{}, true
@@ -104,9 +104,9 @@ func (a *Account) forget(told bool, by string) error {
 	a.generation++
 	a.succeeded()
 	why := a.ungranted()
-	if a.flow != nil {
+	if !a.Interactive() {
 		a.used = time.Time{} // no other one is requested before a login
-		why = &oauth.Error{Kind: oauth.Passing, Err: errors.New("the access token was forgotten on request; try again")}
+		why = &oauth.Error{Kind: oauth.Temporary, Err: errors.New("the access token was forgotten on request; try again")}
 	}
 	if a.refreshing != nil {
 		a.end("", why)

@@ -24,7 +24,7 @@ import (
 
 // revocable is an account with the grant g at a provider that takes grants back.
 func revocable(t *testing.T, s *tokenserver.Server, g oauth.Grant) *Account {
-	a := newAccount(t, s, g)
+	a := testAccount(t, s, g)
 	a.provider.RevocationURL = "https://example.com/revoke"
 	return a
 }
@@ -36,7 +36,7 @@ func forgotten(t *testing.T, a *Account) bool {
 	_, err := a.store.Load(a.name)
 	_, tokenErr := a.Token(t.Context(), "")
 	says := errors.Is(tokenErr, oauth.ErrNeedsAuthorization) && errors.Is(tokenErr, oauth.ErrRevoked)
-	for _, a := range []*Account{a, NewAccount(a.name, a.provider, nil, a.store, nil)} {
+	for _, a := range []*Account{a, NewAccount(a.name, a.provider, oauth.Consent{}, a.store, nil)} {
 		s := a.Status()
 		says = says && s.State == NeedsAuthorization && strings.HasPrefix(s.Why, "the grant was revoked by ann on ") &&
 			s.Obtained.IsZero() && s.Expiry.IsZero() && s.Identity == ""
@@ -119,7 +119,7 @@ func TestRevoke(t *testing.T) {
 
 func TestRevokeWithoutEndpoint(t *testing.T) {
 	s := &tokenserver.Server{Answer: tokenserver.Always(500, "")}
-	a := newAccount(t, s, granted(0))
+	a := testAccount(t, s, granted(0))
 	if told, err := a.Revoke(t.Context(), "ann"); told || err != nil || !forgotten(t, a) || s.Count() != 0 {
 		t.Errorf("told = %v, %v after %d requests", told, err, s.Count())
 	}
@@ -132,7 +132,7 @@ func TestRevokeWhatCannotBeRead(t *testing.T) {
 	writeFile(t, path, "{", 0o600)
 	p := newProvider(&tokenserver.Server{Answer: tokenserver.Always(200, "")})
 	p.RevocationURL = "https://example.com/revoke"
-	a := NewAccount("joe", p, nil, store, nil)
+	a := NewAccount("joe", p, oauth.Consent{}, store, nil)
 	if told, err := a.Revoke(t.Context(), "ann"); told || err == nil || !strings.Contains(err.Error(), "the file is damaged") || readFile(t, path) != "{" {
 		t.Errorf("told = %v, %v", told, err)
 	}
@@ -236,7 +236,7 @@ func TestRevokeCanBeLeft(t *testing.T) {
 
 func TestForgetDuringRefresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := newAccount(t, &tokenserver.Server{Latency: 5 * time.Second, Answer: tokenserver.Numbered}, granted(time.Hour))
+		a := testAccount(t, &tokenserver.Server{Latency: 5 * time.Second, Answer: tokenserver.Numbered}, granted(time.Hour))
 		waiter := make(chan error, 1)
 		go func() {
 			_, err := a.Token(t.Context(), "")
@@ -259,7 +259,7 @@ func TestForgetDuringRefresh(t *testing.T) {
 func TestForgetCannotRemove(t *testing.T) {
 	for _, step := range []string{"remove", "fsync of the folder"} {
 		synctest.Test(t, func(t *testing.T) {
-			a := newAccount(t, &tokenserver.Server{Answer: tokenserver.Numbered}, granted(0))
+			a := testAccount(t, &tokenserver.Server{Answer: tokenserver.Numbered}, granted(0))
 			fault := faultfs.Failing(a.store.Files, step, syscall.EROFS)
 			a.store.Files = fault
 			if err := a.Forget("ann"); !errors.Is(err, ErrNotRemoved) || !errors.Is(err, syscall.EROFS) || !strings.Contains(err.Error(), "joe.json") {
@@ -282,11 +282,11 @@ func TestForgetCannotRemove(t *testing.T) {
 
 // An account that needs no person has nothing to give back, and gets another
 // token when somebody wants one.
-func TestRevokeUnattended(t *testing.T) {
+func TestRevokeAutomatic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &tokenserver.Server{Answer: tokenserver.Always(500, "")}
 		a := revocable(t, s, granted(0))
-		a.flow = oauth.AppPassword("password")
+		a.flow = oauth.ClientCredentials{}
 		if told, err := a.Revoke(t.Context(), "ann"); told || err != nil || s.Count() != 0 {
 			t.Errorf("told = %v, %v", told, err)
 		}
@@ -312,8 +312,8 @@ func TestRevokeAtRealServer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a := newAccount(t, nil, oauth.Grant{AccessToken: access, RefreshToken: refresh, Expiry: expiry, Obtained: time.Now()})
-		a.provider.Client.Transport = oauth.BoundedTransport{RoundTripper: tokenserver.Handler{Handler: server}}
+		a := testAccount(t, nil, oauth.Grant{AccessToken: access, RefreshToken: refresh, Expiry: expiry, Obtained: time.Now()})
+		a.provider.Client.Transport = tokenserver.Handler{Handler: server}
 		a.provider.OAuth.Endpoint.AuthStyle = style
 		a.provider.RevocationURL = "http://127.0.0.1:1" + idp.RevokePath
 		if told, err := a.Revoke(t.Context(), "ann"); !told || err != nil || !forgotten(t, a) {

@@ -54,7 +54,7 @@ func TestSaveFails(t *testing.T) {
 }
 
 func TestKeepCannotSave(t *testing.T) {
-	a := newAccount(t, &tokenserver.Server{Answer: tokenserver.Numbered}, oauth.Grant{})
+	a := testAccount(t, &tokenserver.Server{Answer: tokenserver.Numbered}, oauth.Grant{})
 	fault := faultfs.Failing(a.store.Files, "write", syscall.ENOSPC)
 	a.store.Files = fault
 	if err := a.Keep(granted(0)); !errors.Is(err, ErrNotSaved) || !errors.Is(err, syscall.ENOSPC) {

@@ -42,29 +42,29 @@ const (
 	wakeUp = time.Minute
 )
 
-// Renew refreshes tokens in use before a login has to wait, and unused grants before they
+// RefreshAll refreshes tokens in use before a login has to wait, and unused grants before they
 // expire, until ctx is done. A running refresh goes on then; Account.Wait waits for it.
-func Renew(ctx context.Context, accounts []*Account) {
+func RefreshAll(ctx context.Context, accounts []*Account) {
 	byProvider := make(map[*oauth.Provider][]*Account)
 	for _, a := range accounts {
 		byProvider[a.provider] = append(byProvider[a.provider], a)
 	}
 	var all sync.WaitGroup
 	for _, accounts := range byProvider {
-		all.Go(func() { renewAll(ctx, accounts) })
+		all.Go(func() { refreshProvider(ctx, accounts) })
 	}
 	all.Wait()
 }
 
-// renewAll refreshes the accounts of one provider, one after the other. Logins do not wait
+// refreshProvider refreshes the accounts of one provider, one after the other. Logins do not wait
 // for it; they refresh themselves. While a provider fails, the interval grows: other requests
 // would fail too.
-func renewAll(ctx context.Context, accounts []*Account) {
+func refreshProvider(ctx context.Context, accounts []*Account) {
 	var trouble backoff
 	for {
 		a, pause := mostUrgent(accounts, time.Now())
 		if pause <= 0 {
-			r := a.renew(ctx)
+			r := a.refreshIfDue(ctx)
 			if r == nil {
 				continue
 			}
@@ -109,8 +109,8 @@ func pauseAfter(err error, trouble *backoff) time.Duration {
 	return trouble.grow(e)
 }
 
-// renew starts a refresh, unless a login or a person has done so.
-func (a *Account) renew(ctx context.Context) *refresh {
+// refreshIfDue starts a refresh, unless a login or a person has done so.
+func (a *Account) refreshIfDue(ctx context.Context) *refresh {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := time.Now()
@@ -125,7 +125,7 @@ func (a *Account) renew(ctx context.Context) *refresh {
 // monotonic clock, which nobody sets. The caller holds mu.
 func (a *Account) dueIn(now time.Time) (d time.Duration, ok bool) {
 	g, issued := a.grant, a.grant.Issued().Round(0)
-	if a.damage != nil || !a.renewable() || a.refreshing != nil {
+	if a.damage != nil || !a.refreshable() || a.refreshing != nil {
 		return 0, false
 	}
 	if a.unused(now) { // its token may expire
@@ -155,7 +155,7 @@ func (a *Account) dueIn(now time.Time) (d time.Duration, ok bool) {
 
 // unused reports whether the account needs no person and no login has used its token lately.
 // The caller holds mu.
-func (a *Account) unused(now time.Time) bool { return a.flow != nil && now.Sub(a.used) >= inUse }
+func (a *Account) unused(now time.Time) bool { return !a.Interactive() && now.Sub(a.used) >= inUse }
 
 // idle is unused for callers that do not hold mu.
 func (a *Account) idle() bool {

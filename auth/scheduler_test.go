@@ -41,10 +41,10 @@ func TestDueIn(t *testing.T) {
 		{"from a clock that was a little ahead", func(a *Account, now time.Time) { a.grant = granted(-30 * time.Second) }, 30*time.Minute + 30*time.Second, 36*time.Minute + 30*time.Second},
 		{"failed, half of its life later", func(a *Account, now time.Time) {
 			a.grant = granted(40 * time.Minute)
-			a.failure, a.retry = &oauth.Error{Kind: oauth.Passing}, now.Add(time.Minute)
+			a.failure, a.retry = &oauth.Error{Kind: oauth.Temporary}, now.Add(time.Minute)
 		}, time.Minute, time.Minute},
 		{"failed before half of its life", func(a *Account, now time.Time) {
-			a.failure, a.retry = &oauth.Error{Kind: oauth.Passing}, now.Add(time.Minute)
+			a.failure, a.retry = &oauth.Error{Kind: oauth.Temporary}, now.Add(time.Minute)
 		}, time.Minute, time.Minute},
 		{"of a registration that is refused", func(a *Account, now time.Time) {
 			a.grant = granted(2 * time.Hour)
@@ -53,7 +53,7 @@ func TestDueIn(t *testing.T) {
 		{"withdrawn", func(a *Account, now time.Time) {
 			a.grant = granted(2 * time.Hour)
 			a.grant.Withdrawn = "no more"
-			a.asked, a.failure, a.retry = now, &oauth.Error{Kind: oauth.Consent}, now.Add(15*time.Minute)
+			a.asked, a.failure, a.retry = now, &oauth.Error{Kind: oauth.NeedsConsent}, now.Add(15*time.Minute)
 		}, idle, 24 * time.Hour},
 		{"withdrawn before the start", func(a *Account, now time.Time) {
 			a.grant.Withdrawn = "no more"
@@ -69,7 +69,7 @@ func TestDueIn(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				for jitter, want := range map[float64]time.Duration{0: tt.least, 1: tt.most} {
 					now := time.Now()
-					a := &Account{grant: granted(0), used: now, jitter: jitter}
+					a := &Account{flow: oauth.Consent{}, grant: granted(0), used: now, jitter: jitter}
 					tt.change(a, now)
 					d, ok := a.dueIn(now)
 					if !ok {
@@ -84,12 +84,12 @@ func TestDueIn(t *testing.T) {
 	}
 }
 
-// renewing has the accounts renewed; end returns once that has ended.
-func renewing(t *testing.T, accounts ...*Account) (end func()) {
+// refreshing refreshes the accounts in the background until end is called.
+func refreshing(t *testing.T, accounts ...*Account) (end func()) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() {
-		Renew(ctx, accounts)
+		RefreshAll(ctx, accounts)
 		close(ended)
 	}()
 	return func() {
@@ -98,12 +98,12 @@ func renewing(t *testing.T, accounts ...*Account) (end func()) {
 	}
 }
 
-// What a renewal brings may be refused by the mail server at once: the refresh
+// A refreshed token may be refused by the mail server at once: the refresh
 // that follows is the first that is forced.
-func TestRefusedAfterRenewal(t *testing.T) {
+func TestRefusedAfterRefresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := newAccount(t, &tokenserver.Server{Answer: tokenserver.Numbered}, granted(50*time.Minute))
-		defer renewing(t, a)()
+		a := testAccount(t, &tokenserver.Server{Answer: tokenserver.Numbered}, granted(50*time.Minute))
+		defer refreshing(t, a)()
 		synctest.Wait()
 		for _, tt := range []struct{ stale, want string }{{"token0", "token1"}, {"token1", "token2"}} {
 			if token, err := a.Token(t.Context(), tt.stale); token != tt.want || err != nil {
@@ -113,7 +113,7 @@ func TestRefusedAfterRenewal(t *testing.T) {
 	})
 }
 
-func TestRenewals(t *testing.T) {
+func TestRefreshes(t *testing.T) {
 	const day = 24 * time.Hour
 	for _, tt := range []struct {
 		name        string
@@ -137,9 +137,9 @@ func TestRenewals(t *testing.T) {
 				if tt.change != nil {
 					tt.change(&g)
 				}
-				a := newAccount(t, s, g)
+				a := testAccount(t, s, g)
 				inMemory(a.store) // thousands of refreshes
-				defer renewing(t, a)()
+				defer refreshing(t, a)()
 				time.Sleep(2 * day)
 				before := s.Count()
 				time.Sleep(2 * day)
@@ -154,16 +154,16 @@ func TestRenewals(t *testing.T) {
 	}
 }
 
-func TestRenewEnds(t *testing.T) {
+func TestRefreshAllEnds(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	synctest.Test(t, func(t *testing.T) {
-		a := newAccount(t, &tokenserver.Server{Latency: 5 * time.Second, Answer: tokenserver.Always(200, `{"access_token":"token1","refresh_token":"refresh1"}`)}, granted(40*time.Minute))
-		end := renewing(t, a)
+		a := testAccount(t, &tokenserver.Server{Latency: 5 * time.Second, Answer: tokenserver.Always(200, `{"access_token":"token1","refresh_token":"refresh1"}`)}, granted(40*time.Minute))
+		end := refreshing(t, a)
 		time.Sleep(time.Second) // amid the refresh
 		start := time.Now()
 		end()
 		if d := time.Since(start); d != 0 {
-			t.Errorf("Renew ended after %v", d)
+			t.Errorf("RefreshAll ended after %v", d)
 		}
 		if err := a.Wait(t.Context()); err != nil || onDisk(t, a).RefreshToken != "refresh1" {
 			t.Errorf("on disk: %+v, %v", onDisk(t, a), err)
@@ -172,12 +172,12 @@ func TestRenewEnds(t *testing.T) {
 }
 
 // A grant that could not be saved is saved even if nobody logs in.
-func TestRenewSavesAgain(t *testing.T) {
+func TestRefreshAllSavesAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := newAccount(t, &tokenserver.Server{Answer: tokenserver.Always(200, `{"access_token":"token1","refresh_token":"refresh1"}`)}, granted(time.Hour))
+		a := testAccount(t, &tokenserver.Server{Answer: tokenserver.Always(200, `{"access_token":"token1","refresh_token":"refresh1"}`)}, granted(time.Hour))
 		fault := faultfs.Failing(a.store.Files, "write", syscall.ENOSPC)
 		a.store.Files = fault
-		defer renewing(t, a)()
+		defer refreshing(t, a)()
 		synctest.Wait()
 		if g := onDisk(t, a); g.RefreshToken != "refresh0" {
 			t.Fatalf("saved, though the disk is full: %+v", g)
@@ -194,9 +194,9 @@ func TestRenewSavesAgain(t *testing.T) {
 }
 
 // So is one that is never due: nobody logs in, and it cannot be refreshed.
-func TestRenewSavesWhatIsNotDue(t *testing.T) {
+func TestRefreshAllSavesWhatIsNotDue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := newAccount(t, &tokenserver.Server{Answer: tokenserver.Numbered}, oauth.Grant{})
+		a := testAccount(t, &tokenserver.Server{Answer: tokenserver.Numbered}, oauth.Grant{})
 		fault := faultfs.Failing(a.store.Files, "write", syscall.ENOSPC)
 		a.store.Files = fault
 		g := granted(0)
@@ -204,7 +204,7 @@ func TestRenewSavesWhatIsNotDue(t *testing.T) {
 		if err := a.Keep(g); !errors.Is(err, ErrNotSaved) {
 			t.Fatalf("err = %v", err)
 		}
-		defer renewing(t, a)()
+		defer refreshing(t, a)()
 		synctest.Wait()
 		a.saving.Lock()
 		fault.Step = ""
@@ -221,8 +221,8 @@ func TestRenewSavesWhatIsNotDue(t *testing.T) {
 // again in the background, and the problem ends with the first success.
 func TestFailedRefreshIsRepeated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := newAccount(t, &tokenserver.Server{Answer: tokenserver.In(3, tokenserver.Always(503, ""), tokenserver.Numbered)}, granted(0))
-		defer renewing(t, a)()
+		a := testAccount(t, &tokenserver.Server{Answer: tokenserver.In(3, tokenserver.Always(503, ""), tokenserver.Numbered)}, granted(0))
+		defer refreshing(t, a)()
 		time.Sleep(time.Second)
 		if _, err := a.Token(t.Context(), "token0"); err == nil {
 			t.Fatal("the refused token was replaced")

@@ -25,7 +25,7 @@ func newProvider(s *tokenserver.Server) *oauth.Provider {
 			RedirectURL:  "http://127.0.0.1:1180/callback",
 			Scopes:       []string{"mail"},
 		},
-		Client: &http.Client{Transport: oauth.BoundedTransport{RoundTripper: s}, Timeout: 10 * time.Second},
+		Client: &http.Client{Transport: s, Timeout: 10 * time.Second},
 	}
 }
 
@@ -35,7 +35,7 @@ func openStore(t *testing.T, dir string) *store.Store {
 }
 
 // newAccount is an account that has the grant g, or none if it is empty.
-func newAccount(t *testing.T, s *tokenserver.Server, g oauth.Grant) *Account {
+func testAccount(t *testing.T, s *tokenserver.Server, g oauth.Grant) *Account {
 	t.Helper()
 	store := openStore(t, filepath.Join(t.TempDir(), "state"))
 	if !g.Empty() {
@@ -43,7 +43,7 @@ func newAccount(t *testing.T, s *tokenserver.Server, g oauth.Grant) *Account {
 			t.Fatal(err)
 		}
 	}
-	a := NewAccount("joe", newProvider(s), nil, store, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	a := NewAccount("joe", newProvider(s), oauth.Consent{}, store, slog.New(slog.NewTextHandler(t.Output(), nil)))
 	t.Cleanup(func() { a.Wait(context.WithoutCancel(t.Context())) }) // so that nothing is written afterwards
 	return a
 }

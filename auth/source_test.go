@@ -16,19 +16,19 @@ import (
 // TestOtherSource: what one provider gave is shown to no other, and to no other
 // client; it is kept until a person has consented anew.
 func TestOtherSource(t *testing.T) {
-	flow := oauth.ClientCredentials{}
+	person, flow := oauth.Consent{}, oauth.ClientCredentials{}
 	for _, tt := range []struct {
 		name          string
 		before, after oauth.Flow
 		change        func(*oauth.Provider)
 		good          bool
 	}{
-		{"nothing has changed", nil, nil, func(*oauth.Provider) {}, true},
-		{"another tenant", nil, nil, func(p *oauth.Provider) { p.OAuth.Endpoint.TokenURL = "https://example.com/tenant/token" }, true},
-		{"another provider", nil, nil, func(p *oauth.Provider) { p.OAuth.Endpoint.TokenURL = "https://example.org/token" }, false},
-		{"another client", nil, nil, func(p *oauth.Provider) { p.OAuth.ClientID = "other" }, false},
-		{"no person any more", nil, flow, func(*oauth.Provider) {}, false},
-		{"a person now", flow, nil, func(*oauth.Provider) {}, false},
+		{"nothing has changed", person, person, func(*oauth.Provider) {}, true},
+		{"another tenant", person, person, func(p *oauth.Provider) { p.OAuth.Endpoint.TokenURL = "https://example.com/tenant/token" }, true},
+		{"another provider", person, person, func(p *oauth.Provider) { p.OAuth.Endpoint.TokenURL = "https://example.org/token" }, false},
+		{"another client", person, person, func(p *oauth.Provider) { p.OAuth.ClientID = "other" }, false},
+		{"no person any more", person, flow, func(*oauth.Provider) {}, false},
+		{"a person now", flow, person, func(*oauth.Provider) {}, false},
 		{"another client, without a person", flow, flow, func(p *oauth.Provider) { p.OAuth.ClientID = "other" }, false},
 		{"nothing has changed, without a person", flow, flow, func(*oauth.Provider) {}, true},
 	} {
@@ -49,7 +49,7 @@ func TestOtherSource(t *testing.T) {
 					if token != "token0" || err != nil {
 						t.Errorf("token = %q, %v", token, err)
 					}
-				case tt.after != nil:
+				case !tt.after.Interactive():
 					if token != "token1" || err != nil {
 						t.Errorf("token = %q, %v", token, err)
 					}
@@ -77,7 +77,7 @@ func TestOtherSourceIsPutAside(t *testing.T) {
 			dir := t.TempDir() + "/state"
 			store := openStore(t, dir)
 			p := newProvider(&tokenserver.Server{Answer: tokenserver.Numbered})
-			if err := NewAccount("joe", p, nil, store, nil).Keep(granted(0)); err != nil {
+			if err := NewAccount("joe", p, oauth.Consent{}, store, nil).Keep(granted(0)); err != nil {
 				t.Fatal(err)
 			}
 			if err := do(NewAccount("joe", p, oauth.ClientCredentials{}, store, nil)); err != nil {
@@ -90,7 +90,7 @@ func TestOtherSourceIsPutAside(t *testing.T) {
 			if err := os.Rename(aside[0], dir+"/joe.json"); err != nil {
 				t.Fatal(err)
 			}
-			if token, err := NewAccount("joe", p, nil, store, nil).Token(t.Context(), ""); token != "token0" || err != nil {
+			if token, err := NewAccount("joe", p, oauth.Consent{}, store, nil).Token(t.Context(), ""); token != "token0" || err != nil {
 				t.Errorf("back again: %q, %v", token, err)
 			}
 		})
@@ -111,7 +111,7 @@ func TestCommandsAreSources(t *testing.T) {
 // TestRefusedAppPassword: the account gives out the password again, as it may be
 // only one of the mail servers that refuses it. What they say decides the status.
 func TestRefusedAppPassword(t *testing.T) {
-	a := NewAccount("joe", newProvider(&tokenserver.Server{}), oauth.AppPassword("secret"), openStore(t, t.TempDir()+"/state"), nil)
+	a := NewPasswordAccount("joe", newProvider(&tokenserver.Server{}), "secret", openStore(t, t.TempDir()+"/state"), nil)
 	if _, err := a.Token(t.Context(), "secret"); !errors.Is(err, oauth.ErrRefused) {
 		t.Errorf("the refused password: %v", err)
 	}

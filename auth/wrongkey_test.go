@@ -34,7 +34,7 @@ func TestWrongKey(t *testing.T) {
 		t.Errorf("written anew: %d, %v", n, err)
 	}
 	s := &tokenserver.Server{Answer: tokenserver.Numbered}
-	a := NewAccount("joe", newProvider(s), nil, wrong, nil)
+	a := NewAccount("joe", newProvider(s), oauth.Consent{}, wrong, nil)
 	want := path + ": encrypted with key " + keys[0].ID() + ", and xoauthd has only " + keys[1].ID() +
 		": add that key and restart xoauthd, or authorize the account again"
 	if st := a.Status(); st.State != NeedsAuthorization || st.Why != oauth.OneLine(want) {

@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/xoauthd/xoauthd/auth/oauth"
 	"github.com/xoauthd/xoauthd/auth/store"
 	"github.com/xoauthd/xoauthd/internal/testing/race"
 	"github.com/xoauthd/xoauthd/internal/testing/tokenserver"
@@ -28,7 +29,7 @@ type year struct {
 	chance   *rand.Rand
 	store    *store.Store
 	accounts []*Account
-	end      func() // of the renewals
+	end      func() // of the refreshes
 
 	rough    time.Time            // the mishaps that came are over then
 	mishaps  map[string]int       // how many came, by kind
@@ -67,9 +68,9 @@ func (y *year) start() {
 	provider := newProvider(&tokenserver.Server{Answer: y.mint.answer, Latency: time.Second})
 	y.accounts = nil
 	for _, name := range yearAccounts {
-		y.accounts = append(y.accounts, NewAccount(name, provider, nil, y.store, nil))
+		y.accounts = append(y.accounts, NewAccount(name, provider, oauth.Consent{}, y.store, nil))
 	}
-	y.end = renewing(y.T, y.accounts...)
+	y.end = refreshing(y.T, y.accounts...)
 }
 
 // stop is the end of one, perhaps amid a refresh.

@@ -35,7 +35,7 @@ func (e *endpoint) add(a Account) error {
 		return errors.New("this name is used twice")
 	}
 	n := &account{Account: a, path: e.base + pagepath.Account(a.Name()), formAction: "'self'"}
-	if a.Attended() && !n.usesDeviceCode() {
+	if a.Interactive() && !n.usesDeviceCode() {
 		if err := e.addCallback(n); err != nil {
 			return err
 		}

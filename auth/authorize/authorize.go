@@ -42,10 +42,10 @@ type Account interface {
 	// Enabled reports whether clients may log in. A disabled account is shown, but
 	// cannot be authorized.
 	Enabled() bool
-	// Attended reports whether a person authorizes the account: by the device flow if
+	// Interactive reports whether a person authorizes the account: by the device flow if
 	// Flow is flow.DeviceCode, otherwise by the authorization code grant. The methods
 	// from LoginHint to AwaitDevice are called only if it does.
-	Attended() bool
+	Interactive() bool
 	// LoginHint is the address with which the person signs in at the provider, if that
 	// is not Name: the address of a delegate with access to the mailbox.
 	LoginHint() string

@@ -26,7 +26,7 @@ func TestCallback(t *testing.T) {
 	failing := func(err error, hint string) Trial {
 		return Trial{Protocol: "SMTP", Upstream: "smtp.example.com:587", Err: err, Took: time.Second, Hint: hint}
 	}
-	invalidGrant := &oauth.Error{Kind: oauth.Consent, Code: "invalid_grant", Description: "code expired"}
+	invalidGrant := &oauth.Error{Kind: oauth.NeedsConsent, Code: "invalid_grant", Description: "code expired"}
 	html := &oauth.Error{Status: http.StatusBadGateway}
 
 	for _, test := range []struct {

@@ -79,7 +79,7 @@ func (a *fakeAccount) Status() auth.Status {
 func (a *fakeAccount) Flow() flow.Flow   { return cmp.Or(a.flow, flow.AuthorizationCode) }
 func (a *fakeAccount) Pattern() string   { return a.pattern }
 func (a *fakeAccount) Enabled() bool     { return !a.disabled }
-func (a *fakeAccount) Attended() bool    { return !a.automatic }
+func (a *fakeAccount) Interactive() bool { return !a.automatic }
 func (a *fakeAccount) LoginHint() string { return a.hint }
 
 // Hint returns the hints for Microsoft.

@@ -47,11 +47,11 @@ func accountStateOf(a Account, s auth.Status) accountState {
 		return accountState{string(s.State), "bad", needsAuthorization}
 	case s.State == auth.Failing:
 		return accountState{string(s.State), "warn", failing}
-	case len(s.Problems) > 0 && a.Attended():
+	case len(s.Problems) > 0 && a.Interactive():
 		return accountState{string(s.State), "warn", withWarning}
 	case len(s.Problems) > 0:
 		return accountState{"working", "warn", withWarning}
-	case a.Attended():
+	case a.Interactive():
 		return accountState{string(s.State), "good", healthy}
 	case s.Expiry.IsZero() && s.Refreshed.IsZero(): // no token yet, so it is unknown whether the account works
 		return accountState{"ready", "plain", healthy}

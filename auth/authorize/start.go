@@ -20,7 +20,7 @@ func (e *endpoint) start(w http.ResponseWriter, r *http.Request) {
 		e.message(w, http.StatusNotFound, noSuchAccount(e.base+"/"))
 	case !a.Enabled():
 		e.message(w, http.StatusConflict, accountDisabled(a))
-	case !a.Attended():
+	case !a.Interactive():
 		e.message(w, http.StatusConflict, noConsentNeeded(a))
 	case a.usesDeviceCode():
 		e.startDevice(w, r, a)

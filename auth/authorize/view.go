@@ -54,7 +54,7 @@ type accountView struct {
 	RedirectURI, RedirectNote    string // redirect URI to register
 	SignInAs                     string // address for the sign-in at the provider
 	Delegate                     bool   // SignInAs is not Name
-	Attended                     bool
+	Interactive                  bool
 	Flow                         flowText
 	Status                       auth.Status
 	accountState
@@ -93,7 +93,7 @@ func viewOf(a *account) *accountView {
 	now, s := time.Now(), a.Status()
 	v := &accountView{
 		Name: a.Name(), Provider: a.Provider(), Path: a.path, Action: a.path,
-		Attended:     a.Attended(),
+		Interactive:  a.Interactive(),
 		Flow:         describeFlow(a),
 		Status:       s,
 		accountState: accountStateOf(a, s),
@@ -108,7 +108,7 @@ func viewOf(a *account) *accountView {
 			v.Problems = append(v.Problems, problem{oneLine(p.Text), p.Hint, momentOf(p.Since, now), momentOf(p.Last, now), p.Count})
 		}
 	}
-	if !v.Attended {
+	if !v.Interactive {
 		return v
 	}
 	reg := a.Registration()
@@ -167,7 +167,7 @@ func (e *endpoint) show(w http.ResponseWriter, r *http.Request) {
 	case !a.Enabled():
 		e.render(w, http.StatusOK, "disabled.html", v)
 		return
-	case !a.Attended():
+	case !a.Interactive():
 		e.render(w, http.StatusOK, "automatic.html", v)
 		return
 	case a.usesDeviceCode():

@@ -10,8 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
-	"net/url"
 	"os"
 	"strings"
 	"syscall"
@@ -31,25 +29,6 @@ type ClientAssertion interface {
 }
 
 const clientAssertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-
-// addAssertion adds a new assertion to each request. x/oauth2 would repeat the same one in
-// each poll of a device code, until it has expired; a server may also treat a second use as
-// a replay.
-func (p *Provider) addAssertion(form url.Values) error {
-	assertion, err := p.Assertion.assertion(p.OAuth.ClientID, p.OAuth.Endpoint.TokenURL)
-	if err != nil {
-		return err
-	}
-	form.Set("client_assertion_type", clientAssertionType)
-	form.Set("client_assertion", assertion)
-	return nil
-}
-
-func setBody(req *http.Request, body string) {
-	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(body)), nil }
-	req.Body, _ = req.GetBody()
-	req.ContentLength = int64(len(body))
-}
 
 const (
 	// assertionLife is the lifetime of an assertion, which is made for one request. It

@@ -141,9 +141,9 @@ func TestCertificateOfNoUse(t *testing.T) {
 func everyCall(t *testing.T, p *Provider) map[string]error {
 	ctx := t.Context()
 	_, exchange := p.Exchange(ctx, "code1", "verifier1")
-	_, refresh := p.Refresh(ctx, granted(0))
-	_, credentials := p.Obtain(ctx, ClientCredentials{}, Grant{})
-	_, owner := p.Obtain(ctx, ResourceOwner{"joe", "secret"}, Grant{})
+	_, refresh := p.Refresh(ctx, Consent{}, granted(0))
+	_, credentials := p.Refresh(ctx, ClientCredentials{}, Grant{})
+	_, owner := p.Refresh(ctx, ResourceOwner{"joe", "secret"}, Grant{})
 	_, device := p.AwaitDevice(ctx, &Device{code: "device1", interval: time.Second, Expiry: time.Now().Add(time.Minute)})
 	return map[string]error{
 		"authorization_code": exchange, "refresh_token": refresh, "client_credentials": credentials, "password": owner,
@@ -185,7 +185,7 @@ func assertingProvider(t *testing.T, s *tokenserver.Server) *Provider {
 	p := newProvider(s)
 	p.Assertion = a
 	p.OAuth.Endpoint.AuthStyle = oauth2.AuthStyleInHeader
-	p.Client.Transport = BoundedTransport{wary{s, t, key, make(map[any]bool)}}
+	p.Client.Transport = wary{s, t, key, make(map[any]bool)}
 	return p
 }
 
@@ -217,7 +217,7 @@ func TestAssertionGoesWithEveryCall(t *testing.T) {
 
 func TestRefreshTokenRotatesWithAssertion(t *testing.T) {
 	p := assertingProvider(t, &tokenserver.Server{Answer: tokenserver.Always(200, `{"refresh_token":"refresh1"}`)})
-	if g, err := p.Refresh(t.Context(), granted(0)); err == nil || g.RefreshToken != "refresh1" {
+	if g, err := p.Refresh(t.Context(), Consent{}, granted(0)); err == nil || g.RefreshToken != "refresh1" {
 		t.Errorf("refresh token = %q, %v", g.RefreshToken, err)
 	}
 }
@@ -243,7 +243,7 @@ func TestFederatedToken(t *testing.T) {
 	p.Assertion = FederatedToken(path)
 	for i, token := range []string{"eyJh.eyJi.sig_1", "eyJh.eyJi.sig-2"} {
 		writeFile(t, path, "\ufeff"+token+"\r\n", 0o600)
-		if _, err := p.Refresh(t.Context(), granted(0)); err != nil {
+		if _, err := p.Refresh(t.Context(), Consent{}, granted(0)); err != nil {
 			t.Fatal(err)
 		}
 		if got := s.Requests[i].Get("client_assertion"); got != token {

@@ -14,7 +14,7 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/oauth2"
+	"github.com/xoauthd/xoauthd/internal/flow"
 )
 
 // A Command obtains tokens from a program that prints them, such as pizauth, oama, gcloud or
@@ -42,25 +42,28 @@ const (
 	maxPrinted = 4 * maxToken
 )
 
-func (c Command) token(ctx context.Context, p *Provider) (*oauth2.Token, error) {
+// Interactive returns false.
+func (Command) Interactive() bool { return false }
+
+func (c Command) token(ctx context.Context, p *Provider, _ Grant) (answer, error) {
 	if c.Turns != nil {
 		select {
 		case c.Turns <- struct{}{}:
 			defer func() { <-c.Turns }()
 		case <-ctx.Done():
-			return nil, &Error{Kind: Passing, Err: fmt.Errorf("command %s: too many run already", c.Args[0])}
+			return nil, &Error{Kind: Temporary, Err: fmt.Errorf("command %s: too many run already", c.Args[0])}
 		}
 	}
 	stdout, stderr, err := c.run(ctx)
-	token, unreadable := readPrinted(stdout)
+	a, unreadable := readPrinted(stdout)
 	if unreadable == nil {
-		p.secrets().Add(token.AccessToken) // also after a failure: its message may contain the token
+		p.secrets().Add(a.text("access_token")) // also after a failure: its message may contain the token
 	}
 	if err == nil {
 		err = unreadable
 	}
 	if err != nil {
-		e := &Error{Kind: Passing, Err: fmt.Errorf("command %s: %w", c.Args[0], err)}
+		e := &Error{Kind: Temporary, Err: fmt.Errorf("command %s: %w", c.Args[0], err)}
 		if stderr = OneLine(p.Redact(stderr)); stderr != "" {
 			e.Err = fmt.Errorf("%w: %s", e.Err, stderr)
 		}
@@ -69,13 +72,13 @@ func (c Command) token(ctx context.Context, p *Provider) (*oauth2.Token, error) 
 		}
 		return nil, e
 	}
-	return token, nil
+	return a, nil
 }
 
-// kind differs for different commands: each may print tokens of another provider.
-func (c Command) kind() string {
+// source differs for different commands: each may print tokens of another provider.
+func (c Command) source() string {
 	sum := sha256.Sum256([]byte(strings.Join(c.Args, "\x00")))
-	return "command " + hex.EncodeToString(sum[:8])
+	return string(flow.Command) + " " + hex.EncodeToString(sum[:8])
 }
 
 // run returns the beginning of the output.
@@ -83,7 +86,7 @@ func (c Command) run(ctx context.Context) (stdout, stderr string, err error) {
 	timeout := min(cmp.Or(c.Timeout, commandTime), RefreshTimeout)
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	out, errs := beginning{max: maxPrinted}, beginning{max: maxText}
+	out, errs := limitedBuffer{max: maxPrinted}, limitedBuffer{max: maxText}
 	cmd := exec.CommandContext(ctx, c.Args[0], c.Args[1:]...)
 	cmd.Env = commandEnv(os.Environ())
 	cmd.Stdout, cmd.Stderr = &out, &errs
@@ -143,14 +146,14 @@ func passedOn(name string) bool {
 	return strings.HasPrefix(name, "LC_") || strings.HasPrefix(name, "XDG_")
 }
 
-// A beginning is a writer that keeps the first bytes and drops the rest, so that a program
-// with much output does not block.
-type beginning struct {
+// A limitedBuffer keeps the first max bytes and drops the rest, so that a program with much
+// output does not block.
+type limitedBuffer struct {
 	text []byte
 	max  int
 }
 
-func (b *beginning) Write(p []byte) (int, error) {
+func (b *limitedBuffer) Write(p []byte) (int, error) {
 	b.text = append(b.text, p[:min(len(p), b.max-len(b.text))]...)
 	return len(p), nil
 }

@@ -34,7 +34,7 @@ func TestCommand(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := script(t, text)
-			g, err := newProvider(nil).Obtain(t.Context(), Command{Args: []string{path, "$HOME; exit 1"}}, Grant{})
+			g, err := newProvider(nil).Refresh(t.Context(), Command{Args: []string{path, "$HOME; exit 1"}}, Grant{})
 			if g.AccessToken != "token1" || err != nil {
 				t.Errorf("token = %q, %v", g.AccessToken, err)
 			}
@@ -64,14 +64,14 @@ func TestCommandFails(t *testing.T) {
 		want string // after the name of the command
 		kind Kind
 	}{
-		"exit status":          {"echo secret-token; exit 3", 0o700, "exit status 3", Passing},
-		"its own words":        {"echo secret-token; echo >&2; echo 'log in:\tgcloud auth login' >&2; echo more >&2; exit 1", 0o700, "exit status 1: log in: gcloud auth login more", Passing},
-		"signal":               {"kill -TERM $$", 0o700, "signal: terminated", Passing},
-		"no token":             {"echo secret token; echo who are you? >&2", 0o700, "has printed no token: who are you?", Passing},
+		"exit status":          {"echo secret-token; exit 3", 0o700, "exit status 3", Temporary},
+		"its own words":        {"echo secret-token; echo >&2; echo 'log in:\tgcloud auth login' >&2; echo more >&2; exit 1", 0o700, "exit status 1: log in: gcloud auth login more", Temporary},
+		"signal":               {"kill -TERM $$", 0o700, "signal: terminated", Temporary},
+		"no token":             {"echo secret token; echo who are you? >&2", 0o700, "has printed no token: who are you?", Temporary},
 		"not there":            {"", 0, "no such file or directory: install it, and give its full path", Misconfigured},
 		"not executable":       {"echo token1", 0o600, "permission denied: let xoauthd's user run it, and xoauthd's unit, too (an empty NoExecPaths=)", Misconfigured},
-		"too slow":             {"echo secret-token; echo who are you? >&2; read x < \"$0.fifo\"", 0o700, "has not ended within 1s: who are you?", Passing},
-		"too slow, in a child": {"(read x < \"$0.fifo\"); true", 0o700, "has not ended within 1s", Passing},
+		"too slow":             {"echo secret-token; echo who are you? >&2; read x < \"$0.fifo\"", 0o700, "has not ended within 1s: who are you?", Temporary},
+		"too slow, in a child": {"(read x < \"$0.fifo\"); true", 0o700, "has not ended within 1s", Temporary},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := script(t, tt.text)
@@ -89,7 +89,7 @@ func TestCommandFails(t *testing.T) {
 				command.Timeout = time.Second
 			}
 			start := time.Now()
-			_, err := newProvider(nil).Obtain(t.Context(), command, Grant{})
+			_, err := newProvider(nil).Refresh(t.Context(), command, Grant{})
 			var e *Error
 			if !errors.As(err, &e) || e.Kind != tt.kind || err.Error() != "command "+path+": "+tt.want {
 				t.Errorf("err = %v, want %s", err, tt.want)
@@ -103,7 +103,7 @@ func TestCommandFails(t *testing.T) {
 }
 
 func TestCommandIsNotOnThePath(t *testing.T) {
-	_, err := Command{Args: []string{"xoauthd-none"}}.token(t.Context(), new(Provider))
+	_, err := Command{Args: []string{"xoauthd-none"}}.token(t.Context(), new(Provider), Grant{})
 	want := "command xoauthd-none: executable file not found in $PATH: install it, and give its full path"
 	var e *Error
 	if !errors.As(err, &e) || e.Kind != Misconfigured || err.Error() != want {
@@ -114,7 +114,7 @@ func TestCommandIsNotOnThePath(t *testing.T) {
 // The output of a program that never ends takes no memory, and its token is not
 // lost to that.
 func TestCommandSaysTooMuch(t *testing.T) {
-	b := beginning{max: 5}
+	b := limitedBuffer{max: 5}
 	if n, err := io.Copy(&b, io.LimitReader(strings.NewReader("tokens and more"), 1<<20)); n != 15 || err != nil || string(b.text) != "token" {
 		t.Errorf("kept %q of %d bytes, %v", b.text, n, err)
 	}
@@ -130,8 +130,8 @@ func TestCommandEnv(t *testing.T) {
 	}
 	t.Setenv("XOAUTHD_SECRET", "s")
 	path := script(t, `echo "${XOAUTHD_SECRET-token1}"`)
-	token, err := Command{Args: []string{path}}.token(t.Context(), new(Provider))
-	if err != nil || token.AccessToken != "token1" {
+	token, err := Command{Args: []string{path}}.token(t.Context(), new(Provider), Grant{})
+	if err != nil || token.text("access_token") != "token1" {
 		t.Errorf("token = %+v, %v", token, err)
 	}
 	if commandEnv(nil) == nil {
@@ -143,14 +143,14 @@ func TestCommandEnv(t *testing.T) {
 // at all if its time is over before.
 func TestCommandWaitsForItsTurn(t *testing.T) {
 	c := Command{Args: []string{script(t, "echo token1")}, Turns: make(chan struct{}, 1)}
-	if token, err := c.token(t.Context(), new(Provider)); err != nil || token.AccessToken != "token1" {
+	if token, err := c.token(t.Context(), new(Provider), Grant{}); err != nil || token.text("access_token") != "token1" {
 		t.Fatalf("token = %+v, %v", token, err)
 	}
 	c.Turns <- struct{}{}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
 	var e *Error
-	if _, err := c.token(ctx, new(Provider)); !errors.As(err, &e) || e.Kind != Passing || !strings.Contains(e.Error(), "too many run already") {
+	if _, err := c.token(ctx, new(Provider), Grant{}); !errors.As(err, &e) || e.Kind != Temporary || !strings.Contains(e.Error(), "too many run already") {
 		t.Errorf("err = %v", err)
 	}
 }

@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -9,7 +10,6 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4/jwt"
-	"golang.org/x/oauth2"
 
 	"github.com/xoauthd/xoauthd/internal/text"
 )
@@ -21,7 +21,7 @@ const unknownLife = time.Minute
 // readPrinted returns the token in the output of a command: in a JSON object, or the first
 // line that can be a token. A word of a message, such as "ERROR" or the "null" of jq, has no
 // digit; a token without a digit is unlikely.
-func readPrinted(output string) (*oauth2.Token, error) {
+func readPrinted(output string) (answer, error) {
 	output, err := text.FromFile(output)
 	if err != nil {
 		return nil, errors.New("has printed UTF-16 text: have it print UTF-8")
@@ -42,45 +42,29 @@ func readPrinted(output string) (*oauth2.Token, error) {
 	if end.IsZero() {
 		end = time.Now().Add(unknownLife)
 	}
-	return &oauth2.Token{AccessToken: token, Expiry: end}, nil
+	return answer{"access_token": token, "expires_in": json.Number(strconv.Itoa(int(time.Until(end).Round(time.Second).Seconds())))}, nil
 }
 
 // readPrintedJSON returns nil if text is no object. Its fields are those of RFC 6749 section
 // 5.1, or variants of programs.
 func readPrintedJSON(text string) (token string, end time.Time) {
-	var fields map[string]any
-	if json.Unmarshal([]byte(text), &fields) != nil {
+	fields := parseObject([]byte(text))
+	if fields == nil {
 		return "", time.Time{}
 	}
-	for _, name := range []string{"access_token", "accessToken", "token"} {
-		if s, ok := fields[name].(string); ok && token == "" {
-			token = s
-		}
-	}
-	if life, ok := seconds(fields["expires_in"]); ok {
+	token = cmp.Or(fields.text("access_token"), fields.text("accessToken"), fields.text("token"))
+	if life, ok := fields.number("expires_in"); ok && life > 0 && life < 1<<40 {
 		return token, time.Now().Add(time.Duration(min(life, maxLife.Seconds())) * time.Second)
 	}
-	if since1970, ok := seconds(fields["expires_on"]); ok {
+	if since1970, ok := fields.number("expires_on"); ok && since1970 > 0 && since1970 < 1<<40 {
 		return token, time.Unix(int64(since1970), 0)
 	}
 	for _, name := range []string{"expiry", "expiresOn"} { // expiresOn may be local time, which is ambiguous
-		s, _ := fields[name].(string)
-		if t, err := time.Parse(time.RFC3339, s); err == nil {
+		if t, err := time.Parse(time.RFC3339, fields.text(name)); err == nil {
 			return token, t
 		}
 	}
 	return token, time.Time{}
-}
-
-// seconds parses a number of seconds, which may be in quotes.
-func seconds(field any) (n float64, ok bool) {
-	switch v := field.(type) {
-	case float64:
-		n = v
-	case string:
-		n, _ = strconv.ParseFloat(v, 64)
-	}
-	return n, n > 0 && n < 1<<40
 }
 
 // expOf returns the expiry of token if it is a JWT with exp. It need not be verified: the

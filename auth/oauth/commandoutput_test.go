@@ -66,7 +66,8 @@ func TestReadPrinted(t *testing.T) {
 				}
 				continue
 			}
-			if err != nil || token.AccessToken != tt.token || time.Until(token.Expiry) != tt.life {
+			life, ok := token.number("expires_in")
+			if err != nil || token.text("access_token") != tt.token || !ok || life != tt.life.Seconds() {
 				t.Errorf("%s: %+v, %v, want a life of %v", tt.name, token, err, tt.life)
 			}
 		}

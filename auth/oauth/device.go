@@ -1,8 +1,8 @@
 package oauth
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -10,9 +10,6 @@ import (
 	"strings"
 	"time"
 	"unicode"
-
-	"golang.org/x/oauth2"
-	"golang.org/x/oauth2/clientcredentials"
 )
 
 // A Device is a pending authorization by a code that a person enters on another device (RFC
@@ -49,47 +46,30 @@ func (p *Provider) DeviceAuth(ctx context.Context) (*Device, error) {
 	if p.OAuth.Endpoint.DeviceAuthURL == "" {
 		return nil, &Error{Kind: Misconfigured, Err: errors.New("the provider has no " + deviceEndpoint)}
 	}
-	form := url.Values{"scope": {strings.Join(p.OAuth.Scopes, " ")}}
-	body, err := p.post(ctx, p.OAuth.Endpoint.DeviceAuthURL, form)
+	form := url.Values{"client_id": {p.OAuth.ClientID}, "scope": {strings.Join(p.OAuth.Scopes, " ")}}
+	a, err := p.request(ctx, endpoint{deviceEndpoint, p.OAuth.Endpoint.DeviceAuthURL}, form)
 	if err != nil {
-		e := p.failure(err)
-		e.endpoint = deviceEndpoint
-		return nil, e
+		return nil, err
 	}
-	d, err := p.parseDevice(body)
+	d, err := p.parseDevice(a)
 	if err != nil {
-		return nil, &Error{Kind: Passing, Err: fmt.Errorf("%s: malformed answer: %w", deviceEndpoint, err)}
+		return nil, &Error{Kind: Temporary, Err: fmt.Errorf("%s: malformed answer: %w", deviceEndpoint, err)}
 	}
 	return d, nil
 }
 
 // parseDevice parses an answer. The code and the links are shown to a person, so they must
 // not contain a secret.
-func (p *Provider) parseDevice(body []byte) (*Device, error) {
-	var answer struct {
-		DeviceCode string      `json:"device_code"`
-		UserCode   string      `json:"user_code"`
-		URI        string      `json:"verification_uri"`
-		URL        string      `json:"verification_url"` // as Google spells it
-		Complete   string      `json:"verification_uri_complete"`
-		ExpiresIn  json.Number `json:"expires_in"`
-		Interval   json.Number `json:"interval"`
-	}
-	if json.Unmarshal(body, &answer) != nil {
-		return nil, errors.New("not that of RFC 8628 section 3.2")
-	}
-	p.secrets().Add(answer.DeviceCode)
+func (p *Provider) parseDevice(a answer) (*Device, error) {
 	d := &Device{
-		UserCode: answer.UserCode,
-		URI:      webLink(answer.URI),
-		Complete: webLink(answer.Complete),
-		Expiry:   time.Now().Add(within(answer.ExpiresIn, defaultCodeLife, maxLife)),
-		code:     answer.DeviceCode,
-		interval: within(answer.Interval, defaultInterval, maxInterval),
+		UserCode: a.text("user_code"),
+		URI:      webLink(cmp.Or(a.text("verification_uri"), a.text("verification_url"))), // Google spells it so
+		Complete: webLink(a.text("verification_uri_complete")),
+		Expiry:   a.expiry(time.Now(), defaultCodeLife),
+		code:     a.text("device_code"),
+		interval: a.interval(),
 	}
-	if answer.URI == "" {
-		d.URI = webLink(answer.URL)
-	}
+	p.secrets().Add(d.code)
 	unseen := func(r rune) bool { return !unicode.IsGraphic(r) }
 	switch {
 	case d.code == "":
@@ -116,13 +96,13 @@ func webLink(link string) string {
 	return u.String() // in ASCII
 }
 
-// within parses a number of seconds: at least one, and the default for an invalid number.
-func within(n json.Number, otherwise, most time.Duration) time.Duration {
-	f, err := n.Float64()
-	if err != nil || f <= 0 {
-		return otherwise
+// interval returns the time between two polls.
+func (a answer) interval() time.Duration {
+	seconds, ok := a.number("interval")
+	if !ok || seconds <= 0 {
+		return defaultInterval
 	}
-	return time.Duration(min(max(f, 1), most.Seconds()) * float64(time.Second))
+	return time.Duration(min(max(seconds, 1), maxInterval.Seconds()) * float64(time.Second))
 }
 
 // AwaitDevice polls until the person consents or refuses, the code expires, or ctx is done.
@@ -137,14 +117,15 @@ func (p *Provider) AwaitDevice(ctx context.Context, d *Device) (Grant, error) {
 			return Grant{}, ctx.Err()
 		}
 		last := !time.Now().Before(d.Expiry)
-		token, err := p.poll(ctx, d)
+		a, err := p.poll(ctx, d)
 		switch {
 		case err == nil:
-			return p.grantOf(token), nil
+			return p.grantOf(a), nil
 		case ctx.Err() != nil:
 			return Grant{}, ctx.Err()
 		}
-		e := p.failure(err)
+		var e *Error
+		errors.As(err, &e)
 		switch {
 		case e.Code == "authorization_pending":
 			wait = interval
@@ -167,22 +148,10 @@ func (p *Provider) AwaitDevice(ctx context.Context, d *Device) (Grant, error) {
 // poll asks once whether the code was entered (RFC 8628 section 3.4). The loop of x/oauth2
 // ends at a network failure. poll waits for a running answer also after the end of ctx: it
 // may be the only one with the tokens.
-func (p *Provider) poll(ctx context.Context, d *Device) (*oauth2.Token, error) {
+func (p *Provider) poll(ctx context.Context, d *Device) (answer, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTime)
 	defer cancel()
-	config := p.config()
-	call := clientcredentials.Config{
-		ClientID:       config.ClientID,
-		ClientSecret:   config.ClientSecret,
-		TokenURL:       config.Endpoint.TokenURL,
-		AuthStyle:      config.Endpoint.AuthStyle,
-		EndpointParams: url.Values{"grant_type": {deviceGrant}, "device_code": {d.code}},
-	}
-	token, err := call.Token(p.withClient(ctx))
-	if err != nil {
-		return nil, err
-	}
-	return token, p.usable(token)
+	return p.token(ctx, url.Values{"grant_type": {deviceGrant}, "device_code": {d.code}})
 }
 
 // unsettled reports whether a poll failed without an answer, so that it can be repeated.
@@ -201,7 +170,7 @@ func unsettled(e *Error) bool {
 func unentered(e *Error) *Error {
 	switch e.Code {
 	case "access_denied", "authorization_declined": // the latter is Entra's
-		e.Kind = Passing // no grant has ended
+		e.Kind = Temporary // no grant has ended
 		e.Code, e.Err = "access_denied", errors.New("whoever entered the code did not agree")
 	case "expired_token":
 		e.Err = errors.New("the code has expired before anybody entered it and agreed")

@@ -105,7 +105,7 @@ func TestDeviceAnswers(t *testing.T) {
 		{"life over already", start + `,"expires_in":-1}`, time.Second, 5 * time.Second},
 		{"as Google spells it", `{"device_code":"c","user_code":"U","verification_url":"https://www.google.com/device"}`, 15 * time.Minute, 5 * time.Second},
 		{"complete link that is none", start + `,"verification_uri_complete":"javascript:alert(1)"}`, 15 * time.Minute, 5 * time.Second},
-		{"interval no number", start + `,"interval":"soon"}`, 0, 0},
+		{"interval no number", start + `,"interval":"soon"}`, 15 * time.Minute, 5 * time.Second},
 		{"no device code", `{"user_code":"U","verification_uri":"https://example.com/device"}`, 0, 0},
 		{"no user code", `{"device_code":"c","verification_uri":"https://example.com/device"}`, 0, 0},
 		{"endless user code", `{"device_code":"c","user_code":"` + strings.Repeat("U", 65) + `","verification_uri":"https://example.com/device"}`, 0, 0},
@@ -124,7 +124,7 @@ func TestDeviceAnswers(t *testing.T) {
 				d, err := newDeviceProvider(&tokenserver.Server{Answer: tokenserver.Always(200, tt.body)}).DeviceAuth(t.Context())
 				if tt.life == 0 {
 					var e *Error
-					if !errors.As(err, &e) || e.Kind != Passing || !strings.Contains(err.Error(), "device authorization endpoint: malformed answer: ") {
+					if !errors.As(err, &e) || e.Kind != Temporary || !strings.Contains(err.Error(), "device authorization endpoint: malformed answer: ") {
 						t.Errorf("err = %v", err)
 					}
 					return
@@ -151,8 +151,8 @@ func TestDeviceAuthFails(t *testing.T) {
 		kind   Kind
 		want   string
 	}{
-		{"network down", 0, "", Passing, `Post "https://example.com/device_authorization": lookup example.com: no such host`},
-		{"unavailable", 503, "", Passing, "device authorization endpoint: HTTP status 503"},
+		{"network down", 0, "", Temporary, `Post "https://example.com/device_authorization": lookup example.com: no such host`},
+		{"unavailable", 503, "", Temporary, "device authorization endpoint: HTTP status 503"},
 		{"not allowed", 400, `{"error":"unauthorized_client","error_description":"no device flow for client-secret"}`, Misconfigured, "device authorization endpoint: unauthorized_client: no device flow for (hidden)"},
 		{"an error with status 200", 200, `{"error":"invalid_scope"}`, Misconfigured, "device authorization endpoint: invalid_scope"},
 	} {
@@ -270,7 +270,7 @@ func TestAwaitDeviceExpires(t *testing.T) {
 			start := time.Now()
 			_, err = p.AwaitDevice(t.Context(), d)
 			var e *Error
-			if !errors.As(err, &e) || e.Code != "expired_token" || e.Kind != Passing || err.Error() != tt.want {
+			if !errors.As(err, &e) || e.Code != "expired_token" || e.Kind != Temporary || err.Error() != tt.want {
 				t.Errorf("%s: err = %v, want %s", tt.name, err, tt.want)
 			}
 			if d := time.Since(start); d != tt.after {
@@ -320,7 +320,7 @@ func TestDeviceAtRealServer(t *testing.T) {
 					t.Fatal(err)
 				}
 				p := newProvider(nil)
-				p.Client.Transport = BoundedTransport{tokenserver.Handler{Handler: server}}
+				p.Client.Transport = tokenserver.Handler{Handler: server}
 				p.OAuth.Scopes = []string{idp.ScopeMail, "openid", "email", "offline_access"}
 				p.OAuth.Endpoint = oauth2.Endpoint{
 					TokenURL:      "http://127.0.0.1:1" + idp.TokenPath,

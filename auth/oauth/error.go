@@ -28,12 +28,12 @@ var ErrRevoked = errors.New("the grant was revoked")
 type Kind int
 
 const (
-	// Passing is a temporary failure: network, server, throttling, an invalid answer. The
+	// Temporary is a temporary failure: network, server, throttling, an invalid answer. The
 	// grant is considered valid.
-	Passing Kind = iota
+	Temporary Kind = iota
 
-	// Consent means that a person must authorize the account (again).
-	Consent
+	// NeedsConsent means that a person must authorize the account (again).
+	NeedsConsent
 
 	// Misconfigured means that the provider rejects the registration: the administrator
 	// must correct the client id, the secret or the scopes.
@@ -43,7 +43,7 @@ const (
 // String returns the name for logs and metrics.
 func (k Kind) String() string {
 	switch k {
-	case Consent:
+	case NeedsConsent:
 		return "needs_authorization"
 	case Misconfigured:
 		return "misconfigured"
@@ -93,7 +93,7 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // Is implements errors.Is for ErrNeedsAuthorization, ErrRefused and ErrRevoked.
 func (e *Error) Is(target error) bool {
-	return target == ErrNeedsAuthorization && e.Kind == Consent || target == ErrRefused && e.Refused || target == ErrRevoked && e.Revoked
+	return target == ErrNeedsAuthorization && e.Kind == NeedsConsent || target == ErrRefused && e.Refused || target == ErrRevoked && e.Revoked
 }
 
 // OneLine returns a text as one line of limited length.
@@ -105,25 +105,25 @@ type lostAnswer struct{ error }
 func (e *lostAnswer) Unwrap() error { return e.error }
 
 // kind returns the kind of an error. Unless it is certain that a person or the administrator
-// must act, it is Passing. The codes are of RFC 6749 section 5.2, OpenID Connect Core section
-// 3.1.2.6 (Consent) and RFC 8707 (invalid_target). The last of each kind are those of Yahoo
+// must act, it is Temporary. The codes are of RFC 6749 section 5.2, OpenID Connect Core section
+// 3.1.2.6 (NeedsConsent) and RFC 8707 (invalid_target). The last of each kind are those of Yahoo
 // (in capitals there), Zoho, Microsoft and Google.
 func kind(status int, code, description string) Kind {
 	if status == http.StatusRequestTimeout || status == http.StatusTooManyRequests || status >= 500 {
-		return Passing
+		return Temporary
 	}
 	switch strings.ToLower(code) {
 	case "invalid_grant", "interaction_required", "consent_required", "login_required",
 		"invalid_refresh_token", "token_expired", "account_not_authorized", "invalid_code", "access_denied":
 		if throttled(description) {
-			return Passing
+			return Temporary
 		}
-		return Consent
+		return NeedsConsent
 	case "invalid_client", "unauthorized_client", "invalid_scope", "unsupported_grant_type", "invalid_request",
 		"invalid_resource", "invalid_target", "invalid_client_secret", "deleted_client", "disabled_client", "admin_policy_enforced", "org_internal":
 		return Misconfigured
 	}
-	return Passing
+	return Temporary
 }
 
 // throttled reports whether Entra throttles the client: it then sends invalid_grant with a
@@ -149,10 +149,10 @@ func retryAfter(header string) time.Duration {
 // take another with the same registration: its grant has ended, there is no such
 // mailbox, or its password is wrong.
 func (e *Error) OfAccount() bool {
-	return e.Kind == Consent || e.Kind == Misconfigured && e.Code == "invalid_grant"
+	return e.Kind == NeedsConsent || e.Kind == Misconfigured && e.Code == "invalid_grant"
 }
 
 // NoRefreshToken returns the error of a grant that cannot be refreshed.
 func NoRefreshToken() *Error {
-	return &Error{Kind: Consent, Err: errors.New("the provider gave no refresh token with the last authorization")}
+	return &Error{Kind: NeedsConsent, Err: errors.New("the provider gave no refresh token with the last authorization")}
 }

@@ -2,40 +2,53 @@ package oauth
 
 import (
 	"context"
-	"errors"
 	"net/url"
+	"strings"
 
-	"golang.org/x/oauth2"
+	"github.com/xoauthd/xoauthd/internal/flow"
 )
 
-// A Flow obtains access tokens without a person (grant types of RFC 6749 section 1.3). An
-// account without a Flow has a refresh token, to which a person consented.
+// A Flow obtains access tokens for an account.
 type Flow interface {
-	// token obtains an access token from p. Its errors are of type *Error.
-	token(ctx context.Context, p *Provider) (*oauth2.Token, error)
+	// Interactive reports whether a person must have consented before.
+	Interactive() bool
 
-	// kind identifies the flow of a stored token.
-	kind() string
+	// token obtains an access token for the account with the grant g. Its errors are of
+	// type *Error. With an error, the answer may still have a refresh token.
+	token(ctx context.Context, p *Provider, g Grant) (answer, error)
+
+	// source identifies the flow in the Source of a grant; empty for Consent.
+	source() string
 }
 
-// unattended turns Consent into Misconfigured: in a flow without a person, the administrator
-// must act.
-func unattended(e *Error) *Error {
-	if e.Kind == Consent {
-		e.Kind = Misconfigured
+// Consent is the flow of an account to which a person has consented, in the browser or with a
+// device code. It obtains access tokens by the refresh token (RFC 6749 section 6).
+type Consent struct{}
+
+// Interactive returns true.
+func (Consent) Interactive() bool { return true }
+
+func (Consent) token(ctx context.Context, p *Provider, g Grant) (answer, error) {
+	if g.RefreshToken == "" {
+		return nil, NoRefreshToken()
 	}
-	return e
+	return p.token(ctx, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {g.RefreshToken}})
 }
+
+func (Consent) source() string { return "" }
 
 // ClientCredentials obtains tokens for the client itself (RFC 6749 section 4.4), which an
 // administrator has given access to the mailbox.
 type ClientCredentials struct{}
 
-func (ClientCredentials) token(ctx context.Context, p *Provider) (*oauth2.Token, error) {
-	return p.call(ctx, nil)
+// Interactive returns false.
+func (ClientCredentials) Interactive() bool { return false }
+
+func (ClientCredentials) token(ctx context.Context, p *Provider, _ Grant) (answer, error) {
+	return p.token(ctx, p.withScope(url.Values{"grant_type": {"client_credentials"}}))
 }
 
-func (ClientCredentials) kind() string { return "client_credentials" }
+func (ClientCredentials) source() string { return string(flow.ClientCredentials) }
 
 // A ResourceOwner obtains tokens with the password of a person (RFC 6749 section 4.3), for
 // the few providers that offer nothing else. OAuth 2.1 omits it, and it does not work with a
@@ -44,27 +57,19 @@ type ResourceOwner struct {
 	User, Password string
 }
 
-func (o ResourceOwner) token(ctx context.Context, p *Provider) (*oauth2.Token, error) {
-	return p.call(ctx, url.Values{
-		"grant_type": {"password"},
-		"username":   {o.User},
-		"password":   {o.Password},
-	})
+// Interactive returns false.
+func (ResourceOwner) Interactive() bool { return false }
+
+func (o ResourceOwner) token(ctx context.Context, p *Provider, _ Grant) (answer, error) {
+	return p.token(ctx, p.withScope(url.Values{"grant_type": {"password"}, "username": {o.User}, "password": {o.Password}}))
 }
 
-func (ResourceOwner) kind() string { return "password" }
+func (ResourceOwner) source() string { return string(flow.Password) }
 
-// An AppPassword is the password of a mailbox at a provider without OAuth. There is no token,
-// and nothing to refresh.
-type AppPassword string
-
-func (p AppPassword) token(context.Context, *Provider) (*oauth2.Token, error) {
-	return nil, RefusedPassword()
-}
-
-func (AppPassword) kind() string { return "app_password" }
-
-// RefusedPassword returns the error of an AppPassword that a mail server refuses.
-func RefusedPassword() *Error {
-	return &Error{Kind: Misconfigured, Refused: true, Err: errors.New("a mail server refuses the app password: make a new one at the provider")}
+// withScope adds the scopes to form, if there are any.
+func (p *Provider) withScope(form url.Values) url.Values {
+	if len(p.OAuth.Scopes) > 0 {
+		form.Set("scope", strings.Join(p.OAuth.Scopes, " "))
+	}
+	return form
 }

@@ -25,7 +25,7 @@ func TestFlowRequests(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &tokenserver.Server{Answer: tokenserver.Numbered}
-			g, err := newProvider(s).Obtain(t.Context(), tt.flow, Grant{})
+			g, err := newProvider(s).Refresh(t.Context(), tt.flow, Grant{})
 			if g.AccessToken != "token1" || g.RefreshToken != "" || !g.Obtained.IsZero() || err != nil {
 				t.Errorf("grant = %+v, %v", g, err)
 			}
@@ -54,7 +54,7 @@ func TestFlowErrorsHoldNoSecret(t *testing.T) {
 				}
 				return 400, fmt.Sprintf(`{"error":"invalid_grant","error_description":%q}`, "no: "+strings.Join(sent, " "))
 			}}
-			_, err := newProvider(s).Obtain(t.Context(), f, Grant{})
+			_, err := newProvider(s).Refresh(t.Context(), f, Grant{})
 			if err == nil || len(sent) == 0 {
 				t.Fatalf("err = %v; %d secrets", err, len(sent))
 			}

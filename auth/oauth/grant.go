@@ -72,9 +72,9 @@ func (g Grant) Alive(now time.Time) bool {
 
 // Fresh reports whether the access token need not be replaced yet. A token that cannot be
 // refreshed is never replaced.
-func (g Grant) Fresh(now time.Time, renewable bool) bool {
+func (g Grant) Fresh(now time.Time, refreshable bool) bool {
 	margin := min(ExpiryMargin, g.Expiry.Sub(g.Issued())/2)
-	if !renewable {
+	if !refreshable {
 		margin = 0
 	}
 	return g.Alive(now) && g.Alive(now.Add(margin))

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/oauth2"
-
 	"github.com/xoauthd/xoauthd/internal/exhausted"
 )
 
@@ -34,7 +32,7 @@ func (e *Error) passingHint() string {
 	var network *net.OpError
 	local := exhausted.Hint(e.Err)
 	switch {
-	case e.Kind != Passing || e.Code != "":
+	case e.Kind != Temporary || e.Code != "":
 		return ""
 	case local != "":
 		return local
@@ -212,11 +210,11 @@ var commonHints = []hint{
 	{"unauthorized_client unsupported_response_type invalid_request", "", "Check client_id, scopes and redirect URI in the configuration and in the registration at the provider."},
 }
 
-// end returns when Google will end the grant of token: because the app is in Testing, or
+// end returns when Google will end the grant of a: because the app is in Testing, or
 // because the person consented for a limited time. For other providers the same number is
 // the life of a refresh token that each use renews: the result is then zero.
-func (p *Provider) end(now time.Time, token *oauth2.Token) time.Time {
-	seconds, _ := token.Extra("refresh_token_expires_in").(float64)
+func (p *Provider) end(now time.Time, a answer) time.Time {
+	seconds, _ := a.number("refresh_token_expires_in")
 	if p.Family != Google || seconds < 1 || seconds > maxGrantLife.Seconds() {
 		return time.Time{}
 	}

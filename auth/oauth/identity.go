@@ -6,7 +6,6 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
-	"golang.org/x/oauth2"
 )
 
 // maxAddress is the longest mail address, in bytes (RFC 5321 section 4.5.3.1.3).
@@ -21,14 +20,13 @@ func SignatureAlgorithms() []jose.SignatureAlgorithm {
 	}
 }
 
-// identity returns the address of the person who consented, from the id_token of token. It
+// identity returns the address of the person who consented, from raw, an id_token. It
 // is empty without an id_token, and if it is of another client, has no address, contains a
 // secret or cannot be parsed. It is for people; a grant is kept without it.
 //
 // The signature is not checked: the token came from the token endpoint over TLS, which is
 // sufficient (OpenID Connect Core section 3.1.3.7).
-func (p *Provider) identity(token *oauth2.Token) string {
-	raw, _ := token.Extra("id_token").(string)
+func (p *Provider) identity(raw string) string {
 	idToken, err := jwt.ParseSigned(raw, SignatureAlgorithms())
 	if err != nil {
 		return ""

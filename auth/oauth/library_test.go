@@ -27,7 +27,7 @@ func TestFlowsAtLibrary(t *testing.T) {
 		name      string
 		secret    string
 		assertion ClientAssertion
-		flow      Flow // nil for a refresh token of joe
+		flow      Flow
 		mailbox   string
 		err       Kind // if mailbox is empty
 	}{
@@ -36,9 +36,9 @@ func TestFlowsAtLibrary(t *testing.T) {
 		{"client credentials, RS256", "", signed("RS256", clientKey), ClientCredentials{}, joe, 0},
 		{"client credentials, PS256", "", signed("PS256", clientKey), ClientCredentials{}, joe, 0},
 		{"client credentials, another's key", "", signed("PS256", robotKey), ClientCredentials{}, "", Misconfigured},
-		{"refresh, secret", "client-secret", nil, nil, joe, 0},
-		{"refresh, RS256", "", signed("RS256", clientKey), nil, joe, 0},
-		{"refresh, PS256", "", signed("PS256", clientKey), nil, joe, 0},
+		{"refresh, secret", "client-secret", nil, Consent{}, joe, 0},
+		{"refresh, RS256", "", signed("RS256", clientKey), Consent{}, joe, 0},
+		{"refresh, PS256", "", signed("PS256", clientKey), Consent{}, joe, 0},
 		{"service account", "client-secret", nil, ServiceAccount{"robot", "key1", robotKey, ann}, ann, 0},
 		{"service account, unknown mailbox", "client-secret", nil, ServiceAccount{"robot", "key1", robotKey, "eve@example.com"}, "", Misconfigured},
 		{"resource owner, which the library refuses", "client-secret", nil, ResourceOwner{joe, "password"}, "", Misconfigured},
@@ -64,13 +64,13 @@ func TestFlowsAtLibrary(t *testing.T) {
 					Endpoint: oauth2.Endpoint{TokenURL: c.Issuer + idp.TokenPath},
 				},
 				Assertion: tt.assertion,
-				Client:    &http.Client{Transport: BoundedTransport{tokenserver.Handler{Handler: server}}},
+				Client:    &http.Client{Transport: tokenserver.Handler{Handler: server}},
 			}
 			_, refresh, _, err := server.Issue(joe)
 			if err != nil {
 				t.Fatal(err)
 			}
-			g, err := p.Obtain(t.Context(), tt.flow, Grant{RefreshToken: refresh})
+			g, err := p.Refresh(t.Context(), tt.flow, Grant{RefreshToken: refresh})
 			var e *Error
 			if tt.mailbox == "" && (!errors.As(err, &e) || e.Kind != tt.err) || tt.mailbox != "" && err != nil {
 				t.Fatalf("err = %v", err)

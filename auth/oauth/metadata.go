@@ -67,27 +67,21 @@ func metadataURLs(issuer string) []string {
 // readMetadata returns what the metadata at an address say of iss. They count only if
 // they name the issuer (RFC 8414 section 3.3).
 func (p *Provider) readMetadata(ctx context.Context, address string) (sendsIss, ok bool) {
-	client := p.Client
-	if client == nil {
-		client = NewHTTPClient(nil, http.ProxyFromEnvironment)
-	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return false, false
 	}
 	req.Header.Set("Accept", "application/json")
-	resp, err := client.Do(req)
+	resp, err := p.client().Do(req)
 	if err != nil {
 		return false, false
 	}
-	defer resp.Body.Close()
+	body, err := readBody(resp)
 	var document struct {
 		Issuer   string `json:"issuer"`
 		SendsIss bool   `json:"authorization_response_iss_parameter_supported"`
 	}
-	// NewHTTPClient bounds the body.
-	err = json.NewDecoder(resp.Body).Decode(&document)
-	if err != nil || resp.StatusCode != http.StatusOK || document.Issuer != p.Issuer {
+	if err != nil || json.Unmarshal(body, &document) != nil || resp.StatusCode != http.StatusOK || document.Issuer != p.Issuer {
 		return false, false
 	}
 	return document.SendsIss, true

@@ -38,7 +38,7 @@ func (m *Metrics) Declare(provider string) {
 	if m == nil {
 		return
 	}
-	for _, result := range []string{resultOK, Passing.String(), Consent.String(), Misconfigured.String()} {
+	for _, result := range []string{resultOK, Temporary.String(), NeedsConsent.String(), Misconfigured.String()} {
 		m.refreshes.WithLabelValues(provider, result)
 	}
 }

@@ -51,11 +51,11 @@ func TestResourceOwnerAtLibrary(t *testing.T) {
 		Scopes:       []string{"mail"},
 	}}
 
-	if g, err := p.Obtain(t.Context(), ResourceOwner{"joe@example.com", "pass & word"}, Grant{}); g.AccessToken == "" || err != nil {
+	if g, err := p.Refresh(t.Context(), ResourceOwner{"joe@example.com", "pass & word"}, Grant{}); g.AccessToken == "" || err != nil {
 		t.Errorf("grant %+v, %v", g, err)
 	}
 	var e *Error
-	if _, err := p.Obtain(t.Context(), ResourceOwner{"joe@example.com", "wrong"}, Grant{}); !errors.As(err, &e) || e.Kind != Misconfigured || e.Code != "invalid_grant" {
+	if _, err := p.Refresh(t.Context(), ResourceOwner{"joe@example.com", "wrong"}, Grant{}); !errors.As(err, &e) || e.Kind != Misconfigured || e.Code != "invalid_grant" {
 		t.Errorf("a wrong password: %v", err)
 	}
 }

@@ -122,10 +122,10 @@ func TestRefreshAnswers(t *testing.T) {
 					if strings.HasSuffix(tt.name, "rotated") {
 						refresh = "refresh1"
 					}
-					g, err := newProvider(s).Refresh(t.Context(), old)
+					g, err := newProvider(s).Refresh(t.Context(), Consent{}, old)
 					if tt.life == 0 {
 						var e *Error
-						if !errors.As(err, &e) || e.Kind != Passing {
+						if !errors.As(err, &e) || e.Kind != Temporary {
 							t.Errorf("err = %v, want a passing one", err)
 						}
 						want := old
@@ -166,7 +166,7 @@ func TestRefreshAnswerAsForm(t *testing.T) {
 				Answer: tokenserver.Always(200, "access_token=at&token_type=bearer&expires_in="+expires),
 				Header: http.Header{"Content-Type": {"application/x-www-form-urlencoded"}},
 			}
-			g, err := newProvider(s).Refresh(t.Context(), granted(0))
+			g, err := newProvider(s).Refresh(t.Context(), Consent{}, granted(0))
 			if err != nil || time.Until(g.Expiry) != want {
 				t.Errorf("expires_in=%s gives a life of %v, want %v; %v", expires, time.Until(g.Expiry), want, err)
 			}
@@ -188,7 +188,7 @@ func TestRefreshTokenRotates(t *testing.T) {
 			if strings.Contains(tt.body, "error") {
 				status = 500
 			}
-			g, _ := newProvider(&tokenserver.Server{Answer: tokenserver.Always(status, tt.body)}).Refresh(t.Context(), granted(0))
+			g, _ := newProvider(&tokenserver.Server{Answer: tokenserver.Always(status, tt.body)}).Refresh(t.Context(), Consent{}, granted(0))
 			if g.RefreshToken != tt.want {
 				t.Errorf("refresh token = %q, want %q", g.RefreshToken, tt.want)
 			}
@@ -202,7 +202,7 @@ func TestRefreshTokenRotatesInForm(t *testing.T) {
 		Answer: tokenserver.Always(200, "access_token=&refresh_token=refresh1"),
 		Header: http.Header{"Content-Type": {"application/x-www-form-urlencoded"}},
 	}
-	g, err := newProvider(s).Refresh(t.Context(), granted(0))
+	g, err := newProvider(s).Refresh(t.Context(), Consent{}, granted(0))
 	if err == nil || g.RefreshToken != "refresh1" {
 		t.Errorf("refresh token = %q, %v", g.RefreshToken, err)
 	}
@@ -220,26 +220,26 @@ func TestRefreshFailures(t *testing.T) {
 		kind   Kind
 		text   string
 	}{
-		{"network down", 0, "", Passing, `Post "https://example.com/token": lookup example.com: no such host`},
-		{"redirect", 302, "", Passing, "token endpoint: HTTP status 302"},
-		{"not found", 404, "<html>", Passing, "token endpoint: HTTP status 404"},
-		{"request timeout", 408, tokenserver.BadClient, Passing, "token endpoint: invalid_client"},
-		{"too many requests", 429, tokenserver.Withdrawn, Passing, ""},
-		{"internal error", 500, tokenserver.Withdrawn, Passing, ""},
-		{"unavailable", 503, "", Passing, "token endpoint: HTTP status 503"},
-		{"bad request without a code", 400, "{}", Passing, "token endpoint: HTTP status 400"},
-		{"unknown code", 400, `{"error":"out_of_cheese"}`, Passing, "token endpoint: out_of_cheese"},
-		{"error of another type", 400, `{"error":{"message":"no"}}`, Passing, "token endpoint: HTTP status 400"},
-		{"withdrawn", 400, tokenserver.Withdrawn, Consent, "token endpoint: invalid_grant: Token has been expired or revoked."},
-		{"withdrawn, with status 200", 200, tokenserver.Withdrawn, Consent, ""},
-		{"withdrawn, with status 401", 401, tokenserver.Withdrawn, Consent, ""},
-		{"interaction required", 400, `{"error":"interaction_required"}`, Consent, ""},
-		{"consent required", 400, `{"error":"consent_required"}`, Consent, ""},
-		{"login required", 400, `{"error":"login_required"}`, Consent, ""},
-		{"Entra: inactive for too long", 400, invalid("AADSTS700082: The refresh token has expired"), Consent, ""},
-		{"Entra: throttled", 400, invalid("AADSTS50196: The server terminated an operation"), Passing, ""},
-		{"Entra: transient", 400, invalid("AADSTS90033: A transient error"), Passing, ""},
-		{"Entra: a longer code that begins alike", 400, invalid("AADSTS501961: no such code"), Consent, ""},
+		{"network down", 0, "", Temporary, `Post "https://example.com/token": lookup example.com: no such host`},
+		{"redirect", 302, "", Temporary, "token endpoint: HTTP status 302"},
+		{"not found", 404, "<html>", Temporary, "token endpoint: HTTP status 404"},
+		{"request timeout", 408, tokenserver.BadClient, Temporary, "token endpoint: invalid_client"},
+		{"too many requests", 429, tokenserver.Withdrawn, Temporary, ""},
+		{"internal error", 500, tokenserver.Withdrawn, Temporary, ""},
+		{"unavailable", 503, "", Temporary, "token endpoint: HTTP status 503"},
+		{"bad request without a code", 400, "{}", Temporary, "token endpoint: HTTP status 400"},
+		{"unknown code", 400, `{"error":"out_of_cheese"}`, Temporary, "token endpoint: out_of_cheese"},
+		{"error of another type", 400, `{"error":{"message":"no"}}`, Temporary, "token endpoint: HTTP status 400"},
+		{"withdrawn", 400, tokenserver.Withdrawn, NeedsConsent, "token endpoint: invalid_grant: Token has been expired or revoked."},
+		{"withdrawn, with status 200", 200, tokenserver.Withdrawn, NeedsConsent, ""},
+		{"withdrawn, with status 401", 401, tokenserver.Withdrawn, NeedsConsent, ""},
+		{"interaction required", 400, `{"error":"interaction_required"}`, NeedsConsent, ""},
+		{"consent required", 400, `{"error":"consent_required"}`, NeedsConsent, ""},
+		{"login required", 400, `{"error":"login_required"}`, NeedsConsent, ""},
+		{"Entra: inactive for too long", 400, invalid("AADSTS700082: The refresh token has expired"), NeedsConsent, ""},
+		{"Entra: throttled", 400, invalid("AADSTS50196: The server terminated an operation"), Temporary, ""},
+		{"Entra: transient", 400, invalid("AADSTS90033: A transient error"), Temporary, ""},
+		{"Entra: a longer code that begins alike", 400, invalid("AADSTS501961: no such code"), NeedsConsent, ""},
 		{"wrong secret", 401, tokenserver.BadClient, Misconfigured, "token endpoint: invalid_client"},
 		{"unauthorized client", 400, `{"error":"unauthorized_client"}`, Misconfigured, ""},
 		{"invalid scope", 400, `{"error":"invalid_scope"}`, Misconfigured, ""},
@@ -250,7 +250,7 @@ func TestRefreshFailures(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s := &tokenserver.Server{Answer: tokenserver.Always(tt.status, tt.body), Header: http.Header{"Content-Type": {"text/plain"}}}
 			old := granted(0)
-			g, err := newProvider(s).Refresh(t.Context(), old)
+			g, err := newProvider(s).Refresh(t.Context(), Consent{}, old)
 			var e *Error
 			if !errors.As(err, &e) || e.Kind != tt.kind {
 				t.Errorf("err = %#v, want %v", err, tt.kind)
@@ -258,7 +258,7 @@ func TestRefreshFailures(t *testing.T) {
 			if tt.text != "" && err.Error() != tt.text {
 				t.Errorf("err = %q, want %q", err, tt.text)
 			}
-			if errors.Is(err, ErrNeedsAuthorization) != (tt.kind == Consent) {
+			if errors.Is(err, ErrNeedsAuthorization) != (tt.kind == NeedsConsent) {
 				t.Errorf("errors.Is(%v, ErrNeedsAuthorization) is wrong", err)
 			}
 			if g != old {
@@ -283,7 +283,7 @@ func TestErrorIsHarmless(t *testing.T) {
 	} {
 		for _, status := range []int{200, 400} {
 			s := &tokenserver.Server{Answer: tokenserver.Always(status, body)}
-			_, err := newProvider(s).Refresh(t.Context(), Grant{RefreshToken: "refresh-of-joe"})
+			_, err := newProvider(s).Refresh(t.Context(), Consent{}, Grant{RefreshToken: "refresh-of-joe"})
 			if err == nil {
 				t.Fatalf("%s: no error", name)
 			}
@@ -309,7 +309,7 @@ func TestRetryAfter(t *testing.T) {
 			time.Now().Add(-time.Minute).UTC().Format(http.TimeFormat): 0,
 		} {
 			s := &tokenserver.Server{Answer: tokenserver.Always(503, ""), Header: http.Header{"Retry-After": {header}}}
-			_, err := newProvider(s).Refresh(t.Context(), granted(0))
+			_, err := newProvider(s).Refresh(t.Context(), Consent{}, granted(0))
 			var e *Error
 			if !errors.As(err, &e) || e.RetryAfter != want {
 				t.Errorf("Retry-After: %s gives %v, want %v", header, e.RetryAfter, want)
@@ -321,11 +321,11 @@ func TestRetryAfter(t *testing.T) {
 func TestCallIsCutOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
-		_, err := newProvider(&tokenserver.Server{Answer: tokenserver.Numbered, Latency: time.Hour}).Refresh(t.Context(), granted(0))
+		_, err := newProvider(&tokenserver.Server{Answer: tokenserver.Numbered, Latency: time.Hour}).Refresh(t.Context(), Consent{}, granted(0))
 		if d := time.Since(start); d != callTime {
 			t.Errorf("after %v", d)
 		}
-		if !errors.Is(err, context.DeadlineExceeded) || err.(*Error).Kind != Passing {
+		if !errors.Is(err, context.DeadlineExceeded) || err.(*Error).Kind != Temporary {
 			t.Errorf("err = %v", err)
 		}
 	})

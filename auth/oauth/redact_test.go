@@ -48,7 +48,7 @@ func TestEchoIsRedacted(t *testing.T) {
 	}
 	calls := []call{
 		{"refresh", []string{refreshToken, clientSecret}, func(t *testing.T, p *Provider) error {
-			_, err := p.Refresh(t.Context(), Grant{RefreshToken: refreshToken})
+			_, err := p.Refresh(t.Context(), Consent{}, Grant{RefreshToken: refreshToken})
 			return err
 		}},
 		{"exchange", []string{authCode, verifierText, clientSecret}, func(t *testing.T, p *Provider) error {
@@ -56,7 +56,7 @@ func TestEchoIsRedacted(t *testing.T) {
 			return err
 		}},
 		{"password", []string{userPassword, clientSecret}, func(t *testing.T, p *Provider) error {
-			_, err := p.Obtain(t.Context(), ResourceOwner{"joe", userPassword}, Grant{})
+			_, err := p.Refresh(t.Context(), ResourceOwner{"joe", userPassword}, Grant{})
 			return err
 		}},
 		{"device authorization", []string{clientSecret}, func(t *testing.T, p *Provider) error {
@@ -135,10 +135,10 @@ func TestEchoOfAnotherIsRedacted(t *testing.T) {
 		return 200, fmt.Sprintf(`{"access_token":%q,"refresh_token":%q,"token_type":"Bearer"}`, "a"+other, "r"+other)
 	}, tokenserver.Always(400, `{"error":"invalid_client","error_description":"not a`+other+`, nor `+refreshToken+`"}`))}
 	p := newProvider(s)
-	if _, err := p.Refresh(t.Context(), Grant{RefreshToken: refreshToken}); err != nil {
+	if _, err := p.Refresh(t.Context(), Consent{}, Grant{RefreshToken: refreshToken}); err != nil {
 		t.Fatal(err)
 	}
-	_, err := p.Refresh(t.Context(), Grant{RefreshToken: "another-one-of-another-account"})
+	_, err := p.Refresh(t.Context(), Consent{}, Grant{RefreshToken: "another-one-of-another-account"})
 	if want := "token endpoint: invalid_client: not (hidden), nor (hidden)"; err == nil || err.Error() != want {
 		t.Errorf("%v", err)
 	}
@@ -177,7 +177,7 @@ func TestShownIsClean(t *testing.T) {
 // A helper repeats the token that it printed.
 func TestCommandIsRedacted(t *testing.T) {
 	path := script(t, `echo `+strings.ReplaceAll(refreshToken, "/", "-")+`; echo no `+strings.ReplaceAll(refreshToken, "/", "-")+` >&2; exit 1`)
-	_, err := newProvider(nil).Obtain(t.Context(), Command{Args: []string{path}}, Grant{})
+	_, err := newProvider(nil).Refresh(t.Context(), Command{Args: []string{path}}, Grant{})
 	if err == nil || !strings.HasSuffix(err.Error(), "exit status 1: no (hidden)") {
 		t.Errorf("%v", err)
 	}

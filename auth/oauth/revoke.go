@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"context"
+	"errors"
 	"net/url"
 )
 
@@ -16,19 +17,18 @@ func (p *Provider) Revoke(ctx context.Context, g Grant) (told bool, err error) {
 	if g.RefreshToken == "" {
 		form = url.Values{"token": {g.AccessToken}, "token_type_hint": {"access_token"}}
 	}
-	if _, err = p.post(ctx, p.RevocationURL, form); err == nil {
+	form.Set("client_id", p.OAuth.ClientID)
+	_, err = p.request(ctx, endpoint{"revocation endpoint", p.RevocationURL}, form)
+	var e *Error
+	switch {
+	case err == nil:
 		return true, nil
-	}
-	if ctx.Err() != nil {
+	case ctx.Err() != nil:
 		return false, ctx.Err()
-	}
-	e := p.failure(err)
-	switch e.Code {
-	case "invalid_token": // Google: it was revoked already
+	case errors.As(err, &e) && e.Code == "invalid_token": // Google: it was revoked already
 		return true, nil
-	case "unsupported_token_type": // RFC 7009 section 2.2.1: not supported
+	case errors.As(err, &e) && e.Code == "unsupported_token_type": // RFC 7009 section 2.2.1: not supported
 		return false, nil
 	}
-	e.endpoint = "revocation endpoint"
-	return false, e
+	return false, err
 }

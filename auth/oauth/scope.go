@@ -3,14 +3,12 @@ package oauth
 import (
 	"strings"
 	"unicode"
-
-	"golang.org/x/oauth2"
 )
 
-// scopeOf returns the granted scope of token. A provider may omit it if it is the requested
+// scopeOf returns the granted scope of a. A provider may omit it if it is the requested
 // one (RFC 6749 section 5.1).
-func scopeOf(token *oauth2.Token, asked []string) string {
-	scope, _ := token.Extra("scope").(string)
+func scopeOf(a answer, asked []string) string {
+	scope := a.text("scope")
 	granted := splitScope(scope)
 	if len(granted) == 0 || len(scope) > maxScope {
 		granted = asked

@@ -29,7 +29,7 @@ func newProvider(s *tokenserver.Server) *Provider {
 			RedirectURL:  "http://127.0.0.1:1180/callback",
 			Scopes:       []string{"mail"},
 		},
-		Client: &http.Client{Transport: BoundedTransport{s}, Timeout: callTime},
+		Client: &http.Client{Transport: s, Timeout: callTime},
 	}
 }
 

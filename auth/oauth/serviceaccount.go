@@ -4,12 +4,14 @@ import (
 	"context"
 	"crypto/rsa"
 	"fmt"
+	"net/http"
 	"net/url"
 	"strings"
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
-	"golang.org/x/oauth2"
+
+	"github.com/xoauthd/xoauthd/internal/flow"
 )
 
 // A ServiceAccount obtains tokens for a mailbox by an assertion (RFC 7523 section 2.1), after
@@ -24,17 +26,19 @@ type ServiceAccount struct {
 
 const jwtBearer = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
-func (a ServiceAccount) token(ctx context.Context, p *Provider) (*oauth2.Token, error) {
+// Interactive returns false.
+func (ServiceAccount) Interactive() bool { return false }
+
+func (a ServiceAccount) token(ctx context.Context, p *Provider, _ Grant) (answer, error) {
 	assertion, err := a.sign(p.OAuth.Endpoint.TokenURL, p.OAuth.Scopes)
 	if err != nil {
 		return nil, &Error{Kind: Misconfigured, Err: fmt.Errorf("key of the service account: %w", err)}
 	}
-	// The assertion authenticates; there is no client.
-	nobody := Provider{Client: p.Client, Secrets: p.secrets(), OAuth: oauth2.Config{Endpoint: oauth2.Endpoint{TokenURL: p.OAuth.Endpoint.TokenURL}}}
-	return nobody.call(ctx, url.Values{"grant_type": {jwtBearer}, "assertion": {assertion}})
+	form := url.Values{"grant_type": {jwtBearer}, "assertion": {assertion}} // which authenticates: there is no client
+	return p.checked(p.send(ctx, p.tokenEndpoint(), form, make(http.Header)))
 }
 
-func (a ServiceAccount) kind() string { return "service_account " + a.Email }
+func (a ServiceAccount) source() string { return string(flow.ServiceAccount) + " " + a.Email }
 
 func (a ServiceAccount) sign(audience string, scopes []string) (string, error) {
 	key := jose.SigningKey{Algorithm: jose.RS256, Key: jose.JSONWebKey{Key: a.Key, KeyID: a.KeyID}}

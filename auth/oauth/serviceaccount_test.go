@@ -17,7 +17,7 @@ func TestServiceAccount(t *testing.T) {
 		p := newProvider(s)
 		p.OAuth.Scopes = []string{"https://mail.google.com/", "more"}
 		p.Assertion = FederatedToken("/nowhere") // of the client, which does not authenticate
-		g, err := p.Obtain(t.Context(), ServiceAccount{"robot@project.example.com", "key1", key, "joe@example.com"}, Grant{})
+		g, err := p.Refresh(t.Context(), ServiceAccount{"robot@project.example.com", "key1", key, "joe@example.com"}, Grant{})
 		if g.AccessToken != "token1" || err != nil {
 			t.Fatalf("grant = %+v, %v", g, err)
 		}
@@ -52,7 +52,7 @@ func TestServiceAccountRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newProvider(&tokenserver.Server{Answer: tokenserver.Always(400, tt.body)})
-			_, err := p.Obtain(t.Context(), ServiceAccount{"robot@example.com", "key1", key, "joe@example.com"}, Grant{})
+			_, err := p.Refresh(t.Context(), ServiceAccount{"robot@example.com", "key1", key, "joe@example.com"}, Grant{})
 			var e *Error
 			if !errors.As(err, &e) || e.Kind != Misconfigured || err.Error() != tt.want {
 				t.Errorf("err = %v, want %s", err, tt.want)

@@ -5,13 +5,12 @@ import (
 	"strings"
 )
 
-// Source returns the Source of grants that p issues for f; a nil flow means that a person
-// consents. It does not include the path of the token endpoint: the tenant may have several
-// names.
+// Source returns the Source of grants that p issues for f. It does not include the path of the
+// token endpoint: the tenant may have several names.
 func (p *Provider) Source(f Flow) string {
 	source := p.tokenHost() + " " + p.OAuth.ClientID
-	if f != nil {
-		source += " " + f.kind()
+	if flow := f.source(); flow != "" {
+		source += " " + flow
 	}
 	return source
 }

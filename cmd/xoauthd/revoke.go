@@ -95,7 +95,7 @@ func sessionsEnded(n int) string {
 // describeRevocation returns the result for a person.
 func describeRevocation(account string, r api.Revocation, local bool) string {
 	switch {
-	case !r.Attended:
+	case !r.Interactive:
 		text := "xoauthd has no access token of " + account
 		if r.Had {
 			text = "xoauthd has deleted the access token of " + account

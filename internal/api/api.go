@@ -57,13 +57,13 @@ type RevokeRequest struct {
 
 // A Revocation is the result of a RevokeRequest.
 type Revocation struct {
-	Provider string    `json:"provider"` // name for people
-	Flow     flow.Flow `json:"flow"`
-	Attended bool      `json:"attended"` // a person must authorize the account before it is used again
-	Had      bool      `json:"had"`      // there was a grant or, without a person, an access token
-	Told     bool      `json:"told"`     // the provider has revoked the grant
-	Endpoint bool      `json:"endpoint"` // the provider has an endpoint for that
-	Sessions int       `json:"sessions"` // sessions of the account that the revocation ended
+	Provider    string    `json:"provider"` // name for people
+	Flow        flow.Flow `json:"flow"`
+	Interactive bool      `json:"interactive"` // a person must authorize the account before it is used again
+	Had         bool      `json:"had"`         // there was a grant or, without a person, an access token
+	Told        bool      `json:"told"`        // the provider has revoked the grant
+	Endpoint    bool      `json:"endpoint"`    // the provider has an endpoint for that
+	Sessions    int       `json:"sessions"`    // sessions of the account that the revocation ended
 }
 
 // An Event is one line of a stream. It has one of the first members. If it has Answer, the

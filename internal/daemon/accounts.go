@@ -58,7 +58,7 @@ func (as *accounts) fill(c *config.Config, store *store.Store, metrics *oauth.Me
 	all := inParallel(len(names), func(i int) *auth.Account {
 		a := c.Accounts[names[i]]
 		p := as.providers[a.Provider]
-		return auth.NewAccount(names[i], p.Provider, p.flow(a), store, log)
+		return p.newAccount(a, store, log)
 	})
 	for i, name := range names {
 		a := c.Accounts[name]

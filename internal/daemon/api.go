@@ -82,8 +82,8 @@ func (b *backend) pageOf(a *auth.Account) *page {
 	return &page{account: b.daemon.accounts.byName[a.Name()], daemon: b.daemon, stopping: b.late, late: b.late}
 }
 
-// attended returns the account with a name, if a person can authorize it.
-func (b *backend) attended(name string) (*page, error) {
+// interactive returns the account with a name, if a person can authorize it.
+func (b *backend) interactive(name string) (*page, error) {
 	p, err := b.page(name)
 	if err != nil {
 		return nil, err

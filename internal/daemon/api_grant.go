@@ -22,7 +22,7 @@ import (
 
 // Authorize implements api.Backend.
 func (b *backend) Authorize(ctx context.Context, account string, s *api.Stream) error {
-	p, err := b.attended(account)
+	p, err := b.interactive(account)
 	if err != nil {
 		return err
 	}
@@ -95,7 +95,7 @@ func (b *backend) confirm(ctx context.Context, s *api.Stream, r authorize.Result
 
 // Import implements api.Backend.
 func (b *backend) Import(ctx context.Context, account, refreshToken string, s *api.Stream) error {
-	p, err := b.attended(account)
+	p, err := b.interactive(account)
 	if err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ func (b *backend) Import(ctx context.Context, account, refreshToken string, s *a
 	}
 	finishing, cancel := p.finishing(ctx)
 	defer cancel()
-	g, err := p.provider.Refresh(finishing, oauth.Grant{RefreshToken: refreshToken})
+	g, err := p.provider.Refresh(finishing, oauth.Consent{}, oauth.Grant{RefreshToken: refreshToken})
 	if err != nil {
 		return notTaken(p, err)
 	}
@@ -163,7 +163,7 @@ func notTaken(p *page, err error) error {
 	case e.Code == "invalid_grant", e.Code == "unauthorized_client", e.Code == "invalid_client":
 		out.Hint = fmt.Sprintf("Only the client that the token was issued to can use it, and provider %s has client_id %q. Is that the client_id of the program that the token comes from? "+
 			"If so, the token has expired or was revoked. Nothing was changed.", p.provider.Name, p.provider.OAuth.ClientID)
-	case e.Kind == oauth.Passing:
+	case e.Kind == oauth.Temporary:
 		out.Hint = "Try again later. Nothing was changed."
 	case h != "":
 		out.Hint = h + "\nNothing was changed."
@@ -192,13 +192,13 @@ func (b *backend) Revoke(ctx context.Context, account string, by api.User, local
 	switch {
 	case err == nil:
 		return api.Revocation{
-			Provider: p.Provider(),
-			Flow:     p.Flow(),
-			Attended: p.Attended(),
-			Had:      had,
-			Told:     told,
-			Endpoint: p.provider.RevocationURL != "",
-			Sessions: ended,
+			Provider:    p.Provider(),
+			Flow:        p.Flow(),
+			Interactive: p.Interactive(),
+			Had:         had,
+			Told:        told,
+			Endpoint:    p.provider.RevocationURL != "",
+			Sessions:    ended,
 		}, nil
 	case told:
 		err = fmt.Errorf("%s has revoked the grant, but: %w", p.Provider(), err)

@@ -124,9 +124,9 @@ func TestNotTaken(t *testing.T) {
 		err  error
 		want string
 	}{
-		{&oauth.Error{Kind: oauth.Consent, Code: "invalid_grant"}, `provider one has client_id "x"`},
+		{&oauth.Error{Kind: oauth.NeedsConsent, Code: "invalid_grant"}, `provider one has client_id "x"`},
 		{&oauth.Error{Kind: oauth.Misconfigured, Code: "unauthorized_client"}, `provider one has client_id "x"`},
-		{&oauth.Error{Kind: oauth.Passing, Status: 503}, "Try again later. Nothing was changed."},
+		{&oauth.Error{Kind: oauth.Temporary, Status: 503}, "Try again later. Nothing was changed."},
 		{&oauth.Error{Kind: oauth.Misconfigured, Code: "invalid_scope"}, "invalid_scope\nThe provider does not allow"},
 		{errors.New("it is broken"), "it is broken"},
 	} {

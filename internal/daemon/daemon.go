@@ -181,7 +181,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 		}
 	}
 	run(func(ctx context.Context) error {
-		auth.Renew(ctx, d.accounts.list())
+		auth.RefreshAll(ctx, d.accounts.list())
 		return nil
 	})
 	run(d.maintainState)

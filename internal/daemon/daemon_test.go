@@ -261,7 +261,7 @@ func TestRefusal(t *testing.T) {
 	}{
 		{password.ErrRefused, proxy.BadCredentials},
 		{password.ErrThrottled, proxy.TooManyGuesses},
-		{&oauth.Error{Kind: oauth.Passing}, proxy.ProviderDown},
+		{&oauth.Error{Kind: oauth.Temporary}, proxy.ProviderDown},
 		{&oauth.Error{Kind: oauth.Misconfigured, Code: "invalid_client"}, proxy.Misconfigured},
 		{context.Canceled, proxy.Stopping},
 		{context.DeadlineExceeded, proxy.ProviderDown},

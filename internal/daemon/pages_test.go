@@ -50,7 +50,7 @@ func TestTry(t *testing.T) {
 		}
 		p := &page{
 			account: &account{
-				Account:  auth.NewAccount("joe@example.com", &oauth.Provider{}, nil, emptyStore(t), nil),
+				Account:  auth.NewAccount("joe@example.com", &oauth.Provider{}, oauth.Consent{}, emptyStore(t), nil),
 				provider: &provider{Provider: &oauth.Provider{}, upstreams: upstreams},
 				config:   &config.Account{Name: "joe@example.com"},
 			},
@@ -123,7 +123,7 @@ func TestTryPanics(t *testing.T) {
 	var log bytes.Buffer
 	p := &page{
 		account: &account{
-			Account: auth.NewAccount("joe@example.com", &oauth.Provider{}, nil, emptyStore(t), nil),
+			Account: auth.NewAccount("joe@example.com", &oauth.Provider{}, oauth.Consent{}, emptyStore(t), nil),
 			provider: &provider{Provider: &oauth.Provider{}, upstreams: map[string]*proxy.Upstream{
 				"imap": {Host: "imap.example.com", Port: 993}, "smtp": {Host: "smtp.example.com", Port: 587},
 			}},

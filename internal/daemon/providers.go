@@ -4,12 +4,15 @@ import (
 	"cmp"
 	"crypto/tls"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
 	"golang.org/x/oauth2"
 
+	"github.com/xoauthd/xoauthd/auth"
 	"github.com/xoauthd/xoauthd/auth/oauth"
+	"github.com/xoauthd/xoauthd/auth/store"
 	"github.com/xoauthd/xoauthd/config"
 	"github.com/xoauthd/xoauthd/internal/flow"
 	"github.com/xoauthd/xoauthd/internal/redact"
@@ -129,8 +132,15 @@ func newUpstream(c *config.Provider, u *config.Upstream, way route) *proxy.Upstr
 	}
 }
 
-// flow is how a gets its tokens; nil if a person has to consent.
-func (p *provider) flow(a *config.Account) oauth.Flow {
+// newAccount returns the account a, which obtains its tokens by the flow of the provider.
+func (p *provider) newAccount(a *config.Account, s *store.Store, log *slog.Logger) *auth.Account {
+	if p.config.Flow == flow.AppPassword {
+		return auth.NewPasswordAccount(a.Name, p.Provider, a.UpstreamPassword.Reveal(), s, log)
+	}
+	return auth.NewAccount(a.Name, p.Provider, p.flowOf(a), s, log)
+}
+
+func (p *provider) flowOf(a *config.Account) oauth.Flow {
 	c := p.config
 	switch c.Flow {
 	case flow.ClientCredentials:
@@ -146,8 +156,6 @@ func (p *provider) flow(a *config.Account) oauth.Flow {
 			args[i] = strings.ReplaceAll(arg, "{account}", a.Name)
 		}
 		return oauth.Command{Args: args, Timeout: c.TokenCommandTimeout, Turns: p.turns}
-	case flow.AppPassword:
-		return oauth.AppPassword(a.UpstreamPassword.Reveal())
 	}
-	return nil
+	return oauth.Consent{}
 }

@@ -55,8 +55,8 @@ func TestTokenRemedy(t *testing.T) {
 		proof string
 		want  string // its beginning
 	}{
-		{"a person has to", fmt.Errorf("wrapped: %w", &oauth.Error{Kind: oauth.Consent, Code: "x"}), "", "", "Authorize it."},
-		{"a person has to, and it is known why", &oauth.Error{Kind: oauth.Consent, Code: "invalid_grant"}, "", "", "The provider has ended the grant"},
+		{"a person has to", fmt.Errorf("wrapped: %w", &oauth.Error{Kind: oauth.NeedsConsent, Code: "x"}), "", "", "Authorize it."},
+		{"a person has to, and it is known why", &oauth.Error{Kind: oauth.NeedsConsent, Code: "invalid_grant"}, "", "", "The provider has ended the grant"},
 		{"the secret", client, "", "client_secret", "Check client_id, client_secret and auth_style in the section of provider example."},
 		{"no secret", client, "", "", "Check client_id in the section of provider example, and whether this client needs a client_secret."},
 		{"the certificate", client, "", "client_certificate", "Check client_id and client_certificate in the section"},
@@ -65,9 +65,9 @@ func TestTokenRemedy(t *testing.T) {
 			"The client secret has expired."},
 		{"something else of the registration", &oauth.Error{Kind: oauth.Misconfigured, Code: "x"}, "", "client_secret",
 			"Check client_id and the scopes in the section of provider example."},
-		{"the command", &oauth.Error{Kind: oauth.Passing, Err: errors.New("command oama: exit status 1")}, "command", "", "Run the command by hand"},
+		{"the command", &oauth.Error{Kind: oauth.Temporary, Err: errors.New("command oama: exit status 1")}, "command", "", "Run the command by hand"},
 		{"the command that is not there", file, "command", "", "Run the command by hand"},
-		{"nobody has to", &oauth.Error{Kind: oauth.Passing, Status: 503}, "", "",
+		{"nobody has to", &oauth.Error{Kind: oauth.Temporary, Status: 503}, "", "",
 			"The provider has a fault of its own. xoauthd tries again by itself."},
 		{"nobody knows", errors.New("what is this"), "", "", ""},
 	} {
@@ -116,9 +116,9 @@ func TestRefusedToken(t *testing.T) {
 		{"there is another", false, opaque, nil, 2, []step.Outcome{step.OK, step.OK, step.OK}, "", ""},
 		{"which is refused as well", false, "ya29.no-better-than-the-one-before-it", nil, 2,
 			[]step.Outcome{step.OK, step.Failed, step.Failed}, refused, "Hint: upstream_refused."},
-		{"a person has to", false, "", &oauth.Error{Kind: oauth.Consent, Code: "invalid_grant"}, 2,
+		{"a person has to", false, "", &oauth.Error{Kind: oauth.NeedsConsent, Code: "invalid_grant"}, 2,
 			[]step.Outcome{step.Failed, step.Skipped, step.Skipped}, "token endpoint: invalid_grant", "Hint: nothing is known. Authorize it."},
-		{"none for now", false, "", &oauth.Error{Kind: oauth.Passing, Status: 503}, 2,
+		{"none for now", false, "", &oauth.Error{Kind: oauth.Temporary, Status: 503}, 2,
 			[]step.Outcome{step.Warning, step.Failed, step.Failed}, "there is no other: token endpoint: HTTP status 503" + refused,
 			"Hint: nothing is known.Hint: nothing is known."},
 		{"a password is what it is", true, "", nil, 1, []step.Outcome{"", step.Failed, step.Failed},
