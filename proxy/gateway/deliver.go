@@ -58,6 +58,7 @@ type Result struct {
 // A Kind says why a message was accepted or refused. Its value is a metric label.
 type Kind string
 
+// The kinds of the result of a message.
 const (
 	Accepted          Kind = "accepted"
 	Unavailable       Kind = "unavailable"        // the provider cannot be reached or has a fault

@@ -521,7 +521,7 @@ func TestSpoolHasNoName(t *testing.T) {
 	c.expect("250 ")
 }
 
-func TestNoRoomForSpool(t *testing.T) {
+func TestSpoolFails(t *testing.T) {
 	f, fake := newGraph(t)
 	f.TempDir = filepath.Join(f.TempDir, "missing")
 	c := f.connect(t, nil).login()
