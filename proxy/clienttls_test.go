@@ -36,7 +36,7 @@ func (c *clientTLS) listen() (*tls.Config, error) {
 	return &tls.Config{Certificates: []tls.Certificate{certificate}, SessionTicketsDisabled: true}, err
 }
 
-var begins = map[string]Begin{"starttls": StartTLS, "implicit": ImplicitTLS, "auto": AnyTLS}
+var tlsModes = map[string]TLSMode{"starttls": StartTLS, "implicit": ImplicitTLS, "auto": AnyTLS}
 
 var tlsVersions = map[string]uint16{
 	"1.0": tls.VersionTLS10, "1.1": tls.VersionTLS11, "1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13,
@@ -47,7 +47,7 @@ var tlsSettings = map[string]func(p *player, words []string) error{
 	// When the client may begin TLS: starttls, implicit, auto.
 	"tls": func(p *player, words []string) (err error) {
 		var ok bool
-		if p.listener.Begin, ok = begins[words[0]]; !ok {
+		if p.listener.TLSMode, ok = tlsModes[words[0]]; !ok {
 			return errors.New("no such way to begin")
 		}
 		p.listener.TLS, err = p.tls.listen()

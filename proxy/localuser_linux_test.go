@@ -18,7 +18,7 @@ func TestLocalUsers(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		users []uint32
-		begin Begin
+		mode  TLSMode
 		hears string
 		log   string
 	}{
@@ -39,8 +39,8 @@ func TestLocalUsers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		l := &Listener{Protocol: "imap", LocalUsers: test.users, Begin: test.begin}
-		if test.begin != StartTLS {
+		l := &Listener{Protocol: "imap", LocalUsers: test.users, TLSMode: test.mode}
+		if test.mode != StartTLS {
 			l.TLS, _ = serverTLS(t)
 		}
 		s, log := newTestServer(&scriptedAccount{})

@@ -67,8 +67,8 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	return m
 }
 
-// begin counts a new session, and returns its record.
-func (m *Metrics) begin(protocol string, id int64, client net.Addr) *sessionRecord {
+// sessionStarted counts a new session, and returns its record.
+func (m *Metrics) sessionStarted(protocol string, id int64, client net.Addr) *sessionRecord {
 	m.active.WithLabelValues(protocol).Inc()
 	return &sessionRecord{
 		protocol:   protocol,
@@ -85,14 +85,14 @@ func (m *Metrics) login(r *sessionRecord, err error) {
 	m.logins.WithLabelValues(r.account, r.login, r.protocol, string(r.result(err))).Inc()
 }
 
-// end counts the result of a session.
-func (m *Metrics) end(r *sessionRecord, err error) {
+// sessionEnded counts the result of a session.
+func (m *Metrics) sessionEnded(r *sessionRecord, err error) {
 	m.active.WithLabelValues(r.protocol).Dec()
 	m.sessions.WithLabelValues(r.protocol, string(r.result(err))).Inc()
 }
 
-// queue counts a waiting session. The caller must call the result when it stops waiting.
-func (m *Metrics) queue(protocol string) (end func()) {
+// waiting counts a session that waits for a slot. The caller must call the result when it stops waiting.
+func (m *Metrics) waiting(protocol string) (end func()) {
 	start := time.Now()
 	m.queued.WithLabelValues(protocol).Inc()
 	return func() {

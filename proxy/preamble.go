@@ -33,18 +33,18 @@ func (s *session) preamble() error {
 	if s.listener.TLS == nil {
 		return nil
 	}
-	if s.listener.Begin != ImplicitTLS {
+	if s.listener.TLSMode != ImplicitTLS {
 		s.client.OfferTLS(s.listener.TLS, s.listener.RequireTLS)
 	}
-	if s.listener.Begin == StartTLS {
+	if s.listener.TLSMode == StartTLS {
 		return nil
 	}
 	wait := s.server.Limits.LogIn
-	if s.listener.Begin == AnyTLS {
+	if s.listener.TLSMode == AnyTLS {
 		wait = s.tlsDetectTimeout()
 	}
 	starts, err := s.client.DetectTLS(wait)
-	if err != nil || !starts && s.listener.Begin == AnyTLS {
+	if err != nil || !starts && s.listener.TLSMode == AnyTLS {
 		return err
 	}
 	return s.client.BeginTLS(s.listener.TLS)

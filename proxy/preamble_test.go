@@ -93,12 +93,12 @@ func within(c net.Conn, config *tls.Config) net.Conn { return tls.Client(c, conf
 func TestTLSAtConnect(t *testing.T) {
 	const here, elsewhere = "127.0.0.1:1", "192.0.2.1:1"
 	for _, test := range []struct {
-		name  string
-		begin Begin
-		from  string
-		say   func(t *testing.T, c net.Conn, config *tls.Config)
-		took  time.Duration
-		log   string
+		name string
+		mode TLSMode
+		from string
+		say  func(t *testing.T, c net.Conn, config *tls.Config)
+		took time.Duration
+		log  string
 	}{
 		{"implicit TLS", ImplicitTLS, here, func(t *testing.T, c net.Conn, config *tls.Config) {
 			hear(t, within(c, config), "* OK ")
@@ -155,7 +155,7 @@ func TestTLSAtConnect(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				server, client := serverTLS(t)
 				start := time.Now()
-				line := visit(t, &Listener{Protocol: "imap", TLS: server, Begin: test.begin}, test.from, func(c net.Conn) {
+				line := visit(t, &Listener{Protocol: "imap", TLS: server, TLSMode: test.mode}, test.from, func(c net.Conn) {
 					test.say(t, c, client)
 					if d := time.Since(start); d != test.took {
 						t.Errorf("took %v", d)
@@ -224,7 +224,7 @@ func TestClientCertificate(t *testing.T) {
 		}
 		server.ClientAuth, server.ClientCAs = tls.RequireAndVerifyClientCert, clients.Pool()
 		client.Certificates = []tls.Certificate{certificate}
-		line := visit(t, &Listener{Protocol: "imap", TLS: server, Begin: ImplicitTLS}, "192.0.2.1:1", func(c net.Conn) {
+		line := visit(t, &Listener{Protocol: "imap", TLS: server, TLSMode: ImplicitTLS}, "192.0.2.1:1", func(c net.Conn) {
 			hear(t, within(c, client), "* OK ")
 		})
 		if !strings.Contains(line, `client_certificate="scanner 1"`) {

@@ -82,7 +82,7 @@ func (r *repeats) admit(k failureKind, err error, log *slog.Logger) bool {
 
 // flush ends the window and logs its sums.
 func (r *repeats) flush(log *slog.Logger) {
-	kinds, window := r.end()
+	kinds, window := r.endWindow()
 	order := func(a, b failureKind) int {
 		return cmp.Or(cmp.Compare(a.client, b.client), cmp.Compare(a.user, b.user),
 			cmp.Compare(a.protocol, b.protocol), cmp.Compare(a.result, b.result))
@@ -94,9 +94,9 @@ func (r *repeats) flush(log *slog.Logger) {
 	}
 }
 
-// end ends the window and returns its tallies. The caller logs them without the lock: a
+// endWindow ends the window and returns its tallies. The caller logs them without the lock: a
 // blocked log must not block sessions.
-func (r *repeats) end() (kinds map[failureKind]*tally, window time.Duration) {
+func (r *repeats) endWindow() (kinds map[failureKind]*tally, window time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.timer == nil {

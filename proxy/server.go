@@ -72,10 +72,10 @@ type Listener struct {
 	Provider  string      // serves the accounts of this provider; empty is all
 	Upstreams []*Upstream // upstreams of its accounts
 
-	// TLS is the TLS configuration; nil is no TLS. Begin says when TLS starts; the zero
-	// value is StartTLS. If RequireTLS is set, there is no login without TLS.
+	// TLS is the TLS configuration; nil is no TLS. TLSMode is when TLS starts; the zero value
+	// is StartTLS. If RequireTLS is set, there is no login without TLS.
 	TLS        *tls.Config
-	Begin      Begin
+	TLSMode    TLSMode
 	RequireTLS bool
 
 	// Proxies are load balancers. Only they may connect, and they must send a PROXY header.
@@ -98,12 +98,12 @@ func (l *Listener) mechanisms() []string {
 	return sasl.Passwords
 }
 
-// A Begin says when a client starts TLS.
-type Begin int
+// A TLSMode is when a client starts TLS.
+type TLSMode int
 
 // TLS starts by a command of the protocol, with the first byte, or either.
 const (
-	StartTLS Begin = iota
+	StartTLS TLSMode = iota
 	ImplicitTLS
 	AnyTLS
 )
@@ -228,7 +228,7 @@ func (s *Server) accept(stopping, life context.Context, c net.Conn, l *Listener,
 func (s *Server) newSession(c net.Conn, l *Listener) *session {
 	x := &session{server: s, listener: l, protocol: protocols[l.Protocol], conn: c}
 	x.from, x.source = addrOf(c.RemoteAddr()), s.Peers.Source(c)
-	x.record = s.Metrics.begin(l.Protocol, s.lastID.Add(1), c.RemoteAddr())
+	x.record = s.Metrics.sessionStarted(l.Protocol, s.lastID.Add(1), c.RemoteAddr())
 	x.client = wire.New(c, s.Limits.LogIn)
 	x.client.Trace = x.tracer("client")
 	x.client.SetDeadline(x.record.start.Add(s.Limits.LogIn))

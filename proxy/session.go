@@ -178,7 +178,7 @@ func (s *session) sendLastBye(err error) error {
 // canReceive reports whether the client can receive a reply: not while it may expect a TLS
 // handshake, nor after a failed one.
 func (s *session) canReceive(e *Error) bool {
-	return (s.greeted || s.listener.Begin == StartTLS) && e.Result != TLSFailed
+	return (s.greeted || s.listener.TLSMode == StartTLS) && e.Result != TLSFailed
 }
 
 // withTimeout returns ctx with the timeout d. It is also done when the session must drain.
@@ -204,7 +204,7 @@ func (s *session) watchClient(ctx context.Context, d time.Duration, halfClose bo
 // session of which there are many of the same kind.
 func (s *session) logEnd(err error) {
 	s.record.tls = s.client.TLS()
-	s.server.Metrics.end(s.record, err)
+	s.server.Metrics.sessionEnded(s.record, err)
 	result, log := s.record.result(err), s.server.Log
 	if !log.Enabled(context.Background(), result.level()) {
 		return

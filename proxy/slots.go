@@ -75,7 +75,7 @@ func (s *session) wait(ctx context.Context, w *limit.Waiter) error {
 	default:
 	}
 	s.dropEarly()
-	defer s.server.Metrics.queue(s.listener.Protocol)()
+	defer s.server.Metrics.waiting(s.listener.Protocol)()
 	defer func(start time.Time) { s.record.queued += time.Since(start) }(time.Now())
 	ctx, stop := s.watchClient(ctx, s.server.Limits.Queue, true)
 	defer stop()

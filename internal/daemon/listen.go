@@ -67,7 +67,7 @@ func (d *Daemon) behind(l config.Listener) *proxy.Listener {
 		Protocol:   l.Protocol,
 		Provider:   l.Provider,
 		Upstreams:  d.accounts.upstreams(l.Protocol, l.Provider),
-		Begin:      map[config.TLSMode]proxy.Begin{config.TLSImplicit: proxy.ImplicitTLS, config.TLSAuto: proxy.AnyTLS}[l.TLS],
+		TLSMode:    map[config.TLSMode]proxy.TLSMode{config.TLSImplicit: proxy.ImplicitTLS, config.TLSAuto: proxy.AnyTLS}[l.TLS],
 		RequireTLS: l.RequireTLS,
 		Proxies:    l.Proxies,
 		LocalUsers: l.LocalUsers,

@@ -29,10 +29,10 @@ func TestBehind(t *testing.T) {
 	d, _ := start(t, c)
 	to := d.listeners[0].to
 	if to.TLS == nil || to.TLS.MinVersion != tls.VersionTLS13 || to.TLS.ClientAuth != tls.RequireAndVerifyClientCert ||
-		to.Begin != proxy.AnyTLS || !to.RequireTLS || !slices.Equal(to.Proxies, l.Proxies) || !slices.Equal(to.LocalUsers, l.LocalUsers) || !to.OwnTokens || len(to.Upstreams) != 1 {
+		to.TLSMode != proxy.AnyTLS || !to.RequireTLS || !slices.Equal(to.Proxies, l.Proxies) || !slices.Equal(to.LocalUsers, l.LocalUsers) || !to.OwnTokens || len(to.Upstreams) != 1 {
 		t.Errorf("%+v", to)
 	}
-	if to = d.listeners[1].to; to.TLS != nil || to.Begin != proxy.StartTLS || len(to.Upstreams) != 2 {
+	if to = d.listeners[1].to; to.TLS != nil || to.TLSMode != proxy.StartTLS || len(to.Upstreams) != 2 {
 		t.Errorf("%+v", to)
 	}
 }

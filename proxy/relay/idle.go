@@ -194,9 +194,9 @@ func (t *idleTimer) check() {
 	}
 	switch {
 	case waited >= limit:
-		t.end(fmt.Sprintf("idle timeout (%v)", limit))
+		t.expireWith(fmt.Sprintf("idle timeout (%v)", limit))
 	case blocked && silent >= writeTimeout:
-		t.end(fmt.Sprintf("upstream write timeout (%v)", writeTimeout))
+		t.expireWith(fmt.Sprintf("upstream write timeout (%v)", writeTimeout))
 	case t.hasDrained(silent, owed || pending || unfinished):
 		t.setReason(t.drainReason)
 		t.drained()
@@ -211,7 +211,7 @@ func (t *idleTimer) hasDrained(silent time.Duration, busy bool) bool {
 	return t.draining && !busy && t.closed.IsZero() && silent >= silentAfter
 }
 
-func (t *idleTimer) end(reason string) {
+func (t *idleTimer) expireWith(reason string) {
 	t.setReason(reason)
 	t.expire()
 }
@@ -223,9 +223,9 @@ func (t *idleTimer) setReason(reason string) {
 	}
 }
 
-// ended records what has ended the relay, unless there is a reason already. err is the
+// recordEnd records what has ended the relay, unless there is a reason already. err is the
 // error of the read or write, or nil.
-func (t *idleTimer) ended(what string, err error) {
+func (t *idleTimer) recordEnd(what string, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch {

@@ -121,14 +121,14 @@ func (r *Relay) send() error {
 		p, err := r.Tracker.FromClient(b.Octets())
 		if err != nil {
 			b.Return()
-			r.idle.ended(err.Error(), nil)
+			r.idle.recordEnd(err.Error(), nil)
 			r.abort()
 			return nil
 		}
 		err = r.toUpstream(p)
 		b.Return()
 		if err != nil {
-			r.idle.ended("upstream lost", err)
+			r.idle.recordEnd("upstream lost", err)
 			// The rest that the client sends must be read. Unread data makes the system
 			// reset the connection, and the client loses the end of what it was sent.
 			discard(r.Client)
@@ -141,11 +141,11 @@ func (r *Relay) send() error {
 // servers reset the connection at a half-close, and the client loses the reply.
 func (r *Relay) clientEnded(err error) {
 	if err != io.EOF {
-		r.idle.ended("client lost", err)
+		r.idle.recordEnd("client lost", err)
 		r.abort()
 		return
 	}
-	r.idle.ended("client closed", nil)
+	r.idle.recordEnd("client closed", nil)
 	if err := r.toUpstream(r.Tracker.Held()); err != nil {
 		return
 	}
@@ -173,9 +173,9 @@ func (r *Relay) receive() bool {
 		b, err := r.Upstream.Receive()
 		if err != nil {
 			if err == io.EOF {
-				r.idle.ended("upstream closed", nil)
+				r.idle.recordEnd("upstream closed", nil)
 			} else {
-				r.idle.ended("upstream lost", err)
+				r.idle.recordEnd("upstream lost", err)
 			}
 			if r.revoked.Load() && whole {
 				r.sendFarewell()
@@ -191,7 +191,7 @@ func (r *Relay) receive() bool {
 		r.idle.forwarded(false)
 		r.Received(n)
 		if err != nil {
-			r.idle.ended("client lost", err)
+			r.idle.recordEnd("client lost", err)
 			return false
 		}
 	}
