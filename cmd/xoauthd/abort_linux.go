@@ -18,17 +18,18 @@ import (
 )
 
 const (
-	// maxDump bounds what is written of the goroutines, in octets.
+	// maxDump limits the text about goroutines, in bytes.
 	maxDump = 128 << 10
 
-	// dumpTime bounds how long that takes. Standard error may be a pipe that nobody
+	// dumpTime limits the time to write it: standard error may be a pipe that nobody
 	// reads.
 	dumpTime = 2 * time.Second
 )
 
-// catchAbort makes SIGABRT, by which systemd's watchdog ends a daemon that hangs,
-// write one stack for all goroutines that have the same, and then end the process. Go
-// itself would write each of thousands. A second SIGABRT ends the process at once.
+// catchAbort handles SIGABRT, with which the watchdog of systemd ends a daemon that hangs:
+// it writes the stacks of all goroutines, equal stacks once, and ends the process. The
+// default handler of Go would write thousands of equal stacks. A second SIGABRT ends the
+// process at once.
 func catchAbort() {
 	aborts := make(chan os.Signal, 1)
 	signal.Notify(aborts, syscall.SIGABRT)
@@ -42,15 +43,14 @@ func catchAbort() {
 	}()
 }
 
-// goroutines returns the stacks of all goroutines, those that many have first, as
-// lines of the log.
+// goroutines returns the stacks of all goroutines as log lines, the most frequent first.
 func goroutines() []byte {
 	var profile bytes.Buffer
 	if err := pprof.Lookup("goroutine").WriteTo(&profile, 1); err != nil {
 		profile.WriteString(err.Error())
 	}
 	var lines bytes.Buffer
-	daemon.Say(&lines, slog.LevelError, "SIGABRT: xoauthd ends now, and these are its goroutines, by their stacks\n")
+	daemon.Say(&lines, slog.LevelError, "SIGABRT: xoauthd ends now. Its goroutines by stack:\n")
 	daemon.Say(&lines, slog.LevelError, profile.String())
 	if lines.Len() <= maxDump {
 		return lines.Bytes()
@@ -58,12 +58,12 @@ func goroutines() []byte {
 	whole := lines.Bytes()[:maxDump]
 	whole = whole[:bytes.LastIndexByte(whole, '\n')+1]
 	rest := bytes.NewBuffer(whole)
-	daemon.Say(rest, slog.LevelError, "and more stacks, each of few goroutines\n")
+	daemon.Say(rest, slog.LevelError, "more stacks, each of few goroutines, are left out\n")
 	return rest.Bytes()
 }
 
-// writeAll writes to a descriptor, and not by an os.File: a line of the log that
-// nobody reads may hold the lock of that.
+// writeAll writes to a descriptor. It does not use os.File, whose lock a blocked log line
+// may hold.
 func writeAll(fd int, text []byte) {
 	for len(text) > 0 {
 		n, err := unix.Write(fd, text)
@@ -77,13 +77,12 @@ func writeAll(fd int, text []byte) {
 	}
 }
 
-// defaultAction has the kernel do what it does by default at a signal. Package
-// os/signal can only have the Go runtime do what that does.
+// defaultAction sets the default action of the kernel for a signal. Package os/signal can
+// only set that of the Go runtime.
 func defaultAction(s syscall.Signal) {
-	// The kernel's struct sigaction, in which all zeros are SIG_DFL. It is at most
-	// this long.
+	// The kernel's struct sigaction, at its largest. Zeros are SIG_DFL.
 	var action [64]byte
-	signals := uintptr(8) // octets of a set of signals
+	signals := uintptr(8) // bytes of a signal set
 	if strings.HasPrefix(runtime.GOARCH, "mips") {
 		signals = 16
 	}

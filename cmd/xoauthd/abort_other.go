@@ -2,5 +2,5 @@
 
 package main
 
-// catchAbort is of Linux, where systemd's watchdog is.
+// catchAbort does nothing: the watchdog of systemd exists only on Linux.
 func catchAbort() {}

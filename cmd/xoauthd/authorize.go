@@ -34,11 +34,7 @@ the authorization takes place in the terminal. The browser can then be on any
 machine.`,
 		Args: oneAccount,
 		RunE: action(func(cmd *cobra.Command, args []string) error {
-			c, err := load(*file)
-			if err != nil {
-				return err
-			}
-			account, err := find(c, args[0])
+			c, account, err := loadAccount(*file, args[0])
 			if err != nil {
 				return err
 			}

@@ -108,7 +108,7 @@ func mayRunLocally(cmd *cobra.Command, dir string) error {
 	info, err := os.Stat(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && os.Geteuid() == 0:
-		return fmt.Errorf("no daemon has run yet, as there is no %s: start it first, so that its user gets it", dir)
+		return fmt.Errorf("%s does not exist, because no daemon has run yet: start the daemon first, which creates it for its user", dir)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%w: run this as root, or as the user that xoauthd runs as: %s", err, asOwner(cmd, dir))
 	case err != nil:
@@ -144,7 +144,7 @@ func userName(uid string) string {
 	return "#" + uid
 }
 
-// oneAccount requires exactly one argument, the account.
+// oneAccount returns an error unless there is exactly one argument.
 func oneAccount(cmd *cobra.Command, args []string) error {
 	if len(args) != 1 {
 		return fmt.Errorf("name one account: %s alice@example.com", cmd.CommandPath())

@@ -2,6 +2,5 @@
 
 package main
 
-// forbidDumps is of Linux. Elsewhere the limits that the program is started with
-// have to do.
+// forbidDumps does nothing: other systems rely on the limits of the process.
 func forbidDumps() error { return nil }

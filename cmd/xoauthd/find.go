@@ -16,6 +16,16 @@ const (
 	maxNamed = 10 // mailboxes of a pattern
 )
 
+// loadAccount reads the configuration, and finds an account in it.
+func loadAccount(file, name string) (*config.Config, *config.Account, error) {
+	c, err := load(file)
+	if err != nil {
+		return nil, nil, err
+	}
+	a, err := find(c, name)
+	return c, a, err
+}
+
 // find returns the account with a name, in upper or lower case.
 func find(c *config.Config, name string) (*config.Account, error) {
 	names := slices.Sorted(maps.Keys(c.Accounts))

@@ -47,11 +47,7 @@ it if the mailbox opens. The other program must not use it any more: a provider 
 rotates refresh tokens takes an old one for stolen, and revokes the grant.`,
 		Args: oneAccount,
 		RunE: action(func(cmd *cobra.Command, args []string) error {
-			c, err := load(*file)
-			if err != nil {
-				return err
-			}
-			account, err := find(c, args[0])
+			c, account, err := loadAccount(*file, args[0])
 			if err != nil {
 				return err
 			}

@@ -24,7 +24,7 @@ error.`,
 				return err
 			}
 			if _, err := fmt.Fprintln(cmd.OutOrStdout(), text); err != nil {
-				return err // a key that is only half there is none
+				return err // the key may be incomplete
 			}
 			fmt.Fprintf(cmd.ErrOrStderr(), "The id of this key is %s.\n", keys[0].ID())
 			return nil

@@ -23,11 +23,7 @@ reply has come, or after drain_timeout. Programs cannot log in to the account un
 is authorized again. If the provider cannot be reached, the grant is kept.`,
 		Args: oneAccount,
 		RunE: action(func(cmd *cobra.Command, args []string) error {
-			c, err := load(*file)
-			if err != nil {
-				return err
-			}
-			account, err := find(c, args[0])
+			c, account, err := loadAccount(*file, args[0])
 			if err != nil {
 				return err
 			}

@@ -58,7 +58,8 @@ func serve(cmd *cobra.Command, file string, sockets []systemd.Socket) error {
 	}
 }
 
-// start makes the daemon. It returns what runs it, or returns why it cannot run.
+// start creates the daemon. It returns a function that runs it, or one that returns why it
+// cannot run.
 func start(cmd *cobra.Command, file string, sockets []systemd.Socket, dumpable error) (run func() error) {
 	fail := func(err error) func() error { return func() error { return err } }
 	// Nearly everything that is allocated now is kept, so collecting more often only
@@ -94,10 +95,9 @@ func runDaemon(ctx context.Context, d *daemon.Daemon, c *config.Config, log *dae
 	return nil
 }
 
-// pauseForFaults waits where only a change of the configuration helps, as long as
-// RestartSec= of the unit has systemd wait after other errors. Without it, systemd
-// would start the daemon again at once for a connection that waits at one of its
-// sockets, as often as the machine can.
+// pauseForFaults waits after an error that only a change of the configuration fixes, as long
+// as RestartSec= of the unit. Without this pause, systemd would start the daemon again at
+// once, in a loop, for a connection that waits at one of its sockets.
 func pauseForFaults(ctx context.Context, err error) {
 	if !isWritten(err) {
 		return // systemd waits itself
@@ -108,12 +108,11 @@ func pauseForFaults(ctx context.Context, err error) {
 	}
 }
 
-// surviveHangUp keeps SIGHUP from ending the process, which it does by default. A
-// handler is set rather than SIG_IGN, which a token_command would inherit.
+// surviveHangUp keeps SIGHUP from ending the process. It sets a handler rather than SIG_IGN,
+// which a token_command would inherit.
 func surviveHangUp() { signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP) }
 
-// ignoreHangUp makes nothing of SIGHUP, which others take for the word to read
-// their configuration anew, but a line in the log.
+// ignoreHangUp logs SIGHUP, which makes other daemons read their configuration again.
 func ignoreHangUp(log *slog.Logger) (stop func()) {
 	hangUps := make(chan os.Signal, 1)
 	signal.Notify(hangUps, syscall.SIGHUP)
@@ -128,9 +127,9 @@ func ignoreHangUp(log *slog.Logger) (stop func()) {
 	}
 }
 
-// catchBrokenPipe makes a write to a standard error that nobody reads any more an
-// error, which is counted. By default it would be the end of the process. A
-// handler is set rather than SIG_IGN, which a token_command would inherit.
+// catchBrokenPipe makes a write to a closed standard error an error, which is counted. By
+// default it would end the process. It sets a handler rather than SIG_IGN, which a
+// token_command would inherit.
 func catchBrokenPipe() {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 }
@@ -145,8 +144,7 @@ func load(file string) (*config.Config, error) {
 	return c, err
 }
 
-// warn says what in the configuration is worth a warning. That is for the
-// commands that are about all of it, not for those about an account.
+// warn prints the warnings about the configuration. Commands about one account do not.
 func warn(stderr io.Writer, warnings []config.Fault) {
 	for _, w := range warnings {
 		daemon.Say(stderr, slog.LevelWarn, fmt.Sprintf("warning: %v", w))

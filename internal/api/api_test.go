@@ -122,7 +122,8 @@ func newWorld(t *testing.T, version string, user User) *world {
 	w := &world{pipes: make(pipes), backend: new(fakeBackend), stop: stop}
 	s := &Server{Backend: w.backend, Version: "1.0", Log: slog.New(slog.DiscardHandler), Stopping: stopping,
 		User: func(*http.Request) (User, error) { return user, nil }}
-	server := &http.Server{Handler: s.Handler()}
+	server := &http.Server{Handler: s.Handler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+		WriteTimeout: 30 * time.Second, IdleTimeout: 15 * time.Second} // as internal/daemon has it
 	var all sync.WaitGroup
 	all.Go(func() { server.Serve(w.pipes) })
 	w.Client = NewClient(version, w.pipes.dial)
@@ -308,6 +309,7 @@ func TestAsk(t *testing.T) {
 			if e.Consent == nil {
 				return Answer{}, errors.New("enough")
 			}
+			time.Sleep(5 * time.Minute) // which a person takes
 			if err := w.call(ctx, "POST", e.Answer, Answer{Address: "x"}, nil); err != nil {
 				t.Error(err)
 			}
