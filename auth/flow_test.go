@@ -142,7 +142,7 @@ func TestAutomaticRefreshes(t *testing.T) {
 	}
 }
 
-// Directories lock out whoever sends a wrong password too often, at every door.
+// TestWrongPasswordIsSentSeldom: many directories lock a user after some wrong passwords.
 func TestWrongPasswordIsSentSeldom(t *testing.T) {
 	for _, tt := range []struct {
 		name, body string

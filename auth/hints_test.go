@@ -136,7 +136,7 @@ func TestGrantEndsInTesting(t *testing.T) {
 	}
 }
 
-// A refresh says nothing of who consented, and takes nothing of it away.
+// TestIdentityStays checks that a refresh keeps the identity: its response has none.
 func TestIdentityStays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := granted(time.Hour)

@@ -205,7 +205,7 @@ func (k *killing) others(t *testing.T, s *store.Store) {
 func (k *killing) goOn(t *testing.T, s *store.Store, g oauth.Grant, newest bool) {
 	t.Helper()
 	p := newProvider(&tokenserver.Server{Answer: k.answer})
-	p.OAuth.Endpoint.TokenURL = "http://127.0.0.1/token" // as it was for who was killed
+	p.OAuth.Endpoint.TokenURL = "http://127.0.0.1/token" // as in the killed process
 	a := NewAccount("joe", p, oauth.Consent{}, s, nil)
 	_, err := a.Token(t.Context(), g.AccessToken)
 	if err == nil {

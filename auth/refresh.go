@@ -45,7 +45,7 @@ func (b *backoff) grow(e *oauth.Error) time.Duration {
 	return max(d+rand.N(d/4), min(e.RetryAfter, oauth.MaxRetryAfter))
 }
 
-// A refresh is one call to the provider, for all who wait for it.
+// A refresh is one call to the provider, for all callers that wait for it.
 type refresh struct {
 	done  chan struct{} // closed once token and err are set
 	token string
@@ -60,7 +60,7 @@ type refresh struct {
 func (a *Account) mayRefresh(now time.Time, stale string) error {
 	switch {
 	case a.damage != nil:
-		return &oauth.Error{Kind: oauth.NeedsConsent, Err: a.damage} // or who restores the file
+		return &oauth.Error{Kind: oauth.NeedsConsent, Err: a.damage} // or restoring the file
 	case a.grant.Empty() && a.Interactive():
 		return a.ungranted()
 	case !a.refreshable():
@@ -208,7 +208,7 @@ func (a *Account) settle(g oauth.Grant, e *oauth.Error) (wait time.Duration) {
 	return wait
 }
 
-// end tells those who wait. The caller holds mu.
+// end completes the refresh for all waiting callers. The caller holds mu.
 func (a *Account) end(token string, err error) {
 	r := a.refreshing
 	a.refreshing = nil

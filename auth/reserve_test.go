@@ -34,7 +34,7 @@ func (d *disk) Rename(from, to string) error {
 	return d.Files.Rename(from, to)
 }
 
-// gone frees the room of a file.
+// gone frees the space of a file.
 func (d *disk) gone(name string) {
 	if data, _, err := d.Files.Read(name); err == nil {
 		d.free += len(data)

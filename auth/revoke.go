@@ -67,9 +67,9 @@ func (a *Account) holdRefreshes(ctx context.Context) (r *refresh, g oauth.Grant,
 	}
 }
 
-// Forget removes the grant, and records by, who removed it. The provider is not asked. The
-// result of a running refresh is dropped. In flows without a person, only the access token is
-// removed. The error is an ErrNotRemoved.
+// Forget removes the grant, and records by as the user who removed it. It sends the
+// provider nothing, and drops the result of a running refresh. In flows without a person,
+// it removes only the access token. The error is an ErrNotRemoved.
 func (a *Account) Forget(by string) error {
 	a.saving.Lock()
 	defer a.saving.Unlock()

@@ -166,8 +166,8 @@ func TestRevokeWaitsForRefresh(t *testing.T) {
 	})
 }
 
-// Nobody may refresh what is about to be revoked, and those who want to hear how
-// it ended. The token at hand is good until then.
+// TestTokenDuringRevoke checks that no caller refreshes a grant during its revocation, and
+// that callers wait for its end. The present token stays in use until then.
 func TestTokenDuringRevoke(t *testing.T) {
 	for _, tt := range []struct {
 		status int

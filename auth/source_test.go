@@ -66,8 +66,8 @@ func TestOtherSource(t *testing.T) {
 	}
 }
 
-// TestOtherSourceIsPutAside: who tries another flow, or another provider, finds
-// the consent of before still there.
+// TestOtherSourceIsPutAside checks that the grant of another flow or provider is kept when
+// an account changes, so that it can change back.
 func TestOtherSourceIsPutAside(t *testing.T) {
 	for name, do := range map[string]func(a *Account) error{
 		"another token": func(a *Account) error { _, err := a.Token(t.Context(), ""); return err },

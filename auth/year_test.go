@@ -25,7 +25,7 @@ var yearAccounts = []string{"used1", "idle1", "used2", "idle2", "idle3"}
 // A year is one of a daemon and its accounts.
 type year struct {
 	*testing.T
-	*mint
+	*rotatingProvider
 	chance   *rand.Rand
 	store    *store.Store
 	accounts []*Account
@@ -44,14 +44,14 @@ type year struct {
 
 func newYear(t *testing.T) *year {
 	y := &year{
-		T:       t,
-		mint:    newMint(),
-		chance:  rand.New(rand.NewPCG(1, 2)),
-		store:   openStore(t, stateDir(t)),
-		mishaps: make(map[string]int),
-		revoked: make(map[string]time.Time),
-		asked:   make(map[string]time.Time),
-		next:    make(map[string]time.Time),
+		T:                t,
+		rotatingProvider: newRotatingProvider(),
+		chance:           rand.New(rand.NewPCG(1, 2)),
+		store:            openStore(t, stateDir(t)),
+		mishaps:          make(map[string]int),
+		revoked:          make(map[string]time.Time),
+		asked:            make(map[string]time.Time),
+		next:             make(map[string]time.Time),
 	}
 	inMemory(y.store)
 	for _, name := range yearAccounts {
@@ -65,7 +65,7 @@ func newYear(t *testing.T) *year {
 
 // start is that of a daemon.
 func (y *year) start() {
-	provider := newProvider(&tokenserver.Server{Answer: y.mint.answer, Latency: time.Second})
+	provider := newProvider(&tokenserver.Server{Answer: y.rotatingProvider.answer, Latency: time.Second})
 	y.accounts = nil
 	for _, name := range yearAccounts {
 		y.accounts = append(y.accounts, NewAccount(name, provider, oauth.Consent{}, y.store, nil))
@@ -83,8 +83,8 @@ func (y *year) stop() {
 	}
 }
 
-// doze is what a laptop does: the wall clock alone goes on. To all who look at
-// it, everything is older then.
+// doze suspends the machine like a laptop: only the wall clock goes on, so all times are
+// older afterwards.
 func (y *year) doze(d time.Duration) {
 	for y.refreshing() {
 		time.Sleep(time.Second)
@@ -182,8 +182,7 @@ func (y *year) logIn(a *Account) {
 	}
 }
 
-// attend is what a person does who watches: when an account must be authorized,
-// that is done some hours later.
+// attend acts for a person: it authorizes an account some hours after that is required.
 func (y *year) attend(a *Account) {
 	name, now := a.Name(), time.Now()
 	asked, found := y.asked[name]

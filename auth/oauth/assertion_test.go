@@ -191,7 +191,7 @@ func assertingProvider(t *testing.T, s *tokenserver.Server) *Provider {
 
 func TestAssertionGoesWithEveryCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		patience := 2 // of whoever waits for a person
+		patience := 2 // polls before the person consents
 		s := &tokenserver.Server{Answer: func(n int, form url.Values) (int, string) {
 			if form.Has("device_code") && patience > 0 {
 				patience--
@@ -235,7 +235,7 @@ func TestAssertionIsNotShown(t *testing.T) {
 	})
 }
 
-// The file is another's, who replaces it.
+// TestFederatedToken replaces the token file, as the platform does.
 func TestFederatedToken(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "token")
 	s := &tokenserver.Server{Answer: tokenserver.Numbered}

@@ -163,6 +163,7 @@ var googleHints = []hint{
 const (
 	hintReauthenticate = "The Workspace wants people to sign in again from time to time. Authorize the account again; an administrator can exempt this app (Google Admin console, Security, Google Cloud session control)."
 
+	// HintTesting is the hint for grants that Google has ended after seven days.
 	HintTesting = "Google ends the grants of an app in Testing status after seven days. Publish the app (Google Cloud console, Audience, In production), and authorize the account again."
 )
 

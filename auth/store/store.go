@@ -52,8 +52,8 @@ const (
 	tempSuffix = ".tmp" // of a file that is being written
 )
 
-// OpenStore opens the store in dir, and creates dir if its parent exists. One process at a
-// time can have it open.
+// Open opens the store in dir, and creates dir if its parent exists. One process at a time
+// can have it open.
 func Open(dir string, e Encryption) (*Store, error) {
 	err := os.Mkdir(dir, 0o700)
 	switch {

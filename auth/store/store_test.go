@@ -198,8 +198,8 @@ func TestFileName(t *testing.T) {
 	}
 	long := strings.Repeat("ü", 1000)
 	name := fileName(long)
-	if room := len(name) + len(".damaged-20060102T150405Z"); room > 255 || !strings.Contains(name, "~") {
-		t.Errorf("%d bytes: %s", room, name)
+	if length := len(name) + len(".damaged-20060102T150405Z"); length > 255 || !strings.Contains(name, "~") {
+		t.Errorf("%d bytes: %s", length, name)
 	}
 	for _, other := range []string{long + "a", long[:len(long)-2] + "ä", strings.TrimSuffix(name, fileSuffix)} {
 		if fileName(other) == name {

@@ -11,14 +11,14 @@ import (
 	"github.com/xoauthd/xoauthd/internal/testing/tokenserver"
 )
 
-// lapse is after how long a mint ends a grant that is not used: less than any
-// provider, and more than an outage or two.
+// lapse is the time after which a rotatingProvider ends an unused grant: shorter than at
+// any provider, and longer than an outage or two.
 const lapse = 14 * 24 * time.Hour
 
-// A mint is a provider of many accounts that replaces each refresh token at its
-// use. It ends a grant for every reason it can: the operator's, a replay, or
-// that it was not used.
-type mint struct {
+// A rotatingProvider is a provider of many accounts that rotates refresh tokens. It ends a
+// grant when an administrator revokes it, when a refresh token is used again, and when it
+// is not used.
+type rotatingProvider struct {
 	mu      sync.Mutex
 	down    bool
 	serial  int
@@ -28,8 +28,8 @@ type mint struct {
 	ends    map[string]time.Time // when, by access token
 }
 
-func newMint() *mint {
-	return &mint{
+func newRotatingProvider() *rotatingProvider {
+	return &rotatingProvider{
 		current: make(map[string]string),
 		ended:   make(map[string]bool),
 		used:    make(map[string]time.Time),
@@ -37,15 +37,15 @@ func newMint() *mint {
 	}
 }
 
-// fail begins an outage, or ends it.
-func (m *mint) fail(down bool) {
+// fail begins or ends an outage.
+func (m *rotatingProvider) fail(down bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.down = down
 }
 
-// grant is what a person's consent brings.
-func (m *mint) grant(account string) oauth.Grant {
+// grant returns the grant of a person's consent.
+func (m *rotatingProvider) grant(account string) oauth.Grant {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.ended[account] = false
@@ -54,7 +54,7 @@ func (m *mint) grant(account string) oauth.Grant {
 }
 
 // issue replaces both tokens. The caller holds mu.
-func (m *mint) issue(account string) (access string) {
+func (m *rotatingProvider) issue(account string) (access string) {
 	m.serial++
 	access = fmt.Sprintf("token%d", m.serial)
 	m.current[account] = fmt.Sprintf("%s/%d", account, m.serial)
@@ -71,7 +71,7 @@ func life(account string) time.Duration {
 	return 4 * time.Hour
 }
 
-func (m *mint) answer(_ int, form url.Values) (int, string) {
+func (m *rotatingProvider) answer(_ int, form url.Values) (int, string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.down {

@@ -53,12 +53,12 @@ func (s *scale) inMinute(from, to time.Time) (most int) {
 	return most
 }
 
-// Two hundred accounts have lost their tokens: in the night, and then in an
-// outage.
-func TestNoHerd(t *testing.T) {
+// TestRefreshesAreSpread checks that the refreshes of 200 accounts are spread over time,
+// after a suspend and after an outage.
+func TestRefreshesAreSpread(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	synctest.Test(t, func(t *testing.T) {
-		m := newMint()
+		m := newRotatingProvider()
 		load := &scale{RoundTripper: &tokenserver.Server{Latency: 300 * time.Millisecond, Answer: m.answer}}
 		provider, store := newProvider(nil), openStore(t, stateDir(t))
 		provider.Client.Transport = load
