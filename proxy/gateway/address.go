@@ -16,22 +16,23 @@ type address struct {
 // and in ASCII (RFC 5891). So is the local part, as all large providers compare it without
 // case.
 func (a address) key() string {
-	domain := strings.TrimSuffix(strings.ToLower(a.domain), ".")
-	if ascii, err := idna.Lookup.ToASCII(domain); err == nil {
-		domain = ascii
-	}
+	domain := strings.TrimSuffix(strings.ToLower(asciiDomain(a.domain)), ".")
 	return strings.ToLower(a.local) + "\x00" + domain
+}
+
+// asciiDomain returns domain in ASCII if that is possible.
+func asciiDomain(domain string) string {
+	if !isASCII(domain) {
+		if ascii, err := idna.Lookup.ToASCII(domain); err == nil {
+			return ascii
+		}
+	}
+	return domain
 }
 
 // String returns the address as the header and SMTP commands need it, with an ASCII domain.
 func (a address) String() string {
-	domain := a.domain
-	if !isASCII(domain) {
-		if ascii, err := idna.Lookup.ToASCII(domain); err == nil {
-			domain = ascii
-		}
-	}
-	return quoteLocal(a.local) + "@" + domain
+	return quoteLocal(a.local) + "@" + asciiDomain(a.domain)
 }
 
 // isAtext reports whether c may be in an atom (RFC 5322 section 3.2.3, RFC 6532 section 3.2).
@@ -50,8 +51,10 @@ func quoteLocal(local string) string {
 	if plain {
 		return local
 	}
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(local) + `"`
+	return `"` + quoteReplacer.Replace(local) + `"`
 }
+
+var quoteReplacer = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
 
 func isASCII(s string) bool {
 	for i := range len(s) {
@@ -63,39 +66,33 @@ func isASCII(s string) bool {
 }
 
 // parseAddress parses an addr-spec without comments, such as `joe@example.com` or
-// `"joe x"@example.com`. White space outside of quotes is dropped, as the obsolete syntax
-// allows it there.
+// `"joe x"@example.com`. The last "@" outside of quotes separates. White space outside of
+// quotes is dropped, as the obsolete syntax allows it there.
 func parseAddress(s string) (address, bool) {
-	var a address
 	var b strings.Builder
-	at, quoted := false, false
+	at := -1 // in b
+	quoted := false
 	for i := 0; i < len(s); i++ {
 		c := s[i]
 		switch {
 		case quoted && c == '\\' && i+1 < len(s):
 			i++
 			b.WriteByte(s[i])
-		case c == '"' && !at:
+		case c == '"' && (quoted || at < 0):
 			quoted = !quoted
-		case quoted:
-			if c != '\r' && c != '\n' { // a folded quoted string
-				b.WriteByte(c)
-			}
-		case isSpace(c):
-		case c == '@':
-			if at { // only the last one separates
-				b2 := a.local + "@" + b.String()
-				b.Reset()
-				b.WriteString(b2)
-			}
-			a.local, at = b.String(), true
-			b.Reset()
+		case quoted && (c == '\r' || c == '\n'): // it is folded
+		case !quoted && isSpace(c):
+		case !quoted && c == '@':
+			at = b.Len()
+			fallthrough
 		default:
 			b.WriteByte(c)
 		}
 	}
-	a.domain = b.String()
-	return a, at && a.local != "" && a.domain != "" && !quoted
+	if at <= 0 || quoted || at == b.Len()-1 {
+		return address{}, false
+	}
+	return address{b.String()[:at], b.String()[at+1:]}, true
 }
 
 func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }

@@ -21,10 +21,25 @@ type listParser struct {
 	open  bool
 	inner strings.Builder // text between "<" and ">"
 	bare  strings.Builder // text outside, in which quotedSpace stands for a quoted space
+	at    bool            // bare has an "@"
+
+	unclosed  int  // number of comments and quoted strings without an end
+	noLiteral bool // there is no "]" any more
 }
+
+// Limits for comments and quoted strings, which keep the time for many without an end short.
+const (
+	maxQuoted   = 1000 // bytes in which the end is looked for
+	maxUnclosed = 20   // after that many without an end, none is looked for
+)
 
 // quotedSpace replaces white space within quotes, which does not separate words.
 const quotedSpace = "\x01"
+
+var (
+	quotedReplacer = strings.NewReplacer(" ", quotedSpace, "\t", quotedSpace, "\r", "", "\n", "")
+	looseReplacer  = strings.NewReplacer(" @ ", "@", " @", "@", "@ ", "@", " . ", ".", " .", ".", ". ", ".")
+)
 
 // parseList returns the mailboxes of an address list. Groups are resolved.
 func parseList(s string) []mailbox {
@@ -41,13 +56,13 @@ func (p *listParser) step(i int) int {
 	switch c := p.s[i]; c {
 	case '(':
 		p.add(" ")
-		return skipComment(p.s, i)
+		return p.comment(i)
 	case '"':
 		return p.quoted(i)
 	case '[':
-		if n := strings.IndexByte(p.s[i:], ']'); n > 0 {
-			p.add(p.s[i : i+n+1])
-			return i + n + 1
+		if n := p.literal(i); n > 0 {
+			p.add(p.s[i : i+n])
+			return i + n
 		}
 		p.add("[")
 	case '<':
@@ -63,7 +78,7 @@ func (p *listParser) step(i int) int {
 			p.finish(i, i+1)
 		}
 	case ':':
-		if p.open || strings.Contains(p.bare.String(), "@") {
+		if p.open || p.at {
 			p.add(":")
 		} else if p.angle < 0 { // the name of a group is before it
 			p.reset(i + 1)
@@ -79,16 +94,27 @@ func (p *listParser) step(i int) int {
 // quoted handles a quoted string that begins at i. A quote without an end is ignored, so
 // that it does not hide the addresses behind it.
 func (p *listParser) quoted(i int) int {
-	for j := i + 1; j < len(p.s); j++ {
+	for j := i + 1; j < p.limit(i); j++ {
 		switch p.s[j] {
 		case '\\':
 			j++
 		case '"':
-			p.add(strings.NewReplacer(" ", quotedSpace, "\t", quotedSpace, "\r", "", "\n", "").Replace(p.s[i : j+1]))
+			p.add(quotedReplacer.Replace(p.s[i : j+1]))
 			return j + 1
 		}
 	}
+	p.unclosed++
 	return i + 1
+}
+
+// literal returns the length of the domain literal that begins at i, or 0.
+func (p *listParser) literal(i int) int {
+	if p.noLiteral {
+		return 0
+	}
+	n := strings.IndexByte(p.s[i:], ']')
+	p.noLiteral = n < 0
+	return n + 1
 }
 
 func (p *listParser) add(s string) {
@@ -96,11 +122,12 @@ func (p *listParser) add(s string) {
 		p.inner.WriteString(s)
 	} else if p.angle < 0 {
 		p.bare.WriteString(s)
+		p.at = p.at || s == "@"
 	}
 }
 
 func (p *listParser) reset(start int) {
-	p.start, p.angle, p.open = start, -1, false
+	p.start, p.angle, p.open, p.at = start, -1, false, false
 	p.inner.Reset()
 	p.bare.Reset()
 }
@@ -128,8 +155,11 @@ func (m *mailbox) addAddress(s string) {
 // addWords adds the addresses among the words of text without angle brackets. An encoded
 // word is never an address (RFC 2047 section 5).
 func (m *mailbox) addWords(text string) {
+	if !strings.Contains(text, "@") {
+		return
+	}
 	text = strings.Join(strings.Fields(text), " ")
-	text = strings.NewReplacer(" @ ", "@", " @", "@", "@ ", "@", " . ", ".", " .", ".", ". ", ".").Replace(text)
+	text = looseReplacer.Replace(text)
 	for _, word := range strings.Fields(text) {
 		if !strings.HasPrefix(word, "=?") {
 			m.addAddress(withoutRoute(word))
@@ -145,12 +175,12 @@ func withoutRoute(s string) string {
 	return s
 }
 
-// skipComment returns the place behind the comment that begins at i. A parenthesis without
-// an end is ignored.
-func skipComment(s string, i int) int {
+// comment returns the place behind the comment that begins at i. A parenthesis without an
+// end is ignored.
+func (p *listParser) comment(i int) int {
 	depth := 0
-	for j := i; j < len(s); j++ {
-		switch s[j] {
+	for j := i; j < p.limit(i); j++ {
+		switch p.s[j] {
 		case '\\':
 			j++
 		case '(':
@@ -161,5 +191,14 @@ func skipComment(s string, i int) int {
 			}
 		}
 	}
+	p.unclosed++
 	return i + 1
+}
+
+// limit returns where to stop looking for the end of what begins at i.
+func (p *listParser) limit(i int) int {
+	if p.unclosed >= maxUnclosed {
+		return i
+	}
+	return min(len(p.s), i+maxQuoted)
 }

@@ -4,6 +4,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestSmuggling: what another server takes for text within a message must not end it here.
@@ -193,5 +194,27 @@ func TestHalfMessage(t *testing.T) {
 	}
 	if len(fake.Messages()) > 0 {
 		t.Error("half a message was sent")
+	}
+}
+
+// A header that is made to be slow to parse is not: all parsers need linear time.
+func TestSlowHeaders(t *testing.T) {
+	const n = 64 << 10
+	start := time.Now()
+	for _, unit := range []string{
+		"(", "()", "(\\", "\"", "\"\\", "[", "[]", "<", "<>", "@", "a@", "a@b,", "a@b ", "a@b:", ":", ";", ",", "<@", "<@a,", "\r\n ", "=?", "=?utf-8?q?x?= ", "x",
+	} {
+		for _, prefix := range []string{"To: ", "Bcc: a@example.net, ", "To: " + strings.Repeat("x", n/2) + "@"} {
+			size := n - len(prefix)
+			h := newHeader([]byte(prefix + strings.Repeat(unit, size/len(unit)) + "\r\n"))
+			h.setRecipients(envelope(t, "a@example.net"), DropFromTheField)
+			h.rewriteSender(mailboxName)
+			h.bytes()
+		}
+	}
+	newHeader([]byte(strings.Repeat("a:\r\n", n/4))).setRecipients(nil, RefuseMessage)
+	newHeader([]byte(strings.Repeat("bcc:a@b\r\n", n/10))).setRecipients(nil, DropFromTheField)
+	if took := time.Since(start); took > time.Minute {
+		t.Errorf("time: %v", took)
 	}
 }

@@ -16,7 +16,7 @@ const (
 	DefaultIdle       = 5 * time.Minute  // RFC 5321 section 4.5.3.2
 	DefaultData       = 30 * time.Minute // 30 MB at 17 kB/s
 	DefaultRecipients = 500
-	DefaultHeader     = 512 << 10
+	DefaultHeader     = 256 << 10 // as Exchange Online has
 )
 
 // Limits bound what one session may use. A zero value is the default.

@@ -151,10 +151,10 @@ func (s *Submission) data(client *smtp.Client, m *Message) Result {
 	response, err := w.CloseWithResponse()
 	if err == nil {
 		client.Quit()
-		reply := &smtp.SMTPError{Code: 250, EnhancedCode: smtp.NoEnhancedCode, Message: response.StatusText}
+		reply := &smtp.SMTPError{Code: 250, EnhancedCode: smtp.NoEnhancedCode, Message: withoutControls(response.StatusText)}
 		return Result{Kind: Accepted, Reply: reply}
 	}
-	if _, ok := errors.AsType[*smtp.SMTPError](err); ok {
+	if e, ok := errors.AsType[*smtp.SMTPError](err); ok && isFailure(e) {
 		return submissionFailed("DATA", err)
 	}
 	err = fmt.Errorf("the connection broke after the whole message was sent; it may have been delivered: %w", err)
@@ -166,7 +166,7 @@ func (s *Submission) data(client *smtp.Client, m *Message) Result {
 // completely: the reply of the server, or 451.
 func submissionFailed(step string, err error) Result {
 	wrapped := fmt.Errorf("submission server: %s: %w", step, err)
-	if e, ok := errors.AsType[*smtp.SMTPError](err); ok {
+	if e, ok := errors.AsType[*smtp.SMTPError](err); ok && isFailure(e) {
 		kind := UpstreamReply
 		if e.Code == 421 {
 			kind = Unavailable
@@ -177,13 +177,28 @@ func submissionFailed(step string, err error) Result {
 		Reply: status("451 4.4.1").reply("the submission server cannot be reached; try again later")}
 }
 
+// isFailure reports whether e says that a command failed. Another code, such as a second
+// 354, must not reach the client.
+func isFailure(e *smtp.SMTPError) bool { return e.Code/100 == 4 || e.Code/100 == 5 }
+
 // verbatim returns e so that go-smtp's server sends each line as it was received. The
 // server would write the enhanced code on the last line only.
 func verbatim(e *smtp.SMTPError) *smtp.SMTPError {
+	message := withoutControls(e.Message)
 	if e.EnhancedCode == smtp.EnhancedCodeNotSet || e.EnhancedCode == smtp.NoEnhancedCode {
-		return &smtp.SMTPError{Code: e.Code, EnhancedCode: smtp.NoEnhancedCode, Message: e.Message}
+		return &smtp.SMTPError{Code: e.Code, EnhancedCode: smtp.NoEnhancedCode, Message: message}
 	}
 	code := fmt.Sprintf("%d.%d.%d ", e.EnhancedCode[0], e.EnhancedCode[1], e.EnhancedCode[2])
 	return &smtp.SMTPError{Code: e.Code, EnhancedCode: smtp.NoEnhancedCode,
-		Message: code + strings.ReplaceAll(e.Message, "\n", "\n"+code)}
+		Message: code + strings.ReplaceAll(message, "\n", "\n"+code)}
+}
+
+// withoutControls returns s with control characters other than line breaks replaced.
+func withoutControls(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' && r != '\n' || r == 0x7f {
+			return '?'
+		}
+		return r
+	}, s)
 }
