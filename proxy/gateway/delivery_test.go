@@ -76,8 +76,7 @@ func TestThrottlingIsBounded(t *testing.T) {
 func TestConcurrency(t *testing.T) {
 	f, fake := newGraph(t)
 	f.Deliverer.(*Graph).Hold = time.Minute
-	gate := make(chan struct{})
-	fake.Gate(gate)
+	gate := fake.Stop()
 	const senders = 30
 	var all sync.WaitGroup
 	for range senders {
@@ -88,11 +87,14 @@ func TestConcurrency(t *testing.T) {
 			}
 		})
 	}
-	for fake.Requests() < graph.Concurrent {
-		time.Sleep(time.Millisecond)
+	for i := range senders {
+		<-gate.Arrived
+		if i >= graph.Concurrent-1 { // from now on, as many as possible are there
+			gate.Leave <- struct{}{}
+		}
 	}
-	for range senders {
-		gate <- struct{}{}
+	for range graph.Concurrent - 1 {
+		gate.Leave <- struct{}{}
 	}
 	all.Wait()
 	if n := fake.Busiest(); n != graph.Concurrent {
@@ -181,21 +183,18 @@ func TestClientLeaves(t *testing.T) {
 // no 250.
 func TestStopDuringDelivery(t *testing.T) {
 	f, fake := newGraph(t)
-	gate := make(chan struct{})
-	fake.Gate(gate)
+	gate := fake.Stop()
 	c := f.connect(t, nil).login()
 	c.say("MAIL FROM:<joe@example.com>", "250 ")
 	c.say("RCPT TO:<ann@example.net>", "250 ")
 	c.say("DATA", "354 ")
 	c.send(stuffed(message))
-	for fake.Requests() == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	<-gate.Arrived
 	f.Close()
 	if got := c.reply(); strings.HasPrefix(got, "2") {
 		t.Errorf("reply: %q", got)
 	}
-	close(gate)
+	close(gate.Leave)
 }
 
 // A failing API is never an accepted message: a client that hears 250 finds it at the API.

@@ -269,6 +269,23 @@ func TestEHLO(t *testing.T) {
 	}
 }
 
+// The replies are those of this project, whatever go-smtp says.
+func TestUsualReplies(t *testing.T) {
+	f, _ := newGraph(t)
+	c := f.connect(t, nil).login()
+	for command, want := range map[string]string{"NOOP": "250 2.0.0 OK", "RSET": "250 2.0.0 Session reset"} {
+		if got := c.say(command, "250 "); got != want {
+			t.Errorf("%s: %q, want %q", command, got, want)
+		}
+	}
+	if got := c.say("MAIL FROM:<joe@example.com>", ""); got != "250 2.1.0 OK" {
+		t.Errorf("MAIL: %q", got)
+	}
+	if got := c.say("RCPT TO:<ann@example.net>", ""); got != "250 2.1.5 OK" {
+		t.Errorf("RCPT: %q", got)
+	}
+}
+
 func TestAUTH(t *testing.T) {
 	f, _ := newGraph(t)
 	c := f.connect(t, nil)

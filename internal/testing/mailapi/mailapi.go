@@ -54,7 +54,7 @@ type State struct {
 	requests int
 	busy     map[string]int // requests at a time by mailbox
 	busiest  int
-	gate     chan struct{}
+	gate     *Gate
 }
 
 // Allow makes token valid for mailbox.
@@ -81,12 +81,18 @@ func (s *State) Fail(faults ...Fault) {
 	s.faults = append(s.faults, faults...)
 }
 
-// Gate makes each request wait, after its body has been read, for a value from gate or for
-// its end; nil ends that.
-func (s *State) Gate(gate chan struct{}) {
+// A Gate stops requests after their bodies have been read. Each sends to Arrived, and then
+// receives from Leave.
+type Gate struct {
+	Arrived, Leave chan struct{}
+}
+
+// Stop makes all requests from now on stop at a new Gate.
+func (s *State) Stop() *Gate {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.gate = gate
+	s.gate = &Gate{make(chan struct{}), make(chan struct{})}
+	return s.gate
 }
 
 // Messages returns what was accepted, in the order of arrival.
@@ -151,16 +157,22 @@ func (s *State) NextFault() (Fault, bool) {
 	return f, true
 }
 
-// Wait waits at the gate, if there is one.
+// Wait waits at the gate, if there is one, or until r ends.
 func (s *State) Wait(r *http.Request) {
 	s.mu.Lock()
 	gate := s.gate
 	s.mu.Unlock()
-	if gate != nil {
-		select {
-		case <-gate:
-		case <-r.Context().Done():
-		}
+	if gate == nil {
+		return
+	}
+	select {
+	case gate.Arrived <- struct{}{}:
+	case <-r.Context().Done():
+		return
+	}
+	select {
+	case <-gate.Leave:
+	case <-r.Context().Done():
 	}
 }
 
