@@ -56,7 +56,7 @@ func (i *issuer) issue(name string, life time.Duration, names ...string) config.
 	return of
 }
 
-// write replaces a file, as those do who renew certificates.
+// write replaces a file by a rename, as ACME clients do.
 func (i *issuer) write(path string, text []byte) {
 	i.t.Helper()
 	if err := os.WriteFile(path+"~", text, 0o600); err != nil {
@@ -101,7 +101,7 @@ func handshake(t *testing.T, server, client *tls.Config) (tls.ConnectionState, e
 	return c.ConnectionState(), err
 }
 
-// shown is the first name of the certificate for who asks for name.
+// shown returns the first name of the certificate that server presents for a server name.
 func shown(t *testing.T, server *tls.Config, name string) string {
 	t.Helper()
 	state, err := handshake(t, server, &tls.Config{ServerName: name, InsecureSkipVerify: true})
@@ -233,7 +233,7 @@ func TestServerConfig(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stranger, err := newIssuer(t).ca.IssueWith(ca.WrongPurpose, "client")
+	unknown, err := newIssuer(t).ca.IssueWith(ca.WrongPurpose, "client")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -251,7 +251,7 @@ func TestServerConfig(t *testing.T) {
 		{"TLS 1.3 for 1.0", tls.VersionTLS10, tls.VersionTLS13, false, nil, true},
 		{"no certificate", tls.VersionTLS12, tls.VersionTLS13, true, nil, false},
 		{"a known certificate", tls.VersionTLS12, tls.VersionTLS13, true, &known, true},
-		{"a stranger's certificate", tls.VersionTLS12, tls.VersionTLS13, true, &stranger, false},
+		{"an unknown certificate", tls.VersionTLS12, tls.VersionTLS13, true, &unknown, false},
 	} {
 		l := config.Listener{MinTLS: test.min}
 		if test.cas {
@@ -267,9 +267,8 @@ func TestServerConfig(t *testing.T) {
 	}
 }
 
-// TestOldSuites: a device that knows nothing else may come in by 3DES and a key
-// exchange by RSA where the listener takes TLS 1.0, and nowhere else; who knows
-// better gets better there, too.
+// TestOldSuites checks that a listener accepts 3DES and RSA key exchange only if it
+// accepts TLS 1.0, and that clients with better suites get those there too.
 func TestOldSuites(t *testing.T) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {

@@ -212,7 +212,7 @@ func open(address string) (net.Listener, error) {
 	return ln, err
 }
 
-// usedBy describes the user of a port, who may not be known.
+// usedBy describes the user of a port; empty means unknown.
 func usedBy(user string) string {
 	if user == "" {
 		return "another program uses this port"

@@ -24,10 +24,10 @@ const (
 	maxRefusals = 16
 )
 
-// A refusingListener asks refuse about each connection while it is overloaded, and
-// closes those that refuse wants, before package net makes anything of them. So a
-// flood costs the daemon less than whoever makes it. Otherwise its connections would
-// fill the queue of the kernel, and others would wait behind them.
+// A refusingListener calls refuse for each connection while it is overloaded, and closes
+// the connections for which refuse returns true before package net sees them. A flood then
+// costs the daemon less than its sender. Otherwise its connections would fill the kernel's
+// queue, and other clients would wait behind them.
 type refusingListener struct {
 	net.Listener
 	refuse  func(peercred.Source) bool

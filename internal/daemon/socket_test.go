@@ -12,7 +12,7 @@ import (
 	"github.com/xoauthd/xoauthd/config"
 )
 
-// asMade leaves a socket to whom it belongs.
+// asMade returns a socket configuration that keeps owner and group.
 func asMade(mode fs.FileMode) config.Socket { return config.Socket{UID: -1, GID: -1, Mode: mode} }
 
 // TestSocket: a socket is what it should be, is not replaced while its daemon
