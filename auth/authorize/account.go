@@ -14,7 +14,7 @@ import (
 // An account is an Account with the values that the endpoint derives from its URLs.
 // Origin, host and callback are empty if the flow has no redirect URL.
 type account struct {
-	Account
+	*Account
 	path       string // path of the account's page
 	origin     string // origin of the redirect URL
 	host       string // host of that origin, in the form of canonicalHost
@@ -27,31 +27,31 @@ type account struct {
 }
 
 // add adds a to the endpoint.
-func (e *endpoint) add(a Account) error {
-	switch name := a.Name(); {
+func (e *endpoint) add(a *Account) error {
+	switch name := a.Name; {
 	case name == "", name == ".", name == "..":
 		return errors.New("this name cannot be part of a page's address")
 	case e.account(name) != nil:
 		return errors.New("this name is used twice")
 	}
-	n := &account{Account: a, path: e.base + pagepath.Account(a.Name()), formAction: "'self'"}
-	if a.Interactive() && !n.usesDeviceCode() {
+	n := &account{Account: a, path: e.base + pagepath.Account(a.Name), formAction: "'self'"}
+	if a.Flow.NeedsConsent() && !n.usesDeviceCode() {
 		if err := e.addCallback(n); err != nil {
 			return err
 		}
 	}
 	e.accounts = append(e.accounts, n)
-	e.byName[strings.ToLower(a.Name())] = n
+	e.byName[strings.ToLower(a.Name)] = n
 	return nil
 }
 
 // addCallback adds the redirect URL of a to the endpoint.
 func (e *endpoint) addCallback(a *account) error {
-	redirect, err := webURL(a.Registration().RedirectURL)
+	redirect, err := webURL(a.Registration.RedirectURL)
 	if err != nil {
 		return fmt.Errorf("redirect URL: %w", err)
 	}
-	provider, err := webURL(a.AuthCodeURL("", ""))
+	provider, err := webURL(a.Client.AuthCodeURL("", "", a.LoginHint))
 	if err != nil {
 		return fmt.Errorf("authorization URL: %w", err)
 	}
@@ -77,7 +77,7 @@ func (e *endpoint) addCallback(a *account) error {
 }
 
 // usesDeviceCode reports whether a uses the device flow, which has no redirect URL.
-func (a *account) usesDeviceCode() bool { return a.Flow() == flow.DeviceCode }
+func (a *account) usesDeviceCode() bool { return a.Flow == flow.DeviceCode }
 
 // redirectedQuery is the query of an account's page after redirectToOrigin.
 const redirectedQuery = "moved"

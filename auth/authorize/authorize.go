@@ -22,66 +22,71 @@ import (
 	"github.com/xoauthd/xoauthd/internal/flow"
 	"github.com/xoauthd/xoauthd/internal/pagepath"
 	"github.com/xoauthd/xoauthd/internal/panics"
+	"github.com/xoauthd/xoauthd/internal/shutdown"
 )
 
-// An Account is an account that the pages show and authorize. Several goroutines call
-// its methods at once. Its errors are shown and logged, so they must hold no secrets.
-type Account interface {
-	// Name is the address of the mailbox. The path of the account's page contains it.
-	Name() string
-	// Pattern is the pattern of the configuration that the account matches, such as
-	// "*@example.com". It is empty for an account with a table of its own.
-	Pattern() string
-	// Provider is the display name of the provider.
-	Provider() string
+// An Account is an account that the pages show and authorize.
+type Account struct {
+	Name     string    // address of the mailbox; the path of the account's page contains it
+	Pattern  string    // pattern of the configuration that it matches, such as "*@example.com"; may be empty
+	Provider string    // display name of the provider
+	Flow     flow.Flow // without consent, the account is shown but cannot be authorized
+	Enabled  bool      // if false, the account is shown but cannot be authorized
+
+	// LoginHint is the address with which the person signs in at the provider, if that is
+	// not Name: the address of a delegate with access to the mailbox.
+	LoginHint string
+
+	// Registration and Client are used only if Flow needs consent.
+	Registration Registration
+	Client       Client
+
+	Grants   Grants
+	Shutdown *shutdown.Shutdown // ends authorizations; nil never does
+}
+
+// A Client is xoauthd as a client of the account's provider. *oauth.Provider implements it.
+// Several goroutines call its methods at once. Its errors are shown and logged, so they must
+// hold no secrets. If the provider answers with an error, that is an *oauth.Error.
+type Client interface {
 	// Hint returns what a person can do about an error of the authorization endpoint
 	// (RFC 6749 section 4.1.2.1), or "".
 	Hint(code, description string) string
-	// Flow is the value of the configuration key flow.
-	Flow() flow.Flow
-	// Enabled reports whether clients may log in. A disabled account is shown, but
-	// cannot be authorized.
-	Enabled() bool
-	// Interactive reports whether a person authorizes the account: by the device flow if
-	// Flow is flow.DeviceCode, otherwise by the authorization code grant. The methods
-	// from LoginHint to AwaitDevice are called only if it does.
-	Interactive() bool
-	// LoginHint is the address with which the person signs in at the provider, if that
-	// is not Name: the address of a delegate with access to the mailbox.
-	LoginHint() string
-	// Status returns the present state of the account.
-	Status() auth.Status
-	// Registration returns the registration of xoauthd at the provider.
-	Registration() Registration
 	// AuthCodeURL returns the URL of the authorization request, with the S256 challenge
 	// of verifier (RFC 7636 section 4.2).
-	AuthCodeURL(state, verifier string) string
+	AuthCodeURL(state, verifier, loginHint string) string
 	// SendsIss reports whether the provider's metadata say that each authorization
 	// response has an iss (RFC 9207 section 3). It may send a request to the provider.
 	SendsIss(ctx context.Context) bool
 	// Redact returns a text of the provider without the secrets of the configuration.
 	Redact(text string) string
-	// Exchange exchanges the code of a callback for a grant. If the provider answers
-	// with an error, that is an *auth.Error.
+	// Exchange exchanges the code of a callback for a grant.
 	Exchange(ctx context.Context, code, verifier string) (oauth.Grant, error)
 	// DeviceAuth requests a device code from the provider (RFC 8628 section 3.1).
 	DeviceAuth(ctx context.Context) (*oauth.Device, error)
 	// AwaitDevice polls the provider (RFC 8628 section 3.4) until the person agrees or
-	// refuses, the code of d expires, or ctx is done. If the provider answers with an
-	// error, that is an *auth.Error.
+	// refuses, the code of d expires, or ctx is done.
 	AwaitDevice(ctx context.Context, d *oauth.Device) (oauth.Grant, error)
+}
+
+// Grants has the grant of an account, tests new grants, and keeps or revokes them. Several
+// goroutines call its methods at once. Its errors hold no secrets.
+type Grants interface {
+	// Status returns the present state of the account.
+	Status() auth.Status
+	// Access returns the protocols and scopes of the present grant.
+	Access() auth.Access
 	// Try logs in to the upstream servers with g, by each protocol that is configured
 	// for the account.
 	Try(ctx context.Context, g oauth.Grant) []Trial
 	// LoginEnded records the result of an upstream login with the account's grant. The
 	// protocol is in lower case, such as "imap". err is the error of the Trial.
 	LoginEnded(protocol string, err error)
-	// Access returns the protocols and scopes of the present grant.
-	Access() auth.Access
-	// Keep saves g and uses it instead of the present grant, whose Access is present.
+	// Keep saves g and uses it instead of the present grant, whose Access is present. An
+	// imported grant comes from another program, and may descend from the present grant.
 	// After an auth.ErrNotSaved, g is in use but will be lost when the daemon ends.
 	// After an auth.ErrEarlierKept or auth.ErrReplaced, g is not in use.
-	Keep(g oauth.Grant, present auth.Access) error
+	Keep(g oauth.Grant, present auth.Access, imported bool) error
 	// Discard revokes g, which was obtained for the account but not kept. It does not
 	// block.
 	Discard(g oauth.Grant)
@@ -104,9 +109,10 @@ type Registration struct {
 
 	// Issuer is the provider's identifier (RFC 9207 section 2), in which
 	// {tenantid} stands for any GUID. If it is empty, a response must have no iss;
-	// if RequireIss is set, or SendsIss reports so, it must have one.
-	Issuer     string
-	RequireIss bool
+	// if RequireIss is set, or SendsIss reports so, it must have one. If IssDecided is
+	// set, SendsIss does not count.
+	Issuer                 string
+	RequireIss, IssDecided bool
 }
 
 // A Trial is the result of one trial login at an upstream server.
@@ -121,7 +127,7 @@ type Trial struct {
 // Config holds the parameters of New. Accounts is required, and ListenAddresses or
 // PublicURL.
 type Config struct {
-	Accounts        []Account    // in the order of the list
+	Accounts        []*Account   // in the order of the list
 	ListenAddresses []string     // host:port of each listener
 	PublicURL       string       // URL of the pages for browsers, if it differs from the listeners; its path precedes all paths
 	Version         string       // version of xoauthd, shown on each page
@@ -186,7 +192,7 @@ func New(c Config) (http.Handler, error) {
 	}
 	for _, a := range c.Accounts {
 		if err := e.add(a); err != nil {
-			faults = append(faults, fmt.Errorf("account %s: %w", a.Name(), err))
+			faults = append(faults, fmt.Errorf("account %s: %w", a.Name, err))
 		}
 	}
 	if err := errors.Join(faults...); err != nil {
@@ -202,8 +208,8 @@ func (e *endpoint) recoverPanic(a *account, f func() Result) (result Result) {
 		result = f()
 		return nil
 	})
-	if panics.Log(e.log, err, "account", a.Name()) {
-		result = (&resultBuilder{account: a}).internalError()
+	if panics.Log(e.log, err, "account", a.Name) {
+		result = (&resultBuilder{account: a.Account}).internalError()
 	}
 	return result
 }

@@ -129,7 +129,6 @@ func TestPagesInBrowser(t *testing.T) {
 	p.consented.Store("yes", true)
 	accounts := sampleAccounts()
 	b := startBrowser(t)
-	var all []Account
 	paste, device, automatic := newAccount("shared@example.com"), newDevice("printer@example.com"), newAutomatic("box+scan@example.org", "client_credentials")
 	paste.redirect, paste.hint = "http://localhost", "ann@example.com"
 	bob := newAccount("carol@example.com")
@@ -139,10 +138,7 @@ func TestPagesInBrowser(t *testing.T) {
 	off.disabled = true
 	mailboxes[3].status = auth.Status{State: auth.Failing, Why: "token endpoint: invalid_client", Hint: (&oauth.Error{Code: "invalid_client"}).Hint()}
 	mailboxes[4].status = auth.Status{State: auth.Authorized}
-	for _, a := range slices.Concat(accounts, []*fakeAccount{paste, device, automatic, off, bob, partial}, mailboxes) {
-		all = append(all, a)
-	}
-	site := p.serve(t, all...)
+	site := p.serve(t, slices.Concat(accounts, []*fakeAccount{paste, device, automatic, off, bob, partial}, mailboxes)...)
 	page := func(name string) string { return site + "/authorize/" + url.PathEscape(name) }
 	press := func(a *fakeAccount) []chromedp.Action[chromedp.Void] {
 		return []chromedp.Action[chromedp.Void]{chromedp.Navigate(page(a.name)), chromedp.Click("button"), chromedp.WaitVisible("ol.steps")}

@@ -48,7 +48,7 @@ func (e *endpoint) completeCallback(w http.ResponseWriter, r *http.Request, answ
 	p, err := e.pending.claim(answer.Get("state"), r, only)
 	switch {
 	case errors.Is(err, errOtherBrowser):
-		result := Result{Account: p.account.Name(), Kind: otherBrowser}
+		result := Result{Account: p.account.Name, Kind: otherBrowser}
 		result.Log(r.Context(), e.log, clientAttrs(r)...)
 		e.message(w, http.StatusForbidden, startedInOtherBrowser(p.account))
 		return
@@ -66,7 +66,7 @@ func (e *endpoint) completeCallback(w http.ResponseWriter, r *http.Request, answ
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(completeTimeout + 10*time.Second))
 
 	result := e.recoverPanic(p.account, func() Result {
-		return complete(r.Context(), p.account, p.codeFlow.verifier, answer)
+		return complete(r.Context(), p.account.Account, p.codeFlow.verifier, answer)
 	})
 	e.pending.finish(p, result)
 	result.Log(r.Context(), e.log, clientAttrs(r)...)

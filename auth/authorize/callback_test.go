@@ -259,6 +259,12 @@ type contextAccount struct {
 	err error
 }
 
+func (p *contextAccount) account() *Account {
+	account := p.fakeAccount.account()
+	account.Grants = p
+	return account
+}
+
 func (p *contextAccount) Try(ctx context.Context, g oauth.Grant) []Trial {
 	p.err = ctx.Err()
 	return p.fakeAccount.Try(ctx, g)

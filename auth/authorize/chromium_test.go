@@ -54,19 +54,20 @@ func newProvider(t *testing.T) *provider {
 // serve starts the pages for accounts at p, which is another site for the browser, and
 // returns their URL. It sets the redirect URL of each account to the pages, unless the
 // test has set one.
-func (p *provider) serve(t *testing.T, accounts ...Account) string {
+func (p *provider) serve(t *testing.T, accounts ...*fakeAccount) string {
 	t.Helper()
 	s := httptest.NewUnstartedServer(nil)
 	address := s.Listener.Addr().String()
+	var all []*Account
 	for _, a := range accounts {
-		a := a.(*fakeAccount)
 		if a.redirect == home+"/callback" {
 			a.redirect = "http://" + address + "/callback"
 		}
 		a.authURL = strings.Replace(p.front.URL, "127.0.0.1", "localhost", 1) + "/authorize"
+		all = append(all, a.account())
 	}
 	var err error
-	s.Config.Handler, err = New(Config{Accounts: accounts, ListenAddresses: []string{address}, Version: "v1.2.3", Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	s.Config.Handler, err = New(Config{Accounts: all, ListenAddresses: []string{address}, Version: "v1.2.3", Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}

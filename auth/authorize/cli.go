@@ -16,14 +16,14 @@ import (
 // a person opens its URL in any browser and passes the last address of the browser to
 // Finish.
 type CodeFlow struct {
-	account  Account
+	account  *Account
 	state    string
 	verifier string
 	used     atomic.Bool // set by Finish
 }
 
 // NewCodeFlow returns a CodeFlow for a, with a random state and verifier.
-func NewCodeFlow(a Account) *CodeFlow {
+func NewCodeFlow(a *Account) *CodeFlow {
 	return &CodeFlow{
 		account:  a,
 		state:    rand.Text(), // 130 bits
@@ -32,7 +32,9 @@ func NewCodeFlow(a Account) *CodeFlow {
 }
 
 // URL returns the URL of the authorization request.
-func (f *CodeFlow) URL() string { return f.account.AuthCodeURL(f.state, f.verifier) }
+func (f *CodeFlow) URL() string {
+	return f.account.Client.AuthCodeURL(f.state, f.verifier, f.account.LoginHint)
+}
 
 // Finish completes f with the provider's response in pasted, the last address of the
 // browser. If pasted is not that address, Finish returns an error and changes nothing, so
@@ -56,16 +58,18 @@ func (f *CodeFlow) Finish(ctx context.Context, pasted string) (Result, error) {
 // AwaitDevice completes a device flow. It waits until the person agrees or refuses, the
 // code of d expires, or ctx is done. After the provider has agreed, AwaitDevice continues
 // when ctx is done.
-func AwaitDevice(ctx context.Context, a Account, d *oauth.Device) Result {
-	g, err := a.AwaitDevice(ctx, d)
+func AwaitDevice(ctx context.Context, a *Account, d *oauth.Device) Result {
+	waiting, cancel := a.Shutdown.UntilBegun(ctx)
+	defer cancel()
+	g, err := a.Client.AwaitDevice(waiting, d)
 	return completeDevice(ctx, a, g, err)
 }
 
 // Adopt imports a grant of another program. The access token of g must be valid. Adopt
 // logs in to the mail servers with g, and keeps g if a login succeeds. It continues when
 // ctx is done.
-func Adopt(ctx context.Context, a Account, g oauth.Grant) Result {
-	ctx, cancel := detached(ctx)
+func Adopt(ctx context.Context, a *Account, g oauth.Grant) Result {
+	ctx, cancel := a.finishing(ctx)
 	defer cancel()
 	return (&resultBuilder{account: a, imported: true}).adopt(ctx, g)
 }

@@ -54,7 +54,7 @@ func TestFinish(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			a := newAccount("joe@example.com")
-			flow := NewCodeFlow(a)
+			flow := NewCodeFlow(a.account())
 			o, err := flow.Finish(t.Context(), strings.ReplaceAll(test.pasted, "STATE", stateFromURL(t, flow.URL())))
 			if (err == nil) != (test.code != "") || o.OK != (test.code != "") {
 				t.Fatalf("%+v, %v", o, err)
@@ -72,14 +72,14 @@ func TestFinish(t *testing.T) {
 func TestCodeFlow(t *testing.T) {
 	a := newAccount("joe@example.com")
 	a.issuer = "https://id.example"
-	one, two := NewCodeFlow(a), NewCodeFlow(a)
+	one, two := NewCodeFlow(a.account()), NewCodeFlow(a.account())
 	if _, err := one.Finish(t.Context(), "127.0.0.1:1180/callback?code=1&state="+stateFromURL(t, two.URL())); err == nil || !strings.Contains(err.Error(), "another authorization") {
 		t.Errorf("response of another flow: %v", err)
 	}
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	recorder := &contextAccount{fakeAccount: a}
-	one.account = recorder
+	one.account = recorder.account()
 	o, err := one.Finish(gone, "127.0.0.1:1180/callback?iss=https://id.example&code=1&state="+stateFromURL(t, one.URL()))
 	if err != nil || o.Kind != authorized || recorder.err != nil {
 		t.Errorf("%+v, %v, context: %v", o, err, recorder.err)
@@ -97,7 +97,7 @@ func TestCodeFlow(t *testing.T) {
 	if len(a.exchanges) != 1 || len(a.kept) != 1 {
 		t.Errorf("%d exchanges and %d grants, want 1 and 1", len(a.exchanges), len(a.kept))
 	}
-	three := NewCodeFlow(a)
+	three := NewCodeFlow(a.account())
 	if o, err := three.Finish(t.Context(), "127.0.0.1:1180/callback?error=access_denied&state="+stateFromURL(t, three.URL())); err != nil || o.Kind != refused || !strings.Contains(o.Lead, "Its earlier") {
 		t.Errorf("%+v, %v", o, err)
 	}
@@ -128,7 +128,7 @@ func TestAwaitDevice(t *testing.T) {
 			if test.ctx != gone {
 				a.answers <- test.answer
 			}
-			o := AwaitDevice(test.ctx, a, &oauth.Device{UserCode: "WDJB"})
+			o := AwaitDevice(test.ctx, a.account(), &oauth.Device{UserCode: "WDJB"})
 			if o.Kind != test.outcome || o.OK != (test.outcome == authorized) || !strings.Contains(o.Lead, test.lead) {
 				t.Errorf("%+v", o)
 			}
@@ -146,16 +146,16 @@ func TestAdopt(t *testing.T) {
 	a := &contextAccount{fakeAccount: newAccount("joe@example.com")}
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	o := Adopt(gone, a, a.grant("brought"))
+	o := Adopt(gone, a.account(), a.grant("brought"))
 	if !o.OK || a.err != nil || len(a.kept) != 1 || a.kept[0].RefreshToken != "refresh-for-brought" {
 		t.Errorf("%+v, context: %v, kept %v", o, a.err, a.kept)
 	}
 	a.trials = []Trial{{Protocol: "IMAP", Upstream: "imap.example.com:993", Err: errRefused}}
-	if o := Adopt(t.Context(), a, a.grant("x")); o.OK || !strings.Contains(o.Lead, "It probably belongs to another mailbox than joe@example.com.") {
+	if o := Adopt(t.Context(), a.account(), a.grant("x")); o.OK || !strings.Contains(o.Lead, "It probably belongs to another mailbox than joe@example.com.") {
 		t.Errorf("%+v", o)
 	}
 	a.identity = "bob@example.com"
-	if o := Adopt(t.Context(), a, a.grant("x")); o.OK || !strings.Contains(o.Lead, "This grant belongs to bob@example.com, but the account is joe@example.com. Nothing was kept.") {
+	if o := Adopt(t.Context(), a.account(), a.grant("x")); o.OK || !strings.Contains(o.Lead, "This grant belongs to bob@example.com, but the account is joe@example.com. Nothing was kept.") {
 		t.Errorf("%+v", o)
 	}
 	if len(a.kept) != 1 {
@@ -168,7 +168,7 @@ func TestResultJSON(t *testing.T) {
 	a := newAccount("joe@example.com")
 	a.identity = a.name
 	a.trials[1].Err, a.trials[1].Hint = errors.New("535 no"), "Ask."
-	o := Adopt(t.Context(), a, a.grant("x"))
+	o := Adopt(t.Context(), a.account(), a.grant("x"))
 	text, err := json.Marshal(o)
 	if err != nil {
 		t.Fatal(err)

@@ -43,7 +43,7 @@ func (c *Candidate) Discard() { c.res.discard(c.grant) }
 // use it.
 func (res *resultBuilder) discard(g oauth.Grant) {
 	if !res.imported {
-		res.account.Discard(g)
+		res.account.Grants.Discard(g)
 	}
 }
 
@@ -52,10 +52,10 @@ func (res *resultBuilder) discard(g oauth.Grant) {
 func (res *resultBuilder) keepOrAsk(g oauth.Grant, trials []Trial) Result {
 	a := res.account
 	for {
-		present := a.Access()
-		if lost := lostAccess(g, present, trials, a.Registration().Scopes); lost != "" {
+		present := a.Grants.Access()
+		if lost := lostAccess(g, present, trials, a.Registration.Scopes); lost != "" {
 			result := res.finish(confirmationNeeded, "The new authorization "+lost+", unlike the present one. Programs that need it would stop working.")
-			result.Title = "Replace the present authorization of " + a.Name() + "?"
+			result.Title = "Replace the present authorization of " + a.Name + "?"
 			result.Candidate = &Candidate{res, g, trials, present}
 			return result
 		}

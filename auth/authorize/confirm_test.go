@@ -140,7 +140,7 @@ func TestPartialGrantExpires(t *testing.T) {
 // present at the comparison.
 func TestReplacedMeanwhile(t *testing.T) {
 	a := newPartial()
-	o := Adopt(t.Context(), a, a.grant("x"))
+	o := Adopt(t.Context(), a.account(), a.grant("x"))
 	if o.Candidate == nil || o.Kind != confirmationNeeded || o.OK {
 		t.Fatalf("%+v", o)
 	}
@@ -152,11 +152,11 @@ func TestReplacedMeanwhile(t *testing.T) {
 	// If another grant replaces the present one before Keep, xoauthd compares again.
 	a = newPartial()
 	a.access, a.replaced = auth.Access{}, []auth.Access{full}
-	if o := Adopt(t.Context(), a, a.grant("x")); o.Candidate == nil {
+	if o := Adopt(t.Context(), a.account(), a.grant("x")); o.Candidate == nil {
 		t.Errorf("a grant with less access replaced a new full grant: %+v", o)
 	}
 	a.access, a.replaced, a.trials[1].Err = auth.Access{}, []auth.Access{full}, nil
-	if o := Adopt(t.Context(), a, a.grant("x")); !o.OK {
+	if o := Adopt(t.Context(), a.account(), a.grant("x")); !o.OK {
 		t.Errorf("%+v", o)
 	}
 }
@@ -181,14 +181,14 @@ func TestPartialDevice(t *testing.T) {
 // that it came from may still use it.
 func TestImportedIsNotDiscarded(t *testing.T) {
 	a := newPartial()
-	Adopt(t.Context(), a, a.grant("x")).Candidate.Reject()
+	Adopt(t.Context(), a.account(), a.grant("x")).Candidate.Reject()
 	a.trials[0].Err = errRefused
-	if o := Adopt(t.Context(), a, a.grant("x")); o.Kind != noMailbox || len(a.discarded) > 0 {
+	if o := Adopt(t.Context(), a.account(), a.grant("x")); o.Kind != noMailbox || len(a.discarded) > 0 {
 		t.Errorf("%+v, discarded %v", o, a.discarded)
 	}
 	a.answers = make(chan error, 1)
 	a.answers <- nil
-	if o := AwaitDevice(t.Context(), a, &oauth.Device{UserCode: "x"}); o.Kind != noMailbox || len(a.discarded) != 1 {
+	if o := AwaitDevice(t.Context(), a.account(), &oauth.Device{UserCode: "x"}); o.Kind != noMailbox || len(a.discarded) != 1 {
 		t.Errorf("%+v, discarded %v", o, a.discarded)
 	}
 }

@@ -92,6 +92,12 @@ type blockingAccount struct {
 	goOn chan struct{}
 }
 
+func (b *blockingAccount) account() *Account {
+	account := b.fakeAccount.account()
+	account.Grants = b
+	return account
+}
+
 func (b *blockingAccount) Try(ctx context.Context, g oauth.Grant) []Trial {
 	<-b.goOn
 	return b.fakeAccount.Try(ctx, g)
@@ -280,7 +286,7 @@ func TestBackground(t *testing.T) {
 	s := newSite(t, "", a)
 	var background sync.WaitGroup
 	var err error
-	s.handler, err = New(Config{Accounts: []Account{a}, ListenAddresses: []string{"127.0.0.1:1180"}, Go: background.Go})
+	s.handler, err = New(Config{Accounts: []*Account{a.account()}, ListenAddresses: []string{"127.0.0.1:1180"}, Go: background.Go})
 	if err != nil {
 		t.Fatal(err)
 	}

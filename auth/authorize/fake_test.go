@@ -21,6 +21,7 @@ import (
 	"github.com/xoauthd/xoauthd/auth/oauth"
 	"github.com/xoauthd/xoauthd/internal/flow"
 	"github.com/xoauthd/xoauthd/internal/redact"
+	"github.com/xoauthd/xoauthd/internal/shutdown"
 )
 
 // A fakeAccount is an Account whose behavior its fields determine.
@@ -29,10 +30,11 @@ type fakeAccount struct {
 
 	name, issuer, redirect, authURL string
 	requireIss, sendsIss            bool
+	issDecided                      bool
 	pattern                         string
 	title                           string    // of the provider; empty means Example Mail
 	flow                            flow.Flow // empty means flow.AuthorizationCode
-	automatic, disabled             bool
+	disabled                        bool
 	hint                            string // LoginHint
 	status                          auth.Status
 	scopes                          []string
@@ -44,6 +46,7 @@ type fakeAccount struct {
 	idToken                         bool   // IDToken of grants
 	checksUser                      bool   // ChecksUser of the Registration
 	scope                           string // Scope of grants
+	shutdown                        *shutdown.Shutdown
 
 	device    *oauth.Device
 	deviceErr error      // error of DeviceAuth
@@ -63,8 +66,21 @@ type fakeAccount struct {
 // ends is the expiry of all access tokens of a fakeAccount.
 var ends = time.Date(2030, 5, 6, 7, 8, 0, 0, time.Local)
 
-func (a *fakeAccount) Name() string     { return a.name }
-func (a *fakeAccount) Provider() string { return cmp.Or(a.title, "Example Mail") }
+// account returns a as an Account.
+func (a *fakeAccount) account() *Account {
+	return &Account{
+		Name:         a.name,
+		Pattern:      a.pattern,
+		Provider:     cmp.Or(a.title, "Example Mail"),
+		Flow:         cmp.Or(a.flow, flow.AuthorizationCode),
+		Enabled:      !a.disabled,
+		LoginHint:    a.hint,
+		Registration: Registration{RedirectURL: a.redirect, RedirectURI: a.redirect, Scopes: a.scopes, Issuer: a.issuer, RequireIss: a.requireIss, IssDecided: a.issDecided, ChecksUser: a.checksUser},
+		Client:       a,
+		Grants:       a,
+		Shutdown:     a.shutdown,
+	}
+}
 
 func (a *fakeAccount) Status() auth.Status {
 	a.mu.Lock()
@@ -75,12 +91,6 @@ func (a *fakeAccount) Status() auth.Status {
 	}
 	return s
 }
-
-func (a *fakeAccount) Flow() flow.Flow   { return cmp.Or(a.flow, flow.AuthorizationCode) }
-func (a *fakeAccount) Pattern() string   { return a.pattern }
-func (a *fakeAccount) Enabled() bool     { return !a.disabled }
-func (a *fakeAccount) Interactive() bool { return !a.automatic }
-func (a *fakeAccount) LoginHint() string { return a.hint }
 
 // Hint returns the hints for Microsoft.
 func (a *fakeAccount) Hint(code, description string) string {
@@ -106,11 +116,7 @@ func (a *fakeAccount) AwaitDevice(ctx context.Context, d *oauth.Device) (oauth.G
 	}
 }
 
-func (a *fakeAccount) Registration() Registration {
-	return Registration{RedirectURL: a.redirect, RedirectURI: a.redirect, Scopes: a.scopes, Issuer: a.issuer, RequireIss: a.requireIss, ChecksUser: a.checksUser}
-}
-
-func (a *fakeAccount) AuthCodeURL(state, verifier string) string {
+func (a *fakeAccount) AuthCodeURL(state, verifier, _ string) string {
 	return a.authURL + "?" + url.Values{
 		"state":          {state},
 		"code_challenge": {challengeOf(verifier)},
@@ -160,7 +166,7 @@ func (a *fakeAccount) Discard(g oauth.Grant) {
 	a.discarded = append(a.discarded, g.AccessToken)
 }
 
-func (a *fakeAccount) Keep(g oauth.Grant, _ auth.Access) error {
+func (a *fakeAccount) Keep(g oauth.Grant, _ auth.Access, _ bool) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if len(a.replaced) > 0 {
@@ -196,6 +202,16 @@ func newAccount(name string) *fakeAccount {
 	}
 }
 
+// An accounter is a fake for an Account.
+type accounter interface{ account() *Account }
+
+func accounters(accounts []*fakeAccount) (all []accounter) {
+	for _, a := range accounts {
+		all = append(all, a)
+	}
+	return all
+}
+
 // A site is the handler under test with its log.
 type site struct {
 	t       *testing.T
@@ -203,12 +219,16 @@ type site struct {
 	log     *bytes.Buffer
 }
 
-func newSite(t *testing.T, public string, accounts ...Account) *site {
+func newSite(t *testing.T, public string, accounts ...accounter) *site {
 	t.Helper()
+	var all []*Account
+	for _, a := range accounts {
+		all = append(all, a.account())
+	}
 	s := &site{t: t, log: new(bytes.Buffer)}
 	var err error
 	s.handler, err = New(Config{
-		Accounts: accounts, ListenAddresses: []string{"127.0.0.1:1180"}, PublicURL: public, Version: "v1.2.3",
+		Accounts: all, ListenAddresses: []string{"127.0.0.1:1180"}, PublicURL: public, Version: "v1.2.3",
 		Log: slog.New(slog.NewTextHandler(s.log, nil)),
 	})
 	if err != nil {

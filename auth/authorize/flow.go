@@ -10,9 +10,9 @@ type flowText struct {
 
 // describeFlow returns the description of the flow of a. An unknown flow is described by
 // its name.
-func describeFlow(a Account) flowText {
-	p := a.Provider()
-	switch a.Flow() {
+func describeFlow(a *Account) flowText {
+	p := a.Provider
+	switch a.Flow {
 	case flow.AuthorizationCode:
 		return flowText{"consent in a browser", ""}
 	case flow.DeviceCode:
@@ -28,5 +28,5 @@ func describeFlow(a Account) flowText {
 	case flow.AppPassword:
 		return flowText{"app password", "xoauthd logs in at the mail servers of " + p + " with an app password from the configuration. It does not use OAuth or tokens."}
 	}
-	return flowText{string(a.Flow()), "xoauthd gets its tokens with the flow " + string(a.Flow()) + "."}
+	return flowText{string(a.Flow), "xoauthd gets its tokens with the flow " + string(a.Flow) + "."}
 }

@@ -43,8 +43,8 @@ func pieces(s string) []piece {
 
 // callbackHint returns what a person can do about an error in a callback (RFC 6749 section
 // 4.1.2.1).
-func callbackHint(a Account, code, description string) string {
-	switch hint := a.Hint(code, description); {
+func callbackHint(a *Account, code, description string) string {
+	switch hint := a.Client.Hint(code, description); {
 	case hint != "":
 		return hint
 	case code == "server_error", code == "temporarily_unavailable":
@@ -76,8 +76,8 @@ func exchangeHint(err error) string {
 
 // refreshTokenHint returns how to get a refresh token. Some providers issue one only on
 // request, and some only with the first consent.
-func refreshTokenHint(a Account) string {
-	return "Request one in the provider's section of the configuration: add the scope offline_access (Microsoft, OpenID Connect), or set access_type = \"offline\" and prompt = \"consent\" in authorization_params (Google). If the configuration already requests one, remove the access of this app on the security page of the account at " + a.Provider() + ". Then authorize again."
+func refreshTokenHint(a *Account) string {
+	return "Request one in the provider's section of the configuration: add the scope offline_access (Microsoft, OpenID Connect), or set access_type = \"offline\" and prompt = \"consent\" in authorization_params (Google). If the configuration already requests one, remove the access of this app on the security page of the account at " + a.Provider + ". Then authorize again."
 }
 
 // describeScope returns what a scope permits, or "" for an unknown scope.
@@ -108,7 +108,7 @@ func describeScope(scope string) string {
 
 // command returns the shell command that runs a subcommand of xoauthd for a.
 func (a *account) command(verb string) string {
-	return "sudo -u xoauthd xoauthd " + verb + " " + text.ShellWord(a.Name())
+	return "sudo -u xoauthd xoauthd " + verb + " " + text.ShellWord(a.Name)
 }
 
 // summary returns one line about all accounts. The counts are those of the sections of

@@ -34,14 +34,14 @@ func TestPieces(t *testing.T) {
 
 func TestHints(t *testing.T) {
 	for _, test := range []struct{ name, hint, want string }{
-		{"code of Microsoft", callbackHint(newAccount("joe@example.com"), "access_denied", "AADSTS65004: declined"), "declined"},
-		{"unknown code of Microsoft", callbackHint(newAccount("joe@example.com"), "access_denied", "AADSTS99999: x"), "agree to what is asked"},
-		{"unknown error", callbackHint(newAccount("joe@example.com"), "x_y", ""), "Try again"},
+		{"code of Microsoft", callbackHint(newAccount("joe@example.com").account(), "access_denied", "AADSTS65004: declined"), "declined"},
+		{"unknown code of Microsoft", callbackHint(newAccount("joe@example.com").account(), "access_denied", "AADSTS99999: x"), "agree to what is asked"},
+		{"unknown error", callbackHint(newAccount("joe@example.com").account(), "x_y", ""), "Try again"},
 		{"wrong secret", exchangeHint(&oauth.Error{Code: "invalid_client"}), "secret or certificate"},
 		{"wrong secret at Microsoft", exchangeHint(fmt.Errorf("token: %w", &oauth.Error{Family: oauth.Microsoft, Code: "invalid_client", Description: "AADSTS7000215: Invalid"})), "instead of its value"},
 		{"invalid code", exchangeHint(&oauth.Error{Code: "invalid_grant", Description: "Malformed auth code."}), "The code has already been used"},
 		{"invalid code at Microsoft", exchangeHint(&oauth.Error{Family: oauth.Microsoft, Code: "invalid_grant", Description: "AADSTS50173: revoked"}), "password was changed"},
-		{"internal error of the provider", callbackHint(newAccount("joe@example.com"), "server_error", ""), "has an internal error"},
+		{"internal error of the provider", callbackHint(newAccount("joe@example.com").account(), "server_error", ""), "has an internal error"},
 		{"internal error of the token endpoint", exchangeHint(&oauth.Error{Status: 500}), "has an internal error"},
 		{"unknown error of the token endpoint", exchangeHint(&oauth.Error{Code: "x_y"}), "check the provider's section"},
 		{"network", exchangeHint(errDialing), "cannot be reached"},

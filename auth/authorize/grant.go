@@ -18,26 +18,28 @@ import (
 // simultaneous upstream logins, and one save.
 const completeTimeout = 60 * time.Second
 
-// detached returns a context for the work after a provider's answer. It outlives the
+// finishing returns a context for the work after a provider's answer. It outlives the
 // client, because a code can be used only once and its grant must not be lost.
-func detached(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), completeTimeout)
+func (a *Account) finishing(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := a.Shutdown.Finish(ctx)
+	ctx, stop := context.WithTimeout(ctx, completeTimeout)
+	return ctx, func() { stop(); cancel() }
 }
 
 // complete exchanges the code of a provider's response for a grant, and keeps the grant
 // if it opens the account's mailbox. The Result explains each failure.
-func complete(ctx context.Context, a Account, verifier string, answer response) Result {
-	ctx, cancel := detached(ctx)
+func complete(ctx context.Context, a *Account, verifier string, answer response) Result {
+	ctx, cancel := a.finishing(ctx)
 	defer cancel()
 	res := &resultBuilder{account: a}
 	answer = answer.redacted(a)
-	reg := a.Registration()
-	if reg.Issuer != "" && !reg.RequireIss && !answer.Has("iss") {
-		reg.RequireIss = a.SendsIss(ctx)
+	reg := a.Registration
+	if reg.Issuer != "" && !reg.RequireIss && !reg.IssDecided && !answer.Has("iss") {
+		reg.RequireIss = a.Client.SendsIss(ctx)
 	}
 	if hint, err := answer.check(reg); err != nil {
 		res.addStep(answerOf(a), 0, err, hint)
-		return res.finish(wrongIssuer, "The response may come from another provider than "+a.Provider()+". xoauthd did not use it. Nothing was kept.")
+		return res.finish(wrongIssuer, "The response may come from another provider than "+a.Provider+". xoauthd did not use it. Nothing was kept.")
 	}
 	if code := answer.Get("error"); code != "" || answer.Get("code") == "" {
 		return res.denied(code, answer.Get("error_description"))
@@ -45,10 +47,10 @@ func complete(ctx context.Context, a Account, verifier string, answer response) 
 	res.addStep(answerOf(a), 0, nil, "")
 
 	start := time.Now()
-	g, err := a.Exchange(ctx, answer.Get("code"), verifier)
+	g, err := a.Client.Exchange(ctx, answer.Get("code"), verifier)
 	if err != nil {
 		res.addStep("Exchange of the code for a token", time.Since(start), err, exchangeHint(err))
-		return res.finish(noToken, a.Provider()+" agreed, but returned no token. Nothing was kept.")
+		return res.finish(noToken, a.Provider+" agreed, but returned no token. Nothing was kept.")
 	}
 	res.addStep("Exchange of the code for a token", time.Since(start), nil, "")
 	return res.adopt(ctx, g)
@@ -56,26 +58,26 @@ func complete(ctx context.Context, a Account, verifier string, answer response) 
 
 // completeDevice keeps the grant g of a device flow if it opens the account's mailbox.
 // The err is that of AwaitDevice.
-func completeDevice(ctx context.Context, a Account, g oauth.Grant, err error) Result {
+func completeDevice(ctx context.Context, a *Account, g oauth.Grant, err error) Result {
 	res := &resultBuilder{account: a}
 	if err != nil {
 		return res.deviceDenied(err)
 	}
-	ctx, cancel := detached(ctx)
+	ctx, cancel := a.finishing(ctx)
 	defer cancel()
 	res.addStep(answerOf(a), 0, nil, "")
 	return res.adopt(ctx, g)
 }
 
 // answerOf returns the name of the step with the provider's answer.
-func answerOf(a Account) string { return "Answer of " + a.Provider() }
+func answerOf(a *Account) string { return "Answer of " + a.Provider }
 
 // adopt logs in to the mail servers with g, and keeps g if a login succeeds.
 func (res *resultBuilder) adopt(ctx context.Context, g oauth.Grant) Result {
 	a := res.account
 	g.Identity = oneLine(g.Identity)
 	res.identity = g.Identity
-	trials := a.Try(ctx, g)
+	trials := a.Grants.Try(ctx, g)
 	opened, down := 0, 0 // successful logins, unreachable servers
 	for _, l := range trials {
 		switch {
@@ -104,7 +106,7 @@ func (res *resultBuilder) adopt(ctx context.Context, g oauth.Grant) Result {
 // in the meantime, keep changes nothing and the error is auth.ErrReplaced.
 func (res *resultBuilder) keep(g oauth.Grant, trials []Trial, present auth.Access) (Result, error) {
 	start := time.Now()
-	err := res.account.Keep(g, present)
+	err := res.account.Grants.Keep(g, present, res.imported)
 	if errors.Is(err, auth.ErrReplaced) {
 		return Result{}, err
 	}
@@ -121,26 +123,26 @@ func (res *resultBuilder) afterKeep(g oauth.Grant, trials []Trial, err error, to
 	}
 	if !errors.Is(err, auth.ErrEarlierKept) {
 		for _, l := range trials {
-			a.LoginEnded(strings.ToLower(l.Protocol), l.Err)
+			a.Grants.LoginEnded(strings.ToLower(l.Protocol), l.Err)
 		}
 	}
 	switch {
 	case errors.Is(err, auth.ErrEarlierKept):
 		res.discard(g)
-		return res.finish(noRefreshToken, "The mailbox opened, but the new authorization ends "+onDate(g.Expiry)+", because "+a.Provider()+" returned no refresh token. xoauthd did not replace the earlier authorization, which can be renewed.")
+		return res.finish(noRefreshToken, "The mailbox opened, but the new authorization ends "+onDate(g.Expiry)+", because "+a.Provider+" returned no refresh token. xoauthd did not replace the earlier authorization, which can be renewed.")
 	case err != nil:
 		res.addStep("Saving", took, err, "")
 		return res.finish(notSaved, "Programs can log in now. But xoauthd could not save the new authorization, and loses it if it stops before it can. It tries again by itself.")
 	}
 	res.addStep("Saving", took, nil, "")
-	for _, p := range a.Status().Problems {
+	for _, p := range a.Grants.Status().Problems {
 		if p.Kind == auth.ProblemEnding {
 			res.addStep("Lifetime of the authorization", 0, errors.New(p.Text), p.Hint)
 		}
 	}
 	switch {
 	case g.RefreshToken == "":
-		return res.finish(authorized, "Programs can log in now, but the authorization ends "+onDate(g.Expiry)+", because "+a.Provider()+" returned no refresh token. See below what to do.")
+		return res.finish(authorized, "Programs can log in now, but the authorization ends "+onDate(g.Expiry)+", because "+a.Provider+" returned no refresh token. See below what to do.")
 	case !all:
 		return res.finish(authorized, "Programs can now use the servers that accepted the login. See below why the other steps failed.")
 	case !g.Ends.IsZero():
@@ -158,9 +160,9 @@ func (res *resultBuilder) denied(code, description string) Result {
 		err = errors.New(strings.TrimSuffix(code+": "+description, ": "))
 	}
 	res.addStep(answerOf(a), 0, err, callbackHint(a, code, description))
-	lead := a.Provider() + " refused the request. Nothing was changed."
+	lead := a.Provider + " refused the request. Nothing was changed."
 	if code == "access_denied" {
-		lead = "Access was refused at " + a.Provider() + ". Nothing was changed."
+		lead = "Access was refused at " + a.Provider + ". Nothing was changed."
 	}
 	return res.finish(refused, lead)
 }
@@ -177,15 +179,15 @@ func (res *resultBuilder) deviceDenied(err error) Result {
 	switch {
 	case errors.Is(err, context.Canceled):
 		res.addStep(answerOf(a), 0, errors.New("xoauthd stopped waiting"), "")
-		return res.finish(canceled, "xoauthd stopped waiting before anyone agreed at "+a.Provider()+". Nothing was changed.")
+		return res.finish(canceled, "xoauthd stopped waiting before anyone agreed at "+a.Provider+". Nothing was changed.")
 	case code == "expired_token", errors.Is(err, context.DeadlineExceeded):
 		res.addStep(answerOf(a), 0, errors.New("none before the code expired"), "")
-		return res.finish(codeExpired, "The code was not entered at "+a.Provider()+" in time. Nothing was changed. Get a new code and try again.")
+		return res.finish(codeExpired, "The code was not entered at "+a.Provider+" in time. Nothing was changed. Get a new code and try again.")
 	case code == "access_denied", code == "authorization_declined": // the code of Microsoft
 		return res.denied("access_denied", description)
 	}
 	res.addStep(answerOf(a), 0, err, exchangeHint(err))
-	return res.finish(noToken, a.Provider()+" returned no token. Nothing was changed.")
+	return res.finish(noToken, a.Provider+" returned no token. Nothing was changed.")
 }
 
 // internalError returns the result after a panic.
@@ -205,15 +207,15 @@ func (res *resultBuilder) explainNoMailbox(g oauth.Grant, tried, down int) strin
 	case down == tried:
 		return "No mail server could be reached, so xoauthd could not test the token. Nothing was kept. Authorize again when the servers are reachable."
 	case other && res.imported:
-		return "This grant belongs to " + g.Identity + ", but the account is " + a.Name() + ". Nothing was kept."
+		return "This grant belongs to " + g.Identity + ", but the account is " + a.Name + ". Nothing was kept."
 	case other:
-		return "You signed in as " + g.Identity + ", but this account is " + a.Name() + ". Nothing was kept. Authorize again and sign in as " + signInAddress(a) + "."
+		return "You signed in as " + g.Identity + ", but this account is " + a.Name + ". Nothing was kept. Authorize again and sign in as " + signInAddress(a) + "."
 	case g.Identity != "":
 		return "No mailbox opened, so nothing was kept. " + g.Identity + " signed in, as expected. See below why the mail servers refused the login."
 	case res.imported:
-		return "No mailbox opened with the imported grant, so nothing was kept. It probably belongs to another mailbox than " + a.Name() + "."
+		return "No mailbox opened with the imported grant, so nothing was kept. It probably belongs to another mailbox than " + a.Name + "."
 	}
-	return "No mailbox opened with the token from " + a.Provider() + ", so nothing was kept. You have probably signed in to another mailbox. Authorize again and sign in as " + signInAddress(a) + "."
+	return "No mailbox opened with the token from " + a.Provider + ", so nothing was kept. You have probably signed in to another mailbox. Authorize again and sign in as " + signInAddress(a) + "."
 }
 
 // unreachable reports whether err is a network error or a timeout, so that there was no

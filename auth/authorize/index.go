@@ -39,19 +39,19 @@ type accountState struct {
 // Well reports whether the account needs no attention.
 func (s accountState) Well() bool { return s.Section >= healthy }
 
-func accountStateOf(a Account, s auth.Status) accountState {
+func accountStateOf(a *Account, s auth.Status) accountState {
 	switch {
-	case !a.Enabled():
+	case !a.Enabled:
 		return accountState{"disabled", "plain", disabled}
 	case s.State == auth.NeedsAuthorization:
 		return accountState{string(s.State), "bad", needsAuthorization}
 	case s.State == auth.Failing:
 		return accountState{string(s.State), "warn", failing}
-	case len(s.Problems) > 0 && a.Interactive():
+	case len(s.Problems) > 0 && a.Flow.NeedsConsent():
 		return accountState{string(s.State), "warn", withWarning}
 	case len(s.Problems) > 0:
 		return accountState{"working", "warn", withWarning}
-	case a.Interactive():
+	case a.Flow.NeedsConsent():
 		return accountState{string(s.State), "good", healthy}
 	case s.Expiry.IsZero() && s.Refreshed.IsZero(): // no token yet, so it is unknown whether the account works
 		return accountState{"ready", "plain", healthy}
@@ -87,8 +87,8 @@ func (e *endpoint) index(w http.ResponseWriter, r *http.Request) {
 	ofPattern := map[string]int{}
 	for _, a := range e.accounts {
 		v := viewOf(a)
-		sections[v.Section].add(v, a.Pattern())
-		ofPattern[a.Pattern()]++
+		sections[v.Section].add(v, a.Pattern)
+		ofPattern[a.Pattern]++
 	}
 	v := view{Title: "Accounts", Brief: len(e.accounts) > maxDetailed}
 	var counts [numSections]int

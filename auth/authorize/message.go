@@ -42,7 +42,7 @@ func noSuchAccount(index string) message {
 func startedInOtherBrowser(a *account) message {
 	return message{
 		Title: "Started in another browser",
-		Text:  "The authorization of " + a.Name() + " was started in another browser, or this browser does not accept cookies. Nothing was changed. Go back to that browser. On the account's page there, paste the address to which the provider has sent you. Or start again here.",
+		Text:  "The authorization of " + a.Name + " was started in another browser, or this browser does not accept cookies. Nothing was changed. Go back to that browser. On the account's page there, paste the address to which the provider has sent you. Or start again here.",
 		Link:  "Start again", To: a.path,
 	}
 }
@@ -50,15 +50,15 @@ func startedInOtherBrowser(a *account) message {
 func startedForOtherAccount(here, there *account) message {
 	return message{
 		Title: "Address of another account",
-		Text:  "The address that you pasted belongs to the authorization of " + there.Name() + ", but this is the page of " + here.Name() + ". Nothing was changed. Paste the address on the page of " + there.Name() + ".",
-		Link:  "Go to " + there.Name(), To: there.path,
+		Text:  "The address that you pasted belongs to the authorization of " + there.Name + ", but this is the page of " + here.Name + ". Nothing was changed. Paste the address on the page of " + there.Name + ".",
+		Link:  "Go to " + there.Name, To: there.path,
 	}
 }
 
 func noConsentNeeded(a *account) message {
 	return message{
 		Title: "This account needs no authorization",
-		Text:  "xoauthd logs in to the mailbox " + a.Name() + " without the consent of a person.",
+		Text:  "xoauthd logs in to the mailbox " + a.Name + " without the consent of a person.",
 		Link:  "Show the account", To: a.path,
 	}
 }
@@ -66,7 +66,7 @@ func noConsentNeeded(a *account) message {
 func tooSoon(a *account) message {
 	return message{
 		Title: "Try again in a few seconds",
-		Text:  "Another browser requested a code for " + a.Name() + " from " + a.Provider() + " a moment ago. Wait a few seconds, then try again.",
+		Text:  "Another browser requested a code for " + a.Name + " from " + a.Provider + " a moment ago. Wait a few seconds, then try again.",
 		Link:  "Back to the account", To: a.path,
 	}
 }
@@ -74,7 +74,7 @@ func tooSoon(a *account) message {
 func tooManyPending(a *account) message {
 	return message{
 		Title:   "Too many authorizations in progress",
-		Text:    "Too many authorizations of " + a.Name() + ", or from your network address, are not finished yet. You can still finish an authorization that you have started. To start a new one, try again in half an hour. On the machine of xoauthd, you can authorize this account at any time with this command:",
+		Text:    "Too many authorizations of " + a.Name + ", or from your network address, are not finished yet. You can still finish an authorization that you have started. To start a new one, try again in half an hour. On the machine of xoauthd, you can authorize this account at any time with this command:",
 		Command: a.command("authorize --terminal"),
 		Link:    "Back to the account", To: a.path,
 	}
@@ -83,7 +83,7 @@ func tooManyPending(a *account) message {
 func accountDisabled(a *account) message {
 	return message{
 		Title: "This account is disabled",
-		Text:  "The configuration disables " + a.Name() + ". Nothing was changed.",
+		Text:  "The configuration disables " + a.Name + ". Nothing was changed.",
 		Link:  "Show the account", To: a.path,
 	}
 }
@@ -91,7 +91,7 @@ func accountDisabled(a *account) message {
 func notAResponse(a *account) message {
 	return message{
 		Title: "This is not the right address",
-		Text:  "The text that you pasted does not contain the response of " + a.Provider() + ". After you agree there, the browser opens a page that may not load. Copy the whole address from the address bar of that page. It contains state= and code=.",
+		Text:  "The text that you pasted does not contain the response of " + a.Provider + ". After you agree there, the browser opens a page that may not load. Copy the whole address from the address bar of that page. It contains state= and code=.",
 		Link:  "Back to the account", To: a.path,
 	}
 }
@@ -147,13 +147,13 @@ func resultGone(index string) message {
 func requestingDeviceCode(a *account) message {
 	return message{
 		Title: "One moment",
-		Text:  "xoauthd is requesting a code for " + a.Name() + " from " + a.Provider() + ". This page reloads by itself.",
+		Text:  "xoauthd is requesting a code for " + a.Name + " from " + a.Provider + ". This page reloads by itself.",
 	}
 }
 
 func stillCompleting(a *account) message {
 	return message{
 		Title: "One moment",
-		Text:  "xoauthd is getting the token for " + a.Name() + " and testing it at the mail servers. This page reloads by itself.",
+		Text:  "xoauthd is getting the token for " + a.Name + " and testing it at the mail servers. This page reloads by itself.",
 	}
 }

@@ -47,7 +47,7 @@ func newMixUp(t *testing.T, c mixUpConfig) *mixUp {
 	m.serveHonest(t, c.noIss)
 	m.serveHostile(t, c)
 	var err error
-	pages.Config.Handler, err = New(Config{Accounts: []Account{m.honest, m.hostile}, ListenAddresses: []string{pages.Listener.Addr().String()}})
+	pages.Config.Handler, err = New(Config{Accounts: []*Account{m.honest.account(), m.hostile.account()}, ListenAddresses: []string{pages.Listener.Addr().String()}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -243,7 +243,7 @@ func TestMixUp(t *testing.T) {
 			}
 			m.assertSafe(t)
 
-			flow := NewCodeFlow(m.hostile)
+			flow := NewCodeFlow(m.hostile.account())
 			ended, _ = m.browse(t, newBrowser(t), flow.URL(), true)
 			if _, err := flow.Finish(t.Context(), ended[strings.Index(ended, "?"):]); err == nil {
 				t.Error("the command line accepts a response without the address")

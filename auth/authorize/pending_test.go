@@ -189,4 +189,10 @@ func TestPanic(t *testing.T) {
 // A panicAccount panics in Try.
 type panicAccount struct{ *fakeAccount }
 
+func (p *panicAccount) account() *Account {
+	account := p.fakeAccount.account()
+	account.Grants = p
+	return account
+}
+
 func (*panicAccount) Try(context.Context, oauth.Grant) []Trial { panic("out of range") }

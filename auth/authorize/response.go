@@ -24,12 +24,12 @@ type response struct {
 var responseParameters = []string{"state", "code", "iss", "error", "error_description"}
 
 // redacted returns r without secrets in the parameters that pages and logs show.
-func (r response) redacted(a Account) response {
+func (r response) redacted(a *Account) response {
 	shown := maps.Clone(r.Values)
 	code := redact.New(r.Get("code"))
 	for _, name := range []string{"iss", "error", "error_description"} {
 		if r.Has(name) {
-			shown.Set(name, code.Redact(a.Redact(r.Get(name))))
+			shown.Set(name, code.Redact(a.Client.Redact(r.Get(name))))
 		}
 	}
 	return response{shown, r.host, r.path}

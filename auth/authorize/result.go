@@ -91,7 +91,7 @@ func (r Result) hints() string {
 
 // A resultBuilder collects the steps of a Result.
 type resultBuilder struct {
-	account  Account
+	account  *Account
 	imported bool   // the grant was imported, so nobody has just signed in
 	identity string // identity of the grant; empty if unknown
 	steps    []step.Step
@@ -110,7 +110,7 @@ func (res *resultBuilder) addStep(name string, took time.Duration, err error, re
 
 // finish returns the Result. It derives OK, Partly and Title from the kind and the steps.
 func (res *resultBuilder) finish(kind, lead string) Result {
-	name := res.account.Name()
+	name := res.account.Name
 	r := Result{Account: name, Kind: kind, Identity: res.identity, Lead: lead, Steps: res.steps}
 	r.OK = kind == authorized || kind == notSaved
 	r.Partly = r.OK && r.causes() != ""
@@ -121,7 +121,7 @@ func (res *resultBuilder) finish(kind, lead string) Result {
 		r.Title = name + " is authorized"
 	default:
 		r.Title = name + " was not authorized"
-		if res.account.Status().State != auth.NeedsAuthorization {
+		if res.account.Grants.Status().State != auth.NeedsAuthorization {
 			r.Lead += " Its earlier authorization stays in use."
 		}
 	}

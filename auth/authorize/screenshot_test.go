@@ -51,7 +51,7 @@ func TestScreenshot(t *testing.T) {
 }
 
 // screenshotAccounts returns accounts in the most frequent states.
-func screenshotAccounts() []Account {
+func screenshotAccounts() []*fakeAccount {
 	now := time.Now()
 	const google, microsoft = "Google", "Microsoft 365"
 	scanner, billing := newAccount("scanner@example.com"), newAccount("billing@example.org")
@@ -66,7 +66,7 @@ func screenshotAccounts() []Account {
 	alice.title, monitoring.title = google, google
 	alice.status = auth.Status{State: auth.Authorized, Obtained: now.Add(-9 * 24 * time.Hour), Refreshed: now.Add(-18 * time.Minute), Expiry: now.Add(42 * time.Minute)}
 	monitoring.status = auth.Status{State: auth.Authorized, Obtained: now.Add(-2 * 24 * time.Hour)}
-	all := []Account{scanner, billing, alice, monitoring}
+	all := []*fakeAccount{scanner, billing, alice, monitoring}
 	for _, a := range newPatternAccounts("*@example.net", 12) {
 		a.title = microsoft
 		all = append(all, a)

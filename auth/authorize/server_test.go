@@ -22,7 +22,13 @@ type realAccount struct {
 	provider *oauth.Provider
 }
 
-func (a *realAccount) AuthCodeURL(state, verifier string) string {
+func (a *realAccount) account() *Account {
+	account := a.fakeAccount.account()
+	account.Client = a
+	return account
+}
+
+func (a *realAccount) AuthCodeURL(state, verifier, _ string) string {
 	return a.provider.AuthCodeURL(state, verifier, a.name)
 }
 
@@ -86,7 +92,7 @@ func (a *realAccount) consent(t *testing.T, link string) string {
 // page. The server requires the verifier and sends iss.
 func TestOAuthServer(t *testing.T) {
 	a := newRealAccount(t, "joe@example.com")
-	flow := NewCodeFlow(a)
+	flow := NewCodeFlow(a.account())
 	o, err := flow.Finish(t.Context(), a.consent(t, flow.URL()))
 	if err != nil || o.Kind != authorized {
 		t.Fatalf("%+v, %v", o, err)

@@ -18,14 +18,14 @@ func (e *endpoint) start(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case a == nil:
 		e.message(w, http.StatusNotFound, noSuchAccount(e.base+"/"))
-	case !a.Enabled():
+	case !a.Enabled:
 		e.message(w, http.StatusConflict, accountDisabled(a))
-	case !a.Interactive():
+	case !a.Flow.NeedsConsent():
 		e.message(w, http.StatusConflict, noConsentNeeded(a))
 	case a.usesDeviceCode():
 		e.startDevice(w, r, a)
 	case !e.redirectToOrigin(w, r, a, http.StatusSeeOther):
-		p, err := e.register(w, r, &pendingAuthorization{account: a, codeFlow: NewCodeFlow(a), lifetime: pendingLifetime, stage: awaitingConsent})
+		p, err := e.register(w, r, &pendingAuthorization{account: a, codeFlow: NewCodeFlow(a.Account), lifetime: pendingLifetime, stage: awaitingConsent})
 		if err != nil {
 			e.message(w, http.StatusTooManyRequests, tooManyPending(a))
 			return
@@ -73,23 +73,25 @@ func (e *endpoint) startDevice(w http.ResponseWriter, r *http.Request, a *accoun
 // setReady once there is a code to show.
 func (e *endpoint) deviceFlow(ctx context.Context, p *pendingAuthorization, setReady func()) Result {
 	a, start := p.account, time.Now()
-	request, cancel := context.WithTimeout(ctx, deviceAuthTimeout)
+	waiting, cancel := a.Shutdown.UntilBegun(ctx)
 	defer cancel()
-	d, err := a.DeviceAuth(request)
+	request, cancel := context.WithTimeout(waiting, deviceAuthTimeout)
+	defer cancel()
+	d, err := a.Client.DeviceAuth(request)
 	if err != nil {
-		res := &resultBuilder{account: a}
-		res.addStep("Code from "+a.Provider(), time.Since(start), err, exchangeHint(err))
-		return res.finish(noCode, a.Provider()+" issued no code. Nothing was changed.")
+		res := &resultBuilder{account: a.Account}
+		res.addStep("Code from "+a.Provider, time.Since(start), err, exchangeHint(err))
+		return res.finish(noCode, a.Provider+" issued no code. Nothing was changed.")
 	}
 	e.pending.setDevice(p, d)
 	setReady()
 	// The account itself stops polling when the code expires. The extra minute lets
 	// the person see that it has expired.
-	poll, cancel := context.WithTimeout(ctx, min(time.Until(d.Expiry), maxDeviceLifetime)+time.Minute)
+	poll, cancel := context.WithTimeout(waiting, min(time.Until(d.Expiry), maxDeviceLifetime)+time.Minute)
 	defer cancel()
-	g, err := a.AwaitDevice(poll, d)
+	g, err := a.Client.AwaitDevice(poll, d)
 	e.pending.markAnswered(p)
-	return completeDevice(poll, a, g, err)
+	return completeDevice(ctx, a.Account, g, err)
 }
 
 // clientAddress returns the IP address of the client that sent r.

@@ -90,13 +90,13 @@ const dateFormat = "2 Jan 2006, 15:04 MST"
 func onDate(t time.Time) string { return "on " + t.Local().Format(dateFormat) }
 
 func viewOf(a *account) *accountView {
-	now, s := time.Now(), a.Status()
+	now, s := time.Now(), a.Grants.Status()
 	v := &accountView{
-		Name: a.Name(), Provider: a.Provider(), Path: a.path, Action: a.path,
-		Interactive:  a.Interactive(),
-		Flow:         describeFlow(a),
+		Name: a.Name, Provider: a.Provider, Path: a.path, Action: a.path,
+		Interactive:  a.Flow.NeedsConsent(),
+		Flow:         describeFlow(a.Account),
 		Status:       s,
-		accountState: accountStateOf(a, s),
+		accountState: accountStateOf(a.Account, s),
 		Check:        a.command("check"),
 		TokenExpiry:  momentOf(s.Expiry, now),
 		Refreshed:    momentOf(s.Refreshed, now),
@@ -111,9 +111,9 @@ func viewOf(a *account) *accountView {
 	if !v.Interactive {
 		return v
 	}
-	reg := a.Registration()
+	reg := a.Registration
 	v.Redirect, v.RedirectURI, v.RedirectNote = reg.RedirectURL, reg.RedirectURI, reg.RedirectNote
-	v.SignInAs = signInAddress(a)
+	v.SignInAs = signInAddress(a.Account)
 	v.Delegate = !strings.EqualFold(v.SignInAs, v.Name)
 	v.Consented = momentOf(s.Obtained, now)
 	for _, name := range reg.Scopes {
@@ -162,12 +162,12 @@ func (e *endpoint) show(w http.ResponseWriter, r *http.Request) {
 		e.message(w, http.StatusNotFound, noSuchAccount(e.base+"/"))
 		return
 	}
-	v, page := view{Title: a.Name(), Account: viewOf(a)}, "account.html"
+	v, page := view{Title: a.Name, Account: viewOf(a)}, "account.html"
 	switch {
-	case !a.Enabled():
+	case !a.Enabled:
 		e.render(w, http.StatusOK, "disabled.html", v)
 		return
-	case !a.Interactive():
+	case !a.Flow.NeedsConsent():
 		e.render(w, http.StatusOK, "automatic.html", v)
 		return
 	case a.usesDeviceCode():

@@ -23,7 +23,7 @@ import (
 
 // An account is an account of the configuration. It implements proxy.Account.
 type account struct {
-	*auth.Account
+	grants   *auth.Account
 	provider *provider
 	config   *config.Account
 	remedy   string // how to authorize it
@@ -64,7 +64,7 @@ func (as *accounts) fill(c *config.Config, store *store.Store, metrics *oauth.Me
 		a := c.Accounts[name]
 		p, kept := as.providers[a.Provider], all[i]
 		kept.ForgetLogins(func(protocol string) bool { return p.upstreams[protocol] != nil && leads(c, protocol, a.Provider) })
-		as.byName[name] = &account{Account: kept, provider: p, config: a, remedy: as.remedy(name)}
+		as.byName[name] = &account{grants: kept, provider: p, config: a, remedy: as.remedy(name)}
 		as.all = append(as.all, kept)
 		logins = append(logins, loginsOf(a)...)
 	}
@@ -142,7 +142,7 @@ func (as *accounts) watched() []*auth.Account {
 func (as *accounts) registrations() []*oauth.Provider {
 	var all []*oauth.Provider
 	for _, p := range as.providers {
-		all = append(all, p.Provider)
+		all = append(all, p.client)
 	}
 	return all
 }
@@ -203,12 +203,15 @@ func (as *accounts) LogIn(ctx context.Context, a proxy.Attempt) (proxy.Login, er
 	return login, err
 }
 
+// Name returns the name of the account.
+func (a *account) Name() string { return a.config.Name }
+
 // Upstream returns the mail server for protocol, or nil.
 func (a *account) Upstream(protocol string) *proxy.Upstream { return a.provider.upstreams[protocol] }
 
 // Token returns an access token other than stale.
 func (a *account) Token(ctx context.Context, stale string) (string, error) {
-	token, err := a.Account.Token(ctx, stale)
+	token, err := a.grants.Token(ctx, stale)
 	if errors.Is(err, oauth.ErrNeedsAuthorization) {
 		detail := a.remedy
 		if errors.Is(err, oauth.ErrRevoked) {
@@ -224,14 +227,14 @@ func (a *account) LoginEnded(protocol string, err error) {
 	var e *proxy.Error
 	switch {
 	case err == nil:
-		a.LoggedIn(protocol)
+		a.grants.LoggedIn(protocol)
 	case errors.As(err, &e) && e.Result == proxy.UpstreamDown:
-		a.LoginFailed(protocol, auth.ProblemUnavailable, proxy.Reply(err), proxy.Hint(err))
+		a.grants.LoginFailed(protocol, auth.ProblemUnavailable, proxy.Reply(err), proxy.Hint(err))
 	case errors.As(err, &e) && e.Result == proxy.Misconfigured:
-		a.LoginFailed(protocol, auth.ProblemMisconfigured, proxy.Reply(err), proxy.Hint(err))
+		a.grants.LoginFailed(protocol, auth.ProblemMisconfigured, proxy.Reply(err), proxy.Hint(err))
 	case errors.As(err, &e) && (e.Result == proxy.UpstreamRefused || e.Result == proxy.ProviderDown):
 		// ProviderDown: the server refuses the token, and there is no other.
-		a.LoginFailed(protocol, auth.ProblemRefused, proxy.Reply(err), proxy.Hint(err))
+		a.grants.LoginFailed(protocol, auth.ProblemRefused, proxy.Reply(err), proxy.Hint(err))
 	}
 }
 

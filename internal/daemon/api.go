@@ -13,6 +13,7 @@ import (
 	"github.com/xoauthd/xoauthd/config"
 	"github.com/xoauthd/xoauthd/internal/api"
 	"github.com/xoauthd/xoauthd/internal/doctor"
+	"github.com/xoauthd/xoauthd/internal/shutdown"
 	"github.com/xoauthd/xoauthd/internal/step"
 )
 
@@ -25,10 +26,10 @@ func (d *Daemon) openAPI() (*endpoint, error) {
 	}
 	e := newEndpoint([]net.Listener{ln}, d.log)
 	server := &api.Server{
-		Backend:  &backend{d, e.late},
+		Backend:  &backend{d, e.shutdown},
 		Version:  Version(),
 		Log:      d.log,
-		Stopping: e.stopping,
+		Stopping: e.shutdown.Begun(),
 		User:     d.user,
 	}
 	e.handle(server.Handler())
@@ -64,31 +65,28 @@ func (d *Daemon) ServeAPI() (stop func() error, err error) {
 
 // A backend implements api.Backend.
 type backend struct {
-	daemon *Daemon
-	late   context.Context // done when the deadline of the shutdown has passed
+	daemon   *Daemon
+	shutdown *shutdown.Shutdown
 }
 
-// page returns the account with a name.
-func (b *backend) page(name string) (*page, error) {
+// manager returns the manager of the account with a name, without regard to case.
+func (b *backend) manager(name string) (*manager, error) {
 	for _, a := range b.daemon.accounts.list() {
 		if strings.EqualFold(a.Name(), name) {
-			return b.pageOf(a), nil
+			return b.daemon.manager(a.Name(), b.shutdown), nil
 		}
 	}
 	return nil, &api.Error{Status: http.StatusNotFound, What: fmt.Sprintf("the daemon has no account %q", name), Hint: "If the account is new in the configuration, restart the daemon."}
 }
 
-func (b *backend) pageOf(a *auth.Account) *page {
-	return &page{account: b.daemon.accounts.byName[a.Name()], daemon: b.daemon, stopping: b.late, late: b.late}
-}
-
-// interactive returns the account with a name, if a person can authorize it.
-func (b *backend) interactive(name string) (*page, error) {
-	p, err := b.page(name)
+// interactive returns the manager of the account with a name, if a person can authorize the
+// account.
+func (b *backend) interactive(name string) (*manager, error) {
+	m, err := b.manager(name)
 	if err != nil {
 		return nil, err
 	}
-	return p, CanAuthorize(p.provider.config, p.config)
+	return m, CanAuthorize(m.account.provider.config, m.account.config)
 }
 
 // CanAuthorize returns an error if no person can authorize the account of a provider.
@@ -101,12 +99,6 @@ func CanAuthorize(p *config.Provider, a *config.Account) error {
 		return &api.Error{Status: http.StatusConflict, What: fmt.Sprintf("account %q is disabled and cannot be authorized", a.Name), Hint: "Remove enabled = false from the configuration and restart xoauthd."}
 	}
 	return nil
-}
-
-// finishing returns the context of a request to the provider that must end although the
-// client has left: otherwise its result would be lost.
-func (p *page) finishing(ctx context.Context) (context.Context, context.CancelFunc) {
-	return p.hurried(context.WithoutCancel(ctx))
 }
 
 // Status implements api.Backend.
@@ -122,47 +114,47 @@ func (b *backend) Status() api.Status {
 func (b *backend) Accounts() []api.Account {
 	all := []api.Account{}
 	for _, a := range b.daemon.accounts.list() {
-		all = append(all, b.pageOf(a).state())
+		all = append(all, b.daemon.accounts.byName[a.Name()].state())
 	}
 	return all
 }
 
 // Account implements api.Backend.
 func (b *backend) Account(name string) (api.Account, error) {
-	p, err := b.page(name)
+	m, err := b.manager(name)
 	if err != nil {
 		return api.Account{}, err
 	}
-	return p.state(), nil
+	return m.account.state(), nil
 }
 
 // state returns the state of the account.
-func (p *page) state() api.Account {
-	a := api.Account{
-		Name:     p.Name(),
-		Pattern:  p.config.Pattern,
-		Provider: p.provider.Name,
-		Flow:     p.Flow(),
-		Enabled:  p.config.Enabled,
-		Status:   p.Status(),
+func (a *account) state() api.Account {
+	s := api.Account{
+		Name:     a.Name(),
+		Pattern:  a.config.Pattern,
+		Provider: a.config.Provider,
+		Flow:     a.provider.config.Flow,
+		Enabled:  a.config.Enabled,
+		Status:   a.grants.Status(),
 	}
-	if a.State == auth.NeedsAuthorization {
-		a.How = p.remedy
+	if s.State == auth.NeedsAuthorization {
+		s.How = a.remedy
 	}
-	return a
+	return s
 }
 
 // Check implements api.Backend. The daemon has the token, and the network and the sandbox of
 // the account's sessions.
 func (b *backend) Check(ctx context.Context, account string, s *api.Stream) error {
-	p, err := b.page(account)
+	m, err := b.manager(account)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := p.hurried(ctx)
+	ctx, cancel := b.shutdown.UntilDeadline(ctx)
 	defer cancel()
 	var unsent error
-	doctor.Examine(ctx, p.subject(), func(taken step.Step) {
+	doctor.Examine(ctx, m.subject(), func(taken step.Step) {
 		if unsent == nil {
 			unsent = s.Send(api.Event{Step: &taken})
 		}

@@ -22,19 +22,20 @@ import (
 
 // Authorize implements api.Backend.
 func (b *backend) Authorize(ctx context.Context, account string, s *api.Stream) error {
-	p, err := b.interactive(account)
+	m, err := b.interactive(account)
 	if err != nil {
 		return err
 	}
-	if p.Flow() == flow.DeviceCode {
-		return b.authorizeDevice(ctx, p, s)
+	a := m.authorizable()
+	if a.Flow == flow.DeviceCode {
+		return b.authorizeDevice(ctx, a, s)
 	}
-	reg := p.Registration()
+	reg := a.Registration
 	if reg.RedirectURL == "" {
-		return &api.Error{Status: http.StatusConflict, What: fmt.Sprintf("provider %s has no redirect_url", p.provider.Name), Hint: fmt.Sprintf("Set one, for example http://localhost, and register it at %s.", p.Provider())}
+		return &api.Error{Status: http.StatusConflict, What: fmt.Sprintf("provider %s has no redirect_url", m.account.config.Provider), Hint: fmt.Sprintf("Set one, for example http://localhost, and register it at %s.", a.Provider)}
 	}
-	attempt := authorize.NewCodeFlow(p)
-	consent := api.Consent{Provider: p.Provider(), URL: attempt.URL(), Redirect: reg.RedirectURL, URI: reg.RedirectURI, Note: reg.RedirectNote}
+	attempt := authorize.NewCodeFlow(a)
+	consent := api.Consent{Provider: a.Provider, URL: attempt.URL(), Redirect: reg.RedirectURL, URI: reg.RedirectURI, Note: reg.RedirectNote}
 	for {
 		answer, err := s.Ask(ctx, api.Event{Consent: &consent})
 		if err != nil {
@@ -49,16 +50,16 @@ func (b *backend) Authorize(ctx context.Context, account string, s *api.Stream) 
 }
 
 // authorizeDevice waits for a person at another device until the code expires.
-func (b *backend) authorizeDevice(ctx context.Context, p *page, s *api.Stream) error {
-	device, err := p.DeviceAuth(ctx)
+func (b *backend) authorizeDevice(ctx context.Context, a *authorize.Account, s *api.Stream) error {
+	device, err := a.Client.DeviceAuth(ctx)
 	if err != nil {
-		return &api.Error{Status: http.StatusBadGateway, What: p.Provider() + " issued no device code", Why: err.Error()}
+		return &api.Error{Status: http.StatusBadGateway, What: a.Provider + " issued no device code", Why: err.Error()}
 	}
-	code := api.DeviceCode{Provider: p.Provider(), URL: device.URI, Complete: device.Complete, Code: device.UserCode, Expiry: device.Expiry}
+	code := api.DeviceCode{Provider: a.Provider, URL: device.URI, Complete: device.Complete, Code: device.UserCode, Expiry: device.Expiry}
 	if err := s.Send(api.Event{Device: &code}); err != nil {
 		return err
 	}
-	return b.finish(ctx, s, authorize.AwaitDevice(ctx, p, device))
+	return b.finish(ctx, s, authorize.AwaitDevice(ctx, a, device))
 }
 
 // finish logs and sends a result, after a person has confirmed it if that is necessary.
@@ -95,50 +96,49 @@ func (b *backend) confirm(ctx context.Context, s *api.Stream, r authorize.Result
 
 // Import implements api.Backend.
 func (b *backend) Import(ctx context.Context, account, refreshToken string, s *api.Stream) error {
-	p, err := b.interactive(account)
+	m, err := b.interactive(account)
 	if err != nil {
 		return err
 	}
-	if err := p.reach(ctx); err != nil {
+	if err := m.reach(ctx); err != nil {
 		return fmt.Errorf("%w\nNothing was done with the refresh token, and nothing was changed.", err)
 	}
-	finishing, cancel := p.finishing(ctx)
+	finishing, cancel := b.shutdown.Finish(ctx)
 	defer cancel()
-	g, err := p.provider.Refresh(finishing, oauth.Consent{}, oauth.Grant{RefreshToken: refreshToken})
+	g, err := m.account.provider.client.Refresh(finishing, oauth.Consent{}, oauth.Grant{RefreshToken: refreshToken})
 	if err != nil {
-		return notTaken(p, err)
+		return notTaken(m.account.provider, err)
 	}
-	p.importing = true
-	result, err := b.confirm(ctx, s, authorize.Adopt(ctx, p, g))
+	result, err := b.confirm(ctx, s, authorize.Adopt(ctx, m.authorizable(), g))
 	if err != nil {
 		return err
 	}
 	if !result.OK && g.RefreshToken != refreshToken {
-		result.Lead += " " + rotated(p)
+		result.Lead += " " + rotated(m.account.provider)
 	}
 	return b.finish(ctx, s, result)
 }
 
-// reach reports an error if no mail server of the account can be reached: to find
-// that out with a grant could cost it, where the provider gives another each time.
-func (p *page) reach(ctx context.Context) error {
-	ctx, cancel := p.hurried(ctx)
+// reach returns an error if no mail server of the account can be reached. A refresh that
+// finds this out could cost the grant, if the provider rotates refresh tokens.
+func (m *manager) reach(ctx context.Context) error {
+	ctx, cancel := m.shutdown.UntilDeadline(ctx)
 	defer cancel()
-	protocols := p.protocols()
+	protocols := m.protocols()
 	if len(protocols) == 0 {
-		return p.noListener()
+		return m.noListener()
 	}
 	faults := make([]error, len(protocols))
 	var all sync.WaitGroup
 	for i, protocol := range protocols {
-		all.Go(func() { faults[i] = p.daemon.proxy.CheckReachable(ctx, protocol, p.Upstream(protocol)) })
+		all.Go(func() { faults[i] = m.daemon.proxy.CheckReachable(ctx, protocol, m.account.Upstream(protocol)) })
 	}
 	all.Wait()
 	if slices.Contains(faults, nil) {
 		return nil
 	}
 	for i, err := range faults {
-		faults[i] = fmt.Errorf("%s at %s: %w", strings.ToUpper(protocols[i]), p.Upstream(protocols[i]).Address(), err)
+		faults[i] = fmt.Errorf("%s at %s: %w", strings.ToUpper(protocols[i]), m.account.Upstream(protocols[i]).Address(), err)
 		if h := proxy.Hint(err); h != "" {
 			faults[i] = fmt.Errorf("%w\n%s", faults[i], h)
 		}
@@ -147,14 +147,14 @@ func (p *page) reach(ctx context.Context) error {
 }
 
 // rotated says what may be lost with a grant that was not kept.
-func rotated(p *page) string {
-	return "But " + p.Provider() + " issued another refresh token in place of the imported one, and xoauthd has dropped that, too. If the provider has ended the old one, neither works any more: authorize the account, or import a new one."
+func rotated(p *provider) string {
+	return "But " + p.title + " issued another refresh token in place of the imported one, and xoauthd has dropped that, too. If the provider has ended the old one, neither works any more: authorize the account, or import a new one."
 }
 
 // notTaken returns the error for a refresh token for which the provider issued no access
 // token.
-func notTaken(p *page, err error) error {
-	out := &api.Error{Status: http.StatusBadGateway, What: p.Provider() + " issued no access token for this refresh token", Why: err.Error(), Hint: "Nothing was changed."}
+func notTaken(p *provider, err error) error {
+	out := &api.Error{Status: http.StatusBadGateway, What: p.title + " issued no access token for this refresh token", Why: err.Error(), Hint: "Nothing was changed."}
 	var e *oauth.Error
 	if !errors.As(err, &e) {
 		return out
@@ -162,7 +162,7 @@ func notTaken(p *page, err error) error {
 	switch h := e.Hint(); {
 	case e.Code == "invalid_grant", e.Code == "unauthorized_client", e.Code == "invalid_client":
 		out.Hint = fmt.Sprintf("Only the client that the token was issued to can use it, and provider %s has client_id %q. Is that the client_id of the program that the token comes from? "+
-			"If so, the token has expired or was revoked. Nothing was changed.", p.provider.Name, p.provider.OAuth.ClientID)
+			"If so, the token has expired or was revoked. Nothing was changed.", p.config.Name, p.config.ClientID)
 	case e.Kind == oauth.Temporary:
 		out.Hint = "Try again later. Nothing was changed."
 	case h != "":
@@ -173,37 +173,38 @@ func notTaken(p *page, err error) error {
 
 // Revoke implements api.Backend. It also ends the account's sessions.
 func (b *backend) Revoke(ctx context.Context, account string, by api.User, local bool) (api.Revocation, error) {
-	p, err := b.page(account)
+	m, err := b.manager(account)
 	if err != nil {
 		return api.Revocation{}, err
 	}
-	finishing, cancel := p.finishing(ctx)
+	a, p := m.account, m.account.provider
+	finishing, cancel := b.shutdown.Finish(ctx)
 	defer cancel()
-	had, told := p.Granted(), false
+	had, told := a.grants.Granted(), false
 	if local {
-		err = p.Forget(userName(by))
+		err = a.grants.Forget(userName(by))
 	} else {
-		told, err = p.Revoke(finishing, userName(by))
+		told, err = a.grants.Revoke(finishing, userName(by))
 	}
 	ended := 0
 	if err == nil || local || told || errors.Is(err, auth.ErrNotRemoved) {
-		ended = b.daemon.proxy.EndSessions(finishing, p.Name())
+		ended = b.daemon.proxy.EndSessions(finishing, a.Name())
 	}
 	switch {
 	case err == nil:
 		return api.Revocation{
-			Provider:    p.Provider(),
-			Flow:        p.Flow(),
-			Interactive: p.Interactive(),
+			Provider:    p.title,
+			Flow:        p.config.Flow,
+			Interactive: p.config.Flow.NeedsConsent(),
 			Had:         had,
 			Told:        told,
-			Endpoint:    p.provider.RevocationURL != "",
+			Endpoint:    p.client.RevocationURL != "",
 			Sessions:    ended,
 		}, nil
 	case told:
-		err = fmt.Errorf("%s has revoked the grant, but: %w", p.Provider(), err)
+		err = fmt.Errorf("%s has revoked the grant, but: %w", p.title, err)
 	case !local && !errors.Is(err, auth.ErrNotRemoved):
-		err = &api.Error{Status: http.StatusBadGateway, What: fmt.Sprintf("the grant of %s was not revoked, and is kept", p.Name()), Why: err.Error(), Hint: "To delete it without the provider: xoauthd revoke --local " + p.Name()}
+		err = &api.Error{Status: http.StatusBadGateway, What: fmt.Sprintf("the grant of %s was not revoked, and is kept", a.Name()), Why: err.Error(), Hint: "To delete it without the provider: xoauthd revoke --local " + a.Name()}
 	}
 	return api.Revocation{}, err
 }

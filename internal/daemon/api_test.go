@@ -111,7 +111,7 @@ func TestRefusals(t *testing.T) {
 func TestNowhereToTry(t *testing.T) {
 	d := assembleOpen(t, "")
 	d.config.Listeners = nil
-	const want = "no listener of the configuration leads to provider one\nNothing was done with the refresh token"
+	const want = "no listener of the configuration serves provider one\nNothing was done with the refresh token"
 	if err := local(t, d).Import(t.Context(), "alice@example.com", api.ImportRequest{RefreshToken: "token"}, refuse); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("%v, want %s", err, want)
 	}
@@ -119,7 +119,7 @@ func TestNowhereToTry(t *testing.T) {
 
 // TestNotTaken: the error for a refused refresh token has a reason and a remedy.
 func TestNotTaken(t *testing.T) {
-	p := &page{account: assemble(t, "").accounts.byName["alice@example.com"]}
+	p := assemble(t, "").accounts.byName["alice@example.com"].provider
 	for _, test := range []struct {
 		err  error
 		want string

@@ -297,7 +297,7 @@ func TestNeedsAuthorization(t *testing.T) {
 			t.Errorf("%s: %v", test.name, err)
 		}
 		alice := as.byName["alice@example.com"]
-		if err := errors.Join(alice.Keep(oauth.Grant{RefreshToken: "x"}), alice.Forget("root (uid 0)")); err != nil {
+		if err := errors.Join(alice.grants.Keep(oauth.Grant{RefreshToken: "x"}), alice.grants.Forget("root (uid 0)")); err != nil {
 			t.Fatal(err)
 		}
 		_, err = alice.Token(t.Context(), "")

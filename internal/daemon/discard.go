@@ -14,33 +14,34 @@ const discardTime = 10 * time.Second
 
 // Keep replaces the grant that present is of by g, and revokes the replaced grant. After
 // an import it revokes nothing: the imported token may descend from the replaced grant.
-func (p *page) Keep(g oauth.Grant, present auth.Access) error {
-	replaced, err := p.Account.Replace(g, present)
-	if err == nil && !p.importing { // after an error, the replaced grant is still on disk
-		p.discard(replaced, "replaced")
+func (m *manager) Keep(g oauth.Grant, present auth.Access, imported bool) error {
+	replaced, err := m.account.grants.Replace(g, present)
+	if err == nil && !imported { // after an error, the replaced grant is still on disk
+		m.discard(replaced, "replaced")
 	}
 	return err
 }
 
 // Discard revokes g, which was obtained for the account and is not kept.
-func (p *page) Discard(g oauth.Grant) { p.discard(g, "not kept") }
+func (m *manager) Discard(g oauth.Grant) { m.discard(g, "not kept") }
 
 // discard revokes g at the provider, in the background, unless that can end a grant
 // that is in use. Many providers revoke all grants of a person and client with any one
 // token; a provider can also issue the same token again.
-func (p *page) discard(g oauth.Grant, reason string) {
-	single := p.provider.config.Revocation == "grant"
+func (m *manager) discard(g oauth.Grant, reason string) {
+	p := m.account.provider
+	single := p.config.Revocation == "grant"
 	inUse := func(a *auth.Account) bool {
-		return a.Holds(g) || !single && a.SharesPerson(p.provider.Provider, g)
+		return a.Holds(g) || !single && a.SharesPerson(p.client, g)
 	}
-	if slices.ContainsFunc(p.daemon.accounts.list(), inUse) {
+	if slices.ContainsFunc(m.daemon.accounts.list(), inUse) {
 		return
 	}
-	p.daemon.discards.Go(func() {
+	m.daemon.discards.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), discardTime)
 		defer cancel()
-		told, err := p.provider.Revoke(ctx, g)
-		log := p.daemon.log.With("account", p.Name(), "reason", reason)
+		told, err := p.client.Revoke(ctx, g)
+		log := m.daemon.log.With("account", m.account.Name(), "reason", reason)
 		switch {
 		case err != nil:
 			log.Warn("unused grant not revoked", "error", err.Error())

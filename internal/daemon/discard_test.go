@@ -22,49 +22,49 @@ func TestDiscard(t *testing.T) {
 		name       string
 		revocation string
 		kept       map[string]oauth.Grant // by account
-		do         func(t *testing.T, alice *page)
+		do         func(t *testing.T, alice *manager)
 		revoked    []string
 	}{
 		{"replaced by one of the same person", "all", map[string]oauth.Grant{alice: grant("old", alice)},
-			func(t *testing.T, p *page) { keep(t, p, grant("new", alice)) }, nil},
+			func(t *testing.T, m *manager) { keep(t, m, grant("new", alice)) }, nil},
 		{"replaced by one of the same person, where each is revoked alone", "grant", map[string]oauth.Grant{alice: grant("old", alice)},
-			func(t *testing.T, p *page) { keep(t, p, grant("new", alice)) }, []string{"old"}},
+			func(t *testing.T, m *manager) { keep(t, m, grant("new", alice)) }, []string{"old"}},
 		{"replaced by one of another person", "all", map[string]oauth.Grant{alice: grant("old", carol)},
-			func(t *testing.T, p *page) { keep(t, p, grant("new", alice)) }, []string{"old"}},
+			func(t *testing.T, m *manager) { keep(t, m, grant("new", alice)) }, []string{"old"}},
 		{"replaced by one of nobody knows whom", "all", map[string]oauth.Grant{alice: grant("old", carol)},
-			func(t *testing.T, p *page) { keep(t, p, grant("new", "")) }, nil},
+			func(t *testing.T, m *manager) { keep(t, m, grant("new", "")) }, nil},
 		{"the first", "grant", nil,
-			func(t *testing.T, p *page) { keep(t, p, grant("new", alice)) }, nil},
+			func(t *testing.T, m *manager) { keep(t, m, grant("new", alice)) }, nil},
 		{"not kept, of a stranger", "all", map[string]oauth.Grant{alice: grant("old", alice)},
-			func(t *testing.T, p *page) { p.Discard(grant("new", carol)) }, []string{"new"}},
+			func(t *testing.T, m *manager) { m.Discard(grant("new", carol)) }, []string{"new"}},
 		{"not kept, of who has another account here", "all", map[string]oauth.Grant{bob: grant("old", carol)},
-			func(t *testing.T, p *page) { p.Discard(grant("new", "Carol@example.com")) }, nil},
+			func(t *testing.T, m *manager) { m.Discard(grant("new", "Carol@example.com")) }, nil},
 		{"not kept, of nobody knows whom", "all", map[string]oauth.Grant{bob: grant("old", bob)},
-			func(t *testing.T, p *page) { p.Discard(grant("new", "")) }, nil},
+			func(t *testing.T, m *manager) { m.Discard(grant("new", "")) }, nil},
 		{"not kept, of nobody knows whom, where nobody else has one", "all", nil,
-			func(t *testing.T, p *page) { p.Discard(grant("new", "")) }, []string{"new"}},
+			func(t *testing.T, m *manager) { m.Discard(grant("new", "")) }, []string{"new"}},
 		{"not kept, where each is revoked alone", "grant", map[string]oauth.Grant{alice: grant("old", alice)},
-			func(t *testing.T, p *page) { p.Discard(grant("new", alice)) }, []string{"new"}},
+			func(t *testing.T, m *manager) { m.Discard(grant("new", alice)) }, []string{"new"}},
 		{"replaced by one with the same refresh token", "grant", map[string]oauth.Grant{alice: grant("old", alice)},
-			func(t *testing.T, p *page) {
+			func(t *testing.T, m *manager) {
 				g := grant("old", alice)
 				g.AccessToken = "at-new"
-				keep(t, p, g)
+				keep(t, m, g)
 			}, nil},
 		{"replaced by one with the same access token", "grant", map[string]oauth.Grant{alice: grant("old", alice)},
-			func(t *testing.T, p *page) {
+			func(t *testing.T, m *manager) {
 				g := grant("new", alice)
 				g.AccessToken = "at-old"
-				keep(t, p, g)
+				keep(t, m, g)
 			}, nil},
 		{"replaced, but in use by another account", "grant", map[string]oauth.Grant{alice: grant("old", alice), bob: grant("old", alice)},
-			func(t *testing.T, p *page) { keep(t, p, grant("new", alice)) }, nil},
+			func(t *testing.T, m *manager) { keep(t, m, grant("new", alice)) }, nil},
 		{"not kept, but in use by another account", "grant", map[string]oauth.Grant{bob: grant("old", bob)},
-			func(t *testing.T, p *page) { p.Discard(grant("old", alice)) }, nil},
+			func(t *testing.T, m *manager) { m.Discard(grant("old", alice)) }, nil},
 		{"replaced by one without an access token", "grant", map[string]oauth.Grant{alice: {RefreshToken: "old"}},
-			func(t *testing.T, p *page) { keep(t, p, oauth.Grant{RefreshToken: "new"}) }, []string{"old"}},
+			func(t *testing.T, m *manager) { keep(t, m, oauth.Grant{RefreshToken: "new"}) }, []string{"old"}},
 		{"a token alone", "grant", nil,
-			func(t *testing.T, p *page) { p.Discard(oauth.Grant{AccessToken: "at"}) }, []string{"at"}},
+			func(t *testing.T, m *manager) { m.Discard(oauth.Grant{AccessToken: "at"}) }, []string{"at"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var mu sync.Mutex
@@ -78,14 +78,14 @@ func TestDiscard(t *testing.T) {
 			defer provider.Close()
 			d := assembleOpen(t, "")
 			for _, p := range d.accounts.providers {
-				p.RevocationURL, p.config.Revocation = provider.URL, test.revocation
+				p.client.RevocationURL, p.config.Revocation = provider.URL, test.revocation
 			}
 			for name, g := range test.kept {
-				if err := d.accounts.byName[name].Account.Keep(g); err != nil {
+				if err := d.accounts.byName[name].grants.Keep(g); err != nil {
 					t.Fatal(err)
 				}
 			}
-			test.do(t, (&backend{d, t.Context()}).pageOf(d.accounts.byName[alice].Account))
+			test.do(t, d.manager(alice, nil))
 			if err := d.Close(); err != nil {
 				t.Error(err)
 			}
@@ -98,9 +98,9 @@ func TestDiscard(t *testing.T) {
 	}
 }
 
-func keep(t *testing.T, p *page, g oauth.Grant) {
+func keep(t *testing.T, m *manager, g oauth.Grant) {
 	t.Helper()
-	if err := p.Keep(g, p.Access()); err != nil {
+	if err := m.Keep(g, m.Access(), false); err != nil {
 		t.Error(err)
 	}
 }
@@ -111,15 +111,15 @@ func TestDiscardNotSaved(t *testing.T) {
 	provider := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked++ }))
 	defer provider.Close()
 	d := assembleOpen(t, "")
-	p := (&backend{d, t.Context()}).pageOf(d.accounts.byName["alice@example.com"].Account)
-	p.provider.RevocationURL, p.provider.config.Revocation = provider.URL, "grant"
-	if err := p.Account.Keep(oauth.Grant{AccessToken: "at", RefreshToken: "old"}); err != nil {
+	m := d.manager("alice@example.com", nil)
+	m.account.provider.client.RevocationURL, m.account.provider.config.Revocation = provider.URL, "grant"
+	if err := m.account.grants.Keep(oauth.Grant{AccessToken: "at", RefreshToken: "old"}); err != nil {
 		t.Fatal(err)
 	}
 	if err := d.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Keep(oauth.Grant{AccessToken: "at", RefreshToken: "new"}, p.Access()); err == nil {
+	if err := m.Keep(oauth.Grant{AccessToken: "at", RefreshToken: "new"}, m.Access(), false); err == nil {
 		t.Error("a closed store keeps grants")
 	}
 	d.discards.Wait()

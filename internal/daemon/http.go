@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/xoauthd/xoauthd/internal/shutdown"
 	"github.com/xoauthd/xoauthd/proxy/peercred"
 )
 
@@ -26,20 +27,14 @@ type endpoint struct {
 	server    *http.Server
 	handlers  sync.WaitGroup // running handlers, and the goroutines that they have started
 
-	// For handlers and the goroutines that they have started.
-	stopping context.Context // done when the shutdown begins
-	late     context.Context // done when the deadline of the shutdown has passed
-	stop     context.CancelFunc
-	hurry    context.CancelFunc
+	shutdown *shutdown.Shutdown // for handlers, and the goroutines that they have started
 }
 
 // newEndpoint returns a server with short time limits and small headers. A callback, which
-// waits for the provider and mail servers, extends its time limit itself, until late is
-// done.
+// waits for the provider and mail servers, extends its time limit itself, until the
+// deadline of the shutdown.
 func newEndpoint(listeners []net.Listener, log *slog.Logger) *endpoint {
-	e := &endpoint{listeners: listeners, log: log}
-	e.stopping, e.stop = context.WithCancel(context.Background())
-	e.late, e.hurry = context.WithCancel(context.Background())
+	e := &endpoint{listeners: listeners, log: log, shutdown: shutdown.New()}
 	e.server = &http.Server{
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
@@ -82,9 +77,9 @@ func (e *endpoint) serve(ctx context.Context) error {
 	case err = <-ended:
 	case <-ctx.Done():
 	}
-	e.stop()
-	defer e.hurry()
-	defer time.AfterFunc(lastRequest, e.hurry).Stop()
+	e.shutdown.Begin()
+	defer e.shutdown.Expire()
+	defer time.AfterFunc(lastRequest, e.shutdown.Expire).Stop()
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastRequest+lastAnswer)
 	defer cancel()
 	if e.server.Shutdown(last) != nil {

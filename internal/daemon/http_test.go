@@ -61,7 +61,7 @@ func TestLastRequest(t *testing.T) {
 				e := newEndpoint([]net.Listener{ln}, slog.New(slog.DiscardHandler))
 				e.handle(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 					close(begun)
-					test.work(e.late)
+					test.work(e.shutdown.Deadline())
 					returned = true
 				}))
 				ctx, stop := context.WithCancel(t.Context())
@@ -80,8 +80,8 @@ func TestLastRequest(t *testing.T) {
 				<-begun
 				stop()
 				start := time.Now()
-				if err := <-ended; err != nil || !returned || e.late.Err() == nil {
-					t.Errorf("ended with %v; the handler returned: %v, time left: %v", err, returned, e.late.Err() == nil)
+				if err := <-ended; err != nil || !returned || e.shutdown.Deadline().Err() == nil {
+					t.Errorf("ended with %v; the handler returned: %v, time left: %v", err, returned, e.shutdown.Deadline().Err() == nil)
 				}
 				if d := time.Since(start); d < test.took || d > test.took+time.Second {
 					t.Errorf("took %v, want %v", d, test.took)
@@ -106,9 +106,9 @@ func TestWhatHandlersLeaveRunning(t *testing.T) {
 		took    time.Duration
 		hurried bool // before the work was done
 	}{
-		{"nobody has agreed", func(e *endpoint) { <-e.stopping.Done() }, 0, false},
+		{"nobody has agreed", func(e *endpoint) { <-e.shutdown.Begun().Done() }, 0, false},
 		{"the mailbox is being tried", func(*endpoint) { time.Sleep(time.Minute + 5*time.Second) }, 5 * time.Second, false},
-		{"a mail server does not answer", func(e *endpoint) { <-e.late.Done() }, lastRequest, true},
+		{"a mail server does not answer", func(e *endpoint) { <-e.shutdown.Deadline().Done() }, lastRequest, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -118,7 +118,7 @@ func TestWhatHandlersLeaveRunning(t *testing.T) {
 					e.handlers.Go(func() {
 						test.work(e)
 						time.Sleep(save)
-						hurried = e.late.Err() != nil
+						hurried = e.shutdown.Deadline().Err() != nil
 						saved = true
 					})
 				}))
@@ -152,7 +152,7 @@ func TestServingFails(t *testing.T) {
 		e := newEndpoint([]net.Listener{ln}, slog.New(slog.DiscardHandler))
 		e.handle(http.NotFoundHandler())
 		e.handlers.Go(func() {
-			<-e.stopping.Done()
+			<-e.shutdown.Begun().Done()
 			time.Sleep(time.Second)
 			saved = true
 		})

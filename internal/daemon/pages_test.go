@@ -4,19 +4,14 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"golang.org/x/oauth2"
 
 	"github.com/xoauthd/xoauthd/auth"
 	"github.com/xoauthd/xoauthd/auth/oauth"
@@ -48,17 +43,16 @@ func TestTry(t *testing.T) {
 				{Protocol: "imap", Provider: "two"}, {Protocol: "imap"}, {Protocol: "smtp", Provider: "one"}, {Protocol: "imap"},
 			}},
 		}
-		p := &page{
+		m := &manager{
 			account: &account{
-				Account:  auth.NewAccount("joe@example.com", &oauth.Provider{}, oauth.Consent{}, emptyStore(t), nil),
-				provider: &provider{Provider: &oauth.Provider{}, upstreams: upstreams},
+				grants:   auth.NewAccount("joe@example.com", &oauth.Provider{}, oauth.Consent{}, emptyStore(t), nil),
+				provider: &provider{client: &oauth.Provider{}, upstreams: upstreams},
 				config:   &config.Account{Name: "joe@example.com"},
 			},
 			daemon: d,
-			late:   t.Context(),
 		}
 		start := time.Now()
-		trials := p.Try(t.Context(), oauth.Grant{AccessToken: "token0"})
+		trials := m.Try(t.Context(), oauth.Grant{AccessToken: "token0"})
 		if d := time.Since(start); d != 8*time.Second {
 			t.Errorf("took %v, want that of the slowest", d)
 		}
@@ -69,62 +63,13 @@ func TestTry(t *testing.T) {
 	})
 }
 
-// A roundTrip answers requests without a network.
-type roundTrip func(*http.Request) (*http.Response, error)
-
-func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
-
-// TestStopping: when the daemon stops, nobody is waited for who has not come yet;
-// whoever has gets what the provider gives, while there is time.
-func TestStopping(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		slow := roundTrip(func(r *http.Request) (*http.Response, error) {
-			select {
-			case <-time.After(10 * time.Second):
-				w := httptest.NewRecorder()
-				w.Header().Set("Content-Type", "application/json")
-				w.WriteString(`{"access_token":"token0","token_type":"Bearer","expires_in":3600}`)
-				return w.Result(), nil
-			case <-r.Context().Done():
-				return nil, r.Context().Err()
-			}
-		})
-		web := newEndpoint([]net.Listener{newPipes()}, slog.New(slog.DiscardHandler))
-		p := &page{
-			account: &account{provider: &provider{Provider: &oauth.Provider{
-				OAuth: oauth2.Config{Endpoint: oauth2.Endpoint{
-					TokenURL: "https://example.com/token", DeviceAuthURL: "https://example.com/device", AuthStyle: oauth2.AuthStyleInParams,
-				}},
-				Client: &http.Client{Transport: slow},
-			}}},
-			stopping: web.stopping,
-			late:     web.late,
-		}
-		time.AfterFunc(time.Second, web.stop)
-		// The answer that is on its way may be the one that has the tokens.
-		if g, err := p.AwaitDevice(t.Context(), &oauth.Device{Expiry: time.Now().Add(time.Hour)}); err != nil || g.AccessToken != "token0" {
-			t.Errorf("AwaitDevice: %+v, %v", g, err)
-		}
-		if _, err := p.DeviceAuth(t.Context()); !errors.Is(err, context.Canceled) {
-			t.Errorf("DeviceAuth: %v", err)
-		}
-		if g, err := p.Exchange(t.Context(), "c0de", ""); err != nil || g.AccessToken != "token0" {
-			t.Errorf("Exchange: %+v, %v", g, err)
-		}
-		web.hurry()
-		if _, err := p.Exchange(t.Context(), "c0de", ""); !errors.Is(err, context.Canceled) {
-			t.Errorf("Exchange, hurried: %v", err)
-		}
-	})
-}
-
 // TestTryPanics: a fault in one trial leaves the others, and the daemon, alone.
 func TestTryPanics(t *testing.T) {
 	var log bytes.Buffer
-	p := &page{
+	m := &manager{
 		account: &account{
-			Account: auth.NewAccount("joe@example.com", &oauth.Provider{}, oauth.Consent{}, emptyStore(t), nil),
-			provider: &provider{Provider: &oauth.Provider{}, upstreams: map[string]*proxy.Upstream{
+			grants: auth.NewAccount("joe@example.com", &oauth.Provider{}, oauth.Consent{}, emptyStore(t), nil),
+			provider: &provider{client: &oauth.Provider{}, upstreams: map[string]*proxy.Upstream{
 				"imap": {Host: "imap.example.com", Port: 993}, "smtp": {Host: "smtp.example.com", Port: 587},
 			}},
 			config: &config.Account{Name: "joe@example.com"},
@@ -139,9 +84,8 @@ func TestTryPanics(t *testing.T) {
 			}},
 			config: &config.Config{Listeners: []config.Listener{{Protocol: "imap"}, {Protocol: "smtp"}}},
 		},
-		late: t.Context(),
 	}
-	trials := p.Try(t.Context(), oauth.Grant{AccessToken: "token0"})
+	trials := m.Try(t.Context(), oauth.Grant{AccessToken: "token0"})
 	for i, want := range []string{"internal error; see the log of xoauthd", "no route to smtp.example.com:587"} {
 		if err := trials[i].Err; err == nil || !strings.Contains(err.Error(), want) || trials[i].Upstream == "" {
 			t.Errorf("%+v, want %s", trials[i], want)
@@ -196,23 +140,6 @@ password_hash = "$argon2id$v=19$m=19456,t=2,p=1$pBRIGepKUqjL4LDI51z58w$s+AX+0Uax
 	for _, path := range []string{"", "/", "/callback", "/callback/mine", "/authorized", "/stylish"} {
 		if err := load(path); err != nil {
 			t.Errorf("%s: %v", path, err)
-		}
-	}
-}
-
-// TestSendsIss checks that the provider's metadata decide whether a response must have
-// an iss, unless the configuration does.
-func TestSendsIss(t *testing.T) {
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprintf(w, `{"issuer": "http://%s", "authorization_response_iss_parameter_supported": true}`, r.Host)
-	}))
-	defer s.Close()
-	p := &page{account: assemble(t, "").accounts.byName["alice@example.com"], late: t.Context()}
-	p.provider.Issuer = s.URL
-	for decided, want := range map[bool]bool{false: true, true: false} {
-		p.provider.config.IssDecided = decided
-		if got := p.SendsIss(t.Context()); got != want {
-			t.Errorf("require_iss in the configuration: %v; SendsIss: %v", decided, got)
 		}
 	}
 }

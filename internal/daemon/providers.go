@@ -21,7 +21,7 @@ import (
 
 // A provider is one of the configuration, as the others need it.
 type provider struct {
-	*oauth.Provider
+	client    *oauth.Provider
 	config    *config.Provider
 	title     string                     // as people know it
 	upstreams map[string]*proxy.Upstream // by protocol
@@ -42,7 +42,7 @@ func newProvider(c *config.Provider, metrics *oauth.Metrics, secrets *redact.Sec
 	secrets.Keep(way.passwords(c.TokenURL)...)
 	secrets.Keep(c.ClientSecret.Reveal())
 	p := &provider{
-		Provider: &oauth.Provider{
+		client: &oauth.Provider{
 			Name:             c.Name,
 			Family:           c.Family(),
 			OAuth:            registration(c),
@@ -68,12 +68,12 @@ func newProvider(c *config.Provider, metrics *oauth.Metrics, secrets *redact.Sec
 	}
 	switch {
 	case c.ClientCertificate != nil:
-		p.Assertion, err = oauth.NewCertificateAssertion(c.ClientCertificate, c.ClientCertificateAlgorithm, "")
+		p.client.Assertion, err = oauth.NewCertificateAssertion(c.ClientCertificate, c.ClientCertificateAlgorithm, "")
 		if err != nil {
 			return nil, fmt.Errorf("provider %s: client_certificate: %w", c.Name, err)
 		}
 	case c.ClientAssertionFile != "":
-		p.Assertion = oauth.FederatedToken(c.ClientAssertionFile)
+		p.client.Assertion = oauth.FederatedToken(c.ClientAssertionFile)
 	}
 	return p, nil
 }
@@ -135,9 +135,9 @@ func newUpstream(c *config.Provider, u *config.Upstream, way route) *proxy.Upstr
 // newAccount returns the account a, which obtains its tokens by the flow of the provider.
 func (p *provider) newAccount(a *config.Account, s *store.Store, log *slog.Logger) *auth.Account {
 	if p.config.Flow == flow.AppPassword {
-		return auth.NewPasswordAccount(a.Name, p.Provider, a.UpstreamPassword.Reveal(), s, log)
+		return auth.NewPasswordAccount(a.Name, p.client, a.UpstreamPassword.Reveal(), s, log)
 	}
-	return auth.NewAccount(a.Name, p.Provider, p.flowOf(a), s, log)
+	return auth.NewAccount(a.Name, p.client, p.flowOf(a), s, log)
 }
 
 func (p *provider) flowOf(a *config.Account) oauth.Flow {

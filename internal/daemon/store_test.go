@@ -53,7 +53,7 @@ func TestKeysOfTheConfiguration(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", step.name, err)
 		}
-		if s := d.accounts.byName["alice@example.com"].Status(); !s.Obtained.Equal(grant.Obtained) {
+		if s := d.accounts.byName["alice@example.com"].grants.Status(); !s.Obtained.Equal(grant.Obtained) {
 			t.Errorf("%s: the grant is gone: %+v", step.name, s)
 		}
 		if err := d.Close(); err != nil {

@@ -10,44 +10,46 @@ import (
 )
 
 // subject returns the account for package doctor.
-func (p *page) subject() doctor.Subject {
+func (m *manager) subject() doctor.Subject {
+	a := m.account
+	p := a.provider.config
 	s := doctor.Subject{
-		Account:  p.Name(),
-		Pattern:  p.config.Pattern,
-		Enabled:  p.config.Enabled,
-		Flow:     p.Flow(),
-		Password: p.Flow() == flow.AppPassword,
-		Remedy:   strings.ToUpper(p.remedy[:1]) + p.remedy[1:], // it may follow a hint
+		Account:  a.Name(),
+		Pattern:  a.config.Pattern,
+		Enabled:  a.config.Enabled,
+		Flow:     p.Flow,
+		Password: p.Flow == flow.AppPassword,
+		Remedy:   strings.ToUpper(a.remedy[:1]) + a.remedy[1:], // it may follow a hint
 		Provider: doctor.Provider{
-			Name:     p.provider.Name,
-			Title:    p.provider.config.Title,
-			Proof:    proof(p.provider.config),
-			TokenURL: p.provider.config.TokenURL,
-			Scopes:   p.Registration().Scopes,
-			RootCAs:  p.provider.config.RootCAs,
-			Proxy:    p.provider.route.calls,
-			Through:  p.provider.route.through,
+			Name:     p.Name,
+			Title:    p.Title,
+			Proof:    proof(p),
+			TokenURL: p.TokenURL,
+			Scopes:   p.Scopes,
+			RootCAs:  p.RootCAs,
+			Proxy:    a.provider.route.calls,
+			Through:  a.provider.route.through,
 		},
-		Secrets: p.provider.Secrets,
-		Status:  p.Status,
-		Token:   p.Account.Token,
+		Secrets: a.provider.client.Secrets,
+		Status:  a.grants.Status,
+		Token:   a.grants.Token,
 		Hint:    proxy.Hint,
 
-		LoginEnded: p.LoginEnded,
+		LoginEnded: a.LoginEnded,
 	}
-	for _, l := range p.daemon.config.Listeners {
-		if l.Provider == "" || l.Provider == p.provider.Name {
+	for _, l := range m.daemon.config.Listeners {
+		if l.Provider == "" || l.Provider == p.Name {
 			s.Listeners = append(s.Listeners, doctor.Listener{
 				Protocol:  l.Protocol,
-				Address:   p.daemon.addressOf(l),
+				Address:   m.daemon.addressOf(l),
 				Systemd:   l.Systemd,
 				TLS:       l.TLS == config.TLSImplicit,
 				Selective: l.ClientCAs != nil && l.TLS == config.TLSImplicit || len(l.Proxies) > 0 || len(l.LocalUsers) > 0,
 			})
 		}
 	}
-	for _, protocol := range p.protocols() {
-		s.Upstreams = append(s.Upstreams, doctor.Upstream{Upstream: p.Upstream(protocol), Protocol: protocol, User: p.config.User(protocol)})
+	for _, protocol := range m.protocols() {
+		s.Upstreams = append(s.Upstreams, doctor.Upstream{Upstream: a.Upstream(protocol), Protocol: protocol, User: a.config.User(protocol)})
 	}
 	return s
 }

@@ -65,7 +65,7 @@ var allowedInTests = map[string][]string{
 
 // leaves may be imported by all packages. They import nothing of the project.
 var leaves = []string{"internal/text", "internal/redact", "internal/exhausted", "internal/step", "internal/panics",
-	"internal/expiry", "internal/flow", "internal/pagepath", "internal/storekey"}
+	"internal/expiry", "internal/flow", "internal/pagepath", "internal/shutdown", "internal/storekey"}
 
 const testOnly = "internal/testing/" // packages that only tests and the demo import
 
