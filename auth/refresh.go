@@ -130,7 +130,7 @@ func (a *Account) finish(r *refresh, before, next oauth.Grant, err error) {
 	}
 	wait := a.settle(next, e)
 	if e == nil {
-		a.log.Info("token refreshed", "expiry", next.Expiry)
+		a.log.Info("token refreshed", "expires", next.Expiry)
 		return
 	}
 	a.saveRecord()
@@ -236,7 +236,7 @@ func (a *Account) save(g oauth.Grant) error {
 		err = a.store.Save(a.name, g)
 	}
 	if err != nil {
-		a.log.Error(fault.Error(), "why", oauth.OneLine(err.Error()))
+		a.log.Error(fault.Error(), "error", oauth.OneLine(err.Error()))
 		err = fmt.Errorf("%w: %w", fault, err)
 	}
 	a.mu.Lock()

@@ -93,7 +93,7 @@ func (c *failureCount) log(reason failureReason, log *slog.Logger, next time.Tim
 	if reason.login != "" {
 		attrs = append(attrs, slog.String("login", reason.login))
 	}
-	attrs = append(attrs, slog.String("why", c.why), slog.Int("sessions", c.sessions), slog.Time("since", c.since.Round(0)))
+	attrs = append(attrs, slog.String("error", c.why), slog.Int("sessions", c.sessions), slog.Time("since", c.since.Round(0)))
 	if !next.IsZero() {
 		attrs = append(attrs, slog.Time("next", next.UTC().Round(0)))
 	}

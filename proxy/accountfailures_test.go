@@ -63,7 +63,7 @@ func TestAccountKeepsFailing(t *testing.T) {
 		expectLines(t, "within 10 minutes", takeLog(s, log))
 		time.Sleep(30 * time.Second)
 		expectLines(t, "after 10 minutes", takeLog(s, log),
-			`level=ERROR msg="account still failing" protocol=imap result=needs_authorization account=joe@example.com why=invalid_grant sessions=9 since=2000-01-01T00:00:00.000Z next=2000-01-01T01:10:00.000Z`)
+			`level=ERROR msg="account still failing" protocol=imap result=needs_authorization account=joe@example.com error=invalid_grant sessions=9 since=2000-01-01T00:00:00.000Z next=2000-01-01T01:10:00.000Z`)
 		attempts(60)
 		expectLines(t, "an hour later", takeLog(s, log), `sessions=60 since=2000-01-01T00:00:00.000Z next=2000-01-01T02:10:00.000Z`)
 
@@ -76,7 +76,7 @@ func TestAccountKeepsFailing(t *testing.T) {
 		attempts(2)
 		expectLines(t, "the first reason, hours later", takeLog(s, log), `level=ERROR msg="session ended"`)
 		s.accountFailures.flush(s.Log)
-		expectLines(t, "xoauthd stops", takeLog(s, log), `msg="account still failing" protocol=imap result=needs_authorization account=joe@example.com why=invalid_grant sessions=1 since=`)
+		expectLines(t, "xoauthd stops", takeLog(s, log), `msg="account still failing" protocol=imap result=needs_authorization account=joe@example.com error=invalid_grant sessions=1 since=`)
 		if n := len(s.accountFailures.counts); n != 0 {
 			t.Errorf("%d reasons are left", n)
 		}
@@ -103,7 +103,7 @@ func TestAccountSucceeds(t *testing.T) {
 			}
 		}
 		s.accountFailures.succeeded(record("phone"), s.Log)
-		expectLines(t, "success", takeLog(s, log), `result=upstream_down account=joe@example.com login=phone why=scripted sessions=1`)
+		expectLines(t, "success", takeLog(s, log), `result=upstream_down account=joe@example.com login=phone error=scripted sessions=1`)
 		for _, test := range []struct {
 			login  string
 			result Result

@@ -23,7 +23,7 @@ func TestLocalUsers(t *testing.T) {
 		log   string
 	}{
 		{"listed", []uint32{me + 1, me}, StartTLS, "* OK ", "local_user=" + peercred.UserName(me) + " result=no_login "},
-		{"not listed", []uint32{me + 1}, StartTLS, "* BYE [NOPERM] access denied\r\n", `local_user=` + peercred.UserName(me) + ` result=forbidden why="user ` + peercred.UserName(me) + ` is not in local_users"`},
+		{"not listed", []uint32{me + 1}, StartTLS, "* BYE [NOPERM] access denied\r\n", `local_user=` + peercred.UserName(me) + ` result=forbidden error="user ` + peercred.UserName(me) + ` is not in local_users"`},
 		{"not listed, and may wait for TLS", []uint32{me + 1}, AnyTLS, "", "local_user=" + peercred.UserName(me) + " result=forbidden"},
 	} {
 		ln, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))

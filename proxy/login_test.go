@@ -182,8 +182,8 @@ func TestLoginsAreCounted(t *testing.T) {
 		scanner    float64
 	}{
 		{"the wrong password of a login", "a LOGIN scanner1 x\r\nb LOGIN scanner1 x\r\nc LOGOUT\r\n",
-			`account=joe@example.com login=scanner refused=2 why="wrong password"`, 2},
-		{"a name that does not exist, after one that does", "a LOGIN scanner1 x\r\nb LOGIN scanner2 x\r\nc LOGOUT\r\n", `user="s… (8 characters, no address)" refused=2 why="no such login"`, 1},
+			`account=joe@example.com login=scanner refused=2 error="wrong password"`, 2},
+		{"a name that does not exist, after one that does", "a LOGIN scanner1 x\r\nb LOGIN scanner2 x\r\nc LOGOUT\r\n", `user="s… (8 characters, no address)" refused=2 error="no such login"`, 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

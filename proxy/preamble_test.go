@@ -118,16 +118,16 @@ func TestTLSAtConnect(t *testing.T) {
 		{"a PROXY header before TLS", ImplicitTLS, here, func(t *testing.T, c net.Conn, _ *tls.Config) {
 			fmt.Fprint(c, "PROXY TCP4 192.0.2.1 192.0.2.2 56324 993\r\n\x16\x03\x01")
 			hearNothing(t, c)
-		}, 0, "result=violation why=\"unexpected PROXY protocol header"},
+		}, 0, "result=violation error=\"unexpected PROXY protocol header"},
 		{"a binary PROXY header before TLS", ImplicitTLS, here, func(t *testing.T, c net.Conn, _ *tls.Config) {
 			fmt.Fprint(c, "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c\xac\x12\x00\x01\xac\x12\x00\x08\xdb\xf6\x03\xe1\x16\x03\x01")
 			hearNothing(t, c)
-		}, 0, "result=violation why=\"unexpected PROXY protocol header"},
+		}, 0, "result=violation error=\"unexpected PROXY protocol header"},
 		{"either: a PROXY header", AnyTLS, here, func(t *testing.T, c net.Conn, _ *tls.Config) {
 			fmt.Fprint(c, "PROXY UNKNOWN\r\n")
 			hear(t, c, "* OK ")
 			hear(t, c, "* BYE [CLIENTBUG]")
-		}, 0, "result=violation why=\"unexpected PROXY protocol header"},
+		}, 0, "result=violation error=\"unexpected PROXY protocol header"},
 		{"a client with old TLS only", ImplicitTLS, here, func(t *testing.T, c net.Conn, config *tls.Config) {
 			config.MinVersion, config.MaxVersion = tls.VersionTLS10, tls.VersionTLS10
 			if err := tls.Client(c, config).Handshake(); err == nil {
@@ -180,13 +180,13 @@ func TestProxyHeader(t *testing.T) {
 			"* OK ", "client=198.51.100.1:40000 via=192.0.2.7:1 result=no_login "},
 		{"IPv6", "192.0.2.7:1", "PROXY TCP6 2001:db8::1 2001:db8::7 40000 143\r\n",
 			"* OK ", "client=[2001:db8::1]:40000 via=192.0.2.7:1 result=no_login "},
-		{"a health check", "192.0.2.7:1", "PROXY UNKNOWN\r\n", "* OK ", "level=DEBUG msg=\"session ended\" protocol=imap id=1 client=192.0.2.7:1 result=no_login why="},
+		{"a health check", "192.0.2.7:1", "PROXY UNKNOWN\r\n", "* OK ", "level=DEBUG msg=\"session ended\" protocol=imap id=1 client=192.0.2.7:1 result=no_login error="},
 		{"a unix socket", "192.0.2.7:1", "\r\n\r\n\x00\r\nQUIT\n\x21\x31\x00\xd8" + strings.Repeat("x", 216),
-			"* OK ", "client=192.0.2.7:1 result=no_login why="},
+			"* OK ", "client=192.0.2.7:1 result=no_login error="},
 		{"damaged", "192.0.2.7:1", "PROXY TCP4 nowhere\r\n", "", "result=violation"},
 		{"no header", "192.0.2.7:1", "a LOGOUT\r\n", "", "result=violation"},
 		{"from another address", "198.51.100.1:1", "PROXY TCP4 127.0.0.1 127.0.0.1 40000 143\r\n", "* BYE [NOPERM] access denied",
-			`client=198.51.100.1:1 result=forbidden why="198.51.100.1 is not one of proxy_protocol"`},
+			`client=198.51.100.1:1 result=forbidden error="198.51.100.1 is not one of proxy_protocol"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

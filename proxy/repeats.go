@@ -119,6 +119,6 @@ func (t *tally) attrs(k failureKind, window time.Duration) []slog.Attr {
 	}
 	text("client", k.client)
 	text("user", k.user)
-	text("why", t.why)
+	text("error", t.why)
 	return append(attrs, slog.Int("sessions", t.summed), slog.Float64("seconds", seconds(window)))
 }

@@ -61,7 +61,7 @@ func TestRepeatsAreSummedUp(t *testing.T) {
 		reset(s, log)
 		time.Sleep(repeatWindow)
 		synctest.Wait()
-		want := `level=WARN msg="sessions summed up" protocol=imap result=violation client="this machine" why="HTTP request on a mail port" sessions=3994 seconds=60` + "\n"
+		want := `level=WARN msg="sessions summed up" protocol=imap result=violation client="this machine" error="HTTP request on a mail port" sessions=3994 seconds=60` + "\n"
 		if _, line, _ := strings.Cut(log.String(), " "); line != want {
 			t.Errorf("got %s\nwant %s", line, want)
 		}

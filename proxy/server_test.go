@@ -219,7 +219,7 @@ func TestPanic(t *testing.T) {
 		if n, slots := s.conns.Len(), s.semaphore.Len(); n != 1 || slots != 0 {
 			t.Errorf("there are %d connections, slots of %d limits", n, slots)
 		}
-		for _, want := range []string{"result=internal", `why="panic: runtime error: index out of range [0] with length 0"`,
+		for _, want := range []string{"result=internal", `error="panic: runtime error: index out of range [0] with length 0"`,
 			"(*panickingAccount).Token(", "(*session).logIn("} {
 			if !strings.Contains(log.String(), want) {
 				t.Errorf("no %s in\n%s", want, log)

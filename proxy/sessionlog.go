@@ -84,7 +84,7 @@ func (r *sessionRecord) attrs(err error) []slog.Attr {
 	}
 	text("ended", r.ended)
 	if err != nil {
-		text("why", logText(err))
+		text("error", logText(err))
 		text("hint", Hint(err))
 	}
 	if p := (*panics.Error)(nil); errors.As(err, &p) {

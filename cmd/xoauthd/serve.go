@@ -85,7 +85,7 @@ func runDaemon(ctx context.Context, d *daemon.Daemon, c *config.Config, log *dae
 	d.Register(log.Collector())
 	defer ignoreHangUp(log.Logger)()
 	if dumpable != nil {
-		log.Warn("a core dump may hold secrets: set LimitCORE=0, or ulimit -c 0", "why", dumpable.Error())
+		log.Warn("a core dump may hold secrets: set LimitCORE=0, or ulimit -c 0", "error", dumpable.Error())
 	}
 	log.Info("starting", "version", daemon.Version(), "config", c.File, "state", c.StateDirectory)
 	if err := d.Run(ctx); err != nil {

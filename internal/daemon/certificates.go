@@ -101,12 +101,12 @@ func (c *certificate) look() {
 	switch {
 	case err == nil:
 		c.pair, c.read, c.failed, c.told = pair, files, [2]fs.FileInfo{}, false
-		c.log.Info("certificate renewed", "file", c.File, "ends", pair.Leaf.NotAfter.UTC().Format(time.RFC3339))
+		c.log.Info("certificate renewed", "file", c.File, "expires", pair.Leaf.NotAfter.UTC().Format(time.RFC3339))
 	case !sameFiles(files, c.failed):
 		c.failed, c.told = files, false
 	case !c.told:
 		c.told = true
-		c.log.Error("certificate not renewed; the previous one stays in use", "file", c.File, "why", err)
+		c.log.Error("certificate not renewed; the previous one stays in use", "file", c.File, "error", err)
 	}
 }
 

@@ -24,7 +24,7 @@ func warnOfExpiry(ctx context.Context, providers []*oauth.Provider, cs certifica
 		}
 		for _, p := range providers {
 			if when, soon := p.Expiring(time.Now()); soon {
-				log.Warn("client secret or certificate expires soon", "provider", p.Name, "when", when)
+				log.Warn("client secret or certificate expires soon", "provider", p.Name, "expires", when)
 			}
 		}
 		cs.warn(log)
@@ -34,7 +34,7 @@ func warnOfExpiry(ctx context.Context, providers []*oauth.Provider, cs certifica
 func (cs certificates) warn(log *slog.Logger) {
 	for _, c := range cs {
 		if leaf := c.current().Leaf; expiry.CertificateSoon(leaf, time.Now()) {
-			log.Warn("certificate expires soon", "file", c.File, "ends", leaf.NotAfter.UTC().Format(time.RFC3339))
+			log.Warn("certificate expires soon", "file", c.File, "expires", leaf.NotAfter.UTC().Format(time.RFC3339))
 		}
 	}
 }

@@ -122,7 +122,7 @@ func (l *Log) tell() {
 	l.told = l.dropped
 	l.mu.Unlock()
 	if n > 0 {
-		l.Error("log lines dropped", "number", n, "reason", "the reader of the log was too slow")
+		l.Error("log lines dropped", "lines", n, "reason", "the reader of the log was too slow")
 	}
 }
 

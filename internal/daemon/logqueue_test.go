@@ -86,7 +86,7 @@ func TestLogBlocked(t *testing.T) {
 		if n := strings.Count(said, line); n != lines-int(dropped) {
 			t.Errorf("%d lines were written, %v dropped", n, dropped)
 		}
-		if want := "msg=\"log lines dropped\" number="; strings.Count(said, want) != 1 {
+		if want := "msg=\"log lines dropped\" lines="; strings.Count(said, want) != 1 {
 			t.Errorf("no %s in the log", want)
 		}
 		l.Close()
@@ -133,7 +133,7 @@ func TestLogFails(t *testing.T) {
 		r.mu.Unlock()
 		l.Info("session")
 		synctest.Wait()
-		if !strings.Contains(r.String(), "msg=\"log lines dropped\" number=3 ") {
+		if !strings.Contains(r.String(), "msg=\"log lines dropped\" lines=3 ") {
 			t.Errorf("the log does not tell of three lines: %s", r)
 		}
 	})

@@ -26,7 +26,7 @@ func (d *Daemon) warnOfOthers() {
 	}
 	if len(others) > 0 {
 		d.log.Warn("grants without an account",
-			"number", len(others), "files", strings.Join(others[:min(len(others), maxOthers)], " "),
+			"grants", len(others), "files", strings.Join(others[:min(len(others), maxOthers)], " "),
 			"hint", "revoke them at the provider and remove the files")
 	}
 }

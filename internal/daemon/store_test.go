@@ -89,7 +89,7 @@ func TestGrantsWithoutAccount(t *testing.T) {
 		}
 	}
 	d.warnOfOthers()
-	want := `msg="grants without an account" number=2 files="` + filepath.Join(d.config.StateDirectory, "gone@example.com.json") + " " +
+	want := `msg="grants without an account" grants=2 files="` + filepath.Join(d.config.StateDirectory, "gone@example.com.json") + " " +
 		filepath.Join(d.config.StateDirectory, "left@example.com.status") + `" hint="revoke them at the provider and remove the files"`
 	if said := log.String(); !strings.Contains(said, want) {
 		t.Errorf("the log says %s, want %s", said, want)
@@ -117,7 +117,7 @@ func TestRecordOfAppPassword(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.warnOfOthers()
-	if said := log.String(); !strings.Contains(said, "number=1") || !strings.Contains(said, alice+".json") || strings.Contains(said, ".status") {
+	if said := log.String(); !strings.Contains(said, "grants=1") || !strings.Contains(said, alice+".json") || strings.Contains(said, ".status") {
 		t.Errorf("the log says %s", said)
 	}
 }

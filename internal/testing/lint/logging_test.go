@@ -70,7 +70,8 @@ type logging struct {
 // unless that is nil. It knows these forms:
 //
 //   - slog.String("key", …), and the other constructors of attributes;
-//   - log.Info("message", "key", …), for all methods that log, and log.With("key", …);
+//   - log.Info("message", "key", …), for all methods that log, and log.With("key", …); the
+//     logger has a name that ends in "log", or the message is a literal;
 //   - attrs := []any{"key", …} and append(attrs, "key", …), for attrs that a call passes on;
 //   - slog.String(key, …) in a local function whose calls begin with a literal key, and
 //     slog.String(x.key, …) where the function has a list of structs with that field.
@@ -104,7 +105,9 @@ func (l *logging) readCall(d ast.Decl, call *ast.CallExpr) {
 		}
 		return
 	}
-	if !isLog(fn.X) {
+	_, isVariable := fn.X.(*ast.Ident)
+	begins := len(call.Args) > 0 && isText(call.Args[0]) && fn.Sel.Name != "With" // with a message
+	if !isLog(fn.X) && !(isVariable && begins) {
 		return
 	}
 	message := map[string]int{"Debug": 0, "Info": 0, "Warn": 0, "Error": 0, "With": -1,
@@ -121,6 +124,12 @@ func (l *logging) readCall(d ast.Decl, call *ast.CallExpr) {
 		return
 	}
 	l.addPairs(d, call.Args[at+1:])
+}
+
+// isText reports whether e is a string literal.
+func isText(e ast.Expr) bool {
+	literal, ok := e.(*ast.BasicLit)
+	return ok && literal.Kind == token.STRING
 }
 
 // isLog reports whether e is a logger, by its name: log, Log, x.log, metricsLog.
@@ -197,11 +206,10 @@ func (l *logging) addKeys(d ast.Decl, e ast.Expr) {
 
 // addKey adds e if it is a literal.
 func (l *logging) addKey(e ast.Expr) bool {
-	literal, ok := e.(*ast.BasicLit)
-	if !ok || literal.Kind != token.STRING {
+	if !isText(e) {
 		return false
 	}
-	key, err := strconv.Unquote(literal.Value)
+	key, err := strconv.Unquote(e.(*ast.BasicLit).Value)
 	if err == nil {
 		l.keys[key] = l.set.Position(e.Pos())
 	}
@@ -308,7 +316,8 @@ func TestReadLogging(t *testing.T) {
 		{"a message that varies", `log.Info(err.Error(), "a", 1)`, "a", 1},
 		{"a message that is put together", `log.Info("m "+name)`, "", 1},
 		{"a constant", `log.Info(msgStart, "a", 1)`, "a", 0},
-		{"no log", `http.Error(w, text, 500); x := err.Error(); t.Error("a", b)`, "", 0},
+		{"no log", `http.Error(w, text, 500); x := err.Error(); s.secrets.Error(err)`, "", 0},
+		{"an embedded logger", `l.Error("m", "a", 1)`, "a", 0},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
