@@ -130,7 +130,6 @@ which is valid until %s (%s). This command waits for it; Ctrl-C ends it.
 func checkDaemonHas(cmd *cobra.Command, c *config.Config, account string) error {
 	d, err := connect(cmd, c)
 	if err == nil {
-		defer d.Close()
 		_, err = d.Account(cmd.Context(), account)
 	}
 	switch {

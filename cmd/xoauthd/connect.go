@@ -38,7 +38,6 @@ func withDaemon(cmd *cobra.Command, c *config.Config, f func(context.Context, co
 	d, err := connect(cmd, c)
 	switch {
 	case err == nil:
-		defer d.Close()
 		err = f(ctx, d)
 	case errors.Is(err, api.ErrNoDaemon):
 		err = locally(cmd, c, f)
@@ -87,7 +86,6 @@ func locally(cmd *cobra.Command, c *config.Config, f func(context.Context, conne
 	if err == nil {
 		err = f(cmd.Context(), local)
 	}
-	local.Close()
 	return errors.Join(err, stop()) // which waits for a grant that must be saved
 }
 

@@ -18,7 +18,7 @@ import (
 // SocketPath returns the path of the API's socket in a state directory.
 func SocketPath(stateDirectory string) string { return filepath.Join(stateDirectory, "control") }
 
-// versionHeader is the header with the version of xoauthd in requests and responses.
+// versionHeader is the header of responses with the version of xoauthd.
 const versionHeader = "Xoauthd-Version"
 
 // Status is the state of the daemon itself.

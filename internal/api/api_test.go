@@ -128,7 +128,6 @@ func newWorld(t *testing.T, version string, user User) *world {
 	all.Go(func() { server.Serve(w.pipes) })
 	w.Client = NewClient(version, w.pipes.dial)
 	t.Cleanup(func() {
-		w.Close()
 		stop()
 		server.Close()
 		all.Wait()
@@ -433,7 +432,6 @@ func TestVersions(t *testing.T) {
 				}()
 				return here, nil
 			})
-			defer c.Close()
 			if err := c.Check(t.Context(), "alice", func(step.Step) {}); err == nil || strings.Count(err.Error(), test.want) != 1 {
 				t.Errorf("%v, want %s", err, test.want)
 			}

@@ -30,7 +30,10 @@ type Client struct {
 
 // NewClient returns a client that connects by dial. version is that of this program.
 func NewClient(version string, dial func(context.Context) (net.Conn, error)) *Client {
-	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) }}
+	transport := &http.Transport{
+		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) },
+		DisableKeepAlives: true, // the daemon may close an idle connection when the next request is sent
+	}
 	return &Client{http.Client{Transport: transport}, version}
 }
 
@@ -45,9 +48,6 @@ func Open(stateDirectory, version string) *Client {
 		return conn, err
 	})
 }
-
-// Close closes idle connections.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // Status returns the state of the daemon itself.
 func (c *Client) Status(ctx context.Context) (s Status, err error) {
@@ -188,7 +188,6 @@ func (c *Client) send(ctx context.Context, method, path string, in any) (*http.R
 		return nil, err
 	}
 	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set(versionHeader, c.version)
 	r, err := c.http.Do(request)
 	if err != nil {
 		return nil, c.broken(ctx, nil, errors.Unwrap(err)) // without the URL

@@ -45,7 +45,6 @@ func local(t *testing.T, d *Daemon) *api.Client {
 	}
 	client := api.Open(d.config.StateDirectory, Version())
 	t.Cleanup(func() {
-		client.Close()
 		if err := stop(); err != nil {
 			t.Error(err)
 		}
