@@ -224,13 +224,13 @@ func TestDescribeRevocation(t *testing.T) {
 		local      bool
 		want       string
 	}{
-		{"never authorized", api.Revocation{Interactive: true, Endpoint: true}, false, "alice@example.com has no grant: there was nothing to revoke."},
+		{"never authorized", api.Revocation{Interactive: true, Revocable: true}, false, "alice@example.com has no grant: there was nothing to revoke."},
 		{"never authorized, nor asked", api.Revocation{Interactive: true}, true, "alice@example.com has no grant: there was nothing to revoke."},
-		{"revoked", api.Revocation{Interactive: true, Had: true, Told: true, Endpoint: true}, false, "and Mail has revoked it"},
-		{"nothing to revoke", api.Revocation{Interactive: true, Had: true, Endpoint: true}, false, "Mail had nothing to revoke"},
-		{"no endpoint", api.Revocation{Interactive: true, Had: true}, false, "Mail has no endpoint"},
-		{"not asked", api.Revocation{Interactive: true, Had: true, Endpoint: true}, true, "Mail was not asked"},
-		{"of nobody", api.Revocation{Flow: "command", Had: true}, false, "deleted the access token of alice@example.com; the next login obtains one by the flow command"},
+		{"revoked", api.Revocation{Interactive: true, Deleted: true, Revoked: true, Revocable: true}, false, "and Mail has revoked it"},
+		{"nothing to revoke", api.Revocation{Interactive: true, Deleted: true, Revocable: true}, false, "Mail had nothing to revoke"},
+		{"no endpoint", api.Revocation{Interactive: true, Deleted: true}, false, "Mail has no endpoint"},
+		{"not asked", api.Revocation{Interactive: true, Deleted: true, Revocable: true}, true, "Mail was not asked"},
+		{"of nobody", api.Revocation{Flow: "command", Deleted: true}, false, "deleted the access token of alice@example.com; the next login obtains one by the flow command"},
 		{"of nobody, without a token", api.Revocation{Flow: "command"}, true, "xoauthd has no access token of alice@example.com; the next login obtains one"},
 	} {
 		test.revocation.Provider = "Mail"

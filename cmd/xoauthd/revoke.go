@@ -93,23 +93,23 @@ func describeRevocation(account string, r api.Revocation, local bool) string {
 	switch {
 	case !r.Interactive:
 		text := "xoauthd has no access token of " + account
-		if r.Had {
+		if r.Deleted {
 			text = "xoauthd has deleted the access token of " + account
 		}
 		return text + "; the next login obtains one by the flow " + string(r.Flow) + ".\n" +
 			"To prevent that, set enabled = false in the configuration, or withdraw the permission at " + r.Provider + "."
-	case !r.Had:
+	case !r.Deleted:
 		return account + " has no grant: there was nothing to revoke."
 	}
 	deleted := "xoauthd has deleted the grant of " + account
 	const there = "Revoke the access of this app on its security page for the account."
 	var text string
 	switch {
-	case r.Told:
+	case r.Revoked:
 		text = deleted + ", and " + r.Provider + " has revoked it."
 	case local:
 		text = deleted + ". " + r.Provider + " was not asked to revoke it. " + there
-	case r.Endpoint:
+	case r.Revocable:
 		text = deleted + ". " + r.Provider + " had nothing to revoke, or does not revoke such grants."
 	default:
 		text = deleted + ". " + r.Provider + " has no endpoint to revoke it. " + there

@@ -59,11 +59,11 @@ type RevokeRequest struct {
 type Revocation struct {
 	Provider    string    `json:"provider"` // name for people
 	Flow        flow.Flow `json:"flow"`
-	Interactive bool      `json:"interactive"` // a person must authorize the account before it is used again
-	Had         bool      `json:"had"`         // there was a grant or, without a person, an access token
-	Told        bool      `json:"told"`        // the provider has revoked the grant
-	Endpoint    bool      `json:"endpoint"`    // the provider has an endpoint for that
-	Sessions    int       `json:"sessions"`    // sessions of the account that the revocation ended
+	Interactive bool      `json:"interactive"`    // a person must authorize the account before it is used again
+	Deleted     bool      `json:"deleted"`        // there was a grant or, without a person, an access token
+	Revoked     bool      `json:"revoked"`        // the provider has revoked the grant
+	Revocable   bool      `json:"revocable"`      // the provider has an endpoint for that
+	Sessions    int       `json:"sessions_ended"` // sessions of the account that the revocation ended
 }
 
 // An Event is one line of a stream. It has one of the first members. If it has Answer, the
@@ -83,8 +83,8 @@ type Event struct {
 type Consent struct {
 	Provider string `json:"provider"`           // name for people
 	URL      string `json:"url"`                // to open
-	Redirect string `json:"redirect"`           // start of the address at which the browser ends
-	URI      string `json:"uri"`                // redirect URI to register at the provider
+	Redirect string `json:"redirect_url"`       // start of the address at which the browser ends
+	URI      string `json:"register_uri"`       // redirect URI to register at the provider
 	Note     string `json:"note,omitempty"`     // why URI differs from Redirect
 	Rejected string `json:"rejected,omitempty"` // why the last answer is not that address
 }

@@ -84,7 +84,7 @@ func (*fakeBackend) Import(_ context.Context, _, token string, s *Stream) error 
 }
 
 func (*fakeBackend) Revoke(_ context.Context, account string, by User, local bool) (Revocation, error) {
-	return Revocation{Provider: account, Sessions: int(by), Had: local}, nil
+	return Revocation{Provider: account, Sessions: int(by), Deleted: local}, nil
 }
 
 // pipes is a listener without a network, so that its time can be virtual.
@@ -171,7 +171,7 @@ func TestClient(t *testing.T) {
 		if a, err := w.Account(ctx, "a/b %c?d@example.com"); err != nil || a.Name != "a/b %c?d@example.com" {
 			t.Errorf("account: %+v, %v", a, err)
 		}
-		if r, err := w.Revoke(ctx, "alice", RevokeRequest{Local: true}); err != nil || r != (Revocation{Provider: "alice", Had: true}) {
+		if r, err := w.Revoke(ctx, "alice", RevokeRequest{Local: true}); err != nil || r != (Revocation{Provider: "alice", Deleted: true}) {
 			t.Errorf("revoke: %+v, %v", r, err)
 		}
 		var steps []step.Step

@@ -196,9 +196,9 @@ func (b *backend) Revoke(ctx context.Context, account string, by api.User, local
 			Provider:    p.title,
 			Flow:        p.config.Flow,
 			Interactive: p.config.Flow.NeedsConsent(),
-			Had:         had,
-			Told:        told,
-			Endpoint:    p.client.RevocationURL != "",
+			Deleted:     had,
+			Revoked:     told,
+			Revocable:   p.client.RevocationURL != "",
 			Sessions:    ended,
 		}, nil
 	case told:
