@@ -107,19 +107,19 @@ func (p pipes) dial(context.Context) (net.Conn, error) {
 	return here, nil
 }
 
-// A world is a server and a client of it.
-type world struct {
+// An env is a server and a client of it.
+type env struct {
 	*Client
 	pipes   pipes
 	backend *fakeBackend
 	stop    context.CancelFunc // announces the end of the server
 }
 
-// newWorld returns a world that ends with the test. Its server's version is 1.0.
-func newWorld(t *testing.T, version string, user User) *world {
+// newEnv returns an env that ends with the test. Its server's version is 1.0.
+func newEnv(t *testing.T, version string, user User) *env {
 	t.Helper()
 	stopping, stop := context.WithCancel(context.Background())
-	w := &world{pipes: make(pipes), backend: new(fakeBackend), stop: stop}
+	w := &env{pipes: make(pipes), backend: new(fakeBackend), stop: stop}
 	s := &Server{Backend: w.backend, Version: "1.0", Log: slog.New(slog.DiscardHandler), Stopping: stopping,
 		User: func(*http.Request) (User, error) { return user, nil }}
 	server := &http.Server{Handler: s.Handler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
@@ -135,14 +135,14 @@ func newWorld(t *testing.T, version string, user User) *world {
 	return w
 }
 
-// run runs f with a world in virtual time.
-func run(t *testing.T, f func(t *testing.T, w *world)) {
+// run runs f with an env in virtual time.
+func run(t *testing.T, f func(t *testing.T, w *env)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) { f(t, newWorld(t, "1.0", 0)) })
+	synctest.Test(t, func(t *testing.T) { f(t, newEnv(t, "1.0", 0)) })
 }
 
 // raw sends bytes, and returns the response.
-func (w *world) raw(t *testing.T, request string) (status int, body string) {
+func (w *env) raw(t *testing.T, request string) (status int, body string) {
 	t.Helper()
 	c, _ := w.pipes.dial(t.Context())
 	defer c.Close()
@@ -160,7 +160,7 @@ func (w *world) raw(t *testing.T, request string) (status int, body string) {
 }
 
 func TestClient(t *testing.T) {
-	run(t, func(t *testing.T, w *world) {
+	run(t, func(t *testing.T, w *env) {
 		ctx := t.Context()
 		if s, err := w.Status(ctx); err != nil || s.Fingerprint != "f" {
 			t.Errorf("status: %+v, %v", s, err)
@@ -204,7 +204,7 @@ func TestClient(t *testing.T) {
 }
 
 func TestErrors(t *testing.T) {
-	run(t, func(t *testing.T, w *world) {
+	run(t, func(t *testing.T, w *env) {
 		for name, want := range map[string]Error{
 			"nobody": {404, "no account", "there is none", "Restart."},
 			"broken": {500, "it is broken", "", "Repair it."},
@@ -247,7 +247,7 @@ func TestRequests(t *testing.T) {
 		{"an unknown question", "POST /v1/answers/x", "{}", 404, "does not wait for this answer"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			run(t, func(t *testing.T, w *world) {
+			run(t, func(t *testing.T, w *env) {
 				request := fmt.Sprintf("%s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", test.line, len(test.body), test.body)
 				if status, body := w.raw(t, request); status != test.status || !strings.Contains(body, test.want) {
 					t.Errorf("%d %s", status, body)
@@ -261,7 +261,7 @@ func TestRequests(t *testing.T) {
 // a while.
 func TestClientLeaves(t *testing.T) {
 	for _, name := range []string{"wait", "flood"} {
-		run(t, func(t *testing.T, w *world) {
+		run(t, func(t *testing.T, w *env) {
 			w.backend.ended = make(chan error, 1)
 			ctx, leave := context.WithCancel(t.Context())
 			if err := w.Check(ctx, name, func(step.Step) { leave() }); !errors.Is(err, context.Canceled) {
@@ -272,7 +272,7 @@ func TestClientLeaves(t *testing.T) {
 			}
 		})
 	}
-	run(t, func(t *testing.T, w *world) {
+	run(t, func(t *testing.T, w *env) {
 		w.backend.ended = make(chan error, 1)
 		c, _ := w.pipes.dial(t.Context())
 		defer c.Close()
@@ -291,19 +291,19 @@ func TestAsk(t *testing.T) {
 		<-ctx.Done() // a person at the prompt does nothing
 		return Answer{}, ctx.Err()
 	}
-	run(t, func(t *testing.T, w *world) {
+	run(t, func(t *testing.T, w *env) {
 		begun := time.Now()
 		if err := w.Authorize(t.Context(), "alice", wait); err == nil || err.Error() != "no answer within 10 minutes\nNothing was changed." || time.Since(begun) != askTime {
 			t.Errorf("%v after %v", err, time.Since(begun))
 		}
 	})
-	run(t, func(t *testing.T, w *world) {
+	run(t, func(t *testing.T, w *env) {
 		time.AfterFunc(time.Minute, w.stop)
 		if err := w.Authorize(t.Context(), "alice", wait); err == nil || err.Error() != "xoauthd is stopping" {
 			t.Errorf("%v", err)
 		}
 	})
-	run(t, func(t *testing.T, w *world) {
+	run(t, func(t *testing.T, w *env) {
 		w.Authorize(t.Context(), "alice", func(ctx context.Context, e Event) (Answer, error) {
 			if e.Consent == nil {
 				return Answer{}, errors.New("enough")
@@ -324,7 +324,7 @@ func TestAsk(t *testing.T) {
 // TestListenerFails: the error of a listener ends the request, even if the end of the stream
 // has already arrived.
 func TestListenerFails(t *testing.T) {
-	run(t, func(t *testing.T, w *world) {
+	run(t, func(t *testing.T, w *env) {
 		refused := errors.New("not me")
 		for _, do := range []func(Listener) error{
 			func(l Listener) error { return w.Authorize(t.Context(), "alice", l) },
@@ -344,7 +344,7 @@ func TestListenerFails(t *testing.T) {
 // TestSlots: requests that take long keep out only others of their kind. The error names
 // them.
 func TestSlots(t *testing.T) {
-	run(t, func(t *testing.T, w *world) {
+	run(t, func(t *testing.T, w *env) {
 		ctx, leave := context.WithCancel(t.Context())
 		var waiting sync.WaitGroup
 		for i := range maxOfKind {
@@ -386,7 +386,7 @@ func TestSlots(t *testing.T) {
 func TestPermit(t *testing.T) {
 	for user, want := range map[User]bool{0: true, User(os.Geteuid()): true, 65534: false, User(os.Geteuid() + 1): false} {
 		synctest.Test(t, func(t *testing.T) {
-			w := newWorld(t, "1.0", user)
+			w := newEnv(t, "1.0", user)
 			_, err := w.Status(t.Context())
 			var e *Error
 			if (err == nil) != want || err != nil && (!errors.As(err, &e) || e.Status != 403) {
@@ -401,7 +401,7 @@ func TestPermit(t *testing.T) {
 func TestVersions(t *testing.T) {
 	const sentence = "The daemon has version 1.0, and this command version 2.0: restart the daemon."
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "2.0", 0)
+		w := newEnv(t, "2.0", 0)
 		if _, err := w.Status(t.Context()); err != nil {
 			t.Errorf("what both understand: %v", err)
 		}

@@ -41,7 +41,7 @@ type Server struct {
 	Version  string // of xoauthd
 	Log      *slog.Logger
 	Stopping context.Context                   // when it is done, requests in progress end
-	User     func(*http.Request) (User, error) // who sent a request
+	User     func(*http.Request) (User, error) // returns the user who sent a request
 
 	slots     slots
 	questions sync.Map // channels for answers (chan Answer), by the ID in the path

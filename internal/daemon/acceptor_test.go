@@ -55,8 +55,8 @@ func testAcceptor(ln net.Listener) (*acceptor, *bytes.Buffer) {
 
 var errFiles = &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", syscall.EMFILE)}
 
-// TestAcceptErrors checks that Accept gets over errors, ever more slowly, and that
-// the log is not filled with them.
+// TestAcceptErrors checks that Accept tries again after errors, at growing intervals, and that
+// the log has only a few lines about them.
 func TestAcceptErrors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ln := newScriptedListener()
@@ -135,9 +135,9 @@ func (l *exhaustedListener) SetDeadline(t time.Time) error { l.woken.Store(!t.Is
 func (l *exhaustedListener) Close() error                  { l.closed.Store(true); return nil }
 func (l *exhaustedListener) Addr() net.Addr                { return new(net.TCPAddr) }
 
-// TestAcceptProbeWithoutDescriptors checks that the health check of a daemon without
-// descriptors does not wait for the pauses of its listeners: there may be many, one
-// after the other, and systemd would end the daemon.
+// TestAcceptProbeWithoutDescriptors checks that the health check does not wait for the pauses
+// of listeners without descriptors. With many listeners, the sum would exceed the watchdog
+// timeout of systemd.
 func TestAcceptProbeWithoutDescriptors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, _ := testAcceptor(new(exhaustedListener))
@@ -161,8 +161,8 @@ func TestAcceptProbeWithoutDescriptors(t *testing.T) {
 	})
 }
 
-// TestAcceptProbe checks that a listener of each kind is well while somebody
-// accepts from it, and only then, and that connections are accepted all the same.
+// TestAcceptProbe checks that a listener of each kind is healthy while a goroutine calls
+// Accept, and only then, and that probes do not affect connections.
 func TestAcceptProbe(t *testing.T) {
 	for _, address := range []string{"127.0.0.1:0", "unix:" + filepath.Join(t.TempDir(), "s")} {
 		all, err := newOpener().open(config.Endpoint{Address: address, Socket: asMade(0o600)})

@@ -63,7 +63,7 @@ func (as *accounts) fill(c *config.Config, store *store.Store, metrics *oauth.Me
 	for i, name := range names {
 		a := c.Accounts[name]
 		p, kept := as.providers[a.Provider], all[i]
-		kept.ForgetLogins(func(protocol string) bool { return p.upstreams[protocol] != nil && leads(c, protocol, a.Provider) })
+		kept.ForgetLogins(func(protocol string) bool { return p.upstreams[protocol] != nil && serves(c, protocol, a.Provider) })
 		as.byName[name] = &account{grants: kept, provider: p, config: a, remedy: as.remedy(name)}
 		as.all = append(as.all, kept)
 		logins = append(logins, loginsOf(a)...)
@@ -90,8 +90,8 @@ func inParallel[T any](n int, f func(i int) T) []T {
 	return results
 }
 
-// leads reports whether a listener of protocol serves the accounts of provider.
-func leads(c *config.Config, protocol, provider string) bool {
+// serves reports whether a listener of protocol serves the accounts of provider.
+func serves(c *config.Config, protocol, provider string) bool {
 	for _, l := range c.Listeners {
 		if l.Protocol == protocol && (l.Provider == "" || l.Provider == provider) {
 			return true
@@ -175,7 +175,7 @@ func Link(web *config.Web, account string) string {
 // LogIn checks a local password, and then the shared mailbox in the user name, if any.
 // The client receives the same reply whatever is wrong.
 func (as *accounts) LogIn(ctx context.Context, a proxy.Attempt) (proxy.Login, error) {
-	user, mailbox, other := divide(a.User)
+	user, mailbox, other := splitUser(a.User)
 	l, err := as.passwords.Check(ctx, password.Attempt{
 		Protocol: a.Protocol,
 		Provider: a.Provider,
@@ -196,7 +196,7 @@ func (as *accounts) LogIn(ctx context.Context, a proxy.Attempt) (proxy.Login, er
 	}
 	login := proxy.Login{Account: opened, Label: l.Label, User: opened.config.User(a.Protocol)}
 	if err == nil && other {
-		if login.User, err = shared(opened.config, a.Protocol, mailbox); err != nil {
+		if login.User, err = sharedMailbox(opened.config, a.Protocol, mailbox); err != nil {
 			err = proxy.Fail(proxy.BadCredentials, err)
 		}
 	}

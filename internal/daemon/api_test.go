@@ -14,7 +14,7 @@ import (
 	"github.com/xoauthd/xoauthd/internal/step"
 )
 
-// assembleOpen returns a daemon that has no listener, and that the test closes.
+// assembleOpen returns a daemon without listeners. The test must close it.
 func assembleOpen(t *testing.T, more string) *Daemon {
 	t.Helper()
 	d, err := Assemble(load(t, listeners+more), slog.New(slog.DiscardHandler))
@@ -24,7 +24,7 @@ func assembleOpen(t *testing.T, more string) *Daemon {
 	return d
 }
 
-// assemble returns a daemon that has no listener.
+// assemble returns a daemon without listeners.
 func assemble(t *testing.T, more string) *Daemon {
 	t.Helper()
 	d := assembleOpen(t, more)
@@ -106,7 +106,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestNowhereToTry: a refresh token that could not be tried at any mail server is not used.
+// TestNowhereToTry checks that a refresh token is not used if no mail server can test it.
 func TestNowhereToTry(t *testing.T) {
 	d := assembleOpen(t, "")
 	d.config.Listeners = nil
@@ -116,7 +116,7 @@ func TestNowhereToTry(t *testing.T) {
 	}
 }
 
-// TestNotTaken: the error for a refused refresh token has a reason and a remedy.
+// TestNotTaken checks that the error for a refused refresh token has a reason and a remedy.
 func TestNotTaken(t *testing.T) {
 	p := assemble(t, "").accounts.byName["alice@example.com"].provider
 	for _, test := range []struct {
@@ -135,8 +135,8 @@ func TestNotTaken(t *testing.T) {
 	}
 }
 
-// TestSilentConnections: connections that send nothing keep no command out, and do not
-// delay the shutdown for long.
+// TestSilentConnections checks that connections that send nothing neither keep out commands
+// nor delay the shutdown for long.
 func TestSilentConnections(t *testing.T) {
 	d, stop := start(t, load(t, listeners))
 	path := api.SocketPath(d.config.StateDirectory)
@@ -160,7 +160,8 @@ func TestSilentConnections(t *testing.T) {
 	}
 }
 
-// TestStopWithCommand: the shutdown ends a command that waits for a person, who is told why.
+// TestStopWithCommand checks that the shutdown ends a command that waits for a person, with
+// the reason.
 func TestStopWithCommand(t *testing.T) {
 	d, stop := start(t, load(t, listeners))
 	client := api.Open(d.config.StateDirectory, Version())

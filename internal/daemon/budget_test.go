@@ -8,8 +8,8 @@ import (
 	"github.com/xoauthd/xoauthd/config"
 )
 
-// TestBudget checks that few descriptors mean fewer sessions, and very few an error
-// that tells what to do.
+// TestBudget checks that few descriptors reduce the sessions, and that too few cause an error
+// with a remedy.
 func TestBudget(t *testing.T) {
 	for _, test := range []struct {
 		name     string
@@ -20,9 +20,9 @@ func TestBudget(t *testing.T) {
 	}{
 		{"the unit", 16384, 1000, budget{1000, 64}, false},
 		{"no limit", ^uint64(0), 100_000, budget{100_000, 64}, false},
-		{"a limit of long ago", 4096, 1000, budget{1000, 64}, false},
+		{"the limit of an old system", 4096, 1000, budget{1000, 64}, false},
 		{"a shell", 1024, 1000, budget{192, 16}, false},
-		{"few sessions wanted", 364, 5, budget{5, 8}, false},
+		{"few sessions configured", 364, 5, budget{5, 8}, false},
 		{"hardly any", 364, 1000, budget{11, 8}, false},
 		{"too few", 334, 1000, budget{}, true},
 		{"none", 0, 1, budget{}, true},

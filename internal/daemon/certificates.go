@@ -15,9 +15,9 @@ import (
 	"github.com/xoauthd/xoauthd/config"
 )
 
-// lookAgain is the shortest interval between two checks of a certificate's files. A flood
+// checkInterval is the shortest interval between two checks of a certificate's files. A flood
 // of handshakes costs one check a second.
-const lookAgain = time.Second
+const checkInterval = time.Second
 
 // certificates are the server certificates, in the order of the configuration.
 type certificates []*certificate
@@ -28,12 +28,12 @@ type certificate struct {
 	config.Certificate
 	log *slog.Logger
 
-	mu     sync.Mutex
-	pair   *tls.Certificate
-	looked time.Time
-	read   [2]fs.FileInfo // the files of pair
-	failed [2]fs.FileInfo // files that are no valid pair
-	told   bool           // the error about these is logged
+	mu       sync.Mutex
+	pair     *tls.Certificate
+	looked   time.Time
+	read     [2]fs.FileInfo // the files of pair
+	failed   [2]fs.FileInfo // files that are not a valid pair
+	reported bool           // the error about these is logged
 }
 
 // readCertificates reads all certificates of the configuration. It returns all errors.
@@ -59,7 +59,7 @@ func readPair(of config.Certificate) (*tls.Certificate, error) {
 	return pair, err
 }
 
-// stats returns the state of both files; nil for one that cannot be examined.
+// stats returns the file information of both files, or nil for a file without one.
 func stats(of config.Certificate) (infos [2]fs.FileInfo) {
 	for i, path := range []string{of.File, of.KeyFile} {
 		if info, err := os.Stat(path); err == nil {
@@ -83,16 +83,16 @@ func sameFiles(a, b [2]fs.FileInfo) bool {
 func (c *certificate) current() *tls.Certificate {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if now := time.Now(); now.Sub(c.looked) >= lookAgain {
+	if now := time.Now(); now.Sub(c.looked) >= checkInterval {
 		c.looked = now
-		c.look()
+		c.reload()
 	}
 	return c.pair
 }
 
-// look reads files that have changed. They are replaced one after the other, so it is an
+// reload reads files that have changed. They are replaced one after the other, so it is an
 // error only if they still do not match at the next check.
-func (c *certificate) look() {
+func (c *certificate) reload() {
 	files := stats(c.Certificate)
 	if sameFiles(files, c.read) {
 		return
@@ -100,12 +100,12 @@ func (c *certificate) look() {
 	pair, err := readPair(c.Certificate)
 	switch {
 	case err == nil:
-		c.pair, c.read, c.failed, c.told = pair, files, [2]fs.FileInfo{}, false
+		c.pair, c.read, c.failed, c.reported = pair, files, [2]fs.FileInfo{}, false
 		c.log.Info("certificate renewed", "file", c.File, "expires", pair.Leaf.NotAfter.UTC().Format(time.RFC3339))
 	case !sameFiles(files, c.failed):
-		c.failed, c.told = files, false
-	case !c.told:
-		c.told = true
+		c.failed, c.reported = files, false
+	case !c.reported:
+		c.reported = true
 		c.log.Error("certificate not renewed; the previous one stays in use", "file", c.File, "error", err)
 	}
 }

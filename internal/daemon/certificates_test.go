@@ -111,8 +111,8 @@ func shown(t *testing.T, server *tls.Config, name string) string {
 	return state.PeerCertificates[0].Subject.CommonName
 }
 
-// TestChoose: a client is shown the certificate of the name that it asks for, and
-// the first if there is none, or it asks for none.
+// TestChoose checks that a client receives the certificate for its server name, or else the
+// first one.
 func TestChoose(t *testing.T) {
 	i := newIssuer(t)
 	c := &config.Config{Certificates: []config.Certificate{
@@ -140,8 +140,8 @@ func TestChoose(t *testing.T) {
 	}
 }
 
-// TestRenewal: a pair of files that has changed is used from then on; what is no
-// pair leaves the one before in use and is told once, unless it becomes one soon.
+// TestRenewal checks that a changed pair of files is used. Files that do not match are logged
+// once if they stay so, and the pair before them stays in use.
 func TestRenewal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := newIssuer(t)
@@ -164,18 +164,18 @@ func TestRenewal(t *testing.T) {
 			log.Reset()
 		}
 		i.issue("x", time.Hour, "two")
-		after(lookAgain/2, "one", "") // as if nothing had happened
-		after(lookAgain, "two", "level=INFO msg=\"certificate renewed\"")
+		after(checkInterval/2, "one", "") // too early for another check
+		after(checkInterval, "two", "level=INFO msg=\"certificate renewed\"")
 		after(time.Hour, "two", "")
 
-		// Files that come one after the other do not fit in between.
+		// Between the replacement of the two files, they do not match.
 		key, renewed := i.read(of.KeyFile), i.read(i.issue("y", time.Hour, "three").File)
 		i.write(of.File, renewed)
 		after(time.Hour, "two", "")
 		i.write(of.KeyFile, i.read(filepath.Join(i.folder, "y.key")))
 		after(time.Hour, "three", "level=INFO")
 
-		// Now they stay so.
+		// They stay so.
 		i.write(of.KeyFile, key)
 		after(time.Hour, "three", "")
 		after(time.Hour, "three", "level=ERROR msg=\"certificate not renewed")
@@ -187,7 +187,7 @@ func TestRenewal(t *testing.T) {
 		i.issue("x", time.Hour, "four")
 		after(time.Hour, "four", "level=INFO")
 
-		// A key that everybody can read is not used.
+		// A key that all users can read is not used.
 		i.issue("x", time.Hour, "five")
 		os.Chmod(of.KeyFile, 0o644)
 		after(time.Hour, "four", "")
@@ -197,8 +197,8 @@ func TestRenewal(t *testing.T) {
 	})
 }
 
-// TestUnreadable: at the start, all that is wrong is told, with the line and what
-// to do.
+// TestUnreadable checks that all errors are reported at the start, each with its line and a
+// remedy.
 func TestUnreadable(t *testing.T) {
 	i := newIssuer(t)
 	one, two := i.issue("one", time.Hour, "one"), i.issue("two", time.Hour, "two")
@@ -220,8 +220,8 @@ func TestUnreadable(t *testing.T) {
 	}
 }
 
-// TestServerConfig: clients that are too old for the listener, or have not the
-// certificate that it wants, do not come in.
+// TestServerConfig checks that clients with an older TLS version or without the required
+// certificate are rejected.
 func TestServerConfig(t *testing.T) {
 	i := newIssuer(t)
 	c := &config.Config{Certificates: []config.Certificate{i.issue("x", time.Hour, "x")}}
@@ -289,7 +289,7 @@ func TestOldSuites(t *testing.T) {
 		name   string
 		min    uint16
 		suites []uint16
-		want   uint16 // 0: not let in
+		want   uint16 // 0: rejected
 	}{
 		{"3DES", tls.VersionTLS10, []uint16{tls.TLS_RSA_WITH_3DES_EDE_CBC_SHA}, tls.TLS_RSA_WITH_3DES_EDE_CBC_SHA},
 		{"CBC", tls.VersionTLS10, []uint16{tls.TLS_RSA_WITH_AES_128_CBC_SHA}, tls.TLS_RSA_WITH_AES_128_CBC_SHA},
@@ -305,8 +305,7 @@ func TestOldSuites(t *testing.T) {
 	}
 }
 
-// TestCertificateExpiry: the metric tells the end; the log does so when that is
-// near, for a certificate that lives so long.
+// TestCertificateExpiry checks the metric of the expiry, and that the log warns before it.
 func TestCertificateExpiry(t *testing.T) {
 	i := newIssuer(t)
 	const day = 24 * time.Hour

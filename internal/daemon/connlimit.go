@@ -72,8 +72,7 @@ func (l *connLimit) add(c *limitedConn) (victim *limitedConn) {
 	return victim
 }
 
-// before reports whether c is evicted rather than d. of has the number of connections of
-// each source.
+// before reports whether c is evicted before d. of is the number of connections by source.
 func (c *limitedConn) before(d *limitedConn, of map[peercred.Source]int) bool {
 	switch n, m := of[c.source], of[d.source]; {
 	case n != m:

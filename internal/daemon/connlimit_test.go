@@ -24,14 +24,14 @@ func TestWhichConnectionIsEvicted(t *testing.T) {
 		want  int    // which of them is evicted by the last
 	}{
 		{"the oldest, if all are of one source", "a a a a", 0},
-		{"the oldest, if each is of another", "a b c d", 0},
-		{"the oldest of the source that has most", "a b b c", 1},
-		{"the oldest of the source that has most with the newcomer", "a b c c", 2},
-		{"one without a handler rather than one with", "a+ a a a", 1},
-		{"a source that fills all places with handlers", "a+ a+ a+ b", 0},
-		{"the newcomer, if its source fills all places with handlers", "a+ a+ a+ a", 3},
+		{"the oldest, if each has another source", "a b c d", 0},
+		{"the oldest of the source with the most", "a b b c", 1},
+		{"the oldest of the source with the most, including the new one", "a b c c", 2},
+		{"one without a handler before one with", "a+ a a a", 1},
+		{"of a source whose handlers use the whole limit", "a+ a+ a+ b", 0},
+		{"the new one, if the handlers of its source use the whole limit", "a+ a+ a+ a", 3},
 		{"one without a handler, where two sources have the same number", "a+ a+ b b", 2},
-		{"one with a handler, if its source has most", "a+ a+ b c", 0},
+		{"one with a handler, if its source has the most", "a+ a+ b c", 0},
 	} {
 		l := newConnLimit(3, newEvictions().WithLabelValues("web"))
 		var conns []*limitedConn
@@ -61,8 +61,8 @@ func sourceOf(b byte) peercred.Source {
 	return peercred.SourceOfAddr(netip.AddrFrom4([4]byte{192, 0, 2, b}))
 }
 
-// TestConnLimit checks that a server's connections are bounded, that a request that
-// is being handled is finished, and that nothing stays counted.
+// TestConnLimit checks that the connections of a server are limited, that running requests
+// are finished, and that closed connections are not counted.
 func TestConnLimit(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -134,7 +134,7 @@ func TestConnLimit(t *testing.T) {
 	}
 }
 
-// TestServing checks that a connection is found below what else wraps it.
+// TestServing checks that a connection is found below its wrappers.
 func TestServing(t *testing.T) {
 	c, _ := net.Pipe()
 	lc := newConnLimit(1, newEvictions().WithLabelValues("web")).admit(c)

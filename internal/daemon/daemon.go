@@ -189,9 +189,9 @@ func (d *Daemon) Run(ctx context.Context) error {
 		warnOfExpiry(ctx, d.accounts.registrations(), d.certificates, d.log)
 		return nil
 	})
-	d.begun(serving)
+	d.announceReady(serving)
 	<-serving.Done()
-	d.ending()
+	d.announceStop()
 
 	var faults []error
 	for range running {
@@ -200,8 +200,8 @@ func (d *Daemon) Run(ctx context.Context) error {
 	return errors.Join(append(faults, d.Close())...)
 }
 
-// begun logs that the daemon serves, and notifies systemd.
-func (d *Daemon) begun(ctx context.Context) {
+// announceReady logs that the daemon serves, and notifies systemd.
+func (d *Daemon) announceReady(ctx context.Context) {
 	d.ready.Store(true)
 	for _, l := range d.listeners {
 		d.log.Info("listening", "protocol", l.to.Protocol, "address", l.Addr().String(), "tls", l.tls)
@@ -237,8 +237,8 @@ func (d *Daemon) begun(ctx context.Context) {
 	}()
 }
 
-// ending logs that the daemon stops, and notifies systemd.
-func (d *Daemon) ending() {
+// announceStop logs that the daemon stops, and notifies systemd.
+func (d *Daemon) announceStop() {
 	d.ready.Store(false)
 	d.log.Info("stopping", "drain", d.config.Limits.DrainTimeout.String())
 	most := d.config.Limits.DrainTimeout + lastRefresh + closeTime

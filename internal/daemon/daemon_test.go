@@ -24,8 +24,8 @@ import (
 	"github.com/xoauthd/xoauthd/proxy"
 )
 
-// load reads a configuration of two providers and three accounts, all with the
-// password "secret", of which more is the rest.
+// load loads a configuration with two providers and three accounts, whose password is
+// "secret". more is appended to it.
 func load(t *testing.T, more string) *config.Config {
 	t.Helper()
 	hash, err := password.Hash("secret")
@@ -69,7 +69,7 @@ address = "127.0.0.1:0"
 address = "127.0.0.1:0"
 `
 
-// start runs a daemon until stop is called, which returns what Run does.
+// start runs a daemon until stop is called. stop returns the result of Run.
 func start(t *testing.T, c *config.Config) (d *Daemon, stop func() error) {
 	t.Helper()
 	d, err := New(c, slog.New(slog.DiscardHandler))
@@ -109,8 +109,7 @@ func get(t *testing.T, d *Daemon, path string) (status int, body string) {
 	return answer.StatusCode, string(b)
 }
 
-// TestSystemd plays systemd: it is told when programs can connect, that the
-// daemon is well, and that it stops.
+// TestSystemd checks the notifications to systemd: ready, watchdog and stopping.
 func TestSystemd(t *testing.T) {
 	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(t.TempDir(), "notify"), Net: "unixgram"})
 	if err != nil {
@@ -177,7 +176,7 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
-// TestPorts says of every port that cannot be had which it is, and what to do.
+// TestPorts checks that the error names every port that cannot be opened, with a remedy.
 func TestPorts(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -196,7 +195,7 @@ address = "`+taken.Addr().String()+`"
 
 [metrics]
 address = "`+other.Addr().String()+"\"\n")
-	for range 2 { // the first leaves no lock behind
+	for range 2 { // the first releases the lock
 		_, err = New(c, slog.New(slog.DiscardHandler))
 		for _, want := range []string{
 			"xoauthd.toml:3: listener 1: listen tcp " + taken.Addr().String(),
@@ -236,7 +235,7 @@ func TestLogIn(t *testing.T) {
 	}
 }
 
-// TestLogInQueue: who waits too long for others' hashes was not wrong.
+// TestLogInQueue checks that a login that waits too long for a hash is not reported as wrong.
 func TestLogInQueue(t *testing.T) {
 	d, _ := start(t, load(t, listeners))
 	ctx, cancel := context.WithTimeout(t.Context(), 0)
@@ -274,7 +273,7 @@ func TestRefusal(t *testing.T) {
 	}
 }
 
-// TestNeedsAuthorization tells the client, and the log, where to authorize.
+// TestNeedsAuthorization checks that the reply and the log say where to authorize.
 func TestNeedsAuthorization(t *testing.T) {
 	for _, test := range []struct{ name, web, want string }{
 		{"with pages", "[web]\naddress = \"127.0.0.1:1180\"\n", "open http://localhost:1180/authorize/alice@example.com"},
@@ -327,7 +326,7 @@ func TestLog(t *testing.T) {
 	}
 }
 
-// TestLogUnderJournal: journald knows the time, and is told the priority.
+// TestLogUnderJournal checks that lines for journald have a priority and no time.
 func TestLogUnderJournal(t *testing.T) {
 	var out bytes.Buffer
 	log := newLog(config.Log{Level: "info", Format: "text"}, &out, true).With("account", "alice@example.com")

@@ -11,8 +11,8 @@ import (
 	"github.com/xoauthd/xoauthd/auth/oauth"
 )
 
-// TestDiscard: a grant that is not used any more is revoked, if that can end none
-// that is.
+// TestDiscard checks that an unused grant is revoked, unless that could end a grant that is in
+// use.
 func TestDiscard(t *testing.T) {
 	grant := func(token, identity string) oauth.Grant {
 		return oauth.Grant{AccessToken: "at-" + token, RefreshToken: token, Identity: identity, Obtained: time.Now(), Expiry: time.Now().Add(time.Hour)}
@@ -27,23 +27,23 @@ func TestDiscard(t *testing.T) {
 	}{
 		{"replaced by one of the same person", "all", map[string]oauth.Grant{alice: grant("old", alice)},
 			func(t *testing.T, m *manager) { keep(t, m, grant("new", alice)) }, nil},
-		{"replaced by one of the same person, where each is revoked alone", "grant", map[string]oauth.Grant{alice: grant("old", alice)},
+		{"replaced by one of the same person; revocation is of a grant", "grant", map[string]oauth.Grant{alice: grant("old", alice)},
 			func(t *testing.T, m *manager) { keep(t, m, grant("new", alice)) }, []string{"old"}},
 		{"replaced by one of another person", "all", map[string]oauth.Grant{alice: grant("old", carol)},
 			func(t *testing.T, m *manager) { keep(t, m, grant("new", alice)) }, []string{"old"}},
-		{"replaced by one of nobody knows whom", "all", map[string]oauth.Grant{alice: grant("old", carol)},
+		{"replaced by one without identity", "all", map[string]oauth.Grant{alice: grant("old", carol)},
 			func(t *testing.T, m *manager) { keep(t, m, grant("new", "")) }, nil},
 		{"the first", "grant", nil,
 			func(t *testing.T, m *manager) { keep(t, m, grant("new", alice)) }, nil},
-		{"not kept, of a stranger", "all", map[string]oauth.Grant{alice: grant("old", alice)},
+		{"not kept, of another person", "all", map[string]oauth.Grant{alice: grant("old", alice)},
 			func(t *testing.T, m *manager) { m.Discard(grant("new", carol)) }, []string{"new"}},
-		{"not kept, of who has another account here", "all", map[string]oauth.Grant{bob: grant("old", carol)},
+		{"not kept, of a person with another account", "all", map[string]oauth.Grant{bob: grant("old", carol)},
 			func(t *testing.T, m *manager) { m.Discard(grant("new", "Carol@example.com")) }, nil},
-		{"not kept, of nobody knows whom", "all", map[string]oauth.Grant{bob: grant("old", bob)},
+		{"not kept, without identity", "all", map[string]oauth.Grant{bob: grant("old", bob)},
 			func(t *testing.T, m *manager) { m.Discard(grant("new", "")) }, nil},
-		{"not kept, of nobody knows whom, where nobody else has one", "all", nil,
+		{"not kept, without identity; no other grant", "all", nil,
 			func(t *testing.T, m *manager) { m.Discard(grant("new", "")) }, []string{"new"}},
-		{"not kept, where each is revoked alone", "grant", map[string]oauth.Grant{alice: grant("old", alice)},
+		{"not kept; revocation is of a grant", "grant", map[string]oauth.Grant{alice: grant("old", alice)},
 			func(t *testing.T, m *manager) { m.Discard(grant("new", alice)) }, []string{"new"}},
 		{"replaced by one with the same refresh token", "grant", map[string]oauth.Grant{alice: grant("old", alice)},
 			func(t *testing.T, m *manager) {
@@ -63,7 +63,7 @@ func TestDiscard(t *testing.T) {
 			func(t *testing.T, m *manager) { m.Discard(grant("old", alice)) }, nil},
 		{"replaced by one without an access token", "grant", map[string]oauth.Grant{alice: {RefreshToken: "old"}},
 			func(t *testing.T, m *manager) { keep(t, m, oauth.Grant{RefreshToken: "new"}) }, []string{"old"}},
-		{"a token alone", "grant", nil,
+		{"an access token only", "grant", nil,
 			func(t *testing.T, m *manager) { m.Discard(oauth.Grant{AccessToken: "at"}) }, []string{"at"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -105,7 +105,7 @@ func keep(t *testing.T, m *manager, g oauth.Grant) {
 	}
 }
 
-// TestDiscardNotSaved: a grant that is still on disk is not revoked.
+// TestDiscardNotSaved checks that a grant that is still on disk is not revoked.
 func TestDiscardNotSaved(t *testing.T) {
 	var asked int
 	provider := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked++ }))

@@ -11,7 +11,7 @@ import (
 	"github.com/xoauthd/xoauthd/auth/oauth"
 )
 
-// TestWarnsOfExpiry: each day of the last month, and of none before.
+// TestWarnsOfExpiry checks that the log warns on each of the last 30 days, and not before.
 func TestWarnsOfExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())

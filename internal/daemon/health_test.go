@@ -11,8 +11,8 @@ import (
 	"github.com/xoauthd/xoauthd/proxy"
 )
 
-// TestHealthy checks that a daemon is well while it serves, and that the health
-// check names what hangs.
+// TestHealthy checks that a serving daemon is healthy, and that the health check names the
+// part that hangs.
 func TestHealthy(t *testing.T) {
 	d, stop := start(t, load(t, listeners))
 	if err := d.healthy(t.Context()); err != nil {

@@ -39,9 +39,8 @@ func (p *pipes) dial(context.Context, string, string) (net.Conn, error) {
 	return here, nil
 }
 
-// TestLastRequest: a request that is there when the daemon is stopped is
-// finished; after a while it gets nothing more to wait for, and in the end no
-// connection, but the store is not closed over it.
+// TestLastRequest checks that the shutdown finishes running requests. After lastRequest, their
+// contexts end; after lastAnswer, their connections. serve returns when the handlers have.
 func TestLastRequest(t *testing.T) {
 	for _, test := range []struct {
 		name     string
@@ -94,10 +93,9 @@ func TestLastRequest(t *testing.T) {
 	}
 }
 
-// TestWhatHandlersLeaveRunning: a code for a device is waited for long after the
-// page with it was sent. At the end nobody is waited for who has not agreed; but
-// what follows an agreement has as much time as a request has, and is saved
-// before the store is closed.
+// TestWhatHandlersLeaveRunning checks the shutdown during a device flow, which continues after
+// its page was sent. The wait for the person ends at once. After the person has agreed, the
+// flow has as much time as a request, and its grant is saved before the store is closed.
 func TestWhatHandlersLeaveRunning(t *testing.T) {
 	const save = time.Second
 	for _, test := range []struct {
@@ -106,9 +104,9 @@ func TestWhatHandlersLeaveRunning(t *testing.T) {
 		took    time.Duration
 		hurried bool // before the work was done
 	}{
-		{"nobody has agreed", func(e *endpoint) { <-e.shutdown.Begun().Done() }, 0, false},
-		{"the mailbox is being tried", func(*endpoint) { time.Sleep(time.Minute + 5*time.Second) }, 5 * time.Second, false},
-		{"a mail server does not answer", func(e *endpoint) { <-e.shutdown.Deadline().Done() }, lastRequest, true},
+		{"the person has not agreed", func(e *endpoint) { <-e.shutdown.Begun().Done() }, 0, false},
+		{"trial login in progress", func(*endpoint) { time.Sleep(time.Minute + 5*time.Second) }, 5 * time.Second, false},
+		{"a mail server that does not answer", func(e *endpoint) { <-e.shutdown.Deadline().Done() }, lastRequest, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -145,7 +143,7 @@ func TestWhatHandlersLeaveRunning(t *testing.T) {
 	}
 }
 
-// TestServingFails: what was begun is finished then, too.
+// TestServingFails checks that running requests are finished if a listener fails.
 func TestServingFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ln, saved := newPipes(), false

@@ -15,7 +15,7 @@ type listener struct {
 	net.Listener
 	to      *proxy.Listener
 	tls     config.TLSMode
-	systemd string // as in the configuration; empty if it is found by its address
+	systemd string // name of a socket of systemd; may be empty
 }
 
 // listen opens all listeners. It returns all errors.
@@ -54,15 +54,15 @@ func (d *Daemon) listen(handed []systemd.Socket) error {
 // openListener opens a listener at all its addresses.
 func (d *Daemon) openListener(o *opener, l config.Listener) error {
 	all, err := o.open(l.Endpoint)
-	to := d.behind(l)
+	to := d.proxyListener(l)
 	for _, ln := range all {
 		d.listeners = append(d.listeners, listener{ln, to, l.TLS, l.Systemd})
 	}
 	return err
 }
 
-// behind returns what sessions need to know of a listener.
-func (d *Daemon) behind(l config.Listener) *proxy.Listener {
+// proxyListener returns the settings of a listener for sessions.
+func (d *Daemon) proxyListener(l config.Listener) *proxy.Listener {
 	to := &proxy.Listener{
 		Protocol:   l.Protocol,
 		Provider:   l.Provider,

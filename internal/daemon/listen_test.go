@@ -14,8 +14,8 @@ import (
 	"github.com/xoauthd/xoauthd/proxy"
 )
 
-// TestBehind: sessions are told all that the configuration says of their listener.
-func TestBehind(t *testing.T) {
+// TestProxyListener checks that sessions know all settings of their listener.
+func TestProxyListener(t *testing.T) {
 	i := newIssuer(t)
 	c := load(t, listeners)
 	c.Certificates = []config.Certificate{i.issue("x", time.Hour, "x")}
@@ -37,8 +37,8 @@ func TestBehind(t *testing.T) {
 	}
 }
 
-// TestLocalUsersAlone checks that nobody comes in but local_users: not even the
-// daemon's own user, whose watchdog needs no connection.
+// TestLocalUsersAlone checks that only local_users can connect. The daemon's own user cannot:
+// its watchdog needs no connection.
 func TestLocalUsersAlone(t *testing.T) {
 	c := load(t, listeners)
 	c.Listeners[0].LocalUsers = []uint32{33}
@@ -52,8 +52,8 @@ func TestLocalUsersAlone(t *testing.T) {
 	}
 }
 
-// TestListenersTold: every listener that cannot be opened is told, and none is
-// left open.
+// TestListenersTold checks that all listeners that cannot be opened are reported, and that
+// the others are closed.
 func TestListenersTold(t *testing.T) {
 	c := load(t, listeners)
 	c.Certificates = []config.Certificate{{File: "none.pem", KeyFile: "none.key", Line: 2}}

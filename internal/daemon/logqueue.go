@@ -29,11 +29,11 @@ type Log struct {
 	wake chan struct{} // holds a token when there is something to do
 	done chan struct{} // closed when the last line is written
 
-	mu      sync.Mutex
-	pending []byte
-	dropped int // lines
-	told    int // of these, the number that was logged
-	closed  bool
+	mu       sync.Mutex
+	pending  []byte
+	dropped  int // lines
+	reported int // of these, the number that was logged
+	closed   bool
 }
 
 // OpenLog returns the log of the configuration. The caller must call Close.
@@ -94,7 +94,7 @@ func (l *Log) run() {
 			if _, err := l.w.Write(batch); err != nil {
 				l.lost(bytes.Count(batch, newline))
 			} else {
-				l.tell()
+				l.reportDropped()
 			}
 		}
 	}
@@ -115,11 +115,11 @@ func (l *Log) lost(lines int) {
 	l.dropped += lines
 }
 
-// tell logs how many lines were dropped since its last call.
-func (l *Log) tell() {
+// reportDropped logs how many lines were dropped since its last call.
+func (l *Log) reportDropped() {
 	l.mu.Lock()
-	n := l.dropped - l.told
-	l.told = l.dropped
+	n := l.dropped - l.reported
+	l.reported = l.dropped
 	l.mu.Unlock()
 	if n > 0 {
 		l.Error("log lines dropped", "lines", n, "reason", "the reader of the log was too slow")

@@ -61,8 +61,8 @@ func TestLogKeepsAllLines(t *testing.T) {
 	}
 }
 
-// TestLogBlocked checks that a log that nobody reads blocks nobody, keeps a
-// bounded number of lines, and counts the others.
+// TestLogBlocked checks that a log without a reader does not block, queues a limited number
+// of lines, and counts the others.
 func TestLogBlocked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &slowReader{gate: make(chan struct{})}
@@ -96,7 +96,7 @@ func TestLogBlocked(t *testing.T) {
 	})
 }
 
-// TestLogBlockedAtTheEnd checks that Close does not wait for ever.
+// TestLogBlockedAtTheEnd checks that Close does not wait forever.
 func TestLogBlockedAtTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &slowReader{gate: make(chan struct{})}
@@ -115,7 +115,7 @@ func TestLogBlockedAtTheEnd(t *testing.T) {
 	})
 }
 
-// TestLogFails checks that lines are counted that the system does not take.
+// TestLogFails checks that lines whose write fails are counted.
 func TestLogFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &slowReader{err: io.ErrClosedPipe}

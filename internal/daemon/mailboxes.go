@@ -9,23 +9,23 @@ import (
 	"github.com/xoauthd/xoauthd/config"
 )
 
-// dividers separate a user name and a shared mailbox: the backslash of Exchange, the
+// separators separate a user name and a shared mailbox: the backslash of Exchange, the
 // asterisk of Dovecot. User names do not contain them.
-const dividers = `\*`
+const separators = `\*`
 
-// divide splits the name that a client logs in with. shared is false if it has no shared
+// splitUser splits the name that a client logs in with. shared is false if it has no shared
 // mailbox.
-func divide(name string) (user, mailbox string, shared bool) {
-	i := strings.IndexAny(name, dividers)
+func splitUser(name string) (user, mailbox string, shared bool) {
+	i := strings.IndexAny(name, separators)
 	if i < 0 {
 		return name, "", false
 	}
 	return name[:i], name[i+1:], true
 }
 
-// shared returns the user name at the mail server that opens a shared mailbox. A mailbox
-// is read under its own name, but mail is sent as its delegate.
-func shared(a *config.Account, protocol, mailbox string) (user string, err error) {
+// sharedMailbox returns the user name at the mail server that opens a shared mailbox. A mailbox
+// is read under its own name, but mail is sent as the delegate.
+func sharedMailbox(a *config.Account, protocol, mailbox string) (user string, err error) {
 	if mailbox == "" || strings.ContainsFunc(mailbox, unicode.IsControl) {
 		return "", fmt.Errorf("account %s: no shared mailbox follows the user name", a.Name)
 	}

@@ -8,8 +8,8 @@ import (
 	"github.com/xoauthd/xoauthd/proxy"
 )
 
-// TestLogins: each login of an account opens it, and says which it was; behind
-// its user name a client can name those mailboxes that the account shares.
+// TestLogins checks the user name at the upstream and the label for each login of an account,
+// with and without a shared mailbox after the user name.
 func TestLogins(t *testing.T) {
 	c := load(t, listeners)
 	alice, bob := c.Accounts["alice@example.com"], c.Accounts["bob@example.com"]
@@ -21,15 +21,15 @@ func TestLogins(t *testing.T) {
 	d, _ := start(t, c)
 	for _, test := range []struct {
 		name, protocol, user, password string
-		as, label                      string // at the upstream, and which login it was; not let in if the first is empty
+		as, label                      string // user name at the upstream, and label; both empty: rejected
 	}{
 		{"the account's own", "imap", "alice@example.com", "secret", "alice@example.com", ""},
 		{"another user name", "smtp", "Scanner1", "secret", "bob@example.com", "scanner"},
-		{"none of its own", "smtp", "bob@example.com", "secret", "", ""},
+		{"an account without a password of its own", "smtp", "bob@example.com", "secret", "", ""},
 
 		{"a shared mailbox", "imap", `alice@example.com\info@example.com`, "secret", "Info@example.com", ""},
 		{"a shared mailbox, as Dovecot has it", "pop3", "ALICE@example.com*INFO@example.com", "secret", "Info@example.com", ""},
-		{"who sends as one", "smtp", `alice@example.com\info@example.com`, "secret", "alice-sends@example.com", ""},
+		{"the delegate of a shared mailbox sends", "smtp", `alice@example.com\info@example.com`, "secret", "alice-sends@example.com", ""},
 		{"a shared mailbox and a wrong password", "imap", `alice@example.com\info@example.com`, "wrong", "", ""},
 		{"a mailbox that is not shared", "imap", `alice@example.com\bob@example.com`, "secret", "", ""},
 		{"a sender that is not shared", "smtp", `alice@example.com\bob@example.com`, "secret", "", ""},
@@ -38,8 +38,8 @@ func TestLogins(t *testing.T) {
 		{"no user", "imap", `\info@example.com`, "secret", "", ""},
 
 		{"any mailbox", "smtp", `scanner1\x@example.com`, "secret", "bob@example.com", "scanner"},
-		{"any mailbox, but none that is no name", "smtp", "scanner1\\x\x01auth=Bearer y", "secret", "", ""},
-		{"any mailbox, but none without a name", "smtp", "scanner1*", "secret", "", ""},
+		{"any mailbox, with control characters", "smtp", "scanner1\\x\x01auth=Bearer y", "secret", "", ""},
+		{"any mailbox, without a name", "smtp", "scanner1*", "secret", "", ""},
 	} {
 		l, err := d.accounts.LogIn(t.Context(), proxy.Attempt{Protocol: test.protocol, User: test.user, Password: test.password})
 		if test.as == "" {

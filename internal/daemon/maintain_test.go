@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// TestReserveRenewed: the state directory stops being reported as full soon after
-// there is room, although no grant is saved.
+// TestReserveRenewed checks that the state directory is not reported as full any more soon
+// after space is free, although no grant is saved.
 func TestReserveRenewed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := assembleOpen(t, "")

@@ -23,7 +23,7 @@ func newOpener(handed ...systemd.Socket) *opener {
 	return &opener{handed: handed, log: slog.New(slog.DiscardHandler)}
 }
 
-// handOver returns a socket as systemd hands it over, and its address.
+// handOver returns a socket of systemd and its address.
 func handOver(t *testing.T, name, network, address string) (systemd.Socket, string) {
 	t.Helper()
 	ln, err := net.Listen(network, address)
@@ -37,7 +37,7 @@ func handOver(t *testing.T, name, network, address string) (systemd.Socket, stri
 	return systemd.Socket{Listener: ln, Name: name}, ln.Addr().String()
 }
 
-// TestOpenNamed takes all sockets of systemd that have the name, and no others.
+// TestOpenNamed checks that open takes all sockets of systemd with the name, and no others.
 func TestOpenNamed(t *testing.T) {
 	four, at4 := handOver(t, "imap", "tcp", "127.0.0.1:0")
 	other, _ := handOver(t, "smtp", "tcp", "127.0.0.1:0")
@@ -68,8 +68,8 @@ func TestOpenNamed(t *testing.T) {
 	}
 }
 
-// TestOpenNamedIsLocal refuses sockets that other machines reach where passwords are
-// not encrypted, and the like.
+// TestOpenNamedIsLocal checks that open rejects sockets that other machines can reach, if the
+// endpoint is for this machine only.
 func TestOpenNamedIsLocal(t *testing.T) {
 	for _, test := range []struct {
 		address, localOnly string
@@ -93,8 +93,8 @@ func TestOpenNamedIsLocal(t *testing.T) {
 	}
 }
 
-// TestOpenByAddress takes the sockets of systemd at the address of an endpoint, and
-// opens what is left of it.
+// TestOpenByAddress checks that open takes the sockets of systemd at the address of an
+// endpoint, and opens the missing ones.
 func TestOpenByAddress(t *testing.T) {
 	s, at := handOver(t, "imap", "tcp", "127.0.0.1:0")
 	_, port, _ := net.SplitHostPort(at)
@@ -116,7 +116,7 @@ func TestOpenByAddress(t *testing.T) {
 	}
 }
 
-// TestUnclaimed says what to write for a socket that no endpoint has taken.
+// TestUnclaimed checks the remedy for a socket that no endpoint uses.
 func TestUnclaimed(t *testing.T) {
 	six, at := handOver(t, "imap", "tcp", "[::1]:0")
 	_, port, _ := net.SplitHostPort(at)
@@ -136,8 +136,8 @@ func TestUnclaimed(t *testing.T) {
 	}
 }
 
-// TestOpenUnix takes a unix socket of systemd if its unit gives it the owner and
-// mode that the configuration wants, and never removes it.
+// TestOpenUnix checks that open takes a unix socket of systemd if it has the configured owner
+// and mode, and never removes it.
 func TestOpenUnix(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -145,8 +145,8 @@ func TestOpenUnix(t *testing.T) {
 		want config.Socket
 		says string
 	}{
-		{"as wanted", 0o660, asMade(0o660), ""},
-		{"open to more than wanted", 0o666, asMade(0o660), "write SocketMode=0660 in the unit"},
+		{"as configured", 0o660, asMade(0o660), ""},
+		{"with a wider mode", 0o666, asMade(0o660), "write SocketMode=0660 in the unit"},
 		{"of another user", 0o660, config.Socket{UID: 4321, GID: -1, Mode: 0o660}, "write SocketUser=4321 in the unit"},
 		{"of another group", 0o660, config.Socket{UID: -1, GID: 4321, Mode: 0o660}, "write SocketGroup=4321 in the unit"},
 	} {
@@ -168,7 +168,7 @@ func TestOpenUnix(t *testing.T) {
 	}
 }
 
-// TestLocalhost is both of its addresses, at one port.
+// TestLocalhost checks that localhost is both of its addresses, at one port.
 func TestLocalhost(t *testing.T) {
 	all, err := newOpener().open(config.Endpoint{Address: "localhost:0"})
 	if err != nil {
@@ -196,7 +196,7 @@ func TestLocalhost(t *testing.T) {
 	}
 }
 
-// TestHandedOver: a daemon serves the sockets of systemd, and knows their addresses.
+// TestHandedOver checks that a daemon serves the sockets of systemd, and knows their addresses.
 func TestHandedOver(t *testing.T) {
 	c := load(t, listeners)
 	c.Listeners[0].Endpoint = config.Endpoint{Systemd: "imap"}

@@ -21,8 +21,8 @@ import (
 	"github.com/xoauthd/xoauthd/proxy"
 )
 
-// TestTry: all servers are tried at once, each protocol once, in the order of
-// the listeners.
+// TestTry checks that Try logs in to all servers at the same time, once for each protocol, in
+// the order of the listeners.
 func TestTry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slow := func(ctx context.Context, _, address string) (net.Conn, error) {
@@ -63,7 +63,7 @@ func TestTry(t *testing.T) {
 	})
 }
 
-// TestTryPanics: a fault in one trial leaves the others, and the daemon, alone.
+// TestTryPanics checks that a panic in one trial affects neither the others nor the daemon.
 func TestTryPanics(t *testing.T) {
 	var log bytes.Buffer
 	m := &manager{

@@ -5,11 +5,11 @@ import (
 	"io/fs"
 )
 
-// passwordsFile is the state file with what is known of right passwords.
+// passwordsFile is the state file of the password cache.
 const passwordsFile = "passwords"
 
-// restorePasswords has passwords recognized that were right before the daemon was
-// restarted. Without the file, all are checked as at the first start.
+// restorePasswords loads the password cache of the last run. Without the file, the cache is
+// empty.
 func (d *Daemon) restorePasswords() {
 	data, err := d.store.LoadState(passwordsFile)
 	if err == nil {
@@ -20,9 +20,9 @@ func (d *Daemon) restorePasswords() {
 	}
 }
 
-// savePasswords saves them if there is anything new.
+// savePasswords saves the password cache if it has changed.
 func (d *Daemon) savePasswords() {
-	if d.accounts.passwords == nil { // the daemon did not get that far
+	if d.accounts.passwords == nil { // the start failed before
 		return
 	}
 	err := d.accounts.passwords.Save(func(data []byte) error { return d.store.SaveState(passwordsFile, data) })

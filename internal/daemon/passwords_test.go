@@ -11,8 +11,8 @@ import (
 	"github.com/xoauthd/xoauthd/proxy"
 )
 
-// Recognized passwords are kept over a restart. A file of them that is damaged is
-// ignored with a warning, and replaced.
+// TestPasswordsAreKept checks that the password cache survives a restart, and that a damaged file of
+// it is ignored with a warning, and replaced.
 func TestPasswordsAreKept(t *testing.T) {
 	c := load(t, listeners)
 	file := filepath.Join(c.StateDirectory, passwordsFile)

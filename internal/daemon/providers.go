@@ -19,21 +19,21 @@ import (
 	"github.com/xoauthd/xoauthd/proxy"
 )
 
-// A provider is one of the configuration, as the others need it.
+// A provider is a provider of the configuration with its OAuth client and mail servers.
 type provider struct {
 	client    *oauth.Provider
 	config    *config.Provider
-	title     string                     // as people know it
+	title     string                     // name for people
 	upstreams map[string]*proxy.Upstream // by protocol
 	route     route
-	turns     chan struct{} // of commands that get tokens
+	turns     chan struct{} // slots of token commands
 }
 
-// maxCommands is how many commands of a provider run at one time: each takes
-// memory of its own, and a thread.
+// maxCommands limits the token commands of a provider that run at the same time. Each is a
+// process with its own memory.
 const maxCommands = 4
 
-// newProvider returns a provider, whose secrets are added to those of the program.
+// newProvider returns a provider. It adds its secrets to those of the program.
 func newProvider(c *config.Provider, metrics *oauth.Metrics, secrets *redact.Secrets) (*provider, error) {
 	way, err := newRoute(c)
 	if err != nil {
@@ -78,7 +78,7 @@ func newProvider(c *config.Provider, metrics *oauth.Metrics, secrets *redact.Sec
 	return p, nil
 }
 
-// registration is the client at the provider.
+// registration returns the OAuth client of a provider.
 func registration(c *config.Provider) oauth2.Config {
 	style := oauth2.AuthStyleInParams
 	if c.AuthStyle == "header" {
@@ -98,8 +98,8 @@ func registration(c *config.Provider) oauth2.Config {
 	}
 }
 
-// credentialExpiry is when the client's secret or certificate ends; zero if that
-// is not known.
+// credentialExpiry returns when the client's secret or certificate expires, or zero if that
+// is unknown.
 func credentialExpiry(c *config.Provider) time.Time {
 	if c.ClientCertificate != nil {
 		return c.ClientCertificate.Leaf.NotAfter
@@ -126,7 +126,7 @@ func newUpstream(c *config.Provider, u *config.Upstream, way route) *proxy.Upstr
 			ServerName: u.Host,
 			RootCAs:    c.RootCAs,
 			MinVersion: tls.VersionTLS12, // RFC 8996
-			// A session that is resumed saves both sides most of a handshake.
+			// Resumption saves both sides most of a handshake.
 			ClientSessionCache: tls.NewLRUClientSessionCache(8),
 		},
 	}

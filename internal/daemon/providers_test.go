@@ -12,7 +12,7 @@ import (
 	"github.com/xoauthd/xoauthd/proxy"
 )
 
-// A hint depends on who logs in, and with what.
+// TestUpstream checks what the hints need to know of the flow.
 func TestUpstream(t *testing.T) {
 	for _, test := range []struct {
 		flow       flow.Flow
@@ -33,14 +33,14 @@ func TestUpstream(t *testing.T) {
 	}
 }
 
-// TestRoute: all that goes to a provider goes the same way, and what is wrong
-// with it is told without its password.
+// TestRoute checks that all connections to a provider use its proxy, and that errors do not
+// have the password of the proxy.
 func TestRoute(t *testing.T) {
 	call := httptest.NewRequest(http.MethodPost, "https://login.example.com/token", nil)
 	for _, test := range []struct {
 		proxy   config.Secret
-		through string // of calls; none if empty
-		mail    bool   // is dialled specially
+		through string // proxy of HTTP requests; empty: none
+		mail    bool   // has a dial function
 		err     string
 	}{
 		{"direct", "", false, ""},
@@ -66,8 +66,7 @@ func TestRoute(t *testing.T) {
 	}
 }
 
-// TestFamilies: what the configuration calls a family is what the others know by that
-// name.
+// TestFamilies checks that config, oauth and proxy have the same names for families.
 func TestFamilies(t *testing.T) {
 	for family, known := range map[string][]string{
 		config.FamilyGoogle:    {oauth.Google, proxy.Google},

@@ -11,15 +11,15 @@ import (
 	"github.com/xoauthd/xoauthd/proxy/peercred"
 )
 
-// overloadRate is how many connections a source may begin in a second at an
-// overloaded listener. A flood has less then, and others still get in.
+// overloadRate limits the connections of one source in a second, while the listener is
+// overloaded. So a flood cannot keep other sources out.
 const overloadRate = 100
 
 // refusalLogTime is the shortest time between two log lines of a rateLimit.
 const refusalLogTime = time.Minute
 
-// A rateLimit bounds the connections that a source begins in a second at overloaded
-// listeners of one kind.
+// A rateLimit limits the connections of each source in a second at the overloaded listeners
+// of one kind.
 type rateLimit struct {
 	name    string // of the listeners, in the log
 	log     *slog.Logger
@@ -36,7 +36,7 @@ func newRateLimit(name string, log *slog.Logger, refused prometheus.Counter) *ra
 	return &rateLimit{name: name, log: log, refused: refused}
 }
 
-// refuse counts a connection of source, and reports whether it is one too many.
+// refuse counts a connection of source, and reports whether it exceeds the limit.
 func (r *rateLimit) refuse(source peercred.Source) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

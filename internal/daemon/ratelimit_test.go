@@ -10,8 +10,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
-// TestRateLimit checks that a source may begin so many connections in each second,
-// whatever others do, and that the log is not filled with the rest.
+// TestRateLimit checks the limit of connections of each source in a second, which does not
+// depend on other sources, and that the log has only a few lines about refusals.
 func TestRateLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log strings.Builder

@@ -16,11 +16,11 @@ import (
 )
 
 const (
-	// overloadTime is how long the kernel's queue of connections may not be empty
-	// before the listener is overloaded.
+	// overloadTime is the time after which a listener is overloaded, if the kernel's
+	// queue of connections has not been empty since.
 	overloadTime = 100 * time.Millisecond
 
-	// maxRefusals is how many connections are closed before other goroutines run.
+	// maxRefusals limits the connections that are closed before other goroutines run.
 	maxRefusals = 16
 )
 
@@ -38,7 +38,7 @@ type refusingListener struct {
 	kept    *os.File // a connection for which there was no second descriptor; nil: none
 
 	overload time.Duration // overloadTime
-	busy     time.Time     // since when the queue is not empty; zero: it is
+	busy     time.Time     // when the queue was last empty; zero: it is empty
 }
 
 // refusing returns ln as a refusingListener.

@@ -12,8 +12,8 @@ import (
 	"github.com/xoauthd/xoauthd/auth/store"
 )
 
-// TestRenews: a token that has less than half of its life left is replaced with
-// no login, and the one that comes as the daemon ends is saved.
+// TestRenews checks that a token past half of its life is refreshed without a login, and that
+// a refresh that ends during the shutdown is saved.
 func TestRenews(t *testing.T) {
 	asked := make(chan struct{})
 	provider := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -11,16 +11,15 @@ import (
 	"github.com/xoauthd/xoauthd/proxy/dial"
 )
 
-// A route is the way to a provider.
+// A route says how connections reach a provider.
 type route struct {
-	through *url.URL // the outbound proxy of the configuration; nil: there is none
+	through *url.URL // outbound proxy of the configuration; nil: none
 	calls   func(*http.Request) (*url.URL, error)
-	mail    func(ctx context.Context, network, address string) (net.Conn, error) // nil: straight
+	mail    func(ctx context.Context, network, address string) (net.Conn, error) // nil: directly
 }
 
-// newRoute goes as the configuration says. If that says nothing, calls go as the
-// environment has it: that is where a proxy for HTTP is named, which mail servers
-// are rarely reached through.
+// newRoute returns the route of the configuration. Without the key proxy, HTTP requests use
+// the proxy of the environment, and connections to mail servers are direct.
 func newRoute(c *config.Provider) (route, error) {
 	switch c.Proxy.Reveal() {
 	case "":
@@ -30,13 +29,13 @@ func newRoute(c *config.Provider) (route, error) {
 	}
 	through, err := url.Parse(c.Proxy.Reveal())
 	if err != nil {
-		return route{}, errors.New("not a URL") // which may have a password, and err would show it
+		return route{}, errors.New("not a URL") // without err, which quotes the URL and its password
 	}
 	mail, err := dial.Through(through, c.RootCAs)
 	return route{through, http.ProxyURL(through), mail}, err
 }
 
-// passwords are those of the proxies on the way to mail servers and to endpoint.
+// passwords returns the passwords of the proxies to mail servers and to endpoint.
 func (r route) passwords(endpoint string) (all []string) {
 	proxies := []*url.URL{r.through}
 	if request, err := http.NewRequest(http.MethodPost, endpoint, nil); err == nil {

@@ -26,7 +26,7 @@ type socket struct {
 // openSocket listens on path. Its errors contain the remedy. Other users cannot connect
 // before the socket has its owner and mode.
 func openSocket(path string, want config.Socket) (net.Listener, error) {
-	if err := makeWay(path); err != nil {
+	if err := removeStale(path); err != nil {
 		return nil, err
 	}
 	ul, err := listenPrivately(path)
@@ -39,7 +39,7 @@ func openSocket(path string, want config.Socket) (net.Listener, error) {
 		return nil, err
 	}
 	s := &socket{UnixListener: ul, path: path}
-	if err := s.hand(want); err != nil {
+	if err := s.setOwner(want); err != nil {
 		return nil, errors.Join(err, ul.Close(), os.Remove(path))
 	}
 	return s, nil
@@ -56,9 +56,9 @@ func listenPrivately(path string) (*net.UnixListener, error) {
 	return ul, err
 }
 
-// makeWay removes a socket without a listener, which a killed daemon leaves. It returns an
+// removeStale removes a socket without a listener, which a killed daemon leaves. It returns an
 // error for anything else at the path, and for a path that is too long.
-func makeWay(path string) error {
+func removeStale(path string) error {
 	if err := config.CheckSocketPath(path); err != nil {
 		return err
 	}
@@ -81,9 +81,9 @@ func makeWay(path string) error {
 	return fmt.Errorf("%s exists and may be in use (%w): remove it if it is not", path, err)
 }
 
-// hand sets owner and mode. It does not call chown without need: a hardened unit may
+// setOwner sets owner and mode. It does not call chown without need: a hardened unit may
 // forbid it.
-func (s *socket) hand(want config.Socket) error {
+func (s *socket) setOwner(want config.Socket) error {
 	if want.UID >= 0 || want.GID >= 0 {
 		if err := os.Chown(s.path, want.UID, want.GID); err != nil {
 			return fmt.Errorf("socket_user and socket_group: %w: without root, only a group of the daemon is possible; SupplementaryGroups= in the unit adds groups, and SystemCallFilter=@chown allows the call", err)

@@ -13,8 +13,8 @@ import (
 	"github.com/xoauthd/xoauthd/config"
 )
 
-// TestSocketWithoutChown: where the unit forbids to give files away, a socket that
-// is not to be given away can be opened all the same.
+// TestSocketWithoutChown checks that a socket without configured owner opens if the unit
+// forbids chown.
 func TestSocketWithoutChown(t *testing.T) {
 	runtime.LockOSThread() // and never unlock it: the filter ends with the thread
 	forbid(t, unix.SYS_FCHOWNAT, unix.EPERM)
@@ -30,7 +30,7 @@ func TestSocketWithoutChown(t *testing.T) {
 	}
 }
 
-// TestPortForbidden: a port that is not to be had is told with what to do.
+// TestPortForbidden checks the remedy for a port without permission.
 func TestPortForbidden(t *testing.T) {
 	runtime.LockOSThread()
 	forbid(t, unix.SYS_BIND, unix.EACCES)
@@ -42,7 +42,7 @@ func TestPortForbidden(t *testing.T) {
 	}
 }
 
-// forbid has a system call of this thread fail with why, by seccomp(2).
+// forbid makes a system call of this thread fail with why, by seccomp(2).
 func forbid(t *testing.T, call uint32, why syscall.Errno) {
 	t.Helper()
 	const number = 0 // where it is in what the filter is given

@@ -15,8 +15,8 @@ import (
 // asMade returns a socket configuration that keeps owner and group.
 func asMade(mode fs.FileMode) config.Socket { return config.Socket{UID: -1, GID: -1, Mode: mode} }
 
-// TestSocket: a socket is what it should be, is not replaced while its daemon
-// lives, and is gone in the end.
+// TestSocket checks that a socket has its mode, is not replaced while its daemon runs, and is
+// removed at the end.
 func TestSocket(t *testing.T) {
 	folder := t.TempDir()
 	path := filepath.Join(folder, "imap.sock")
@@ -39,7 +39,7 @@ func TestSocket(t *testing.T) {
 	}
 	c.Close()
 
-	if err := os.Remove(path); err != nil { // by hand, so that another can have it
+	if err := os.Remove(path); err != nil { // so that another daemon can use the path
 		t.Fatal(err)
 	}
 	second, err := openSocket(path, asMade(0o600))
@@ -62,8 +62,8 @@ func TestSocket(t *testing.T) {
 	}
 }
 
-// TestSocketPath: the longest path that the configuration may have can be opened,
-// and is again after a daemon was killed, which leaves nothing else.
+// TestSocketPath checks that the longest allowed path can be opened, also after a daemon with
+// this socket was killed.
 func TestSocketPath(t *testing.T) {
 	const longest = 107
 	folder := t.TempDir() + "/"
@@ -80,7 +80,7 @@ func TestSocketPath(t *testing.T) {
 	}
 }
 
-// TestSocketOwner gives a socket to others.
+// TestSocketOwner checks the configured owner.
 func TestSocketOwner(t *testing.T) {
 	folder := t.TempDir()
 	path := filepath.Join(folder, "imap.sock")
@@ -107,7 +107,7 @@ func TestSocketOwner(t *testing.T) {
 	}
 }
 
-// TestSocketRefused: what is in the way stays, and is told with what to do.
+// TestSocketRefused checks that other files at the path stay, and cause an error with a remedy.
 func TestSocketRefused(t *testing.T) {
 	folder := t.TempDir()
 	file, datagram := filepath.Join(folder, "file"), filepath.Join(folder, "datagram")

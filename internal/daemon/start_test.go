@@ -17,7 +17,7 @@ import (
 	"github.com/xoauthd/xoauthd/config"
 )
 
-// manyAccounts writes a configuration of so many accounts, each with a grant.
+// manyAccounts writes a configuration with n accounts, each with a grant.
 func manyAccounts(t testing.TB, n int) (file string) {
 	t.Helper()
 	hash, err := password.Hash("secret")
@@ -62,7 +62,7 @@ imap = { host = "imap.example.com" }
 	return file
 }
 
-// BenchmarkStart is how long a daemon takes until it listens.
+// BenchmarkStart measures the time until a daemon listens.
 func BenchmarkStart(b *testing.B) {
 	defer debug.SetGCPercent(debug.SetGCPercent(400)) // as the program does
 	for _, n := range []int{1, 1000, 10_000} {
@@ -92,8 +92,8 @@ func BenchmarkStart(b *testing.B) {
 	}
 }
 
-// processorTime is what the process has used of all processors. A busy machine does not
-// make it much longer.
+// processorTime returns the CPU time of this process, which hardly depends on the load of the
+// machine.
 func processorTime(t testing.TB) time.Duration {
 	t.Helper()
 	var u syscall.Rusage

@@ -13,8 +13,8 @@ import (
 	"github.com/xoauthd/xoauthd/internal/storekey"
 )
 
-// TestKeysOfTheConfiguration starts with one key after the other. The grant goes
-// with them, and no key is ever told.
+// TestKeysOfTheConfiguration checks that a grant survives changes of the keys, and that no key
+// is logged.
 func TestKeysOfTheConfiguration(t *testing.T) {
 	one, two := storekey.New(), storekey.New()
 	c := load(t, "[store]\nencrypt = false\n"+listeners)
@@ -69,8 +69,8 @@ func TestKeysOfTheConfiguration(t *testing.T) {
 	}
 }
 
-// TestGrantsWithoutAccount: a start logs the files of an account that was removed from
-// the configuration, and does not touch them.
+// TestGrantsWithoutAccount checks that the start logs the files of an account that was removed
+// from the configuration, and does not change them.
 func TestGrantsWithoutAccount(t *testing.T) {
 	var log strings.Builder
 	d, err := New(load(t, listeners), slog.New(slog.NewTextHandler(&log, nil)))
@@ -99,8 +99,8 @@ func TestGrantsWithoutAccount(t *testing.T) {
 	}
 }
 
-// TestRecordOfAppPassword: an account with an app password has a record and no grant. A
-// grant from before is reported, and the record is not.
+// TestRecordOfAppPassword checks that of an account with an app password, an old grant is
+// reported and the record is not.
 func TestRecordOfAppPassword(t *testing.T) {
 	var log strings.Builder
 	d, err := New(load(t, listeners), slog.New(slog.NewTextHandler(&log, nil)))
@@ -122,7 +122,7 @@ func TestRecordOfAppPassword(t *testing.T) {
 	}
 }
 
-// TestRekeyFails: the log says what the administrator must keep.
+// TestRekeyFails checks that the log says which key the administrator must keep.
 func TestRekeyFails(t *testing.T) {
 	var log strings.Builder
 	d, err := New(load(t, listeners), slog.New(slog.NewTextHandler(&log, nil)))

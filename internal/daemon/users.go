@@ -91,15 +91,15 @@ func checkUsers(proc string, users []uint32) error {
 	if err != nil {
 		return fmt.Errorf("%w: local_users needs /proc of Linux; remove it here", err)
 	}
-	return usersAreTold(string(uidMap), users)
+	return checkUIDMap(string(uidMap), users)
 }
 
-// usersAreTold returns an error if a user is not mapped in this user namespace
-// (user_namespaces(7)): unmapped users all look like the user nobody, 65534. The initial
-// namespace maps all users.
-func usersAreTold(uidMap string, users []uint32) error {
+// checkUIDMap returns an error if a user is not mapped in this user namespace
+// (user_namespaces(7)), because all unmapped users look like the user nobody, 65534. The
+// initial namespace maps all users.
+func checkUIDMap(uidMap string, users []uint32) error {
 	const nobody, everybody = 65534, 1<<32 - 1
-	var told [][2]uint64 // from, to
+	var mapped [][2]uint64 // from, to
 	for line := range strings.Lines(uidMap) {
 		var inside, outside, count uint64
 		if n, err := fmt.Sscan(line, &inside, &outside, &count); n < 3 {
@@ -108,11 +108,11 @@ func usersAreTold(uidMap string, users []uint32) error {
 		if count == everybody {
 			return nil
 		}
-		told = append(told, [2]uint64{inside, inside + count})
+		mapped = append(mapped, [2]uint64{inside, inside + count})
 	}
 	for _, u := range users {
-		known := slices.ContainsFunc(told, func(r [2]uint64) bool { return r[0] <= uint64(u) && uint64(u) < r[1] })
-		if len(told) > 0 && (!known || u == nobody) {
+		known := slices.ContainsFunc(mapped, func(r [2]uint64) bool { return r[0] <= uint64(u) && uint64(u) < r[1] })
+		if len(mapped) > 0 && (!known || u == nobody) {
 			return fmt.Errorf("user %d is not mapped in this user namespace: the unit must not have PrivateUsers=", u)
 		}
 	}

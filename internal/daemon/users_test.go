@@ -28,18 +28,18 @@ func TestUsersAreTold(t *testing.T) {
 		{"PrivateUsers=yes", private, []uint32{1000}, false},
 		{"PrivateUsers=yes, but the daemon's own", private, []uint32{0, 990}, true},
 		{"a container", container, []uint32{1000, 33}, true},
-		{"beyond a container", container, []uint32{1000, 70000}, false},
-		{"nobody of a container, as whom all beyond look", container, []uint32{65534}, false},
+		{"a user who is not mapped", container, []uint32{1000, 70000}, false},
+		{"nobody of a container, which stands for all unmapped users", container, []uint32{65534}, false},
 		{"nonsense", "x", []uint32{0}, false},
 	} {
-		if err := usersAreTold(test.uidMap, test.users); (err == nil) != test.told {
+		if err := checkUIDMap(test.uidMap, test.users); (err == nil) != test.told {
 			t.Errorf("%s: %v", test.name, err)
 		}
 	}
 }
 
-// TestCheckUsers: a Linux without namespaces of users tells them from each other;
-// where it cannot be known, the listener must not open.
+// TestCheckUsers checks that users can be distinguished without user namespaces, and that the
+// listener does not open where that is unknown.
 func TestCheckUsers(t *testing.T) {
 	for _, test := range []struct {
 		name  string
@@ -66,8 +66,8 @@ func TestCheckUsers(t *testing.T) {
 	}
 }
 
-// TestUserListener closes the connections of users that are not listed, at TCP and
-// at unix sockets, and logs the first of many.
+// TestUserListener checks that connections of other users are closed, at TCP and unix sockets,
+// and that the first of many is logged.
 func TestUserListener(t *testing.T) {
 	me := uint32(os.Geteuid())
 	for _, address := range []string{"127.0.0.1:0", "[::1]:0", "unix:" + filepath.Join(t.TempDir(), "s")} {

@@ -7,8 +7,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Version is the version of the program, as the build knows it: a tag, or the
-// time and the commit, or "(devel)".
+// Version returns the version of the program in the build information: a tag, or a time and
+// a commit, or "(devel)".
 func Version() string {
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
 		return info.Main.Version
@@ -16,7 +16,7 @@ func Version() string {
 	return "(devel)"
 }
 
-// buildInfo is the metric that tells which program runs.
+// buildInfo returns the metric with the version of the program.
 func buildInfo() prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name:        "xoauthd_build_info",
