@@ -228,15 +228,16 @@ func (a *Account) succeeded() {
 // went. Its error is an ErrNotSaved or an ErrNotRemoved. The caller holds saving.
 func (a *Account) save(g oauth.Grant) error {
 	var err error
-	fault := ErrNotSaved
+	message, fault := "grant not saved", ErrNotSaved
 	if g.Empty() {
-		err, fault = a.store.Remove(a.name, a.source), ErrNotRemoved
+		message, fault = "grant not removed", ErrNotRemoved
+		err = a.store.Remove(a.name, a.source)
 	} else {
 		g.Source = a.source
 		err = a.store.Save(a.name, g)
 	}
 	if err != nil {
-		a.log.Error(fault.Error(), "error", oauth.OneLine(err.Error()))
+		a.log.Error(message, "error", oauth.OneLine(err.Error()))
 		err = fmt.Errorf("%w: %w", fault, err)
 	}
 	a.mu.Lock()
