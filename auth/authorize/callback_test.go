@@ -40,13 +40,13 @@ func TestCallback(t *testing.T) {
 		{"all logins succeed", nil, "code=c0de", true, "level=INFO msg=authorization account=joe@example.com result=authorized client=192.0.2.1:1234",
 			[]string{"joe@example.com is authorized", "IMAP login at imap.example.com:993", "ok in 0.3 s", "SMTP login", ">Saving<", "Done<"}},
 		{"one of two logins succeeds", func(a *fakeAccount) { a.trials = []Trial{imap, failing(errRefused, "Ask <the> administrator.")} }, "code=c0de", true,
-			`level=WARN msg=authorization account=joe@example.com result=authorized client=192.0.2.1:1234 why="SMTP login at smtp.example.com:587: AUTHENTICATE: NO`,
+			`level=WARN msg=authorization account=joe@example.com result=authorized client=192.0.2.1:1234 error="SMTP login at smtp.example.com:587: AUTHENTICATE: NO`,
 			[]string{"is authorized", "See below why the other steps failed", "invalid credentials", "Ask &lt;the&gt; administrator.", "failed after 1.0 s", "Done in part"}},
 		{"no login succeeds, identity unknown", func(a *fakeAccount) { a.trials = []Trial{failing(errRefused, "")} }, "code=c0de", false,
 			`level=WARN msg=authorization account=joe@example.com result="no mailbox opened"`,
 			[]string{"was not authorized", "probably signed in to another mailbox. Authorize again and sign in as joe@example.com", "Authorize again"}},
 		{"no login succeeds, another person signed in", func(a *fakeAccount) { a.trials, a.identity = []Trial{failing(errRefused, "")}, "bob@<b>example.com" }, "code=c0de", false,
-			`result="no mailbox opened" client=192.0.2.1:1234 identity=bob@<b>example.com why="Signed in as bob@<b>example.com: expected joe@example.com; SMTP login`,
+			`result="no mailbox opened" client=192.0.2.1:1234 identity=bob@<b>example.com error="Signed in as bob@<b>example.com: expected joe@example.com; SMTP login`,
 			[]string{`<span class="what">Signed in as bob@&lt;b&gt;example.com</span> <span class="how">failed</span></p>
 <p class="cause">expected joe@example.com</p>`, "You signed in as bob@&lt;b&gt;example.com, but this account is joe@example.com. Nothing was kept. Authorize again and sign in as joe@example.com."}},
 		{"no login succeeds, delegate did not sign in", func(a *fakeAccount) {
@@ -72,7 +72,7 @@ func TestCallback(t *testing.T) {
 			[]string{"No mail server is configured"}},
 		{"the grant cannot be saved", func(a *fakeAccount) { a.keepErr = fmt.Errorf("%w: no space left on device", auth.ErrNotSaved) }, "code=c0de", true, `level=WARN msg=authorization account=joe@example.com result="not saved"`,
 			[]string{"is authorized in part", "Done in part", "Programs can log in now", "could not save the new authorization", "no space left on device", ">Authorize again<"}},
-		{"no refresh token", func(a *fakeAccount) { a.short = true }, "code=c0de", true, `result=authorized client=192.0.2.1:1234 why="Refresh token: the provider returned none`,
+		{"no refresh token", func(a *fakeAccount) { a.short = true }, "code=c0de", true, `result=authorized client=192.0.2.1:1234 error="Refresh token: the provider returned none`,
 			[]string{"is authorized in part", "authorization ends on 6 May 2030, 07:08", "offline_access", "Done in part"}},
 		{"no refresh token, but the present grant has one", func(a *fakeAccount) {
 			a.short, a.status.State, a.keepErr = true, auth.Authorized, auth.ErrEarlierKept

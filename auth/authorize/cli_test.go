@@ -184,5 +184,5 @@ func TestResultJSON(t *testing.T) {
 
 	var log bytes.Buffer
 	o.Log(t.Context(), slog.New(slog.NewTextHandler(&log, nil)), slog.String("via", "import"))
-	assertContains(t, log.String(), `level=WARN msg=authorization account=joe@example.com result=authorized via=import identity=joe@example.com why="SMTP login at smtp.example.com:587: 535 no" hint=Ask.`)
+	assertContains(t, log.String(), `level=WARN msg=authorization account=joe@example.com result=authorized via=import identity=joe@example.com error="SMTP login at smtp.example.com:587: 535 no" hint=Ask.`)
 }

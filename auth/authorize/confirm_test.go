@@ -66,7 +66,7 @@ func TestPartialGrant(t *testing.T) {
 		log          string
 		page         []string
 	}{
-		{"replace", "replace", true, `level=WARN msg=authorization account=joe@example.com result=authorized client=192.0.2.1:1234 why="SMTP login`,
+		{"replace", "replace", true, `level=WARN msg=authorization account=joe@example.com result=authorized client=192.0.2.1:1234 error="SMTP login`,
 			[]string{"joe@example.com is authorized in part", "SMTP login at smtp.example.com:587", ">Saving<"}},
 		{"keep", "keep", false, `level=WARN msg=authorization account=joe@example.com result="not confirmed" client=192.0.2.1:1234`,
 			[]string{"was not authorized", "was not confirmed", "Its earlier authorization stays in use."}},

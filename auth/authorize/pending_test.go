@@ -177,7 +177,7 @@ func TestPanic(t *testing.T) {
 			assertContains(t, page, "was not authorized", "internal error; see the log of xoauthd", "Authorize again")
 		}
 		for _, name := range []string{code.name, asked.name, waited.name} {
-			assertContains(t, s.log.String(), "level=ERROR msg=panic account="+name+` why="out of range" stack="github.com/xoauthd/xoauthd/`,
+			assertContains(t, s.log.String(), "level=ERROR msg=panic account="+name+` error="out of range" stack="github.com/xoauthd/xoauthd/`,
 				"level=WARN msg=authorization account="+name+` result="internal error"`)
 		}
 		if strings.Contains(s.log.String(), "c0de") {

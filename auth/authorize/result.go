@@ -57,7 +57,7 @@ func (r Result) Log(ctx context.Context, log *slog.Logger, client ...slog.Attr) 
 	attrs := append([]slog.Attr{slog.String("account", r.Account), slog.String("result", r.Kind)}, client...)
 	for _, a := range []struct{ key, text string }{
 		{"identity", r.Identity},
-		{"why", r.causes()},
+		{"error", r.causes()},
 		{"hint", r.hints()},
 	} {
 		if a.text != "" {

@@ -141,7 +141,7 @@ func (e *endpoint) render(w http.ResponseWriter, status int, page string, v view
 	v.Base, v.Version = e.base, e.version
 	var b bytes.Buffer
 	if err := e.views.ExecuteTemplate(&b, page, v); err != nil {
-		e.log.Error("page", slog.String("page", page), slog.Any("why", err))
+		e.log.Error("page not rendered", slog.String("page", page), slog.Any("error", err))
 		http.Error(w, "internal error; see the log of xoauthd", http.StatusInternalServerError)
 		return
 	}

@@ -220,19 +220,19 @@ func (d *Daemon) announceReady(ctx context.Context) {
 	d.warnOfFiles()
 	for _, a := range d.accounts.watched() {
 		if s := a.Status(); s.State == auth.NeedsAuthorization {
-			log := d.log.With("account", a.Name(), "why", s.Why)
+			log := d.log.With("account", a.Name(), "reason", s.Why)
 			if s.Hint != "" {
 				log = log.With("hint", s.Hint)
 			}
-			log.Warn("authorization required", "how", d.accounts.remedy(a.Name()))
+			log.Warn("authorization required", "remedy", d.accounts.remedy(a.Name()))
 		}
 	}
 	if err := d.notifier.Ready(fmt.Sprintf("accounts: %d, listeners: %d", len(d.accounts.list()), len(d.config.Listeners))); err != nil {
-		d.log.Warn("sd_notify failed", "why", err)
+		d.log.Warn("sd_notify failed", "error", err)
 	}
 	go func() {
 		if err := d.notifier.Watchdog(ctx, d.healthy); err != nil {
-			d.log.Error("watchdog", "why", err)
+			d.log.Error("watchdog notifications failed", "error", err)
 		}
 	}()
 }
@@ -243,7 +243,7 @@ func (d *Daemon) announceStop() {
 	d.log.Info("stopping", "drain", d.config.Limits.DrainTimeout.String())
 	most := d.config.Limits.DrainTimeout + lastRefresh + closeTime
 	if err := d.notifier.Stopping("letting sessions finish", most); err != nil {
-		d.log.Warn("sd_notify failed", "why", err)
+		d.log.Warn("sd_notify failed", "error", err)
 	}
 }
 

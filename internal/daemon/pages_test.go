@@ -91,7 +91,7 @@ func TestTryPanics(t *testing.T) {
 			t.Errorf("%+v, want %s", trials[i], want)
 		}
 	}
-	if got := log.String(); !strings.Contains(got, `level=ERROR msg=panic account=joe@example.com protocol=imap why="out of range" stack="github.com/xoauthd/xoauthd/`) || strings.Contains(got, "token0") {
+	if got := log.String(); !strings.Contains(got, `level=ERROR msg=panic account=joe@example.com protocol=imap error="out of range" stack="github.com/xoauthd/xoauthd/`) || strings.Contains(got, "token0") {
 		t.Errorf("log: %s", got)
 	}
 }

@@ -34,7 +34,7 @@ func Log(log *slog.Logger, err error, attrs ...any) bool {
 	if !errors.As(err, &e) {
 		return false
 	}
-	log.Error("panic", append(attrs, "why", fmt.Sprintf("%.1000s", fmt.Sprint(e.Value)), "stack", e.Origin())...)
+	log.Error("panic", append(attrs, "error", fmt.Sprintf("%.1000s", fmt.Sprint(e.Value)), "stack", e.Origin())...)
 	return true
 }
 

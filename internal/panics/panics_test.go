@@ -33,7 +33,7 @@ func TestLog(t *testing.T) {
 		t.Errorf("not a panic: %s", &b)
 	}
 	err := fmt.Errorf("login: %w", Catch(func() error { return indexOutOfRange(nil) }))
-	if !Log(log, err, "account", "alice") || !strings.Contains(b.String(), `msg=panic account=alice why="runtime error: index out of range [0] with length 0" stack="github.com/`) {
+	if !Log(log, err, "account", "alice") || !strings.Contains(b.String(), `msg=panic account=alice error="runtime error: index out of range [0] with length 0" stack="github.com/`) {
 		t.Errorf("a panic: %s", &b)
 	}
 }
