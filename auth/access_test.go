@@ -80,7 +80,7 @@ func TestReplace(t *testing.T) {
 			},
 		} {
 			change()
-			if replaced, err := a.Replace(next("late"), early); !errors.Is(err, ErrReplaced) || replaced != (oauth.Grant{}) {
+			if replaced, err := a.Replace(next("late"), early); !errors.Is(err, ErrReplaced) || !replaced.Empty() {
 				t.Errorf("%s: replaced %+v, %v", name, replaced, err)
 			}
 			if token, _ := a.Token(t.Context(), ""); token == "late" {

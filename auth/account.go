@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -54,12 +55,10 @@ type Account struct {
 	unsaved    error     // why the store does not have grant
 	resave     time.Time // when to try again
 
-	refreshing *refresh     // the one under way
-	failure    *oauth.Error // of the last refresh
-	failed     Problem      // the same, with those before it
-	delay      backoff      // between passing failures
-	retry      time.Time    // no refresh before, while there is a failure
-	forced     time.Time    // the last refresh of a token that had life left
+	// refreshing is the one under way. There is one at a time, for whatever resource:
+	// another one would use a refresh token that the first may have replaced.
+	refreshing *refresh
+	states     map[oauth.Resource]*refreshState
 
 	logins   map[string]time.Time // the last that a mail server accepted, by protocol
 	refusals map[string]Problem   // of mail servers since, by protocol
@@ -71,9 +70,7 @@ type Account struct {
 	recorded    time.Time // when it was last written
 	recordFault error     // of that
 
-	used   time.Time // when a login last asked for a token
-	asked  time.Time // when the provider was last asked for one
-	jitter float64   // from 0 to 1, another after each refresh
+	jitter float64 // from 0 to 1, another after each refresh
 }
 
 // NewAccount returns an account with its stored grant. An unreadable file is logged and kept;
@@ -104,11 +101,12 @@ func newAccount(name string, p *oauth.Provider, source string, s *store.Store, l
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Account{
+	a := &Account{
 		name: name, provider: p, source: source, store: s, log: log.With("account", name, "provider", p.Name),
-		asked:  time.Now().Add(-rand.N(idleAge)), // so that restarts do not use a withdrawn grant each time
 		jitter: rand.Float64(),
 	}
+	a.state(oauth.Mail).asked = time.Now().Add(-rand.N(idleAge)) // so that restarts do not use a withdrawn grant each time
+	return a
 }
 
 // load reads the grant from the store.
@@ -121,6 +119,9 @@ func (a *Account) load() {
 	switch {
 	case err == nil:
 		a.provider.AddSecrets(g.RefreshToken, g.AccessToken)
+		for _, t := range g.Tokens {
+			a.provider.AddSecrets(t.AccessToken)
+		}
 		// Earlier versions redacted less.
 		g.Withdrawn = redact.New(g.RefreshToken, g.AccessToken, a.provider.OAuth.ClientSecret).Redact(g.Withdrawn)
 		a.grant = g
@@ -131,7 +132,7 @@ func (a *Account) load() {
 		a.grant.Withdrawn = "" // no consent is needed; the first login requests a token
 		return
 	}
-	a.used = time.Now() // not known
+	a.state(oauth.Mail).used = time.Now() // not known
 	if !missing {
 		a.damage = err
 	}
@@ -155,74 +156,92 @@ func (a *Account) Interactive() bool { return a.flow != nil && a.flow.Interactiv
 func (a *Account) Used() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return !a.grant.Empty() || a.failure != nil || a.refreshing != nil || len(a.logins) > 0 || len(a.refusals) > 0
+	return !a.grant.Empty() || a.state(oauth.Mail).failure != nil || a.refreshing != nil || len(a.logins) > 0 || len(a.refusals) > 0
 }
 
-// Token returns a valid access token other than stale, a refused token or empty. It waits for
-// a refresh if necessary; when ctx is done, the refresh goes on without it. Of an account with
-// a password, Token returns the password. Errors are of type *Error, or that of ctx.
+// Token is TokenFor with the resource Mail. Of an account with a password, it returns the
+// password.
 func (a *Account) Token(ctx context.Context, stale string) (string, error) {
 	switch a.password {
 	case "":
+		return a.TokenFor(ctx, oauth.Mail, stale)
 	case stale:
 		return "", &oauth.Error{Kind: oauth.Misconfigured, Refused: true, Err: errors.New("a mail server refuses the app password: make a new one at the provider")}
-	default:
-		return a.password, nil
 	}
-	token, r, err := a.tokenOrRefresh(ctx, stale)
-	if r == nil {
-		return token, err
+	return a.password, nil
+}
+
+// TokenFor returns a valid access token for a resource of the provider, other than stale, a
+// refused token or empty. It waits for a refresh if necessary; when ctx is done, the refresh
+// goes on without it. Errors are of type *oauth.Error, or that of ctx.
+func (a *Account) TokenFor(ctx context.Context, r oauth.Resource, stale string) (string, error) {
+	if a.flow == nil || !slices.Contains(a.provider.AllResources(), r) {
+		return "", &oauth.Error{Kind: oauth.Misconfigured, Resource: r, Err: errors.New("the provider has no such resource")}
 	}
-	select {
-	case <-r.done:
-	case <-ctx.Done():
-		return "", ctx.Err()
+	for {
+		token, call, err := a.tokenOrRefresh(ctx, r, stale)
+		if call == nil {
+			return token, err
+		}
+		select {
+		case <-call.done:
+		case <-ctx.Done():
+			return "", ctx.Err()
+		}
+		if call.resource == r {
+			return a.tokenAfter(call, stale)
+		}
 	}
-	if r.err == nil && r.token != stale {
-		return r.token, nil
+}
+
+// tokenAfter returns the token that a refresh has obtained, or another one.
+func (a *Account) tokenAfter(call *refresh, stale string) (string, error) {
+	if call.err == nil && call.token != stale {
+		return call.token, nil
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := time.Now()
-	if token, ok := a.spare(now, stale); ok {
+	if token, ok := a.spare(now, call.resource, stale); ok {
 		return token, nil
 	}
-	if r.err == nil { // some providers send the same token again
-		return "", a.refused(now)
+	if call.err == nil { // some providers send the same token again
+		return "", a.refused(now, call.resource)
 	}
-	return "", r.err
+	return "", call.err
 }
 
 // tokenOrRefresh returns a token, a refresh to wait for, or an error. While a refresh runs,
 // other callers receive the old token if it is still valid.
-func (a *Account) tokenOrRefresh(ctx context.Context, stale string) (string, *refresh, error) {
+func (a *Account) tokenOrRefresh(ctx context.Context, r oauth.Resource, stale string) (string, *refresh, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := time.Now()
-	a.used = now
+	a.state(r).used = now
 	a.saveIfDue(now)
-	spare, ok := a.spare(now, stale)
-	if ok && (a.fresh(now) || a.refreshing != nil) {
+	spare, ok := a.spare(now, r, stale)
+	if ok && (a.fresh(now, r) || a.refreshing != nil) {
 		return spare, nil, nil
 	}
 	if a.refreshing != nil {
 		return "", a.refreshing, nil
 	}
-	if err := a.mayRefresh(now, stale); err != nil {
+	if err := a.mayRefresh(now, r, stale); err != nil {
 		if ok {
 			return spare, nil, nil
 		}
 		return "", nil, err
 	}
-	if a.fresh(now) { // it is replaced because it was refused
-		a.forced = now
+	if a.fresh(now, r) { // it is replaced because it was refused
+		a.state(r).forced = now
 	}
-	return "", a.begin(ctx, now), nil
+	return "", a.begin(ctx, now, r), nil
 }
 
-// spare returns the current token if it is valid and not stale.
-func (a *Account) spare(now time.Time, stale string) (string, bool) {
-	return a.grant.AccessToken, a.grant.Alive(now) && a.grant.AccessToken != stale
+// spare returns the current token for r if it is valid and not stale.
+func (a *Account) spare(now time.Time, r oauth.Resource, stale string) (string, bool) {
+	token := a.grant.Token(r).AccessToken
+	return token, a.grant.Alive(r, now) && token != stale
 }
 
 // Keep is Replace for any current grant.
@@ -242,10 +261,13 @@ func (a *Account) keep(g oauth.Grant) error {
 	a.generation++
 	a.revoked, a.begun = nil, time.Time{}
 	a.note(true)
-	a.used = time.Now() // an authorized account is likely to be used
-	a.forced = time.Time{}
-	a.succeeded()
-	if a.refreshing != nil {
+	a.state(oauth.Mail).used = time.Now() // an authorized account is likely to be used
+	for r, s := range a.states {
+		s.forced = time.Time{}
+		a.succeeded(r)
+	}
+	if a.refreshing != nil { // a caller for another resource begins another one
+		a.refreshing.resource = oauth.Mail
 		a.end(g.AccessToken, nil)
 	}
 	return err

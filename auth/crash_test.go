@@ -39,6 +39,16 @@ func (r *rotator) answer(_ int, form url.Values) (int, string) {
 // of a provider without mercy could do; the grant is then marked, and the account
 // says why. No token was in use before.
 func TestCrashBetweenAnyTwoSteps(t *testing.T) {
+	for _, resource := range []oauth.Resource{oauth.Mail, oauth.Graph} {
+		t.Run(string(resource), func(t *testing.T) { testCrashes(t, resource) })
+	}
+}
+
+func testCrashes(t *testing.T, resource oauth.Resource) {
+	withGraph := func(p *oauth.Provider) *oauth.Provider {
+		p.Resources = map[oauth.Resource][]string{oauth.Graph: {sendScope}}
+		return p
+	}
 	for _, forgiving := range []bool{true, false} {
 		type crash struct {
 			step     string
@@ -49,6 +59,7 @@ func TestCrashBetweenAnyTwoSteps(t *testing.T) {
 		provider := &rotator{forgiving: forgiving}
 		s := &tokenserver.Server{}
 		a := expired(t, s)
+		withGraph(a.provider)
 		used := false
 		note := func(step string) {
 			dir := stateDir(t)
@@ -66,7 +77,7 @@ func TestCrashBetweenAnyTwoSteps(t *testing.T) {
 		}
 		folder := a.store.Files
 		a.store.Files = faultfs.Watch(folder, note)
-		if token, err := a.Token(t.Context(), ""); token != "token1" || err != nil {
+		if token, err := a.TokenFor(t.Context(), resource, ""); token != "token1" || err != nil {
 			t.Fatalf("token = %q, %v", token, err)
 		}
 		used = true
@@ -78,14 +89,14 @@ func TestCrashBetweenAnyTwoSteps(t *testing.T) {
 		for i, c := range crashes {
 			beforeAnswer := i < 8 // 7 steps note that the refresh begins
 			written = written || !beforeAnswer && c.step == "fsync"
-			after := NewAccount("joe", newProvider(&tokenserver.Server{Answer: c.provider.answer}), oauth.Consent{}, openStore(t, c.dir), nil)
+			after := NewAccount("joe", withGraph(newProvider(&tokenserver.Server{Answer: c.provider.answer})), oauth.Consent{}, openStore(t, c.dir), nil)
 			if written != (after.grant.RefreshToken == "refresh1") {
 				t.Errorf("crash at %s (%d): the grant is %+v", c.step, i, after.grant)
 			}
 			if recovered := c.step != "fsync of the folder" && written; recovered != (len(after.store.Recovered()) == 1) {
 				t.Errorf("crash at %s (%d): recovered %v", c.step, i, after.store.Recovered())
 			}
-			token, err := after.Token(t.Context(), "")
+			token, err := after.TokenFor(t.Context(), resource, "")
 			if forgiving || written || beforeAnswer {
 				if token == "" || err != nil {
 					t.Errorf("crash at %s (%d): %v", c.step, i, err)

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/xoauthd/xoauthd/auth/oauth"
 	"github.com/xoauthd/xoauthd/internal/testing/faultfs"
 	"github.com/xoauthd/xoauthd/internal/testing/tokenserver"
 )
@@ -33,7 +34,7 @@ func TestRefreshWithoutDescriptors(t *testing.T) {
 		if a.Unsaved() || onDisk(t, a).RefreshToken != fmt.Sprintf("refresh%d", i) {
 			t.Fatalf("not saved: %v, on disk %+v", a.Status().Why, onDisk(t, a))
 		}
-		a.forced = time.Time{}
+		a.state(oauth.Mail).forced = time.Time{}
 	}
 	restore()
 	path := filepath.Join(a.store.Dir(), "joe.json")

@@ -48,7 +48,7 @@ func TestLostAnswer(t *testing.T) {
 			if _, err := a.Token(t.Context(), ""); err == nil || errors.Is(err, oauth.ErrNeedsAuthorization) {
 				t.Fatalf("first: %v", err)
 			}
-			a.retry = time.Time{}
+			a.state(oauth.Mail).retry = time.Time{}
 			if _, err := a.Token(t.Context(), ""); !errors.Is(err, oauth.ErrNeedsAuthorization) {
 				t.Fatalf("second: %v", err)
 			}
@@ -60,7 +60,7 @@ func TestLostAnswer(t *testing.T) {
 	t.Run("nothing was sent", func(t *testing.T) {
 		a := testAccount(t, &tokenserver.Server{Answer: tokenserver.In(2, tokenserver.Always(0, ""), tokenserver.Always(400, `{"error":"invalid_grant"}`))}, granted(time.Hour))
 		a.Token(t.Context(), "")
-		a.retry = time.Time{}
+		a.state(oauth.Mail).retry = time.Time{}
 		a.Token(t.Context(), "")
 		if s := a.Status(); s.Hint != new(oauth.Provider).Hint("invalid_grant", "") {
 			t.Errorf("the hint is %q", s.Hint)

@@ -13,13 +13,14 @@ import (
 
 // A Problem is one thing that is wrong with an account at present.
 type Problem struct {
-	Part  string      `json:"part"`            // PartProvider, PartStore or the protocol of a mail server, such as "imap"
-	Kind  ProblemKind `json:"kind"`            //
-	Text  string      `json:"text"`            // one line, without secrets
-	Hint  string      `json:"hint,omitempty"`  // what to do; empty if that is not known
-	Since time.Time   `json:"since,omitzero"`  // the first failure since the last success; zero if it is not known
-	Last  time.Time   `json:"last,omitzero"`   // the latest failure
-	Count int         `json:"count,omitempty"` // failures since the last success
+	Part     string      `json:"part"`               // PartProvider, PartStore or the protocol of a mail server, such as "imap"
+	Resource string      `json:"resource,omitempty"` // of the provider, such as "graph"; empty for the mail servers
+	Kind     ProblemKind `json:"kind"`               //
+	Text     string      `json:"text"`               // one line, without secrets
+	Hint     string      `json:"hint,omitempty"`     // what to do; empty if that is not known
+	Since    time.Time   `json:"since,omitzero"`     // the first failure since the last success; zero if it is not known
+	Last     time.Time   `json:"last,omitzero"`      // the latest failure
+	Count    int         `json:"count,omitempty"`    // failures since the last success
 
 	// Failing reports that programs cannot log in, or soon cannot, unless somebody
 	// acts. Account.Status sets it.
@@ -119,9 +120,11 @@ func (a *Account) problems(now time.Time) []Problem {
 		return []Problem{p}
 	}
 	var all []Problem
-	if p := a.failed; p.Kind != "" {
-		p.Failing = p.Kind == ProblemMisconfigured || !a.grant.Alive(now)
-		all = append(all, p)
+	for r, state := range a.states {
+		if p := state.failed; p.Kind != "" {
+			p.Failing = p.Kind == ProblemMisconfigured || !a.grant.Alive(r, now)
+			all = append(all, p)
+		}
 	}
 	for _, p := range a.refusals {
 		p.Failing = p.lasts()
@@ -152,7 +155,7 @@ func (p Problem) rank() string {
 	case p.Kind == ProblemEnding:
 		place = "3 "
 	}
-	return place + p.Part
+	return place + p.Part + " " + p.Resource
 }
 
 // unauthorized is why a person must authorize the account, if that is so. The
@@ -167,7 +170,7 @@ func (a *Account) unauthorized(now time.Time) (p Problem, ok bool) {
 		p.Text = a.ungranted().Error()
 	case g.Withdrawn != "":
 		p.Text, p.Hint = g.Withdrawn, g.Hint
-	case g.RefreshToken == "" && a.Interactive() && !g.Alive(now):
+	case g.RefreshToken == "" && a.Interactive() && !g.Alive(oauth.Mail, now):
 		p.Text = oauth.NoRefreshToken().Error()
 	default:
 		return Problem{}, false
@@ -175,9 +178,12 @@ func (a *Account) unauthorized(now time.Time) (p Problem, ok bool) {
 	return p, true
 }
 
-// failedRefresh is the problem that e, of a refresh, is.
-func failedRefresh(e *oauth.Error, now time.Time) Problem {
+// failedRefresh returns the problem of an account whose refresh for r failed with e.
+func failedRefresh(r oauth.Resource, e *oauth.Error, now time.Time) Problem {
 	p := Problem{Part: PartProvider, Kind: ProblemUnavailable, Text: e.Error(), Hint: e.Hint(), Last: now.Round(0)}
+	if r != oauth.Mail {
+		p.Resource = string(r)
+	}
 	switch e.Kind {
 	case oauth.Misconfigured:
 		p.Kind = ProblemMisconfigured

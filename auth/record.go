@@ -58,7 +58,7 @@ func (a *Account) restore() {
 	case r.Source != a.source:
 		return
 	}
-	a.logins, a.refusals, a.failed, a.revoked = r.Logins, r.Refusals, r.Provider, r.Revoked
+	a.logins, a.refusals, a.state(oauth.Mail).failed, a.revoked = r.Logins, r.Refusals, r.Provider, r.Revoked
 	a.unrecorded = a.store.HasOldKeys() // it may not be encrypted with the first
 	if !a.grant.Empty() && r.Begun.After(a.grant.Issued()) {
 		a.begun = r.Begun
@@ -114,7 +114,7 @@ func (a *Account) saveRecord() {
 		Source:   a.source,
 		Revoked:  a.revoked,
 		Begun:    a.begun,
-		Provider: a.failed,
+		Provider: a.state(oauth.Mail).failed,
 		Logins:   maps.Clone(a.logins),
 		Refusals: maps.Clone(a.refusals),
 	}

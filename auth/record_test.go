@@ -56,7 +56,7 @@ func TestRecord(t *testing.T) {
 		}
 
 		// The provider is asked at once whether its problem is over.
-		if d, ok := a.dueIn(time.Now()); !ok || d > 0 {
+		if d, ok := a.dueIn(time.Now(), oauth.Mail); !ok || d > 0 {
 			t.Errorf("due in %v, %v", d, ok)
 		}
 		a.Token(t.Context(), "")

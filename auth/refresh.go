@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"reflect"
 	"time"
 
 	"github.com/xoauthd/xoauthd/auth/oauth"
@@ -45,32 +46,59 @@ func (b *backoff) grow(e *oauth.Error) time.Duration {
 	return max(d+rand.N(d/4), min(e.RetryAfter, oauth.MaxRetryAfter))
 }
 
-// A refresh is one call to the provider, for all callers that wait for it.
+// A refresh is one request to the provider, and its result for all waiting callers.
 type refresh struct {
-	done  chan struct{} // closed once token and err are set
-	token string
-	err   error
+	done     chan struct{} // closed once the other fields are set
+	resource oauth.Resource
+	token    string
+	err      error
 
 	doubt time.Time // when an earlier one began to which no answer was received; zero if there is none
 }
 
-// mayRefresh returns why the provider must not be asked now. Moments to come
-// are compared by the monotonic clock: setting the clock must not prolong them.
-// The caller holds mu.
-func (a *Account) mayRefresh(now time.Time, stale string) error {
+// A refreshState is what an account knows of the refreshes of its token for one resource.
+type refreshState struct {
+	failure *oauth.Error // of the last refresh
+	failed  Problem      // the same, with those before it
+	delay   backoff      // between temporary failures
+	retry   time.Time    // no refresh before, while there is a failure
+	forced  time.Time    // the last refresh of a token that was still valid
+	used    time.Time    // when a login last asked for a token
+	asked   time.Time    // when the provider was last asked for one
+}
+
+// state returns the refreshState of r. The caller holds mu.
+func (a *Account) state(r oauth.Resource) *refreshState {
+	s := a.states[r]
+	if s == nil {
+		s = new(refreshState)
+		if a.states == nil {
+			a.states = make(map[oauth.Resource]*refreshState)
+		}
+		a.states[r] = s
+	}
+	return s
+}
+
+// mayRefresh returns an error while the provider must not be asked. Future times are compared
+// by the monotonic clock: setting the clock must not prolong them. The caller holds mu.
+func (a *Account) mayRefresh(now time.Time, r oauth.Resource, stale string) error {
+	s := a.state(r)
 	switch {
 	case a.damage != nil:
-		return &oauth.Error{Kind: oauth.NeedsConsent, Err: a.damage} // or restoring the file
+		return &oauth.Error{Kind: oauth.NeedsConsent, Err: a.damage} // or an administrator restores the file
 	case a.grant.Empty() && a.Interactive():
 		return a.ungranted()
 	case !a.refreshable():
 		return oauth.NoRefreshToken()
-	case a.failure != nil && now.Before(a.retry):
-		return a.failure
-	case stale == "" || stale != a.grant.AccessToken || !a.fresh(now):
+	case r != oauth.Mail && a.grant.Withdrawn != "":
+		return a.withdrawn()
+	case s.failure != nil && now.Before(s.retry):
+		return s.failure
+	case stale == "" || stale != a.grant.Token(r).AccessToken || !a.fresh(now, r):
 		return nil
-	case !a.forced.IsZero() && now.Before(a.forced.Add(forcedDelay)):
-		return a.refused(now)
+	case !s.forced.IsZero() && now.Before(s.forced.Add(forcedDelay)):
+		return a.refused(now, r)
 	}
 	return nil
 }
@@ -79,31 +107,31 @@ func (a *Account) mayRefresh(now time.Time, stale string) error {
 // The caller holds mu.
 func (a *Account) refreshable() bool { return !a.Interactive() || a.grant.RefreshToken != "" }
 
-// fresh reports whether the access token need not be replaced yet. The caller
-// holds mu.
-func (a *Account) fresh(now time.Time) bool { return a.grant.Fresh(now, a.refreshable()) }
+// fresh reports whether the access token for r need not be replaced yet. The caller holds mu.
+func (a *Account) fresh(now time.Time, r oauth.Resource) bool {
+	return a.grant.Fresh(r, now, a.refreshable())
+}
 
-// begin starts a refresh. It goes on when ctx is done: the provider may have
-// put another refresh token in the place of the old one, and it must then not
-// be lost. The caller holds mu.
-func (a *Account) begin(ctx context.Context, now time.Time) *refresh {
-	r := &refresh{done: make(chan struct{})}
-	a.refreshing, a.asked = r, now
+// begin starts a refresh for a resource. It goes on when ctx is done: the provider may have
+// replaced the refresh token, and the new one must not be lost. The caller holds mu.
+func (a *Account) begin(ctx context.Context, now time.Time, of oauth.Resource) *refresh {
+	r := &refresh{done: make(chan struct{}), resource: of}
+	a.refreshing, a.state(of).asked = r, now
 	g := a.grant
 	go func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), oauth.RefreshTimeout)
 		defer cancel()
 		a.noteBegin(r, now)
-		next, err := a.obtain(ctx, g)
+		next, err := a.obtain(ctx, g, of)
 		a.finish(r, g, next, err)
 	}()
 	return r
 }
 
 // obtain returns g with another access token. A panic ends only this refresh.
-func (a *Account) obtain(ctx context.Context, g oauth.Grant) (next oauth.Grant, err error) {
+func (a *Account) obtain(ctx context.Context, g oauth.Grant, of oauth.Resource) (next oauth.Grant, err error) {
 	err = panics.Catch(func() error {
-		next, err = a.provider.Refresh(ctx, a.flow, g)
+		next, err = a.provider.RefreshFor(ctx, a.flow, g, of)
 		return err
 	})
 	if panics.Log(a.log, err) {
@@ -124,22 +152,31 @@ func (a *Account) finish(r *refresh, before, next oauth.Grant, err error) {
 	if !current {
 		return
 	}
-	next, e := a.judge(next, err, r.doubt)
-	if next != before {
-		a.save(next) // if that fails the grant is used all the same
+	next, e := a.judge(next, err, r)
+	if !reflect.DeepEqual(next, before) {
+		a.save(next) // if that fails, the grant is used nevertheless
 	}
 	wait := a.settle(next, e)
 	if e == nil {
-		a.log.Info("token refreshed", "expires", next.Expiry)
+		log := a.logOf(r.resource)
+		log.Info("token refreshed", "expires", next.Token(r.resource).Expiry)
 		return
 	}
 	a.saveRecord()
-	a.logFailure(e, wait)
+	a.logFailure(r.resource, e, wait)
+}
+
+// logOf returns the log for a resource.
+func (a *Account) logOf(r oauth.Resource) *slog.Logger {
+	if r == oauth.Mail {
+		return a.log
+	}
+	return a.log.With("resource", string(r))
 }
 
 // logFailure logs that a refresh failed with e, and is tried again after wait.
-func (a *Account) logFailure(e *oauth.Error, wait time.Duration) {
-	attrs := []any{"kind", string(failedRefresh(e, time.Now()).Kind), "error", e.Error(), "retry_seconds", int(wait.Seconds())}
+func (a *Account) logFailure(r oauth.Resource, e *oauth.Error, wait time.Duration) {
+	attrs := []any{"kind", string(failedRefresh(r, e, time.Now()).Kind), "error", e.Error(), "retry_seconds", int(wait.Seconds())}
 	if h := e.Hint(); h != "" {
 		attrs = append(attrs, "hint", h)
 	}
@@ -147,15 +184,18 @@ func (a *Account) logFailure(e *oauth.Error, wait time.Duration) {
 	if e.Kind == oauth.Temporary {
 		level = slog.LevelWarn
 	}
-	a.log.Log(context.Background(), level, "token refresh failed", attrs...)
+	log := a.logOf(r)
+	log.Log(context.Background(), level, "token refresh failed", attrs...)
 }
 
-// judge records the meaning of err in g, the result of a refresh, and returns the error to
-// report, or nil. doubt is when an earlier refresh began whose answer was lost; zero if there
-// was none.
-func (a *Account) judge(g oauth.Grant, err error, doubt time.Time) (oauth.Grant, *oauth.Error) {
+// judge records the meaning of err in g, the result of r, and returns the error to report, or
+// nil. A failure for another resource than Mail is not recorded in the grant: it may concern
+// that resource only.
+func (a *Account) judge(g oauth.Grant, err error, r *refresh) (oauth.Grant, *oauth.Error) {
 	if err == nil {
-		g.Hint = ""
+		if r.resource == oauth.Mail {
+			g.Hint = ""
+		}
 		return g, nil
 	}
 	var e *oauth.Error
@@ -166,28 +206,31 @@ func (a *Account) judge(g oauth.Grant, err error, doubt time.Time) (oauth.Grant,
 	case e.Kind == oauth.NeedsConsent:
 		if a.provider.EndedInTesting(g, e) {
 			e.Remedy = oauth.HintTesting
+		} else if !r.doubt.IsZero() && e.Unexplained() {
+			e.Remedy = hintLost(r.doubt)
 		}
-		if !doubt.IsZero() && e.Unexplained() {
-			e.Remedy = hintLost(doubt)
+		if r.resource == oauth.Mail {
+			g.Withdrawn, g.Hint = e.Error(), e.Hint()
 		}
-		g.Withdrawn, g.Hint = e.Error(), e.Hint()
-	case g.Withdrawn != "": // and stays so, whatever else goes wrong
+	case g.Withdrawn != "": // another failure does not make the grant valid
 		e = &oauth.Error{Kind: oauth.NeedsConsent, Err: errors.New(g.Withdrawn), Remedy: g.Hint}
 	}
 	return g, e
 }
 
-// settle ends the refresh under way with g, and with e if it failed. It returns
-// how long the provider is left alone then.
+// settle ends the running refresh with g, and with e if it failed. It returns the time until
+// the provider is asked again.
 func (a *Account) settle(g oauth.Grant, e *oauth.Error) (wait time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	r := a.refreshing.resource
+	s := a.state(r)
 	a.grant, a.jitter = g, rand.Float64()
 	if e == nil {
 		a.unrecorded = a.unrecorded || !a.begun.IsZero()
 		a.begun = time.Time{}
-		a.succeeded()
-		a.end(g.AccessToken, nil)
+		a.succeeded(r)
+		a.end(g.Token(r).AccessToken, nil)
 		return 0
 	}
 	if !e.Lost {
@@ -199,16 +242,16 @@ func (a *Account) settle(g oauth.Grant, e *oauth.Error) (wait time.Duration) {
 	case e.Kind == oauth.Misconfigured:
 		wait = misconfiguredDelay
 	default:
-		wait = a.delay.grow(e)
+		wait = s.delay.grow(e)
 	}
 	now := time.Now()
-	a.failure, a.failed, a.retry = e, a.failed.again(failedRefresh(e, now)), now.Add(wait)
+	s.failure, s.failed, s.retry = e, s.failed.again(failedRefresh(r, e, now)), now.Add(wait)
 	a.unrecorded = true // until finish has written it
 	a.end("", e)
 	return wait
 }
 
-// end completes the refresh for all waiting callers. The caller holds mu.
+// end ends the running refresh for its callers. The caller holds mu.
 func (a *Account) end(token string, err error) {
 	r := a.refreshing
 	a.refreshing = nil
@@ -216,12 +259,13 @@ func (a *Account) end(token string, err error) {
 	close(r.done)
 }
 
-// succeeded lifts what failures have brought about. The caller holds mu.
-func (a *Account) succeeded() {
-	if a.failed.Kind != "" {
+// succeeded ends the failure of a resource. The caller holds mu.
+func (a *Account) succeeded(r oauth.Resource) {
+	s := a.state(r)
+	if s.failed.Kind != "" {
 		a.note(true)
 	}
-	a.failure, a.failed, a.delay, a.retry = nil, Problem{}, 0, time.Time{}
+	s.failure, s.failed, s.delay, s.retry = nil, Problem{}, 0, time.Time{}
 }
 
 // save makes the store have g, or nothing if that is empty, and notes how that
@@ -268,12 +312,21 @@ func (a *Account) saveAgain() error {
 	return a.save(g)
 }
 
-// refused is the error for a token that the mail server refuses and that must
-// not be replaced yet. The caller holds mu.
-func (a *Account) refused(now time.Time) error {
-	wait := max(a.forced.Add(forcedDelay).Sub(now), time.Second)
+// refused returns the error for a refused token that must not be replaced yet. The caller
+// holds mu.
+func (a *Account) refused(now time.Time, r oauth.Resource) error {
+	server := "the mail server"
+	if r != oauth.Mail {
+		server = string(r)
+	}
+	wait := max(a.state(r).forced.Add(forcedDelay).Sub(now), time.Second)
 	return &oauth.Error{Kind: oauth.Temporary, Refused: true, Err: fmt.Errorf(
-		"the mail server refuses the access token; next refresh in %d s", int(wait.Seconds()))}
+		"%s refuses the access token; next refresh in %d s", server, int(wait.Seconds()))}
+}
+
+// withdrawn returns the error of a grant that the provider has ended. The caller holds mu.
+func (a *Account) withdrawn() *oauth.Error {
+	return &oauth.Error{Kind: oauth.NeedsConsent, Err: errors.New(a.grant.Withdrawn), Remedy: a.grant.Hint}
 }
 
 // ungranted is the error for an account without a grant. The caller holds mu.

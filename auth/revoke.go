@@ -52,7 +52,7 @@ func (a *Account) holdRefreshes(ctx context.Context) (r *refresh, g oauth.Grant,
 		if a.damage != nil {
 			err = &oauth.Error{Kind: oauth.NeedsConsent, Err: a.damage}
 		} else if earlier == nil {
-			r, g = &refresh{done: make(chan struct{})}, a.grant
+			r, g = &refresh{done: make(chan struct{}), resource: oauth.Mail}, a.grant
 			a.refreshing = r
 		}
 		a.mu.Unlock()
@@ -102,10 +102,14 @@ func (a *Account) forget(told bool, by string) error {
 	defer a.mu.Unlock()
 	a.grant, a.damage = oauth.Grant{}, nil
 	a.generation++
-	a.succeeded()
+	for r, s := range a.states {
+		a.succeeded(r)
+		if !a.Interactive() {
+			s.used = time.Time{} // no other token is requested before a login
+		}
+	}
 	why := a.ungranted()
 	if !a.Interactive() {
-		a.used = time.Time{} // no other one is requested before a login
 		why = &oauth.Error{Kind: oauth.Temporary, Err: errors.New("the access token was forgotten on request; try again")}
 	}
 	if a.refreshing != nil {

@@ -293,7 +293,7 @@ func TestRevokeAutomatic(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(a.store.Dir(), "joe.json")); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("the file: %v", err)
 		}
-		if _, due := a.dueIn(time.Now()); due {
+		if _, due := a.dueIn(time.Now(), oauth.Mail); due {
 			t.Error("a token is asked for, though nobody needs one")
 		}
 	})

@@ -62,9 +62,9 @@ func RefreshAll(ctx context.Context, accounts []*Account) {
 func refreshProvider(ctx context.Context, accounts []*Account) {
 	var trouble backoff
 	for {
-		a, pause := mostUrgent(accounts, time.Now())
+		a, resource, pause := mostUrgent(accounts, time.Now())
 		if pause <= 0 {
-			r := a.refreshIfDue(ctx)
+			r := a.refreshIfDue(ctx, resource)
 			if r == nil {
 				continue
 			}
@@ -83,20 +83,22 @@ func refreshProvider(ctx context.Context, accounts []*Account) {
 	}
 }
 
-// mostUrgent returns the account that is due first, and the time until then; none if that is
-// after wakeUp.
-func mostUrgent(accounts []*Account, now time.Time) (first *Account, in time.Duration) {
+// mostUrgent returns the account and resource that are due first, and the time until then;
+// none if that is after wakeUp.
+func mostUrgent(accounts []*Account, now time.Time) (first *Account, of oauth.Resource, in time.Duration) {
 	in = wakeUp
 	for _, a := range accounts {
 		a.mu.Lock()
 		a.saveIfDue(now)
 		a.recordIfDue(now)
-		if d, ok := a.dueIn(now); ok && d < in {
-			first, in = a, d
+		for _, r := range a.provider.AllResources() {
+			if d, ok := a.dueIn(now, r); ok && d < in {
+				first, of, in = a, r, d
+			}
 		}
 		a.mu.Unlock()
 	}
-	return first, in
+	return first, of, in
 }
 
 // pauseAfter returns the pause before the next request to a provider after err.
@@ -110,58 +112,88 @@ func pauseAfter(err error, trouble *backoff) time.Duration {
 }
 
 // refreshIfDue starts a refresh, unless a login or a person has done so.
-func (a *Account) refreshIfDue(ctx context.Context) *refresh {
+func (a *Account) refreshIfDue(ctx context.Context, r oauth.Resource) *refresh {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := time.Now()
-	if d, ok := a.dueIn(now); !ok || d > 0 {
+	if d, ok := a.dueIn(now, r); !ok || d > 0 {
 		return nil
 	}
-	return a.begin(ctx, now)
+	return a.begin(ctx, now, r)
 }
 
-// dueIn returns when the next background refresh is due; ok is false for never. The age of a
-// grant goes by the wall clock, which runs while a laptop sleeps; everything else by the
+// dueIn returns when the next background refresh for r is due; ok is false for never. The age
+// of a token goes by the wall clock, which runs while a laptop sleeps; everything else by the
 // monotonic clock, which nobody sets. The caller holds mu.
-func (a *Account) dueIn(now time.Time) (d time.Duration, ok bool) {
-	g, issued := a.grant, a.grant.Issued().Round(0)
-	if a.damage != nil || !a.refreshable() || a.refreshing != nil {
+func (a *Account) dueIn(now time.Time, r oauth.Resource) (d time.Duration, ok bool) {
+	if a.damage != nil || !a.refreshable() || a.refreshing != nil || a.unused(now, r) {
 		return 0, false
 	}
-	if a.unused(now) { // its token may expire
-		return 0, false
+	s := a.state(r)
+	if r != oauth.Mail {
+		if d, ok = a.otherDueIn(now, r); !ok {
+			return 0, false
+		}
+	} else {
+		d = a.tokenDueIn(now, r)
 	}
-	switch life := g.Expiry.Sub(issued); {
-	case g.AccessToken == "", issued.After(now.Add(oauth.ClockTolerance)):
-		d = 0 // no token, or one from a clock that was ahead
-	case life >= shortLife && now.Sub(a.used) < inUse:
-		d = issued.Add(life/2 + a.spread(life, inUseSpread)).Sub(now)
-	default:
-		d = issued.Add(idleAge + a.spread(idleAge, idleSpread)).Sub(now)
-	}
+	idle := s.asked.Add(idleAge + a.spread(idleAge, idleSpread)).Sub(now)
 	switch {
-	case g.Withdrawn != "":
-		d = max(d, a.asked.Add(idleAge+a.spread(idleAge, idleSpread)).Sub(now))
-	case a.failure == nil && a.failed.Kind != "": // from before a restart
+	case a.grant.Withdrawn != "":
+		d = max(d, idle)
+	case s.failure == nil && s.failed.Kind != "": // from before a restart
 		d = 0
-	case a.failure == nil:
-	case a.failure.Kind == oauth.Misconfigured: // and from here on also before a token is due: to see whether that is over
-		d = a.asked.Add(misconfiguredAge).Sub(now)
+	case s.failure == nil:
+	case s.failure.Kind == oauth.NeedsConsent: // for this resource only
+		d = idle
+	case s.failure.Kind == oauth.Misconfigured: // ask before a token is due, to notice a correction
+		d = s.asked.Add(misconfiguredAge).Sub(now)
 	default:
-		d = a.retry.Sub(now)
+		d = s.retry.Sub(now)
 	}
 	return d, true
 }
 
-// unused reports whether the account needs no person and no login has used its token lately.
-// The caller holds mu.
-func (a *Account) unused(now time.Time) bool { return !a.Interactive() && now.Sub(a.used) >= inUse }
+// tokenDueIn returns when the token for r is due by its age. The caller holds mu.
+func (a *Account) tokenDueIn(now time.Time, r oauth.Resource) time.Duration {
+	t := a.grant.Token(r)
+	issued := t.Issued.Round(0)
+	life := t.Expiry.Sub(issued)
+	switch {
+	case t.AccessToken == "", issued.After(now.Add(oauth.ClockTolerance)):
+		return 0 // no token, or one from a clock that was ahead
+	case life >= shortLife && now.Sub(a.state(r).used) < inUse:
+		return issued.Add(life/2 + a.spread(life, inUseSpread)).Sub(now)
+	}
+	return issued.Add(idleAge + a.spread(idleAge, idleSpread)).Sub(now)
+}
+
+// otherDueIn is tokenDueIn for another resource than Mail. A token that is not in use is
+// refreshed by the next login: the refreshes for Mail keep the grant. The first token is
+// requested at once, to find out whether the grant has the scopes of a resource that was
+// configured after the consent. The caller holds mu.
+func (a *Account) otherDueIn(now time.Time, r oauth.Resource) (d time.Duration, ok bool) {
+	s := a.state(r)
+	if a.grant.Withdrawn != "" {
+		return 0, false
+	}
+	if a.grant.Token(r).AccessToken != "" && s.failure == nil && now.Sub(s.used) >= inUse {
+		return 0, false
+	}
+	return a.tokenDueIn(now, r), true
+}
+
+// unused reports whether the account needs no person and no login has used its token for r
+// lately. The caller holds mu.
+func (a *Account) unused(now time.Time, r oauth.Resource) bool {
+	return !a.Interactive() && now.Sub(a.state(r).used) >= inUse
+}
 
 // idle is unused for callers that do not hold mu.
 func (a *Account) idle() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.unused(time.Now())
+	return a.unused(time.Now(), oauth.Mail)
 }
 
 // spread returns a random part of d, so that accounts do not refresh at the same time.

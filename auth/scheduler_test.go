@@ -28,10 +28,10 @@ func TestDueIn(t *testing.T) {
 		{"in use", func(*Account, time.Time) {}, 30 * time.Minute, 36 * time.Minute},
 		{"in use, half of its life later", func(a *Account, now time.Time) { a.grant = granted(30 * time.Minute) }, 0, 6 * time.Minute},
 		{"in use, ended", func(a *Account, now time.Time) { a.grant = granted(2 * time.Hour) }, -90 * time.Minute, -84 * time.Minute},
-		{"in use once a day", func(a *Account, now time.Time) { a.used = now.Add(-25 * time.Hour) }, 30 * time.Minute, 36 * time.Minute},
+		{"in use once a day", func(a *Account, now time.Time) { a.state(oauth.Mail).used = now.Add(-25 * time.Hour) }, 30 * time.Minute, 36 * time.Minute},
 		{"in use, of a long life", func(a *Account, now time.Time) { a.grant.Expiry = now.Add(24 * time.Hour) }, 12 * time.Hour, 12*time.Hour + 144*time.Minute},
 		{"in use, of a short life", func(a *Account, now time.Time) { a.grant.Expiry = now.Add(10 * time.Minute) }, idle, 24 * time.Hour},
-		{"not in use", func(a *Account, now time.Time) { a.used = now.Add(-27 * time.Hour) }, idle, 24 * time.Hour},
+		{"not in use", func(a *Account, now time.Time) { a.state(oauth.Mail).used = now.Add(-27 * time.Hour) }, idle, 24 * time.Hour},
 		{"refreshed since", func(a *Account, now time.Time) {
 			a.grant = granted(2 * time.Hour)
 			a.grant.Refreshed, a.grant.Expiry = now.Add(-time.Minute), now.Add(59*time.Minute)
@@ -41,23 +41,23 @@ func TestDueIn(t *testing.T) {
 		{"from a clock that was a little ahead", func(a *Account, now time.Time) { a.grant = granted(-30 * time.Second) }, 30*time.Minute + 30*time.Second, 36*time.Minute + 30*time.Second},
 		{"failed, half of its life later", func(a *Account, now time.Time) {
 			a.grant = granted(40 * time.Minute)
-			a.failure, a.retry = &oauth.Error{Kind: oauth.Temporary}, now.Add(time.Minute)
+			a.state(oauth.Mail).failure, a.state(oauth.Mail).retry = &oauth.Error{Kind: oauth.Temporary}, now.Add(time.Minute)
 		}, time.Minute, time.Minute},
 		{"failed before half of its life", func(a *Account, now time.Time) {
-			a.failure, a.retry = &oauth.Error{Kind: oauth.Temporary}, now.Add(time.Minute)
+			a.state(oauth.Mail).failure, a.state(oauth.Mail).retry = &oauth.Error{Kind: oauth.Temporary}, now.Add(time.Minute)
 		}, time.Minute, time.Minute},
 		{"of a registration that is refused", func(a *Account, now time.Time) {
 			a.grant = granted(2 * time.Hour)
-			a.asked, a.failure, a.retry = now, &oauth.Error{Kind: oauth.Misconfigured}, now.Add(time.Minute)
+			a.state(oauth.Mail).asked, a.state(oauth.Mail).failure, a.state(oauth.Mail).retry = now, &oauth.Error{Kind: oauth.Misconfigured}, now.Add(time.Minute)
 		}, time.Hour, time.Hour},
 		{"withdrawn", func(a *Account, now time.Time) {
 			a.grant = granted(2 * time.Hour)
 			a.grant.Withdrawn = "no more"
-			a.asked, a.failure, a.retry = now, &oauth.Error{Kind: oauth.NeedsConsent}, now.Add(15*time.Minute)
+			a.state(oauth.Mail).asked, a.state(oauth.Mail).failure, a.state(oauth.Mail).retry = now, &oauth.Error{Kind: oauth.NeedsConsent}, now.Add(15*time.Minute)
 		}, idle, 24 * time.Hour},
 		{"withdrawn before the start", func(a *Account, now time.Time) {
 			a.grant.Withdrawn = "no more"
-			a.asked = now.Add(-time.Hour)
+			a.state(oauth.Mail).asked = now.Add(-time.Hour)
 		}, 19 * time.Hour, 23 * time.Hour},
 		{"never authorized", func(a *Account, _ time.Time) { a.grant = oauth.Grant{} }, never, never},
 		{"without refresh token", func(a *Account, _ time.Time) { a.grant.RefreshToken = "" }, never, never},
@@ -69,9 +69,10 @@ func TestDueIn(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				for jitter, want := range map[float64]time.Duration{0: tt.least, 1: tt.most} {
 					now := time.Now()
-					a := &Account{flow: oauth.Consent{}, grant: granted(0), used: now, jitter: jitter}
+					a := &Account{flow: oauth.Consent{}, grant: granted(0), jitter: jitter}
+					a.state(oauth.Mail).used = now
 					tt.change(a, now)
-					d, ok := a.dueIn(now)
+					d, ok := a.dueIn(now, oauth.Mail)
 					if !ok {
 						d = never
 					}

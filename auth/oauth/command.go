@@ -45,7 +45,10 @@ const (
 // Interactive returns false.
 func (Command) Interactive() bool { return false }
 
-func (c Command) token(ctx context.Context, p *Provider, _ Grant) (answer, error) {
+func (c Command) token(ctx context.Context, p *Provider, _ Grant, r Resource) (answer, error) {
+	if r != Mail {
+		return nil, &Error{Kind: Misconfigured, Err: fmt.Errorf("command %s: prints tokens for the mail servers, not for %s", c.Args[0], r)}
+	}
 	if c.Turns != nil {
 		select {
 		case c.Turns <- struct{}{}:

@@ -103,7 +103,7 @@ func TestCommandFails(t *testing.T) {
 }
 
 func TestCommandIsNotOnThePath(t *testing.T) {
-	_, err := Command{Args: []string{"xoauthd-none"}}.token(t.Context(), new(Provider), Grant{})
+	_, err := Command{Args: []string{"xoauthd-none"}}.token(t.Context(), new(Provider), Grant{}, Mail)
 	want := "command xoauthd-none: executable file not found in $PATH: install it, and give its full path"
 	var e *Error
 	if !errors.As(err, &e) || e.Kind != Misconfigured || err.Error() != want {
@@ -130,7 +130,7 @@ func TestCommandEnv(t *testing.T) {
 	}
 	t.Setenv("XOAUTHD_SECRET", "s")
 	path := script(t, `echo "${XOAUTHD_SECRET-token1}"`)
-	token, err := Command{Args: []string{path}}.token(t.Context(), new(Provider), Grant{})
+	token, err := Command{Args: []string{path}}.token(t.Context(), new(Provider), Grant{}, Mail)
 	if err != nil || token.text("access_token") != "token1" {
 		t.Errorf("token = %+v, %v", token, err)
 	}
@@ -143,14 +143,14 @@ func TestCommandEnv(t *testing.T) {
 // at all if its time is over before.
 func TestCommandWaitsForItsTurn(t *testing.T) {
 	c := Command{Args: []string{script(t, "echo token1")}, Turns: make(chan struct{}, 1)}
-	if token, err := c.token(t.Context(), new(Provider), Grant{}); err != nil || token.text("access_token") != "token1" {
+	if token, err := c.token(t.Context(), new(Provider), Grant{}, Mail); err != nil || token.text("access_token") != "token1" {
 		t.Fatalf("token = %+v, %v", token, err)
 	}
 	c.Turns <- struct{}{}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
 	var e *Error
-	if _, err := c.token(ctx, new(Provider), Grant{}); !errors.As(err, &e) || e.Kind != Temporary || !strings.Contains(e.Error(), "too many run already") {
+	if _, err := c.token(ctx, new(Provider), Grant{}, Mail); !errors.As(err, &e) || e.Kind != Temporary || !strings.Contains(e.Error(), "too many run already") {
 		t.Errorf("err = %v", err)
 	}
 }

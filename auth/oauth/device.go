@@ -46,7 +46,7 @@ func (p *Provider) DeviceAuth(ctx context.Context) (*Device, error) {
 	if p.OAuth.Endpoint.DeviceAuthURL == "" {
 		return nil, &Error{Kind: Misconfigured, Err: errors.New("the provider has no " + deviceEndpoint)}
 	}
-	form := url.Values{"client_id": {p.OAuth.ClientID}, "scope": {strings.Join(p.OAuth.Scopes, " ")}}
+	form := url.Values{"client_id": {p.OAuth.ClientID}, "scope": {strings.Join(p.consentScopes(), " ")}}
 	a, err := p.request(ctx, endpoint{deviceEndpoint, p.OAuth.Endpoint.DeviceAuthURL}, form)
 	if err != nil {
 		return nil, err

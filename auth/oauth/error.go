@@ -60,6 +60,7 @@ type Error struct {
 	RetryAfter  time.Duration // of the provider; 0 if none
 	Err         error         // the error, if there is no code
 	Family      string        // of the provider, as in Provider
+	Resource    Resource      // of the token, unless it is Mail
 
 	Refused  bool   // by a mail server: see ErrRefused
 	Revoked  bool   // see ErrRevoked
@@ -85,6 +86,9 @@ func (e *Error) Error() string {
 		}
 	default:
 		words += ": HTTP status " + strconv.Itoa(e.Status)
+	}
+	if e.Resource != "" {
+		words = "token for " + string(e.Resource) + ": " + words
 	}
 	return OneLine(words)
 }

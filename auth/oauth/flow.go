@@ -3,7 +3,6 @@ package oauth
 import (
 	"context"
 	"net/url"
-	"strings"
 
 	"github.com/xoauthd/xoauthd/internal/flow"
 )
@@ -13,9 +12,9 @@ type Flow interface {
 	// Interactive reports whether a person must have consented before.
 	Interactive() bool
 
-	// token obtains an access token for the account with the grant g. Its errors are of
-	// type *Error. With an error, the answer may still have a refresh token.
-	token(ctx context.Context, p *Provider, g Grant) (answer, error)
+	// token obtains an access token for r and the account with the grant g. Its errors are
+	// of type *Error. With an error, the answer may still have a refresh token.
+	token(ctx context.Context, p *Provider, g Grant, r Resource) (answer, error)
 
 	// source identifies the flow in the Source of a grant; empty for Consent.
 	source() string
@@ -28,11 +27,12 @@ type Consent struct{}
 // Interactive returns true.
 func (Consent) Interactive() bool { return true }
 
-func (Consent) token(ctx context.Context, p *Provider, g Grant) (answer, error) {
+func (Consent) token(ctx context.Context, p *Provider, g Grant, r Resource) (answer, error) {
 	if g.RefreshToken == "" {
 		return nil, NoRefreshToken()
 	}
-	return p.token(ctx, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {g.RefreshToken}})
+	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {g.RefreshToken}}
+	return p.token(ctx, p.withOneScope(form, r))
 }
 
 func (Consent) source() string { return "" }
@@ -44,8 +44,8 @@ type ClientCredentials struct{}
 // Interactive returns false.
 func (ClientCredentials) Interactive() bool { return false }
 
-func (ClientCredentials) token(ctx context.Context, p *Provider, _ Grant) (answer, error) {
-	return p.token(ctx, p.withScope(url.Values{"grant_type": {"client_credentials"}}))
+func (ClientCredentials) token(ctx context.Context, p *Provider, _ Grant, r Resource) (answer, error) {
+	return p.token(ctx, p.withScope(url.Values{"grant_type": {"client_credentials"}}, r))
 }
 
 func (ClientCredentials) source() string { return string(flow.ClientCredentials) }
@@ -60,16 +60,8 @@ type ResourceOwner struct {
 // Interactive returns false.
 func (ResourceOwner) Interactive() bool { return false }
 
-func (o ResourceOwner) token(ctx context.Context, p *Provider, _ Grant) (answer, error) {
-	return p.token(ctx, p.withScope(url.Values{"grant_type": {"password"}, "username": {o.User}, "password": {o.Password}}))
+func (o ResourceOwner) token(ctx context.Context, p *Provider, _ Grant, r Resource) (answer, error) {
+	return p.token(ctx, p.withScope(url.Values{"grant_type": {"password"}, "username": {o.User}, "password": {o.Password}}, r))
 }
 
 func (ResourceOwner) source() string { return string(flow.Password) }
-
-// withScope adds the scopes to form, if there are any.
-func (p *Provider) withScope(form url.Values) url.Values {
-	if len(p.OAuth.Scopes) > 0 {
-		form.Set("scope", strings.Join(p.OAuth.Scopes, " "))
-	}
-	return form
-}

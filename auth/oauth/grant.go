@@ -25,6 +25,14 @@ type Grant struct {
 	// Scope is the granted scope (RFC 6749 section 3.3); empty if it is not known.
 	Scope string `json:"scope,omitempty"`
 
+	// Requested has the scopes of the authorization request, of all resources; empty if they
+	// are not known.
+	Requested string `json:"requested,omitempty"`
+
+	// Tokens are the access tokens for the other resources than Mail. A Grant that shares
+	// them must not change them.
+	Tokens map[Resource]Token `json:"tokens,omitempty"`
+
 	// Identity is the address of the person who consented, from the id_token; empty without
 	// one. It may differ from the mailbox: a delegate, an alias.
 	Identity string `json:"identity,omitempty"`
@@ -62,20 +70,22 @@ func (g Grant) Issued() time.Time {
 	return g.Obtained
 }
 
-// Alive reports whether the access token is valid. Round removes the monotonic clock, which
-// stops while a laptop sleeps.
-func (g Grant) Alive(now time.Time) bool {
-	return g.AccessToken != "" && g.Withdrawn == "" &&
-		now.Before(g.Expiry.Round(0)) &&
-		now.After(g.Issued().Round(0).Add(-ClockTolerance))
+// Alive reports whether the access token for r is valid. Round removes the monotonic clock,
+// which stops while a laptop sleeps.
+func (g Grant) Alive(r Resource, now time.Time) bool {
+	t := g.Token(r)
+	return t.AccessToken != "" && g.Withdrawn == "" &&
+		now.Before(t.Expiry.Round(0)) &&
+		now.After(t.Issued.Round(0).Add(-ClockTolerance))
 }
 
-// Fresh reports whether the access token need not be replaced yet. A token that cannot be
-// refreshed is never replaced.
-func (g Grant) Fresh(now time.Time, refreshable bool) bool {
-	margin := min(ExpiryMargin, g.Expiry.Sub(g.Issued())/2)
+// Fresh reports whether the access token for r need not be replaced yet. A token that cannot
+// be refreshed is never replaced.
+func (g Grant) Fresh(r Resource, now time.Time, refreshable bool) bool {
+	t := g.Token(r)
+	margin := min(ExpiryMargin, t.Expiry.Sub(t.Issued)/2)
 	if !refreshable {
 		margin = 0
 	}
-	return g.Alive(now) && g.Alive(now.Add(margin))
+	return g.Alive(r, now) && g.Alive(r, now.Add(margin))
 }

@@ -180,9 +180,10 @@ const (
 	hintUnreachable = "The provider cannot be reached from this machine. Check the network, DNS, and the HTTP proxy if there is one. xoauthd tries again by itself."
 )
 
-// Unexplained reports whether the hint does not name the cause for the end of a grant.
+// Unexplained reports whether the provider does not name the cause for the end of a grant.
 func (e *Error) Unexplained() bool {
-	return slices.Contains([]string{hintEnded, hintUsed, hintGoogleEnded, hintYahooEnded}, e.Hint())
+	hint := hintFor(e.Family, e.Code, e.Description)
+	return slices.Contains([]string{hintEnded, hintUsed, hintGoogleEnded, hintYahooEnded}, hint)
 }
 
 const (

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -20,6 +21,9 @@ type Provider struct {
 	Name   string
 	OAuth  oauth2.Config
 	Params map[string]string // for the authorization URL, beside the usual ones
+
+	// Resources has the scopes of the resources other than Mail.
+	Resources map[Resource][]string
 
 	// Family is Google, Microsoft, Yahoo, or empty for any other provider. It says
 	// which errors and rules of its own the provider has.
@@ -57,7 +61,9 @@ func (p *Provider) AuthCodeURL(state, verifier, loginHint string) string {
 	}
 	// These come last: no parameter of the configuration may replace them.
 	options = append(options, oauth2.SetAuthURLParam("state", state), oauth2.S256ChallengeOption(verifier))
-	return p.OAuth.AuthCodeURL(state, options...)
+	config := p.OAuth
+	config.Scopes = p.consentScopes()
+	return config.AuthCodeURL(state, options...)
 }
 
 // Exchange redeems an authorization code (RFC 6749 section 4.1.3). Its errors are of type
@@ -67,7 +73,7 @@ func (p *Provider) Exchange(ctx context.Context, code, verifier string) (Grant, 
 	if p.OAuth.RedirectURL != "" {
 		form.Set("redirect_uri", p.OAuth.RedirectURL)
 	}
-	a, err := p.token(ctx, form)
+	a, err := p.token(ctx, p.withOneScope(form, Mail))
 	if err != nil {
 		return Grant{}, err
 	}
@@ -85,22 +91,34 @@ func (p *Provider) grantOf(a answer) Grant {
 		Obtained:     now,
 		Ends:         p.end(now, a),
 		Scope:        scopeOf(a, p.OAuth.Scopes),
+		Requested:    strings.Join(p.consentScopes(), " "),
 		Identity:     p.identity(a.text("id_token")),
 		IDToken:      a["id_token"] != nil,
 	}
 }
 
-// Refresh returns g with another access token, which f obtains. Its errors are of type
+// Refresh is RefreshFor with Mail.
+func (p *Provider) Refresh(ctx context.Context, f Flow, g Grant) (Grant, error) {
+	return p.RefreshFor(ctx, f, g, Mail)
+}
+
+// RefreshFor returns g with another access token for r, which f obtains. Its errors are of type
 // *Error. With an error, the grant it returns is still the one to keep: an answer without a
 // usable access token may have replaced the refresh token.
-func (p *Provider) Refresh(ctx context.Context, f Flow, g Grant) (Grant, error) {
-	a, err := f.token(ctx, p, g)
+func (p *Provider) RefreshFor(ctx context.Context, f Flow, g Grant, r Resource) (Grant, error) {
+	a, err := f.token(ctx, p, g, r)
 	if rotated := a.text("refresh_token"); rotated != "" && f.Interactive() {
 		g.RefreshToken = rotated
 	}
+	if err == nil {
+		err = p.verify(a, r)
+	}
 	var e *Error
 	if errors.As(err, &e) {
-		if !f.Interactive() && e.Kind == NeedsConsent { // the administrator must act
+		switch {
+		case f.Interactive() && r != Mail:
+			p.explain(e, g, r)
+		case !f.Interactive() && e.Kind == NeedsConsent: // the administrator must act
 			e.Kind = Misconfigured
 		}
 		p.Metrics.count(p.Name, e.Kind.String())
@@ -108,7 +126,10 @@ func (p *Provider) Refresh(ctx context.Context, f Flow, g Grant) (Grant, error) 
 	}
 	p.Metrics.count(p.Name, resultOK)
 	now := time.Now().Round(0).UTC()
-	g.AccessToken, g.Expiry, g.Refreshed, g.Withdrawn = a.text("access_token"), a.expiry(now, defaultLife), now, ""
+	g = g.withToken(r, Token{a.text("access_token"), a.expiry(now, defaultLife), now})
+	if r != Mail {
+		return g, nil
+	}
 	if f.Interactive() && g.Scope == "" { // of a grant from elsewhere, or of an older version
 		g.Scope = scopeOf(a, nil)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -50,7 +51,7 @@ func TestExchange(t *testing.T) {
 			t.Fatal(err)
 		}
 		now := time.Now().Round(0).UTC()
-		if want := (Grant{AccessToken: "at", RefreshToken: "rt", Expiry: now.Add(30 * time.Minute), Obtained: now, Scope: "mail"}); g != want {
+		if want := (Grant{AccessToken: "at", RefreshToken: "rt", Expiry: now.Add(30 * time.Minute), Obtained: now, Scope: "mail", Requested: "mail"}); !reflect.DeepEqual(g, want) {
 			t.Errorf("grant = %+v, want %+v", g, want)
 		}
 		for k, want := range map[string]string{
@@ -130,7 +131,7 @@ func TestRefreshAnswers(t *testing.T) {
 						}
 						want := old
 						want.RefreshToken = refresh
-						if g != want {
+						if !reflect.DeepEqual(g, want) {
 							t.Errorf("the grant has become %+v, want %+v", g, want)
 						}
 						return
@@ -261,7 +262,7 @@ func TestRefreshFailures(t *testing.T) {
 			if errors.Is(err, ErrNeedsAuthorization) != (tt.kind == NeedsConsent) {
 				t.Errorf("errors.Is(%v, ErrNeedsAuthorization) is wrong", err)
 			}
-			if g != old {
+			if !reflect.DeepEqual(g, old) {
 				t.Errorf("the grant has become %+v", g)
 			}
 			if n := s.Count(); n != 1 {

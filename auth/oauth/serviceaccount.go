@@ -29,8 +29,8 @@ const jwtBearer = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 // Interactive returns false.
 func (ServiceAccount) Interactive() bool { return false }
 
-func (a ServiceAccount) token(ctx context.Context, p *Provider, _ Grant) (answer, error) {
-	assertion, err := a.sign(p.OAuth.Endpoint.TokenURL, p.OAuth.Scopes)
+func (a ServiceAccount) token(ctx context.Context, p *Provider, _ Grant, r Resource) (answer, error) {
+	assertion, err := a.sign(p.OAuth.Endpoint.TokenURL, p.scopes(r))
 	if err != nil {
 		return nil, &Error{Kind: Misconfigured, Err: fmt.Errorf("key of the service account: %w", err)}
 	}
