@@ -144,7 +144,7 @@ func checkPassword(s string) error {
 	if strings.Trim(s, ".…") == "" && s != "" {
 		return errors.New("the password is a placeholder; write the password from the provider, or set upstream_password_file")
 	}
-	if err := oneLine(s); err != nil {
+	if err := checkLine(s); err != nil {
 		return fmt.Errorf("the password %w", err)
 	}
 	return nil

@@ -154,7 +154,7 @@ func (t *table) metrics() *Metrics {
 func (t *table) hostNames(key string) []string {
 	var names []string
 	for i, s := range t.texts(key, nil) {
-		if oneLine(s) != nil {
+		if checkLine(s) != nil {
 			continue // already reported
 		}
 		if strings.ContainsAny(s, ":/@[] ") {

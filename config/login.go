@@ -5,11 +5,9 @@ import (
 	"slices"
 	"strings"
 	"time"
-)
 
-// maxPasswords bounds the logins with one user name. xoauthd compares each wrong password
-// with the hashes of all of them.
-const maxPasswords = 16
+	"github.com/xoauthd/xoauthd/auth/password"
+)
 
 var loginLabel = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z_.-]{0,63}$`)
 
@@ -63,7 +61,7 @@ func checkUser(name string) error {
 func (t *table) protocols() []string {
 	protocols := t.texts("protocols", nil)
 	for i, p := range protocols {
-		if oneLine(p) == nil && !slices.Contains(Protocols(), p) { // else already reported
+		if checkLine(p) == nil && !slices.Contains(Protocols(), p) { // else already reported
 			t.file.fault(t.pos.key("protocols").item(i).line(), "protocols: %q is not one of %s", p, enumerate(Protocols()))
 		}
 	}
@@ -101,7 +99,7 @@ func (f *file) checkLogins(a *Account, p *Provider, listens map[string]bool) {
 }
 
 // checkUsers reports a user name that several accounts use, or that has more than
-// maxPasswords passwords.
+// password.MaxHashes passwords.
 func (f *file) checkUsers(accounts map[string]*Account) {
 	sorted := byLine(accounts)
 	owners := make(map[string]*Account, len(sorted)) // by lower-case user name
@@ -123,8 +121,8 @@ func (f *file) checkUsers(accounts map[string]*Account) {
 			switch owner := owners[lower]; {
 			case owner != a:
 				f.fault(l.Line, "login %q: the user name %q already belongs to the account %s, and can belong to one account only", l.Label, l.User, owner.Name)
-			case passwords[lower] == maxPasswords+1:
-				f.fault(l.Line, "login %q: the user name %q already has %d passwords, which is the maximum; use another user name", l.Label, l.User, maxPasswords)
+			case passwords[lower] == password.MaxHashes+1:
+				f.fault(l.Line, "login %q: the user name %q already has %d passwords, which is the maximum; use another user name", l.Label, l.User, password.MaxHashes)
 			}
 		}
 	}

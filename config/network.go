@@ -65,7 +65,7 @@ func (t *table) host(key, def string) string {
 // networks reads a list of addresses and networks.
 func (t *table) networks(key string) (networks []netip.Prefix) {
 	for i, s := range t.texts(key, nil) {
-		if oneLine(s) != nil {
+		if checkLine(s) != nil {
 			continue // already reported
 		}
 		n, err := parseNetwork(s)

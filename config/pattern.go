@@ -75,7 +75,7 @@ func (t *table) pattern(a *Account) *pattern {
 	}
 	p := &pattern{a, t.passwordFile()}
 	for i, name := range names {
-		if oneLine(name) == nil { // else already reported
+		if checkLine(name) == nil { // else already reported
 			line := t.pos.key("mailboxes").item(i).line()
 			p.mailboxes = append(p.mailboxes, mailbox{name, a.PasswordHash, t.file.name, line, "mailboxes: "})
 		}
@@ -117,7 +117,7 @@ func (t *table) passwordFile() (mailboxes []mailbox) {
 			weak = append(weak, m.fault("password hash: %s", weakness))
 		}
 		switch {
-		case !colon || oneLine(m.name) != nil:
+		case !colon || checkLine(m.name) != nil:
 			t.file.faults = append(t.file.faults, m.fault(`expected "mailbox:hash", such as alice@example.com:$argon2id$v=19$...`))
 		case err != nil:
 			t.file.faults = append(t.file.faults, m.fault("password hash: %v", err))

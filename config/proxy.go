@@ -37,8 +37,8 @@ func checkProxy(s string) error {
 	u, err := url.Parse(s)
 	scheme, _, _ := strings.Cut(s, "://")
 	switch {
-	case oneLine(s) != nil:
-		return oneLine(s)
+	case checkLine(s) != nil:
+		return checkLine(s)
 	case !slices.Contains([]string{"socks5", "socks5h", "http", "https"}, scheme):
 		return errors.New(`must be "direct", or a URL that begins with socks5://, http:// or https://`)
 	case err != nil:

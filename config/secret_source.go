@@ -227,7 +227,7 @@ func credentialSecret(name string) (string, error) {
 
 // checkSecret returns an error, without the secret, if s is not a valid client secret.
 func checkSecret(s string) error {
-	switch err := oneLine(s); {
+	switch err := checkLine(s); {
 	case isElided(s):
 		return errPlaceholderSecret
 	case strings.HasPrefix(s, "{"):

@@ -57,7 +57,7 @@ func parseServiceAccount(text string) (*ServiceAccount, error) {
 		return nil, errors.New(`is an external account (workload identity federation), which only a token_command can use; create a key of the service account`)
 	case file.Type != "service_account":
 		return nil, errors.New(`does not have the type "service_account"; create a key of the service account in the Google Cloud console`)
-	case oneLine(file.Email) != nil:
+	case checkLine(file.Email) != nil:
 		return nil, errors.New("has no client_email; use the unmodified key file from the Google Cloud console")
 	}
 	if file.TokenURL != "" {

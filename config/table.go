@@ -142,7 +142,7 @@ func (t *table) text(key, def string) string {
 	if !ok {
 		return def
 	}
-	if err := oneLine(s); err != nil {
+	if err := checkLine(s); err != nil {
 		t.fault(key, "%v", err)
 		return def
 	}
@@ -218,7 +218,7 @@ func (t *table) texts(key string, def []string) []string {
 		s, ok := v.(string)
 		if !ok {
 			t.file.fault(line, "%s: each element must be a string, not %s%s", key, typeName(v), syntaxHint[key])
-		} else if err := oneLine(s); err != nil {
+		} else if err := checkLine(s); err != nil {
 			t.file.fault(line, "%s: %v", key, err)
 		}
 		texts = append(texts, s)
@@ -243,7 +243,7 @@ func (t *table) tables(key string) []*table {
 	parent, _ := t.table(key)
 	var tables []*table
 	for _, name := range slices.Sorted(maps.Keys(parent.values)) {
-		if err := oneLine(name); err != nil {
+		if err := checkLine(name); err != nil {
 			t.file.fault(parent.line(name), "[%s]: the name %v", toml.Key{key, name}, err)
 		} else if sub, found := parent.table(name); found {
 			tables = append(tables, sub)
@@ -283,8 +283,8 @@ func (t *table) tableList(key string) (tables []*table) {
 	return tables
 }
 
-// oneLine returns an error, without s, if s is not fit to be a value or a name.
-func oneLine(s string) error {
+// checkLine returns an error, without s, if s is not fit to be a value or a name.
+func checkLine(s string) error {
 	switch {
 	case s == "":
 		return errors.New("must not be empty")

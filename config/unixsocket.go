@@ -58,7 +58,7 @@ func (t *table) socketMode() fs.FileMode {
 // localUsers reads the ids of the local users whose programs may connect.
 func (t *table) localUsers() (ids []uint32) {
 	for i, name := range t.texts("local_users", nil) {
-		if oneLine(name) != nil {
+		if checkLine(name) != nil {
 			continue // already reported
 		}
 		id, err := userID(name)

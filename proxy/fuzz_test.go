@@ -24,7 +24,7 @@ func FuzzReply(f *testing.F) {
 	f.Add("5.7.8 no\r\n235 yes\x00", "[x]", false)
 	f.Add(strings.Repeat("ü", 1000), "SYS/TEMP", false)
 	f.Fuzz(func(t *testing.T, words, code string, certain bool) {
-		for _, u := range []*Upstream{{}, {Family: Apple, Mechanism: "password"}, {Unattended: true}, {Family: Google}, {Family: Microsoft}} {
+		for _, u := range []*Upstream{{}, {Family: Apple, Mechanism: "password"}, {WithoutConsent: true}, {Family: Google}, {Family: Microsoft}} {
 			for _, err := range []error{
 				&imap.Error{Type: imap.StatusResponseTypeNo, Code: imap.ResponseCode(code), Text: words},
 				&smtpdialogue.Refusal{SMTPError: smtp.SMTPError{Code: 535, EnhancedCode: smtp.NoEnhancedCode, Message: words}},

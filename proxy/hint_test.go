@@ -162,7 +162,7 @@ func TestKnownResponses(t *testing.T) {
 		want     string // a part; none if empty
 	}{
 		{&Upstream{Mechanism: "password", Family: Apple}, UpstreamRefused, "NO [AUTHENTICATIONFAILED] Authentication failed", "account.apple.com"},
-		{&Upstream{Unattended: true}, UpstreamRefused, "NO LOGIN failed.", "application has no right"},
+		{&Upstream{WithoutConsent: true}, UpstreamRefused, "NO LOGIN failed.", "application has no right"},
 		// A temporary failure does not refuse a token or a password.
 		{&Upstream{Family: Microsoft}, UpstreamDown, "454 4.7.0 Temporary authentication failure", ""},
 		{&Upstream{Family: Google}, UpstreamDown, "NO [ALERT] Too many simultaneous connections. (Failure)", "15 IMAP"},

@@ -66,7 +66,7 @@ func (u *Upstream) credential() string {
 	switch {
 	case u.takesPassword():
 		return "password"
-	case u != nil && u.Unattended:
+	case u != nil && u.WithoutConsent:
 		return "application"
 	}
 	return "token"

@@ -41,9 +41,9 @@ type Upstream struct {
 	// Dial connects to it, for example through a proxy; nil is that of the Server.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
-	// Unattended is true if no person consents to the tokens, so nobody can have chosen
+	// WithoutConsent is true if no person consents to the tokens, so nobody can have chosen
 	// another mailbox.
-	Unattended bool
+	WithoutConsent bool
 
 	// Secrets are hidden in what the server sends. Tokens and passwords are added before
 	// they are sent. nil is a set of this server only.

@@ -13,9 +13,9 @@ import (
 	"sync"
 )
 
-// maxHashes limits the hashes that xoauthd computes for one login attempt, and
-// therefore the logins of one user name.
-const maxHashes = 16
+// MaxHashes limits the hashes that xoauthd computes for one login attempt, and therefore
+// the logins of one user name.
+const MaxHashes = 16
 
 // A Checker checks passwords against the logins of all accounts. It may be used by
 // several goroutines at once.
@@ -74,8 +74,8 @@ func (c *Checker) add(l Login) error {
 		c.users[name] = u
 	case u.logins[0].Account != l.Account:
 		return fmt.Errorf("two accounts, %s and %s, have this user name", u.logins[0].Account, l.Account)
-	case len(u.logins) == maxHashes:
-		return fmt.Errorf("more than %d passwords for one user name", maxHashes)
+	case len(u.logins) == MaxHashes:
+		return fmt.Errorf("more than %d passwords for one user name", MaxHashes)
 	}
 	u.logins = append(u.logins, &login{Login: l, cost: cost, id: loginID(name, l.Hash)})
 	return nil

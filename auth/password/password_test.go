@@ -272,7 +272,7 @@ func TestNewInvalid(t *testing.T) {
 		{Account: "Joe", User: "Joe", Hash: hash},
 		{Account: "joe", User: "joe", Hash: hash},
 	}
-	for range maxHashes + 1 {
+	for range MaxHashes + 1 {
 		all = append(all, Login{Account: "ann", User: "ann", Hash: hash})
 	}
 	_, err := New(all, nil)

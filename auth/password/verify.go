@@ -84,7 +84,7 @@ func dummyHash(c cost) string {
 // equalizeCosts adds dummy hashes to every user name and to unknown, so that a wrong
 // password takes the same time for all of them. Afterwards, each has as many hashes of
 // each cost as the user name with the most hashes of that cost. Where this would exceed
-// maxHashes, equalizeCosts leaves out the costs that the fewest user names have.
+// MaxHashes, equalizeCosts leaves out the costs that the fewest user names have.
 func equalizeCosts(users map[string]*user, unknown *user) {
 	most, names := make(map[cost]int), make(map[cost]int)
 	for _, u := range users {
@@ -96,7 +96,7 @@ func equalizeCosts(users map[string]*user, unknown *user) {
 	if len(most) == 0 {
 		most[newCost()] = 1
 	}
-	left := maxHashes
+	left := MaxHashes
 	for _, c := range slices.SortedFunc(maps.Keys(most), func(a, b cost) int { return names[b] - names[a] }) {
 		n := min(most[c], left)
 		left -= n

@@ -176,15 +176,9 @@ func Link(web *config.Web, account string) string {
 // The client receives the same reply whatever is wrong.
 func (as *accounts) LogIn(ctx context.Context, a proxy.Attempt) (proxy.Login, error) {
 	user, mailbox, other := splitUser(a.User)
-	l, err := as.passwords.Check(ctx, password.Attempt{
-		Protocol: a.Protocol,
-		Provider: a.Provider,
-		User:     user,
-		Password: a.Password,
-		From:     a.From,
-		UID:      a.UID,
-		HasUID:   a.HasUID,
-	})
+	attempt := password.Attempt(a)
+	attempt.User = user
+	l, err := as.passwords.Check(ctx, attempt)
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = proxy.Fail(proxy.TooManySessions, errors.New("too many passwords to check at once"))
 	} else {

@@ -113,15 +113,15 @@ func newUpstream(c *config.Provider, u *config.Upstream, way route) *proxy.Upstr
 		mechanism = "password"
 	}
 	return &proxy.Upstream{
-		Provider:   c.Name,
-		Family:     c.FamilyOf(u),
-		Host:       u.Host,
-		Port:       u.Port,
-		STARTTLS:   u.TLS == config.TLSStartTLS,
-		Mechanism:  mechanism,
-		Sessions:   u.Sessions,
-		Dial:       way.mail,
-		Unattended: !c.Flow.NeedsConsent(),
+		Provider:       c.Name,
+		Family:         c.FamilyOf(u),
+		Host:           u.Host,
+		Port:           u.Port,
+		STARTTLS:       u.TLS == config.TLSStartTLS,
+		Mechanism:      mechanism,
+		Sessions:       u.Sessions,
+		Dial:           way.mail,
+		WithoutConsent: !c.Flow.NeedsConsent(),
 		TLS: &tls.Config{
 			ServerName: u.Host,
 			RootCAs:    c.RootCAs,

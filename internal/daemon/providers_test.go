@@ -15,9 +15,9 @@ import (
 // TestUpstream checks what the hints need to know of the flow.
 func TestUpstream(t *testing.T) {
 	for _, test := range []struct {
-		flow       flow.Flow
-		mechanism  string
-		unattended bool
+		flow           flow.Flow
+		mechanism      string
+		withoutConsent bool
 	}{
 		{"authorization_code", "auto", false},
 		{"device_code", "auto", false},
@@ -27,8 +27,8 @@ func TestUpstream(t *testing.T) {
 		{"app_password", "password", true},
 	} {
 		u := newUpstream(&config.Provider{Flow: test.flow, Mechanism: "auto"}, &config.Upstream{}, route{})
-		if u.Unattended != test.unattended || u.Mechanism != test.mechanism {
-			t.Errorf("%s: unattended %v, mechanism %s", test.flow, u.Unattended, u.Mechanism)
+		if u.WithoutConsent != test.withoutConsent || u.Mechanism != test.mechanism {
+			t.Errorf("%s: without consent %v, mechanism %s", test.flow, u.WithoutConsent, u.Mechanism)
 		}
 	}
 }

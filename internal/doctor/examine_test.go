@@ -231,7 +231,7 @@ func TestHints(t *testing.T) {
 		remedy     string
 	}{
 		{"a token", login, func(*env, *proxy.Upstream) {}, "another mailbox was chosen"},
-		{"an app-only token", login, func(_ *env, u *proxy.Upstream) { u.Unattended = true }, "application has no right"},
+		{"an app-only token", login, func(_ *env, u *proxy.Upstream) { u.WithoutConsent = true }, "application has no right"},
 		{"a password", login, func(e *env, u *proxy.Upstream) {
 			u.Mechanism, e.subject.Password = "password", true
 		}, "an app password"},
