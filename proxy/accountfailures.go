@@ -89,15 +89,15 @@ func (c *failureCount) log(reason failureReason, log *slog.Logger, next time.Tim
 		slog.String("protocol", reason.protocol),
 		slog.String("result", string(reason.result)),
 		slog.String("account", reason.account),
+		slog.String("login", reason.login),
+		slog.String("error", c.why),
+		slog.Int("sessions", c.sessions),
+		slog.Time("since", c.since.UTC().Round(0)),
 	}
-	if reason.login != "" {
-		attrs = append(attrs, slog.String("login", reason.login))
-	}
-	attrs = append(attrs, slog.String("error", c.why), slog.Int("sessions", c.sessions), slog.Time("since", c.since.Round(0)))
 	if !next.IsZero() {
 		attrs = append(attrs, slog.Time("next", next.UTC().Round(0)))
 	}
-	log.LogAttrs(context.Background(), reason.result.level(), "account still failing", attrs...)
+	log.LogAttrs(context.Background(), reason.result.level(), "account still failing", nonEmpty(attrs)...)
 }
 
 // succeeded ends the failures of a login that the upstream has accepted, so that the next one

@@ -108,17 +108,13 @@ func (r *repeats) endWindow() (kinds map[failureKind]*tally, window time.Duratio
 }
 
 func (t *tally) attrs(k failureKind, window time.Duration) []slog.Attr {
-	attrs := []slog.Attr{
+	return nonEmpty([]slog.Attr{
 		slog.String("protocol", k.protocol),
 		slog.String("result", string(k.result)),
-	}
-	text := func(key, value string) {
-		if value != "" {
-			attrs = append(attrs, slog.String(key, value))
-		}
-	}
-	text("client", k.client)
-	text("user", k.user)
-	text("error", t.why)
-	return append(attrs, slog.Int("sessions", t.summed), slog.Float64("seconds", seconds(window)))
+		slog.String("client", k.client),
+		slog.String("user", k.user),
+		slog.String("error", t.why),
+		slog.Int("sessions", t.summed),
+		slog.Float64("seconds", seconds(window)),
+	})
 }

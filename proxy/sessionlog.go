@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -74,26 +75,25 @@ func (r *sessionRecord) result(err error) Result {
 func (r *sessionRecord) attrs(err error) []slog.Attr {
 	attrs := append(r.clientAttrs(), slog.String("result", string(r.result(err))))
 	attrs = append(attrs, r.loginAttrs()...)
-	text := func(key, value string) {
-		if value != "" {
-			attrs = append(attrs, slog.String(key, value))
-		}
-	}
 	if r.refused > 0 {
 		attrs = append(attrs, slog.Int("refused", r.refused))
 	}
-	text("ended", r.ended)
+	attrs = append(attrs, slog.String("ended", r.ended))
 	if err != nil {
-		text("error", logText(err))
-		text("hint", Hint(err))
+		attrs = append(attrs, slog.String("error", logText(err)), slog.String("hint", Hint(err)))
 	}
 	if p := (*panics.Error)(nil); errors.As(err, &p) {
-		text("stack", p.Origin())
+		attrs = append(attrs, slog.String("stack", p.Origin()))
 	}
-	return append(attrs,
+	return nonEmpty(append(attrs,
 		slog.Int64("up", r.up.Load()),
 		slog.Int64("down", r.down.Load()),
-		slog.Float64("seconds", seconds(time.Since(r.start))))
+		slog.Float64("seconds", seconds(time.Since(r.start)))))
+}
+
+// nonEmpty returns attrs without those whose value is an empty string.
+func nonEmpty(attrs []slog.Attr) []slog.Attr {
+	return slices.DeleteFunc(attrs, func(a slog.Attr) bool { return a.Value.Equal(slog.StringValue("")) })
 }
 
 // clientAttrs returns the attributes of the client.
@@ -106,30 +106,22 @@ func (r *sessionRecord) clientAttrs() []slog.Attr {
 	if r.via != nil {
 		attrs = append(attrs, slog.String("via", addrText(r.via)))
 	}
-	if r.localUser != "" {
-		attrs = append(attrs, slog.String("local_user", r.localUser))
-	}
+	attrs = append(attrs, slog.String("local_user", r.localUser))
 	if r.tls != nil {
 		attrs = append(attrs, slog.String("tls", tls.VersionName(r.tls.Version))) // "TLS 1.3"
 		if certificates := r.tls.PeerCertificates; len(certificates) > 0 {
 			attrs = append(attrs, slog.String("client_certificate", text.Line(certificates[0].Subject.CommonName, 100)))
 		}
 	}
-	return attrs
+	return nonEmpty(attrs)
 }
 
 // loginAttrs returns the attributes of the last login attempt.
 func (r *sessionRecord) loginAttrs() (attrs []slog.Attr) {
-	text := func(key, value string) {
-		if value != "" {
-			attrs = append(attrs, slog.String(key, value))
-		}
-	}
 	if r.account != "" {
-		text("account", r.account)
-		text("login", r.login)
+		attrs = append(attrs, slog.String("account", r.account), slog.String("login", r.login))
 	} else {
-		text("user", r.userText())
+		attrs = append(attrs, slog.String("user", r.userText()))
 	}
 	if r.ownToken {
 		attrs = append(attrs, slog.Bool("own_token", true))
@@ -137,9 +129,7 @@ func (r *sessionRecord) loginAttrs() (attrs []slog.Attr) {
 	if r.queued > 0 {
 		attrs = append(attrs, slog.Float64("queued", seconds(r.queued)))
 	}
-	text("upstream", r.upstream)
-	text("upstream_user", r.upstreamUser)
-	return attrs
+	return nonEmpty(append(attrs, slog.String("upstream", r.upstream), slog.String("upstream_user", r.upstreamUser)))
 }
 
 // userText returns the user name of the client for the log. A name without an account that
