@@ -31,8 +31,7 @@ const (
 	redirect = "http://localhost:1/callback" // nobody is there
 )
 
-// A place is a machine with a configuration of xoauthd, and a mail provider
-// within reach of it.
+// A place is a configuration of xoauthd, with an identity provider and a mail server.
 type place struct {
 	idp         *idp.Server
 	issuer      string
@@ -42,7 +41,7 @@ type place struct {
 	revoked     atomic.Int32 // times that the provider was asked to revoke a grant
 }
 
-// newPlace makes one without a daemon.
+// newPlace returns a place without a daemon.
 func newPlace(t *testing.T) *place {
 	t.Helper()
 	p := new(place)
@@ -97,8 +96,8 @@ password_hash = "$argon2id$v=19$m=19456,t=2,p=1$pBRIGepKUqjL4LDI51z58w$s+AX+0Uax
 	return p
 }
 
-// opens returns the mailbox that a token opens. If the mail server does not look at
-// the user name, that is alice's.
+// opens returns the mailbox that a token opens. That is alice's if the mail server ignores
+// the user name.
 func (p *place) opens(token string) (mailbox string, ok bool) {
 	mailbox, ok = p.idp.User(token)
 	if p.ignoring.Load() {
@@ -133,7 +132,7 @@ func (p *place) serve(t *testing.T) {
 	})
 }
 
-// well is the exit status of status where no account is bad.
+// well returns the exit status of status if no account needs attention.
 func (p *place) well() int {
 	if p.served {
 		return 0
@@ -141,8 +140,8 @@ func (p *place) well() int {
 	return 1
 }
 
-// run runs a command, and checks its exit status and a part of what it says:
-// the words of each line of want, in their order.
+// run runs a command, and checks its exit status. Its output must contain each line of want,
+// in their order.
 func (p *place) run(t *testing.T, stdin string, status int, want string, args ...string) (stdout string) {
 	t.Helper()
 	var out, errs bytes.Buffer
@@ -180,7 +179,7 @@ func TestLocked(t *testing.T) {
 	p.run(t, "", 1, "another xoauthd uses "+p.state+" and does not answer commands: it is starting or stopping", "status")
 }
 
-// TestAsOwner: what is told can be pasted.
+// TestAsOwner: the command line is quoted for a shell.
 func TestAsOwner(t *testing.T) {
 	cmd := new(cobra.Command)
 	cmd.SetContext(context.WithValue(t.Context(), argsKey{}, []string{"revoke", "--yes", "-c", "it's here.toml", "alice smith@example.com"}))
@@ -193,7 +192,7 @@ func TestAsOwner(t *testing.T) {
 	}
 }
 
-// TestAnotherUser: root does not make files that the daemon could not read.
+// TestAnotherUser: root creates no files that the daemon could not read.
 func TestAnotherUser(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can give a folder to another user")

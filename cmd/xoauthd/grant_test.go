@@ -18,7 +18,7 @@ import (
 	"github.com/xoauthd/xoauthd/proxy/peercred"
 )
 
-// issue returns a refresh token of a mailbox, as another program got it.
+// issue returns a refresh token of a mailbox for another program.
 func (p *place) issue(t *testing.T, mailbox string) string {
 	t.Helper()
 	_, refresh, _, err := p.idp.Issue(mailbox)
@@ -36,11 +36,11 @@ func TestGrant(t *testing.T) {
 		p.run(t, p.issue(t, alice), 0, "ok      IMAP login at localhost\nAlice@example.com is authorized", "grant", "import", alice)
 		p.run(t, "", p.well(), "authorized  until", "status", "ALICE@EXAMPLE.COM")
 
-		// An editor of Windows has saved this one.
+		// As a Windows editor saves it.
 		p.run(t, "\ufeff"+p.issue(t, alice)+"\r\n", 0, "Alice@example.com is authorized", "grant", "import", alice)
 		p.run(t, "\xff\xfea\x00", 1, "standard input is UTF-16 text; convert it to UTF-8", "grant", "import", alice)
 
-		// What is wrong with the next takes nothing from the one before.
+		// Invalid tokens do not replace the present grant.
 		p.run(t, "nonsense", 1, "mine issued no access token for this refresh token\ninvalid_grant\nclient_id \"xoauthd\"\nNothing was changed", "grant", "import", alice)
 		p.run(t, p.issue(t, bob), 1, "failed  IMAP login at localhost\nwas not authorized\nearlier authorization stays in use\nissued another refresh token", "grant", "import", alice)
 		p.run(t, "", p.well(), "", "status")
@@ -58,8 +58,7 @@ func TestGrant(t *testing.T) {
 	})
 }
 
-// TestUnreachable: a refresh token is not used up while there is no mail server at
-// which to try what it gives.
+// TestUnreachable: import does not use the refresh token if it can reach no mail server.
 func TestUnreachable(t *testing.T) {
 	p := newPlace(t)
 	text, err := os.ReadFile(p.file)
@@ -73,8 +72,8 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
-// TestTerminal authorizes in a terminal, with a browser that does not reach the
-// redirect URL, and a person who pastes the wrong thing first.
+// TestTerminal authorizes in a terminal. The browser does not reach the redirect URL, and
+// the first pasted address is wrong.
 func TestTerminal(t *testing.T) {
 	everywhere(t, func(t *testing.T, p *place) {
 		for _, test := range []struct {
@@ -116,8 +115,7 @@ func TestCommandServesAPI(t *testing.T) {
 	}
 }
 
-// A dialogue is a command that a person has in a terminal, as far as pipes are
-// one.
+// A dialogue is a command with pipes instead of a terminal.
 type dialogue struct {
 	keys   *io.PipeWriter
 	screen *io.PipeReader
@@ -139,7 +137,7 @@ func (p *place) begin(t *testing.T, args ...string) *dialogue {
 	return x
 }
 
-// shows waits for what pattern matches, and returns it.
+// shows waits until the output matches pattern, and returns the match.
 func (x *dialogue) shows(t *testing.T, pattern string) string {
 	t.Helper()
 	for b := make([]byte, 1000); ; {
@@ -160,14 +158,13 @@ func (x *dialogue) types(t *testing.T, line string) {
 	must(t, err)
 }
 
-// ends waits for the end, and returns the exit status and all that was said.
+// ends waits for the end, and returns the exit status and the output.
 func (x *dialogue) ends() (status int, said string) {
 	io.Copy(&x.said, x.screen)
 	return <-x.status, x.said.String()
 }
 
-// consent is a person with a browser at the provider. It returns the address at
-// which the browser ends.
+// consent signs in at the provider as a browser does. It returns the last address.
 func (p *place) consent(t *testing.T, link, mailbox, answer string) string {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
@@ -193,7 +190,7 @@ func (p *place) consent(t *testing.T, link, mailbox, answer string) string {
 	return r.Header.Get("Location")
 }
 
-// TestGivenUp: Ctrl-D ends it, and Ctrl-C.
+// TestGivenUp: Ctrl-D and Ctrl-C end an authorization.
 func TestGivenUp(t *testing.T) {
 	everywhere(t, func(t *testing.T, p *place) {
 		p.run(t, "", 1, "canceled; nothing was changed", "authorize", "--terminal", alice)
@@ -240,7 +237,7 @@ func TestDescribeRevocation(t *testing.T) {
 	}
 }
 
-// TestDevice shows the code, and the link that has it already.
+// TestDevice: the terminal shows the code, and the link that contains it.
 func TestDevice(t *testing.T) {
 	var out strings.Builder
 	screen := &terminal{person: alice, out: &out}

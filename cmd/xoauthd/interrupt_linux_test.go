@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openTerminal returns the end of a pseudo-terminal that a program has.
+// openTerminal returns the terminal side of a pseudo-terminal.
 func openTerminal(t *testing.T) *os.File {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
@@ -29,7 +29,7 @@ func openTerminal(t *testing.T) *os.File {
 	return terminal // not closed: a command that was interrupted may still read from it
 }
 
-// A screen calls seen once it has been told to show text.
+// A screen calls seen when its output contains text.
 type screen struct {
 	mu   sync.Mutex
 	said bytes.Buffer
@@ -47,8 +47,8 @@ func (s *screen) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// TestInterrupt presses Ctrl-C where commands wait for a person or for a peer. Each
-// ends at once, and says so in words.
+// TestInterrupt presses Ctrl-C while commands wait for a person or for a peer. Each ends at
+// once with a message.
 func TestInterrupt(t *testing.T) {
 	terminal := func(t *testing.T) io.Reader { return openTerminal(t) }
 	pipe := func(t *testing.T) io.Reader {
@@ -83,8 +83,8 @@ func TestInterrupt(t *testing.T) {
 	}
 }
 
-// interrupted runs a command that is interrupted when it says at, and returns what
-// it has said.
+// interrupted runs a command, interrupts it when its output contains at, and returns its
+// output.
 func interrupted(t *testing.T, at string, stdin io.Reader, args ...string) string {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
@@ -110,8 +110,8 @@ func interrupted(t *testing.T, at string, stdin io.Reader, args ...string) strin
 	return s.said.String()
 }
 
-// TestInterruptWhileADaemonIsSilent waits for a daemon that takes connections and
-// says nothing.
+// TestInterruptWhileADaemonIsSilent interrupts commands that wait for a daemon which accepts
+// connections and sends nothing.
 func TestInterruptWhileADaemonIsSilent(t *testing.T) {
 	p := newPlace(t)
 	socket, err := net.Listen("unix", p.state+"/control")

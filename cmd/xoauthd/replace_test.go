@@ -14,9 +14,8 @@ import (
 	"github.com/xoauthd/xoauthd/internal/testing/mailhost"
 )
 
-// withSMTP gives the place a server for SMTP, which refuses all while refusing is
-// true. Where grants are
-// revoked, each is revoked alone.
+// withSMTP adds an SMTP server, which refuses all logins while refusing is true. The
+// provider revokes grants one by one.
 func (p *place) withSMTP(t *testing.T) (refusing *atomic.Bool) {
 	t.Helper()
 	authority, err := ca.New()
@@ -49,7 +48,7 @@ revocation = "grant"
 	return refusing
 }
 
-// everywhereWithSMTP is everywhere with a server for SMTP.
+// everywhereWithSMTP is everywhere with an SMTP server.
 func everywhereWithSMTP(t *testing.T, f func(t *testing.T, p *place, refusing *atomic.Bool)) {
 	for name, served := range map[string]bool{"with a daemon": true, "without": false} {
 		t.Run(name, func(t *testing.T) {
@@ -63,7 +62,7 @@ func everywhereWithSMTP(t *testing.T, f func(t *testing.T, p *place, refusing *a
 	}
 }
 
-// TestPartialImport: a grant that opens less is taken over only with a yes.
+// TestPartialImport: a grant that opens less replaces the present one only with --yes.
 func TestPartialImport(t *testing.T) {
 	everywhereWithSMTP(t, func(t *testing.T, p *place, refusing *atomic.Bool) {
 		p.run(t, p.issue(t, alice), 0, "ok      SMTP login\nAlice@example.com is authorized", "grant", "import", alice)
@@ -80,13 +79,13 @@ func TestPartialImport(t *testing.T) {
 		refusing.Store(true)
 		p.run(t, p.issue(t, alice), 0, "failed  SMTP login\nAlice@example.com is authorized in part", "grant", "import", "--yes", alice)
 
-		// What opens as much as the present one replaces it.
+		// A grant that opens as much as the present one replaces it.
 		p.run(t, p.issue(t, alice), 0, "failed  SMTP login\nAlice@example.com is authorized in part", "grant", "import", alice)
 	})
 }
 
-// TestImportRevokesNothing: the import of the token that xoauthd has does not revoke
-// the grant that is in use then. A person's next consent does revoke the grant before.
+// TestImportRevokesNothing: an import does not revoke the replaced grant, which may be the
+// same. An authorization by a person does.
 func TestImportRevokesNothing(t *testing.T) {
 	p := newPlace(t)
 	p.withSMTP(t)
@@ -108,7 +107,7 @@ func TestImportRevokesNothing(t *testing.T) {
 	}
 }
 
-// TestPartialTerminal: a person at a terminal is asked.
+// TestPartialTerminal: at a terminal, the command asks whether to replace the grant.
 func TestPartialTerminal(t *testing.T) {
 	everywhereWithSMTP(t, func(t *testing.T, p *place, refusing *atomic.Bool) {
 		p.run(t, p.issue(t, alice), 0, "Alice@example.com is authorized", "grant", "import", alice)
@@ -132,7 +131,7 @@ func TestPartialTerminal(t *testing.T) {
 				t.Errorf("%q: status %d: %s", test.answer, status, said)
 			}
 		}
-		// Two were not kept, and one was replaced.
+		// Two grants were not kept, and one was replaced.
 		waitFor(t, func() bool { return p.revoked.Load() == 3 })
 	})
 }
@@ -172,7 +171,7 @@ func TestOtherMailboxAccepted(t *testing.T) {
 			t.Errorf("%s: status %d: %s", test.name, status, said)
 		}
 	}
-	// The configuration can say that another signs in.
+	// login_hint allows another person.
 	p.change(t, "[account.\"Alice@example.com\"]\n", "[account.\"Alice@example.com\"]\nlogin_hint = \"bob@example.com\"\n")
 	if status, said := authorize(bob); status != 0 || !strings.Contains(said, "is authorized") {
 		t.Errorf("a delegate: status %d: %s", status, said)

@@ -63,7 +63,7 @@ new@example.com: not saved: no space
 	}
 }
 
-// TestStatusOfPattern has one line for what is well, and one for each that is not.
+// TestStatusOfPattern: mailboxes of a pattern without problems share a row.
 func TestStatusOfPattern(t *testing.T) {
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.Local)
 	var s status
@@ -98,8 +98,8 @@ bea@example.com: no such mailbox
 	}
 }
 
-// TestStatusFault: an account that cannot be used is worth more words than a
-// daemon that does not run, which has been told.
+// TestStatusFault: the error names accounts that need attention, rather than that no daemon
+// runs, which has been printed already.
 func TestStatusFault(t *testing.T) {
 	well := api.Account{Enabled: true, Status: auth.Status{State: auth.Authorized}}
 	ill := api.Account{Enabled: true, Status: auth.Status{State: auth.Failing}}
