@@ -18,8 +18,8 @@ import (
 	"github.com/xoauthd/xoauthd/internal/testing/idp"
 )
 
-// The mailboxes at the provider. Only alice's is an account of xoauthd: bob is
-// there to write to, and to be chosen by mistake when authorizing.
+// The mailboxes at the provider. Only alice's is an account of xoauthd. Bob is a
+// recipient, and a wrong choice on the consent page.
 const (
 	alice         = "alice@example.com"
 	bob           = "bob@example.com"
@@ -50,7 +50,7 @@ func demonstrate(ctx context.Context, o options, stdout, stderr io.Writer) (err 
 	return err
 }
 
-// start finds places for all that listens, and runs it there.
+// start chooses free ports, and starts the provider and the daemon on them.
 func start(ctx context.Context, o options, folder string, stdout, stderr io.Writer) error {
 	p, err := newPlaces()
 	if err != nil {
@@ -88,7 +88,7 @@ func start(ctx context.Context, o options, folder string, stdout, stderr io.Writ
 	return d.Run(ctx)
 }
 
-// authorize puts a grant into the store, as if alice had consented a moment ago.
+// authorize stores a grant, as if alice had just consented.
 func authorize(state string, p *provider) error {
 	access, refresh, expiry, err := p.idp.Issue(alice)
 	if err != nil {

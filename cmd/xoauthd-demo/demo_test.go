@@ -20,7 +20,7 @@ import (
 	"github.com/xoauthd/xoauthd/internal/testing/browser"
 )
 
-// A running demo, of which the test sees what a person sees.
+// A running is a demo process and its output.
 type running struct {
 	t    *testing.T
 	mu   sync.Mutex
@@ -40,7 +40,7 @@ func (r *running) output() string {
 	return r.text.String()
 }
 
-// begin runs the demo until the test has ended, and then looks at what is left.
+// begin runs the demo until the end of the test, and then checks that nothing is left.
 func begin(t *testing.T, args ...string) *running {
 	t.Helper()
 	temp := t.TempDir()
@@ -75,7 +75,7 @@ func begin(t *testing.T, args ...string) *running {
 	return r
 }
 
-// commands are the shell commands that the demo printed, ready to paste.
+// commands returns the shell commands that the demo has printed.
 type commands struct{ send, read, status, check, revoke string }
 
 func (r *running) commands() commands {
@@ -87,7 +87,7 @@ func (r *running) commands() commands {
 	return commands{printed[0], printed[1], printed[2], printed[3], printed[4]}
 }
 
-// sh runs what a person would paste, and returns all that it shows.
+// sh runs a shell command, and returns its output.
 func (r *running) sh(command string) (string, error) {
 	r.t.Helper()
 	if _, err := exec.LookPath("curl"); err != nil {
@@ -126,8 +126,8 @@ func TestAuthorized(t *testing.T) {
 	}
 }
 
-// TestPerson goes the whole way: refused, authorized in a browser with the wrong
-// mailbox and then with the right one, served.
+// TestPerson logs in before authorization, authorizes in a browser with the wrong mailbox
+// and then with the right one, and logs in again.
 func TestPerson(t *testing.T) {
 	r := begin(t)
 	c := r.commands()
@@ -169,14 +169,14 @@ func TestPerson(t *testing.T) {
 	}
 }
 
-// click clicks as soon as there is something to click on.
+// click clicks on an element as soon as it exists.
 func (r *running) click(ctx context.Context, selector string) {
 	r.t.Helper()
 	r.eval(ctx, fmt.Sprintf(`(e => e && (e.click(), "clicked"))(document.querySelector(%q))`, selector))
 }
 
-// eval gives what a script in the page is worth, once that is some text. Until
-// then the page may be another one, or none.
+// eval returns the value of a script in the page as soon as it is not empty. Until then
+// the browser may show another page.
 func (r *running) eval(ctx context.Context, script string) string {
 	r.t.Helper()
 	for {

@@ -1,6 +1,6 @@
-// Xoauthd-demo is the whole thing on this machine, with no account and no
-// network: a mail provider that accepts only OAuth 2.0, and in front of it
-// xoauthd, which programs log in to with a password.
+// Xoauthd-demo runs a complete demo on this machine, without an account and without a
+// network: a mail provider that accepts only OAuth 2.0, and xoauthd, to which programs log
+// in with a password.
 package main
 
 import (
@@ -17,16 +17,16 @@ import (
 )
 
 func main() {
-	// The provider's library logs what it refuses to the default log. It is not
-	// what this is about.
+	// The provider's library logs refused requests to the default log, which would hide
+	// the output of the demo.
 	slog.SetDefault(slog.New(slog.DiscardHandler))
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	context.AfterFunc(ctx, stop) // a second signal ends it at once
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// run is main, but for what a test cannot have. Exit statuses are 0, 1 for a
-// demo that failed, and 2 for a command line that was not understood.
+// run is main without what tests cannot use. It returns the exit status: 0, 1 for a failed
+// demo, and 2 for an invalid command line.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("xoauthd-demo", flag.ContinueOnError)
 	flags.SetOutput(stderr)

@@ -14,10 +14,10 @@ import (
 	"github.com/xoauthd/xoauthd/internal/testing/mailhost"
 )
 
-// clientID is xoauthd's name at the provider.
+// clientID is the client_id of xoauthd at the provider.
 const clientID = "xoauthd-demo"
 
-// places are the addresses of all that listens.
+// places has the addresses of all servers.
 type places struct {
 	IMAP, SMTP, Web, Metrics string // of xoauthd
 	IDP                      string // of the provider's OAuth 2.0 server
@@ -27,8 +27,8 @@ type places struct {
 	idp, imap, smtp net.Listener
 }
 
-// newPlaces finds ports that are free: those of the documentation where they
-// are, so that what is typed from there works, too.
+// newPlaces returns free ports: those of the documentation if they are free, so that
+// commands of the documentation work too.
 func newPlaces() (*places, error) {
 	p := new(places)
 	var faults []error
@@ -56,8 +56,8 @@ func newPlaces() (*places, error) {
 	return p, nil
 }
 
-// listen listens on this machine only: at port if it is free, or 10,000 above,
-// where the system does not take ports from for other programs.
+// listen listens on loopback: on port if it is free, or else 10,000 above, outside the
+// system's range for outgoing connections.
 func listen(port int) (net.Listener, error) {
 	const step, last = 10_000, 30_000
 	for p := port; p < last; p += step {
@@ -71,7 +71,7 @@ func listen(port int) (net.Listener, error) {
 	return net.Listen("tcp", "127.0.0.1:0")
 }
 
-// freeAtIPv6 reports whether [::1] is free at a port, too: the pages take both
+// freeAtIPv6 reports whether a port is free on [::1] too: the pages listen on both
 // addresses of localhost.
 func freeAtIPv6(port int) bool {
 	ln, err := net.Listen("tcp", fmt.Sprintf("[::1]:%d", port))
@@ -81,7 +81,7 @@ func freeAtIPv6(port int) bool {
 	return !errors.Is(err, syscall.EADDRINUSE)
 }
 
-// A provider is what one has an account at.
+// A provider has the servers of the mail provider.
 type provider struct {
 	ca     *ca.CA
 	idp    *idp.Server
@@ -90,7 +90,7 @@ type provider struct {
 	mail   *mailhost.Host
 }
 
-// startProvider starts the provider's servers at their places.
+// startProvider starts the servers of the provider.
 func startProvider(at *places) (*provider, error) {
 	authority, err := ca.New()
 	if err != nil {
@@ -117,7 +117,7 @@ func startProvider(at *places) (*provider, error) {
 	}
 	p.mail = mailhost.New(mailhost.Config{Certificate: certificate, Check: p.idp.User, Mailboxes: []string{alice, bob}})
 	p.web = &http.Server{Handler: p.idp, ReadHeaderTimeout: 10 * time.Second}
-	// They end with an error when they are closed.
+	// They return an error when they are closed.
 	go p.web.Serve(at.idp)
 	go p.mail.ServeIMAP(at.imap)
 	go p.mail.ServeSMTP(at.smtp)

@@ -1,6 +1,5 @@
-// Package ca is a certificate authority that lives in memory, for the demo and
-// the tests only: its key is never written anywhere, and what it signs is good
-// for a month.
+// Package ca is a certificate authority in memory for the demo and the tests. Its key is
+// never written to disk, and its certificates are valid for a month.
 package ca
 
 import (
@@ -17,20 +16,20 @@ import (
 	"time"
 )
 
-// A certificate is good from an hour ago, because clocks differ, and for long
-// enough that nobody restarts a demo for its sake.
+// Certificates are valid from an hour ago, because clocks differ, and longer than demos
+// run.
 const (
 	age  = time.Hour
 	life = 30 * 24 * time.Hour
 )
 
-// A CA signs certificates of servers. It can be used from several goroutines.
+// A CA signs server certificates. Several goroutines may use it at once.
 type CA struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
 }
 
-// New makes an authority with a new ECDSA P-256 key.
+// New returns an authority with a new ECDSA P-256 key.
 func New() (*CA, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -59,8 +58,8 @@ func (a *CA) Issue(names ...string) (tls.Certificate, error) {
 	return a.IssueWith(func(*x509.Certificate) {}, names...)
 }
 
-// IssueWith is Issue for a certificate that is wrong in some way: change may
-// alter all but the key before it is signed.
+// IssueWith is Issue for invalid certificates: change may modify all but the key before
+// the certificate is signed.
 func (a *CA) IssueWith(change func(template *x509.Certificate), names ...string) (tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -81,7 +80,7 @@ func SelfSigned(names ...string) (tls.Certificate, error) {
 	return issue(template, template, key, key)
 }
 
-// server is the template of a server's certificate.
+// server returns the template of a server certificate.
 func server(names []string) *x509.Certificate {
 	now := time.Now()
 	template := &x509.Certificate{
@@ -112,13 +111,12 @@ func issue(template, signer *x509.Certificate, key, signing *ecdsa.PrivateKey) (
 	return tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key, Leaf: leaf}, nil
 }
 
-// Expired makes a certificate that was good until a minute ago; for IssueWith.
+// Expired makes a certificate that expired a minute ago; for IssueWith.
 func Expired(template *x509.Certificate) {
 	template.NotAfter = time.Now().Add(-time.Minute)
 }
 
-// NotYetValid makes a certificate that is good from an hour ahead; for
-// IssueWith.
+// NotYetValid makes a certificate that is valid in an hour; for IssueWith.
 func NotYetValid(template *x509.Certificate) {
 	template.NotBefore = time.Now().Add(time.Hour)
 }
@@ -128,8 +126,7 @@ func WrongPurpose(template *x509.Certificate) {
 	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 }
 
-// PEM returns the certificate of the authority as a file of trusted
-// certificates has it.
+// PEM returns the certificate of the authority in PEM form.
 func (a *CA) PEM() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw})
 }
@@ -141,8 +138,7 @@ func (a *CA) Pool() *x509.CertPool {
 	return pool
 }
 
-// Encode returns a certificate and its key as the files that a server other
-// than Go's wants.
+// Encode returns a certificate and its key in PEM form.
 func Encode(c tls.Certificate) (cert, key []byte, err error) {
 	der, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
 	if err != nil {

@@ -70,7 +70,7 @@ func TestPEM(t *testing.T) {
 	}
 }
 
-// verify returns what a client of host says to the certificate c.
+// verify returns the error of a client that connects to host with certificate c.
 func verify(c tls.Certificate, host string, roots *x509.CertPool) error {
 	_, err := c.Leaf.Verify(x509.VerifyOptions{DNSName: host, Roots: roots})
 	return err

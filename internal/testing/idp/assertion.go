@@ -11,8 +11,8 @@ import (
 	"github.com/zitadel/oidc/v3/pkg/op"
 )
 
-// An exchanger is the library's token endpoint, for assertions whose audience is
-// that endpoint, as Microsoft and Google want it, and not the issuer.
+// An exchanger is the token endpoint of the library for assertions whose audience is the
+// endpoint, as at Microsoft and Google, instead of the issuer.
 type exchanger struct {
 	*op.Provider
 	config Config
@@ -41,7 +41,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 	e := exchanger{s.provider, s.config}
 	ctx := op.ContextWithIssuer(r.Context(), s.config.Issuer)
 	if r.PostFormValue("grant_type") == string(oidc.GrantTypeClientCredentials) && r.PostForm.Has("client_assertion") {
-		// The library looks at the assertion with every other type of grant.
+		// For all other grant types, the library checks the assertion.
 		if _, err := op.AuthorizePrivateJWTKey(ctx, r.PostFormValue("client_assertion"), e); err != nil {
 			op.RequestError(w, r, oidc.ErrInvalidClient().WithParent(err), nil)
 			return
@@ -51,7 +51,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 	op.Exchange(w, r.WithContext(ctx), e)
 }
 
-// provenKey finds in a request's context whether the client has proved itself.
+// provenKey is the context key of whether the client is authenticated.
 type provenKey struct{}
 
 var _ op.ClientCredentialsStorage = (*storage)(nil)
@@ -71,7 +71,7 @@ func (s *storage) ClientCredentials(ctx context.Context, id, secret string) (op.
 	return c, s.AuthorizeClientIDSecret(ctx, id, secret)
 }
 
-// A byItself is what the client may do by its own credentials.
+// A byItself is a token request by client credentials.
 type byItself struct {
 	mailbox string
 	scopes  []string

@@ -8,13 +8,13 @@ import (
 	"github.com/zitadel/oidc/v3/pkg/op"
 )
 
-// client is the registration of the one client.
+// client is the registration of the only client.
 type client struct{ Config }
 
 var _ op.Client = client{}
 
-// The methods of op.Client. Where a client has a secret, the library takes it
-// in the header and in the form alike.
+// The methods of op.Client. The library accepts a client secret in the header and in the
+// form.
 
 func (c client) GetID() string                    { return c.ClientID }
 func (c client) RedirectURIs() []string           { return c.RedirectURLs }

@@ -10,12 +10,11 @@ import (
 	"github.com/zitadel/oidc/v3/pkg/op"
 )
 
-// consentLife is how long a person may take to answer, and then a client to
-// exchange the code: ten minutes each, as RFC 6749 section 4.1.2 advises.
+// consentLife limits the time until the person answers, and the time from then until the
+// client exchanges the code: ten minutes each, as RFC 6749 section 4.1.2 recommends.
 const consentLife = 10 * time.Minute
 
-// A consent is what a client asks a person for. A copy of it is handed out, so
-// that nobody sees it change.
+// A consent is an authorization request. Callers get copies, which do not change.
 type consent struct {
 	id      string
 	request oidc.AuthRequest
@@ -49,15 +48,14 @@ func (c consent) GetCodeChallenge() *oidc.CodeChallenge {
 	return &oidc.CodeChallenge{Challenge: c.request.CodeChallenge, Method: c.request.CodeChallengeMethod}
 }
 
-// consents keeps what is asked for until it is answered and exchanged. It has
-// the methods of op.AuthStorage that are about this.
+// consents stores authorization requests until their code is exchanged. It has the methods
+// of op.AuthStorage for them.
 type consents struct {
 	mu   sync.Mutex
 	open map[string]consent // by id
 }
 
-// CreateAuthRequest implements op.AuthStorage. It refuses what the library
-// would allow.
+// CreateAuthRequest implements op.AuthStorage. It is stricter than the library.
 func (cs *consents) CreateAuthRequest(_ context.Context, r *oidc.AuthRequest, _ string) (op.AuthRequest, error) {
 	if r.CodeChallenge == "" || r.CodeChallengeMethod != oidc.CodeChallengeMethodS256 {
 		return nil, oidc.ErrInvalidRequest().WithDescription("PKCE with S256 is required")
@@ -94,8 +92,8 @@ func (cs *consents) SaveAuthCode(_ context.Context, id, code string) error {
 	})
 }
 
-// AuthRequestByCode implements op.AuthStorage. A code is good for one attempt,
-// whether the rest of the request turns out right or wrong.
+// AuthRequestByCode implements op.AuthStorage. A code is valid for one attempt, even if
+// the rest of that request is invalid.
 func (cs *consents) AuthRequestByCode(_ context.Context, code string) (op.AuthRequest, error) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
@@ -129,7 +127,7 @@ func (cs *consents) drop(id string) {
 	delete(cs.open, id)
 }
 
-// get returns what is asked for under that id, unless it is too old.
+// get returns the request with an ID, unless it has expired.
 func (cs *consents) get(id string) (consent, bool) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()

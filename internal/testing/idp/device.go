@@ -10,14 +10,14 @@ import (
 	"github.com/zitadel/oidc/v3/pkg/op"
 )
 
-// What a device is told (RFC 8628 section 3.2).
+// Members of the response to a device (RFC 8628 section 3.2).
 const (
 	deviceCodeLife = 10 * time.Minute
 	deviceInterval = 5 * time.Second
 )
 
-// devices are the authorizations that wait for a person with a user code, or
-// for the device to hear what the person said.
+// devices stores the device authorizations that wait for the person or for the next poll
+// of the device.
 type devices struct {
 	mu     sync.Mutex
 	byCode map[string]*device // by the device code
@@ -46,8 +46,8 @@ func (ds *devices) StoreDeviceAuthorization(_ context.Context, clientID, code, u
 	return nil
 }
 
-// GetDeviceAuthorizatonState implements op.DeviceAuthorizationStorage. A code
-// is good for one grant.
+// GetDeviceAuthorizatonState implements op.DeviceAuthorizationStorage. A code is valid for
+// one grant.
 func (ds *devices) GetDeviceAuthorizatonState(_ context.Context, clientID, code string) (*op.DeviceAuthorizationState, error) {
 	ds.mu.Lock()
 	defer ds.mu.Unlock()
@@ -62,7 +62,7 @@ func (ds *devices) GetDeviceAuthorizatonState(_ context.Context, clientID, code 
 	return &state, nil
 }
 
-// answer says what the person with a user code did.
+// answer records the decision of the person for a user code.
 func (ds *devices) answer(userCode string, change func(*op.DeviceAuthorizationState)) error {
 	ds.mu.Lock()
 	defer ds.mu.Unlock()
@@ -75,7 +75,7 @@ func (ds *devices) answer(userCode string, change func(*op.DeviceAuthorizationSt
 	return errNoDevice
 }
 
-// AllowDevice does as a person who enters a user code and chooses a mailbox.
+// AllowDevice acts for a person who enters a user code and chooses a mailbox.
 func (s *Server) AllowDevice(userCode, mailbox string) error {
 	if !slices.Contains(s.config.Users, mailbox) {
 		return errors.New(mailbox + " is not a user of the provider")
@@ -85,7 +85,7 @@ func (s *Server) AllowDevice(userCode, mailbox string) error {
 	})
 }
 
-// DenyDevice does as a person who enters a user code and refuses.
+// DenyDevice acts for a person who enters a user code and denies access.
 func (s *Server) DenyDevice(userCode string) error {
 	return s.storage.devices.answer(userCode, func(state *op.DeviceAuthorizationState) { state.Denied = true })
 }

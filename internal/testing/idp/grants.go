@@ -9,7 +9,7 @@ import (
 	"github.com/zitadel/oidc/v3/pkg/oidc"
 )
 
-// A grant is what a person allowed a client.
+// A grant is the permission of a person for the client.
 type grant struct {
 	mailbox string
 	client  string
@@ -20,14 +20,14 @@ type grant struct {
 	revoked bool
 }
 
-// An accessToken is good until it expires or its grant is revoked.
+// An accessToken is valid until it expires or its grant is revoked.
 type accessToken struct {
 	grant  *grant
 	scopes []string // those of the grant, or fewer
 	expiry time.Time
 }
 
-// grants keeps the books on all tokens.
+// grants stores all tokens.
 type grants struct {
 	life time.Duration // of an access token
 
@@ -44,8 +44,8 @@ func newGrants(life time.Duration) *grants {
 	}
 }
 
-// add takes in a new grant and returns its first tokens; the refresh token is
-// empty if the scopes do not ask for one.
+// add stores a new grant and returns its first tokens. The refresh token is empty if the
+// scopes do not request one.
 func (gs *grants) add(g *grant) (id, refresh string, expiry time.Time) {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
@@ -56,9 +56,8 @@ func (gs *grants) add(g *grant) (id, refresh string, expiry time.Time) {
 	return id, g.refresh, expiry
 }
 
-// use returns the grant of a refresh token that is good. One that comes a
-// second time is in two hands, and nobody can tell which is the thief's: the
-// grant ends.
+// use returns the grant of a valid refresh token. The reuse of a refresh token ends the
+// grant, because either user may be the thief.
 func (gs *grants) use(refresh string) (g grant, err error) {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
@@ -69,8 +68,8 @@ func (gs *grants) use(refresh string) (g grant, err error) {
 	return *p, nil
 }
 
-// renew replaces the tokens of a grant. It checks again: several requests with
-// one refresh token may have come as far as this.
+// renew replaces the tokens of a grant. It checks the refresh token again, because of
+// concurrent requests with the same one.
 func (gs *grants) renew(refresh string, scopes []string) (id, next string, expiry time.Time, err error) {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
@@ -83,7 +82,7 @@ func (gs *grants) renew(refresh string, scopes []string) (id, next string, expir
 	return id, g.refresh, expiry, nil
 }
 
-// access returns the access token of that id, if it is good.
+// access returns the access token with an ID, if it is valid.
 func (gs *grants) access(id string) (accessToken, bool) {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
@@ -94,7 +93,7 @@ func (gs *grants) access(id string) (accessToken, bool) {
 	return t, true
 }
 
-// owner returns the grant that a refresh token is or was of.
+// owner returns the grant that a refresh token belongs or belonged to.
 func (gs *grants) owner(refresh string) (g grant, ok bool) {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
@@ -104,8 +103,8 @@ func (gs *grants) owner(refresh string) (g grant, ok bool) {
 	return grant{}, false
 }
 
-// revoke ends an access token, given its id, or the grant of a refresh token,
-// RFC 7009 section 2.1.
+// revoke ends the access token with an ID, or the grant of a refresh token (RFC 7009
+// section 2.1).
 func (gs *grants) revoke(token string) {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
@@ -130,7 +129,7 @@ func (gs *grants) revokeAll(mailbox string) {
 	}
 }
 
-// What follows wants gs.mu to be held.
+// The caller of the following methods holds gs.mu.
 
 func (gs *grants) check(refresh string) (*grant, error) {
 	g := gs.refreshes[refresh]

@@ -39,8 +39,8 @@ const (
 	DevicePath     = "/device_authorization"
 )
 
-// ScopeMail is the scope that opens a mailbox. A client that wants a refresh
-// token asks for "offline_access" as well.
+// ScopeMail is the scope that opens a mailbox. For a refresh token, a client also requests
+// "offline_access".
 const ScopeMail = "mail"
 
 // Config is the client, the service account and the users of a Server.
@@ -48,40 +48,38 @@ type Config struct {
 	// Issuer is the URL of the server, without a path and on this machine.
 	Issuer string
 
-	// ClientID, ClientSecret and RedirectURLs are the registration of the one
-	// client. Without a secret it is a public client, which may use any port
-	// in a redirect URL on loopback (RFC 8252 section 7.3).
+	// ClientID, ClientSecret and RedirectURLs are the registration of the only client.
+	// Without a secret it is a public client, which may use any port in a redirect URL on
+	// loopback (RFC 8252 section 7.3).
 	ClientID, ClientSecret string
 	RedirectURLs           []string
 
-	// ClientKey is that of the client's certificate. If it is not nil, the client
-	// proves itself by assertions (RFC 7523 section 2.2) and has no secret.
+	// ClientKey is the public key of the client's certificate. If it is not nil, the
+	// client authenticates with assertions (RFC 7523 section 2.2) and has no secret.
 	ClientKey *rsa.PublicKey
 
-	// ClientMailbox is what the client opens by credentials of its own (RFC 6749
-	// section 4.4). It opens none if this is empty.
+	// ClientMailbox is the mailbox that the client opens by client credentials (RFC 6749
+	// section 4.4); empty for none.
 	ClientMailbox string
 
-	// ServiceAccount may open every mailbox by assertions (RFC 7523 section 2.1)
-	// that are signed with the other half of ServiceAccountKey. There is none if
-	// it is empty.
+	// ServiceAccount may open every mailbox by assertions (RFC 7523 section 2.1), which
+	// ServiceAccountKey verifies. Empty means that there is no service account.
 	ServiceAccount    string
 	ServiceAccountKey *rsa.PublicKey
 
-	// Users are the mailboxes that one can choose from.
+	// Users are the mailboxes on the consent page.
 	Users []string
 
-	// AccessTokenLife is an hour if it is zero. Clients are told of it in
-	// whole seconds, rounded up.
+	// AccessTokenLife is the life of access tokens; zero means an hour. Responses have it
+	// in whole seconds, rounded up.
 	AccessTokenLife time.Duration
 
-	// ServiceID and ServiceSecret are those of the mail server that may
-	// introspect tokens. No one may if they are empty.
+	// ServiceID and ServiceSecret are the credentials of the mail server that may
+	// introspect tokens; empty for none.
 	ServiceID, ServiceSecret string
 }
 
-// A Server is the provider: it serves its endpoints, and the page where a
-// person allows or denies what a client asks for.
+// A Server is the provider. It serves the endpoints and the consent page.
 type Server struct {
 	config   Config
 	grants   *grants
@@ -92,7 +90,7 @@ type Server struct {
 	tokens   atomic.Int64 // requests to the token endpoint
 }
 
-// New returns a provider to which nobody has granted anything yet.
+// New returns a provider without grants.
 func New(c Config) (*Server, error) {
 	if c.AccessTokenLife == 0 {
 		c.AccessTokenLife = time.Hour
@@ -189,8 +187,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.handler.ServeHTTP(&issuerWriter{w, s.config.Issuer}, r)
 }
 
-// User returns the mailbox that an access token opens, and whether it opens
-// one: it must be of this server, for ScopeMail, neither expired nor revoked.
+// User returns the mailbox that an access token opens, and whether it is a valid token of
+// this server with ScopeMail.
 func (s *Server) User(accessToken string) (mailbox string, ok bool) {
 	id, ok := s.tokenID(accessToken)
 	if !ok {
@@ -203,8 +201,8 @@ func (s *Server) User(accessToken string) (mailbox string, ok bool) {
 	return t.grant.mailbox, true
 }
 
-// Issue makes a grant as if a person had allowed one, with a refresh token
-// that works at the token endpoint. The expiry is that of the access token.
+// Issue returns a new grant with a refresh token, as after a consent. The expiry is that
+// of the access token.
 func (s *Server) Issue(mailbox string) (access, refresh string, expiry time.Time, err error) {
 	if !slices.Contains(s.config.Users, mailbox) {
 		return "", "", time.Time{}, fmt.Errorf("%q is not a user of the provider", mailbox)
@@ -215,26 +213,26 @@ func (s *Server) Issue(mailbox string) (access, refresh string, expiry time.Time
 	return access, refresh, expiry, err
 }
 
-// RevokeAccess withdraws one access token. The grant stays good.
+// RevokeAccess revokes one access token. The grant stays valid.
 func (s *Server) RevokeAccess(token string) {
 	if id, ok := s.tokenID(token); ok {
 		s.grants.revoke(id)
 	}
 }
 
-// RevokeAll withdraws all grants of a mailbox, with their access tokens: the
-// next refresh is answered by invalid_grant.
+// RevokeAll revokes all grants of a mailbox and their access tokens: the next refresh
+// fails with invalid_grant.
 func (s *Server) RevokeAll(mailbox string) {
 	s.grants.revokeAll(mailbox)
 }
 
-// TokenRequests returns how many requests, good or bad, have come to the token
-// endpoint.
+// TokenRequests returns the number of requests to the token endpoint, including failed
+// ones.
 func (s *Server) TokenRequests() int {
 	return int(s.tokens.Load())
 }
 
-// tokenID returns what the library has put into an access token.
+// tokenID returns the ID that the library has put into an access token.
 func (s *Server) tokenID(accessToken string) (id string, ok bool) {
 	text, err := s.provider.Crypto().Decrypt(accessToken)
 	if err != nil {

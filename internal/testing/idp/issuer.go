@@ -9,8 +9,8 @@ import (
 	"github.com/zitadel/oidc/v3/pkg/op"
 )
 
-// An issuerWriter adds the issuer to a redirect that carries the answer to an
-// authorization request, RFC 9207 section 2. The library does not do so.
+// An issuerWriter adds the issuer to authorization responses (RFC 9207 section 2), which
+// the library does not.
 type issuerWriter struct {
 	http.ResponseWriter
 	issuer string
@@ -27,8 +27,8 @@ func (w *issuerWriter) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// discovery serves the metadata of RFC 8414: that of the library, less what
-// the one client may not do, and with the parameter of RFC 9207.
+// discovery serves the metadata of RFC 8414: those of the library, without what the client
+// may not use, and with the parameter of RFC 9207.
 func (s *Server) discovery(w http.ResponseWriter, r *http.Request) {
 	ctx := op.ContextWithIssuer(r.Context(), s.config.Issuer)
 	c := op.CreateDiscoveryConfig(ctx, s.provider, s.storage)

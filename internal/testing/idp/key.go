@@ -9,7 +9,7 @@ import (
 	"github.com/zitadel/oidc/v3/pkg/op"
 )
 
-// A signingKey signs ID tokens, which the library adds to every answer.
+// A signingKey signs ID tokens, which the library adds to every response.
 type signingKey struct {
 	id  string
 	key *ecdsa.PrivateKey
@@ -21,7 +21,7 @@ func (k signingKey) ID() string                                  { return k.id }
 func (k signingKey) SignatureAlgorithm() jose.SignatureAlgorithm { return jose.ES256 }
 func (k signingKey) Key() any                                    { return k.key }
 
-// A publicKey is the public half of it.
+// A publicKey is the public key of a signingKey.
 type publicKey struct{ signingKey }
 
 // The methods of op.Key.

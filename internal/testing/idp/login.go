@@ -20,7 +20,7 @@ const (
 //go:embed login.html login.css
 var pages embed.FS
 
-// scopeNames tells a person what a scope is for.
+// scopeNames describes scopes on the consent page.
 var scopeNames = map[string]string{
 	ScopeMail:               "Read and send mail as this mailbox",
 	oidc.ScopeOfflineAccess: "Keep this access until you withdraw it",
@@ -29,7 +29,7 @@ var scopeNames = map[string]string{
 	oidc.ScopeProfile:       "Know your name",
 }
 
-// A loginPage is what login.html shows: a form, or what is wrong.
+// A loginPage is the data of login.html: a form or an error.
 type loginPage struct {
 	Wrong  string
 	ID     string

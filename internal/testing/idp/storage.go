@@ -39,15 +39,15 @@ func newStorage(c Config, gs *grants) (*storage, error) {
 	}, nil
 }
 
-// CreateAccessToken implements op.AuthStorage, for what has no refresh token: a
-// code without offline_access, and all that needs no person.
+// CreateAccessToken implements op.AuthStorage for grants without a refresh token: codes
+// without offline_access, and flows without a person.
 func (s *storage) CreateAccessToken(ctx context.Context, r op.TokenRequest) (id string, expiry time.Time, err error) {
 	id, _, expiry, err = s.CreateAccessAndRefreshTokens(ctx, r, "")
 	return id, expiry, err
 }
 
-// CreateAccessAndRefreshTokens implements op.AuthStorage. With a current token
-// r is a refresh.
+// CreateAccessAndRefreshTokens implements op.AuthStorage. If current is not empty, r is a
+// refresh.
 func (s *storage) CreateAccessAndRefreshTokens(_ context.Context, r op.TokenRequest, current string) (id, refresh string, expiry time.Time, err error) {
 	if current != "" {
 		id, refresh, expiry, err = s.grants.renew(current, r.GetScopes())
@@ -70,8 +70,8 @@ func (s *storage) CreateAccessAndRefreshTokens(_ context.Context, r op.TokenRequ
 	return id, refresh, roundUp(expiry), nil
 }
 
-// roundUp makes up for the library, which tells the client of the whole
-// seconds that are left: an hour would be 3599 of them, and a second none.
+// roundUp compensates for the library, which rounds the remaining seconds down: an hour
+// would become 3599 seconds, and a second 0.
 func roundUp(expiry time.Time) time.Time {
 	return expiry.Add(time.Second - time.Nanosecond)
 }
@@ -85,7 +85,7 @@ func (s *storage) TokenRequestByRefreshToken(_ context.Context, token string) (o
 	return &refreshRequest{g}, nil
 }
 
-// A refreshRequest is a grant about to be renewed.
+// A refreshRequest is a grant that is being refreshed.
 type refreshRequest struct{ grant }
 
 // The methods of op.RefreshTokenRequest.
@@ -107,8 +107,8 @@ func (s *storage) GetRefreshTokenInfo(_ context.Context, clientID, token string)
 	return g.mailbox, token, nil
 }
 
-// RevokeToken implements op.AuthStorage. A token that is not there is revoked
-// already, RFC 7009 section 2.2.
+// RevokeToken implements op.AuthStorage. An unknown token counts as revoked (RFC 7009
+// section 2.2).
 func (s *storage) RevokeToken(_ context.Context, token, _, clientID string) *oidc.Error {
 	if clientID != s.config.ClientID {
 		return oidc.ErrInvalidClient()
@@ -117,7 +117,7 @@ func (s *storage) RevokeToken(_ context.Context, token, _, clientID string) *oid
 	return nil
 }
 
-// TerminateSession implements op.AuthStorage: nobody is signed in here.
+// TerminateSession implements op.AuthStorage. There are no sign-in sessions.
 func (s *storage) TerminateSession(context.Context, string, string) error { return nil }
 
 // GetClientByClientID implements op.OPStorage.
@@ -161,8 +161,8 @@ func (s *storage) SetUserinfoFromToken(_ context.Context, info *oidc.UserInfo, i
 	return nil
 }
 
-// SetIntrospectionFromToken implements op.OPStorage. The answer has no lists
-// and no objects, since the oauth2 passdb of Dovecot 2.3 reads neither.
+// SetIntrospectionFromToken implements op.OPStorage. The response has no lists and no
+// objects, because the oauth2 passdb of Dovecot 2.3 reads neither.
 func (s *storage) SetIntrospectionFromToken(_ context.Context, r *oidc.IntrospectionResponse, id, user, clientID string) error {
 	t, ok := s.grants.access(id)
 	if !ok || clientID != s.config.ServiceID {
@@ -188,8 +188,8 @@ func describe(info *oidc.UserInfo, user string) {
 	info.EmailVerified = true
 }
 
-// GetPrivateClaimsFromScopes implements op.OPStorage, for access tokens that
-// are JWTs; none are.
+// GetPrivateClaimsFromScopes implements op.OPStorage for access tokens that are JWTs.
+// There are none.
 func (s *storage) GetPrivateClaimsFromScopes(context.Context, string, string, []string) (map[string]any, error) {
 	return nil, nil
 }

@@ -18,8 +18,8 @@ func (h *Host) newIMAP() *imapserver.Server {
 		NewSession: func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
 			return &imapSession{host: h}, nil, nil
 		},
-		// Without LITERAL+ imapserver would take the text of a large literal
-		// that a client sends unasked for commands.
+		// Without LITERAL+, imapserver would parse the text of a large non-synchronizing
+		// literal as commands.
 		Caps: imap.CapSet{
 			imap.CapIMAP4rev1:   {},
 			imap.CapIMAP4rev2:   {},
@@ -36,14 +36,13 @@ type imapSession struct {
 	host *Host
 }
 
-// The session lacks no method of what the capabilities promise, which
-// imapserver would not forgive.
+// imapserver panics if the session lacks a method that the capabilities need.
 var (
 	_ imapserver.SessionIMAP4rev2 = (*imapSession)(nil)
 	_ imapserver.SessionSASL      = (*imapSession)(nil)
 )
 
-// Login implements imapserver.Session. It refuses every password.
+// Login implements imapserver.Session. It rejects every password.
 func (s *imapSession) Login(string, string) error {
 	return &imap.Error{
 		Type: imap.StatusResponseTypeNo,
@@ -84,12 +83,11 @@ func (s *imapSession) Authenticate(mechanism string) (sasl.Server, error) {
 	return server, nil
 }
 
-// idlePause is between two looks at the mailbox of a client that idles.
+// idlePause is the interval at which Idle polls the mailbox.
 const idlePause = 50 * time.Millisecond
 
-// Idle implements imapserver.Session. That of imapmemserver waits for what comes
-// after it has begun to: mail that arrives between the client's IDLE and that
-// moment is not told of before the next.
+// Idle implements imapserver.Session. It polls, because Idle of imapmemserver misses mail
+// that arrives between the client's IDLE and its own start.
 func (s *imapSession) Idle(w *imapserver.UpdateWriter, stop <-chan struct{}) error {
 	for {
 		if err := s.Poll(w, true); err != nil {

@@ -1,7 +1,6 @@
-// Package mailhost is a mail provider in memory, for the demo and the tests
-// only: an IMAP server and a submission server over one set of mailboxes. Like
-// the providers that xoauthd is for, it takes no password: one logs in over
-// TLS, by XOAUTH2 or OAUTHBEARER, with an access token.
+// Package mailhost is a mail provider in memory for the demo and the tests: an IMAP server
+// and a submission server with the same mailboxes. It accepts no passwords: clients log in
+// over TLS, by XOAUTH2 or OAUTHBEARER, with an access token.
 //
 // It listens on loopback addresses only, and everything is lost when it ends.
 package mailhost
@@ -20,24 +19,24 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// Config says what a Host serves.
+// Config is the configuration of a Host.
 type Config struct {
-	// Certificate is that of the servers.
+	// Certificate is the certificate of both servers.
 	Certificate tls.Certificate
 
-	// Check returns the mailbox that an access token opens, and whether there
-	// is one. It is called from several goroutines.
+	// Check returns the mailbox that an access token opens, and whether the token is
+	// valid. Several goroutines call it.
 	Check func(token string) (mailbox string, ok bool)
 
 	// Mailboxes are the addresses that have a mailbox here.
 	Mailboxes []string
 
-	// Log gets a line for each login, and at the debug level what the server
-	// libraries have to say. It may be nil.
+	// Log receives a line for each login, and at the debug level the messages of the
+	// server libraries; nil discards them.
 	Log *slog.Logger
 }
 
-// A Host is the servers of a mail provider.
+// A Host has the servers of a mail provider.
 type Host struct {
 	check func(token string) (mailbox string, ok bool)
 	users map[string]*imapmemserver.User // by address in lower case
@@ -48,8 +47,8 @@ type Host struct {
 	open  tracker
 }
 
-// New returns a Host that serves nothing yet. Each of its mailboxes has an
-// INBOX and a folder Sent, both empty.
+// New returns a Host without listeners. Each mailbox has an empty INBOX and an empty
+// folder Sent.
 func New(c Config) *Host {
 	h := &Host{
 		check: c.Check,
@@ -63,7 +62,7 @@ func New(c Config) *Host {
 	for _, mailbox := range c.Mailboxes {
 		user := imapmemserver.NewUser(mailbox, "")
 		for _, folder := range []string{inbox, "Sent"} {
-			// It fails only for a folder that is there already.
+			// It fails only if the folder exists.
 			_ = user.Create(folder, &imap.CreateOptions{})
 		}
 		h.users[strings.ToLower(mailbox)] = user
@@ -81,8 +80,8 @@ func (h *Host) ServeIMAP(ln net.Listener) error {
 	})
 }
 
-// ServeSMTP serves submission, which begins in the clear and allows nothing
-// before STARTTLS, until ln or h is closed, and then returns nil.
+// ServeSMTP serves submission with required STARTTLS until ln or h is closed, and then
+// returns nil.
 func (h *Host) ServeSMTP(ln net.Listener) error {
 	return h.serve(ln, h.smtp.Serve)
 }
@@ -115,8 +114,8 @@ func (h *Host) serve(ln net.Listener, serve func(net.Listener) error) error {
 	return nil
 }
 
-// logIn returns the mailbox that the token opens for a user of that name. A
-// client of OAUTHBEARER may leave the name out.
+// logIn returns the mailbox that the token opens for a user. With OAUTHBEARER, the user
+// name may be empty.
 func (h *Host) logIn(name, token string) (address string, user *imapmemserver.User, ok bool) {
 	mailbox, ok := h.check(token)
 	if !ok || name != "" && !strings.EqualFold(name, mailbox) {

@@ -11,13 +11,13 @@ type mechanism struct {
 	name  string
 	parse func(message string) (user, token string, ok bool)
 
-	// challenge says that the token is refused, and answer is what a client
-	// has to say to that before it is told so in the words of the protocol.
+	// challenge reports that the token is refused, and answer is the client's response to
+	// it, after which the server sends its tagged reply.
 	challenge, answer string
 }
 
-// XOAUTH2 is Google's, with the HTTP status of a refusal; OAUTHBEARER is RFC
-// 7628, with an error code of RFC 6750 in its place.
+// XOAUTH2 is Google's mechanism, whose challenge has an HTTP status. OAUTHBEARER is that
+// of RFC 7628, whose challenge has an error code of RFC 6750.
 var mechanisms = []mechanism{
 	{"XOAUTH2", parseXOAUTH2, `{"status":"401","schemes":"bearer","scope":"mail"}`, ""},
 	{"OAUTHBEARER", parseOAUTHBEARER, `{"status":"invalid_token","schemes":"bearer","scope":"mail"}`, "\x01"},
@@ -31,7 +31,7 @@ func mechanismNames() []string {
 	return names
 }
 
-// A bearer is the server's side of a mechanism.
+// A bearer is the server side of a mechanism.
 type bearer struct {
 	mechanism
 	logIn              func(user, token string) bool
@@ -39,8 +39,8 @@ type bearer struct {
 	asked, failed      bool
 }
 
-// newServer returns the server's side of the named mechanism, or nil if there
-// is no such mechanism here. Its errors are the two that it is given.
+// newServer returns the server side of a mechanism, or nil if the mechanism is unknown.
+// Its errors are the two arguments.
 func newServer(name string, logIn func(user, token string) bool, refused, malformed error) sasl.Server {
 	for _, m := range mechanisms {
 		if m.name == name {
@@ -50,8 +50,8 @@ func newServer(name string, logIn func(user, token string) bool, refused, malfor
 	return nil
 }
 
-// Next implements sasl.Server. The challenge that asks for the message is nil
-// rather than empty: imapserver would make an equals sign of the latter.
+// Next implements sasl.Server. The first challenge is nil and not empty, because
+// imapserver would send an empty one as an equals sign.
 func (b *bearer) Next(response []byte) (challenge []byte, done bool, err error) {
 	switch {
 	case b.failed && string(response) != b.answer:
@@ -73,7 +73,7 @@ func (b *bearer) Next(response []byte) (challenge []byte, done bool, err error) 
 	return []byte(b.challenge), false, nil
 }
 
-// parseXOAUTH2 takes apart user=U^Aauth=Bearer T^A^A.
+// parseXOAUTH2 parses user=U^Aauth=Bearer T^A^A.
 func parseXOAUTH2(message string) (user, token string, ok bool) {
 	message, ok = strings.CutPrefix(message, "user=")
 	user, message, found := strings.Cut(message, "\x01")
@@ -84,8 +84,8 @@ func parseXOAUTH2(message string) (user, token string, ok bool) {
 	return user, token, ok
 }
 
-// parseOAUTHBEARER takes apart n,a=U,^Ahost=H^Aport=P^Aauth=Bearer T^A^A, RFC
-// 7628 section 3.1. Of the header of RFC 5801, it knows no channel binding.
+// parseOAUTHBEARER parses n,a=U,^Ahost=H^Aport=P^Aauth=Bearer T^A^A (RFC 7628 section
+// 3.1), without channel binding (RFC 5801).
 func parseOAUTHBEARER(message string) (user, token string, ok bool) {
 	header, message, found := strings.Cut(message, "\x01")
 	parts := strings.Split(header, ",")
@@ -102,8 +102,8 @@ func parseOAUTHBEARER(message string) (user, token string, ok bool) {
 	return user, token, ok
 }
 
-// decodeName undoes what RFC 5801 section 4 does to a name: it has no comma
-// and no equals sign of its own.
+// decodeName decodes a name, in which commas and equals signs are encoded (RFC 5801
+// section 4).
 func decodeName(name string, ok bool) (string, bool) {
 	rest := strings.NewReplacer("=2C", "", "=3D", "").Replace(name)
 	if !ok || name == "" || strings.Contains(rest, "=") {
@@ -112,8 +112,8 @@ func decodeName(name string, ok bool) (string, bool) {
 	return strings.NewReplacer("=2C", ",", "=3D", "=").Replace(name), true
 }
 
-// authValue returns the token among key=value pairs, of which each ends in ^A,
-// as does the whole.
+// authValue returns the token among key=value pairs. Each pair ends in ^A, and so does the
+// message.
 func authValue(pairs string) (token string, ok bool) {
 	pairs, ok = strings.CutSuffix(pairs, "\x01\x01")
 	if !ok {

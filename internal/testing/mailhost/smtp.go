@@ -13,19 +13,19 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// maxLine is the longest line, in octets. RFC 4954 section 4 wants 12288 for
-// one line of an AUTH exchange; go-smtp applies it to message text as well.
+// maxLine is the longest line in bytes. RFC 4954 section 4 requires 12288 for a line of
+// AUTH; go-smtp applies the limit to message text too.
 const maxLine = 16 << 10
 
-// maxMessage is the largest message, in octets. Providers take 25 to 50 MB and
-// a message grows by a third when it is encoded.
+// maxMessage is the largest message in bytes. Providers accept 25 to 50 MB, and encoding
+// makes a message a third larger.
 const maxMessage = 80 << 20
 
-// maxRecipients is how many recipients a message may have, as at Gmail.
+// maxRecipients is the largest number of recipients, as at Gmail.
 const maxRecipients = 100
 
-// newSMTP returns a server without ReadTimeout: go-smtp would take what is
-// left of a message that stalls for commands.
+// newSMTP returns a server without ReadTimeout: after it, go-smtp would parse the rest of
+// a slow message as commands.
 func (h *Host) newSMTP() *smtp.Server {
 	s := smtp.NewServer(smtp.BackendFunc(func(c *smtp.Conn) (smtp.Session, error) {
 		_, secure := c.TLSConnectionState()
@@ -41,7 +41,7 @@ func (h *Host) newSMTP() *smtp.Server {
 	return s
 }
 
-// An smtpSession is what came after an EHLO.
+// An smtpSession is the session after an EHLO.
 type smtpSession struct {
 	host    *Host
 	secure  bool
@@ -100,8 +100,8 @@ func (s *smtpSession) Rcpt(to string, _ *smtp.RcptOptions) error {
 	return nil
 }
 
-// Data implements smtp.Session. It adds no header field, so that a message can
-// be compared byte for byte.
+// Data implements smtp.Session. It adds no header field, so that tests can compare
+// messages byte for byte.
 func (s *smtpSession) Data(r io.Reader) error {
 	message, err := io.ReadAll(r)
 	if err != nil {

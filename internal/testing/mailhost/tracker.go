@@ -7,9 +7,9 @@ import (
 	"sync"
 )
 
-// A tracker knows all that is open. The libraries cannot be asked to end their
-// connections: imapserver does not know those it has just accepted, and
-// go-smtp forgets them once it is shut down.
+// A tracker stores all open listeners and connections. The libraries cannot close all of
+// their own: imapserver does not know those that it has just accepted, and go-smtp forgets
+// them at shutdown.
 type tracker struct {
 	mu     sync.Mutex
 	open   map[io.Closer]bool
@@ -17,8 +17,7 @@ type tracker struct {
 	done   sync.WaitGroup
 }
 
-// add takes note of c, or closes it and returns false if the tracker is
-// closed.
+// add stores c. If the tracker is closed, it closes c and returns false.
 func (t *tracker) add(c io.Closer) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -34,7 +33,7 @@ func (t *tracker) add(c io.Closer) bool {
 	return true
 }
 
-// remove says that nobody uses c any more. It does not close it.
+// remove removes c without closing it.
 func (t *tracker) remove(c io.Closer) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -44,7 +43,7 @@ func (t *tracker) remove(c io.Closer) {
 	}
 }
 
-// Close closes all that is open, and waits until it has been removed.
+// Close closes all listeners and connections, and waits until they are removed.
 func (t *tracker) Close() error {
 	t.mu.Lock()
 	t.closed = true
@@ -59,7 +58,7 @@ func (t *tracker) Close() error {
 	return errors.Join(errs...)
 }
 
-// A listener puts the connections that it accepts into a tracker.
+// A listener adds the connections that it accepts to a tracker.
 type listener struct {
 	net.Listener
 	open *tracker
@@ -76,8 +75,7 @@ func (ln listener) Accept() (net.Conn, error) {
 	return conn{c, ln.open}, nil
 }
 
-// A conn leaves its tracker when its session closes it, which both libraries
-// do last of all.
+// A conn leaves its tracker when it is closed, which both libraries do last.
 type conn struct {
 	net.Conn
 	open *tracker
