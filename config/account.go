@@ -88,7 +88,7 @@ func (t *table) checkExplicit(a *Account, p *Provider) {
 	} else if p != nil && p.requiresFullAddress() && !strings.Contains(name, "@") && !t.has("imap_user") {
 		t.file.warn(t.pos.line(), "%s: %s expects full addresses as user names; write the full address, with @", t.header(), p.Title)
 	}
-	if len(a.Logins) == 0 {
+	if len(a.Logins) == 0 && !t.file.isDeviceAccount(name) {
 		t.require("password_hash", fmt.Sprintf(`clients could log in without a password; create a hash with "xoauthd hash-password", or add [[%s]]`, append(t.path, "login")))
 	}
 	t.seen = append(t.seen, patternKeys...)

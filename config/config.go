@@ -138,6 +138,14 @@ type Provider struct {
 	RootCAs *x509.CertPool // certificates of the system and of CAFile; nil: those of the system
 
 	IMAP, SMTP, POP3 *Upstream // nil: none
+
+	// SMTPAPI replaces the SMTP server; nil: SMTP is used. SMTP then has the host of the
+	// API, and no other meaning.
+	SMTPAPI *SendAPI
+
+	// MessagesPerMinute limits the messages of an account through an API or from devices;
+	// 0: no limit. More messages are delayed.
+	MessagesPerMinute int
 }
 
 // Upstream returns the upstream server for protocol, or nil.

@@ -22,6 +22,10 @@ func (f *file) crossCheck(c *Config) {
 	f.checkUsers(c.Accounts)
 	f.checkCertificates(c)
 	for _, l := range c.Listeners {
+		if l.Devices != nil {
+			f.checkDevices(l, c)
+			continue
+		}
 		f.checkListener(l, c.Providers)
 	}
 	seen := map[string]bool{} // names of accounts and of patterns
@@ -134,11 +138,11 @@ func (f *file) checkAccount(a *Account, name string, c *Config) {
 	}
 	listens := map[string]bool{} // by protocol
 	for _, l := range c.Listeners {
-		if l.Provider == "" || l.Provider == a.Provider {
+		if l.Devices == nil && (l.Provider == "" || l.Provider == a.Provider) {
 			listens[l.Protocol] = true
 		}
 	}
-	if !slices.ContainsFunc(Protocols(), func(protocol string) bool { return listens[protocol] && p.Upstream(protocol) != nil }) {
+	if !f.isDeviceAccount(a.Name) && !slices.ContainsFunc(Protocols(), func(protocol string) bool { return listens[protocol] && p.Upstream(protocol) != nil }) {
 		f.warn(a.Line, "[%s]: no listener serves its provider %q", toml.Key{"account", name}, a.Provider)
 		return
 	}

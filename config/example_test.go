@@ -233,7 +233,7 @@ func TestExampleRecipes(t *testing.T) {
 func TestExampleListeners(t *testing.T) {
 	text := readExample(t)
 	blocks := regexp.MustCompile(`(?m)^# \[\[(certificate|listener)\]\]\n(#( .*)?\n)+`).FindAllString(text, -1)
-	if len(blocks) != 9 {
+	if len(blocks) != 10 {
 		t.Fatalf("%d recipes", len(blocks))
 	}
 	certificate, _, _ := strings.Cut(blocks[2], "#\n")

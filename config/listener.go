@@ -28,6 +28,17 @@ type Listener struct {
 
 	// ClientTokens lets clients log in with their own access tokens.
 	ClientTokens bool
+
+	// Devices are clients that send mail without a login; nil: clients must log in.
+	Devices *Devices
+}
+
+// Serves reports whether clients can use the account a through the listener.
+func (l *Listener) Serves(a *Account) bool {
+	if l.Devices != nil {
+		return l.Devices.Account == "" || l.Devices.Account == a.Name
+	}
+	return l.Provider == "" || l.Provider == a.Provider
 }
 
 // OffersTLS reports whether clients can start TLS.
@@ -52,6 +63,7 @@ func (t *table) listener(providers map[string]*Provider, certified bool) Listene
 		Provider: t.providerName(providers),
 		Line:     t.pos.line(),
 	}
+	l.Devices = t.devices(&l)
 	t.listenerTLS(&l, b)
 	if l.OffersTLS() && !certified {
 		t.fault("tls", `TLS requires a certificate; add a table [[certificate]] with its file; "xoauthd make-cert" creates one for this machine`)
@@ -67,7 +79,7 @@ func (t *table) listener(providers map[string]*Provider, certified bool) Listene
 func (t *table) listenerTLS(l *Listener, b binding) {
 	l.MinTLS = t.minTLS()
 	l.ClientCAs = t.clientCAs()
-	byDefault := b.systemd != "" || !b.isLocal() || t.has("client_ca_file")
+	byDefault := l.Devices == nil && (b.systemd != "" || !b.isLocal()) || t.has("client_ca_file")
 	l.RequireTLS = t.boolean("require_tls", byDefault)
 	l.TLS = oneOf(t, "tls", "", TLSNone, TLSStartTLS, TLSImplicit, TLSAuto)
 	if !t.has("tls") {
@@ -79,6 +91,9 @@ func (t *table) listenerTLS(l *Listener, b binding) {
 		for _, key := range t.present("require_tls", "min_tls", "client_ca_file") {
 			t.fault(key, `is not used without TLS; set tls to "implicit", "starttls" or "auto"`)
 		}
+		if l.Devices != nil {
+			return // no password crosses the network
+		}
 		t.requireLocal(&l.Endpoint, b, "address", unencrypted, `use 127.0.0.1, [::1] or localhost, or tls = "implicit", "starttls" or "auto"`)
 	case TLSImplicit:
 		l.RequireTLS = true
@@ -87,7 +102,7 @@ func (t *table) listenerTLS(l *Listener, b binding) {
 		}
 	case TLSStartTLS, TLSAuto:
 		switch {
-		case l.RequireTLS:
+		case l.RequireTLS || l.Devices != nil && !t.has("client_ca_file"):
 		case t.has("client_ca_file"):
 			t.fault("require_tls", "without TLS, clients could log in without the certificate that client_ca_file requires; remove one of the two keys")
 		default:
@@ -155,6 +170,8 @@ func (t *table) clientTokens(p *Provider) bool {
 	case !enabled:
 	case !t.has("provider"):
 		t.fault("client_tokens", "requires a provider in this table, because only its servers may receive the tokens")
+	case p != nil && p.SMTPAPI != nil && t.values["protocol"] == "smtp":
+		t.fault("client_tokens", "is not used with the smtp_api of the provider %q, which takes the tokens of accounts only", p.Name)
 	case p != nil && p.Flow == flow.AppPassword:
 		t.fault("client_tokens", "the servers of the provider %q accept no tokens: its flow is %q", p.Name, p.Flow)
 	}

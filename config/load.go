@@ -71,6 +71,7 @@ type file struct {
 
 	defaults []func() // each removes a key with its default value from the values
 
+	devices      []*Devices  // of listeners without a login
 	presetScopes []*Provider // providers without a scopes key
 }
 

@@ -26,6 +26,7 @@ func preset(name, tenant string, f *flowKeys) *Provider {
 		p.Title = "Microsoft 365"
 		p.microsoft(tenant, f)
 		p.SMTP = &Upstream{Host: "smtp.office365.com", TLS: TLSStartTLS, Sessions: 3}
+		p.MessagesPerMinute = 30
 	case "outlook":
 		p.Title = "Outlook.com"
 		p.microsoft("consumers", f)
@@ -43,7 +44,7 @@ func (p *Provider) google(f *flowKeys) {
 	p.TokenURL = "https://oauth2.googleapis.com/token"
 	p.RevocationURL = "https://oauth2.googleapis.com/revoke"
 	p.Issuer = "https://accounts.google.com"
-	p.Scopes = []string{"https://mail.google.com/"}
+	p.Scopes = []string{scopeGmail}
 	if f.flow.NeedsConsent() {
 		p.Scopes = append(p.Scopes, "openid", "email") // identify the user who consented
 	}
@@ -65,14 +66,14 @@ func (p *Provider) microsoft(tenant string, f *flowKeys) {
 	p.Issuer = entraIssuer(tenant)
 	p.Scopes = []string{
 		scopeIMAP,
-		"https://outlook.office.com/SMTP.Send",
+		scopeSMTP,
 		"offline_access",
 	}
 	switch {
 	case f.flow.NeedsConsent():
 		p.Scopes = append(p.Scopes, "openid", "profile", "email") // identify the user who consented
 	case f.flow == flow.ClientCredentials:
-		p.Scopes = []string{"https://outlook.office365.com/.default"}
+		p.Scopes = []string{scopeOutlook}
 	}
 	p.IMAP = &Upstream{Host: "outlook.office365.com", TLS: TLSImplicit}
 	p.POP3 = &Upstream{Host: "outlook.office365.com", TLS: TLSImplicit}
@@ -82,19 +83,25 @@ func (p *Provider) microsoft(tenant string, f *flowKeys) {
 const (
 	scopeIMAP = "https://outlook.office.com/IMAP.AccessAsUser.All"
 	scopePOP3 = "https://outlook.office.com/POP.AccessAsUser.All"
+
+	scopeOutlook = "https://outlook.office365.com/.default" // all permissions of an application
 )
 
-// addScopes adds Microsoft's scope for POP3 to providers that a POP3 listener serves. For
-// other providers it would cause harm: Microsoft rejects it if the registration lacks the
-// permission, and users would consent to an unused permission.
+// addScopes adapts the scopes of presets to the listeners. It adds Microsoft's scope for
+// POP3 to providers that a POP3 listener serves. For other providers it would cause harm:
+// Microsoft rejects it if the registration lacks the permission, and users would consent
+// to an unused permission.
 func (f *file) addScopes(c *Config) {
 	for _, p := range f.presetScopes {
-		served := slices.ContainsFunc(c.Listeners, func(l Listener) bool {
-			return l.Protocol == "pop3" && (l.Provider == "" || l.Provider == p.Name)
-		})
-		if i := slices.Index(p.Scopes, scopeIMAP); i >= 0 && served {
+		serves := func(protocol string) bool {
+			return slices.ContainsFunc(c.Listeners, func(l Listener) bool {
+				return l.Protocol == protocol && (l.Provider == "" || l.Provider == p.Name)
+			})
+		}
+		if i := slices.Index(p.Scopes, scopeIMAP); i >= 0 && serves("pop3") {
 			p.Scopes = slices.Insert(p.Scopes, i+1, scopePOP3)
 		}
+		p.sendAPIScopes(serves("imap") || serves("pop3"))
 	}
 }
 

@@ -46,6 +46,10 @@ func (t *table) provider(web *Web) *Provider {
 	p.IMAP = t.upstream("imap", p.IMAP)
 	p.SMTP = t.upstream("smtp", p.SMTP)
 	p.POP3 = t.upstream("pop3", p.POP3)
+	if p.SMTPAPI = t.sendAPI(p); p.SMTPAPI != nil {
+		p.SMTP = p.SMTPAPI.upstream()
+	}
+	p.MessagesPerMinute = t.integer("messages_per_minute", p.MessagesPerMinute, 0, 100_000)
 	return p
 }
 
@@ -82,7 +86,7 @@ func (t *table) checkKeys(f *flowKeys) {
 		return // the keys suggest that another flow is intended
 	}
 	t.requireKeys(f, f.required, "")
-	if !t.has("preset") && !slices.ContainsFunc(Protocols(), t.has) {
+	if !t.has("preset") && !t.has("smtp_api") && !slices.ContainsFunc(Protocols(), t.has) {
 		t.file.fault(t.pos.line(), `%s has no imap, smtp or pop3: write for example imap = { host = "imap.example.com" }`, t.header())
 	}
 }

@@ -88,7 +88,7 @@ func (s *session) dialsEarly() bool {
 
 // dialEarly opens an early connection. The caller has acquired its place.
 func (s *session) dialEarly(ctx context.Context, u *Upstream, hello string) *earlyConn {
-	ctx, cancel := s.withTimeout(ctx, loginTime)
+	ctx, cancel := s.withTimeout(withClient(ctx, s.from), loginTime)
 	e := &earlyConn{upstream: u, cancel: cancel, release: s.server.earlyLimit.release, done: make(chan struct{})}
 	go func() {
 		defer close(e.done)

@@ -15,6 +15,9 @@ import (
 // logIn checks the credentials of the client, and logs in to the upstream with a token or
 // password of the account.
 func (s *session) logIn(ctx context.Context, c sasl.Credentials) (u *upstreamSession, err error) {
+	if s.listener.servesDevices() {
+		return s.connectDevice(ctx)
+	}
 	s.record.lastAttempt = lastAttempt{user: c.User}
 	if c.Token != "" {
 		return s.logInWithOwnToken(ctx, c)

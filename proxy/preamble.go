@@ -30,6 +30,11 @@ func (s *session) preamble() error {
 			return err
 		}
 	}
+	if s.listener.servesDevices() {
+		if err := s.checkDevice(); err != nil {
+			return err
+		}
+	}
 	if s.listener.TLS == nil {
 		return nil
 	}

@@ -82,6 +82,11 @@ type Listener struct {
 	// Empty is none.
 	Proxies []netip.Prefix
 
+	// Devices are the networks of clients that send mail without a login, and of no others.
+	// The upstream of the listener then expects no login; ClientOf tells its Dial the
+	// address of the client. Empty is none.
+	Devices []netip.Prefix
+
 	// LocalUsers are the users of this machine whose programs may connect. Empty is all.
 	LocalUsers []uint32
 

@@ -57,9 +57,7 @@ func (s *session) run(ctx context.Context, admitted bool) error {
 	// Before its login, a client is told that the session ends.
 	defer context.AfterFunc(s.stopping, s.client.Interrupt)()
 
-	s.dialogue = s.protocol.server(s.client, s.listener.mechanisms(), func(hello string, wanted bool) []string {
-		return s.extensions(ctx, hello, wanted)
-	})
+	s.dialogue = s.newDialogue(ctx)
 	if !admitted {
 		return s.sendBye(s.tooMany())
 	}
@@ -114,7 +112,7 @@ func (s *session) relay(ctx context.Context, u *upstreamSession) error {
 	r := relay.Relay{
 		Client:      client,
 		Upstream:    upstream,
-		Tracker:     s.protocol.tracker(),
+		Tracker:     s.newTracker(),
 		IdleTimeout: s.server.Limits.Idle,
 		Stopping:    s.stopping,
 		Sent:        s.record.sent,
@@ -161,7 +159,11 @@ func (s *session) tooMany() error {
 // sendBye tells the client why the session ends, if it can receive a reply.
 func (s *session) sendBye(err error) error {
 	e := asError(err)
-	if s.canReceive(e) {
+	switch {
+	case !s.canReceive(e):
+	case e.Result == Forbidden && s.listener.servesDevices():
+		s.rejectDevice(e)
+	default:
 		s.dialogue.Bye(s.protocol.status(answers[e.Result]), e.text())
 	}
 	return e

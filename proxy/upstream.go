@@ -30,6 +30,10 @@ type Upstream struct {
 	STARTTLS bool        // otherwise implicit TLS
 	TLS      *tls.Config // ServerName and MinVersion set
 
+	// InProcess says that Dial connects to a server in this process, so that TLS is not
+	// used.
+	InProcess bool
+
 	// Mechanism is "xoauth2" or "oauthbearer" for an access token, "plain" or "login" for a
 	// password. "auto" or "" is what the server offers for a token, "password" what it
 	// offers for a password.
@@ -128,7 +132,10 @@ func (s *Server) dial(ctx context.Context, p *protocol, u *Upstream, hello strin
 
 func (u *upstreamConn) startDialogue(hello string) (err error) {
 	starttls := u.upstream.TLS
-	if !u.upstream.STARTTLS {
+	switch {
+	case u.upstream.InProcess:
+		u.conn.InProcess = true
+	case !u.upstream.STARTTLS:
 		if err := u.conn.StartTLS(u.upstream.TLS); err != nil {
 			return fmt.Errorf("TLS: %w", err)
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/mail"
 	"slices"
 	"strings"
 
@@ -16,6 +17,7 @@ import (
 
 func checkCommand(file *string) *cobra.Command {
 	var asJSON bool
+	var sendTo string
 	check := &cobra.Command{
 		Use:   "check [ACCOUNT]",
 		Short: "Check the configuration or an account",
@@ -24,8 +26,9 @@ If there is none, print the redirect URI to register with each provider.
 
 With ACCOUNT, also test every step of a session of that account: host names,
 connections, certificates, the access token, and a login at each mail server by an
-independent client. No mail is sent and no mailbox is changed. A failed step is
-printed with its cause and its remedy.
+independent client. No mailbox is changed, and no mail is sent except with --send-to:
+then a test message goes to ADDRESS, by SMTP or by the API of the provider. A failed
+step is printed with its cause and its remedy.
 
 The exit status is 78 for an error in the configuration itself, as that of serve. It
 is 1 if only a file or another thing that the configuration names cannot be used:
@@ -38,6 +41,10 @@ systemd then tries serve again.`,
 				return errors.New("check one account at a time")
 			case asJSON && len(args) == 0:
 				return errors.New("--json needs an account")
+			case sendTo != "" && len(args) == 0:
+				return errors.New("--send-to needs an account")
+			case sendTo != "":
+				return checkAddress(sendTo)
 			}
 			return nil
 		},
@@ -51,7 +58,7 @@ systemd then tries serve again.`,
 				if err != nil {
 					return err
 				}
-				return examine(cmd.OutOrStdout(), account.Name, asJSON, atDaemon(cmd, c))
+				return examine(cmd.OutOrStdout(), account.Name, asJSON, atDaemon(cmd, c, sendTo))
 			}
 			warn(cmd.ErrOrStderr(), c.Warnings)
 			warn(cmd.ErrOrStderr(), c.Unavailable)
@@ -59,8 +66,17 @@ systemd then tries serve again.`,
 			return nil
 		}),
 	}
+	check.Flags().StringVar(&sendTo, "send-to", "", "send a test message to `ADDRESS` if all steps pass")
 	check.Flags().BoolVar(&asJSON, "json", false, "print JSON, as the manual describes it")
 	return check
+}
+
+// checkAddress returns an error unless s is an e-mail address without a name.
+func checkAddress(s string) error {
+	if a, err := mail.ParseAddress(s); err != nil || a.Address != s {
+		return fmt.Errorf("--send-to: %q is not an e-mail address", s)
+	}
+	return nil
 }
 
 // summarize prints a summary of the configuration, and the redirect URIs to register.

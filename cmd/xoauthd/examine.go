@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/xoauthd/xoauthd/config"
+	"github.com/xoauthd/xoauthd/internal/api"
 	"github.com/xoauthd/xoauthd/internal/doctor"
 	"github.com/xoauthd/xoauthd/internal/step"
 )
@@ -18,14 +19,14 @@ import (
 type examiner func(account string, report func(step.Step)) error
 
 // atDaemon returns an examiner that lets the daemon check an account.
-func atDaemon(cmd *cobra.Command, c *config.Config) examiner {
+func atDaemon(cmd *cobra.Command, c *config.Config, sendTo string) examiner {
 	return func(account string, report func(step.Step)) error {
 		return withDaemon(cmd, c, func(ctx context.Context, d connection) error {
 			if d.status.Fingerprint != c.Fingerprint {
 				report(step.Step{Name: "configuration file", Outcome: step.Warning,
 					Cause: c.File + " has changed since the daemon read it", Remedy: "Restart the daemon. The next steps are those of the earlier configuration."})
 			}
-			return d.Check(ctx, account, report)
+			return d.Check(ctx, account, api.CheckRequest{SendTo: sendTo}, report)
 		})
 	}
 }

@@ -45,6 +45,11 @@ type Account struct {
 	auth.Status
 }
 
+// A CheckRequest checks an account.
+type CheckRequest struct {
+	SendTo string `json:"send_to,omitempty"` // address that a test message is sent to; empty: none is sent
+}
+
 // An ImportRequest imports a refresh token of another program.
 type ImportRequest struct {
 	RefreshToken string `json:"refresh_token"`

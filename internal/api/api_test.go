@@ -41,7 +41,7 @@ func (*fakeBackend) Account(name string) (Account, error) {
 	return Account{Name: name}, nil
 }
 
-func (b *fakeBackend) Check(ctx context.Context, account string, s *Stream) (err error) {
+func (b *fakeBackend) Check(ctx context.Context, account string, _ CheckRequest, s *Stream) (err error) {
 	defer func() {
 		if b.ended != nil {
 			b.ended <- err
@@ -175,7 +175,7 @@ func TestClient(t *testing.T) {
 			t.Errorf("revoke: %+v, %v", r, err)
 		}
 		var steps []step.Step
-		if err := w.Check(ctx, "alice", func(s step.Step) { steps = append(steps, s) }); err != nil || len(steps) != 2 || steps[1].Outcome != step.Skipped {
+		if err := w.Check(ctx, "alice", CheckRequest{}, func(s step.Step) { steps = append(steps, s) }); err != nil || len(steps) != 2 || steps[1].Outcome != step.Skipped {
 			t.Errorf("check: %+v, %v", steps, err)
 		}
 		var ok bool
@@ -218,7 +218,7 @@ func TestErrors(t *testing.T) {
 		}
 		for name, want := range map[string]string{"fail": "it is broken\nRepair it.", "panic": "internal error\nSee the log of xoauthd."} {
 			n := 0
-			if err := w.Check(t.Context(), name, func(step.Step) { n++ }); err == nil || err.Error() != want || n != 1 {
+			if err := w.Check(t.Context(), name, CheckRequest{}, func(step.Step) { n++ }); err == nil || err.Error() != want || n != 1 {
 				t.Errorf("%s after a step: %v, %d steps", name, err, n)
 			}
 		}
@@ -264,7 +264,7 @@ func TestClientLeaves(t *testing.T) {
 		run(t, func(t *testing.T, w *env) {
 			w.backend.ended = make(chan error, 1)
 			ctx, leave := context.WithCancel(t.Context())
-			if err := w.Check(ctx, name, func(step.Step) { leave() }); !errors.Is(err, context.Canceled) {
+			if err := w.Check(ctx, name, CheckRequest{}, func(step.Step) { leave() }); !errors.Is(err, context.Canceled) {
 				t.Errorf("%s: the client returns %v", name, err)
 			}
 			if err := <-w.backend.ended; err == nil {
@@ -355,7 +355,7 @@ func TestSlots(t *testing.T) {
 					return Answer{}, ctx.Err()
 				})
 			})
-			waiting.Go(func() { w.Check(ctx, "wait", func(step.Step) {}) })
+			waiting.Go(func() { w.Check(ctx, "wait", CheckRequest{}, func(step.Step) {}) })
 		}
 		synctest.Wait()
 		if _, err := w.Status(t.Context()); err != nil {
@@ -366,7 +366,7 @@ func TestSlots(t *testing.T) {
 		}
 		for name, do := range map[string]func() error{
 			`8 "authorize" commands for joe00, joe01, joe02 and 5 more accounts have not ended yet`: func() error { return w.Authorize(t.Context(), "alice", nil) },
-			`8 "check" commands for wait have not ended yet`:                                        func() error { return w.Check(t.Context(), "alice", nil) },
+			`8 "check" commands for wait have not ended yet`:                                        func() error { return w.Check(t.Context(), "alice", CheckRequest{}, nil) },
 		} {
 			var e *Error
 			if err := do(); !errors.As(err, &e) || e.Status != 503 || e.What != name {
@@ -376,7 +376,7 @@ func TestSlots(t *testing.T) {
 		leave()
 		waiting.Wait()
 		synctest.Wait()
-		if err := w.Check(t.Context(), "alice", func(step.Step) {}); err != nil {
+		if err := w.Check(t.Context(), "alice", CheckRequest{}, func(step.Step) {}); err != nil {
 			t.Errorf("afterwards: %v", err)
 		}
 	})
@@ -432,7 +432,7 @@ func TestVersions(t *testing.T) {
 				}()
 				return here, nil
 			})
-			if err := c.Check(t.Context(), "alice", func(step.Step) {}); err == nil || strings.Count(err.Error(), test.want) != 1 {
+			if err := c.Check(t.Context(), "alice", CheckRequest{}, func(step.Step) {}); err == nil || strings.Count(err.Error(), test.want) != 1 {
 				t.Errorf("%v, want %s", err, test.want)
 			}
 		})

@@ -72,8 +72,8 @@ func (c *Client) Revoke(ctx context.Context, account string, r RevokeRequest) (o
 }
 
 // Check checks an account, and reports each step when it ends.
-func (c *Client) Check(ctx context.Context, account string, report func(step.Step)) error {
-	return c.stream(ctx, accountPath(account, "/check"), nil, func(_ context.Context, e Event) (Answer, error) {
+func (c *Client) Check(ctx context.Context, account string, r CheckRequest, report func(step.Step)) error {
+	return c.stream(ctx, accountPath(account, "/check"), r, func(_ context.Context, e Event) (Answer, error) {
 		if e.Step == nil {
 			return Answer{}, ErrUnexpected
 		}

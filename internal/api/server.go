@@ -25,7 +25,7 @@ type Backend interface {
 	Status() Status
 	Accounts() []Account
 	Account(name string) (Account, error)
-	Check(ctx context.Context, account string, s *Stream) error
+	Check(ctx context.Context, account string, r CheckRequest, s *Stream) error
 	Authorize(ctx context.Context, account string, s *Stream) error
 	Import(ctx context.Context, account, refreshToken string, s *Stream) error
 	Revoke(ctx context.Context, account string, by User, local bool) (Revocation, error)
@@ -67,8 +67,8 @@ func (s *Server) endpoints() []endpoint {
 		{"GET /v1/accounts/{account}", "status", func(_ context.Context, r *http.Request, _ *Stream) (any, error) {
 			return b.Account(r.PathValue("account"))
 		}},
-		{"POST /v1/accounts/{account}/check", "check", decoded(func(ctx context.Context, r *http.Request, _ struct{}, out *Stream) (any, error) {
-			return nil, b.Check(ctx, r.PathValue("account"), out)
+		{"POST /v1/accounts/{account}/check", "check", decoded(func(ctx context.Context, r *http.Request, in CheckRequest, out *Stream) (any, error) {
+			return nil, b.Check(ctx, r.PathValue("account"), in, out)
 		})},
 		{"POST /v1/accounts/{account}/authorize", "authorize", decoded(func(ctx context.Context, r *http.Request, _ struct{}, out *Stream) (any, error) {
 			return nil, b.Authorize(ctx, r.PathValue("account"), out)

@@ -19,6 +19,7 @@ import (
 	"github.com/xoauthd/xoauthd/internal/pagepath"
 	"github.com/xoauthd/xoauthd/internal/redact"
 	"github.com/xoauthd/xoauthd/proxy"
+	"github.com/xoauthd/xoauthd/proxy/gateway"
 )
 
 // An account is an account of the configuration. It implements proxy.Account.
@@ -27,6 +28,7 @@ type account struct {
 	provider *provider
 	config   *config.Account
 	remedy   string // how to authorize it
+	rate     *gateway.Rate
 }
 
 // accounts are all accounts of the configuration. It implements proxy.Accounts.
@@ -36,6 +38,7 @@ type accounts struct {
 	providers map[string]*provider
 	passwords *password.Checker
 	web       *config.Web // nil if there are no pages
+	gateways  gateways
 
 	// secrets are hidden in what providers and mail servers send. All share one set: two
 	// providers of the configuration may use the same servers.
@@ -45,10 +48,11 @@ type accounts struct {
 // fill creates the accounts of the configuration.
 func (as *accounts) fill(c *config.Config, store *store.Store, metrics *oauth.Metrics, passwords *password.Metrics, log *slog.Logger) error {
 	as.web = c.Web
+	as.gateways.accounts = as
 	as.providers = make(map[string]*provider, len(c.Providers))
 	for name, p := range c.Providers {
 		var err error
-		if as.providers[name], err = newProvider(p, metrics, &as.secrets); err != nil {
+		if as.providers[name], err = newProvider(p, metrics, &as.secrets, &as.gateways); err != nil {
 			return err
 		}
 	}
@@ -63,8 +67,8 @@ func (as *accounts) fill(c *config.Config, store *store.Store, metrics *oauth.Me
 	for i, name := range names {
 		a := c.Accounts[name]
 		p, kept := as.providers[a.Provider], all[i]
-		kept.ForgetLogins(func(protocol string) bool { return p.upstreams[protocol] != nil && serves(c, protocol, a.Provider) })
-		as.byName[name] = &account{grants: kept, provider: p, config: a, remedy: as.remedy(name)}
+		kept.ForgetLogins(func(protocol string) bool { return p.upstreams[protocol] != nil && serves(c, protocol, a) })
+		as.byName[name] = &account{grants: kept, provider: p, config: a, remedy: as.remedy(name), rate: &gateway.Rate{PerMinute: p.config.MessagesPerMinute}}
 		as.all = append(as.all, kept)
 		logins = append(logins, loginsOf(a)...)
 	}
@@ -90,10 +94,10 @@ func inParallel[T any](n int, f func(i int) T) []T {
 	return results
 }
 
-// serves reports whether a listener of protocol serves the accounts of provider.
-func serves(c *config.Config, protocol, provider string) bool {
+// serves reports whether a listener of protocol serves a.
+func serves(c *config.Config, protocol string, a *config.Account) bool {
 	for _, l := range c.Listeners {
-		if l.Protocol == protocol && (l.Provider == "" || l.Provider == provider) {
+		if l.Protocol == protocol && l.Serves(a) {
 			return true
 		}
 	}

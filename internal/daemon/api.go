@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/mail"
 	"os"
 	"strings"
 
@@ -146,15 +147,20 @@ func (a *account) state() api.Account {
 
 // Check implements api.Backend. The daemon has the token, and the network and the sandbox of
 // the account's sessions.
-func (b *backend) Check(ctx context.Context, account string, s *api.Stream) error {
+func (b *backend) Check(ctx context.Context, account string, r api.CheckRequest, s *api.Stream) error {
 	m, err := b.manager(account)
 	if err != nil {
 		return err
 	}
+	if a, err := mail.ParseAddress(r.SendTo); r.SendTo != "" && (err != nil || a.Address != r.SendTo) {
+		return &api.Error{Status: http.StatusBadRequest, What: "send_to is not an e-mail address"}
+	}
 	ctx, cancel := b.shutdown.UntilDeadline(ctx)
 	defer cancel()
+	subject := m.subject()
+	subject.SendTo = r.SendTo
 	var unsent error
-	doctor.Examine(ctx, m.subject(), func(taken step.Step) {
+	doctor.Examine(ctx, subject, func(taken step.Step) {
 		if unsent == nil {
 			unsent = s.Send(api.Event{Step: &taken})
 		}

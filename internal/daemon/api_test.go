@@ -88,7 +88,7 @@ func TestRefusals(t *testing.T) {
 		case "account":
 			_, err = c.Account(t.Context(), test.account)
 		case "check":
-			err = c.Check(t.Context(), test.account, func(step.Step) {})
+			err = c.Check(t.Context(), test.account, api.CheckRequest{}, func(step.Step) {})
 		case "authorize":
 			err = c.Authorize(t.Context(), test.account, refuse)
 		case "import":

@@ -136,6 +136,9 @@ func (d *Daemon) assemble() error {
 		Log:     d.log,
 		Metrics: proxy.NewMetrics(d.registry),
 	}
+	messages := newMessages(&d.accounts, d.log)
+	d.registry.MustRegister(messages)
+	d.accounts.gateways.report = messages.report
 	if err := d.accounts.fill(d.config, d.store, metrics, passwords, d.log); err != nil {
 		return err
 	}
@@ -267,5 +270,6 @@ func (d *Daemon) Close() error {
 		}
 	}
 	d.savePasswords()
+	faults = append(faults, d.accounts.gateways.close())
 	return errors.Join(append(faults, d.notifier.Close(), d.store.Close())...)
 }

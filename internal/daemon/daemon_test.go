@@ -72,7 +72,12 @@ address = "127.0.0.1:0"
 // start runs a daemon until stop is called. stop returns the result of Run.
 func start(t *testing.T, c *config.Config) (d *Daemon, stop func() error) {
 	t.Helper()
-	d, err := New(c, slog.New(slog.DiscardHandler))
+	return startWith(t, c, slog.New(slog.DiscardHandler))
+}
+
+func startWith(t *testing.T, c *config.Config, log *slog.Logger) (d *Daemon, stop func() error) {
+	t.Helper()
+	d, err := New(c, log)
 	if err != nil {
 		t.Fatal(err)
 	}

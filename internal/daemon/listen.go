@@ -73,6 +73,10 @@ func (d *Daemon) proxyListener(l config.Listener) *proxy.Listener {
 		LocalUsers: l.LocalUsers,
 		OwnTokens:  l.ClientTokens,
 	}
+	if l.Devices != nil {
+		to.Devices = l.Devices.Networks
+		to.Upstreams = []*proxy.Upstream{d.accounts.gateways.forDevices(l.Devices)}
+	}
 	if l.OffersTLS() {
 		to.TLS = d.certificates.serverConfig(l)
 	}

@@ -132,7 +132,7 @@ func (m *manager) protocols() []string {
 	var all []string
 	for _, l := range m.daemon.config.Listeners {
 		u := m.account.Upstream(l.Protocol)
-		if u != nil && !slices.Contains(all, l.Protocol) && (l.Provider == "" || l.Provider == u.Provider) {
+		if u != nil && !slices.Contains(all, l.Protocol) && l.Serves(m.account.config) {
 			all = append(all, l.Protocol)
 		}
 	}
@@ -141,7 +141,10 @@ func (m *manager) protocols() []string {
 
 func (m *manager) try(ctx context.Context, protocol, token string) authorize.Trial {
 	u, start := m.account.Upstream(protocol), time.Now()
-	err := m.logIn(ctx, protocol, u, token)
+	var err error
+	if !u.InProcess { // nothing but a message shows whether an API accepts the token
+		err = m.logIn(ctx, protocol, u, token)
+	}
 	return authorize.Trial{
 		Protocol: strings.ToUpper(protocol),
 		Upstream: u.Address(),

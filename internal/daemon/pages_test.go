@@ -47,7 +47,7 @@ func TestTry(t *testing.T) {
 			account: &account{
 				grants:   auth.NewAccount("joe@example.com", &oauth.Provider{}, oauth.Consent{}, emptyStore(t), nil),
 				provider: &provider{client: &oauth.Provider{}, upstreams: upstreams},
-				config:   &config.Account{Name: "joe@example.com"},
+				config:   &config.Account{Name: "joe@example.com", Provider: "one"},
 			},
 			daemon: d,
 		}

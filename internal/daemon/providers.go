@@ -17,6 +17,7 @@ import (
 	"github.com/xoauthd/xoauthd/internal/flow"
 	"github.com/xoauthd/xoauthd/internal/redact"
 	"github.com/xoauthd/xoauthd/proxy"
+	"github.com/xoauthd/xoauthd/proxy/gateway"
 )
 
 // A provider is a provider of the configuration with its OAuth client and mail servers.
@@ -26,7 +27,8 @@ type provider struct {
 	title     string                     // name for people
 	upstreams map[string]*proxy.Upstream // by protocol
 	route     route
-	turns     chan struct{} // slots of token commands
+	turns     chan struct{}     // slots of token commands
+	deliverer gateway.Deliverer // sends messages through an API and from devices; nil without smtp
 }
 
 // maxCommands limits the token commands of a provider that run at the same time. Each is a
@@ -34,7 +36,7 @@ type provider struct {
 const maxCommands = 4
 
 // newProvider returns a provider. It adds its secrets to those of the program.
-func newProvider(c *config.Provider, metrics *oauth.Metrics, secrets *redact.Secrets) (*provider, error) {
+func newProvider(c *config.Provider, metrics *oauth.Metrics, secrets *redact.Secrets, gateways *gateways) (*provider, error) {
 	way, err := newRoute(c)
 	if err != nil {
 		return nil, fmt.Errorf("provider %s: proxy: %w", c.Name, err)
@@ -63,6 +65,12 @@ func newProvider(c *config.Provider, metrics *oauth.Metrics, secrets *redact.Sec
 	for _, protocol := range config.Protocols() {
 		if u := c.Upstream(protocol); u != nil {
 			p.upstreams[protocol] = newUpstream(c, u, way)
+			if protocol == "smtp" {
+				p.deliverer = newDeliverer(c, way)
+			}
+			if protocol == "smtp" && c.SMTPAPI != nil {
+				p.upstreams[protocol] = gateways.forAPI(c, p.deliverer)
+			}
 			p.upstreams[protocol].Secrets = secrets
 		}
 	}

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"strings"
 
 	"github.com/xoauthd/xoauthd/config"
@@ -38,17 +39,31 @@ func (m *manager) subject() doctor.Subject {
 		LoginEnded: a.LoginEnded,
 	}
 	for _, l := range m.daemon.config.Listeners {
-		if l.Provider == "" || l.Provider == p.Name {
+		if l.Serves(a.config) {
 			s.Listeners = append(s.Listeners, doctor.Listener{
 				Protocol:  l.Protocol,
 				Address:   m.daemon.addressOf(l),
 				Systemd:   l.Systemd,
 				TLS:       l.TLS == config.TLSImplicit,
-				Selective: l.ClientCAs != nil && l.TLS == config.TLSImplicit || len(l.Proxies) > 0 || len(l.LocalUsers) > 0,
+				Selective: l.ClientCAs != nil && l.TLS == config.TLSImplicit || len(l.Proxies) > 0 || l.Devices != nil || len(l.LocalUsers) > 0,
 			})
 		}
 	}
+	if api := p.SMTPAPI; api != nil {
+		s.API = &doctor.SendAPI{
+			Title:      map[string]string{"graph": "Microsoft Graph", "gmail": "the Gmail API"}[api.Name],
+			URL:        api.URL,
+			Permission: map[string]string{"graph": "Mail.Send"}[api.Name],
+			Token:      func(ctx context.Context) (string, error) { return a.sendingToken(ctx, "") },
+		}
+	}
+	if a.provider.deliverer != nil {
+		s.Send = a.sendTest
+	}
 	for _, protocol := range m.protocols() {
+		if protocol == "smtp" && s.API != nil {
+			continue
+		}
 		s.Upstreams = append(s.Upstreams, doctor.Upstream{Upstream: a.Upstream(protocol), Protocol: protocol, User: a.config.User(protocol)})
 	}
 	return s

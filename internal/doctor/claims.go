@@ -131,7 +131,7 @@ var permissions = map[string]permission{
 
 // checkEntra checks what Exchange Online refuses a token for, without saying so.
 func (x *examination) checkEntra(s *step.Step, c *claims) {
-	if len(c.Audience) > 0 && !slices.ContainsFunc(c.Audience, func(aud string) bool {
+	if len(x.Upstreams) > 0 && len(c.Audience) > 0 && !slices.ContainsFunc(c.Audience, func(aud string) bool {
 		u, err := url.Parse(aud)
 		return err == nil && slices.Contains(exchange, strings.ToLower(u.Hostname()+u.Opaque)) ||
 			slices.Contains(exchange, strings.ToLower(aud))

@@ -66,7 +66,9 @@ func Examine(ctx context.Context, s Subject, report func(step.Step)) (ok bool) {
 	for _, k := range links {
 		x.login(ctx, k)
 	}
+	x.sendAPI(ctx, authorized)
 	x.listeners(ctx)
+	x.send(ctx)
 	return x.passed
 }
 

@@ -28,6 +28,12 @@ type Subject struct {
 	Provider  Provider
 	Listeners []Listener // listeners that serve the account
 	Upstreams []Upstream // mail servers of the account
+	API       *SendAPI   // sends in place of an SMTP server; nil if none does
+
+	// Send sends a test message to SendTo, and returns the reply. It is not called if SendTo
+	// is empty.
+	SendTo string
+	Send   func(ctx context.Context, to string) (reply string, err error)
 
 	// Secrets are hidden in the steps, in addition to what Token returns. They should be
 	// those of the Upstreams. nil is an empty set.
@@ -93,6 +99,18 @@ func (l Listener) place() string {
 	return l.Address
 }
 
+// A SendAPI is the provider's HTTP API for sending.
+type SendAPI struct {
+	Title string // name for people
+	URL   string // base URL
+
+	// Permission is what Entra calls the right to send; the zero value is not checked.
+	Permission string
+
+	// Token returns an access token for it.
+	Token func(ctx context.Context) (string, error)
+}
+
 // An Upstream is a mail server that the account logs in to.
 type Upstream struct {
 	*proxy.Upstream
@@ -128,7 +146,12 @@ func (s *Subject) endpoint() (endpoint, through *url.URL, err error) {
 	if s.Password || s.Provider.TokenURL == "" {
 		return nil, nil, nil
 	}
-	request, err := http.NewRequest(http.MethodHead, s.Provider.TokenURL, nil)
+	return s.through(s.Provider.TokenURL)
+}
+
+// through returns a URL, and the proxy to it or nil.
+func (s *Subject) through(address string) (endpoint, through *url.URL, err error) {
+	request, err := http.NewRequest(http.MethodHead, address, nil)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"strings"
@@ -37,6 +38,12 @@ type Message struct {
 	Size    int64    // of the content in bytes
 
 	open func() io.Reader
+}
+
+// NewMessage returns a message with content, to be delivered without a session.
+func NewMessage(a *Account, from string, to []string, content []byte) *Message {
+	return &Message{Account: a, From: from, To: to, Size: int64(len(content)),
+		open: func() io.Reader { return bytes.NewReader(content) }}
 }
 
 // Open returns the content from its beginning. It may be called again.

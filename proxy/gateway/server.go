@@ -51,6 +51,7 @@ func (l Limits) withDefaults() Limits {
 type Account struct {
 	Name    string // in Reports
 	Mailbox string // e-mail address
+	User    string // user name at a submission server; empty is Mailbox
 
 	// Token returns a valid access token for the deliverer's API other than stale, which
 	// may be empty. If its error is or wraps an *smtp.SMTPError, that is the client's reply.

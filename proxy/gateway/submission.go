@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -28,11 +29,11 @@ type Submission struct {
 	// StartTLS is the configuration for STARTTLS; nil if Dial returns a TLS connection.
 	StartTLS *tls.Config
 
-	// Mechanism is "XOAUTH2", "OAUTHBEARER", "PLAIN" or "LOGIN"; empty is XOAUTH2. For the
-	// last two the account's token is its password.
+	// Mechanism is "xoauth2" or "oauthbearer" for an access token, "plain" or "login" for a
+	// password. "auto" or "" is what the server offers for a token, "password" what it
+	// offers for a password, which the account has in place of a token.
 	Mechanism string
 
-	Hello   string        // the name in EHLO; empty is localhost
 	MaxSize int64         // see Traits
 	Request time.Duration // limits the delivery of one message; 0 is DefaultRequest
 }
@@ -73,18 +74,18 @@ func (s *Submission) transaction(ctx context.Context, m *Message, token string) 
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	client, err := s.begin(conn)
 	if err != nil {
-		return submissionFailed("STARTTLS", err)
+		return submissionFailed("EHLO", err)
 	}
 	defer client.Close()
-	if s.Hello != "" {
-		if err := client.Hello(s.Hello); err != nil {
-			return submissionFailed("EHLO", err)
+	if err := s.authenticate(client, cmp.Or(m.Account.User, m.Account.Mailbox), token); err != nil {
+		// An administrator can repair this, and until then no message is to bounce.
+		if e, ok := errors.AsType[*smtp.SMTPError](err); ok && e.Code/100 == 5 {
+			return Result{Kind: TokenRefused, Err: fmt.Errorf("submission server: AUTH: %w", err),
+				Reply: status("451 4.7.1").reply("the submission server refused the login: %s", replyText(e))}
 		}
-	}
-	if err := s.authenticate(client, m.Account.Mailbox, token); err != nil {
-		if e, ok := errors.AsType[*smtp.SMTPError](err); ok && e.Code == 535 {
-			return Result{Kind: TokenRefused, Err: fmt.Errorf("AUTH: %w", err),
-				Reply: status("451 4.7.1").reply("the submission server refused the access token: %s", replyText(e))}
+		if none, ok := errors.AsType[*sasl.NotOffered](err); ok {
+			return Result{Kind: AccountRefused, Err: fmt.Errorf("submission server: AUTH: %w", none),
+				Reply: status("451 4.7.0").reply("the submission %v", none)}
 		}
 		return submissionFailed("AUTH", err)
 	}
@@ -103,15 +104,17 @@ func (s *Submission) begin(conn net.Conn) (*smtp.Client, error) {
 	if s.StartTLS != nil {
 		return smtp.NewClientStartTLS(conn, s.StartTLS)
 	}
-	return smtp.NewClient(conn), nil
+	client := smtp.NewClient(conn)
+	return client, client.Hello("localhost")
 }
 
 func (s *Submission) authenticate(client *smtp.Client, user, token string) error {
-	mechanism := s.Mechanism
-	if mechanism == "" {
-		mechanism = sasl.XOAUTH2
+	_, offered := client.Extension("AUTH")
+	mechanism, err := sasl.Choose(s.Mechanism, strings.Fields(offered))
+	if err != nil {
+		return err
 	}
-	m, err := sasl.NewClient(strings.ToUpper(mechanism), user, token, s.Host, s.Port)
+	m, err := sasl.NewClient(mechanism, user, token, s.Host, s.Port)
 	if err != nil {
 		return err
 	}

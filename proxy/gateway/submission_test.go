@@ -22,7 +22,7 @@ type submissionServer struct {
 }
 
 var usualReplies = map[string]string{
-	"EHLO": "250-smtp.test\r\n250-SIZE 1000000\r\n250-AUTH XOAUTH2 OAUTHBEARER\r\n250 8BITMIME",
+	"EHLO": "250-smtp.test\r\n250-SIZE 1000000\r\n250-AUTH XOAUTH2 OAUTHBEARER PLAIN\r\n250 8BITMIME",
 	"AUTH": "334 ", "SASL": "235 2.7.0 Accepted", "MAIL": "250 2.1.0 OK", "RCPT": "250 2.1.5 OK",
 	"DATA": "354 Go ahead", ".": "250 2.0.0 OK 1701 queue-id-4711 - gsmtp", "QUIT": "221 2.0.0 Bye", "*": "501 5.0.0 Cancelled",
 }
@@ -152,7 +152,7 @@ func TestSubmissionReplies(t *testing.T) {
 		{"MAIL", "550 5.7.1 a\rb\x1b[31m", "550 5.7.1 a?b?[31m", UpstreamReply},
 		{"DATA", "", "451 4.4.1 the submission server cannot be reached; try again later", Unavailable},
 		{"EHLO", "", "451 4.4.1 the submission server cannot be reached; try again later", Unavailable},
-		{"SASL", "535 5.7.3 Authentication unsuccessful", "451 4.7.1 the submission server refused the access token: 535 5.7.3 Authentication unsuccessful", TokenRefused},
+		{"SASL", "535 5.7.3 Authentication unsuccessful", "451 4.7.1 the submission server refused the login: 535 5.7.3 Authentication unsuccessful", TokenRefused},
 		{"SASL", "454 4.7.0 Temporary authentication failure", "", UpstreamReply},
 	}
 	for _, test := range tests {
@@ -206,13 +206,13 @@ func TestSubmissionUnreachable(t *testing.T) {
 
 // Mechanisms other than XOAUTH2 work as well.
 func TestSubmissionMechanisms(t *testing.T) {
-	for _, mechanism := range []string{"OAUTHBEARER", "PLAIN"} {
+	for _, mechanism := range []string{"oauthbearer", "plain"} {
 		f, server := newSubmission(t, nil)
 		f.Deliverer.(*Submission).Mechanism = mechanism
 		if got := f.connect(t, nil).login().transmit(message, "ann@example.net"); !strings.HasPrefix(got, "250 ") {
 			t.Errorf("%s: %q", mechanism, got)
 		}
-		if got := server.said(); !strings.Contains(got, "\nAUTH "+mechanism+"\n") {
+		if got := server.said(); !strings.Contains(got, "\nAUTH "+strings.ToUpper(mechanism)+"\n") {
 			t.Errorf("%s: commands %q", mechanism, got)
 		}
 	}

@@ -22,6 +22,7 @@ type Server struct {
 	mechanisms []string
 	extensions func(hello string, wanted bool) []string
 	clientName string // the argument of EHLO or HELO; empty before
+	noLogin    bool   // see NewDeviceServer
 	deferred   bool   // the last login failed temporarily
 	malformed  string // the reply to the last malformed AUTH; see Malformed
 }
@@ -34,6 +35,15 @@ type Server struct {
 // false.
 func NewServer(c *wire.Conn, mechanisms []string, extensions func(hello string, wanted bool) []string) *Server {
 	return &Server{c: c, mechanisms: mechanisms, extensions: extensions}
+}
+
+// NewDeviceServer returns a Server for clients that send mail without a login. It offers
+// no AUTH, and accepts any: some devices send a password if they have one. ReadLogin
+// returns at the first MAIL command, which stays unread. As old devices do, commands may
+// end in LF alone.
+func NewDeviceServer(c *wire.Conn, extensions func(hello string, wanted bool) []string) *Server {
+	c.BareLF = true
+	return &Server{c: c, extensions: extensions, noLogin: true}
 }
 
 // A reply is an error that does not end the session.
@@ -100,6 +110,9 @@ func (s *Server) handle(line string) (c sasl.Credentials, done bool, err error) 
 	verb = strings.ToUpper(verb)
 	if verb == "AUTH" {
 		s.c.TraceReceived("AUTH (credentials)")
+		if s.noLogin {
+			return c, false, s.acceptAny(args)
+		}
 		c, err = s.auth(strings.TrimSpace(args))
 		if r := reply(""); errors.As(err, &r) {
 			s.malformed = "AUTH: " + string(r)
@@ -120,6 +133,9 @@ func (s *Server) handle(line string) (c sasl.Credentials, done bool, err error) 
 	case "NOOP", "RSET":
 		s.c.Printf("250 2.0.0 OK")
 	case "HELP":
+		if s.noLogin {
+			return c, false, reply("214 2.0.0 send mail with MAIL, RCPT and DATA")
+		}
 		s.c.Printf("214 2.0.0 log in with AUTH %s; other commands are available after login", strings.Join(s.mechanisms, " or "))
 	case "VRFY":
 		s.c.Printf("252 2.5.2 cannot VRFY user")
@@ -132,6 +148,12 @@ func (s *Server) handle(line string) (c sasl.Credentials, done bool, err error) 
 	case "BDAT":
 		s.c.Printf("%s", s.loginRequired())
 		return c, false, errEarlyMessage
+	case "MAIL":
+		if s.noLogin {
+			s.c.UnreadLine(line)
+			return c, true, nil
+		}
+		return c, false, s.loginRequired()
 	default:
 		return c, false, s.loginRequired()
 	}
@@ -139,6 +161,9 @@ func (s *Server) handle(line string) (c sasl.Credentials, done bool, err error) 
 }
 
 func (s *Server) loginRequired() reply {
+	if s.noLogin {
+		return "503 5.5.1 send MAIL first"
+	}
 	if s.deferred {
 		return errLoginDeferred
 	}
@@ -147,7 +172,7 @@ func (s *Server) loginRequired() reply {
 
 // ehlo answers EHLO and HELO (RFC 5321 section 4.1.1.1).
 func (s *Server) ehlo(verb, name string) error {
-	if name == "" {
+	if name == "" && !s.noLogin {
 		return reply("501 5.5.4 " + verb + " requires a name")
 	}
 	s.clientName = name
@@ -187,6 +212,9 @@ func (s *Server) extensionsToOffer() (lines []string) {
 	}
 	if s.c.OffersTLS() {
 		lines = append(lines, "STARTTLS")
+	}
+	if s.noLogin {
+		return lines
 	}
 	return append(lines, "AUTH "+strings.Join(s.mechanisms, " "))
 }
@@ -237,6 +265,32 @@ func (s *Server) auth(args string) (c sasl.Credentials, err error) {
 		return c, reply("501 5.5.2 AUTH " + strings.ToUpper(name) + ": " + string(clientErr))
 	}
 	return c, err
+}
+
+// acceptAny runs any mechanism and ignores what the client sends.
+func (s *Server) acceptAny(args string) error {
+	if s.c.NeedsTLS() {
+		return reply("538 5.7.11 use STARTTLS first")
+	}
+	challenges := []string{"PDFAbG9jYWxob3N0Pg=="} // <1@localhost>, for CRAM-MD5 and others
+	mechanism, _, hasInitial := strings.Cut(strings.TrimSpace(args), " ")
+	switch strings.ToUpper(mechanism) {
+	case "LOGIN":
+		challenges = []string{"VXNlcm5hbWU6", "UGFzc3dvcmQ6"} // Username: and Password:
+	case "PLAIN":
+		challenges = []string{""}
+	}
+	if hasInitial {
+		challenges = challenges[1:]
+	}
+	for _, challenge := range challenges {
+		s.c.Printf("334 %s", challenge)
+		if _, err := s.c.ReadLine(); err != nil {
+			return err
+		}
+		s.c.TraceReceived("(response)")
+	}
+	return reply("235 2.7.0 no login needed")
 }
 
 // Accept writes the reply of the upstream to the login, as Client.Authenticate

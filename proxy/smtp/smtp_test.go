@@ -101,3 +101,42 @@ func TestHelloName(t *testing.T) {
 		}
 	}
 }
+
+// TestDeviceServer has old devices begin to send mail without a login.
+func TestDeviceServer(t *testing.T) {
+	for _, test := range []struct {
+		name, input string
+		want        []string // replies after the greeting
+		first       string   // input of the relay
+	}{
+		{"HELO only", "HELO printer\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\n", []string{"250 xoauthd.invalid"}, "MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\n"},
+		{"EHLO offers no AUTH", "EHLO [192.0.2.7]\r\nMAIL FROM:x\r\n", []string{"250-xoauthd.invalid", "250 SIZE 1"}, "MAIL FROM:x\r\n"},
+		{"no name, bare LF", "HELO\nmail from: a@b.example\nDATA\n", []string{"250 xoauthd.invalid"}, "mail from: a@b.example\r\nDATA\n"},
+		{"nothing before MAIL", "MAIL FROM:<a@b.example>\r\n", nil, "MAIL FROM:<a@b.example>\r\n"},
+		{"AUTH LOGIN", "HELO x\r\nAUTH LOGIN\r\nam9l\r\n????\r\nMAIL FROM:<>\r\n", []string{"250 xoauthd.invalid", "334 VXNlcm5hbWU6", "334 UGFzc3dvcmQ6", "235 2.7.0 no login needed"}, "MAIL FROM:<>\r\n"},
+		{"AUTH LOGIN with the user", "AUTH LOGIN am9l\r\nx\r\nMAIL FROM:<>\r\n", []string{"334 UGFzc3dvcmQ6", "235 2.7.0 no login needed"}, "MAIL FROM:<>\r\n"},
+		{"AUTH PLAIN", "AUTH PLAIN AGEAYg==\r\nMAIL FROM:<>\r\n", []string{"235 2.7.0 no login needed"}, "MAIL FROM:<>\r\n"},
+		{"AUTH CRAM-MD5", "AUTH CRAM-MD5\r\nabc\r\nMAIL FROM:<>\r\n", []string{"334 PDFAbG9jYWxob3N0Pg==", "235 2.7.0 no login needed"}, "MAIL FROM:<>\r\n"},
+		{"RCPT before MAIL", "RCPT TO:<a@b.example>\r\nNOOP\r\nMAIL FROM:<>\r\n", []string{"503 5.5.1 send MAIL first", "250 2.0.0 OK"}, "MAIL FROM:<>\r\n"},
+	} {
+		peer, c := fakeconn.New(test.input)
+		s := NewDeviceServer(c, func(string, bool) []string { return []string{"SIZE 1", "AUTH PLAIN"} })
+		s.Greet()
+		if _, err := s.ReadLogin(); err != nil {
+			t.Errorf("%s: %v", test.name, err)
+			continue
+		}
+		stream, err := c.Stream()
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := stream.Receive()
+		if err != nil || string(b.Octets()) != test.first {
+			t.Errorf("%s: relayed %q, %v", test.name, b.Octets(), err)
+		}
+		replies := peer.OutputLines()[1:]
+		if !slices.Equal(replies, test.want) {
+			t.Errorf("%s: %q, want %q", test.name, replies, test.want)
+		}
+	}
+}

@@ -16,6 +16,10 @@ import (
 // use. One goroutine may call FromClient and Held while another calls FromUpstream;
 // Owed and Unfinished may be called concurrently.
 type Tracker struct {
+	// BareLF says that a client that ends its commands with LF alone may end a message so,
+	// too, as the upstream of devices accepts it.
+	BareLF bool
+
 	filter *wire.CommandFilter // of the commands
 
 	mu             sync.Mutex
@@ -26,6 +30,8 @@ type Tracker struct {
 	messageStarted bool           // it has sent a part of it
 	endMatched     int            // octets of endOfMessage received so far
 	chunkLeft      uint64         // remaining octets of a BDAT chunk
+	lf             bool           // the last command ends with LF alone, and BareLF is set
+	lastOctet      byte           // of the commands
 
 	replyLine []byte // the beginning of the upstream's current line
 }
@@ -65,9 +71,20 @@ func (t *Tracker) consume(p []byte) (n int, forward []byte) {
 		n = t.findMessageEnd(p)
 	default:
 		n, forward, _ = t.filter.Next(p)
+		t.noteLineEnd(p[:n])
 		return n, forward
 	}
 	return n, p[:n]
+}
+
+// noteLineEnd records how a command ends, of which part is received.
+func (t *Tracker) noteLineEnd(part []byte) {
+	for _, c := range part[max(0, len(part)-2):] {
+		if c == '\n' {
+			t.lf = t.BareLF && t.lastOctet != '\r'
+		}
+		t.lastOctet = c
+	}
 }
 
 // Held returns the octets of an incomplete line that the Tracker holds back, and
@@ -139,6 +156,9 @@ const endOfMessage = "\r\n.\r\n"
 // findMessageEnd returns the number of octets of p that belong to the message, and
 // records its end (RFC 5321 section 4.1.1.4).
 func (t *Tracker) findMessageEnd(p []byte) (n int) {
+	if t.lf {
+		return t.findMessageEndLF(p)
+	}
 	for t.endMatched > 0 && n < len(p) { // the end may have started before p
 		switch {
 		case p[n] == endOfMessage[t.endMatched]:
@@ -162,6 +182,26 @@ func (t *Tracker) findMessageEnd(p []byte) (n int) {
 	}
 	for t.endMatched = min(len(endOfMessage)-1, len(p)-n); !bytes.HasSuffix(p, []byte(endOfMessage[:t.endMatched])); {
 		t.endMatched--
+	}
+	return len(p)
+}
+
+// findMessageEndLF is findMessageEnd for lines that may end with LF alone. endMatched then
+// counts the octets of endOfMessage from the LF before the dot.
+func (t *Tracker) findMessageEndLF(p []byte) int {
+	const afterLF = len("\r\n")
+	for i, c := range p {
+		switch {
+		case c == '\n' && t.endMatched > afterLF:
+			t.endMessage()
+			return i + 1
+		case c == '\n':
+			t.endMatched = afterLF
+		case c == '.' && t.endMatched == afterLF, c == '\r' && t.endMatched == afterLF+1:
+			t.endMatched++
+		default:
+			t.endMatched = 0
+		}
 	}
 	return len(p)
 }

@@ -214,3 +214,29 @@ func TestCredentialsAfterUnexpectedReply(t *testing.T) {
 		t.Errorf("an unexpected reply within AUTH: %q", got)
 	}
 }
+
+// TestTrackerBareLF follows devices, which may end commands and messages with LF alone. A
+// device that ends its commands with CRLF cannot end a message with LF.
+func TestTrackerBareLF(t *testing.T) {
+	const owed = "250 ok\r\n354 go\r\n"
+	for _, test := range []struct {
+		name, text, want string
+		bareLF           bool
+	}{
+		{"LF", "MAIL FROM:x\nDATA\nSubject: x\n\n.x\n..\n.\n", aReply, true},
+		{"LF, then CRLF", "MAIL FROM:x\nDATA\nSubject: x\r\n\r\n.\r\n", aReply, true},
+		{"an empty message", "MAIL FROM:x\nDATA\n.\n", aReply, true},
+		{"LF, not at its end", "MAIL FROM:x\nDATA\nSubject: x\n\nx.\n", rest, true},
+		{"CRLF, LF in the message", "MAIL FROM:x\r\nDATA\r\nSubject: x\n\n.\n", rest, true},
+		{"no device", "MAIL FROM:x\nDATA\nSubject: x\n\n.\n", rest, false},
+	} {
+		for n := 1; n <= len(test.text); n++ {
+			tracker := &Tracker{BareLF: test.bareLF}
+			send(tracker, test.text, n)
+			sendReply(tracker, owed, n)
+			if got := state(tracker); got != test.want {
+				t.Errorf("%s, %d octets at a time: %s, want %s", test.name, n, got, test.want)
+			}
+		}
+	}
+}

@@ -78,6 +78,13 @@ type Conn struct {
 	// for lines that the Conn sends and false for lines that it receives.
 	Trace func(sent bool, line string)
 
+	// BareLF accepts lines that end in LF alone. It is for a dialogue whose lines are not
+	// passed on as they are.
+	BareLF bool
+
+	// InProcess says that the peer is in this process, so that Secure is true without TLS.
+	InProcess bool
+
 	conn   net.Conn // the socket, or a *tls.Conn over it
 	socket *socket
 	in     *bufio.Reader
@@ -90,6 +97,8 @@ type Conn struct {
 	offeredTLS  *tls.Config // for AcceptTLS; nil if the peer cannot begin TLS
 	requiredTLS bool        // before login
 	muted       bool        // drop all output: the peer would not understand it
+
+	unread []byte // input for Stream that comes before that of in
 
 	lines, octets int  // read so far
 	started       bool // a line has been read since the connection or TLS began
@@ -188,11 +197,15 @@ func (c *Conn) ReadLine() (string, error) {
 	if first && c.isProxyHeader(text) {
 		return "", ErrUnexpectedProxyHeader
 	}
-	if !ok {
+	if !ok && !c.BareLF {
 		return "", ErrBareLF
 	}
-	return text, nil
+	return strings.TrimSuffix(text, "\n"), nil
 }
+
+// UnreadLine makes line the first input of Stream. It ends the dialogue: nothing more may
+// be read before Stream.
+func (c *Conn) UnreadLine(line string) { c.unread = []byte(line + "\r\n") }
 
 // isHTTP reports whether line is the first line of an HTTP request (RFC 9112 section
 // 3).

@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"io"
 	"net"
 	"sync"
 	"time"
@@ -54,10 +53,10 @@ func (c *Conn) Stream() (*Stream, error) {
 	if err := c.socket.SetDeadline(time.Time{}); err != nil {
 		return nil, err
 	}
-	s := &Stream{conn: c.conn, socket: c.socket}
+	s := &Stream{conn: c.conn, socket: c.socket, buffered: c.unread}
 	if n := c.in.Buffered(); n > 0 {
-		s.buffered = make([]byte, n)
-		io.ReadFull(c.in, s.buffered) // cannot fail: the data is in memory
+		rest, _ := c.in.Peek(n) // cannot fail: the data is in memory
+		s.buffered = append(s.buffered, rest...)
 	}
 	s.nonblocking = canReadNonblocking && c.socket.raw != nil
 	c.socket.nonblocking = s.nonblocking

@@ -106,8 +106,8 @@ func (c *Conn) switchToTLS(t *tls.Conn) {
 	c.trace(false, fmt.Sprintf("(%s begins, with %s, for %q)", tls.VersionName(s.Version), tls.CipherSuiteName(s.CipherSuite), s.ServerName))
 }
 
-// Secure reports whether the connection is inside TLS.
-func (c *Conn) Secure() bool { return c.conn != net.Conn(c.socket) }
+// Secure reports whether the connection is inside TLS or in this process.
+func (c *Conn) Secure() bool { return c.InProcess || c.conn != net.Conn(c.socket) }
 
 // TLS returns the state of the TLS connection, or nil outside TLS.
 func (c *Conn) TLS() *tls.ConnectionState {

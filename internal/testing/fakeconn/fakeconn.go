@@ -76,6 +76,9 @@ func (*Conn) SetReadDeadline(time.Time) error { return nil }
 // SetWriteDeadline implements net.Conn. It has no effect: writes return at once.
 func (*Conn) SetWriteDeadline(time.Time) error { return nil }
 
+// SetDeadline implements net.Conn. It has no effect: reads and writes return at once.
+func (*Conn) SetDeadline(time.Time) error { return nil }
+
 // Seeds returns the text that peer, "C" or "U", sends in each dialogue of protocol in
 // the directory dir.
 func Seeds(f *testing.F, dir, protocol, peer string) (seeds []string) {
