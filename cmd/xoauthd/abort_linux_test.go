@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestAbort checks what a daemon with many sessions writes when systemd's watchdog
-// ends it: little, and no secret.
+// TestAbort checks that a daemon with many sessions writes little, and no secret, when
+// systemd's watchdog ends it.
 func TestAbort(t *testing.T) {
 	const sessions = 500
 	p := newProcess(t)

@@ -27,9 +27,9 @@ import (
 	"github.com/xoauthd/xoauthd/internal/testing/mailhost"
 )
 
-// floodAuthorize begins authorizations without end: by many connections, each with
-// one request after the other whose answers are not waited for, and each request
-// with a cookie and an address of its own. It prints a line when it is refused.
+// floodAuthorize begins authorizations until it is killed. It uses many connections,
+// pipelines its requests, and sends another cookie and address with each. It prints a line
+// when it is refused.
 func floodAuthorize(args []string) error {
 	if len(args) != 2 {
 		return errors.New("want port and account")
@@ -74,7 +74,7 @@ func floodAuthorize(args []string) error {
 	}
 }
 
-// A person has a browser of its own.
+// A person has a browser with its own cookies.
 type person struct {
 	*target
 	browser *http.Client
@@ -94,7 +94,7 @@ func (d *target) newPerson(t *testing.T) *person {
 	return &person{d, &http.Client{Jar: jar, Timeout: time.Minute}}
 }
 
-// page is that of an answer.
+// page returns the body of a response.
 func page(t *testing.T, answer *http.Response, err error) string {
 	t.Helper()
 	must(t, err)
@@ -104,15 +104,15 @@ func page(t *testing.T, answer *http.Response, err error) string {
 	return string(b)
 }
 
-// begin presses the button of an account's page, and returns the provider's.
+// begin presses the button on an account's page, and returns the provider's page.
 func (p *person) begin(t *testing.T, account string) string {
 	t.Helper()
 	answer, err := p.browser.PostForm(fmt.Sprintf("http://localhost:%d/authorize/%s", p.web, account), nil)
 	return page(t, answer, err)
 }
 
-// agree answers the provider's page, and returns where that leads, and the page
-// there.
+// agree consents on the provider's page, and returns the URL to which that leads and the
+// page there.
 func (p *person) agree(t *testing.T, form string) (ended, said string) {
 	t.Helper()
 	id := regexp.MustCompile(`name="id" value="([^"]+)"`).FindStringSubmatch(form)
@@ -124,8 +124,7 @@ func (p *person) agree(t *testing.T, form string) (ended, said string) {
 	return answer.Header.Get("Location"), page(t, answer, nil)
 }
 
-// authorized fails the test unless said is the page of an authorization that has
-// succeeded.
+// authorized fails the test unless said is the page of a successful authorization.
 func authorized(t *testing.T, who, said string) {
 	t.Helper()
 	if !strings.Contains(said, targetAccount+" is authorized") {
@@ -133,8 +132,8 @@ func authorized(t *testing.T, who, said string) {
 	}
 }
 
-// TestAttackAuthorizations: another user of the machine begins authorizations
-// without end. What a person has begun before ends well, a person can still begin,
+// TestAttackAuthorizations has another local user begin authorizations until the end of
+// the test. An authorization that began before succeeds, a person can begin another one,
 // and so can the administrator at a terminal.
 func TestAttackAuthorizations(t *testing.T) {
 	d := newTarget(t, nil)
@@ -162,7 +161,7 @@ func TestAttackAuthorizations(t *testing.T) {
 	}
 }
 
-// authorizeAtTerminal runs the command as daemonUser, and returns what it said.
+// authorizeAtTerminal runs the command as daemonUser, and returns its output.
 func (d *target) authorizeAtTerminal(t *testing.T) string {
 	t.Helper()
 	cmd := exec.Command(buildProgram(t), "authorize", "--terminal", "--config", d.file, targetAccount)
@@ -194,8 +193,8 @@ func (d *target) authorizeAtTerminal(t *testing.T) string {
 	return all.String()
 }
 
-// TestAttackMixUp: a provider sends the browser on to another one. The code that this
-// gives goes nowhere.
+// TestAttackMixUp has a provider redirect the browser to another provider. xoauthd must
+// not send the code of that one to any token endpoint.
 func TestAttackMixUp(t *testing.T) {
 	t.Parallel()
 	var stolen atomic.Int32
@@ -259,8 +258,8 @@ func startSMTP(t *testing.T, dir string, opens func(token string) (mailbox strin
 	return ln.Addr().(*net.TCPAddr).Port
 }
 
-// TestAttackPartialGrant: somebody who can open the pages obtains a grant that opens
-// IMAP alone. It does not replace the one that opens SMTP, too.
+// TestAttackPartialGrant authorizes by the pages with a grant for IMAP only. It must not
+// replace a grant that opens SMTP too.
 func TestAttackPartialGrant(t *testing.T) {
 	t.Parallel()
 	var d *target

@@ -14,10 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestAttackDescriptors has another user of the machine open as many connections as
-// it can to everything that the daemon listens at. Meanwhile the mail program logs
-// in, a browser reads the pages and Prometheus the metrics, and the daemon keeps
-// descriptors for itself.
+// TestAttackDescriptors has another local user open as many connections as possible to all
+// listeners. Meanwhile a mail client logs in, a browser reads the pages and Prometheus the
+// metrics, and the daemon keeps descriptors in reserve.
 func TestAttackDescriptors(t *testing.T) {
 	const files = 400
 	d := newTarget(t, func(c *targetConfig) {
@@ -74,7 +73,7 @@ func TestAttackDescriptors(t *testing.T) {
 	}
 }
 
-// page returns what programUser reads of a page.
+// page returns a page that programUser requests.
 func (d *target) page(t *testing.T, port int, path string) string {
 	t.Helper()
 	return d.output(t, programUser, "get", "tcp", fmt.Sprintf("127.0.0.1:%d", port), fmt.Sprintf("localhost:%d", port), path, "")
@@ -88,9 +87,8 @@ func (d *target) openFiles(t *testing.T) int {
 	return len(files)
 }
 
-// floodRole connects to addresses as fast as it can, until it is killed. It keeps
-// the connections, waits for nothing, and sends nothing, half a request, or a
-// request.
+// floodRole connects to addresses at the highest rate until it is killed. It keeps the
+// connections, and sends nothing, half a request, or a request on each.
 func floodRole(addresses []string) error {
 	if len(addresses) == 0 {
 		return errors.New("want addresses")

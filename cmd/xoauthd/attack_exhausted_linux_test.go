@@ -22,10 +22,10 @@ import (
 	"github.com/xoauthd/xoauthd/internal/testing/idp"
 )
 
-// TestAttackDescriptorsDuringRefresh takes all file descriptors of the daemon while
-// the provider, which ends a grant whose refresh token is used twice, answers a
-// refresh. The daemon saves the new grant, stays alive under systemd's watchdog, and
-// is then killed. After a restart the grant works.
+// TestAttackDescriptorsDuringRefresh uses up the file descriptors of the daemon during a
+// refresh. The provider ends a grant whose refresh token is used twice. The daemon must
+// save the new grant and survive systemd's watchdog. Then it is killed, and after a
+// restart the grant works.
 func TestAttackDescriptorsDuringRefresh(t *testing.T) {
 	const files = 400
 	m := newManager(t)
@@ -66,8 +66,8 @@ func TestAttackDescriptorsDuringRefresh(t *testing.T) {
 	}
 }
 
-// TestRootsWithoutDescriptors checks that the daemon needs no file to trust a server:
-// it has read the system's certificates before there is a connection.
+// TestRootsWithoutDescriptors checks that the daemon reads the system's certificates at
+// its start, so that it needs no descriptor for them later.
 func TestRootsWithoutDescriptors(t *testing.T) {
 	d := newTarget(t, func(c *targetConfig) {
 		c.SystemRoots = true
@@ -77,8 +77,7 @@ func TestRootsWithoutDescriptors(t *testing.T) {
 	d.logIn(t)
 }
 
-// forgetAccessToken replaces the state of the daemon by a grant of which there is
-// only the refresh token.
+// forgetAccessToken replaces the stored grant by one with a refresh token only.
 func (d *target) forgetAccessToken(t *testing.T) {
 	t.Helper()
 	must(t, os.RemoveAll(d.state))
@@ -91,9 +90,8 @@ func (d *target) forgetAccessToken(t *testing.T) {
 	d.giveAway(t)
 }
 
-// holdRefresh has the provider keep back its answer to the next refresh, after it has
-// replaced the refresh token, until answer is closed. The access token comes by
-// rotated.
+// holdRefresh makes the provider delay its response to the next refresh until answer is
+// closed. The refresh token is rotated before; rotated receives the access token.
 func (d *target) holdRefresh() (rotated <-chan string, answer chan<- struct{}) {
 	tokens, held := make(chan string, 1), make(chan struct{})
 	var first sync.Once
@@ -121,8 +119,8 @@ func (d *target) holdRefresh() (rotated <-chan string, answer chan<- struct{}) {
 	return tokens, held
 }
 
-// useUp takes all descriptors of the daemon: by connections to everything that it
-// listens at, and by a limit of no more than it has. release closes the connections.
+// useUp uses up the descriptors of the daemon, by connections to all listeners and by a
+// lower limit. release closes the connections.
 func (d *target) useUp(t *testing.T) (release func()) {
 	t.Helper()
 	var conns []net.Conn
@@ -156,7 +154,7 @@ func (d *target) useUp(t *testing.T) (release func()) {
 	return release
 }
 
-// lowerLimit has the kernel give no more descriptors to the daemon.
+// lowerLimit lowers the descriptor limit of the daemon to what it uses.
 func (d *target) lowerLimit(t *testing.T) {
 	t.Helper()
 	files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", d.cmd.Process.Pid))
@@ -177,7 +175,7 @@ func (d *target) lowerLimit(t *testing.T) {
 	}
 }
 
-// A manager hears what daemons that are started tell the service manager.
+// A manager receives the messages of daemons to the service manager.
 type manager struct {
 	allowed time.Duration // between two messages to the watchdog
 
@@ -216,8 +214,8 @@ func newManager(t *testing.T) *manager {
 	return m
 }
 
-// fed fails unless so many messages come from now on, each before the manager would
-// end the daemon. Meanwhile it calls trouble again and again.
+// fed fails unless n watchdog messages arrive in time. Meanwhile it calls trouble
+// repeatedly.
 func (m *manager) fed(t *testing.T, n int, trouble func()) {
 	t.Helper()
 	last := time.Now()

@@ -15,9 +15,9 @@ import (
 	"time"
 )
 
-// guessRole guesses passwords by IMAP, one on each connection. It makes so many
-// connections a second, without waiting for the answers of the others. It prints a line
-// for each 20 guesses, and ends when it is killed.
+// guessRole guesses passwords by IMAP, one on each connection, until it is killed. It
+// begins a fixed number of connections a second, without waiting for replies. It prints a
+// line for each 20 guesses.
 func guessRole(args []string) error {
 	if len(args) != 4 {
 		return errors.New("want port, user name, guesses a second and how long each waits")
@@ -39,8 +39,8 @@ func guessRole(args []string) error {
 	}
 }
 
-// tokenRole tries access tokens that the mail server does not accept, on 20 connections
-// at once, and prints the answers. It ends when it is killed.
+// tokenRole tries access tokens that the mail server refuses, on 20 connections at once,
+// until it is killed. It prints the replies.
 func tokenRole(args []string) error {
 	if len(args) != 2 {
 		return errors.New("want port and user name")
@@ -57,7 +57,7 @@ func tokenRole(args []string) error {
 	return nil
 }
 
-// tokenLoginRole logs in with an access token, and prints the answer.
+// tokenLoginRole logs in with an access token, and prints the reply.
 func tokenLoginRole(args []string) error {
 	if len(args) != 3 {
 		return errors.New("want port, user name and token")
@@ -70,8 +70,8 @@ func xoauth2(user, token string) string {
 	return "a AUTHENTICATE XOAUTH2 " + base64.StdEncoding.EncodeToString([]byte("user="+user+"\x01auth=Bearer "+token+"\x01\x01")) + "\r\n"
 }
 
-// sayOnce says one command of IMAP, with the tag a, and returns the answer to it, or
-// "" if none came in time.
+// sayOnce sends one IMAP command with the tag a, and returns its tagged response, or ""
+// after a time-out.
 func sayOnce(port, command string, wait time.Duration) string {
 	c, err := net.Dial("tcp", "127.0.0.1:"+port)
 	if err != nil {
@@ -116,9 +116,8 @@ func (d *target) attack(t *testing.T, user, role string, args ...string) *exec.C
 	return cmd
 }
 
-// While another local user guesses, and the daemon is restarted under attack, the
-// mail program logs in within its usual time: at first, after each restart, and from
-// then on.
+// While another local user guesses passwords and the daemon is restarted, a mail client
+// must log in within its usual time: at first, after each restart, and later.
 func TestAttackGuesses(t *testing.T) {
 	for _, tt := range []struct{ name, user, rate, wait string }{
 		{"20 a second", targetAccount, "20", "1m"},
@@ -144,8 +143,8 @@ func TestAttackGuesses(t *testing.T) {
 	}
 }
 
-// A restart does not forget that a password was right: even while another program of
-// the same user guesses, the mail program logs in.
+// After a restart, xoauthd still recognizes a password: a mail client logs in even while
+// another program of the same local user guesses.
 func TestAttackGuessesOfSameUser(t *testing.T) {
 	d := newTarget(t, nil)
 	d.logIn(t)
@@ -160,8 +159,7 @@ func TestAttackGuessesOfSameUser(t *testing.T) {
 	}
 }
 
-// While another local user has bad tokens tried, the mail program logs in with its
-// own token.
+// While another local user tries invalid tokens, a mail client logs in with its own token.
 func TestAttackTokens(t *testing.T) {
 	d := newTarget(t, func(c *targetConfig) { c.Listeners = "provider = \"example\"\nclient_tokens = true" })
 	token, _, _, err := d.provider.Issue(targetAccount)

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// junkRole connects to a port many times, at most 50 at once, sends text, and leaves
-// when the reply has come. It does not wait for anything else.
+// junkRole connects to a port many times, at most 50 at once, sends text, and closes the
+// connection after the reply.
 func junkRole(args []string) error {
 	if len(args) != 3 {
 		return errors.New("want port, number of connections and text")
@@ -46,8 +46,8 @@ func junkRole(args []string) error {
 	return nil
 }
 
-// TestAttackLog sends thousands of requests that fail: they have a bounded number of
-// lines in the log, and do not hide the line of the legitimate program.
+// TestAttackLog sends thousands of requests that fail. The number of their log lines must
+// be bounded, and they must not hide the line of another client.
 func TestAttackLog(t *testing.T) {
 	d := newTarget(t, nil)
 	d.logIn(t)
@@ -68,8 +68,8 @@ func TestAttackLog(t *testing.T) {
 	}
 }
 
-// TestAttackEHLO says EHLO hundreds of times, and leaves: that costs the provider few
-// connections, HELO none, and mail goes on.
+// TestAttackEHLO sends EHLO on hundreds of connections. The provider must see few
+// connections, for HELO none, and other clients must still send mail.
 func TestAttackEHLO(t *testing.T) {
 	var server *submission
 	d := newTarget(t, func(c *targetConfig) { server = newSubmission(t, c) })
@@ -80,7 +80,7 @@ func TestAttackEHLO(t *testing.T) {
 	}
 	begun := time.Now()
 	d.output(t, attackerUser, "junk", port, "900", `"EHLO x\r\nQUIT\r\n"`)
-	// Ten, and ten more whenever ten seconds have passed.
+	// Ten, and ten more for every ten seconds.
 	most := 10 * (1 + int(time.Since(begun)/(10*time.Second)))
 	if n := int(server.accepted.Load()); n == 0 || n > most {
 		t.Errorf("EHLO caused %d connections in %v", n, time.Since(begun))

@@ -17,9 +17,8 @@ import (
 	"sync"
 )
 
-// A hostile is a provider and a mail server that work together. They remember every
-// secret that they see, and repeat it in every way, at the point that the test is
-// about.
+// A hostile is a provider and a mail server that cooperate. They store every secret that
+// they receive, and repeat it in every encoding at the point under test.
 type hostile struct {
 	tls *tls.Config
 
@@ -33,7 +32,7 @@ type hostile struct {
 	mode    string            // of the token endpoint, for others
 }
 
-// learn makes h repeat a secret from now on.
+// learn makes h repeat a secret.
 func (h *hostile) learn(what, secret string) {
 	if secret == "" {
 		return
@@ -56,14 +55,14 @@ func (h *hostile) watch(what, secret string) {
 	h.secrets[secret] = what
 }
 
-// forget makes h repeat these secrets no more.
+// forget makes h stop repeating these secrets.
 func (h *hostile) forget(secrets ...string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.order = slices.DeleteFunc(h.order, func(s string) bool { return slices.Contains(secrets, s) })
 }
 
-// known returns the secrets, with what each is.
+// known returns the secrets and their descriptions.
 func (h *hostile) known() map[string]string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -74,7 +73,7 @@ func (h *hostile) known() map[string]string {
 	return all
 }
 
-// answers sets how the token endpoint answers.
+// answers sets the mode of the token endpoint.
 func (h *hostile) answers(mode string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -96,7 +95,7 @@ func (h *hostile) is(point string) bool {
 	return h.point == point
 }
 
-// forms are how a secret is repeated.
+// forms returns the encodings of a secret.
 var forms = []func(string) string{
 	func(s string) string { return s },
 	url.QueryEscape,
@@ -124,7 +123,8 @@ func eachOctet(format, s string) string {
 	return b.String()
 }
 
-// words repeats secrets, in another form each time, within so many octets.
+// words returns a text of at most octets bytes that repeats secrets, each time in another
+// encoding.
 func (h *hostile) words(octets int) string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -140,7 +140,7 @@ func (h *hostile) words(octets int) string {
 	return strings.TrimSpace(b.String())
 }
 
-// lines are words broken into pieces of a few octets.
+// lines returns words in lines of a few bytes.
 func (h *hostile) lines() (all []string) {
 	words := h.words(300)
 	for ; len(words) > 7; words = words[7:] {
@@ -164,7 +164,7 @@ func (h *hostile) newToken(what string) string {
 	return token
 }
 
-// ServeHTTP is the provider.
+// ServeHTTP serves the endpoints of the provider.
 func (h *hostile) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r.ParseForm()
 	for field, what := range map[string]string{
@@ -262,8 +262,7 @@ func (h *hostile) answer(w http.ResponseWriter, r *http.Request, mode string) {
 	}
 }
 
-// serve serves a protocol of mail, with TLS from the first octet on unless that
-// comes by STARTTLS.
+// serve serves a mail protocol, over implicit TLS unless it uses STARTTLS.
 func (h *hostile) serve(ln net.Listener, starttls bool, dialogue func(*hostilePeer)) {
 	for {
 		c, err := ln.Accept()
@@ -289,7 +288,7 @@ type hostilePeer struct {
 
 func (p *hostilePeer) say(format string, args ...any) { fmt.Fprintf(p.conn, format+"\r\n", args...) }
 
-// hear returns a line, or "" at the end.
+// hear reads a line. It returns "" at the end.
 func (p *hostilePeer) hear() string {
 	line, _ := p.in.ReadString('\n')
 	return strings.TrimRight(line, "\r\n")
@@ -300,7 +299,7 @@ func (p *hostilePeer) startTLS() {
 	p.in.Reset(p.conn)
 }
 
-// credentials learns what is in a response of a mechanism.
+// credentials learns the secrets in a SASL response.
 func (p *hostilePeer) credentials(response string) {
 	b, _ := base64.StdEncoding.DecodeString(response)
 	_, token, ok := strings.Cut(strings.TrimRight(string(b), "\x01"), "auth=Bearer ")

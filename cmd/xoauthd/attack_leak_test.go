@@ -26,8 +26,8 @@ import (
 	"github.com/xoauthd/xoauthd/internal/testing/ca"
 )
 
-// The ways in which the token endpoint of a hostile provider answers a refresh, each
-// for an account of its own, and the points at which a hostile mail server speaks.
+// The responses of a hostile token endpoint to a refresh, each for its own account, and
+// the points at which a hostile mail server repeats secrets.
 var (
 	endpointModes = []string{"refused", "refused with status 200", "form", "page", "redirect", "malformed", "half a token", "no bearer", "not a token"}
 	mailPoints    = []string{
@@ -122,8 +122,8 @@ provider      = "proxied"
 password_hash = "%[6]s"
 `
 
-// TestAttackLeak: a hostile provider and a hostile mail server repeat every secret,
-// in every way and at every point. Nothing that xoauthd says holds any part of one.
+// TestAttackLeak has a hostile provider and a hostile mail server repeat every secret, in
+// every encoding and at every point. No output of xoauthd may contain a part of one.
 func TestAttackLeak(t *testing.T) {
 	t.Parallel()
 	h := &hostile{modes: make(map[string]string), mode: "token"}
@@ -170,14 +170,14 @@ func TestAttackLeak(t *testing.T) {
 	h.search(t, l.said)
 }
 
-// accountOf is the account that the token endpoint answers in a mode.
+// accountOf returns the account for a mode of the token endpoint.
 func accountOf(mode string) string { return strings.ReplaceAll(mode, " ", "-") + "@example.com" }
 
-// deviceOf is the account that is authorized by a code for a device in a mode. Each
-// mode has its own: xoauthd gets a code for an account only every five seconds.
+// deviceOf returns the account for a mode of the device endpoint. Each mode has its own
+// account, because xoauthd requests a device code for an account only every five seconds.
 func deviceOf(mode string) string { return "device-" + accountOf(mode) }
 
-// configure starts h, and makes it the provider of all accounts.
+// configure starts h, and configures it as the provider of all accounts.
 func (h *hostile) configure(t *testing.T, c *targetConfig, pop3 int) {
 	dir := filepath.Dir(c.State)
 	authority, err := ca.New()
@@ -218,7 +218,8 @@ func (h *hostile) configure(t *testing.T, c *targetConfig, pop3 int) {
 		account(deviceOf(mode), "device")
 	}
 	id := credential(t, daemonUser)
-	// No character that encodings swap, and long enough that parts of it are hidden.
+	// It has no character that encodings change, and is long enough that parts of it are
+	// hidden.
 	proxyPassword := "pr0xy" + rand.Text()[:15]
 	h.learn("password of a proxy", proxyPassword)
 	for name, text := range map[string]string{
@@ -245,7 +246,7 @@ func (h *hostile) configure(t *testing.T, c *targetConfig, pop3 int) {
 	}
 }
 
-// proxy is an HTTP proxy that repeats what it was sent, where a status is due.
+// proxy is an HTTP proxy that repeats the credentials of a request in place of a status.
 func (h *hostile) proxy(ln net.Listener) {
 	for {
 		c, err := ln.Accept()
@@ -313,9 +314,9 @@ func (l *listening) run(t *testing.T, why string, args ...string) {
 	l.said[strings.Join(args, " ")+", "+why] += string(out)
 }
 
-// authorize authorizes an account by the pages, as far as the provider lets it. It
-// reads the page of the result until that does not reload itself any more, for at most
-// three seconds: the code of a device is waited for longer.
+// authorize authorizes an account by the pages, as far as the provider allows it. It
+// requests the result until the page does not reload itself any more, for at most three
+// seconds.
 func (l *listening) authorize(t *testing.T, why, account string) {
 	t.Helper()
 	p := l.newPerson(t)
@@ -334,7 +335,7 @@ func (l *listening) authorize(t *testing.T, why, account string) {
 	l.look(t, "authorize, "+why, account)
 }
 
-// search looks for parts of secrets in all that was said, in every reading.
+// search searches all output for parts of secrets, with escapes and without.
 func (h *hostile) search(t *testing.T, said map[string]string) {
 	t.Helper()
 	const part = 12 // octets
@@ -380,7 +381,7 @@ func (h *hostile) search(t *testing.T, said map[string]string) {
 	}
 }
 
-// readings are a text as it is, and with its escapes undone.
+// readings returns a text, and the text without escapes.
 func readings(text string) map[string]string {
 	hexadecimal := regexp.MustCompile(`%[0-9A-Fa-f]{2}|\\+u00[0-9A-Fa-f]{2}`)
 	undo := func(s string) string {

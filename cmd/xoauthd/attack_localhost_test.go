@@ -47,8 +47,7 @@ func (d *target) hold(t *testing.T, address string) (release func()) {
 	}
 }
 
-// refuses starts the daemon and returns what it says. It ends the test if the
-// daemon serves.
+// refuses starts the daemon and returns its output. It ends the test if the daemon serves.
 func (d *target) refuses(t *testing.T, status int) string {
 	t.Helper()
 	cmd := d.command(t, buildProgram(t), "serve", "--config", d.file)
@@ -60,9 +59,9 @@ func (d *target) refuses(t *testing.T, status int) string {
 	return string(out)
 }
 
-// TestAttackLocalhost: links and redirect URIs name localhost, so that no other
-// user may listen at one of its addresses. (That user would receive the code, the
-// cookie of the browser, and a password that a person enters there.)
+// TestAttackLocalhost checks that the daemon does not start if another user listens at an
+// address of localhost. Links and redirect URIs name localhost, so that user would receive
+// authorization codes, cookies and passwords.
 func TestAttackLocalhost(t *testing.T) {
 	t.Parallel()
 	d := newTarget(t, func(c *targetConfig) {

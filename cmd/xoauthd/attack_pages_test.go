@@ -50,7 +50,7 @@ func getRole(args []string) error {
 	return err
 }
 
-// dialing connects to one address, whatever the URL says.
+// dialing connects to one address for every URL.
 func dialing(network, address string) *http.Transport {
 	return &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, network, address)
@@ -91,8 +91,8 @@ func (d *target) proxied(t *testing.T, at, network, address, password string) {
 	}
 }
 
-// TestAttackBehindProxy: the pages and the metrics are behind a reverse proxy with a
-// sign-in, which another user of the machine tries to get around.
+// TestAttackBehindProxy has another local user try to bypass the reverse proxy of the
+// pages and the metrics.
 func TestAttackBehindProxy(t *testing.T) {
 	t.Parallel()
 	for _, network := range []string{"tcp", "unix"} {
@@ -146,8 +146,8 @@ func socketIn(t *testing.T, c *targetConfig, name string) string {
 	return "unix:" + filepath.Join(folder, "sock")
 }
 
-// TestAttackRebinding asks for the metrics as a page in a browser of this machine
-// does whose name leads here (DNS rebinding): it must not read the names of accounts.
+// TestAttackRebinding requests the metrics under a foreign host name, as a hostile page in
+// a local browser does (DNS rebinding). It must not read the names of accounts.
 func TestAttackRebinding(t *testing.T) {
 	t.Parallel()
 	d := newTarget(t, func(c *targetConfig) { c.MetricsKeys = "hosts = [\"xoauthd.example.com\"]\n" })

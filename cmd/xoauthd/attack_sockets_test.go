@@ -31,12 +31,12 @@ func (h *holder) hold(t *testing.T, name, port string) {
 	}
 }
 
-// environment is what a process is told that gets the sockets.
+// environment returns the environment variables for a process that receives the sockets.
 func (h *holder) environment() string {
 	return fmt.Sprintf("LISTEN_FDS=%d LISTEN_FDNAMES=%s", len(h.files), strings.Join(h.names, ":"))
 }
 
-// kill ends the daemon as a lack of memory does.
+// kill sends SIGKILL to the daemon.
 func (d *target) kill(t *testing.T) {
 	t.Helper()
 	must(t, d.cmd.Process.Kill())
@@ -44,10 +44,9 @@ func (d *target) kill(t *testing.T) {
 	d.cmd = nil
 }
 
-// TestAttackPorts kills the daemon, and lets the attacker take its ports before the
-// next one starts: that succeeds where the daemon opens them itself, and fails where
-// systemd holds them. A program that connects while no daemon runs is then served by
-// the next one.
+// TestAttackPorts kills the daemon, and has the attacker bind its ports before the next
+// start. That succeeds if the daemon opens the ports itself, and fails if systemd holds
+// them. A client that connects while no daemon runs is served by the next one.
 func TestAttackPorts(t *testing.T) {
 	t.Parallel()
 	attempts := func(port int) (addresses []string) {

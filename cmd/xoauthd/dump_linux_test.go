@@ -13,8 +13,7 @@ import (
 	"testing"
 )
 
-// A process is the program itself, run as a user who is not root, and other
-// programs of that user.
+// A process runs the program, and other programs, as a user other than root.
 type process struct {
 	dir, program, config string
 	user                 *syscall.SysProcAttr
@@ -26,7 +25,7 @@ func newProcess(t *testing.T) *process {
 	t.Helper()
 	p := new(process)
 	var err error
-	// Not below t.TempDir, which others cannot enter.
+	// Other users cannot enter t.TempDir.
 	p.dir, err = os.MkdirTemp("/tmp", "xoauthd-dump-")
 	must(t, err)
 	t.Cleanup(func() { os.RemoveAll(p.dir) })
@@ -69,8 +68,8 @@ func (p *process) command(name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// serve starts the daemon where a core may be of any size, and returns when it
-// is there. said is what it says from then on.
+// serve starts the daemon without a limit for core dumps, and returns when it is ready.
+// said returns its output from then on.
 func (p *process) serve(t *testing.T) (cmd *exec.Cmd, said *bufio.Reader) {
 	t.Helper()
 	cmd = p.command("sh", "-c", `ulimit -c "$(ulimit -H -c)"; exec "$@"`, "sh", p.program, "serve", "-c", p.config)
@@ -90,8 +89,8 @@ func (p *process) serve(t *testing.T) (cmd *exec.Cmd, said *bufio.Reader) {
 	}
 }
 
-// What the daemon has in memory is for nobody but root, not even for other
-// programs of its user; it itself finds what it needs.
+// Only root can read the memory of the daemon; other programs of its user cannot. The
+// daemon itself still reads what it needs in /proc.
 func TestMemoryIsOwn(t *testing.T) {
 	p := newProcess(t)
 	cmd, said := p.serve(t)
@@ -119,7 +118,7 @@ func TestMemoryIsOwn(t *testing.T) {
 	}
 }
 
-// A daemon that is made to abort leaves no core, and no secret in what it says.
+// A daemon that aborts leaves no core dump, and no secret in its output.
 func TestNoCore(t *testing.T) {
 	p := newProcess(t)
 	other := p.command("sh", "-c", `ulimit -c "$(ulimit -H -c)"; kill -ABRT $$`)

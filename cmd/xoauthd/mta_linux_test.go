@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// plainResponse is what the legitimate program sends with AUTH PLAIN.
+// plainResponse is the response of the mail client to AUTH PLAIN.
 var plainResponse = base64.StdEncoding.EncodeToString([]byte("\x00" + targetAccount + "\x00" + targetPassword))
 
 // TestHalfClose sends a whole dialogue in one segment and half-closes, as scripts do:
@@ -57,8 +57,8 @@ func TestHalfClose(t *testing.T) {
 	}
 }
 
-// A mta is a real mail server that sends by way of xoauthd. It was unpacked by
-// .ci/install-packages, and sees an /etc of its own.
+// A mta is a real MTA that sends through xoauthd. .ci/install-packages has unpacked it,
+// and it has an /etc of its own.
 type mta struct {
 	target  *target
 	dir     string // open to its user
@@ -120,8 +120,8 @@ func (m *mta) run(t *testing.T, most time.Duration, input string, args ...string
 
 const mtaMessage = "From: alice@example.com\nTo: ann@example.net\nSubject: number %d\n\nhello\n"
 
-// TestExim sends messages by Exim, which pipelines QUIT behind a message and
-// half-closes: each arrives once, and Exim knows.
+// TestExim sends messages with Exim, which pipelines QUIT after a message and half-closes.
+// Each message must arrive once, and Exim must receive its reply.
 func TestExim(t *testing.T) {
 	t.Parallel()
 	var server *submission
@@ -185,8 +185,8 @@ func exactly(t *testing.T, server *submission, n int) {
 	}
 }
 
-// TestDMA sends messages by dma, which ignores that a login failed and goes on: it
-// keeps the message if the failure is temporary, and delivers it later.
+// TestDMA sends messages with dma, which continues after a failed login. It must keep the
+// message after a temporary failure, and deliver it later.
 func TestDMA(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

@@ -42,9 +42,8 @@ func mtas() []mta {
 	}
 }
 
-// TestMTAs has MTAs send mail during faults that pass. Each must keep its message,
-// tell its user nothing, and deliver it once when the fault is over. Postfix has a
-// test of its own.
+// TestMTAs has MTAs send mail during temporary faults. Each must keep its message, send no
+// bounce, and deliver the message once after the fault. Postfix has a test of its own.
 func TestMTAs(t *testing.T) {
 	requireAll(t)
 	e := newEnv(t, buildProgram(t))
@@ -74,7 +73,7 @@ func TestMTAs(t *testing.T) {
 			sent = append(sent, subject)
 		}
 	}
-	// arrive runs the queues until all mail is there, each once, and no bounce.
+	// arrive runs the queues until all messages have arrived once, without a bounce.
 	arrive := func() {
 		t.Helper()
 		var got map[string]int
@@ -193,8 +192,8 @@ func subjects(t *testing.T, d *daemon) map[string]int {
 	return all
 }
 
-// A jail is the machine as an MTA sees it: with its package installed, and
-// whatever it writes kept apart. It is an overlay in a mount namespace.
+// A jail is the file system of an MTA: an overlay in a mount namespace with the package
+// installed, which receives all writes.
 type jail struct {
 	mta
 	dir    string // in memory
@@ -277,7 +276,7 @@ func (j *jail) command(user string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// setUp configures the MTA, and starts it if it is to run all the time.
+// setUp configures the MTA, and starts it if it is a daemon.
 func (j *jail) setUp(t *testing.T, data any) {
 	t.Helper()
 	tmpl, err := template.ParseFiles(filepath.Join("testdata/mtas", j.name+".sh"))
@@ -323,7 +322,7 @@ func (j *jail) submit(t *testing.T, message string) {
 	})
 }
 
-// runQueue has the MTA try all that it has.
+// runQueue makes the MTA retry its whole queue.
 func (j *jail) runQueue(t *testing.T) {
 	t.Helper()
 	if j.queue == nil {
@@ -334,8 +333,8 @@ func (j *jail) runQueue(t *testing.T) {
 	}
 }
 
-// misconfigured makes the token endpoint answer as it does to a client secret that
-// is wrong, until it is over.
+// misconfigured makes the token endpoint answer as to a wrong client secret, until over is
+// called.
 func (p *provider) misconfigured(t *testing.T) (over func()) {
 	t.Helper()
 	p.unknownClient.Store(true)
