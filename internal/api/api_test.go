@@ -59,6 +59,9 @@ func (b *fakeBackend) Check(ctx context.Context, account string, _ CheckRequest,
 	case "wait":
 		<-ctx.Done()
 		return ctx.Err()
+	case "late":
+		time.Sleep(time.Minute)
+		return nil
 	case "fail":
 		return errors.New("it is broken\nRepair it.")
 	case "panic":
@@ -280,6 +283,15 @@ func TestClientLeaves(t *testing.T) {
 		io.WriteString(c, "POST /v1/accounts/flood/check HTTP/1.1\r\nHost: x\r\n\r\n")
 		if err := <-w.backend.ended; !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(begun) != writeTime {
 			t.Errorf("a client that reads nothing: %v after %v", err, time.Since(begun))
+		}
+	})
+}
+
+// TestLateEnd: a stream that ends long after its last event ends without an error.
+func TestLateEnd(t *testing.T) {
+	run(t, func(t *testing.T, w *env) {
+		if err := w.Check(t.Context(), "late", CheckRequest{}, func(step.Step) {}); err != nil {
+			t.Error(err)
 		}
 	})
 }
