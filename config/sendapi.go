@@ -23,6 +23,15 @@ type SendAPI struct {
 	UnlistedRecipients string
 }
 
+// ConsentScopes returns the scopes that a person consents to: those for the mail servers, and
+// for the API for sending.
+func (p *Provider) ConsentScopes() []string {
+	if p.SMTPAPI == nil {
+		return p.Scopes
+	}
+	return slices.Concat(p.Scopes, p.SMTPAPI.Scopes)
+}
+
 // sendAPIs are the base URLs of the APIs.
 var sendAPIs = map[string]string{
 	"graph": "https://graph.microsoft.com/v1.0",

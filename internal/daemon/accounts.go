@@ -193,6 +193,9 @@ func (as *accounts) LogIn(ctx context.Context, a proxy.Attempt) (proxy.Login, er
 		return proxy.Login{}, err
 	}
 	login := proxy.Login{Account: opened, Label: l.Label, User: opened.config.User(a.Protocol)}
+	if opened.sendsByAPI(a.Protocol) {
+		login.Account, login.User = apiAccount{opened}, opened.Name()
+	}
 	if err == nil && other {
 		if login.User, err = sharedMailbox(opened.config, a.Protocol, mailbox); err != nil {
 			err = proxy.Fail(proxy.BadCredentials, err)
@@ -207,17 +210,31 @@ func (a *account) Name() string { return a.config.Name }
 // Upstream returns the mail server for protocol, or nil.
 func (a *account) Upstream(protocol string) *proxy.Upstream { return a.provider.upstreams[protocol] }
 
-// Token returns an access token other than stale.
+// Token returns an access token for the mail servers other than stale.
 func (a *account) Token(ctx context.Context, stale string) (string, error) {
 	token, err := a.grants.Token(ctx, stale)
+	return token, a.tokenError(err)
+}
+
+// tokenFor returns an access token for r other than stale.
+func (a *account) tokenFor(ctx context.Context, r oauth.Resource, stale string) (string, error) {
+	if r == oauth.Mail {
+		return a.Token(ctx, stale) // or a password
+	}
+	token, err := a.grants.TokenFor(ctx, r, stale)
+	return token, a.tokenError(err)
+}
+
+// tokenError converts an error of a token into one of proxy.
+func (a *account) tokenError(err error) error {
 	if errors.Is(err, oauth.ErrNeedsAuthorization) {
 		detail := a.remedy
 		if errors.Is(err, oauth.ErrRevoked) {
 			detail = err.Error() + "; " + a.remedy
 		}
-		return "", &proxy.Error{Result: proxy.NeedsAuthorization, Detail: detail, Err: fmt.Errorf("%w: %s", err, a.remedy)}
+		return &proxy.Error{Result: proxy.NeedsAuthorization, Detail: detail, Err: fmt.Errorf("%w: %s", err, a.remedy)}
 	}
-	return token, refusal(err)
+	return refusal(err)
 }
 
 // LoginEnded records the result of a login in the status of the account.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/emersion/go-smtp"
 
+	"github.com/xoauthd/xoauthd/auth/oauth"
 	"github.com/xoauthd/xoauthd/config"
 	"github.com/xoauthd/xoauthd/internal/flow"
 	"github.com/xoauthd/xoauthd/proxy"
@@ -146,10 +147,45 @@ func (a *account) sender() *gateway.Account {
 	}
 }
 
+// sendsByAPI reports whether sessions of protocol send by an API.
+func (a *account) sendsByAPI(protocol string) bool {
+	return protocol == "smtp" && a.provider.config.SMTPAPI != nil
+}
+
+// sendingResource returns what the access token for sending opens.
+func (a *account) sendingResource() oauth.Resource {
+	if api := a.provider.config.SMTPAPI; api != nil && len(api.Scopes) > 0 {
+		return oauth.Resource(api.Name)
+	}
+	return oauth.Mail
+}
+
+// An apiAccount is an account in sessions that send by an API. It implements proxy.Account.
+type apiAccount struct{ account *account }
+
+// Name implements proxy.Account.
+func (a apiAccount) Name() string { return a.account.Name() }
+
+// Upstream implements proxy.Account.
+func (a apiAccount) Upstream(protocol string) *proxy.Upstream { return a.account.Upstream(protocol) }
+
+// LoginEnded implements proxy.Account. Only a message shows whether the API accepts the
+// token, so a login is not reported.
+func (a apiAccount) LoginEnded(protocol string, err error) {
+	if err != nil {
+		a.account.LoginEnded(protocol, err)
+	}
+}
+
+// Token implements proxy.Account.
+func (a apiAccount) Token(ctx context.Context, stale string) (string, error) {
+	return a.account.tokenFor(ctx, a.account.sendingResource(), stale)
+}
+
 // sendingToken returns an access token for sending other than stale. Its error has the
 // reply for the client.
 func (a *account) sendingToken(ctx context.Context, stale string) (string, error) {
-	token, err := a.Token(ctx, stale)
+	token, err := a.tokenFor(ctx, a.sendingResource(), stale)
 	if err != nil {
 		return "", &sendingError{err, proxy.SMTPReply(err)}
 	}

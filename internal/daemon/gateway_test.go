@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"net/smtp"
 	"net/textproto"
@@ -61,8 +62,8 @@ type sendingDaemon struct {
 	log lockedBuffer
 }
 
-// newSendingDaemon starts a daemon with a listener for logins. more is added to the
-// listeners, and keys to the provider.
+// newSendingDaemon starts a daemon with a listener for logins, and more listeners. keys are
+// those of the provider, by default for a command that prints a token.
 func newSendingDaemon(t *testing.T, more, keys string) *sendingDaemon {
 	t.Helper()
 	d := &sendingDaemon{api: new(graph.Server)}
@@ -73,6 +74,9 @@ func newSendingDaemon(t *testing.T, more, keys string) *sendingDaemon {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if keys == "" {
+		keys = "flow = \"command\"\ntoken_command = [\"/bin/echo\", \"eyJhbGciOiJub25lIn0.token-of-alice\"]"
+	}
 	dir := t.TempDir()
 	text := fmt.Sprintf(`state_directory = "state"
 [[listener]]
@@ -82,8 +86,6 @@ address = "127.0.0.1:0"
 [metrics]
 address = "127.0.0.1:0"
 [provider.graph]
-flow = "command"
-token_command = ["/bin/echo", "eyJhbGciOiJub25lIn0.token-of-alice"]
 smtp_api = "graph"
 smtp_api_url = "%s/v1.0"
 %s
@@ -259,6 +261,41 @@ func (d *sendingDaemon) converse(t *testing.T, n int, dialogue ...string) {
 		for strings.HasPrefix(text, "250-") && strings.HasPrefix(line, "250-") {
 			line, _ = r.ReadLine()
 		}
+	}
+}
+
+// TestSendingToken has a provider whose API needs a token of its own: neither the API nor
+// the mail server receives the token of the other.
+func TestSendingToken(t *testing.T) {
+	tokens := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprintf(w, `{"access_token":"token-for-%s","token_type":"Bearer","expires_in":3600}`, r.FormValue("scope"))
+	}))
+	defer tokens.Close()
+	d := newSendingDaemon(t, "", `smtp_api_scopes = ["send"]
+client_id = "id"
+client_secret = "secret"
+scopes = ["read"]
+token_url = "`+tokens.URL+`"
+flow = "client_credentials"`)
+	d.api.AppOnly = true
+	d.api.Allow("token-for-send", "alice@example.com")
+	if token, err := d.accounts.byName["alice@example.com"].Token(t.Context(), ""); token != "token-for-read" || err != nil {
+		t.Errorf("for the mail servers: %q, %v", token, err)
+	}
+	c, err := smtp.Dial(d.address(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.Auth(smtp.PlainAuth("", "alice@example.com", "secret", "127.0.0.1")); err != nil {
+		t.Fatal(err)
+	}
+	if err := send(c, "alice@example.com", "bob@example.org"); err != nil {
+		t.Fatal(err)
+	}
+	if len(d.api.Messages()) != 1 {
+		t.Errorf("%d messages", len(d.api.Messages()))
 	}
 }
 

@@ -86,7 +86,7 @@ func (m *manager) authorizable() *authorize.Account {
 			RedirectURL:  c.RedirectURL,
 			RedirectURI:  uri,
 			RedirectNote: note,
-			Scopes:       c.Scopes,
+			Scopes:       c.ConsentScopes(),
 			Issuer:       c.Issuer,
 			RequireIss:   c.RequireIss,
 			IssDecided:   c.IssDecided,

@@ -62,6 +62,9 @@ func newProvider(c *config.Provider, metrics *oauth.Metrics, secrets *redact.Sec
 		route:     way,
 		turns:     make(chan struct{}, maxCommands),
 	}
+	if api := c.SMTPAPI; api != nil && len(api.Scopes) > 0 {
+		p.client.Resources = map[oauth.Resource][]string{oauth.Resource(api.Name): api.Scopes}
+	}
 	for _, protocol := range config.Protocols() {
 		if u := c.Upstream(protocol); u != nil {
 			p.upstreams[protocol] = newUpstream(c, u, way)
