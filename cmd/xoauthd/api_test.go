@@ -175,7 +175,7 @@ func TestAPIMembersDocumented(t *testing.T) {
 			}
 		}
 	}
-	for _, v := range []any{api.Status{}, api.Accounts{}, api.Account{}, api.ImportRequest{}, api.RevokeRequest{}, api.Revocation{}, api.Event{},
+	for _, v := range []any{api.Status{}, api.Accounts{}, api.Account{}, api.CheckRequest{}, api.ImportRequest{}, api.RevokeRequest{}, api.Revocation{}, api.Event{},
 		api.Consent{}, api.DeviceCode{}, api.Answer{}, api.Error{}, auth.Status{}, auth.Problem{}, step.Step{}, authorize.Result{}} {
 		named(reflect.TypeOf(v))
 	}
