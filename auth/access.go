@@ -32,9 +32,8 @@ type Access struct {
 func (a *Account) Access() Access {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	_, unauthorized := a.unauthorized(time.Now())
 	access := Access{
-		Usable:     !unauthorized && !a.grant.Empty(),
+		Usable:     a.needsConsent(time.Now()) == nil && !a.grant.Empty(),
 		Known:      len(a.logins)+len(a.refusals) > 0,
 		Scopes:     a.grant.Scopes(),
 		generation: a.generation,

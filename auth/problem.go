@@ -2,6 +2,7 @@ package auth
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -116,8 +117,8 @@ func (k ProblemKind) ofUpstream() string {
 // problems are all that the account has now, the most important first. The
 // caller holds mu.
 func (a *Account) problems(now time.Time) []Problem {
-	if p, ok := a.unauthorized(now); ok {
-		return []Problem{p}
+	if e := a.needsConsent(now); e != nil {
+		return []Problem{{Part: PartProvider, Kind: ProblemAuthorization, Text: e.Error(), Hint: e.Remedy, Failing: true}}
 	}
 	var all []Problem
 	for r, state := range a.states {
@@ -158,24 +159,25 @@ func (p Problem) rank() string {
 	return place + p.Part + " " + p.Resource
 }
 
-// unauthorized is why a person must authorize the account, if that is so. The
-// caller holds mu.
-func (a *Account) unauthorized(now time.Time) (p Problem, ok bool) {
-	p = Problem{Part: PartProvider, Kind: ProblemAuthorization, Failing: true}
+// needsConsent returns why a person must authorize the account, or nil. It is the one place
+// that knows when a grant is of no use. The caller holds mu.
+func (a *Account) needsConsent(now time.Time) *oauth.Error {
 	g := a.grant
 	switch {
-	case a.damage != nil:
-		p.Text = oauth.OneLine(a.damage.Error())
-	case g.Empty() && a.Interactive():
-		p.Text = a.ungranted().Error()
+	case a.damage != nil: // an administrator may also restore the file
+		return &oauth.Error{Kind: oauth.NeedsConsent, Err: a.damage}
 	case g.Withdrawn != "":
-		p.Text, p.Hint = g.Withdrawn, g.Hint
-	case g.RefreshToken == "" && a.Interactive() && !g.Alive(oauth.Mail, now):
-		p.Text = oauth.NoRefreshToken().Error()
-	default:
-		return Problem{}, false
+		return &oauth.Error{Kind: oauth.NeedsConsent, Err: errors.New(g.Withdrawn), Remedy: g.Hint}
+	case !a.Interactive():
+		return nil
+	case g.Empty() && a.revoked != nil:
+		return &oauth.Error{Kind: oauth.NeedsConsent, Revoked: true, Err: errors.New(a.revoked.String())}
+	case g.Empty():
+		return &oauth.Error{Kind: oauth.NeedsConsent, Err: errors.New("the account has never been authorized")}
+	case g.RefreshToken == "" && !g.Alive(oauth.Mail, now):
+		return oauth.NoRefreshToken()
 	}
-	return p, true
+	return nil
 }
 
 // failedRefresh returns the problem of an account whose refresh for r failed with e.

@@ -337,7 +337,7 @@ func TestRevokedRecord(t *testing.T) {
 	if err := os.Remove(filepath.Join(a.store.Dir(), "joe.json")); err != nil {
 		t.Fatal(err)
 	}
-	if s := restarted(t, a).Status(); s.Why != neverAuthorized().Error() {
+	if s := restarted(t, a).Status(); s.Why != "the account has never been authorized" {
 		t.Errorf("after another authorization: %+v", s)
 	}
 }

@@ -14,32 +14,31 @@ import (
 )
 
 const (
-	// After a passing failure the provider is left alone for a while that
-	// doubles with each, or for as long as it asked, up to oauth.MaxRetryAfter.
+	// The pause after a temporary failure doubles with each, from firstDelay to maxDelay. A
+	// provider can ask for a longer one, up to oauth.MaxRetryAfter.
 	firstDelay = 2 * time.Second
 	maxDelay   = time.Minute
 
-	// A withdrawn grant seldom comes back by itself, but it does: an
-	// administrator lifts a block, a provider mends a fault of its own. A wrong
-	// password sent more often would lock out whose it is.
+	// A withdrawn grant can become valid again: an administrator lifts a block, or the
+	// provider corrects a fault. A wrong password that is sent more often could lock the user.
 	consentDelay = 15 * time.Minute
 
-	// A mended registration should not take long to be noticed.
+	// A corrected registration is noticed within this time.
 	misconfiguredDelay = time.Minute
 
-	// forcedDelay is between refreshes of tokens that should be good, but
-	// that the mail server refuses: more of them would not help.
+	// forcedDelay is the pause between refreshes of valid tokens that a server refuses:
+	// more refreshes would not help.
 	forcedDelay = time.Minute
 
-	// resaveAfter is between tries to save a grant: a full disk stays full.
+	// resaveAfter is the pause between attempts to save a grant.
 	resaveAfter = 10 * time.Second
 )
 
-// A backoff is how long a provider is left alone after passing failures.
+// A backoff is the pause after temporary failures.
 type backoff time.Duration
 
-// grow returns how long that is after e, one more of them. A provider that comes
-// back should not meet all at once, so it is a little longer each time.
+// grow returns the pause after e, one more failure. A random part of it prevents that all
+// accounts ask a provider at the same time after an outage.
 func (b *backoff) grow(e *oauth.Error) time.Duration {
 	d := min(max(2*time.Duration(*b), firstDelay), maxDelay)
 	*b = backoff(d)
@@ -84,15 +83,15 @@ func (a *Account) state(r oauth.Resource) *refreshState {
 // by the monotonic clock: setting the clock must not prolong them. The caller holds mu.
 func (a *Account) mayRefresh(now time.Time, r oauth.Resource, stale string) error {
 	s := a.state(r)
+	e := a.needsConsent(now)
+	if r == oauth.Mail && a.grant.Withdrawn != "" { // the refreshes for Mail find out whether that is over
+		e = nil
+	}
 	switch {
-	case a.damage != nil:
-		return &oauth.Error{Kind: oauth.NeedsConsent, Err: a.damage} // or an administrator restores the file
-	case a.grant.Empty() && a.Interactive():
-		return a.ungranted()
+	case e != nil:
+		return e
 	case !a.refreshable():
 		return oauth.NoRefreshToken()
-	case r != oauth.Mail && a.grant.Withdrawn != "":
-		return a.withdrawn()
 	case s.failure != nil && now.Before(s.retry):
 		return s.failure
 	case stale == "" || stale != a.grant.Token(r).AccessToken || !a.fresh(now, r):
@@ -322,21 +321,4 @@ func (a *Account) refused(now time.Time, r oauth.Resource) error {
 	wait := max(a.state(r).forced.Add(forcedDelay).Sub(now), time.Second)
 	return &oauth.Error{Kind: oauth.Temporary, Refused: true, Err: fmt.Errorf(
 		"%s refuses the access token; next refresh in %d s", server, int(wait.Seconds()))}
-}
-
-// withdrawn returns the error of a grant that the provider has ended. The caller holds mu.
-func (a *Account) withdrawn() *oauth.Error {
-	return &oauth.Error{Kind: oauth.NeedsConsent, Err: errors.New(a.grant.Withdrawn), Remedy: a.grant.Hint}
-}
-
-// ungranted is the error for an account without a grant. The caller holds mu.
-func (a *Account) ungranted() *oauth.Error {
-	if a.revoked != nil {
-		return &oauth.Error{Kind: oauth.NeedsConsent, Revoked: true, Err: errors.New(a.revoked.String())}
-	}
-	return neverAuthorized()
-}
-
-func neverAuthorized() *oauth.Error {
-	return &oauth.Error{Kind: oauth.NeedsConsent, Err: errors.New("the account has never been authorized")}
 }

@@ -108,9 +108,9 @@ func (a *Account) forget(told bool, by string) error {
 			s.used = time.Time{} // no other token is requested before a login
 		}
 	}
-	why := a.ungranted()
-	if !a.Interactive() {
-		why = &oauth.Error{Kind: oauth.Temporary, Err: errors.New("the access token was forgotten on request; try again")}
+	why := &oauth.Error{Kind: oauth.Temporary, Err: errors.New("the access token was forgotten on request; try again")}
+	if e := a.needsConsent(time.Now()); e != nil {
+		why = e
 	}
 	if a.refreshing != nil {
 		a.end("", why)

@@ -99,7 +99,7 @@ func TestRevoke(t *testing.T) {
 					}
 				}
 				if g.Empty() {
-					if s := a.Status(); err != nil || s.Why != neverAuthorized().Error() {
+					if s := a.Status(); err != nil || s.Why != "the account has never been authorized" {
 						t.Errorf("err = %v, status = %+v", err, s)
 					}
 					return

@@ -133,6 +133,9 @@ func TestGrantFormat(t *testing.T) {
 	if len(g.Tokens) != 0 {
 		t.Error("the grant before has changed")
 	}
+	if other := next.withToken(Graph, Token{"graph2", now, now}); next.Token(Graph).AccessToken != "graph1" || other.Token(Graph).AccessToken != "graph2" {
+		t.Errorf("the grant before has become %+v", next)
+	}
 	text, err := json.Marshal(next)
 	var again Grant
 	if err != nil || json.Unmarshal(text, &again) != nil || !reflect.DeepEqual(again, next) {
