@@ -6,7 +6,6 @@ import (
 
 	"github.com/xoauthd/xoauthd/config"
 	"github.com/xoauthd/xoauthd/internal/doctor"
-	"github.com/xoauthd/xoauthd/internal/flow"
 	"github.com/xoauthd/xoauthd/proxy"
 )
 
@@ -15,12 +14,11 @@ func (m *manager) subject() doctor.Subject {
 	a := m.account
 	p := a.provider.config
 	s := doctor.Subject{
-		Account:  a.Name(),
-		Pattern:  a.config.Pattern,
-		Enabled:  a.config.Enabled,
-		Flow:     p.Flow,
-		Password: p.Flow == flow.AppPassword,
-		Remedy:   strings.ToUpper(a.remedy[:1]) + a.remedy[1:], // it may follow a hint
+		Account: a.Name(),
+		Pattern: a.config.Pattern,
+		Enabled: a.config.Enabled,
+		Flow:    p.Flow,
+		Remedy:  strings.ToUpper(a.remedy[:1]) + a.remedy[1:], // it may follow a hint
 		Provider: doctor.Provider{
 			Name:     p.Name,
 			Title:    p.Title,

@@ -149,7 +149,7 @@ func (x *examination) configuration(ctx context.Context) {
 // authorization reports the state of the account, and returns false if a person must
 // authorize it first.
 func (x *examination) authorization(ctx context.Context) bool {
-	if x.Password {
+	if x.usesPassword() {
 		return true
 	}
 	status := x.Status()
@@ -208,7 +208,7 @@ func (x *examination) describe(s *step.Step) {
 	s.AddFact("provider", x.Provider.Name)
 	s.AddFact("flow", string(x.Flow))
 	s.AddFact("listeners", listeners)
-	if !x.Password {
+	if !x.usesPassword() {
 		s.AddFact("scopes", x.Provider.Scopes)
 	}
 }

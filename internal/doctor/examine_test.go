@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/xoauthd/xoauthd/auth/oauth"
+	"github.com/xoauthd/xoauthd/internal/flow"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
@@ -233,7 +234,7 @@ func TestHints(t *testing.T) {
 		{"a token", login, func(*env, *proxy.Upstream) {}, "another mailbox was chosen"},
 		{"an app-only token", login, func(_ *env, u *proxy.Upstream) { u.WithoutConsent = true }, "application has no right"},
 		{"a password", login, func(e *env, u *proxy.Upstream) {
-			u.Mechanism, e.subject.Password = "password", true
+			u.Mechanism, e.subject.Flow = "password", flow.AppPassword
 		}, "an app password"},
 		{"TLS at once", connection, func(e *env, u *proxy.Upstream) {
 			u.STARTTLS = true
@@ -368,7 +369,7 @@ func TestDefaults(t *testing.T) {
 	closed := ln.Addr().String()
 	r := NewReport(alice)
 	Examine(t.Context(), Subject{
-		Account: alice, Enabled: true, Password: true,
+		Account: alice, Enabled: true, Flow: flow.AppPassword,
 		Listeners: []Listener{{Protocol: "imap", Address: closed}},
 		Upstreams: []Upstream{{&proxy.Upstream{Host: "127.0.0.1", Port: port, TLS: &tls.Config{}}, "imap", alice}},
 		Token:     func(context.Context, string) (string, error) { return "secret", nil },
@@ -396,7 +397,7 @@ func TestPassword(t *testing.T) {
 		t.Run(test.mechanism, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				e := newEnv(t, "abcd-efgh-ijkl-mnop")
-				e.subject.Password = true
+				e.subject.Flow = flow.AppPassword
 				e.subject.Upstreams = e.subject.Upstreams[1:]
 				e.subject.Upstreams[0].Upstream = e.upstream("smtp.example.com", 465, false)
 				e.subject.Upstreams[0].Mechanism = "password"
@@ -440,7 +441,7 @@ func TestIMAPSTARTTLS(t *testing.T) {
 		e.serving.Go(func() { _ = server.Serve(ln) })
 		t.Cleanup(func() { server.Close() })
 		e.servers["192.0.2.1:143"] = func(c net.Conn) { ln.conns <- c }
-		e.subject.Password = true
+		e.subject.Flow = flow.AppPassword
 		e.subject.Upstreams = []Upstream{{e.upstream("imap.example.com", 143, true), "imap", alice}}
 		e.subject.Upstreams[0].Mechanism = "password"
 		r, text, _ := e.examine()

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/xoauthd/xoauthd/internal/flow"
 	"github.com/xoauthd/xoauthd/internal/step"
 )
 
@@ -103,7 +104,7 @@ func TestPOP3Password(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newPOP3Env(t, "abcd-efgh-ijkl-mnop", script("+OK hi", "CAPA", "+OK\r\nUSER\r\n.",
 			"USER alice@example.com", "+OK", "PASS abcd-efgh-ijkl-mnop", "+OK LINE", "STAT", "+OK 0 0", "QUIT", "+OK bye"))
-		e.subject.Password = true
+		e.subject.Flow = flow.AppPassword
 		e.subject.Upstreams[0].Mechanism = "password"
 		r, text, _ := e.examine()
 		if s := findStep(t, r, pop3Login); !r.OK || s.Detail != "LOGIN as "+alice {

@@ -18,12 +18,11 @@ import (
 
 // A Subject is the account to check, with everything that its sessions use.
 type Subject struct {
-	Account  string // the mailbox
-	Pattern  string // pattern that the account is a mailbox of; empty if none
-	Enabled  bool
-	Flow     flow.Flow // flow of the provider
-	Password bool      // the account has an app password, which Token returns
-	Remedy   string    // how to authorize the account
+	Account string // the mailbox
+	Pattern string // pattern that the account is a mailbox of; empty if none
+	Enabled bool
+	Flow    flow.Flow // flow of the provider
+	Remedy  string    // how to authorize the account
 
 	Provider  Provider
 	Listeners []Listener // listeners that serve the account
@@ -143,7 +142,7 @@ func (s *Subject) lookup(ctx context.Context, host string) ([]netip.Addr, error)
 // endpoint returns the URL of the token endpoint, and the proxy to it or nil. Both are
 // nil if there is no token endpoint.
 func (s *Subject) endpoint() (endpoint, through *url.URL, err error) {
-	if s.Password || s.Provider.TokenURL == "" {
+	if s.usesPassword() || s.Provider.TokenURL == "" {
 		return nil, nil, nil
 	}
 	return s.through(s.Provider.TokenURL)
@@ -190,3 +189,6 @@ func (s *Subject) hint(err error) string {
 	}
 	return s.Hint(err)
 }
+
+// usesPassword reports whether the account has an app password, which Token returns.
+func (s *Subject) usesPassword() bool { return s.Flow == flow.AppPassword }

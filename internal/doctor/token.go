@@ -16,7 +16,7 @@ import (
 // token obtains the access token or the app password, if the account is authorized.
 func (x *examination) token(ctx context.Context, authorized bool) {
 	switch {
-	case x.Password:
+	case x.usesPassword():
 		x.password(ctx)
 		return
 	case authorized:
@@ -56,7 +56,7 @@ func (x *examination) otherToken(ctx context.Context, refused error) (string, er
 	switch {
 	case x.noOther != nil:
 		return "", x.noOther
-	case x.Password || x.replaced:
+	case x.usesPassword() || x.replaced:
 		return "", refused
 	}
 	x.replaced = true

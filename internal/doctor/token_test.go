@@ -128,10 +128,10 @@ func TestRefusedToken(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				e := newEnv(t, opaque)
 				e.subject.Remedy = "Authorize it."
-				e.subject.Password = test.password
 				for _, u := range e.subject.Upstreams {
 					u.Mechanism = "oauthbearer"
 					if test.password {
+						e.subject.Flow = flow.AppPassword
 						u.Mechanism = "password"
 					}
 				}
