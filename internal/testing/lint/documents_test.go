@@ -14,8 +14,18 @@ import (
 const maxREADME = 150
 
 func TestREADME(t *testing.T) {
-	if n := strings.Count(readDocument(t, "README.md"), "\n"); n > maxREADME {
+	text := readDocument(t, "README.md")
+	if n := strings.Count(text, "\n"); n > maxREADME {
 		t.Errorf("README.md has %d lines, at most %d are allowed: move details to docs", n, maxREADME)
+	}
+	pages, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
+	if err != nil || len(pages) == 0 {
+		t.Fatal("there are no documents", err)
+	}
+	for _, page := range pages {
+		if link := "](docs/" + filepath.Base(page) + ")"; !strings.Contains(text, link) {
+			t.Errorf("README.md has no link %s", link)
+		}
 	}
 }
 
