@@ -47,15 +47,15 @@ const (
 	ProblemEnding        ProblemKind = "ending"              // the provider will end the grant
 )
 
-// maxHint bounds what is said to do about a problem: it may have a link in it.
+// maxHint limits a hint, in bytes: it may contain a link.
 const maxHint = 2000
 
-// lasting is for how long a mail server must have failed, and at least twice,
-// before it counts that it is unavailable: most such faults pass by themselves.
+// lasting is the time for which a mail server must have been unavailable, in at least two
+// attempts, before the account counts as failing: most such faults end by themselves.
 const lasting = 5 * time.Minute
 
-// again is the problem after one more failure of the same part. A failure that
-// may pass does not hide one that does not: only a success ends that.
+// again returns the problem after another failure of the same part. A temporary failure does
+// not replace a lasting one, which only a success ends.
 func (p Problem) again(next Problem) Problem {
 	switch {
 	case p.Kind == next.Kind:
@@ -68,14 +68,14 @@ func (p Problem) again(next Problem) Problem {
 	return next
 }
 
-// lasts reports whether the problem of a mail server counts as a failure of the
-// account: at once if trying again does not help, and otherwise once it lasts.
+// lasts reports whether the problem of a mail server makes the account fail: at once if
+// another attempt does not help, and otherwise after lasting.
 func (p Problem) lasts() bool {
 	return p.Kind != ProblemUnavailable || p.Count > 1 && p.Last.Sub(p.Since) >= lasting
 }
 
-// LoggedIn tells the account that its mail server for protocol has accepted a
-// login. That ends the problem of the protocol.
+// LoggedIn records that the mail server for protocol has accepted a login, which ends the
+// problem of the protocol.
 func (a *Account) LoggedIn(protocol string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -88,8 +88,8 @@ func (a *Account) LoggedIn(protocol string) {
 	a.note(failed)
 }
 
-// LoginFailed tells the account that a login at its mail server for protocol has
-// failed: why, in words without secrets, and what to do about it, if that is known.
+// LoginFailed records that a login at the mail server for protocol has failed. The words say
+// why, without secrets. The hint is the remedy, or empty.
 func (a *Account) LoginFailed(protocol string, kind ProblemKind, words, hint string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -103,7 +103,7 @@ func (a *Account) LoginFailed(protocol string, kind ProblemKind, words, hint str
 	a.note(before.Kind != a.refusals[protocol].Kind)
 }
 
-// ofUpstream says the kind of a mail server's problem.
+// ofUpstream describes the kind of a mail server's problem.
 func (k ProblemKind) ofUpstream() string {
 	switch k {
 	case ProblemRefused:
@@ -114,8 +114,7 @@ func (k ProblemKind) ofUpstream() string {
 	return string(k)
 }
 
-// problems are all that the account has now, the most important first. The
-// caller holds mu.
+// problems returns the present problems, the most important first. The caller holds mu.
 func (a *Account) problems(now time.Time) []Problem {
 	if e := a.needsConsent(now); e != nil {
 		return []Problem{{Part: PartProvider, Kind: ProblemAuthorization, Text: e.Error(), Hint: e.Remedy, Failing: true}}
@@ -144,8 +143,8 @@ func (a *Account) problems(now time.Time) []Problem {
 	return all
 }
 
-// rank orders problems: first those that keep programs out, and of these the
-// provider's, which may be what causes the others.
+// rank orders problems: first those that make logins fail, and of these the provider's, which
+// may cause the others.
 func (p Problem) rank() string {
 	place := "2 "
 	switch {

@@ -10,13 +10,13 @@ import (
 	"github.com/xoauthd/xoauthd/auth/oauth"
 )
 
-// A record is what is kept of an account beside its grant, so that after a restart
-// it is still known why the account fails. No grant depends on it: a record that
-// cannot be read is ignored, and one that cannot be written is tried again later.
+// A record is stored beside the grant of an account, so that a restarted daemon knows why the
+// account fails. No grant depends on it: an unreadable record is ignored, and a failed write is
+// repeated later.
 type record struct {
-	Source   string               `json:"source"` // of the grant: what another one says has no meaning here
+	Source   string               `json:"source"` // of the grant; the record of another source is ignored
 	Revoked  *Revocation          `json:"revoked,omitempty"`
-	Begun    time.Time            `json:"refresh_begun,omitzero"` // a refresh to which no answer was received
+	Begun    time.Time            `json:"refresh_begun,omitzero"` // the last refresh without an answer
 	Provider Problem              `json:"provider,omitzero"`
 	Logins   map[string]time.Time `json:"logins,omitempty"`
 	Refusals map[string]Problem   `json:"refusals,omitempty"`
@@ -32,20 +32,18 @@ func (r Revocation) String() string {
 	return "the grant was revoked by " + r.By + " on " + dayAndTime(r.At)
 }
 
-// dayAndTime is t within a sentence.
+// dayAndTime returns t for a sentence.
 func dayAndTime(t time.Time) string { return t.Local().Format("2 January 2006 at 15:04 MST") }
 
 const (
-	// recordPause is the shortest time between two writes of a record that has
-	// changed in kind: a problem began or ended.
+	// recordPause is the least time between two writes after a problem began or ended.
 	recordPause = 10 * time.Second
 
-	// recordAge is the longest time that a change of a number or a time alone is
-	// not written.
+	// recordAge is the least time between two writes for a changed number or time alone.
 	recordAge = time.Hour
 )
 
-// restore takes over the record of an earlier daemon.
+// restore reads the record of an earlier daemon.
 func (a *Account) restore() {
 	var r record
 	err := a.store.LoadRecord(a.name, &r)
@@ -66,8 +64,8 @@ func (a *Account) restore() {
 	}
 }
 
-// ForgetLogins forgets what the mail servers said, except for some protocols: the
-// configuration may have no others any more.
+// ForgetLogins removes the results of logins, except for some protocols: the configuration may
+// not have the others any more.
 func (a *Account) ForgetLogins(except func(protocol string) bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -79,16 +77,15 @@ func (a *Account) ForgetLogins(except func(protocol string) bool) {
 	}
 }
 
-// note has the record written: soon if something began or ended, and otherwise
-// when there is a reason to write it. The caller holds mu.
+// note marks the record as changed. It is written soon if a problem began or ended. The caller
+// holds mu.
 func (a *Account) note(soon bool) {
 	a.unrecorded = true
 	a.recordSoon = a.recordSoon || soon
 	a.recordIfDue(time.Now())
 }
 
-// recordIfDue writes, without waiting for it, a record that has changed. The
-// caller holds mu.
+// recordIfDue writes a changed record in the background. The caller holds mu.
 func (a *Account) recordIfDue(now time.Time) {
 	pause := recordAge
 	if a.recordSoon {
@@ -100,8 +97,8 @@ func (a *Account) recordIfDue(now time.Time) {
 	}
 }
 
-// saveRecord writes the record if it has changed. A fault is logged once, and
-// never keeps a grant from its use.
+// saveRecord writes the record if it has changed. A fault is logged once, and does not prevent
+// the use of a grant.
 func (a *Account) saveRecord() {
 	a.recording.Lock()
 	defer a.recording.Unlock()
@@ -130,8 +127,8 @@ func (a *Account) saveRecord() {
 	a.recordFault = err
 }
 
-// noteBegin has it on disk that a refresh is about to be sent: if xoauthd ends
-// before the answer is saved, the refresh token there may not be good any more.
+// noteBegin records that a refresh is about to be sent. If xoauthd ends before the answer is
+// saved, the stored refresh token may be invalid.
 func (a *Account) noteBegin(r *refresh, now time.Time) {
 	if !a.Interactive() {
 		return // there is no refresh token
@@ -143,8 +140,8 @@ func (a *Account) noteBegin(r *refresh, now time.Time) {
 	a.saveRecord()
 }
 
-// hintLost is what it most likely means that a provider refuses a refresh token
-// after no answer was received to a refresh that began at begun.
+// hintLost returns the hint for a refused refresh token, if the answer to the refresh at begun
+// was lost.
 func hintLost(begun time.Time) string {
 	return fmt.Sprintf("The provider's answer to the refresh of %s was lost: xoauthd was killed, or the connection broke. "+
 		"Most likely it had the next refresh token in it. Authorize the account again.", dayAndTime(begun))

@@ -139,9 +139,8 @@ func (a *Account) obtain(ctx context.Context, g oauth.Grant, of oauth.Resource) 
 	return next, err
 }
 
-// finish makes what r brought the account's own, unless a person's new grant
-// has ended r before. For the crash that may come at any moment, the grant is
-// saved before the token is used.
+// finish takes over the result of r, unless a new grant of a person has ended r. The grant is
+// saved before its token is used: xoauthd may crash at any time.
 func (a *Account) finish(r *refresh, before, next oauth.Grant, err error) {
 	a.saving.Lock()
 	defer a.saving.Unlock()
@@ -267,8 +266,8 @@ func (a *Account) succeeded(r oauth.Resource) {
 	s.failure, s.failed, s.delay, s.retry = nil, Problem{}, 0, time.Time{}
 }
 
-// save makes the store have g, or nothing if that is empty, and notes how that
-// went. Its error is an ErrNotSaved or an ErrNotRemoved. The caller holds saving.
+// save stores g, or removes the stored grant if g is empty. Its error is an ErrNotSaved or an
+// ErrNotRemoved. The caller holds saving.
 func (a *Account) save(g oauth.Grant) error {
 	var err error
 	message, fault := "grant not saved", ErrNotSaved
@@ -289,8 +288,7 @@ func (a *Account) save(g oauth.Grant) error {
 	return err
 }
 
-// saveIfDue saves, without waiting for it, a grant that could not be saved some
-// time ago. The caller holds mu.
+// saveIfDue saves, in the background, a grant whose last save failed. The caller holds mu.
 func (a *Account) saveIfDue(now time.Time) {
 	if a.unsaved != nil && !now.Before(a.resave) {
 		a.resave = now.Add(resaveAfter)
@@ -298,7 +296,7 @@ func (a *Account) saveIfDue(now time.Time) {
 	}
 }
 
-// saveAgain saves a grant that could not be saved before.
+// saveAgain saves a grant whose last save failed.
 func (a *Account) saveAgain() error {
 	a.saving.Lock()
 	defer a.saving.Unlock()
