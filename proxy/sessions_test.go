@@ -61,14 +61,15 @@ func serveLoopback(t *testing.T, s *Server, protocol string) (dial func() net.Co
 
 // TestNothingIsLeft checks that no descriptor and no goroutine is left after sessions over TCP.
 func TestNothingIsLeft(t *testing.T) {
-	runSessions(t, "") // so that lazily opened descriptors are counted before
+	runSessions(t, "")   // so that lazily opened descriptors are counted before
+	goleak.VerifyNone(t) // a goroutine that ends late closes its descriptor late
 	before := descriptors(t)
 	log := runSessions(t, "", "a LOGOUT\r\n", "a LOGIN joe@example.com wrong\r\n", "GET / HTTP/1.1\r\n\r\n",
 		"a LOGIN {9999+}\r\nx", "a LOGIN joe@example.com s3cret\r\nb NOOP\r\n", "a LOGIN joe@example.com s3cret\r\nb LOGOUT\r\n")
+	goleak.VerifyNone(t)
 	if after := descriptors(t); after != before {
 		t.Errorf("%d descriptors, then %d", before, after)
 	}
-	goleak.VerifyNone(t)
 	if n := strings.Count(log, "result=ok"); n != 10 {
 		t.Errorf("%d sessions were logged in:\n%s", n, log)
 	}
