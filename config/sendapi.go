@@ -3,6 +3,7 @@ package config
 import (
 	"net/url"
 	"slices"
+	"strconv"
 
 	"github.com/xoauthd/xoauthd/internal/flow"
 )
@@ -80,7 +81,11 @@ func (a *SendAPI) upstream() *Upstream {
 	if err != nil {
 		return &Upstream{} // already reported
 	}
-	return &Upstream{Host: u.Hostname(), Port: 443, TLS: TLSImplicit}
+	port, err := strconv.Atoi(u.Port())
+	if err != nil {
+		port = 443
+	}
+	return &Upstream{Host: u.Hostname(), Port: port, TLS: TLSImplicit}
 }
 
 // noAPI returns why p cannot send through an API, or "".

@@ -45,6 +45,7 @@ type daemonConfig struct {
 	Upstream string // more keys of each mail server
 
 	ProviderKeys string // more keys
+	API          string // URL of a fake of Microsoft Graph in the place of the SMTP server
 
 	Listeners string // more tables of listeners, and what they need
 	Limits    string // more keys

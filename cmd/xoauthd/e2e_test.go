@@ -114,6 +114,9 @@ func scenarios() []scenario {
 		{"the user name selects a shared mailbox", testNamedMailbox},
 		{"sessions wait at a session limit", testQueue},
 
+		{"mail is sent through Microsoft Graph", testSendAPI},
+		{"devices send mail without a login", testDevices},
+
 		{"a second daemon with the same state directory exits", testSecondDaemon},
 
 		{"the metrics are those of the list", testMetricNames},
