@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"strings"
 	"time"
 
@@ -44,12 +45,22 @@ type gateways struct {
 // newGateway returns a gateway whose messages the deliverer sends; nil is that of each
 // account.
 func (g *gateways) newGateway(d gateway.Deliverer) *gateway.Server {
-	s := &gateway.Server{Name: "xoauthd.invalid", Deliverer: d, Account: g.loggedIn, Report: g.report}
+	s := &gateway.Server{Name: "xoauthd.invalid", Deliverer: d, Account: g.loggedIn, Report: g.report, TempDir: tempDir()}
 	if d == nil {
 		s.MaxSize = maxDeviceMessage
 	}
 	g.all = append(g.all, s)
 	return s
+}
+
+// tempDir returns the directory for long messages. Other than /tmp, /var/tmp is on a disk,
+// so that they do not cost memory.
+func tempDir() string {
+	const dir = "/var/tmp"
+	if info, err := os.Stat(dir); err == nil && info.IsDir() {
+		return dir
+	}
+	return os.TempDir()
 }
 
 // close ends all deliveries.
