@@ -103,11 +103,6 @@ func (e *Error) Is(target error) bool {
 // OneLine returns a text as one line of limited length.
 func OneLine(s string) string { return text.Line(s, maxText) }
 
-// A lostAnswer is the error of a request whose answer did not arrive, or not completely.
-type lostAnswer struct{ error }
-
-func (e *lostAnswer) Unwrap() error { return e.error }
-
 // kind returns the kind of an error. Unless it is certain that a person or the administrator
 // must act, it is Temporary. The codes are of RFC 6749 section 5.2, OpenID Connect Core section
 // 3.1.2.6 (NeedsConsent) and RFC 8707 (invalid_target). The last of each kind are those of Yahoo

@@ -94,6 +94,8 @@ func (b *backend) confirm(ctx context.Context, s *api.Stream, r authorize.Result
 	return rejected, err
 }
 
+const nothingDone = "Nothing was done with the refresh token, and nothing was changed."
+
 // Import implements api.Backend.
 func (b *backend) Import(ctx context.Context, account, refreshToken string, s *api.Stream) error {
 	m, err := b.interactive(account)
@@ -101,7 +103,7 @@ func (b *backend) Import(ctx context.Context, account, refreshToken string, s *a
 		return err
 	}
 	if err := m.reach(ctx); err != nil {
-		return fmt.Errorf("%w\nNothing was done with the refresh token, and nothing was changed.", err)
+		return fmt.Errorf("%w\n%s", err, nothingDone)
 	}
 	finishing, cancel := b.shutdown.Finish(ctx)
 	defer cancel()
