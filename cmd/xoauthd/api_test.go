@@ -162,8 +162,7 @@ func TestAPIDocumented(t *testing.T) {
 func TestAPIMembersDocumented(t *testing.T) {
 	text := read(t, "docs/api.md") + strings.ReplaceAll(read(t, "man/xoauthd.8"), ".It Li ", "")
 	n := 0
-	var named func(typ reflect.Type)
-	named = func(typ reflect.Type) {
+	named := func(typ reflect.Type) {
 		for i := range typ.NumField() {
 			name, _, _ := strings.Cut(typ.Field(i).Tag.Get("json"), ",")
 			if name == "" || name == "-" {

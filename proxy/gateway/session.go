@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	gosasl "github.com/emersion/go-sasl"
@@ -250,11 +249,4 @@ func (s *session) rules() Rules {
 		rules.AddMissing = true
 	}
 	return rules
-}
-
-// sameAddress reports whether a and b name the same mailbox.
-func sameAddress(a, b string) bool {
-	x, ok := parseAddress(a)
-	y, also := parseAddress(b)
-	return ok && also && x.key() == y.key() || strings.EqualFold(a, b)
 }
