@@ -36,7 +36,7 @@ func (s *session) logIn(ctx context.Context, c sasl.Credentials) (u *upstreamSes
 		return nil, Fail(Misconfigured, fmt.Errorf("its provider has no %s server", s.listener.Protocol))
 	}
 	s.record.upstream = upstream.Address()
-	if login.User != name {
+	if login.User != name && !upstream.InProcess {
 		s.record.upstreamUser = login.User
 	}
 	leave := s.server.accountSessions.join(name, s)

@@ -194,7 +194,7 @@ func (as *accounts) LogIn(ctx context.Context, a proxy.Attempt) (proxy.Login, er
 	}
 	login := proxy.Login{Account: opened, Label: l.Label, User: opened.config.User(a.Protocol)}
 	if opened.sendsByAPI(a.Protocol) {
-		login.Account, login.User = apiAccount{opened}, opened.Name()
+		login.Account, login.User = apiAccount{opened}, gatewayUser(opened.Name(), l.Label)
 	}
 	if err == nil && other {
 		if login.User, err = sharedMailbox(opened.config, a.Protocol, mailbox); err != nil {

@@ -114,15 +114,21 @@ func clientText(a netip.Addr) string {
 	return a.String()
 }
 
+// gatewayUser returns the user name with which a session logs in to a gateway: the account
+// and the label of the client's login, which may be empty. No account has a \ in its name.
+func gatewayUser(account, label string) string { return account + `\` + label }
+
 // loggedIn returns the account that a session has logged in with. The session has checked
 // the client's password already, and sends the account's own token. A client's token, which
 // a listener with client_tokens passes on, is not that of the account.
 func (g *gateways) loggedIn(user, token string) (*gateway.Account, error) {
-	a := g.accounts.byName[user]
+	name, label, _ := strings.Cut(user, `\`)
+	a := g.accounts.byName[name]
 	if a == nil {
 		return nil, errors.New("unknown account")
 	}
 	sender := a.sender()
+	sender.Login = label
 	own, err := sender.Token(context.Background(), "")
 	if err != nil {
 		return nil, err

@@ -92,11 +92,15 @@ smtp_api_url = "%s/v1.0"
 [account."alice@example.com"]
 provider = "graph"
 password_hash = "%s"
+[[account."alice@example.com".login]]
+label = "scanner"
+user = "scanner"
+password_hash = "%s"
 [account."off@example.com"]
 provider = "graph"
 password_hash = "%s"
 enabled = false
-`, more, server.URL, keys, hash, hash)
+`, more, server.URL, keys, hash, hash, hash)
 	file := filepath.Join(dir, "xoauthd.toml")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -151,13 +155,14 @@ func TestSendThroughGraph(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if err := c.Auth(smtp.PlainAuth("", "alice@example.com", "secret", "127.0.0.1")); err != nil {
+	if err := c.Auth(smtp.PlainAuth("", "scanner", "secret", "127.0.0.1")); err != nil {
 		t.Fatal(err)
 	}
 	if err := send(c, "alice@example.com", "bob@example.org"); err == nil || !strings.Contains(err.Error(), "Mail.Send") {
 		t.Errorf("without the permission: %v", err)
 	}
 	d.log.waitFor(t, `level=ERROR msg="message refused" account=alice@example.com result=permission_missing`)
+	d.log.waitFor(t, " login=scanner ")
 	if problems := d.accounts.byName["alice@example.com"].grants.Status().Problems; len(problems) != 1 || !strings.Contains(problems[0].Hint, "Mail.Send") {
 		t.Errorf("the status of the account: %+v", problems)
 	}

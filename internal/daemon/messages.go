@@ -78,6 +78,9 @@ func (m *messages) report(r gateway.Report) {
 		slog.String("reply", r.ReplyText()),
 		slog.Float64("seconds", r.Duration.Seconds()),
 	}
+	if r.Login != "" {
+		attrs = append(attrs, slog.String("login", r.Login))
+	}
 	if r.Client != "" {
 		attrs = append(attrs, slog.String("client", r.Client))
 	}

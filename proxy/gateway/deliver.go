@@ -88,6 +88,7 @@ const (
 // A Report says what became of a message, for the log and the metrics.
 type Report struct {
 	Account    string // empty if no account was found
+	Login      string // Account.Login
 	Client     string // Device.Client
 	Sender     string // MAIL FROM
 	Recipients int

@@ -50,6 +50,7 @@ func (l Limits) withDefaults() Limits {
 // An Account is what a session sends as.
 type Account struct {
 	Name    string // in Reports
+	Login   string // label of the client's login, in Reports; empty: none
 	Mailbox string // e-mail address
 	User    string // user name at a submission server; empty is Mailbox
 

@@ -137,7 +137,7 @@ func (s *session) deliverer() Deliverer {
 // report completes r and passes it on.
 func (s *session) report(r Report) {
 	if s.account != nil {
-		r.Account, r.Deliverer = s.account.Name, s.deliverer().Traits().Name
+		r.Account, r.Login, r.Deliverer = s.account.Name, s.account.Login, s.deliverer().Traits().Name
 	}
 	if s.conn.device != nil {
 		r.Client = s.conn.device.Client
