@@ -80,6 +80,9 @@ func TestMetricsDocumented(t *testing.T) {
 		"xoauthd_http_connections_evicted_total":       true,
 		"xoauthd_connections_refused_total":            true,
 		"xoauthd_state_directory_full":                 true,
+		"xoauthd_messages_total":                       true,
+		"xoauthd_message_bytes":                        true,
+		"xoauthd_message_seconds":                      true,
 	}
 	described := make(chan *prometheus.Desc, 100)
 	oauth.NewMetrics().Describe(described)
