@@ -126,7 +126,7 @@ func testSmarthost(t *testing.T, e *env) {
 // smarthost starts a mail server that relays to the daemon.
 func (d *daemon) smarthost(t *testing.T) *postfix {
 	t.Helper()
-	p := newPostfix(t, d.env, "relay", mailServer{Smarthost: d.smtp})
+	p := newPostfix(t, d.env, "relay"+strings.TrimPrefix(filepath.Base(d.dir), "daemon-"), mailServer{Smarthost: d.smtp})
 	showing(t, p.Log)
 	passwords := fmt.Sprintf("[%s]:%d %s:%s\n", "127.0.0.1", d.smtp, d.user, d.password)
 	must(t, os.WriteFile(filepath.Join(p.Dir, "passwords"), []byte(passwords), 0o600))
