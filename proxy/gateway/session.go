@@ -153,6 +153,9 @@ func (s *session) Data(io.Reader) error {
 	sp := &spool{dir: s.TempDir}
 	defer sp.Close()
 	got, err := s.conn.receive(sp, s.maxMessage())
+	if err == nil && got.failed == nil && !got.tooLarge {
+		got.failed = sp.flush()
+	}
 	var result Result
 	switch {
 	case err != nil:
@@ -160,7 +163,7 @@ func (s *session) Data(io.Reader) error {
 			Reply: status("421 4.4.2").reply("the message is not complete")}
 	case got.tooLarge:
 		result = s.tooLarge(got.size)
-	case got.failed != nil || sp.flush() != nil:
+	case got.failed != nil:
 		result = Result{Kind: Internal, Err: fmt.Errorf("storing the message: %w", got.failed),
 			Reply: status("452 4.3.1").reply("the message cannot be stored for now")}
 	case got.bareLF && s.conn.device == nil:
