@@ -89,7 +89,7 @@ xoauthd_token_expiry_timestamp_seconds{account="smtp"} 946688400
 xoauthd_token_refreshes_total{provider="example",result="misconfigured"} 1
 xoauthd_token_refreshes_total{provider="example",result="needs_authorization"} 1
 xoauthd_token_refreshes_total{provider="example",result="ok"} 2
-xoauthd_token_refreshes_total{provider="example",result="passing"} 0
+xoauthd_token_refreshes_total{provider="example",result="unavailable"} 0
 `
 		if err := testutil.GatherAndCompare(reg, strings.NewReader(want)); err != nil {
 			t.Error(err)

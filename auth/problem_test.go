@@ -80,7 +80,7 @@ func TestProblemOrder(t *testing.T) {
 		s := a.Status()
 		if got := parts(s); s.State != Failing || !slices.Equal(got, []string{
 			"imap refused", "smtp refused", "pop3 unavailable", "provider unavailable", "provider ending"}) {
-			t.Errorf("a passing failure of the provider: %q", got)
+			t.Errorf("a temporary failure of the provider: %q", got)
 		}
 		time.Sleep(time.Hour)
 		a.Token(t.Context(), "")

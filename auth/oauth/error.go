@@ -48,7 +48,7 @@ func (k Kind) String() string {
 	case Misconfigured:
 		return "misconfigured"
 	}
-	return "passing"
+	return "unavailable"
 }
 
 // An Error says why there is no access token.

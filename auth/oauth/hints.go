@@ -20,15 +20,15 @@ const (
 
 // Hint returns the cause and the remedy in one line; empty if they are not known.
 func (e *Error) Hint() string {
-	h := cmp.Or(e.Remedy, hintFor(e.Family, e.Code, e.Description), e.passingHint())
+	h := cmp.Or(e.Remedy, hintFor(e.Family, e.Code, e.Description), e.temporaryHint())
 	if h == hintEnded && e.Kind == Misconfigured { // a flow without a person
 		return hintRefused
 	}
 	return h
 }
 
-// passingHint returns the hint for a failure of this machine, the network or the server.
-func (e *Error) passingHint() string {
+// temporaryHint returns the hint for a failure of this machine, the network or the server.
+func (e *Error) temporaryHint() string {
 	var network *net.OpError
 	local := exhausted.Hint(e.Err)
 	switch {

@@ -127,7 +127,7 @@ func TestRefreshAnswers(t *testing.T) {
 					if tt.life == 0 {
 						var e *Error
 						if !errors.As(err, &e) || e.Kind != Temporary {
-							t.Errorf("err = %v, want a passing one", err)
+							t.Errorf("err = %v, want a temporary one", err)
 						}
 						want := old
 						want.RefreshToken = refresh
