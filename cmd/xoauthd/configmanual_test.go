@@ -3,12 +3,13 @@ package main
 import (
 	"flag"
 	"os"
+	"path"
 	"regexp"
 	"strings"
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write man/xoauthd.toml.5 anew")
+var update = flag.Bool("update", false, "write man/xoauthd.toml.5")
 
 // TestConfigManual: man/xoauthd.toml.5 has what docs/configuration.md says.
 // "go test ./cmd/xoauthd -run TestConfigManual -update" writes it.
@@ -44,7 +45,7 @@ The configuration.
 )
 
 var (
-	markdownLink = regexp.MustCompile(`\[([^\]]*)\]\([^)]*\)`)
+	markdownLink = regexp.MustCompile(`(\b[Ss]ee )?\[([^\]]*)\]\(([^)#]*)[^)]*\)`)
 	emphasis     = regexp.MustCompile(`\*([^*]+)\*`)
 )
 
@@ -115,9 +116,23 @@ func writeRow(b *strings.Builder, kind, def, meaning string) {
 	}
 }
 
+// linkText returns a link with the path of its document: "See [logins](logins.md)." becomes
+// "See docs/logins.md.", and another link its text, followed by the path.
+func linkText(link string) string {
+	parts := markdownLink.FindStringSubmatch(link)
+	see, text, file := parts[1], parts[2], path.Join("docs", parts[3])
+	switch {
+	case see != "":
+		return see + file
+	case text == file:
+		return text
+	}
+	return text + " (" + file + ")"
+}
+
 // roff is a line without Markdown, which roff does not take for a request.
 func roff(s string) string {
-	s = markdownLink.ReplaceAllString(s, "$1")
+	s = markdownLink.ReplaceAllStringFunc(s, linkText)
 	s = emphasis.ReplaceAllString(s, "$1")
 	s = strings.NewReplacer("`", "", `\`, `\e`).Replace(s)
 	if strings.HasPrefix(s, ".") || strings.HasPrefix(s, "'") {

@@ -27,9 +27,7 @@ table. The mailboxes of a pattern share one line if they have no problem.
 The exit status is 1 if an enabled account needs authorization or is failing, if its
 grant is not on disk, if the disk of the state directory is full, and if no daemon
 runs. Without a daemon, the command reads the state of the accounts from their files.
-An account is failing if the provider issues no token or rejects the client, if a mail
-server refused the last login of a protocol, or if a mail server was unavailable at two
-logins or more, over five minutes.`,
+docs/monitoring.md says when an account is failing.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return errors.New("name one account, or none for all")
