@@ -77,14 +77,16 @@ func (a *accountFailures) sumUp(reason failureReason, c *failureCount, log *slog
 		c.timer.Reset(summaryInterval)
 	}
 	a.mu.Unlock() // a blocked log must not block sessions
-	sum.log(reason, log, time.Now().Add(summaryInterval))
-}
-
-// log logs the sum, if it is not zero. next is when the next one comes; zero if none does.
-func (c *failureCount) log(reason failureReason, log *slog.Logger, next time.Time) {
-	if c.sessions == 0 {
+	if sum.sessions == 0 {
 		return
 	}
+	next := time.Now().Add(summaryInterval)
+	log.LogAttrs(context.Background(), reason.result.level(), "account still failing", sum.attrs(reason, next)...)
+}
+
+// attrs returns the attributes of the sum. next is when the next one comes; zero if none
+// does.
+func (c *failureCount) attrs(reason failureReason, next time.Time) []slog.Attr {
 	attrs := []slog.Attr{
 		slog.String("protocol", reason.protocol),
 		slog.String("result", string(reason.result)),
@@ -97,35 +99,40 @@ func (c *failureCount) log(reason failureReason, log *slog.Logger, next time.Tim
 	if !next.IsZero() {
 		attrs = append(attrs, slog.Time("next", next.UTC().Round(0)))
 	}
-	log.LogAttrs(context.Background(), reason.result.level(), "account still failing", nonEmpty(attrs)...)
+	return nonEmpty(attrs)
 }
 
 // succeeded ends the failures of a login that the upstream has accepted, so that the next one
 // is logged at once. A limit of sessions is not ended by a session within it.
 func (a *accountFailures) succeeded(r *sessionRecord, log *slog.Logger) {
-	a.reset(log, func(f failureReason) bool {
+	ended := a.reset(func(f failureReason) bool {
 		return f.protocol == r.protocol && f.account == r.account && f.login == r.login && f.result != TooManySessions
 	})
+	for reason, c := range ended {
+		log.LogAttrs(context.Background(), slog.LevelInfo, "account failures ended", c.attrs(reason, time.Time{})...)
+	}
 }
 
-// flush ends all failures.
+// flush logs all sums, when xoauthd stops.
 func (a *accountFailures) flush(log *slog.Logger) {
-	a.reset(log, func(failureReason) bool { return true })
+	for reason, c := range a.reset(func(failureReason) bool { return true }) {
+		log.LogAttrs(context.Background(), reason.result.level(), "account still failing", c.attrs(reason, time.Time{})...)
+	}
 }
 
-// reset logs the sums of the failures that match, and ends them.
-func (a *accountFailures) reset(log *slog.Logger, match func(failureReason) bool) {
+// reset removes the failures that match. It returns those that no line has counted yet.
+func (a *accountFailures) reset(match func(failureReason) bool) map[failureReason]*failureCount {
 	ended := make(map[failureReason]*failureCount)
 	a.mu.Lock()
+	defer a.mu.Unlock()
 	for reason, c := range a.counts {
 		if match(reason) {
 			c.timer.Stop()
 			delete(a.counts, reason)
-			ended[reason] = c
+			if c.sessions > 0 {
+				ended[reason] = c
+			}
 		}
 	}
-	a.mu.Unlock()
-	for reason, c := range ended {
-		c.log(reason, log, time.Time{})
-	}
+	return ended
 }

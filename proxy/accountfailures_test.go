@@ -103,7 +103,7 @@ func TestAccountSucceeds(t *testing.T) {
 			}
 		}
 		s.accountFailures.succeeded(record("phone"), s.Log)
-		expectLines(t, "success", takeLog(s, log), `result=upstream_down account=joe@example.com login=phone error=scripted sessions=1`)
+		expectLines(t, "success", takeLog(s, log), `level=INFO msg="account failures ended" protocol=imap result=upstream_down account=joe@example.com login=phone error=scripted sessions=1`)
 		for _, test := range []struct {
 			login  string
 			result Result
