@@ -55,7 +55,7 @@ func (s *session) logIn(ctx context.Context, c sasl.Credentials) (u *upstreamSes
 // recordLogin counts a login attempt, and logs a successful one. A failure is logged when
 // the session ends.
 func (s *session) recordLogin(start time.Time, err error) {
-	if err == errGone {
+	if err == errGone || s.listener.servesDevices() { // devices do not log in
 		return
 	}
 	r := s.record

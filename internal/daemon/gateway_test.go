@@ -239,6 +239,12 @@ networks = ["192.0.2.0/24"]
 		d.converse(t, 3, "554 5.7.1 ")
 		d.log.waitFor(t, "result=forbidden")
 	})
+	t.Run("the log", func(t *testing.T) {
+		d.log.waitFor(t, `msg="message refused" result=sender_refused sender=nobody@example.com`)
+		if log := d.log.String(); strings.Contains(log, "msg=login ") || strings.Contains(log, `=""`) {
+			t.Errorf("a login of a device, or an empty attribute:\n%s", log)
+		}
+	})
 }
 
 func last(all []mailapi.Message) mailapi.Message { return all[len(all)-1] }

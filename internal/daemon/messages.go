@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"log/slog"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -77,16 +78,11 @@ func (m *messages) report(r gateway.Report) {
 		slog.String("deliverer", deliverer),
 		slog.String("reply", r.ReplyText()),
 		slog.Float64("seconds", r.Duration.Seconds()),
+		slog.String("login", r.Login),
+		slog.String("client", r.Client),
+		slog.String("request_id", r.Result.RequestID),
 	}
-	if r.Login != "" {
-		attrs = append(attrs, slog.String("login", r.Login))
-	}
-	if r.Client != "" {
-		attrs = append(attrs, slog.String("client", r.Client))
-	}
-	if r.Result.RequestID != "" {
-		attrs = append(attrs, slog.String("request_id", r.Result.RequestID))
-	}
+	attrs = slices.DeleteFunc(attrs, func(a slog.Attr) bool { return a.Value.Equal(slog.StringValue("")) })
 	if r.Result.Kind == gateway.Accepted {
 		m.log.LogAttrs(context.Background(), slog.LevelInfo, "message accepted", attrs...)
 		return
