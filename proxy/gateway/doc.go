@@ -1,14 +1,15 @@
-// Package gateway sends mail for programs that speak SMTP through an API that does not.
+// Package gateway receives whole messages by SMTP in this process and sends them by
+// Microsoft Graph, the Gmail API or an SMTP server. Sessions of accounts log in with
+// XOAUTH2; sessions of devices do not log in.
 //
-// A Server is an SMTP server within the process. A session of the proxy reaches it like any
-// upstream: it dials, sends EHLO, logs in with XOAUTH2 and relays what the client says. The
-// Server receives each message whole and hands it to a Deliverer:
+// A session of the proxy reaches a Server like any upstream: it dials, sends EHLO and relays
+// what the client sends. The Server passes each message to a Deliverer:
 //
 //   - Graph: the sendMail action of Microsoft Graph;
 //   - Gmail: the media upload of users.messages.send of the Gmail API;
 //   - Submission: SMTP to a submission server, one transaction for each message.
 //
-// The client hears 250 only after the provider has accepted the message. There is no queue
+// The client receives 250 only after the provider has accepted the message. There is no queue
 // on disk: a client that cannot wait or retry needs an MTA in front.
 //
 // # Envelope and header
@@ -31,24 +32,5 @@
 // # Replies
 //
 // GraphFailures and GmailFailures list each error of the APIs with the client's reply.
-// testdata/replies.md has them as tables. Beside them, a session sends:
-//
-//	| reply       | when                                                       | result              |
-//	|-------------|------------------------------------------------------------|---------------------|
-//	| 250 2.0.0   | the provider accepted the message; with its request id     | accepted            |
-//	| 421 4.4.2   | the message did not arrive completely, or too slowly       | aborted             |
-//	| 451 4.4.1   | the provider cannot be reached                             | unavailable         |
-//	| 451 4.4.2   | the connection broke after the whole request was sent      | maybe_sent          |
-//	| 451 4.3.2   | four messages of the mailbox are being sent for too long   | throttled           |
-//	| 451 4.7.1   | MAIL: more messages for a minute than the account may send | throttled           |
-//	| 451 4.7.0   | there is no access token                                   | token_unavailable   |
-//	| 452 4.3.1   | the disk for large messages is full                        | internal            |
-//	| 452 4.5.3   | RCPT: too many recipients                                  |                     |
-//	| 501 5.1.3   | MAIL, RCPT: the address is malformed                       |                     |
-//	| 530 5.7.0   | MAIL before AUTH                                           |                     |
-//	| 550 5.7.1   | MAIL: the device may not send as this sender               | sender_refused      |
-//	| 552 5.3.4   | the message or its header is too large                     | too_large           |
-//	| 553 5.6.7   | MAIL, RCPT: the address needs SMTPUTF8                     |                     |
-//	| 554 5.6.0   | the header names a recipient that the envelope does not    | message_refused     |
-//	| 554 5.6.11  | a line of the message ends in LF without CR                | message_refused     |
+// docs/sending-by-api.md has the replies of each Kind.
 package gateway
