@@ -63,7 +63,7 @@ func begin(t *testing.T, args ...string) *running {
 		}
 	})
 	deadline := time.After(30 * time.Second)
-	for !strings.Contains(r.output(), "msg=metrics") {
+	for !strings.Contains(r.output(), "listener=metrics") {
 		select {
 		case status := <-r.done:
 			t.Fatalf("exit status %d; output:\n%s", status, r.output())

@@ -165,7 +165,7 @@ func (d *flooded) start(b *testing.B, program, config string) {
 	must(b, d.cmd.Start())
 	lines := bufio.NewScanner(stderr)
 	for len(d.addresses) < 3 && lines.Scan() {
-		if _, rest, ok := strings.Cut(lines.Text(), "msg=listening protocol="); ok {
+		if _, rest, ok := strings.Cut(lines.Text(), "msg=listening listener="); ok {
 			protocol, address, _ := strings.Cut(rest, " address=")
 			d.addresses[protocol], _, _ = strings.Cut(address, " ")
 		}

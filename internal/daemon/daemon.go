@@ -207,16 +207,16 @@ func (d *Daemon) Run(ctx context.Context) error {
 func (d *Daemon) announceReady(ctx context.Context) {
 	d.ready.Store(true)
 	for _, l := range d.listeners {
-		d.log.Info("listening", "protocol", l.to.Protocol, "address", l.Addr().String(), "tls", l.tls)
+		d.log.Info("listening", "listener", l.to.Protocol, "address", l.Addr().String(), "tls", l.tls)
 	}
 	if d.web != nil {
 		for _, ln := range d.web.listeners {
-			d.log.Info("pages for authorizing", "address", ln.Addr().String(), "url", d.config.Web.PublicURL)
+			d.log.Info("listening", "listener", "web", "address", ln.Addr().String(), "url", d.config.Web.PublicURL)
 		}
 	}
 	if d.metrics != nil {
 		for _, ln := range d.metrics.listeners {
-			d.log.Info("metrics", "address", ln.Addr().String())
+			d.log.Info("listening", "listener", "metrics", "address", ln.Addr().String())
 		}
 	}
 	d.warnOfOthers()

@@ -118,6 +118,14 @@ func (d *sendingDaemon) address(n int) string { return d.listeners[n].Addr().Str
 
 const testMessage = "From: Alice <alice@example.com>\r\nTo: Bob <bob@example.org>\r\nSubject: Test\r\n\r\nIt works.\r\n"
 
+// TestListeningLogged checks that the log has a line for each listener.
+func TestListeningLogged(t *testing.T) {
+	d := newSendingDaemon(t, "[web]\naddress = \"127.0.0.1:0\"\npublic_url = \"http://localhost:1\"", "")
+	d.log.waitFor(t, "level=INFO msg=listening listener=smtp address=127.0.0.1:")
+	d.log.waitFor(t, "level=INFO msg=listening listener=web address=127.0.0.1:")
+	d.log.waitFor(t, "level=INFO msg=listening listener=metrics address=127.0.0.1:")
+}
+
 // TestSendThroughGraph sends a message with a login, as any program does.
 func TestSendThroughGraph(t *testing.T) {
 	d := newSendingDaemon(t, "", "")

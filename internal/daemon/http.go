@@ -155,5 +155,5 @@ func (l metricsLog) Println(v ...any) {
 	if strings.HasPrefix(text, "error gathering") {
 		level = slog.LevelError
 	}
-	l.log.Log(context.Background(), level, "metrics", "error", text)
+	l.log.Log(context.Background(), level, "metrics request failed", "error", text)
 }

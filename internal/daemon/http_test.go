@@ -173,7 +173,7 @@ func TestMetricsLog(t *testing.T) {
 	l := metricsLog{slog.New(slog.NewTextHandler(&log, nil))}
 	l.Println("error encoding and sending metric family:", errors.New("broken pipe"))
 	l.Println("error gathering metrics:", errors.New("collected before"))
-	if lines := strings.Count(log.String(), "\n"); lines != 1 || !strings.Contains(log.String(), "level=ERROR msg=metrics error=\"error gathering metrics: collected before\"") {
+	if lines := strings.Count(log.String(), "\n"); lines != 1 || !strings.Contains(log.String(), "level=ERROR msg=\"metrics request failed\" error=\"error gathering metrics: collected before\"") {
 		t.Errorf("the log is\n%s", &log)
 	}
 }
