@@ -85,11 +85,22 @@ func (c *commandConn) readCommand() error {
 	switch verb, _, _ := strings.Cut(strings.ToUpper(string(line[:min(len(line), 5)])), " "); verb {
 	case "MAIL", "RCPT":
 		c.command = string(line)
+		line = c.wellFormed(line)
 	case "BDAT":
 		return errBDAT
 	}
 	c.rest = append(line, "\r\n"...)
 	return nil
+}
+
+// wellFormed returns a MAIL or RCPT command for go-smtp: another address in place of one that
+// the session will refuse with parsePath, whose reply says more than that of go-smtp.
+func (c *commandConn) wellFormed(command []byte) []byte {
+	before, _, ok := bytes.Cut(command, []byte(":"))
+	if _, _, err := parsePath(c.command); !ok || err == nil {
+		return command
+	}
+	return append(before[:len(before):len(before)], ":<malformed@invalid>"...)
 }
 
 // waitUntil sets the time until which a read may wait.
@@ -102,6 +113,7 @@ var replacements = []struct{ said, instead string }{
 	{"250 2.0.0 Roger, accepting mail from ", "250 2.1.0 OK\r\n"},
 	{"250 2.0.0 I'll make sure ", "250 2.1.5 OK\r\n"},
 	{"250 2.0.0 I have successfully done nothing", "250 2.0.0 OK\r\n"},
+	{"502 5.5.4 Missing parameter", "503 5.5.1 AUTH was before\r\n"}, // smtp.Tracker removes the rest of AUTH
 }
 
 // Write sends a reply line. go-smtp writes each line at once.

@@ -4,14 +4,12 @@ import (
 	"errors"
 	"regexp"
 	"strings"
-
-	gosasl "github.com/emersion/go-sasl"
 )
 
 // A Device describes a session without AUTH, for a client that cannot authenticate: a
 // printer, a scanner, a controller. Such a session accepts what old devices send: lines that
-// end in LF alone, addresses without brackets, 8-bit text without 8BITMIME, any AUTH. It
-// adds a missing Date and Message-ID.
+// end in LF alone, addresses without brackets, 8-bit text without 8BITMIME. It adds a missing
+// Date and Message-ID. AUTH does not arrive here: proxy/smtp answers it.
 type Device struct {
 	// Account is what messages are sent as; nil if BySender finds it.
 	Account *Account
@@ -93,15 +91,11 @@ var (
 )
 
 // normalize returns a command of a device in the form of RFC 5321: brackets around the
-// address, no space around the colon, no parameters but SIZE, a name in HELO, an empty
-// initial response in AUTH.
+// address, no space around the colon, no parameters but SIZE, a name in HELO.
 func (d *Device) normalize(line string) string {
 	line = strings.TrimLeft(line, " \t")
 	if verb := strings.ToUpper(line); verb == "HELO" || verb == "EHLO" {
 		return verb + " unknown"
-	}
-	if auth := strings.Fields(line); len(auth) > 2 && strings.EqualFold(auth[0], "AUTH") {
-		return "AUTH " + auth[1] + " =" // go-smtp would refuse what is not base64
 	}
 	parts := envelopeCommand.FindStringSubmatch(line)
 	if parts == nil {
@@ -126,35 +120,4 @@ func (d *Device) normalize(line string) string {
 		return command + "<" + path + "> " + size[1]
 	}
 	return command + "<" + path + ">"
-}
-
-// deviceAuth returns a mechanism that accepts all credentials and looks at none.
-func deviceAuth(mechanism string) gosasl.Server {
-	switch mechanism {
-	case gosasl.Login:
-		return &blindServer{challenges: []string{"Username:", "Password:"}}
-	case gosasl.Plain, "XOAUTH2", gosasl.OAuthBearer:
-		return &blindServer{challenges: []string{""}}
-	}
-	return &blindServer{challenges: []string{"<1@localhost>"}} // CRAM-MD5 and others
-}
-
-// A blindServer sends its challenges and accepts the client after that. An initial
-// response counts as the response to the first challenge.
-type blindServer struct {
-	challenges []string
-	begun      bool
-}
-
-func (b *blindServer) Next(response []byte) (challenge []byte, done bool, err error) {
-	if !b.begun && response != nil {
-		b.challenges = b.challenges[1:]
-	}
-	b.begun = true
-	if len(b.challenges) == 0 {
-		return nil, true, nil
-	}
-	next := b.challenges[0]
-	b.challenges = b.challenges[1:]
-	return []byte(next), false, nil
 }

@@ -9,7 +9,7 @@ import (
 )
 
 var (
-	errPath    = errors.New("expected <address>")
+	errPath    = errors.New("expected <name@domain>")
 	errNotUTF8 = errors.New("the local part of the address is not ASCII")
 )
 

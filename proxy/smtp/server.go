@@ -23,6 +23,7 @@ type Server struct {
 	extensions func(hello string, wanted bool) []string
 	clientName string // the argument of EHLO or HELO; empty before
 	noLogin    bool   // see NewDeviceServer
+	wrapped    bool   // the last line may be the first part of a response; see mayContinue
 	deferred   bool   // the last login failed temporarily
 	malformed  string // the reply to the last malformed AUTH; see Malformed
 }
@@ -35,15 +36,6 @@ type Server struct {
 // false.
 func NewServer(c *wire.Conn, mechanisms []string, extensions func(hello string, wanted bool) []string) *Server {
 	return &Server{c: c, mechanisms: mechanisms, extensions: extensions}
-}
-
-// NewDeviceServer returns a Server for clients that send mail without a login. It offers
-// no AUTH, and accepts any: some devices send a password if they have one. ReadLogin
-// returns at the first MAIL command, which stays unread. As old devices do, commands may
-// end in LF alone.
-func NewDeviceServer(c *wire.Conn, extensions func(hello string, wanted bool) []string) *Server {
-	c.BareLF = true
-	return &Server{c: c, extensions: extensions, noLogin: true}
 }
 
 // A reply is an error that does not end the session.
@@ -108,6 +100,8 @@ func (s *Server) ReadLogin() (sasl.Credentials, error) {
 func (s *Server) handle(line string) (c sasl.Credentials, done bool, err error) {
 	verb, args, _ := strings.Cut(line, " ")
 	verb = strings.ToUpper(verb)
+	rest := s.wrapped && isBase64(line)
+	s.wrapped = false
 	if verb == "AUTH" {
 		s.c.TraceReceived("AUTH (credentials)")
 		if s.noLogin {
@@ -121,6 +115,9 @@ func (s *Server) handle(line string) (c sasl.Credentials, done bool, err error) 
 	}
 	if !slices.Contains(commands, verb) {
 		s.c.TraceReceived("(not a command)") // may be a password
+		if rest {
+			return c, false, nil
+		}
 		return c, false, reply("500 5.5.1 command not available before login")
 	}
 	s.c.TraceReceived(line)
@@ -265,32 +262,6 @@ func (s *Server) auth(args string) (c sasl.Credentials, err error) {
 		return c, reply("501 5.5.2 AUTH " + strings.ToUpper(name) + ": " + string(clientErr))
 	}
 	return c, err
-}
-
-// acceptAny runs any mechanism and ignores what the client sends.
-func (s *Server) acceptAny(args string) error {
-	if s.c.NeedsTLS() {
-		return reply("538 5.7.11 use STARTTLS first")
-	}
-	challenges := []string{"PDFAbG9jYWxob3N0Pg=="} // <1@localhost>, for CRAM-MD5 and others
-	mechanism, _, hasInitial := strings.Cut(strings.TrimSpace(args), " ")
-	switch strings.ToUpper(mechanism) {
-	case "LOGIN":
-		challenges = []string{"VXNlcm5hbWU6", "UGFzc3dvcmQ6"} // Username: and Password:
-	case "PLAIN":
-		challenges = []string{""}
-	}
-	if hasInitial {
-		challenges = challenges[1:]
-	}
-	for _, challenge := range challenges {
-		s.c.Printf("334 %s", challenge)
-		if _, err := s.c.ReadLine(); err != nil {
-			return err
-		}
-		s.c.TraceReceived("(response)")
-	}
-	return reply("235 2.7.0 no login needed")
 }
 
 // Accept writes the reply of the upstream to the login, as Client.Authenticate
