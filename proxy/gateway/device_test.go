@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // newDevice returns a gateway and a session of a device whose account is that of the
@@ -120,6 +122,55 @@ func TestDeviceEndOfMessage(t *testing.T) {
 			t.Errorf("%q, %q: messages %+v", test.eol, test.end, got)
 		}
 	}
+}
+
+// A device that ends only its final dot with LF is heard when it waits for the reply. More
+// text within three seconds belongs to the message.
+func TestDeviceFinalDot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, pause := range []time.Duration{0, finalDotWait - time.Millisecond, finalDotWait + time.Millisecond} {
+			f, d, c := newDevice(t, &Device{})
+			c.say("HELO device", "250")
+			c.say("MAIL FROM:<a@example.com>", "250 ")
+			c.say("RCPT TO:<ann@example.net>", "250 ")
+			c.say("DATA", "354 ")
+			start := time.Now()
+			c.send("To: ann@example.net\r\n\r\nx\r\n.\n")
+			if pause <= finalDotWait {
+				time.Sleep(pause)
+				c.send("NOOP\r\n.\r\n")
+			}
+			c.expect("250 ")
+			if took := time.Since(start); took != min(pause, finalDotWait) {
+				t.Errorf("%v: the reply came after %v", pause, took)
+			}
+			got := d.messages()
+			if len(got) != 1 || strings.Contains(string(got[0].content), "NOOP") != (pause <= finalDotWait) {
+				t.Errorf("%v: messages %+v", pause, got)
+			}
+			c.say("NOOP", "250 ")
+			f.Close()
+		}
+	})
+}
+
+// A message that never ends gets a reply that says how it should.
+func TestDeviceNeverEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, d, c := newDevice(t, &Device{})
+		c.say("HELO device", "250")
+		c.say("MAIL FROM:<a@example.com>", "250 ")
+		c.say("RCPT TO:<ann@example.net>", "250 ")
+		c.say("DATA", "354 ")
+		c.send("To: ann@example.net\r\n\r\nx\r\n.")
+		if got := c.expect("421 4.4.2 "); !strings.Contains(got, "a line that has only a dot") {
+			t.Error(got)
+		}
+		if r := f.last(t); r.Result.Kind != Aborted || len(d.messages()) != 0 {
+			t.Errorf("%+v, %d messages", r, len(d.messages()))
+		}
+		f.Close()
+	})
 }
 
 func TestMatches(t *testing.T) {

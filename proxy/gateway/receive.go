@@ -3,7 +3,9 @@ package gateway
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"io"
+	"os"
 	"time"
 )
 
@@ -23,7 +25,9 @@ type reception struct {
 //
 // Only CRLF "." CRLF ends a message. A device that ends its commands with LF alone may end
 // the message so too. A client that ends commands with CRLF cannot: what another server
-// took for text within a message is never the end of it here.
+// took for text within a message is never the end of it here. But if a device sends CRLF "."
+// LF and then nothing, it waits for the reply. A server that relays mail doubles a dot after
+// CRLF, and does not stop within a message, so nobody can make it send that.
 func (c *commandConn) receive(w io.Writer, limit int64) (reception, error) {
 	var got reception
 	device := c.device != nil
@@ -58,7 +62,7 @@ func (c *commandConn) receive(w io.Writer, limit int64) (reception, error) {
 		hasLF := err == nil
 		hasCRLF := hasLF && (bytes.HasSuffix(line, []byte("\r\n")) || len(line) == 1 && afterCR)
 		if atStart && line[0] == '.' {
-			if string(line) == ".\r\n" || lf && string(line) == ".\n" {
+			if string(line) == ".\r\n" || string(line) == ".\n" && (lf || device && c.waits()) {
 				c.rest = []byte(".\r\n") // for the reader of go-smtp
 				return got, nil
 			}
@@ -74,4 +78,14 @@ func (c *commandConn) receive(w io.Writer, limit int64) (reception, error) {
 		atStart = hasCRLF || hasLF && lf
 		afterCR = bytes.HasSuffix(line, []byte("\r"))
 	}
+}
+
+// finalDotWait is how long a device must send nothing after a final dot with a wrong line end.
+const finalDotWait = 3 * time.Second
+
+// waits reports whether the device sends nothing for finalDotWait.
+func (c *commandConn) waits() bool {
+	c.waitUntil(time.Now().Add(finalDotWait))
+	_, err := c.in.Peek(1)
+	return errors.Is(err, os.ErrDeadlineExceeded)
 }

@@ -157,7 +157,7 @@ func (s *session) Data(io.Reader) error {
 	switch {
 	case err != nil:
 		result = Result{Kind: Aborted, Err: fmt.Errorf("receiving the message: %w", err),
-			Reply: status("421 4.4.2").reply("the message is not complete")}
+			Reply: status("421 4.4.2").reply("the message is not complete: it ends with a line that has only a dot, and CRLF")}
 	case got.tooLarge:
 		result = s.tooLarge(got.size)
 	case got.failed != nil:

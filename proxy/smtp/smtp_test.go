@@ -117,6 +117,12 @@ func TestDeviceServer(t *testing.T) {
 		{"AUTH LOGIN with the user", "AUTH LOGIN am9l\r\nx\r\nMAIL FROM:<>\r\n", []string{"334 UGFzc3dvcmQ6", "235 2.7.0 no login needed"}, "MAIL FROM:<>\r\n"},
 		{"AUTH PLAIN", "AUTH PLAIN AGEAYg==\r\nMAIL FROM:<>\r\n", []string{"235 2.7.0 no login needed"}, "MAIL FROM:<>\r\n"},
 		{"AUTH CRAM-MD5", "AUTH CRAM-MD5\r\nabc\r\nMAIL FROM:<>\r\n", []string{"334 PDFAbG9jYWxob3N0Pg==", "235 2.7.0 no login needed"}, "MAIL FROM:<>\r\n"},
+		{"a response in two lines", "AUTH CRAM-MD5\r\n" + strings.Repeat("QUJD", 18) + "\r\nZTQ5ZjM5\r\nZTQ5ZjM5\r\nMAIL FROM:<>\r\n",
+			[]string{"334 PDFAbG9jYWxob3N0Pg==", "235 2.7.0 no login needed", "500 5.5.1 command not available before login"}, "MAIL FROM:<>\r\n"},
+		{"a complete response", "AUTH CRAM-MD5\r\n" + strings.Repeat("QUJD", 18) + "QQ==\r\nZTQ5ZjM5\r\nMAIL FROM:<>\r\n",
+			[]string{"334 PDFAbG9jYWxob3N0Pg==", "235 2.7.0 no login needed", "500 5.5.1 command not available before login"}, "MAIL FROM:<>\r\n"},
+		{"a command after a long response", "AUTH CRAM-MD5\r\n" + strings.Repeat("QUJD", 18) + "\r\nRSET\r\nMAIL FROM:<>\r\n",
+			[]string{"334 PDFAbG9jYWxob3N0Pg==", "235 2.7.0 no login needed", "250 2.0.0 OK"}, "MAIL FROM:<>\r\n"},
 		{"RCPT before MAIL", "RCPT TO:<a@b.example>\r\nNOOP\r\nMAIL FROM:<>\r\n", []string{"503 5.5.1 send MAIL first", "250 2.0.0 OK"}, "MAIL FROM:<>\r\n"},
 	} {
 		peer, c := fakeconn.New(test.input)
