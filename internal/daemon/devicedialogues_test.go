@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"bufio"
+	"crypto/tls"
 	"io"
 	"net"
 	"net/textproto"
@@ -23,6 +24,7 @@ var addedFields = regexp.MustCompile(`(?m)^(Date: \w{3}, \d\d \w{3} \d{4} \d\d:\
 //
 //	#         a comment, with the source of the facts
 //	eol lf    the device ends its lines with LF
+//	starttls  the device begins TLS of this version, on a listener with min_tls = "1.0"
 //	>         a line that the device sends
 //	raw       bytes that the device sends, as a Go string
 //	<         the beginning of the reply, up to its last line
@@ -35,7 +37,13 @@ func TestDeviceDialogues(t *testing.T) {
 	if err != nil || len(scripts) < 20 {
 		t.Fatalf("%d dialogues, %v", len(scripts), err)
 	}
-	d := newSendingDaemon(t, deviceListener, "")
+	certificate := newIssuer(t).issue("device", time.Hour, "localhost")
+	d := newSendingDaemon(t, deviceListener+deviceListener+`tls = "starttls"
+min_tls = "1.0"
+[[certificate]]
+file = "`+certificate.File+`"
+key_file = "`+certificate.KeyFile+`"
+`, "")
 	for _, path := range scripts {
 		t.Run(strings.TrimSuffix(filepath.Base(path), ".smtp"), func(t *testing.T) {
 			script, err := os.ReadFile(path)
@@ -43,7 +51,11 @@ func TestDeviceDialogues(t *testing.T) {
 				t.Fatal(err)
 			}
 			before := len(d.api.Messages())
-			want := playDevice(t, d.address(1), string(script))
+			listener := 1
+			if strings.Contains(string(script), "\nstarttls ") {
+				listener = 2
+			}
+			want := playDevice(t, d.address(listener), string(script))
 			var got []string
 			for _, m := range d.api.Messages()[before:] {
 				raw := string(m.Raw)
@@ -59,6 +71,14 @@ func TestDeviceDialogues(t *testing.T) {
 	}
 }
 
+// A playedDevice is a device that speaks a script.
+type playedDevice struct {
+	t       *testing.T
+	conn    net.Conn
+	replies *textproto.Reader
+	eol     string
+}
+
 // playDevice plays the part of the device, and returns what is to be delivered.
 func playDevice(t *testing.T, address, script string) (delivered string) {
 	t.Helper()
@@ -68,46 +88,66 @@ func playDevice(t *testing.T, address, script string) (delivered string) {
 	}
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(30 * time.Second))
-	replies := textproto.NewReader(bufio.NewReader(conn))
-	end := "\r\n"
-	send := func(s string) {
-		if _, err := io.WriteString(conn, s); err != nil {
-			t.Fatal(err)
-		}
-	}
+	p := &playedDevice{t: t, eol: "\r\n"}
+	p.use(conn)
 	for line := range strings.Lines(script) {
 		line = strings.TrimSuffix(line, "\n")
 		kind, text, _ := strings.Cut(line, " ")
-		switch {
-		case line == "eol lf":
-			end = "\n"
-		case kind == ">":
-			send(text + end)
-		case kind == "raw":
-			send(unquote(t, text))
-		case kind == "=raw":
-			delivered += unquote(t, text)
-		case kind == "<":
-			expectReply(t, replies, text)
-		case kind == "=":
+		switch kind {
+		case "eol":
+			p.eol = "\n"
+		case "starttls":
+			p.startTLS(text)
+		case ">":
+			p.send(text + p.eol)
+		case "raw":
+			p.send(unquote(t, text))
+		case "<":
+			p.expect(text)
+		case "=":
 			delivered += text + "\r\n"
-		case kind != "#" && line != "":
+		case "=raw":
+			delivered += unquote(t, text)
+		case "#":
+		default:
 			t.Fatalf("a line of no kind: %q", line)
 		}
 	}
 	return delivered
 }
 
-// expectReply reads a reply whose last line begins with want.
-func expectReply(t *testing.T, replies *textproto.Reader, want string) {
-	t.Helper()
+func (p *playedDevice) use(conn net.Conn) {
+	p.conn, p.replies = conn, textproto.NewReader(bufio.NewReader(conn))
+}
+
+// startTLS begins TLS of one version: "1.0" or "1.2".
+func (p *playedDevice) startTLS(version string) {
+	p.t.Helper()
+	v := map[string]uint16{"1.0": tls.VersionTLS10, "1.2": tls.VersionTLS12}[version]
+	conn := tls.Client(p.conn, &tls.Config{InsecureSkipVerify: true, MinVersion: v, MaxVersion: v}) // as devices do
+	if err := conn.Handshake(); err != nil {
+		p.t.Fatal(err)
+	}
+	p.use(conn)
+}
+
+func (p *playedDevice) send(s string) {
+	p.t.Helper()
+	if _, err := io.WriteString(p.conn, s); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// expect reads a reply whose last line begins with want.
+func (p *playedDevice) expect(want string) {
+	p.t.Helper()
 	for {
-		line, err := replies.ReadLine()
+		line, err := p.replies.ReadLine()
 		if err == nil && len(line) > 3 && line[3] == '-' {
 			continue
 		}
 		if err != nil || !strings.HasPrefix(line, want) {
-			t.Fatalf("reply %q, %v; want %q", line, err, want)
+			p.t.Fatalf("reply %q, %v; want %q", line, err, want)
 		}
 		return
 	}

@@ -221,7 +221,7 @@ func (s *session) message(sp *spool) (*Message, Result) {
 	rules := s.rules()
 	if s.deliverer().Traits().FromHeader {
 		if err := h.setRecipients(s.to, rules.HeaderRecipients); err != nil {
-			return nil, Result{Kind: MessageRefused, Err: err, Reply: status("554 5.6.0").reply("%v", err)}
+			return nil, Result{Kind: MessageRefused, Err: err, Reply: status("554 5.6.0").reply("%v; set unlisted_recipients in xoauthd.toml, or send one message to all", err)}
 		}
 	}
 	if rules.RewriteSender {

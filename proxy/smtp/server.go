@@ -225,7 +225,7 @@ func (s *Server) startTLS(args string) error {
 	case s.c.Secure():
 		return reply("503 5.5.1 TLS is already active")
 	case !s.c.OffersTLS():
-		return reply("502 5.5.1 TLS is not available")
+		return reply("502 5.5.1 TLS is not available: set encryption to none in the client")
 	}
 	s.clientName = ""
 	return s.c.AcceptTLS("220 2.0.0 begin TLS now")
