@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/xoauthd/xoauthd/internal/testing/mailapi"
 )
 
 // addedFields are those that xoauthd adds to a message without them.
@@ -24,6 +26,7 @@ var addedFields = regexp.MustCompile(`(?m)^(Date: \w{3}, \d\d \w{3} \d{4} \d\d:\
 //
 //	#         a comment, with the source of the facts
 //	eol lf    the device ends its lines with LF
+//	api       the error with which the API answers the next message
 //	starttls  the device begins TLS of this version, on a listener with min_tls = "1.0"
 //	>         a line that the device sends
 //	raw       bytes that the device sends, as a Go string
@@ -51,11 +54,7 @@ key_file = "`+certificate.KeyFile+`"
 				t.Fatal(err)
 			}
 			before := len(d.api.Messages())
-			listener := 1
-			if strings.Contains(string(script), "\nstarttls ") {
-				listener = 2
-			}
-			want := playDevice(t, d.address(listener), string(script))
+			want := playDevice(t, d, string(script))
 			var got []string
 			for _, m := range d.api.Messages()[before:] {
 				raw := string(m.Raw)
@@ -80,9 +79,13 @@ type playedDevice struct {
 }
 
 // playDevice plays the part of the device, and returns what is to be delivered.
-func playDevice(t *testing.T, address, script string) (delivered string) {
+func playDevice(t *testing.T, d *sendingDaemon, script string) (delivered string) {
 	t.Helper()
-	conn, err := net.Dial("tcp", address)
+	listener := 1
+	if strings.Contains(script, "\nstarttls ") {
+		listener = 2
+	}
+	conn, err := net.Dial("tcp", d.address(listener))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,6 +99,8 @@ func playDevice(t *testing.T, address, script string) (delivered string) {
 		switch kind {
 		case "eol":
 			p.eol = "\n"
+		case "api":
+			d.api.Fail(mailapi.Fault{Status: 403, Code: text, Message: "Refused."})
 		case "starttls":
 			p.startTLS(text)
 		case ">":

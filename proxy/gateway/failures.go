@@ -29,7 +29,7 @@ var GraphFailures = []Failure{
 	{401, "", "", TokenRefused, "451 4.7.1", "the access token was refused"},
 	{403, "ErrorAccessDenied", "", PermissionMissing, "451 4.7.1", "the account lacks the permission %s"},
 	{403, "Authorization_RequestDenied", "", PermissionMissing, "451 4.7.1", "the account lacks the permission %s"},
-	{0, "ErrorSendAsDenied", "", SenderRefused, "550 5.7.60", "the account may not send as the address in From"},
+	{0, "ErrorSendAsDenied", "", SenderRefused, "550 5.7.60", "the account may not send as the address in From; change it there, or for devices set rewrite_sender at the listener"},
 	{0, "ErrorAccountSuspend", "", AccountRefused, "451 4.7.1", "the mailbox is suspended"},
 	{0, "ErrorAccountSuspendShowTierUpgrade", "", AccountRefused, "451 4.7.1", "the mailbox is suspended"},
 	{0, "ErrorInvalidRecipients", "", RecipientRefused, "550 5.1.3", "a recipient was refused"},
