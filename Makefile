@@ -1,4 +1,4 @@
-# What is called here is plain Go; the rest is said in .ci/.
+# The targets run the go command. Longer scripts are in .ci/.
 
 PREFIX   ?= /usr/local
 DESTDIR  ?=
@@ -74,7 +74,7 @@ install: xoauthd ## put program, units and manual under DESTDIR and PREFIX
 	install -D -m 644 man/xoauthd.toml.5 '$(DESTDIR)$(PREFIX)/share/man/man5/xoauthd.toml.5'
 	install -D -m 644 example.toml '$(DESTDIR)$(PREFIX)/share/doc/xoauthd/example.toml'
 
-# Root, who installs, need not have Go: what was built before is taken.
+# "make install" runs as root, which may have no Go: it installs an existing binary.
 xoauthd:
 	$(MAKE) build
 
