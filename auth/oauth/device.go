@@ -171,9 +171,9 @@ func unentered(e *Error) *Error {
 	switch e.Code {
 	case "access_denied", "authorization_declined": // the latter is Entra's
 		e.Kind = Temporary // no grant has ended
-		e.Code, e.Err = "access_denied", errors.New("whoever entered the code did not agree")
+		e.Code, e.Err = "access_denied", errors.New("the person who entered the code did not agree")
 	case "expired_token":
-		e.Err = errors.New("the code has expired before anybody entered it and agreed")
+		e.Err = errors.New("the code expired before a person entered it and agreed")
 	}
 	return e
 }

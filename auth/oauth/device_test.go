@@ -192,9 +192,9 @@ func TestAwaitDevice(t *testing.T) {
 		{"a page that is not the provider's", []step{{200, "<p>Welcome to our wireless network"}, granted}, []time.Duration{5, 10}, ""},
 		{"throttled", []step{{400, `{"error":"invalid_grant","error_description":"AADSTS90033: transient"}`}, granted}, []time.Duration{5, 10}, ""},
 		{"down, and then asked too often", []step{{503, ""}, {400, slowDown}, {503, ""}, granted}, []time.Duration{5, 10, 10, 20}, ""},
-		{"refused", []step{{400, pending}, {400, denied}}, []time.Duration{5, 5}, "whoever entered the code did not agree"},
-		{"refused, at Entra", []step{{400, `{"error":"authorization_declined"}`}}, []time.Duration{5}, "whoever entered the code did not agree"},
-		{"expired by the provider", []step{{400, `{"error":"expired_token"}`}}, []time.Duration{5}, "the code has expired before anybody entered it and agreed"},
+		{"refused", []step{{400, pending}, {400, denied}}, []time.Duration{5, 5}, "the person who entered the code did not agree"},
+		{"refused, at Entra", []step{{400, `{"error":"authorization_declined"}`}}, []time.Duration{5}, "the person who entered the code did not agree"},
+		{"expired by the provider", []step{{400, `{"error":"expired_token"}`}}, []time.Duration{5}, "the code expired before a person entered it and agreed"},
 		{"unknown to the provider", []step{{400, `{"error":"invalid_grant","error_description":"no code-of-the-device here"}`}}, []time.Duration{5}, "token endpoint: invalid_grant: no (hidden) here"},
 		{"registration refused", []step{{401, tokenserver.BadClient}}, []time.Duration{5}, "token endpoint: invalid_client"},
 		{"not found", []step{{404, "<html>"}}, []time.Duration{5}, "token endpoint: HTTP status 404"},
@@ -254,9 +254,9 @@ func TestAwaitDeviceExpires(t *testing.T) {
 		after      time.Duration
 		want       string
 	}{
-		{"nobody comes", `,"expires_in":1800`, tokenserver.Always(400, pending), 30 * time.Minute, "the code has expired before anybody entered it and agreed"},
-		{"nobody says when", "", tokenserver.Always(400, pending), defaultCodeLife, "the code has expired before anybody entered it and agreed"},
-		{"between two polls", `,"expires_in":7`, tokenserver.Always(400, slowDown), 7 * time.Second, "the code has expired before anybody entered it and agreed"},
+		{"nobody comes", `,"expires_in":1800`, tokenserver.Always(400, pending), 30 * time.Minute, "the code expired before a person entered it and agreed"},
+		{"nobody says when", "", tokenserver.Always(400, pending), defaultCodeLife, "the code expired before a person entered it and agreed"},
+		{"between two polls", `,"expires_in":7`, tokenserver.Always(400, slowDown), 7 * time.Second, "the code expired before a person entered it and agreed"},
 		{"the provider is down", `,"expires_in":600`, tokenserver.Always(503, "code-of-the-device"), 10 * time.Minute,
 			"the code has expired; whether it was entered could not be asked: token endpoint: HTTP status 503"},
 	} {
@@ -307,8 +307,8 @@ func TestDeviceAtRealServer(t *testing.T) {
 		err    string
 	}{
 		{"agreed", func(s *idp.Server, code string) error { return s.AllowDevice(code, "joe@example.com") }, ""},
-		{"refused", func(s *idp.Server, code string) error { return s.DenyDevice(code) }, "whoever entered the code did not agree"},
-		{"left alone", func(*idp.Server, string) error { return nil }, "the code has expired before anybody entered it and agreed"},
+		{"refused", func(s *idp.Server, code string) error { return s.DenyDevice(code) }, "the person who entered the code did not agree"},
+		{"left alone", func(*idp.Server, string) error { return nil }, "the code expired before a person entered it and agreed"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -189,11 +189,11 @@ func (e *Error) Unexplained() bool {
 const (
 	hintUsed = "The code or refresh token was used already, came too late, or is another app's. Authorize again."
 
-	hintGoogleEnded = "Google has ended the grant: access was taken back, the password changed, it was not used for six months, newer grants took its place, or the app is in Testing status. Authorize the account again."
+	hintGoogleEnded = "Google has ended the grant: access was revoked, the password changed, it was not used for six months, newer grants took its place, or the app is in Testing status. Authorize the account again."
 
-	hintYahooEnded = "Yahoo has ended the grant: access was taken back, or the password changed. Authorize the account again."
+	hintYahooEnded = "Yahoo has ended the grant: access was revoked, or the password changed. Authorize the account again."
 
-	hintEnded = "The provider has ended the grant: access was taken back, the password changed, or it was not used for long. Authorize the account again."
+	hintEnded = "The provider has ended the grant: access was revoked, the password changed, or it was not used for a long time. Authorize the account again."
 
 	hintRefused = "The provider refuses what it was given for this account. Check its password, key or token in the configuration."
 )
@@ -201,7 +201,7 @@ const (
 var commonHints = []hint{
 	{"invalid_grant invalid_code invalid_refresh_token token_expired account_not_authorized", "", hintEnded},
 	{"invalid_resource invalid_target", "", "The provider does not know the resource of these scopes, or does not allow it to this client id. Check scopes and client_id."},
-	{"consent_required interaction_required login_required", "", "Authorize again, and sign in anew if you are asked to. An administrator may have to consent first."},
+	{"consent_required interaction_required login_required", "", "Authorize again, and sign in again if you are asked to. An administrator may have to consent first."},
 	{"access_denied", "", "Authorize again and agree to what is asked. If that is not offered, an administrator of the organisation has to allow this app."},
 	{"expired_token", "", "Ask for another code, and enter it in time."},
 	{"invalid_scope", "", "The provider does not allow these scopes for this client id. Check both in its registration."},

@@ -67,9 +67,9 @@ func (s unbuffered) Read(p []byte) (int, error) { return s.Reader.Read(p[:min(le
 func connectHint(status int) string {
 	switch status {
 	case http.StatusProxyAuthRequired, http.StatusUnauthorized:
-		return "The proxy wants a user name and password, or others: put them into proxy in the provider's section, as http://user:password@host:port."
+		return "The proxy requires a user name and password, or has refused them: set proxy in the provider's section to http://user:password@host:port."
 	case http.StatusForbidden, http.StatusMethodNotAllowed:
-		return "The proxy does not connect to this server, or to no port but 443: whoever runs it has to allow CONNECT to the port of the mail server."
+		return "The proxy does not connect to this server, or only to port 443: its administrator must allow CONNECT to the port of the mail server."
 	case http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return "The proxy cannot reach the mail server: check host and port in the provider's section, and the log of the proxy."
 	}
