@@ -33,9 +33,9 @@ var ErrEarlierKept = errors.New("the new grant has no refresh token, so the earl
 // An Account is a mailbox at a provider with its grant. Its methods may be called
 // concurrently.
 //
-// It has two locks. mu guards every field, and is never held during network or disk access.
-// saving is held while a grant is written, so that the disk has the last one. A holder of
-// saving may take mu, but not the reverse.
+// mu guards the fields below it and is never held during network or disk access. saving is
+// held while a grant is written, so that the disk has the last one; recording is held while
+// the record is written. Locks are taken in the order saving, recording, mu.
 type Account struct {
 	name     string
 	provider *oauth.Provider
@@ -46,7 +46,7 @@ type Account struct {
 	log      *slog.Logger
 
 	saving    sync.Mutex
-	recording sync.Mutex // held while the record goes to disk; see record.go
+	recording sync.Mutex
 
 	mu         sync.Mutex
 	grant      oauth.Grant

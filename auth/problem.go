@@ -16,7 +16,7 @@ import (
 type Problem struct {
 	Part     string      `json:"part"`               // PartProvider, PartStore or the protocol of a mail server, such as "imap"
 	Resource string      `json:"resource,omitempty"` // of the provider, such as "graph"; empty for the mail servers
-	Kind     ProblemKind `json:"kind"`               //
+	Kind     ProblemKind `json:"kind"`               // what the failure means
 	Text     string      `json:"text"`               // one line, without secrets
 	Hint     string      `json:"hint,omitempty"`     // what to do; empty if that is not known
 	Since    time.Time   `json:"since,omitzero"`     // the first failure since the last success; zero if it is not known

@@ -50,7 +50,7 @@ type answer struct {
 }
 
 // answers has the answer of each result except OK. Codes, texts and levels are defined here
-// only. Only the first one says that the password is wrong: after that, a mail program
+// only. Only BadCredentials says that the password is wrong: after that, a mail program
 // forgets the password, and an MTA that receives 5xx bounces instead of queueing.
 var answers = map[Result]answer{
 	BadCredentials:     {imap.ResponseCodeAuthenticationFailed, "535 5.7.8", "AUTH", "unknown user name or wrong password", slog.LevelWarn},

@@ -51,8 +51,9 @@ type session struct {
 // errGone is the error of a session whose client has left.
 var errGone = Fail(NoLogin, errors.New("client left while it waited"))
 
-// run runs the session. admitted is false if there are too many. The error is an *Error; nil
-// if the client logged in.
+// run runs the session. admitted is false if there are too many sessions. The error is an
+// *Error if the session ends before the relay. After it, the error is nil, or a panic of the
+// relay.
 func (s *session) run(ctx context.Context, admitted bool) error {
 	// Before its login, a client is told that the session ends.
 	defer context.AfterFunc(s.stopping, s.client.Interrupt)()

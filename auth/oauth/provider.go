@@ -15,42 +15,42 @@ import (
 	"github.com/xoauthd/xoauthd/internal/redact"
 )
 
-// A Provider is a registration at an OAuth 2.0 server. It must not be changed
-// once it is in use.
+// A Provider is a registration at an OAuth 2.0 server. It must not be changed while it is in
+// use. Its methods may be called concurrently.
 type Provider struct {
-	Name   string
-	OAuth  oauth2.Config
-	Params map[string]string // for the authorization URL, beside the usual ones
+	Name   string            // in errors, logs and metrics
+	OAuth  oauth2.Config     // client, endpoints, scopes for Mail, redirect URI
+	Params map[string]string // additional parameters of the authorization URL
 
 	// Resources has the scopes of the resources other than Mail.
 	Resources map[Resource][]string
 
-	// Family is Google, Microsoft, Yahoo, or empty for any other provider. It says
-	// which errors and rules of its own the provider has.
+	// Family is Google, Microsoft, Yahoo, or empty for any other provider. It selects the
+	// errors and rules that are specific to the provider.
 	Family string
 
-	Issuer        string // what the server calls itself in iss (RFC 9207), if it does
-	RevocationURL string // where tokens are taken back (RFC 7009); empty if nowhere
+	Issuer        string // the server's value of iss (RFC 9207); may be empty
+	RevocationURL string // the revocation endpoint (RFC 7009); empty if there is none
 
-	Assertion ClientAssertion // in the place of the client's secret; may be nil
+	Assertion ClientAssertion // authenticates the client instead of its secret; may be nil
 
-	CredentialExpiry time.Time // of the client's secret or certificate; zero if it is not known
+	CredentialExpiry time.Time // of the client's secret or certificate; zero if not known
 
-	Client  *http.Client // from NewHTTPClient; nil for one with the system's roots
-	Metrics *Metrics     // counts the refreshes; may be nil
+	Client  *http.Client // from NewHTTPClient; nil is a client with the system's roots
+	Metrics *Metrics     // counts refreshes; may be nil
 
-	// Secrets are hidden in what the provider sends. Tokens, passwords and the
-	// client's secret are added before they are sent. nil: those of this Provider
-	// alone.
+	// Secrets are replaced in text that the provider sends. Tokens, passwords and the
+	// client's secret are added to it before they are sent. If it is nil, the Provider
+	// has Secrets of its own.
 	Secrets *redact.Secrets
 
 	own      redact.Secrets // used if Secrets is nil
 	metadata metadata
 }
 
-// AuthCodeURL is where a person consents. The verifier is that of PKCE
-// (RFC 7636), always by its S256 hash; loginHint is the mailbox that should be
-// offered, and may be empty.
+// AuthCodeURL returns the URL at which a person consents (RFC 6749 section 4.1.1). It has
+// the S256 challenge of verifier (RFC 7636). loginHint is the mailbox that the provider
+// suggests to the person; it may be empty.
 func (p *Provider) AuthCodeURL(state, verifier, loginHint string) string {
 	var options []oauth2.AuthCodeOption
 	for _, k := range slices.Sorted(maps.Keys(p.Params)) {
@@ -130,7 +130,7 @@ func (p *Provider) RefreshFor(ctx context.Context, f Flow, g Grant, r Resource) 
 	if r != Mail {
 		return g, nil
 	}
-	if f.Interactive() && g.Scope == "" { // of a grant from elsewhere, or of an older version
+	if f.Interactive() && g.Scope == "" { // an imported grant may have none
 		g.Scope = scopeOf(a, nil)
 	}
 	if g.Obtained.After(now) { // by a clock that was ahead; what was issued now must count as later

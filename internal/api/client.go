@@ -218,8 +218,8 @@ func (c *Client) broken(ctx context.Context, h http.Header, err error) error {
 	return &Error{What: "talking to the daemon failed", Why: err.Error(), Hint: c.versionHint(h)}
 }
 
-// versionHint says that the daemon that sent h has another version than this program, if it
-// does: then they may not understand each other. An older daemon may not even speak HTTP.
+// versionHint returns a hint to restart the daemon if the daemon that sent h has another
+// version than this program. It is empty if the versions are the same.
 func (c *Client) versionHint(h http.Header) string {
 	v := cmp.Or(h.Get(versionHeader), "unknown")
 	if v == c.version {
