@@ -81,7 +81,7 @@ func (a *accountFailures) sumUp(reason failureReason, c *failureCount, log *slog
 		return
 	}
 	next := time.Now().Add(summaryInterval)
-	log.LogAttrs(context.Background(), reason.result.level(), "account still failing", sum.attrs(reason, next)...)
+	log.LogAttrs(context.Background(), reason.result.Level(), "account still failing", sum.attrs(reason, next)...)
 }
 
 // attrs returns the attributes of the sum. next is when the next one comes; zero if none
@@ -116,7 +116,7 @@ func (a *accountFailures) succeeded(r *sessionRecord, log *slog.Logger) {
 // flush logs all sums, when xoauthd stops.
 func (a *accountFailures) flush(log *slog.Logger) {
 	for reason, c := range a.reset(func(failureReason) bool { return true }) {
-		log.LogAttrs(context.Background(), reason.result.level(), "account still failing", c.attrs(reason, time.Time{})...)
+		log.LogAttrs(context.Background(), reason.result.Level(), "account still failing", c.attrs(reason, time.Time{})...)
 	}
 }
 

@@ -89,7 +89,7 @@ func (r *repeats) flush(log *slog.Logger) {
 	}
 	for _, k := range slices.SortedFunc(maps.Keys(kinds), order) {
 		if kinds[k].summed > 0 {
-			log.LogAttrs(context.Background(), k.result.level(), "sessions summed up", kinds[k].attrs(k, window)...)
+			log.LogAttrs(context.Background(), k.result.Level(), "sessions summed up", kinds[k].attrs(k, window)...)
 		}
 	}
 }

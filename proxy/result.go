@@ -153,8 +153,8 @@ func (e *Error) text() string {
 	}, reply)
 }
 
-// level returns the log level of a session with result r.
-func (r Result) level() slog.Level { return answers[r].level } // OK: Info, the zero level
+// Level returns the log level of a session with result r.
+func (r Result) Level() slog.Level { return answers[r].level } // OK: Info, the zero level
 
 // results returns all results, for the metrics.
 func results() []Result {

@@ -209,13 +209,13 @@ func (s *session) logEnd(err error) {
 	s.record.tls = s.client.TLS()
 	s.server.Metrics.sessionEnded(s.record, err)
 	result, log := s.record.result(err), s.server.Log
-	if !log.Enabled(context.Background(), result.level()) {
+	if !log.Enabled(context.Background(), result.Level()) {
 		return
 	}
-	if err != nil && result.level() > slog.LevelDebug && !s.hasOwnLine(result, err) {
+	if err != nil && result.Level() > slog.LevelDebug && !s.hasOwnLine(result, err) {
 		return
 	}
-	log.LogAttrs(context.Background(), result.level(), "session ended", s.record.attrs(err)...)
+	log.LogAttrs(context.Background(), result.Level(), "session ended", s.record.attrs(err)...)
 }
 
 // hasOwnLine reports whether a failed session has a log line of its own. Otherwise it is

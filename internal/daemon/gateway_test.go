@@ -118,6 +118,24 @@ func (d *sendingDaemon) address(n int) string { return d.listeners[n].Addr().Str
 
 const testMessage = "From: Alice <alice@example.com>\r\nTo: Bob <bob@example.org>\r\nSubject: Test\r\n\r\nIt works.\r\n"
 
+// TestUnauthorizedMessage checks that a device's message of an account without a grant is
+// logged as an error, because only a person can repair that.
+func TestUnauthorizedMessage(t *testing.T) {
+	d := newSendingDaemon(t, `[[listener]]
+protocol = "smtp"
+address = "127.0.0.1:0"
+account = "alice@example.com"
+networks = ["127.0.0.1"]
+`, `client_id = "id"
+scopes = ["send"]
+authorization_url = "http://127.0.0.1:1/"
+token_url = "http://127.0.0.1:1/"
+redirect_url = "http://localhost"`)
+	d.converse(t, 1, "220 ", "HELO x\r\n", "250 ", "MAIL FROM:<a@example.com>\r\n", "250 ", "RCPT TO:<bob@example.org>\r\n", "250 ",
+		"DATA\r\n", "354 ", testMessage+".\r\n", "4")
+	d.log.waitFor(t, `level=ERROR msg="message refused" account=alice@example.com result=token_unavailable`)
+}
+
 // TestListeningLogged checks that the log has a line for each listener.
 func TestListeningLogged(t *testing.T) {
 	d := newSendingDaemon(t, "[web]\naddress = \"127.0.0.1:0\"\npublic_url = \"http://localhost:1\"", "")

@@ -2,12 +2,14 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/xoauthd/xoauthd/auth"
+	"github.com/xoauthd/xoauthd/proxy"
 	"github.com/xoauthd/xoauthd/proxy/gateway"
 )
 
@@ -90,15 +92,19 @@ func (m *messages) report(r gateway.Report) {
 	if r.Result.Err != nil {
 		attrs = append(attrs, slog.String("error", m.accounts.secrets.Redact(r.Result.Err.Error())))
 	}
-	m.log.LogAttrs(context.Background(), messageLevel(r.Result.Kind), "message refused", attrs...)
+	m.log.LogAttrs(context.Background(), messageLevel(r.Result), "message refused", attrs...)
 }
 
 // messageLevel returns the level of a message that was not accepted. What only an
-// administrator can repair is an error.
-func messageLevel(k gateway.Kind) slog.Level {
-	switch k {
+// administrator can repair is an error. Without a token, the level is that of a session.
+func messageLevel(r gateway.Result) slog.Level {
+	switch r.Kind {
 	case gateway.TokenRefused, gateway.PermissionMissing, gateway.AccountRefused, gateway.Internal:
 		return slog.LevelError
+	case gateway.TokenUnavailable:
+		if e := (*proxy.Error)(nil); errors.As(r.Err, &e) {
+			return e.Result.Level()
+		}
 	}
 	return slog.LevelWarn
 }
