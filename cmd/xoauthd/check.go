@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"net/mail"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/xoauthd/xoauthd/config"
+	"github.com/xoauthd/xoauthd/internal/daemon"
 	"github.com/xoauthd/xoauthd/internal/text"
 )
 
@@ -93,5 +95,13 @@ func summarize(w io.Writer, c *config.Config) {
 		if note != "" {
 			fmt.Fprintf(w, "  (%s)\n", note)
 		}
+	}
+}
+
+// warn prints the warnings about the configuration. Commands about one
+// account do not print them, and serve logs them.
+func warn(stderr io.Writer, warnings []config.Fault) {
+	for _, w := range warnings {
+		daemon.Say(stderr, slog.LevelWarn, fmt.Sprintf("warning: %v", w))
 	}
 }

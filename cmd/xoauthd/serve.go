@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -70,7 +69,9 @@ func start(cmd *cobra.Command, file string, sockets []systemd.Socket, dumpable e
 		return fail(err)
 	}
 	log := daemon.OpenLog(c.Log, cmd.ErrOrStderr())
-	warn(log, c.Warnings)
+	for _, w := range c.Warnings {
+		log.Warn("configuration warning", "file", w.File, "line", w.Line, "error", w.Message)
+	}
 	d, err := daemon.New(c, log.Logger, sockets...)
 	if err != nil {
 		log.Close()
@@ -142,11 +143,4 @@ func load(file string) (*config.Config, error) {
 		err = fmt.Errorf("%s: invalid configuration:\n%w", file, err)
 	}
 	return c, err
-}
-
-// warn prints the warnings about the configuration. Commands about one account do not.
-func warn(stderr io.Writer, warnings []config.Fault) {
-	for _, w := range warnings {
-		daemon.Say(stderr, slog.LevelWarn, fmt.Sprintf("warning: %v", w))
-	}
 }
