@@ -16,6 +16,7 @@ import (
 	"github.com/xoauthd/xoauthd/auth/password"
 	"github.com/xoauthd/xoauthd/auth/store"
 	"github.com/xoauthd/xoauthd/config"
+	"github.com/xoauthd/xoauthd/internal/flow"
 	"github.com/xoauthd/xoauthd/internal/pagepath"
 	"github.com/xoauthd/xoauthd/internal/redact"
 	"github.com/xoauthd/xoauthd/proxy"
@@ -68,7 +69,7 @@ func (as *accounts) fill(c *config.Config, store *store.Store, metrics *oauth.Me
 		a := c.Accounts[name]
 		p, kept := as.providers[a.Provider], all[i]
 		kept.ForgetLogins(func(protocol string) bool { return p.upstreams[protocol] != nil && serves(c, protocol, a) })
-		as.byName[name] = &account{grants: kept, provider: p, config: a, remedy: as.remedy(name), rate: &gateway.Rate{PerMinute: p.config.MessagesPerMinute}}
+		as.byName[name] = &account{grants: kept, provider: p, config: a, remedy: as.remedy(a), rate: &gateway.Rate{PerMinute: p.config.MessagesPerMinute}}
 		as.all = append(as.all, kept)
 		logins = append(logins, loginsOf(a)...)
 	}
@@ -164,11 +165,15 @@ func (as *accounts) upstreams(protocol, only string) []*proxy.Upstream {
 }
 
 // remedy returns how to authorize an account.
-func (as *accounts) remedy(name string) string {
-	if as.web == nil {
-		return "run xoauthd authorize " + name
+func (as *accounts) remedy(a *config.Account) string {
+	p := as.providers[a.Provider].config
+	switch {
+	case as.web != nil:
+		return "open " + Link(as.web, a.Name)
+	case p.Flow == flow.AuthorizationCode && p.RedirectURL == "":
+		return "add [web] to the configuration, or redirect_url to provider " + p.Name
 	}
-	return "open " + Link(as.web, name)
+	return "run xoauthd authorize " + a.Name
 }
 
 // Link returns the URL of the page that authorizes the account.

@@ -227,7 +227,7 @@ func (d *Daemon) announceReady(ctx context.Context) {
 			if s.Hint != "" {
 				log = log.With("hint", s.Hint)
 			}
-			log.Warn("authorization required", "remedy", d.accounts.remedy(a.Name()))
+			log.Warn("authorization required", "remedy", d.accounts.byName[a.Name()].remedy)
 		}
 	}
 	if err := d.notifier.Ready(fmt.Sprintf("accounts: %d, listeners: %d", len(d.accounts.list()), len(d.config.Listeners))); err != nil {

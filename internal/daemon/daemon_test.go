@@ -300,6 +300,12 @@ func TestNeedsAuthorization(t *testing.T) {
 			!strings.Contains(e.Detail, test.want) || !strings.Contains(e.Error(), test.want) {
 			t.Errorf("%s: %v", test.name, err)
 		}
+		if off := as.byName["off@example.com"]; test.web == "" {
+			off.provider.config.RedirectURL = ""
+			if got, want := as.remedy(off.config), "add [web] to the configuration, or redirect_url to provider one"; got != want {
+				t.Errorf("without redirect_url: %s, want %s", got, want)
+			}
+		}
 		alice := as.byName["alice@example.com"]
 		if err := errors.Join(alice.grants.Keep(oauth.Grant{RefreshToken: "x"}), alice.grants.Forget("root (uid 0)")); err != nil {
 			t.Fatal(err)
