@@ -103,7 +103,7 @@ func (b *backend) Import(ctx context.Context, account, refreshToken string, s *a
 		return err
 	}
 	if err := m.reach(ctx); err != nil {
-		return fmt.Errorf("%w\n%s", err, nothingDone)
+		return err
 	}
 	finishing, cancel := b.shutdown.Finish(ctx)
 	defer cancel()
@@ -128,7 +128,7 @@ func (m *manager) reach(ctx context.Context) error {
 	defer cancel()
 	protocols := m.protocols()
 	if len(protocols) == 0 {
-		return m.noListener()
+		return &api.Error{Status: http.StatusConflict, What: m.noListener().Error(), Hint: nothingDone}
 	}
 	faults := make([]error, len(protocols))
 	var all sync.WaitGroup
@@ -139,13 +139,19 @@ func (m *manager) reach(ctx context.Context) error {
 	if slices.Contains(faults, nil) {
 		return nil
 	}
+	var why, hints []string
 	for i, err := range faults {
-		faults[i] = fmt.Errorf("%s at %s: %w", strings.ToUpper(protocols[i]), m.account.Upstream(protocols[i]).Address(), err)
-		if h := proxy.Hint(err); h != "" {
-			faults[i] = fmt.Errorf("%w\n%s", faults[i], h)
+		why = append(why, fmt.Sprintf("%s at %s: %v", strings.ToUpper(protocols[i]), m.account.Upstream(protocols[i]).Address(), err))
+		if h := proxy.Hint(err); h != "" && !slices.Contains(hints, h) {
+			hints = append(hints, h)
 		}
 	}
-	return errors.Join(faults...)
+	return &api.Error{
+		Status: http.StatusBadGateway,
+		What:   "no mail server of " + m.account.Name() + " can be reached",
+		Why:    strings.Join(why, "; "),
+		Hint:   strings.Join(append(hints, nothingDone), "\n"),
+	}
 }
 
 // rotated says what may be lost with a grant that was not kept.

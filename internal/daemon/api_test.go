@@ -116,6 +116,20 @@ func TestNowhereToTry(t *testing.T) {
 	}
 }
 
+// TestImportUnreachable checks that a mail server that cannot be reached is not a fault of
+// the daemon.
+func TestImportUnreachable(t *testing.T) {
+	d := assembleOpen(t, "")
+	u := d.accounts.byName["alice@example.com"].Upstream("imap")
+	u.Host, u.Port = "127.0.0.1", 1
+	err := local(t, d).Import(t.Context(), "alice@example.com", api.ImportRequest{RefreshToken: "token"}, refuse)
+	var e *api.Error
+	if !errors.As(err, &e) || e.Status != 502 || e.What != "no mail server of alice@example.com can be reached" ||
+		!strings.HasPrefix(e.Why, "IMAP at 127.0.0.1:1: ") || !strings.HasSuffix(e.Hint, nothingDone) {
+		t.Errorf("%v (%+v)", err, e)
+	}
+}
+
 // TestNotTaken checks that the error for a refused refresh token has a reason and a remedy.
 func TestNotTaken(t *testing.T) {
 	p := assemble(t, "").accounts.byName["alice@example.com"].provider
