@@ -252,6 +252,17 @@ networks = ["192.0.2.0/24"]
 	t.Run("AUTH", func(t *testing.T) {
 		d.converse(t, 1, "220 ", "EHLO x\r\n", "250-", "AUTH LOGIN\r\n", "334 ", "eA==\r\n", "334 ", "eA==\r\n", "235 ", "MAIL FROM:<scan@printer.example>\r\n", "250 ")
 	})
+	t.Run("AUTH for each message", func(t *testing.T) {
+		d.converse(t, 1, "220 ", "EHLO x\r\n", "250-", "MAIL FROM:<scan@printer.example>\r\n", "250 ", "RSET\r\n", "250 ",
+			"EHLO x\r\n", "250-", "AUTH PLAIN AGEAYg==\r\n", "235 ", "AUTH LOGIN\r\n", "334 ", "eA==\r\n", "334 ", "eA==\r\n", "235 ")
+	})
+	t.Run("a space before DATA", func(t *testing.T) {
+		d.converse(t, 1, "220 ", "HELO x\r\n", "250 ", "MAIL FROM:<scan@printer.example>\r\n", "250 ", "RCPT TO:<bob@example.org>\r\n", "250 ",
+			" DATA\r\n", "354 ", "To: bob@example.org\r\n\r\nAUTH again secret\r\n.\r\n", "250 ")
+		if m := last(d.api.Messages()); !strings.Contains(string(m.Delivered), "AUTH again secret\r\n") {
+			t.Errorf("delivered: %q", m.Delivered)
+		}
+	})
 	t.Run("the account that MAIL FROM names", func(t *testing.T) {
 		d.converse(t, 2, "220 ", "EHLO x\r\n", "250-", "MAIL FROM:<Alice@Example.com>\r\n", "250 ", "RCPT TO:<bob@example.org>\r\n", "250 ",
 			"DATA\r\n", "354 ", testMessage+".\r\n", "250 2.0.0 ", "QUIT\r\n", "221 ")

@@ -28,8 +28,10 @@ func TestDeviceOffersNoAUTH(t *testing.T) {
 	if got := c.say("EHLO device", "250"); strings.Contains(got, "AUTH") {
 		t.Errorf("EHLO: %q", got)
 	}
-	c.say("AUTH", "503 5.5.1 ")
-	c.say("AUTH XOAUTH2", "504 5.7.4 ")
+	c.say("AUTH", "502 5.5.4 ")
+	c.say("AUTH XOAUTH2", "334 ")
+	c.say("bm9uc2Vuc2U=", "235 ")
+	c.say("AUTH PLAIN no/base64!", "235 ")
 	c.say("MAIL FROM:<a@example.com>", "250 ")
 }
 
@@ -185,4 +187,55 @@ func TestMatches(t *testing.T) {
 			t.Errorf("matches(%q, %q) = %v", test.pattern, test.s, got)
 		}
 	}
+}
+
+// A second address in a command must not be dropped silently.
+func TestDeviceSecondAddress(t *testing.T) {
+	for _, command := range []string{
+		"RCPT TO:<a@example.net>,<b@example.net>", "RCPT TO: <a@example.net>; <b@example.net>", "RCPT TO:a@example.net b@example.net",
+		"RCPT TO:<a@example.net> <b@example.net>", "RCPT TO:<a@example.net>b@example.net", "RCPT TO:<a@example.net>, b",
+		"RCPT TO:b@example.net <a@example.net>", "RCPT TO:b@example.net <a>", "RCPT TO:a@example.net,b@example.net",
+		"RCPT TO:a@example.net; b", "MAIL FROM:<a@example.net> <b@example.net>",
+	} {
+		_, _, c := newDevice(t, &Device{})
+		c.say("HELO device", "250")
+		if strings.HasPrefix(command, "RCPT") {
+			c.say("MAIL FROM:<ok@example.com> AUTH=<ok@example.com> SIZE=100", "250 ")
+		}
+		c.say(command, "501 5.1.3 ")
+		c.say("NOOP", "250 ")
+	}
+	_, d, c := newDevice(t, &Device{})
+	c.say("HELO device", "250")
+	c.say("MAIL FROM:<ok@example.com>", "250 ")
+	c.say("RCPT TO: Ann <ann@example.net> ORCPT=rfc822;ann@example.net", "250 ")
+	c.say("RCPT TO:bob@example.net NOTIFY=NEVER", "250 ")
+	c.say("DATA", "354")
+	c.send("Subject: x\r\n\r\nx\r\n.\r\n")
+	c.expect("250 ")
+	if got := d.messages()[0].To; strings.Join(got, " ") != "ann@example.net bob@example.net" {
+		t.Errorf("recipients: %q", got)
+	}
+}
+
+// Some devices authenticate for each message.
+func TestDeviceRepeatedAUTH(t *testing.T) {
+	_, _, c := newDevice(t, &Device{})
+	for range 3 {
+		c.say("EHLO device", "250")
+		c.say("AUTH PLAIN AGEAYg==", "235 2.7.0 ")
+		c.say("AUTH LOGIN", "334 ")
+		c.say("eA==", "334 ")
+		c.say("eA==", "235 2.7.0 ")
+		c.say("MAIL FROM:<a@example.com>", "250 ")
+		c.say("RSET", "250 ")
+	}
+}
+
+// The relay looks for DATA behind as many spaces at least.
+func TestDeviceIndent(t *testing.T) {
+	_, _, c := newDevice(t, &Device{})
+	c.say("HELO device", "250")
+	c.say(strings.Repeat(" ", 65)+"NOOP", "50")
+	c.say(strings.Repeat(" ", 63)+"\tNOOP", "250 ")
 }

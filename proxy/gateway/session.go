@@ -47,6 +47,9 @@ func (s *session) AuthMechanisms() []string {
 }
 
 func (s *session) Auth(mechanism string) (gosasl.Server, error) {
+	if s.conn.device != nil {
+		return deviceAuth(mechanism), nil
+	}
 	credentials := new(sasl.Credentials)
 	server, err := sasl.NewServer(mechanism, s.AuthMechanisms(), credentials)
 	if err != nil {

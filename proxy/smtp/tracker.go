@@ -16,8 +16,9 @@ import (
 // use. One goroutine may call FromClient and Held while another calls FromUpstream;
 // Owed and Unfinished may be called concurrently.
 type Tracker struct {
-	// BareLF says that a client that ends its commands with LF alone may end a message so,
-	// too, as the upstream of devices accepts it.
+	// BareLF says that the client is a device and the upstream accepts what devices send: a
+	// client that ends its commands with LF alone may end a message so, too, spaces may
+	// precede a command, and AUTH is forwarded unchanged, as it has no password of xoauthd.
 	BareLF bool
 
 	filter *wire.CommandFilter // of the commands
@@ -116,7 +117,10 @@ func (t *Tracker) Unfinished() bool {
 
 // decide is the CommandFilter.Decide of the Tracker.
 func (t *Tracker) decide(line []byte, final bool) (wire.Verdict, string) {
-	end := bytes.IndexAny(line, " \t")
+	if t.BareLF {
+		line = bytes.TrimLeft(line, " \t")
+	}
+	end := bytes.IndexAny(line, " \t\r")
 	if end < 0 {
 		end = len(line)
 	}
@@ -127,14 +131,14 @@ func (t *Tracker) decide(line []byte, final bool) (wire.Verdict, string) {
 	}
 	kind := commandReply
 	t.lastIsData = name == "DATA"
-	switch name {
-	case "AUTH":
+	switch {
+	case name == "AUTH" && !t.BareLF:
 		t.addPending(commandReply)
 		return wire.Replace, name
-	case "DATA":
+	case name == "DATA":
 		kind = dataReply
 		t.inMessage, t.messageStarted, t.endMatched = true, false, len("\r\n")
-	case "BDAT":
+	case name == "BDAT":
 		size, _, _ := strings.Cut(strings.TrimSpace(string(line[end:])), " ")
 		t.chunkLeft, _ = strconv.ParseUint(size, 10, 64) // an invalid size counts as 0
 	}
@@ -281,6 +285,7 @@ func (t *Tracker) removePending(code int) {
 	goAhead := code/100 == 3
 	switch {
 	case goAhead == (reply == dataReply):
+	case t.BareLF && code == 334 && reply == commandReply: // to AUTH; the next line is a response
 	case reply == dataReply && t.inMessage && !t.messageStarted:
 		t.inMessage = false
 	default: // the client and the upstream disagree about what was a message

@@ -228,6 +228,8 @@ func TestTrackerBareLF(t *testing.T) {
 		{"an empty message", "MAIL FROM:x\nDATA\n.\n", aReply, true},
 		{"LF, not at its end", "MAIL FROM:x\nDATA\nSubject: x\n\nx.\n", rest, true},
 		{"CRLF, LF in the message", "MAIL FROM:x\r\nDATA\r\nSubject: x\n\n.\n", rest, true},
+		{"spaces before DATA", "MAIL FROM:x\r\n" + strings.Repeat(" ", 63) + "\tDATA\r\nSubject: x\r\n", rest, true},
+		{"a space after CR", "MAIL FROM:x\r\nDATA\r \nSubject: x\n", rest, true},
 		{"no device", "MAIL FROM:x\nDATA\nSubject: x\n\n.\n", rest, false},
 	} {
 		for n := 1; n <= len(test.text); n++ {
@@ -237,6 +239,21 @@ func TestTrackerBareLF(t *testing.T) {
 			if got := state(tracker); got != test.want {
 				t.Errorf("%s, %d octets at a time: %s, want %s", test.name, n, got, test.want)
 			}
+		}
+	}
+}
+
+// TestTrackerDeviceAuth has a device log in for each message. Its AUTH reaches the upstream.
+func TestTrackerDeviceAuth(t *testing.T) {
+	const dialogue = "RSET\r\nAUTH LOGIN\r\ndXNlcg==\r\ncGFzcw==\r\nAUTH PLAIN AGEAYg==\r\n"
+	for n := 1; n <= len(dialogue); n++ {
+		tracker := &Tracker{BareLF: true}
+		if got := send(tracker, dialogue, n); got != dialogue {
+			t.Errorf("%d octets at a time: forwarded %q", n, got)
+		}
+		sendReply(tracker, "250 ok\r\n334 VXNlcm5hbWU6\r\n334 UGFzc3dvcmQ6\r\n235 ok\r\n235 ok\r\n", n)
+		if got := state(tracker); got != nothing {
+			t.Errorf("%d octets at a time: %s, want %s", n, got, nothing)
 		}
 	}
 }
