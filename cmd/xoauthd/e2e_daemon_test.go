@@ -45,7 +45,8 @@ type daemonConfig struct {
 	Upstream string // more keys of each mail server
 
 	ProviderKeys string // more keys
-	API          string // URL of a fake of Microsoft Graph in the place of the SMTP server
+	API          string // URL of a fake of an API in the place of the SMTP server
+	Gmail        bool   // API is the Gmail API; false: Microsoft Graph
 
 	Listeners string // more tables of listeners, and what they need
 	Limits    string // more keys

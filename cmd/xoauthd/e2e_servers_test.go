@@ -32,7 +32,8 @@ type mailServer struct {
 	// Of Postfix.
 	Name       string
 	Submission bool
-	Smarthost  int // port
+	Smarthost  int    // port
+	Recipe     string // lines for a smarthost, in the place of those of the template
 }
 
 // startServers starts the provider's mail servers.

@@ -115,6 +115,9 @@ func scenarios() []scenario {
 		{"sessions wait at a session limit", testQueue},
 
 		{"mail is sent through Microsoft Graph", testSendAPI},
+		{"mail is sent through the Gmail API", testSendGmail},
+		{"Postfix in front of an API", testFrontPostfix},
+		{"a kill during a delivery loses no message", testKillDelivery},
 		{"devices send mail without a login", testDevices},
 
 		{"a second daemon with the same state directory exits", testSecondDaemon},
@@ -147,7 +150,12 @@ func requireAll(t *testing.T) {
 	if !exists("/usr/lib/dovecot/pop3", "/usr/libexec/dovecot/pop3") {
 		missing = append(missing, "POP3 of Dovecot")
 	}
-	for _, program := range []string{"dovecot", "postfix", "curl", "msmtp", "mbsync", "mpop", python, "fetchmail", "getmail", "openssl", "doveadm", "haproxy", "microsocks", "tinyproxy"} {
+	for _, library := range []string{nodemailer, phpMailer} {
+		if !exists(library) {
+			missing = append(missing, library)
+		}
+	}
+	for _, program := range []string{"dovecot", "postfix", "curl", "msmtp", "swaks", "node", "php", "mbsync", "mpop", python, "fetchmail", "getmail", "openssl", "doveadm", "haproxy", "microsocks", "tinyproxy"} {
 		if _, err := exec.LookPath(program); err != nil {
 			missing = append(missing, program)
 		}

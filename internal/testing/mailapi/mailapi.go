@@ -95,6 +95,13 @@ func (s *State) Stop() *Gate {
 	return s.gate
 }
 
+// Resume makes requests from now on pass without a Gate.
+func (s *State) Resume() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.gate = nil
+}
+
 // Messages returns what was accepted, in the order of arrival.
 func (s *State) Messages() []Message {
 	s.mu.Lock()
