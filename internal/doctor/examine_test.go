@@ -751,3 +751,20 @@ func TestCapabilities(t *testing.T) {
 		}
 	})
 }
+
+// TestUnknownAPI checks that the remedy for an API whose name has no address is about DNS.
+func TestUnknownAPI(t *testing.T) {
+	e := newEnv(t, "the-access-token")
+	e.subject.API = &SendAPI{Title: "the API", URL: "https://api.example.com/v1", Token: func(context.Context) (string, error) { return "the-access-token", nil }}
+	e.subject.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if address == "api.example.com:443" {
+			_, err := e.lookup(ctx, "api.example.com")
+			return nil, &net.OpError{Op: "dial", Net: network, Err: err}
+		}
+		return e.dial(ctx, network, address)
+	}
+	r, _, _ := e.examine()
+	if s := findStep(t, r, "connection to the API"); s.Outcome != step.Failed || s.Remedy != remedyName {
+		t.Errorf("%+v", s)
+	}
+}

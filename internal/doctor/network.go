@@ -26,6 +26,9 @@ import (
 // shownAddresses limits the addresses of a host in the text.
 const shownAddresses = 3
 
+// remedyName is the remedy for a host name that has no address.
+const remedyName = "Check this name where it is configured, the servers in /etc/resolv.conf, and whether this machine has a network."
+
 // names resolves all host names, and returns those that could not be resolved.
 func (x *examination) names(ctx context.Context) (unknown map[string]bool) {
 	var hosts []string
@@ -43,7 +46,7 @@ func (x *examination) names(ctx context.Context) (unknown map[string]bool) {
 		unknown[host] = !x.step(ctx, "DNS of "+host, lookupTime, func(ctx context.Context, s *step.Step) error {
 			err := x.name(ctx, host, s)
 			if err != nil {
-				s.Remedy = "Check this name where it is configured, the servers in /etc/resolv.conf, and whether this machine has a network."
+				s.Remedy = remedyName
 			}
 			return err
 		})

@@ -2,6 +2,8 @@ package doctor
 
 import (
 	"context"
+	"errors"
+	"net"
 	"net/url"
 	"slices"
 	"strings"
@@ -33,8 +35,12 @@ func (x *examination) sendAPI(ctx context.Context, authorized bool) {
 		if err == nil {
 			err = x.head(ctx, endpoint, through, s)
 		}
-		if err == nil {
+		var name *net.DNSError
+		switch {
+		case err == nil:
 			s.Remedy = ""
+		case errors.As(err, &name):
+			s.Remedy = remedyName
 		}
 		return err
 	})
