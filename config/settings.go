@@ -8,9 +8,9 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// Settings returns the configuration at path as TOML, for a bug report. It omits comments
-// and keys that have their default, and shows "(secret)" instead of secrets. It returns
-// the errors of Load.
+// Settings returns the configuration at path as TOML, for a bug report. It omits comments,
+// keys that have their default, and sections that have no other keys. It shows "(secret)"
+// instead of secrets. It returns the errors of Load.
 func Settings(path string) (string, error) {
 	f := &file{name: path, now: time.Now()}
 	_, values, err := loadFile(f)
@@ -19,6 +19,11 @@ func Settings(path string) (string, error) {
 	}
 	for _, remove := range f.defaults {
 		remove()
+	}
+	for _, name := range []string{"limits", "log", "store"} { // without keys, others still have a meaning
+		if table, ok := values[name].(map[string]any); ok && len(table) == 0 {
+			delete(values, name)
+		}
 	}
 	mask(values)
 	var b strings.Builder
