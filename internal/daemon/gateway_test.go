@@ -278,6 +278,7 @@ networks = ["192.0.2.0/24"]
 	})
 	t.Run("the log", func(t *testing.T) {
 		d.log.waitFor(t, `msg="message refused" result=sender_refused sender=nobody@example.com`)
+		d.log.waitFor(t, `error="no account sends as <nobody@example.com>"`)
 		if log := d.log.String(); strings.Contains(log, "msg=login ") || strings.Contains(log, `=""`) {
 			t.Errorf("a login of a device, or an empty attribute:\n%s", log)
 		}

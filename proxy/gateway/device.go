@@ -45,14 +45,17 @@ func (s *session) admitDevice() Result {
 		return Result{}
 	}
 	s.account = nil
-	err := errors.New("no account")
+	unknown := errors.New("no account sends as " + orNull(s.from))
+	err := unknown
 	var a *Account
 	if d.BySender != nil {
 		a, err = d.BySender(s.from)
 	}
-	if err != nil || a == nil {
-		return Result{Kind: SenderRefused, Err: err, Reply: replyIn(err,
-			status("550 5.7.1").reply("no account sends as %s", orNull(s.from)))}
+	if err == nil && a == nil {
+		err = unknown
+	}
+	if err != nil {
+		return Result{Kind: SenderRefused, Err: err, Reply: replyIn(err, status("550 5.7.1").reply("%v", unknown))}
 	}
 	s.account = a
 	return Result{}
