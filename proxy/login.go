@@ -33,7 +33,7 @@ func (s *session) logIn(ctx context.Context, c sasl.Credentials) (u *upstreamSes
 	name := login.Account.Name()
 	upstream := login.Account.Upstream(s.listener.Protocol)
 	if upstream == nil {
-		return nil, Fail(Misconfigured, fmt.Errorf("its provider has no %s server", s.listener.Protocol))
+		return nil, Fail(Misconfigured, fmt.Errorf("account %q: provider %q has no %s server; set provider.%[2]s.%[3]s", name, login.Provider, s.listener.Protocol))
 	}
 	s.record.upstream = upstream.Address()
 	if login.User != name && !upstream.InProcess {

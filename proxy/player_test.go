@@ -334,7 +334,7 @@ func (a *scriptedAccount) LogIn(_ context.Context, attempt Attempt) (Login, erro
 	if attempt.User != "joe@example.com" || attempt.Password != a.password {
 		return Login{}, Fail(BadCredentials, errors.New("no such login"))
 	}
-	return Login{Account: a, User: a.user}, nil
+	return Login{Account: a, Provider: "example", User: a.user}, nil
 }
 
 func (a *scriptedAccount) Name() string              { return "joe@example.com" }

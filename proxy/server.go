@@ -42,9 +42,10 @@ type Attempt struct {
 
 // A Login is one of the logins of an account.
 type Login struct {
-	Account Account
-	Label   string // empty for the account's own password
-	User    string // user name at the upstream, for the protocol of the attempt
+	Account  Account
+	Provider string // name of the account's provider, for errors
+	Label    string // empty for the account's own password
+	User     string // user name at the upstream, for the protocol of the attempt
 }
 
 // An Account logs in to the servers of its provider.

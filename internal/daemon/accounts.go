@@ -197,7 +197,7 @@ func (as *accounts) LogIn(ctx context.Context, a proxy.Attempt) (proxy.Login, er
 	if opened == nil {
 		return proxy.Login{}, err
 	}
-	login := proxy.Login{Account: opened, Label: l.Label, User: opened.config.User(a.Protocol)}
+	login := proxy.Login{Account: opened, Provider: opened.config.Provider, Label: l.Label, User: opened.config.User(a.Protocol)}
 	if opened.sendsByAPI(a.Protocol) {
 		login.Account, login.User = apiAccount{opened}, gatewayUser(opened.Name(), l.Label)
 	}
