@@ -1,6 +1,9 @@
 package gateway
 
-import "strings"
+import (
+	"regexp"
+	"strings"
+)
 
 // A mailbox is an element of an address list, with its place in the list.
 type mailbox struct {
@@ -8,6 +11,9 @@ type mailbox struct {
 	start, end int       // of the whole element
 	angle      int       // where "<" is; -1 if there is none
 }
+
+// encodedWord is a whole word (RFC 2047 section 2). It is never an address.
+var encodedWord = regexp.MustCompile(`(?i)^=\?[^?]+\?[bq]\?[^?]*\?=$`)
 
 // A listParser splits an address list (RFC 5322 section 3.4) into mailboxes. It never
 // fails: a field that is not well-formed still has to be compared with the envelope. It
@@ -20,7 +26,7 @@ type listParser struct {
 	angle int // place of "<", or -1
 	open  bool
 	inner strings.Builder // text between "<" and ">"
-	bare  strings.Builder // text outside, in which quotedSpace stands for a quoted space
+	bare  strings.Builder // text outside, before "<" or, if there is one, behind ">"; it has quotedSpace for a quoted space
 	at    bool            // bare has an "@"
 
 	unclosed  int  // number of comments and quoted strings without an end
@@ -66,9 +72,11 @@ func (p *listParser) step(i int) int {
 		}
 		p.add("[")
 	case '<':
-		if !p.open && p.angle < 0 {
-			p.angle, p.open = i, true
+		if p.angle >= 0 { // a separator is missing
+			p.finish(i, i)
 		}
+		p.angle, p.open = i, true
+		p.bare.Reset() // a name
 	case '>':
 		p.open = false
 	case ',':
@@ -120,7 +128,7 @@ func (p *listParser) literal(i int) int {
 func (p *listParser) add(s string) {
 	if p.open {
 		p.inner.WriteString(s)
-	} else if p.angle < 0 {
+	} else {
 		p.bare.WriteString(s)
 		p.at = p.at || s == "@"
 	}
@@ -137,9 +145,8 @@ func (p *listParser) finish(end, next int) {
 	m := mailbox{start: p.start, end: end, angle: p.angle}
 	if p.angle >= 0 {
 		m.addAddress(withoutRoute(strings.TrimSpace(p.inner.String())))
-	} else {
-		m.addWords(p.bare.String())
 	}
+	m.addWords(p.bare.String())
 	if len(m.addresses) > 0 {
 		p.all = append(p.all, m)
 	}
@@ -152,8 +159,7 @@ func (m *mailbox) addAddress(s string) {
 	}
 }
 
-// addWords adds the addresses among the words of text without angle brackets. An encoded
-// word is never an address (RFC 2047 section 5).
+// addWords adds the addresses among the words of text without angle brackets.
 func (m *mailbox) addWords(text string) {
 	if !strings.Contains(text, "@") {
 		return
@@ -161,7 +167,7 @@ func (m *mailbox) addWords(text string) {
 	text = strings.Join(strings.Fields(text), " ")
 	text = looseReplacer.Replace(text)
 	for _, word := range strings.Fields(text) {
-		if !strings.HasPrefix(word, "=?") {
+		if !encodedWord.MatchString(word) {
 			m.addAddress(withoutRoute(word))
 		}
 	}

@@ -2,6 +2,9 @@ package gateway
 
 import (
 	"bytes"
+	"errors"
+	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -81,4 +84,26 @@ func fieldName(line []byte) (name string, value int) {
 		}
 	}
 	return strings.ToLower(string(n)), colon + 1
+}
+
+// loneCR is a CR within a line. Behind CR CR LF, no field is hidden.
+var loneCR = regexp.MustCompile(`\r[^\r\n]`)
+
+// checkHeader returns an error if a program could find recipients in head, the beginning of
+// a message, that parseHeader does not. size is that of the header section.
+func checkHeader(head []byte, size int) error {
+	if loneCR.Match(head[:size]) {
+		return errors.New("a line of the header contains CR without LF, behind which another field may be hidden")
+	}
+	if size > 0 || bytes.HasPrefix(head, []byte("\r\n")) {
+		return nil
+	}
+	lines, _, _ := bytes.Cut(head, []byte("\r\n\r\n")) // of the header that was meant
+	for line := range bytes.FieldsFuncSeq(lines, func(r rune) bool { return r == '\r' || r == '\n' }) {
+		name, _ := fieldName(bytes.TrimLeft(line, " \t\ufeff"))
+		if slices.Contains(recipientFields, name) && bytes.ContainsRune(lines, '@') {
+			return errors.New("the first line is no header field, so all recipients would see the header, and Bcc; the message must begin with a field such as From")
+		}
+	}
+	return nil
 }

@@ -23,11 +23,12 @@ type header struct {
 	fields []field // in b
 	edits  []edit
 	top    strings.Builder // fields to add
+	fault  error           // why the fields cannot be trusted; nil if they can
 }
 
 func newHeader(b []byte) *header {
 	fields, size := parseHeader(b)
-	return &header{b: b[:size], fields: fields}
+	return &header{b: b[:size], fields: fields, fault: checkHeader(b, size)}
 }
 
 // all returns the fields with this name.
@@ -118,8 +119,34 @@ func (h *header) setRecipients(envelope []address, policy HeaderRecipients) erro
 // wellFormed reports whether a strict parser understands an address list. A recipient that
 // only a tolerant one finds is repeated in Bcc: the API may be strict.
 func wellFormed(list string) bool {
-	_, err := mail.ParseAddressList(strings.ReplaceAll(list, "\r\n", ""))
+	_, err := strictList(list)
 	return err == nil
+}
+
+func strictList(list string) ([]*mail.Address, error) {
+	return mail.ParseAddressList(strings.ReplaceAll(list, "\r\n", ""))
+}
+
+// onlyStrict returns the mailboxes that a strict parser finds in an address list and
+// parseList does not, such as one that looks like an encoded word.
+func onlyStrict(body string, list []mailbox) (all []mailbox) {
+	strict, err := strictList(body)
+	if err != nil {
+		return nil
+	}
+	seen := map[string]bool{}
+	for _, m := range list {
+		for _, a := range m.addresses {
+			seen[a.key()] = true
+		}
+	}
+	for _, s := range strict {
+		i := strings.LastIndexByte(s.Address, '@')
+		if a := (address{s.Address[:i], s.Address[i+1:]}); !seen[a.key()] {
+			all = append(all, mailbox{addresses: []address{a}})
+		}
+	}
+	return all
 }
 
 // checkList applies policy to the mailboxes of f that are not wanted.
@@ -130,7 +157,7 @@ func (h *header) checkList(f field, list []mailbox, wanted map[string]bool, poli
 	var kept []string
 	dropped := false
 	body := f.body(h.b)
-	for _, m := range list {
+	for _, m := range slices.Concat(list, onlyStrict(body, list)) {
 		var rest []string
 		for _, a := range m.addresses {
 			if wanted[a.key()] {
@@ -142,7 +169,7 @@ func (h *header) checkList(f field, list []mailbox, wanted map[string]bool, poli
 			}
 			dropped = true
 		}
-		if len(rest) == len(m.addresses) {
+		if len(rest) == len(m.addresses) && m.end > m.start {
 			rest = []string{strings.TrimSpace(body[m.start:m.end])}
 		}
 		kept = append(kept, rest...)

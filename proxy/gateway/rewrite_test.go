@@ -49,6 +49,15 @@ func TestParseList(t *testing.T) {
 		{"Ann\r\n <ann@x.example>,\r\n\tbob@x.example", "ann@x.example bob@x.example"},
 		{",,ann@x.example,;,", "ann@x.example"},
 		{"ann%evil.example@x.example", "ann%evil.example@x.example"},
+		{"=?u?q?x?=@evil.example, a@x.example", "=?u?q?x?=@evil.example a@x.example"},
+		{"=?u?q?x?= @ evil.example", "=?u?q?x?=@evil.example"},
+		{"=?u?x@evil.example", "=?u?x@evil.example"},
+		{"<ann@x.example> <evil@z.example>", "ann@x.example evil@z.example"},
+		{"Ann <ann@x.example> Eve <evil@z.example>", "ann@x.example evil@z.example"},
+		{"<ann@x.example <evil@z.example>", "ann@x.example evil@z.example"},
+		{"<<ann@x.example>>", "ann@x.example"},
+		{"<ann@x.example> evil@z.example", "ann@x.example evil@z.example"},
+		{"<ann@x.example> (evil@z.example)", "ann@x.example"},
 	}
 	for _, test := range tests {
 		if got := strings.Join(addressesOf(test.list), " "); got != test.want {
@@ -189,6 +198,14 @@ func TestSetRecipients(t *testing.T) {
 			"To: a@x.example\r\nReply-To: b@x.example\r\nResent-To: b@x.example\r\nApparently-To: b@x.example\r\n", false},
 		{"quotes do not matter", "To: \"a\"@x.example\r\n", []string{a}, RefuseMessage, "To: \"a\"@x.example\r\n", false},
 		{"IDN", "To: a@bücher.example\r\n", []string{"a@XN--bcher-kva.example"}, RefuseMessage, "To: a@bücher.example\r\n", false},
+		{"like an encoded word", "To: =?u?q?x?=@z.example, a@x.example\r\n", []string{a}, RefuseMessage,
+			"the To field names =?u?q?x?=@z.example, which is not a recipient of this message", true},
+		{"an encoded word for a strict parser", "To: =?u?q?b@z.example?=, a@x.example\r\n", []string{a}, RefuseMessage,
+			"the To field names =?u?q?b@z.example?=, which is not a recipient of this message", true},
+		{"drop what only a strict parser finds", "To: =?u?q?b@z.example?=, a@x.example\r\n", []string{a}, DropFromTheField, "To: a@x.example\r\n", false},
+		{"a second bracket", "To: <a@x.example> <b@x.example>\r\n", []string{a}, RefuseMessage,
+			"the To field names b@x.example, which is not a recipient of this message", true},
+		{"drop a second bracket", "To: A <a@x.example> B <b@x.example>\r\n", []string{b}, DropFromTheField, "Bcc: b@x.example\r\nTo: <b@x.example>\r\n", false},
 		{"percent hack", "To: a@x.example\r\n", []string{"a%y.example@x.example", a}, RefuseMessage, "Bcc: a%y.example@x.example\r\nTo: a@x.example\r\n", false},
 	}
 	for _, test := range tests {
@@ -214,6 +231,8 @@ func TestRewriteSender(t *testing.T) {
 		{"no address", "From: Scanner\r\n", "From: joe@example.com\r\n"},
 		{"two addresses", "From: a@x.example, b@x.example\r\n", "Reply-To: a@x.example, b@x.example\r\nFrom: joe@example.com\r\n"},
 		{"two fields", "From: joe@example.com\r\nFrom: evil@x.example\r\n", "Reply-To: joe@example.com\r\nFrom: joe@example.com\r\n"},
+		{"two brackets", "From: <joe@example.com> <boss@example.com>\r\n", "Reply-To: <joe@example.com> <boss@example.com>\r\nFrom: joe@example.com\r\n"},
+		{"an address behind brackets", "From: <joe@example.com> boss@example.com\r\n", "Reply-To: <joe@example.com> boss@example.com\r\nFrom: joe@example.com\r\n"},
 		{"Sender", "Sender: evil@x.example\r\nFrom: joe@example.com\r\n", "From: joe@example.com\r\n"},
 	}
 	for _, test := range tests {
@@ -221,6 +240,33 @@ func TestRewriteSender(t *testing.T) {
 		h.rewriteSender(mailboxName)
 		if got := string(h.bytes()); got != test.want {
 			t.Errorf("%s: %q, want %q", test.name, got, test.want)
+		}
+	}
+}
+
+// TestHiddenHeader sends messages whose recipients or Bcc other programs could see and the
+// gateway does not.
+func TestHiddenHeader(t *testing.T) {
+	for _, test := range []struct{ head, want string }{
+		{"To: ann@example.net\r\nSubject: x\rTo: evil@example.org\r\n", "554 5.6.0 a line of the header contains CR"},
+		{"To: ann@example.net\r\nSubject: x\r\rTo: evil@example.org\r\n", "554 5.6.0 a line of the header contains CR"},
+		{"To: ann@example.net\r\nSubject: x\r\r\n", "250 "},
+		{"\ufeffFrom: joe@example.com\r\nTo: ann@example.net\r\nBcc: ann@example.net\r\n", "554 5.6.0 the first line is no header field"},
+		{" From: joe@example.com\r\nbcc : ann@example.net\r\n", "554 5.6.0 the first line is no header field"},
+		{"\ufeffBcc: ann@example.net\r\n", "554 5.6.0 the first line is no header field"},
+		{"\ufeffFrom: joe@example.com\r\nBcc:\r\n ann@example.net\r\n", "554 5.6.0 the first line is no header field"},
+		{"\ufeffFrom: joe@example.com\rCc: ann@example.net\r\n", "554 5.6.0 the first line is no header field"},
+		{"A body only\r\nfrom: the sensor, to: nobody\r\n", "250 "},
+		{"A body only\r\nto: nobody\r\n", "250 "},
+		{"A body only\r\n\r\nTo: evil@example.org\r\n", "250 "},
+	} {
+		f, d, c := newDevice(t, &Device{})
+		c.say("HELO device", "250")
+		if got := c.transmit(test.head+"\r\nx\rTo: evil@example.org\r\n", "ann@example.net"); !strings.HasPrefix(got, test.want) {
+			t.Errorf("%q: %s, want %s", test.head, got, test.want)
+		}
+		if refused := strings.HasPrefix(test.want, "554"); refused != (len(d.messages()) == 0) || refused != (f.last(t).Result.Kind == MessageRefused) {
+			t.Errorf("%q: %d messages, %+v", test.head, len(d.messages()), f.last(t))
 		}
 	}
 }

@@ -222,7 +222,11 @@ func (s *session) message(sp *spool) (*Message, Result) {
 		m.To = append(m.To, a.String())
 	}
 	rules := s.rules()
-	if s.deliverer().Traits().FromHeader {
+	fromHeader := s.deliverer().Traits().FromHeader
+	if h.fault != nil && (fromHeader || rules.RewriteSender || rules.AddMissing) {
+		return nil, Result{Kind: MessageRefused, Err: h.fault, Reply: status("554 5.6.0").reply("%v", h.fault)}
+	}
+	if fromHeader {
 		if err := h.setRecipients(s.to, rules.HeaderRecipients); err != nil {
 			return nil, Result{Kind: MessageRefused, Err: err, Reply: status("554 5.6.0").reply("%v; set unlisted_recipients in xoauthd.toml, or send one message to all", err)}
 		}
