@@ -73,8 +73,13 @@ func (t *table) checkAccountKeys(p *Provider) {
 	}
 	t.requireKeys(f, f.accountRequired, suffix)
 	for _, protocol := range Protocols() {
-		if key := protocol + "_user"; t.has(key) && p.Upstream(protocol) == nil {
+		key := protocol + "_user"
+		switch {
+		case !t.has(key):
+		case p.Upstream(protocol) == nil:
 			t.fault(key, "is not used: the provider %q has no %s server", p.Name, protocol)
+		case key == "smtp_user" && p.SMTPAPI != nil:
+			t.fault(key, "is not used: the provider %q sends by its API (smtp_api), as the account itself; remove this line", p.Name)
 		}
 	}
 }

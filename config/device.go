@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -12,7 +13,7 @@ import (
 type Devices struct {
 	Account  string         // sends the mail; empty: the account that MAIL FROM names
 	Networks []netip.Prefix // client addresses that may send
-	Senders  []string       // patterns of addresses that MAIL FROM may have; empty: all
+	Senders  []string       // patterns of addresses that MAIL FROM may have; empty: all, only with Account
 
 	// RewriteSender replaces MAIL FROM and the header field From by the address of the
 	// account, and keeps the original From as Reply-To.
@@ -42,11 +43,16 @@ func (t *table) devices(l *Listener) *Devices {
 	switch {
 	case account != "" && bySender:
 		t.fault("account_by_sender", "is not used with account; remove one of the two keys")
+	case bySender && len(d.Senders) == 0:
+		t.fault("account_by_sender", `requires senders: every device could send as every account of this file; list the addresses of the accounts for devices, such as senders = ["scanner-*@example.com"]`)
 	case l.Protocol != "smtp" && l.Protocol != "":
 		t.fault("protocol", "%q requires a login; a listener with account must have the protocol \"smtp\"", l.Protocol)
 	}
 	for _, key := range t.present("provider", "client_tokens") {
 		t.fault(key, "is not used on a listener without a login; remove it")
+	}
+	if strings.HasPrefix(l.Address, "unix:") {
+		t.fault("address", "%s is a unix socket, whose clients have no address that could be in networks; use an address such as 192.0.2.10:25", l.Address)
 	}
 	if bySender && d.RewriteSender {
 		t.fault("rewrite_sender", "is not used with account_by_sender, where MAIL FROM is an account's address already")
@@ -77,10 +83,21 @@ func (t *table) deviceSenders(d *Devices) {
 	}
 }
 
+// SendsAs reports whether the devices may send as the account with this name.
+func (d *Devices) SendsAs(account string) bool {
+	if d.Account != "" {
+		return d.Account == account
+	}
+	return slices.ContainsFunc(d.Senders, func(pattern string) bool {
+		expression := strings.ReplaceAll(regexp.QuoteMeta(pattern), `\*`, ".*")
+		return regexp.MustCompile("(?is)^" + expression + "$").MatchString(account)
+	})
+}
+
 // isDeviceAccount reports whether a listener sends mail of the account without a login, so
 // that it needs no password.
 func (f *file) isDeviceAccount(name string) bool {
-	return slices.ContainsFunc(f.devices, func(d *Devices) bool { return d.Account == "" || d.Account == name })
+	return slices.ContainsFunc(f.devices, func(d *Devices) bool { return d.SendsAs(name) })
 }
 
 // checkDevices checks the account of a listener that sends mail without a login.

@@ -36,7 +36,7 @@ type Listener struct {
 // Serves reports whether clients can use the account a through the listener.
 func (l *Listener) Serves(a *Account) bool {
 	if l.Devices != nil {
-		return l.Devices.Account == "" || l.Devices.Account == a.Name
+		return l.Devices.SendsAs(a.Name)
 	}
 	return l.Provider == "" || l.Provider == a.Provider
 }

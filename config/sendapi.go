@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 
@@ -46,6 +47,9 @@ const (
 	scopeGmail     = "https://mail.google.com/"
 )
 
+// graphVersion is in the path of all URLs of Microsoft Graph.
+var graphVersion = regexp.MustCompile(`^https?://[^/]+/([^?#]*/)?(v[0-9]+\.[0-9]+|beta)/?$`)
+
 // sendAPI reads the keys of an API that replaces the SMTP server of p.
 func (t *table) sendAPI(p *Provider) *SendAPI {
 	keys := []string{"smtp_api_url", "smtp_api_scopes", "unlisted_recipients"}
@@ -64,6 +68,9 @@ func (t *table) sendAPI(p *Provider) *SendAPI {
 	}
 	if t.has("smtp") {
 		t.fault("smtp", "is not used with smtp_api, which replaces the SMTP server; remove one of the two keys")
+	}
+	if name == "graph" && !graphVersion.MatchString(api.URL) {
+		t.fault("smtp_api_url", "%s has no version of Microsoft Graph in its path, such as %s", api.URL, sendAPIs[name])
 	}
 	switch why := noAPI(name, p); {
 	case why != "":

@@ -45,3 +45,24 @@ func TestDevices(t *testing.T) {
 		t.Errorf("%+v, %+v", l.Devices, l)
 	}
 }
+
+// TestDeviceSendsAs checks which accounts need no password.
+func TestDeviceSendsAs(t *testing.T) {
+	for _, test := range []struct {
+		devices Devices
+		account string
+		want    bool
+	}{
+		{Devices{Account: "a@example.com"}, "a@example.com", true},
+		{Devices{Account: "a@example.com", Senders: []string{"*@example.com"}}, "b@example.com", false},
+		{Devices{Senders: []string{"b@example.com", "scan-*@example.com"}}, "Scan-1@Example.com", true},
+		{Devices{Senders: []string{"scan-*@example.com"}}, "boss@example.com", false},
+		{Devices{Senders: []string{"*@example.com"}}, "a@example.com.evil.example", false},
+		{Devices{Senders: []string{"*@example.com"}}, "a@examplescom", false},
+		{Devices{}, "a@example.com", false},
+	} {
+		if got := test.devices.SendsAs(test.account); got != test.want {
+			t.Errorf("%+v sends as %s: %v", test.devices, test.account, got)
+		}
+	}
+}

@@ -227,6 +227,7 @@ rewrite_sender = true
 protocol = "smtp"
 address = "127.0.0.1:0"
 account_by_sender = true
+senders = ["*@example.com"]
 networks = ["127.0.0.0/8"]
 [[listener]]
 protocol = "smtp"
