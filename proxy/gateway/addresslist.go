@@ -175,10 +175,10 @@ func (m *mailbox) addWords(text string) {
 
 // withoutRoute returns an address without its source route (RFC 5322 section 4.4).
 func withoutRoute(s string) string {
-	if strings.HasPrefix(s, "@") {
-		_, s, _ = strings.Cut(s, ":")
+	if _, after, ok := strings.Cut(s, ":"); ok && strings.HasPrefix(s, "@") {
+		return after
 	}
-	return s
+	return s // also a route without an end, in which some parsers may find an address
 }
 
 // comment returns the place behind the comment that begins at i. A parenthesis without an

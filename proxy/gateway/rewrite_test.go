@@ -57,6 +57,7 @@ func TestParseList(t *testing.T) {
 		{"<ann@x.example <evil@z.example>", "ann@x.example evil@z.example"},
 		{"<<ann@x.example>>", "ann@x.example"},
 		{"<ann@x.example> evil@z.example", "ann@x.example evil@z.example"},
+		{"<@r.example,evil@z.example,ann@x.example>", `"@r.example,evil@z.example,ann"@x.example`},
 		{"<ann@x.example> (evil@z.example)", "ann@x.example"},
 	}
 	for _, test := range tests {
