@@ -8,6 +8,7 @@ import (
 	"maps"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -35,7 +36,8 @@ type account struct {
 // accounts are all accounts of the configuration. It implements proxy.Accounts.
 type accounts struct {
 	byName    map[string]*account
-	all       []*auth.Account // in the order of their names
+	byLower   map[string]*account // by lower-case name
+	all       []*auth.Account     // in the order of their names
 	providers map[string]*provider
 	passwords *password.Checker
 	web       *config.Web // nil if there are no pages
@@ -58,6 +60,7 @@ func (as *accounts) fill(c *config.Config, store *store.Store, metrics *oauth.Me
 		}
 	}
 	as.byName = make(map[string]*account, len(c.Accounts))
+	as.byLower = make(map[string]*account, len(c.Accounts))
 	logins := make([]password.Login, 0, len(c.Accounts))
 	names := slices.Sorted(maps.Keys(c.Accounts))
 	all := inParallel(len(names), func(i int) *auth.Account {
@@ -70,6 +73,7 @@ func (as *accounts) fill(c *config.Config, store *store.Store, metrics *oauth.Me
 		p, kept := as.providers[a.Provider], all[i]
 		kept.ForgetLogins(func(protocol string) bool { return p.upstreams[protocol] != nil && serves(c, protocol, a) })
 		as.byName[name] = &account{grants: kept, provider: p, config: a, remedy: as.remedy(a), rate: &gateway.Rate{PerMinute: p.config.MessagesPerMinute}}
+		as.byLower[strings.ToLower(name)] = as.byName[name]
 		as.all = append(as.all, kept)
 		logins = append(logins, loginsOf(a)...)
 	}
@@ -198,13 +202,13 @@ func (as *accounts) LogIn(ctx context.Context, a proxy.Attempt) (proxy.Login, er
 		return proxy.Login{}, err
 	}
 	login := proxy.Login{Account: opened, Provider: opened.config.Provider, Label: l.Label, User: opened.config.User(a.Protocol)}
-	if opened.sendsByAPI(a.Protocol) {
-		login.Account, login.User = apiAccount{opened}, gatewayUser(opened.Name(), l.Label)
-	}
 	if err == nil && other {
 		if login.User, err = sharedMailbox(opened.config, a.Protocol, mailbox); err != nil {
 			err = proxy.Fail(proxy.BadCredentials, err)
 		}
+	}
+	if opened.sendsByAPI(a.Protocol) {
+		login.Account, login.User = apiAccount{opened}, gatewayUser(opened.Name(), l.Label)
 	}
 	return login, err
 }

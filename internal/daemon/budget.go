@@ -6,6 +6,7 @@ import (
 
 	"github.com/xoauthd/xoauthd/config"
 	"github.com/xoauthd/xoauthd/proxy"
+	"github.com/xoauthd/xoauthd/proxy/gateway"
 )
 
 // The maximum of file descriptors that the parts of the daemon need.
@@ -14,6 +15,7 @@ const (
 	perListener = 6  // two addresses, each with a socket, a copy and a lookup of sources
 	perHTTP     = 4  // the client's, and those to the provider and the mail servers
 	apiConns    = 64 // 8 requests of each of 6 kinds to the admin API, and 16 idle connections
+	perMessage  = 2  // of a gateway: a file, and the connection to the provider
 	otherFiles  = 80 // the log, the store with its reserve, the Go runtime, renewals
 
 	fewestSessions = 10
@@ -40,7 +42,18 @@ func newBudget(c *config.Config, allowed uint64) (budget, error) {
 	if c.Metrics != nil {
 		endpoints++
 	}
-	fixed := otherFiles + 2*apiConns + perListener*(len(c.Listeners)+endpoints) + endpoints*b.http*perHTTP
+	gateways := 0
+	for _, p := range c.Providers {
+		if p.SMTPAPI != nil {
+			gateways++
+		}
+	}
+	for _, l := range c.Listeners {
+		if l.Devices != nil {
+			gateways++
+		}
+	}
+	fixed := otherFiles + perMessage*gateway.MaxMessages*gateways + 2*apiConns + perListener*(len(c.Listeners)+endpoints) + endpoints*b.http*perHTTP
 	need := func(sessions int) int {
 		return fixed + perSession*proxy.Limits{Sessions: sessions}.Connections()
 	}

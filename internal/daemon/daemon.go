@@ -139,6 +139,7 @@ func (d *Daemon) assemble() error {
 	messages := newMessages(&d.accounts, d.log)
 	d.registry.MustRegister(messages)
 	d.accounts.gateways.report = messages.report
+	d.accounts.gateways.errorLog = slog.NewLogLogger(d.log.Handler(), slog.LevelError)
 	if err := d.accounts.fill(d.config, d.store, metrics, passwords, d.log); err != nil {
 		return err
 	}
@@ -255,6 +256,7 @@ func (d *Daemon) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), lastRefresh)
 	defer cancel()
 	var faults []error
+	faults = append(faults, d.accounts.gateways.close()) // they may still ask for tokens
 	for _, a := range d.accounts.list() {
 		if err := a.Wait(ctx); err != nil {
 			faults = append(faults, fmt.Errorf("account %s: %w", a.Name(), err))
@@ -270,6 +272,5 @@ func (d *Daemon) Close() error {
 		}
 	}
 	d.savePasswords()
-	faults = append(faults, d.accounts.gateways.close())
 	return errors.Join(append(faults, d.notifier.Close(), d.store.Close())...)
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log"
 	"net"
 	"net/http"
 	"net/netip"
@@ -28,6 +29,7 @@ import (
 const (
 	dialTimeout = 10 * time.Second
 	idleAPIConn = 90 * time.Second
+	pingAfter   = 15 * time.Second // without a byte, a connection may be lost
 )
 
 // maxDeviceMessage limits a message of a device in bytes, whose account may only be known
@@ -39,16 +41,15 @@ const maxDeviceMessage = 36700160
 type gateways struct {
 	accounts *accounts
 	report   func(gateway.Report)
+	errorLog *log.Logger // for panics
 	all      []*gateway.Server
 }
 
 // newGateway returns a gateway whose messages the deliverer sends; nil is that of each
 // account.
 func (g *gateways) newGateway(d gateway.Deliverer) *gateway.Server {
-	s := &gateway.Server{Name: "xoauthd.invalid", Deliverer: d, Account: g.loggedIn, Report: g.report, TempDir: tempDir()}
-	if d == nil {
-		s.MaxSize = maxDeviceMessage
-	}
+	s := &gateway.Server{Name: "xoauthd.invalid", Deliverer: d, Account: g.loggedIn, Report: g.report, TempDir: tempDir(),
+		Redact: g.accounts.secrets.Redact, ErrorLog: g.errorLog}
 	g.all = append(g.all, s)
 	return s
 }
@@ -88,9 +89,13 @@ func (g *gateways) forAPI(c *config.Provider, d gateway.Deliverer) *proxy.Upstre
 // forDevices returns the upstream of a listener without a login.
 func (g *gateways) forDevices(d *config.Devices) *proxy.Upstream {
 	s := g.newGateway(nil)
+	s.MaxSize = maxDeviceMessage
 	var account *gateway.Account
 	if d.Account != "" {
 		account = g.accounts.byName[d.Account].sender()
+		if most := account.Deliverer.Traits().MaxSize; most > 0 {
+			s.MaxSize = most
+		}
 	}
 	return &proxy.Upstream{
 		Host:      "devices",
@@ -141,12 +146,12 @@ func (g *gateways) loggedIn(user, token string) (*gateway.Account, error) {
 
 // bySender returns the enabled account that MAIL FROM names.
 func (g *gateways) bySender(address string) (*gateway.Account, error) {
-	a := g.accounts.byName[address]
-	if a == nil {
-		a = g.accounts.byName[strings.ToLower(address)]
-	}
-	if a == nil || !a.config.Enabled {
+	a := g.accounts.byLower[strings.ToLower(address)]
+	switch {
+	case a == nil || !a.config.Enabled:
 		return nil, nil
+	case a.provider.deliverer == nil:
+		return nil, fmt.Errorf("the provider of <%s> has no SMTP server", address)
 	}
 	return a.sender(), nil
 }
@@ -248,6 +253,7 @@ func apiTransport(c *config.Provider, way route) http.RoundTripper {
 		MaxIdleConnsPerHost: 4,
 		IdleConnTimeout:     idleAPIConn,
 		ForceAttemptHTTP2:   true,
+		HTTP2:               &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingAfter},
 	}
 }
 
@@ -258,7 +264,7 @@ func newSubmission(c *config.Provider, way route) *gateway.Submission {
 	if dial == nil {
 		dial = (&net.Dialer{Timeout: dialTimeout, KeepAliveConfig: wire.KeepAlive}).DialContext
 	}
-	s := &gateway.Submission{Host: u.Host, Port: u.Port, Mechanism: u.Mechanism}
+	s := &gateway.Submission{Host: u.Host, Port: u.Port, Mechanism: u.Mechanism, Concurrent: u.Sessions}
 	if u.STARTTLS {
 		s.StartTLS = u.TLS
 	}

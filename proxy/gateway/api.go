@@ -20,17 +20,18 @@ const maxAnswer = 64 << 10
 
 // An api is what deliverers by HTTP have in common.
 type api struct {
-	name     string // in replies
-	client   *http.Client
-	hold     time.Duration // for throttling and for the queue
-	timeout  time.Duration // for one request
-	accepted int           // the status code of success
-	mailbox  func(ctx context.Context, mailbox string) (leave func(), err error)
-	failures []Failure
-	request  func(ctx context.Context, m *Message) (*http.Request, error)
-	words    func(body []byte) apiWords // of an answer with an error
-	id       func(h http.Header, body []byte) string
-	grant    func(a *Account) string // the permission that it needs
+	name      string // in replies
+	client    *http.Client
+	hold      time.Duration // for throttling and for the queue
+	timeout   time.Duration // for one request
+	accepted  int           // the status code of success
+	answersID bool          // an answer without an id is no success
+	mailbox   func(ctx context.Context, mailbox string) (leave func(), err error)
+	failures  []Failure
+	request   func(ctx context.Context, m *Message) (*http.Request, error)
+	words     func(body []byte) apiWords // of an answer with an error
+	id        func(h http.Header, body []byte) string
+	grant     func(a *Account) string // the permission that it needs
 }
 
 // apiWords are the parts of an error that identify it.
@@ -114,13 +115,15 @@ func (a *api) attempt(ctx context.Context, m *Message, token string) (result Res
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer)) // the status code decides
 	id := requestID(a.id(resp.Header, body))
 	switch {
-	case resp.StatusCode == a.accepted:
+	case resp.StatusCode == a.accepted && (id != "" || !a.answersID): // a proxy may answer instead
 		return Result{Kind: Accepted, RequestID: id, Reply: status("250 2.0.0").reply("accepted by %s%s", a.name, idText(id))}, 0
 	case resp.StatusCode/100 == 2:
 		return a.maybeSent(fmt.Errorf("unexpected HTTP status %s; the message may have been sent", resp.Status), id), 0
 	}
 	result = a.failure(m, resp.StatusCode, a.words(body), id)
-	if result.Kind == Throttled {
+	// A server that is overloaded says when to come back. Any other 503 may come from a proxy
+	// whose server has accepted the message.
+	if result.Kind == Throttled && (resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") != "") {
 		pause = retryAfter(resp.Header, time.Now())
 	}
 	return result, pause

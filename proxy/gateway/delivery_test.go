@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -37,7 +36,7 @@ func TestThrottlingHoldsTheClient(t *testing.T) {
 		fake.Fail(
 			mailapi.Fault{Status: 429, Code: "ApplicationThrottled", RetryAfter: "7"},
 			mailapi.Fault{Status: 503, Code: "ServiceUnavailable", RetryAfter: time.Now().Add(20 * time.Second).UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT")},
-			mailapi.Fault{Status: 503, Code: "ServiceUnavailable"},
+			mailapi.Fault{Status: 429, Code: "ApplicationThrottled"},
 		)
 		start := time.Now()
 		got := f.connect(t, nil).login().transmit(message, "ann@example.net")
@@ -268,38 +267,61 @@ func TestIdle(t *testing.T) {
 	})
 }
 
+// TestRate checks that no more messages than allowed pass in any minute, and that the others
+// are held for a bounded time.
 func TestRate(t *testing.T) {
 	inBubble(t, 0, func(t *testing.T, f *fixture, fake *graph.Server) {
 		f.account.Rate = &Rate{PerMinute: 30, Hold: 10 * time.Second}
 		c := f.connect(t, nil).login()
 		start := time.Now()
-		for i := range 40 {
+		for i := range 30 {
+			time.Sleep(time.Second)
 			if got := c.transmit(message, "ann@example.net"); !strings.HasPrefix(got, "250 ") {
 				t.Fatal(i, got)
 			}
 		}
-		// 30 at once, then one every two seconds.
-		if took := time.Since(start); took != 20*time.Second {
+		if took := time.Since(start); took != 30*time.Second {
 			t.Errorf("time: %v", took)
 		}
-		var refused sync.WaitGroup
-		var mu sync.Mutex
-		count := map[string]int{}
-		for range 10 { // 5 are held for up to 10 seconds, 5 are refused at once
-			c := f.connect(t, nil).login()
-			refused.Go(func() {
-				c.send("MAIL FROM:<joe@example.com>\r\n")
-				got := c.reply()
-				mu.Lock()
-				defer mu.Unlock()
-				count[got[:3]]++
-			})
+		if got := c.say("MAIL FROM:<joe@example.com>", "451 4.7.1 "); got == "" {
+			t.Error("no reply")
 		}
-		refused.Wait()
-		if fmt.Sprint(count) != "map[250:5 451:5]" {
-			t.Errorf("replies: %v", count)
+		time.Sleep(21 * time.Second) // the first one is 50 seconds old
+		for i := range 3 {           // 10 seconds, and then one a second
+			before := time.Now()
+			if got := c.transmit(message, "ann@example.net"); !strings.HasPrefix(got, "250 ") {
+				t.Fatal(i, got)
+			}
+			if took, want := time.Since(before), []time.Duration{10, 1, 1}[i]*time.Second; took != want {
+				t.Errorf("message %d was held for %v, want %v", i, took, want)
+			}
 		}
 	})
+}
+
+// TestNestedMail checks that a refused MAIL within a message changes nothing of it.
+func TestNestedMail(t *testing.T) {
+	f, _, c := newDevice(t, &Device{Senders: []string{"*@example.com"}})
+	c.say("HELO device", "250")
+	c.say("MAIL FROM:<ok@example.com>", "250 ")
+	c.say("RCPT TO:<ann@example.net>", "250 ")
+	c.say("MAIL FROM:<boss@evil.example>", "503 5.5.1 ")
+	c.say("DATA", "354 ")
+	c.say("Subject: x\r\n\r\nx\r\n.", "250 ")
+	if r := f.last(t); r.Sender != "ok@example.com" || r.Recipients != 1 {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestMessageLimit checks that an account has a bounded number of messages at a time, also of
+// clients that have left.
+func TestMessageLimit(t *testing.T) {
+	f, _ := newGraph(t)
+	for range maxAccountMessages {
+		f.connect(t, nil).login().say("MAIL FROM:<joe@example.com>", "250 ")
+	}
+	c := f.connect(t, nil).login()
+	c.say("MAIL FROM:<joe@example.com>", "451 4.3.2 ")
 }
 
 // The context of Dial does not end the session.

@@ -33,32 +33,25 @@ type Device struct {
 	Client string
 }
 
-// admitDevice finds the account of a message by its sender. It returns a Result with a
-// Reply if the sender may not send.
-func (s *session) admitDevice() Result {
-	d := s.conn.device
-	if !matchesAny(d.Senders, s.from) {
-		err := errors.New("the sender " + orNull(s.from) + " is not allowed for this listener")
-		return Result{Kind: SenderRefused, Err: err, Reply: status("550 5.7.1").reply("%v: allowed are %s", err, strings.Join(d.Senders, ", "))}
+// admit returns the account that sends a message of a device. It returns a Result with
+// a Reply if the sender may not send.
+func (d *Device) admit(from string) (*Account, Result) {
+	if !matchesAny(d.Senders, from) {
+		err := errors.New("the sender " + orNull(from) + " is not allowed for this listener")
+		return nil, Result{Kind: SenderRefused, Err: err, Reply: status("550 5.7.1").reply("%v: allowed are %s", err, strings.Join(d.Senders, ", "))}
 	}
 	if d.Account != nil {
-		return Result{}
+		return d.Account, Result{}
 	}
-	s.account = nil
-	unknown := errors.New("no account sends as " + orNull(s.from))
-	err := unknown
-	var a *Account
-	if d.BySender != nil {
-		a, err = d.BySender(s.from)
-	}
+	unknown := errors.New("no account sends as " + orNull(from))
+	a, err := d.BySender(from)
 	if err == nil && a == nil {
 		err = unknown
 	}
 	if err != nil {
-		return Result{Kind: SenderRefused, Err: err, Reply: replyIn(err, status("550 5.7.1").reply("%v", unknown))}
+		return nil, Result{Kind: SenderRefused, Err: err, Reply: replyIn(err, status("550 5.7.1").reply("%v", unknown))}
 	}
-	s.account = a
-	return Result{}
+	return a, Result{}
 }
 
 func orNull(sender string) string { return "<" + sender + ">" }

@@ -24,7 +24,8 @@ type Failure struct {
 // Replies to a refused account are temporary: an administrator can repair it, and until
 // then an MTA keeps the messages instead of bouncing all of them.
 
-// GraphFailures are the errors of sendMail. Any other 4xx is about the message.
+// GraphFailures are the errors of sendMail. Only 400 and 422 are about the
+// message.
 var GraphFailures = []Failure{
 	{401, "", "", TokenRefused, "451 4.7.1", "the access token was refused"},
 	{403, "ErrorAccessDenied", "", PermissionMissing, "451 4.7.1", "the account lacks the permission %s"},
@@ -57,11 +58,16 @@ var GraphFailures = []Failure{
 	{404, "", "", AccountRefused, "451 4.2.1", "there is no such mailbox"},
 	{408, "", "", Unavailable, "451 4.4.2", "the request took too long; try again later"},
 	{409, "", "", Unavailable, "451 4.3.0", "the mailbox is changing; try again later"},
-	{4, "", "", MessageRefused, "554 5.6.0", "the message was refused"},
+	{400, "", "resource not found for the segment", Unavailable, "451 4.3.5", "smtp_api_url is not that of the API"},
+	{400, "", "invalid version", Unavailable, "451 4.3.5", "smtp_api_url is not that of the API"},
+	{400, "", "", MessageRefused, "554 5.6.0", "the message was refused"},
+	{422, "", "", MessageRefused, "554 5.6.0", "the message was refused"},
+	{4, "", "", Unavailable, "451 4.3.0", "the request was refused; try again later"},
 	{0, "", "", Unavailable, "451 4.3.0", "the service has a fault; try again later"},
 }
 
-// GmailFailures are the errors of users.messages.send. Any other 4xx is about the message.
+// GmailFailures are the errors of users.messages.send. Only 400 and 422 are about the
+// message.
 var GmailFailures = []Failure{
 	{401, "", "", TokenRefused, "451 4.7.1", "the access token was refused"},
 	{403, "insufficientPermissions", "", PermissionMissing, "451 4.7.1", "the account lacks the permission %s"},
@@ -87,7 +93,9 @@ var GmailFailures = []Failure{
 	{403, "", "", AccountRefused, "451 4.7.1", "the account may not send"},
 	{404, "", "", AccountRefused, "451 4.2.1", "there is no such mailbox"},
 	{408, "", "", Unavailable, "451 4.4.2", "the request took too long; try again later"},
-	{4, "", "", MessageRefused, "554 5.6.0", "the message was refused"},
+	{400, "", "", MessageRefused, "554 5.6.0", "the message was refused"},
+	{422, "", "", MessageRefused, "554 5.6.0", "the message was refused"},
+	{4, "", "", Unavailable, "451 4.3.0", "the request was refused; try again later"},
 	{0, "", "", Unavailable, "451 4.3.0", "the service has a fault; try again later"},
 }
 

@@ -44,7 +44,7 @@ func (g *Gmail) Deliver(ctx context.Context, m *Message) Result {
 func (g *Gmail) begin() {
 	g.api = &api{
 		name: "the Gmail API", client: newClient(g.Transport), hold: cmp.Or(g.Hold, DefaultHold),
-		timeout: cmp.Or(g.Request, DefaultRequest), accepted: http.StatusOK, failures: GmailFailures,
+		timeout: cmp.Or(g.Request, DefaultRequest), accepted: http.StatusOK, answersID: true, failures: GmailFailures,
 		mailbox: func(ctx context.Context, _ string) (func(), error) { return func() {}, ctx.Err() },
 		request: g.request, words: gmailWords, id: gmailID,
 		grant: func(*Account) string { return "https://www.googleapis.com/auth/gmail.send" },

@@ -10,8 +10,8 @@ import (
 // DefaultHold is the time for which a client is held back instead of refused.
 const DefaultHold = 45 * time.Second
 
-// A Rate limits messages by holding their MAIL commands. Up to PerMinute messages pass at
-// once; after that, one for each part of the minute. A nil Rate is no limit.
+// A Rate limits messages by holding their MAIL commands: no more than PerMinute pass in any
+// minute. A nil Rate is no limit.
 type Rate struct {
 	PerMinute int
 
@@ -19,8 +19,9 @@ type Rate struct {
 	// longer, the client receives 451.
 	Hold time.Duration
 
-	mu   sync.Mutex
-	full time.Time // when all PerMinute messages could pass at once again
+	mu    sync.Mutex
+	times []time.Time // when the last messages pass, at most PerMinute
+	next  int         // index of the earliest in times, once that is full
 }
 
 var errRate = errors.New("the account sends more messages than it may in a minute")
@@ -45,17 +46,20 @@ func (r *Rate) reserve(now time.Time) (time.Duration, bool) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	full := r.full
-	if full.Before(now) {
-		full = now
+	if len(r.times) < r.PerMinute {
+		r.times = append(r.times, now)
+		return 0, true
 	}
-	full = full.Add(time.Minute / time.Duration(r.PerMinute))
-	delay := max(0, full.Sub(now)-time.Minute)
-	if delay > hold {
+	at := now
+	if free := r.times[r.next].Add(time.Minute); free.After(now) {
+		at = free
+	}
+	if at.Sub(now) > hold {
 		return 0, false
 	}
-	r.full = full
-	return delay, true
+	r.times[r.next] = at
+	r.next = (r.next + 1) % len(r.times)
+	return at.Sub(now), true
 }
 
 // sleep waits for d or the end of ctx.

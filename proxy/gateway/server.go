@@ -120,6 +120,15 @@ type Server struct {
 	// The files have no name there once they are open.
 	TempDir string
 
+	// Redact hides secrets in what a provider says; nil hides none.
+	Redact func(string) string
+
+	// ErrorLog receives the panics of sessions; nil drops them.
+	ErrorLog smtp.Logger
+
+	messages   messageLimit
+	delivering sync.WaitGroup
+
 	start    sync.Once
 	listener *pipeListener
 	smtp     *smtp.Server
@@ -152,7 +161,10 @@ func (s *Server) begin() {
 	s.smtp.AllowInsecureAuth = true // the connection does not leave the process
 	s.smtp.MaxLineLength = 0        // commandConn limits lines
 	s.smtp.MaxMessageBytes = s.maxSize()
-	s.smtp.ErrorLog = log.New(io.Discard, "", 0)
+	s.smtp.ErrorLog = s.ErrorLog
+	if s.ErrorLog == nil {
+		s.smtp.ErrorLog = log.New(io.Discard, "", 0)
+	}
 	go s.smtp.Serve(s.listener)
 }
 
@@ -164,10 +176,12 @@ func (s *Server) maxSize() int64 {
 	return s.MaxSize
 }
 
-// Close ends all sessions. It cancels deliveries under way: their clients receive 451 or
-// nothing.
+// Close ends all sessions, and waits until no delivery is under way. It cancels deliveries:
+// their clients receive 451 or nothing.
 func (s *Server) Close() error {
 	s.start.Do(s.begin)
 	s.cancel()
-	return s.smtp.Close()
+	err := s.smtp.Close()
+	s.delivering.Wait()
+	return err
 }

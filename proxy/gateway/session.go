@@ -25,6 +25,7 @@ type session struct {
 	account *Account // nil before AUTH
 	from    string
 	to      []address
+	leave   func() // ends the message that MAIL has begun; nil before
 }
 
 func newSession(s *Server, c *commandConn) *session {
@@ -36,8 +37,20 @@ func newSession(s *Server, c *commandConn) *session {
 	return ss
 }
 
-func (s *session) Reset()        { s.from, s.to = "", nil }
-func (s *session) Logout() error { s.cancel(); return nil }
+// Reset implements smtp.Session.
+func (s *session) Reset() {
+	if s.leave != nil {
+		s.leave()
+	}
+	s.from, s.to, s.leave = "", nil, nil
+}
+
+// Logout implements smtp.Session.
+func (s *session) Logout() error {
+	s.cancel()
+	s.Reset()
+	return nil
+}
 
 func (s *session) AuthMechanisms() []string {
 	if s.conn.device != nil {
@@ -85,26 +98,44 @@ func (s *session) Mail(_ string, _ *smtp.MailOptions) error {
 	if s.account == nil && s.conn.device == nil {
 		return status("530 5.7.0").reply("authentication required")
 	}
+	if s.leave != nil { // RFC 5321 section 4.1.4
+		return status("503 5.5.1").reply("a message is begun already; send RSET first")
+	}
 	a, null, err := parsePath(s.conn.command)
 	if err != nil {
 		return pathReply(err)
 	}
-	s.from = ""
+	from := ""
 	if !null {
-		s.from = a.String()
+		from = a.String()
 	}
-	if s.conn.device != nil {
-		if result := s.admitDevice(); result.Reply != nil {
-			s.report(Report{Sender: s.from, Result: result})
-			return result.Reply
-		}
-	}
-	if err := s.account.Rate.wait(s.ctx); err != nil {
-		result := Result{Kind: Throttled, Err: err, Reply: status("451 4.7.1").reply("%v; try again later", err)}
-		s.report(Report{Sender: s.from, Result: result})
+	result := s.begin(from)
+	if result.Reply != nil {
+		s.report(Report{Sender: from, Result: result})
 		return result.Reply
 	}
 	return nil
+}
+
+// begin begins a message. It changes the session only if it returns no Reply.
+func (s *session) begin(from string) Result {
+	account := s.account
+	if s.conn.device != nil {
+		var result Result
+		if account, result = s.conn.device.admit(from); result.Reply != nil {
+			return result
+		}
+	}
+	leave, ok := s.messages.enter(account.Name)
+	if !ok {
+		return Result{Kind: Throttled, Err: errBusy, Reply: status("451 4.3.2").reply("%v; try again later", errBusy)}
+	}
+	if err := account.Rate.wait(s.ctx); err != nil {
+		leave()
+		return Result{Kind: Throttled, Err: err, Reply: status("451 4.7.1").reply("%v; try again later", errRate)}
+	}
+	s.from, s.account, s.leave = from, account, leave
+	return Result{}
 }
 
 func (s *session) Rcpt(_ string, _ *smtp.RcptOptions) error {
@@ -149,6 +180,8 @@ func (s *session) report(r Report) {
 
 // Data receives the message and delivers it. The reader of go-smtp is not used.
 func (s *session) Data(io.Reader) error {
+	s.delivering.Add(1)
+	defer s.delivering.Done()
 	start := time.Now()
 	sp := &spool{dir: s.TempDir}
 	defer sp.Close()
@@ -172,9 +205,35 @@ func (s *session) Data(io.Reader) error {
 	default:
 		result = s.deliver(sp)
 	}
+	result = s.redacted(result)
 	s.report(Report{Sender: s.from, Recipients: len(s.to), Size: got.size, Duration: time.Since(start), Result: result})
 	return result.Reply
 }
+
+// redacted returns r without the secrets that a provider may have repeated.
+func (s *session) redacted(r Result) Result {
+	if s.Redact == nil {
+		return r
+	}
+	if r.Reply != nil {
+		reply := *r.Reply
+		reply.Message = s.Redact(reply.Message)
+		r.Reply = &reply
+	}
+	if r.Err != nil {
+		r.Err = &redactedError{s.Redact(r.Err.Error()), r.Err}
+	}
+	return r
+}
+
+// A redactedError is an error with another text.
+type redactedError struct {
+	text string
+	err  error
+}
+
+func (e *redactedError) Error() string { return e.text }
+func (e *redactedError) Unwrap() error { return e.err }
 
 // maxMessage returns the limit in bytes for a message of the account.
 func (s *session) maxMessage() int64 {

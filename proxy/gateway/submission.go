@@ -34,7 +34,15 @@ type Submission struct {
 	// offers for a password, which the account has in place of a token.
 	Mechanism string
 
-	MaxSize int64         // see Traits
+	MaxSize int64 // see Traits
+
+	// Concurrent is the maximum number of connections at a time for a mailbox; 0 is no
+	// limit. Hold is how long a message waits for one; 0 is DefaultHold.
+	Concurrent int
+	Hold       time.Duration
+
+	q mailboxQueue
+
 	Request time.Duration // limits the delivery of one message; 0 is DefaultRequest
 }
 
@@ -47,6 +55,12 @@ func (s *Submission) Deliver(ctx context.Context, m *Message) Result {
 	if limit == 0 {
 		limit = DefaultRequest
 	}
+	leave, err := s.enter(ctx, m.Account)
+	if err != nil {
+		err = fmt.Errorf("waiting for other messages of the mailbox: %w", err)
+		return Result{Kind: Throttled, Err: err, Reply: status("451 4.3.2").reply("too many messages of this mailbox are being sent; try again later")}
+	}
+	defer leave()
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	refused := ""
@@ -62,6 +76,16 @@ func (s *Submission) Deliver(ctx context.Context, m *Message) Result {
 		}
 		refused = token
 	}
+}
+
+// enter waits for one of the connections of an account.
+func (s *Submission) enter(ctx context.Context, a *Account) (leave func(), err error) {
+	if s.Concurrent == 0 {
+		return func() {}, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(s.Hold, DefaultHold))
+	defer cancel()
+	return s.q.enter(ctx, cmp.Or(a.User, a.Mailbox), s.Concurrent)
 }
 
 // transaction delivers m on a new connection.
@@ -169,7 +193,12 @@ func (s *Submission) data(client *smtp.Client, m *Message) Result {
 // completely: the reply of the server, or 451.
 func submissionFailed(step string, err error) Result {
 	wrapped := fmt.Errorf("submission server: %s: %w", step, err)
-	if e, ok := errors.AsType[*smtp.SMTPError](err); ok && isFailure(e) {
+	e, ok := errors.AsType[*smtp.SMTPError](err)
+	if ok && e.Code/100 == 5 && (step == "EHLO" || e.Code == 530) { // an administrator can repair it
+		return Result{Kind: AccountRefused, Err: wrapped,
+			Reply: status("451 4.7.1").reply("the submission server refuses the account: %s", replyText(e))}
+	}
+	if ok && isFailure(e) {
 		kind := UpstreamReply
 		if e.Code == 421 {
 			kind = Unavailable
