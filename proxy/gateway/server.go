@@ -126,8 +126,11 @@ type Server struct {
 	// ErrorLog receives the panics of sessions; nil drops them.
 	ErrorLog smtp.Logger
 
-	messages   messageLimit
-	delivering sync.WaitGroup
+	messages messageLimit
+
+	mu         sync.Mutex
+	closed     bool           // no delivery may start any more
+	delivering sync.WaitGroup // deliveries under way
 
 	start    sync.Once
 	listener *pipeListener
@@ -180,8 +183,21 @@ func (s *Server) maxSize() int64 {
 // their clients receive 451 or nothing.
 func (s *Server) Close() error {
 	s.start.Do(s.begin)
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
 	s.cancel()
 	err := s.smtp.Close()
 	s.delivering.Wait()
 	return err
+}
+
+// startDelivery counts a delivery in delivering, unless the server is closed.
+func (s *Server) startDelivery() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.delivering.Add(1)
+	}
+	return !s.closed
 }

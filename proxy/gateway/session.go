@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 	"time"
 
 	gosasl "github.com/emersion/go-sasl"
@@ -25,7 +26,10 @@ type session struct {
 	account *Account // nil before AUTH
 	from    string
 	to      []address
-	leave   func() // ends the message that MAIL has begun; nil before
+
+	// leave ends the message that MAIL has begun; nil before. Server.Close calls Logout while
+	// another method runs.
+	leave atomic.Pointer[func()]
 }
 
 func newSession(s *Server, c *commandConn) *session {
@@ -39,16 +43,20 @@ func newSession(s *Server, c *commandConn) *session {
 
 // Reset implements smtp.Session.
 func (s *session) Reset() {
-	if s.leave != nil {
-		s.leave()
+	s.endMessage()
+	s.from, s.to = "", nil
+}
+
+func (s *session) endMessage() {
+	if leave := s.leave.Swap(nil); leave != nil {
+		(*leave)()
 	}
-	s.from, s.to, s.leave = "", nil, nil
 }
 
 // Logout implements smtp.Session.
 func (s *session) Logout() error {
 	s.cancel()
-	s.Reset()
+	s.endMessage()
 	return nil
 }
 
@@ -98,7 +106,7 @@ func (s *session) Mail(_ string, _ *smtp.MailOptions) error {
 	if s.account == nil && s.conn.device == nil {
 		return status("530 5.7.0").reply("authentication required")
 	}
-	if s.leave != nil { // RFC 5321 section 4.1.4
+	if s.leave.Load() != nil { // RFC 5321 section 4.1.4
 		return status("503 5.5.1").reply("a message is begun already; send RSET first")
 	}
 	a, null, err := parsePath(s.conn.command)
@@ -134,7 +142,8 @@ func (s *session) begin(from string) Result {
 		leave()
 		return Result{Kind: Throttled, Err: err, Reply: status("451 4.7.1").reply("%v; try again later", errRate)}
 	}
-	s.from, s.account, s.leave = from, account, leave
+	s.from, s.account = from, account
+	s.leave.Store(&leave)
 	return Result{}
 }
 
@@ -180,7 +189,9 @@ func (s *session) report(r Report) {
 
 // Data receives the message and delivers it. The reader of go-smtp is not used.
 func (s *session) Data(io.Reader) error {
-	s.delivering.Add(1)
+	if !s.startDelivery() {
+		return status("421 4.3.2").reply("xoauthd is stopping; try again in a moment")
+	}
 	defer s.delivering.Done()
 	start := time.Now()
 	sp := &spool{dir: s.TempDir}
