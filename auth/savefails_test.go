@@ -15,7 +15,7 @@ import (
 )
 
 // Whatever step fails, the file is the old or the new one, the new token is
-// used, the fault is told, and all is well once there is room again.
+// used, the fault is reported, and the grant is saved once there is room again.
 func TestSaveFails(t *testing.T) {
 	for _, tt := range faultfs.Faults {
 		t.Run(tt.Step, func(t *testing.T) {

@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// recordSuffix is that of the file of an account's record, beside that of its grant.
+// recordSuffix ends the name of the file with an account's record. It is in the directory of
+// the grants.
 const recordSuffix = ".status"
 
 func recordName(account string) string {

@@ -77,8 +77,8 @@ func writeAll(fd int, text []byte) {
 	}
 }
 
-// defaultAction sets the default action of the kernel for a signal. Package os/signal can
-// only set that of the Go runtime.
+// defaultAction sets the kernel's default action for a signal. Package os/signal can only
+// set the action of the Go runtime.
 func defaultAction(s syscall.Signal) {
 	// The kernel's struct sigaction, at its largest. Zeros are SIG_DFL.
 	var action [64]byte

@@ -32,7 +32,7 @@ func serveAPI(t *testing.T, api http.Handler) (url string) {
 	return server.URL
 }
 
-// apiMessage is a message to the user, which curl and msmtp send as it is.
+// apiMessage returns the header of a message to the user. curl and msmtp do not change it.
 func apiMessage(user, subject string) string {
 	return fmt.Sprintf("From: %s\r\nTo: %[1]s\r\nSubject: %s\r\nDate: Mon, 30 Nov 2026 12:00:00 +0000\r\n"+
 		"Message-ID: <1@example.com>\r\nContent-Type: text/plain; charset=unknown-8bit\r\n\r\n", user, subject)

@@ -124,8 +124,8 @@ func clientText(a netip.Addr) string {
 func gatewayUser(account, label string) string { return account + `\` + label }
 
 // loggedIn returns the account that a session has logged in with. The session has checked
-// the client's password already, and sends the account's own token. A client's token, which
-// a listener with client_tokens passes on, is not that of the account.
+// the client's password already, and sends the account's own token. Another token is refused:
+// a listener with client_tokens could pass on the token of a client.
 func (g *gateways) loggedIn(user, token string) (*gateway.Account, error) {
 	name, label, _ := strings.Cut(user, `\`)
 	a := g.accounts.byName[name]

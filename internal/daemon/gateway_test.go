@@ -113,7 +113,7 @@ enabled = false
 	return d
 }
 
-// address returns that of the nth listener.
+// address returns the address of the nth listener, from 0.
 func (d *sendingDaemon) address(n int) string { return d.listeners[n].Addr().String() }
 
 const testMessage = "From: Alice <alice@example.com>\r\nTo: Bob <bob@example.org>\r\nSubject: Test\r\n\r\nIt works.\r\n"

@@ -5,16 +5,13 @@ import (
 	"sync"
 )
 
-// Limits on the messages that are received or delivered at a time. A message counts from
-// MAIL to its end, also if its client has left: a delivery goes on without it.
-const (
-	maxMessages        = 100
-	maxAccountMessages = 50
-)
+// MaxMessages is the maximum number of messages that a Server receives or delivers at a
+// time. A message counts from MAIL to its end, also if its client has left: a delivery goes
+// on without it. Each needs up to two file descriptors beside those of its session.
+const MaxMessages = 100
 
-// MaxMessages is the maximum number of messages at a time in one Server. Each needs up to
-// two file descriptors beside those of its session.
-const MaxMessages = maxMessages
+// maxAccountMessages is the same for one account.
+const maxAccountMessages = 50
 
 var errBusy = errors.New("too many messages are being sent")
 
@@ -30,7 +27,7 @@ type messageLimit struct {
 func (l *messageLimit) enter(account string) (leave func(), ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.all >= maxMessages || l.byAccount[account] >= maxAccountMessages {
+	if l.all >= MaxMessages || l.byAccount[account] >= maxAccountMessages {
 		return nil, false
 	}
 	if l.byAccount == nil {
